@@ -1,0 +1,1 @@
+"""Emitters: pure functions from (Network, Schedule, Vectors) to a Project."""

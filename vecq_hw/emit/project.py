@@ -1,0 +1,87 @@
+"""A generated project: file contents by relative name, written atomically to one folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntArray
+from vecq_hw.storage import write_atomically
+
+_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,119}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Vectors:
+    """Inputs and the outputs that a project's own test bench compares with.
+
+    Attributes
+    ----------
+    inputs : int array of shape (N, C) or (N, H, W, C)
+    outputs : int array of shape (N, ...)
+    """
+
+    inputs: IntArray
+    outputs: IntArray
+
+    def files(self) -> dict[str, str]:
+        """``vectors/inputs.txt`` and ``vectors/outputs.txt``: one vector a line, channels-last."""
+        return {
+            "vectors/inputs.txt": vector_text(self.inputs),
+            "vectors/outputs.txt": vector_text(self.outputs),
+        }
+
+
+def vector_text(vectors: IntArray) -> str:
+    """One vector a line, decimal integers between blanks."""
+    rows = vectors.reshape(len(vectors), -1).tolist()
+    return "".join(" ".join(map(str, row)) + "\n" for row in rows)
+
+
+def read_vectors(path: Path) -> IntArray:
+    """Read what :func:`vector_text` wrote: int64 array of shape (N, elements)."""
+    rows = [line.split() for line in path.read_text().splitlines()]
+    if len({len(row) for row in rows}) > 1:
+        raise VecqError(f"'{path}': its lines hold different numbers of integers")
+    try:
+        return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
+    except ValueError:
+        raise VecqError(f"'{path}': a line holds something that is no integer") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The files of a generated project; equal inputs give equal projects.
+
+    Raises
+    ------
+    VecqError
+        A name is not a plain relative path.
+    """
+
+    files: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name in self.files:
+            parts = name.split("/")
+            if not all(_NAME.fullmatch(part) and part not in (".", "..") for part in parts):
+                raise VecqError(f"'{name}' is no relative file name of letters, digits, '_-.'")
+        object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
+
+    def write(self, folder: str | Path) -> Path:
+        """Write every file; other files in ``folder`` stay as they are.
+
+        Each file appears whole or not at all.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise VecqError(f"'{folder}' is a file; a folder is wanted")
+        for name, content in self.files.items():
+            write_atomically(folder / name, content.encode())
+        return folder

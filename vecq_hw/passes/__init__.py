@@ -1,0 +1,1 @@
+"""Passes: functions from Network to Network."""

@@ -1,0 +1,85 @@
+"""How a network is folded onto hardware: lanes of each layer.  Nothing here changes a result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from vecq_hw.errors import VecqError
+from vecq_hw.network import Conv2d, Dense, MacLayer, Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """Lanes of one Dense or Conv2d.
+
+    Attributes
+    ----------
+    pe : int
+        Processing elements: outputs computed side by side; divides the outputs.
+    simd : int
+        Inputs that each of them takes a cycle; divides the inputs (the channels of a Conv2d).
+    """
+
+    pe: int = 1
+    simd: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """The fold of every Dense and Conv2d, by layer name."""
+
+    folds: Mapping[str, Fold] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folds", MappingProxyType(dict(self.folds)))
+
+
+def foldable(layer: MacLayer) -> tuple[int, int]:
+    """What ``pe`` and ``simd`` must divide: outputs, and inputs or channels."""
+    return len(layer.weights.codes), layer.weights.codes.shape[-1]
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, ascending."""
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    return small + [number // d for d in reversed(small) if d * d != number]
+
+
+def default_schedule(network: Network, lanes: int = 8) -> Schedule:
+    """Up to ``lanes`` processing elements and inputs for each layer."""
+
+    def lane_count(size: int) -> int:
+        return max(d for d in divisors(size) if d <= lanes)
+
+    folds = {}
+    for layer in network.layers:
+        if isinstance(layer, Dense | Conv2d):
+            outputs, inputs = foldable(layer)
+            folds[layer.name] = Fold(pe=lane_count(outputs), simd=lane_count(inputs))
+    return Schedule(folds=folds)
+
+
+def problems(network: Network, schedule: Schedule) -> Iterator[str]:
+    """Each reason why ``schedule`` does not fit ``network``, as a sentence."""
+    layers = {la.name: la for la in network.layers if isinstance(la, Dense | Conv2d)}
+    for name in schedule.folds.keys() - layers.keys():
+        yield f"the schedule folds '{name}', which is no Dense or Conv2d of '{network.name}'"
+    for name, layer in layers.items():
+        fold = schedule.folds.get(name)
+        if fold is None:
+            yield f"layer '{name}' has no fold in the schedule"
+            continue
+        outputs, inputs = foldable(layer)
+        for what, size, lanes in (("outputs", outputs, fold.pe), ("inputs", inputs, fold.simd)):
+            if lanes < 1 or size % lanes:
+                legal = ", ".join(map(str, divisors(size)))
+                yield f"layer '{name}': {size} {what} do not fold onto {lanes} lanes; use {legal}"
+
+
+def check(network: Network, schedule: Schedule) -> None:
+    """Raise :class:`VecqError` with the first problem, if there is one."""
+    for problem in problems(network, schedule):
+        raise VecqError(problem)

