@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 from vecq_hw.errors import VecqError
@@ -83,3 +85,25 @@ def check(network: Network, schedule: Schedule) -> None:
     """Raise :class:`VecqError` with the first problem, if there is one."""
     for problem in problems(network, schedule):
         raise VecqError(problem)
+
+
+def to_json(schedule: Schedule) -> str:
+    """``{"fc1": {"pe": 8, "simd": 16}, ...}``."""
+    return json.dumps({name: asdict(fold) for name, fold in schedule.folds.items()}, indent=2)
+
+
+def load(path: str | Path) -> Schedule:
+    """Read a schedule written by hand or by :func:`to_json`."""
+    try:
+        tree = json.loads(Path(path).read_text())
+        folds = {name: Fold(**fold) for name, fold in tree.items()}
+        if not all(type(n) is int for fold in folds.values() for n in (fold.pe, fold.simd)):
+            raise TypeError
+    except OSError as error:
+        raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError):
+        raise VecqError(
+            f"'{path}' is no schedule; JSON of the form"
+            ' {"layer": {"pe": 8, "simd": 16}} is wanted'
+        ) from None
+    return Schedule(folds=folds)

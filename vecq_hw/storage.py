@@ -12,7 +12,6 @@ import io
 import json
 import os
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +76,17 @@ def load(path: str | Path) -> Network:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            members = {name: archive[name] for name in archive.files}
+        content = path.read_bytes()
     except FileNotFoundError:
         raise VecqError(f"'{path}': there is no such file") from None
     except IsADirectoryError:
         raise VecqError(f"'{path}' is a folder; a network file (.npz) is wanted") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except OSError as error:
+        raise VecqError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            members = {name: archive[name] for name in archive.files}
+    except Exception as error:  # damaged archives raise a dozen kinds
         raise VecqError(f"'{path}' is not a network file or is cut short ({error})") from None
     try:
         header = json.loads(bytes(members["header"]))

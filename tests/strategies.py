@@ -1,0 +1,147 @@
+"""Hypothesis strategies for formats, codes and small legal networks."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import (
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    Layer,
+    MaxPool2d,
+    Network,
+    Rescale,
+    Weights,
+    output_tensor,
+)
+from vecq_hw.network import Tensor as NetworkTensor
+
+
+def formats(min_bits: int = 1, max_bits: int = 16) -> st.SearchStrategy[IntFormat]:
+    """Integer formats, some with a range tighter than their bits."""
+
+    @st.composite
+    def draw_format(draw):
+        bits, signed = draw(st.integers(min_bits, max_bits)), draw(st.booleans())
+        full = IntFormat(bits, signed)
+        if draw(st.booleans()):
+            return full
+        lo = draw(st.integers(full.lo, full.hi))
+        return IntFormat(bits, signed, lo, draw(st.integers(lo, full.hi)))
+
+    return draw_format()
+
+
+@st.composite
+def weights(draw, shape: tuple[int, ...], bits: int | None = None) -> Weights:
+    """Codes of a random width; extremes are as likely as anything else."""
+    grid = MidRise(draw(st.integers(1, 16)) if bits is None else bits)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    fmt = grid.code_format
+    kind = draw(st.sampled_from(["random", "lowest", "highest"]))
+    if kind == "random":
+        codes = rng.integers(fmt.lo, fmt.hi + 1, shape)
+    else:
+        codes = np.full(shape, fmt.lo if kind == "lowest" else fmt.hi)
+    return Weights(codes=codes, grid=grid, step=draw(st.sampled_from([1.0, 0.5, 0.0371])))
+
+
+@st.composite
+def rescales(draw, name: str, source: str, tensor: NetworkTensor) -> Rescale:
+    """A rescale that keeps most of the range, with mantissas of both signs and zero."""
+    channels, fmt = tensor.shape[-1], draw(formats(1, 8))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    mantissa_bits = draw(st.integers(1, 18))
+    limit = (1 << (mantissa_bits - 1)) - 1
+    mantissa = rng.integers(-limit - 1, limit + 1, channels)
+    reach = max(tensor.format.magnitude * (limit + 1), 1)
+    shift = draw(st.integers(1, 62))
+    if draw(st.integers(0, 3)):  # mostly a shift that lets something of the value through
+        shift = min(max(reach.bit_length() - fmt.bits, 1), 62)
+    room = min(reach, (1 << 61) - 1)
+    offset = rng.integers(-room, room + 1, channels)
+    return Rescale(
+        name=name, input=source, mantissa=mantissa, offset=offset, shift=shift, format=fmt
+    )
+
+
+@st.composite
+def networks(draw, images: bool | None = None, max_layers: int = 3) -> Network:
+    """A chain of random layers over a vector or a small image."""
+    images = draw(st.booleans()) if images is None else images
+    size = st.integers(1, 6)
+    shape = (
+        (draw(size), draw(size), draw(st.integers(1, 3))) if images else (draw(st.integers(1, 12)),)
+    )
+    source = Input(name="x", shape=shape, format=draw(formats(1, 8)))
+    tensor = NetworkTensor(shape=shape, format=source.format, step=1.0)
+    layers: list[Layer] = []
+
+    def append(layer: Layer) -> None:
+        nonlocal tensor
+        tensor = output_tensor(layer, tensor)
+        layers.append(layer)
+
+    def last() -> str:
+        return layers[-1].name if layers else "x"
+
+    for index in range(draw(st.integers(1, max_layers))):
+        if len(tensor.shape) == 3 and draw(st.integers(0, 2)) == 0:
+            append(Flatten(name=f"flatten{index}", input=last()))
+        wrap = draw(st.sampled_from([None, None, 6, 12]))
+        outputs = draw(st.integers(1, 6))
+        bias = None
+        if draw(st.booleans()):
+            rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+            bias = rng.integers(-1000, 1001, outputs)
+        if len(tensor.shape) == 3:
+            kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+            padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+            kernel = tuple(
+                min(k, n + 2 * p) for k, n, p in zip(kernel, tensor.shape, padding, strict=False)
+            )
+            append(
+                Conv2d(
+                    name=f"conv{index}",
+                    input=last(),
+                    weights=draw(weights((outputs, *kernel, tensor.shape[-1]))),
+                    bias=bias,
+                    stride=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+                    padding=padding,
+                    accumulator_bits=wrap,
+                )
+            )
+        else:
+            append(
+                Dense(
+                    name=f"dense{index}",
+                    input=last(),
+                    weights=draw(weights((outputs, tensor.shape[-1]))),
+                    bias=bias,
+                    accumulator_bits=wrap,
+                )
+            )
+        append(draw(rescales(f"rescale{index}", last(), tensor)))
+        if len(tensor.shape) == 3 and draw(st.booleans()):
+            kernel = tuple(min(draw(st.integers(1, 3)), n) for n in tensor.shape[:2])
+            append(
+                MaxPool2d(
+                    name=f"pool{index}",
+                    input=last(),
+                    kernel=kernel,
+                    stride=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+                    padding=tuple(draw(st.integers(0, k // 2)) for k in kernel),
+                )
+            )
+    return Network(name="random", inputs=(source,), layers=tuple(layers), outputs=(last(),))
+
+
+def random_inputs(network: Network, count: int, seed: int) -> np.ndarray:
+    """Seeded codes over the whole input format."""
+    source = network.inputs[0]
+    rng = np.random.default_rng(seed)
+    return rng.integers(source.format.lo, source.format.hi + 1, (count, *source.shape))

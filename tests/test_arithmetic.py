@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import formats
+from vecq_hw import arithmetic
+from vecq_hw.arithmetic import Engine
+from vecq_hw.formats import IntFormat
+
+
+@given(st.floats(-1e6, 1e6), st.sampled_from([1.0, 0.5, 2.0**-7, 3.0]), formats())
+def test_quantize_rounds_half_up_and_clamps(x, step, fmt):
+    code = int(arithmetic.quantize(np.array([x]), step, fmt)[0])
+    assert fmt.lo <= code <= fmt.hi
+    if fmt.lo < code < fmt.hi:
+        assert code == np.floor(x / step + 0.5)
+
+
+def test_ties_go_up_unlike_numpy_round():
+    x = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])
+    codes = arithmetic.quantize(x, 1.0, IntFormat(4, True))
+    assert codes.tolist() == [-2, -1, 0, 1, 2, 3]
+    assert np.round(x).tolist() != codes.tolist()
+
+
+@given(
+    acc=st.integers(-(2**30), 2**30),
+    mantissa=st.integers(-(2**17), 2**17 - 1),
+    offset=st.integers(-(2**60), 2**60),
+    shift=st.integers(1, 62),
+    fmt=formats(),
+)
+def test_rescale_is_the_contract(acc, mantissa, offset, shift, fmt):
+    exact = (acc * mantissa + offset + 2 ** (shift - 1)) // 2**shift
+    got = arithmetic.rescale(
+        np.array([[acc]]), np.array([mantissa]), np.array([offset]), shift, fmt
+    )
+    assert int(got[0, 0]) == min(max(exact, fmt.lo), fmt.hi)
+
+
+@pytest.mark.parametrize("product", [-(2**62), 2**62 - 1])
+def test_rescale_at_the_ends_of_its_range(product):
+    got = arithmetic.rescale(
+        np.array([[product]]), np.array([1]), np.array([0]), 62, IntFormat(8, True)
+    )
+    assert int(got[0, 0]) == (product + 2**61) >> 62
+
+
+@given(st.integers(-(2**62), 2**62), st.integers(1, 63))
+def test_wrap_is_twos_complement(x, bits):
+    expected = (x + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+    assert int(arithmetic.wrap(np.array([x]), bits)[0]) == expected
+
+
+@given(st.integers(-(2**40), 2**40), formats())
+def test_saturate_clamps(x, fmt):
+    assert int(arithmetic.saturate(np.array([x]), fmt)[0]) == min(max(x, fmt.lo), fmt.hi)
+
+
+@pytest.mark.parametrize(
+    ("bound", "engine"),
+    [
+        (2**24, Engine.FLOAT32),
+        (2**24 + 1, Engine.FLOAT64),
+        (2**53, Engine.FLOAT64),
+        (2**53 + 1, Engine.LIMBS),
+    ],
+)
+def test_engine_changes_exactly_where_a_float_stops_being_exact(bound, engine):
+    assert arithmetic.engine_for(bound) is engine
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24, 31, 37])
+@pytest.mark.parametrize("inputs", [1, 3, 200])
+def test_matmul_is_exact_at_every_width(bits, inputs):
+    rng = np.random.default_rng(bits)
+    x = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (3, inputs))
+    x[0], x[1] = 2 ** (bits - 1) - 1, -(2 ** (bits - 1))
+    weights = rng.integers(-(2**15), 2**15, (4, inputs)) * 2 + 1
+    bound = arithmetic.product_bound(weights, 2 ** (bits - 1))
+    expected = x.astype(object) @ weights.T.astype(object)
+    assert np.array_equal(arithmetic.exact_matmul(x, weights, bound), expected.astype(np.int64))
+
+
+def test_float32_would_be_wrong_one_past_its_bound():
+    x, weights = np.array([[2**24, 1]]), np.array([[1, 1]])
+    bound = arithmetic.product_bound(weights, 2**24)
+    assert arithmetic.exact_matmul(x, weights, bound)[0, 0] == 2**24 + 1
+    assert arithmetic.exact_matmul(x, weights, 2**24)[0, 0] == 2**24
+
+
+def test_columns_pad_with_code_zero():
+    x = np.arange(1, 5).reshape(1, 2, 2, 1)
+    windows = arithmetic.columns(x, (3, 3), (2, 2), (1, 1))
+    assert windows.shape == (1, 1, 1, 3, 3, 1)
+    assert windows.ravel().tolist() == [0, 0, 0, 0, 1, 2, 0, 3, 4]
+
+
+def test_max_pool_ignores_padding_of_negative_codes():
+    x = np.full((1, 2, 2, 1), -7, np.int8)
+    assert arithmetic.max_pool(x, (2, 2), (1, 1), (1, 1)).max() == -7

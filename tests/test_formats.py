@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import formats
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat, MidRise
+
+
+@given(formats(max_bits=63))
+def test_a_format_lies_within_its_bits_and_its_dtype(fmt):
+    full = IntFormat(fmt.bits, fmt.signed)
+    assert full.hi - full.lo == 2**fmt.bits - 1
+    assert full.contains(fmt.lo, fmt.hi)
+    assert np.iinfo(fmt.dtype).min <= fmt.lo
+    assert fmt.hi <= np.iinfo(fmt.dtype).max
+
+
+@given(st.integers(-(2**61), 2**60), st.integers(0, 2**60))
+def test_covering_is_the_narrowest_signed_format(lo, span):
+    fmt = IntFormat.covering(lo, lo + span)
+    assert (fmt.lo, fmt.hi, fmt.signed) == (lo, lo + span, True)
+    if fmt.bits > 1:
+        assert not IntFormat(fmt.bits - 1, True).contains(lo, lo + span)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((0, True), "1 to 63 bits, not 0"),
+        ((64, True), "1 to 63 bits, not 64"),
+        ((3, False, -1, 4), "the range -1..4 does not lie in 0..7"),
+        ((3, False, 5, 4), "the range 5..4"),
+        ((3, False, 0, 8), "the range 0..8"),
+    ],
+)
+def test_impossible_formats_are_refused(arguments, says):
+    with pytest.raises(VecqError, match=says):
+        IntFormat(*arguments)
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_mid_rise_values_are_the_odd_integers_and_complement_negates(bits):
+    grid = MidRise(bits)
+    codes = np.arange(grid.code_format.lo, grid.code_format.hi + 1)
+    values = grid.values(codes)
+    assert values.tolist() == list(range(-(2**bits) + 1, 2**bits, 2))
+    assert grid.values(~codes).tolist() == (-values).tolist()
+    assert (grid.value_format.lo, grid.value_format.hi) == (values.min(), values.max())
+
+
+@pytest.mark.parametrize("bits", [0, 17])
+def test_weight_bits_out_of_range_are_refused(bits):
+    with pytest.raises(VecqError, match=f"1 to 16 bits, not {bits}"):
+        MidRise(bits)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import networks, random_inputs
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import (
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    MaxPool2d,
+    Network,
+    Rescale,
+    Weights,
+    accumulator_range,
+)
+from vecq_hw.passes.widths import wrap_accumulators
+from vecq_hw.simulate import simulate
+
+U8 = IntFormat(8, False)
+X = Input(name="x", shape=(3,), format=U8)
+IMAGE = Input(name="x", shape=(4, 4, 1), format=U8)
+
+
+def dense(name="fc", source="x", shape=(2, 3), **changes):
+    weights = Weights(codes=np.zeros(shape, int), grid=MidRise(2))
+    return Dense(**{"name": name, "input": source, "weights": weights, **changes})
+
+
+def conv(shape=(2, 3, 3, 1), **changes):
+    weights = Weights(codes=np.zeros(shape, int), grid=MidRise(2))
+    return Conv2d(**{"name": "conv", "input": "x", "weights": weights, **changes})
+
+
+def rescale(**changes):
+    fields = {"mantissa": [1, 1], "offset": [0, 0], "shift": 4, "format": U8}
+    return Rescale(**{"name": "rescale", "input": "fc", **fields, **changes})
+
+
+def network(*layers, source=X, outputs=None):
+    return Network(name="n", inputs=(source,), layers=layers, outputs=outputs or (layers[-1].name,))
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: network(dense(), dense()), "two layers are called 'fc'"),
+        (lambda: network(dense(name="")), "a layer has an empty name"),
+        (lambda: network(dense(source="y")), "layer 'fc' reads 'y', which no earlier layer makes"),
+        (lambda: network(dense(), outputs=("z",)), "the output 'z' is made by no layer"),
+        (lambda: network(dense(shape=(2, 4))), "the weights take 4 inputs, but 'x' has 3"),
+        (lambda: network(dense(shape=(2, 3, 1))), "the codes have the shape (2, 3, 1)"),
+        (lambda: network(dense(), source=IMAGE), "takes (C,); flatten the image first"),
+        (lambda: network(dense(bias=[1])), "the bias has the shape (1,), not (2,)"),
+        (lambda: network(dense(accumulator_bits=0)), "1 to 63 bits, not 0"),
+        (
+            lambda: network(dense(weights=Weights(codes=[[2, 0, 0]], grid=MidRise(2)))),
+            "the codes 0..2 do not fit 2 bits (-2..1)",
+        ),
+        (
+            lambda: network(dense(weights=Weights(codes=[[0] * 3], grid=MidRise(2), step=0.0))),
+            "the weight step must be positive and finite",
+        ),
+        (lambda: network(conv(), source=X), "but takes (H, W, C)"),
+        (lambda: network(conv(shape=(2, 3, 3, 2)), source=IMAGE), "the kernel takes 2 channels"),
+        (lambda: network(conv(shape=(2, 5, 5, 1)), source=IMAGE), "(5, 5) does not fit the image"),
+        (lambda: network(conv(stride=(0, 1)), source=IMAGE), "stride (0, 1) must be positive"),
+        (
+            lambda: network(
+                MaxPool2d(name="p", input="x", kernel=(2, 2), stride=(2, 2), padding=(2, 0)),
+                source=IMAGE,
+            ),
+            "padding (2, 0) is more than half the kernel",
+        ),
+        (lambda: network(dense(), rescale(mantissa=[1])), "mantissa and offset have the shapes"),
+        (lambda: network(dense(), rescale(shift=0)), "the shift must be 1 to 62, not 0"),
+        (lambda: network(dense(), rescale(shift=63)), "the shift must be 1 to 62, not 63"),
+        (lambda: network(dense(), rescale(step=float("nan"))), "the step must be positive"),
+        (
+            lambda: network(dense(), rescale(mantissa=[1, 2**60])),
+            "channel 1: accumulator * 1152921504606846976 + 0 leaves ±2^62",
+        ),
+        (lambda: network(dense(), source=replace(X, shape=(0,))), "with sizes of at least 1"),
+        (lambda: network(dense(), source=replace(X, step=-1.0)), "step must be positive"),
+    ],
+)
+def test_an_illegal_network_is_refused_in_one_sentence(build, says):
+    with pytest.raises(VecqError) as error:
+        build()
+    assert says in str(error.value)
+
+
+def test_weights_of_floats_and_of_too_wide_integers_are_refused():
+    with pytest.raises(VecqError, match="an integer array is wanted, not one of type float64"):
+        Weights(codes=np.zeros((2, 3)), grid=MidRise(2))
+    with pytest.raises(VecqError, match="do not fit 16 bits"):
+        Weights(codes=np.full((2, 3), 2**15), grid=MidRise(16))
+
+
+def test_arrays_are_copies_and_read_only():
+    codes = np.zeros((2, 3), int)
+    weights = Weights(codes=codes, grid=MidRise(2))
+    codes[0, 0] = 1
+    assert weights.codes[0, 0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        weights.codes[0, 0] = 1
+
+
+def test_the_product_limit_is_exact():
+    """Rule 4: the greatest product may be 2^62 - 1 but not 2^62, the least may be -2^62."""
+    one = Input(name="x", shape=(1,), format=IntFormat(1, False))
+    first = dense(shape=(1, 1), weights=Weights(codes=[[0]], grid=MidRise(1)))
+    for offset, fits in ((2**62 - 2, True), (2**62 - 1, False), (-(2**62), True)):
+        layers = (first, rescale(mantissa=[1], offset=[offset]))
+        if fits:
+            network(*layers, source=one)
+        else:
+            with pytest.raises(VecqError, match="leaves"):
+                network(*layers, source=one)
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(max_layers=1), st.integers(0, 2**32))
+def test_proven_ranges_hold_and_are_reached(net, seed):
+    x = random_inputs(net, 4, seed)
+    taps = simulate(net, x, taps=list(net.tensors))
+    for name, tensor in net.tensors.items():
+        assert taps[name].shape[1:] == tensor.shape
+        assert tensor.format.contains(int(taps[name].min()), int(taps[name].max())), name
+
+
+def test_the_accumulator_range_is_tight():
+    weights = Weights(codes=[[1, -2, 0]], grid=MidRise(2))  # values 3, -3, 1
+    layer = dense(weights=weights, bias=[10])
+    assert accumulator_range(layer, IntFormat(8, False)) == (-3 * 255 + 10, 4 * 255 + 10)
+    assert accumulator_range(layer, IntFormat(8, False, 2, 5)) == (4 * 2 - 15 + 10, 4 * 5 - 6 + 10)
+
+
+def test_padding_lets_code_zero_into_the_range():
+    weights = Weights(codes=np.zeros((1, 1, 1, 1), int), grid=MidRise(1))
+    tight = IntFormat(8, False, 5, 9)
+    padded = conv(weights=weights, padding=(1, 1))
+    assert accumulator_range(conv(weights=weights), tight) == (5, 9)
+    assert accumulator_range(padded, tight) == (0, 9)
+
+
+def test_an_accumulator_beyond_int64_is_refused():
+    wide = Input(name="x", shape=(1,), format=IntFormat(60, True))
+    huge = dense(weights=Weights(codes=[[2**15 - 1]], grid=MidRise(16)))
+    with pytest.raises(VecqError, match="layer 'fc': the accumulator would need more than 63 bits"):
+        network(huge, source=wide)
+
+
+def test_wrapping_takes_effect_only_where_it_is_narrower():
+    wrapped = wrap_accumulators(network(dense()), 5)
+    assert wrapped.tensors["fc"].format == IntFormat(5, True)
+    exact = wrap_accumulators(network(dense()), 40)
+    assert exact.tensors["fc"].format == network(dense()).tensors["fc"].format
+
+
+def test_repr_is_short_and_flatten_is_free():
+    net = network(
+        Flatten(name="flat", input="x"), dense(source="flat", shape=(2, 16)), source=IMAGE
+    )
+    assert "Dense(fc: 16→2, 2-bit)" in repr(net)
+    x = random_inputs(net, 2, 0)
+    assert np.array_equal(simulate(net, x, taps=["flat"])["flat"], x.reshape(2, 16))

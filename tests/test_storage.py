@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import io
+import json
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tests.strategies import networks, random_inputs
+from vecq_hw import storage
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Dense, Input, Network, Weights
+from vecq_hw.simulate import simulate
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks())
+def test_round_trip(tmp_path_factory, network):
+    path = tmp_path_factory.mktemp("round") / "network.npz"
+    storage.save(network, path)
+    again = storage.load(path)
+    assert storage.digest(again) == storage.digest(network)
+    assert repr(again) == repr(network)
+    x = random_inputs(network, 2, 0)
+    assert np.array_equal(simulate(again, x), simulate(network, x))
+
+
+def small(code: int = 0, step: float = 1.0) -> Network:
+    codes = np.zeros((40, 40), int)
+    codes[20, 20] = code
+    dense = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=MidRise(2), step=step))
+    source = Input(name="x", shape=(40,), format=IntFormat(8, False))
+    return Network(name="small", inputs=(source,), layers=(dense,), outputs=("fc",))
+
+
+def test_the_digest_sees_every_code_and_every_field():
+    digests = {storage.digest(n) for n in (small(), small(code=1), small(step=0.5))}
+    assert len(digests) == 3
+
+
+def rewrite(path, edit) -> None:
+    """Rewrite a stored network with its header or arrays changed by ``edit``."""
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    header = json.loads(bytes(members["header"]))
+    edit(header, members)
+    members["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **members)
+    path.write_bytes(buffer.getvalue())
+
+
+def _redigest(header, members):
+    arrays = [members[f"array{i}"] for i in range(len(members) - 1)]
+    header["digest"] = storage._digest(header["network"], arrays)
+
+
+def _bad_version(header, members):
+    header["vecq_network"] = 99
+
+
+def _flipped_code(header, members):
+    members["array0"][3, 3] ^= 1
+
+
+def _illegal(header, members):
+    members["array0"][3, 3] = 7
+    _redigest(header, members)
+
+
+def _foreign_type(header, members):
+    header["network"]["layers"][0]["type"] = "System"
+    _redigest(header, members)
+
+
+def _missing_field(header, members):
+    del header["network"]["layers"][0]["weights"]
+    _redigest(header, members)
+
+
+def _not_a_network(header, members):
+    header["network"] = [1, 2]
+    _redigest(header, members)
+
+
+def _missing_array(header, members):
+    del members["array0"]
+
+
+def _no_header_fields(header, members):
+    header.clear()
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (_bad_version, "has the format version 99; this vecq reads 1"),
+        (_flipped_code, "do not match its digest"),
+        (_illegal, "layer 'fc': the codes 0..7 do not fit 2 bits"),
+        (_foreign_type, "holds a 'System'"),
+        (_missing_field, "the header is malformed"),
+        (_not_a_network, "does not hold a network"),
+        (_missing_array, "do not match its digest"),
+        (_no_header_fields, "without the header of a network"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, edit, says):
+    path = tmp_path / "network.npz"
+    storage.save(small(), path)
+    rewrite(path, edit)
+    with pytest.raises(VecqError) as error:
+        storage.load(path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_file_cut_short_anywhere_is_refused(tmp_path):
+    path = tmp_path / "network.npz"
+    storage.save(small(), path)
+    whole = path.read_bytes()
+    for length in (0, 1, 30, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(VecqError, match="not a network file or is cut short"):
+            storage.load(path)
+
+
+def test_a_flipped_byte_anywhere_is_refused_or_harmless(tmp_path):
+    path = tmp_path / "network.npz"
+    storage.save(small(), path)
+    whole, digest = path.read_bytes(), storage.digest(small())
+    for position in range(0, len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(bytes(damaged))
+        try:
+            assert storage.digest(storage.load(path)) == digest
+        except VecqError as error:
+            assert str(path) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("content", [b"hello", b"\x80\x04K\x01."])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "network.npz"
+    path.write_bytes(content)
+    with pytest.raises(VecqError, match="not a network file"):
+        storage.load(path)
+    with pytest.raises(VecqError, match="there is no such file"):
+        storage.load(tmp_path / "absent.npz")
+    with pytest.raises(VecqError, match="is a folder"):
+        storage.load(tmp_path)
+    np.savez(path, weights=np.zeros(3))
+    with pytest.raises(VecqError, match="without the header of a network"):
+        storage.load(path)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path):
+    path = tmp_path / "network.npz"
+    np.savez(path, header=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(VecqError, match="not a network file"):
+        storage.load(path)
+
+
+def test_a_failed_write_keeps_what_was_there(tmp_path):
+    path = tmp_path / "network.npz"
+    storage.save(small(), path)
+    before = path.read_bytes()
+    assert stat.S_IMODE(path.stat().st_mode) & stat.S_IRGRP
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a folder is wanted")
+    with pytest.raises(VecqError, match="cannot be written"):
+        storage.save(small(), blocked / "network.npz")
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "network.npz"]
