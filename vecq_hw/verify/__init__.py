@@ -1,0 +1,1 @@
+"""Run what was generated and compare it with the simulator, integer by integer."""
