@@ -1,0 +1,126 @@
+"""What a data set is: arrays of samples and labels that have been checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.errors import VecqError
+
+FloatImages = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Samples to train on and to test on, samples first.
+
+    Attributes
+    ----------
+    name : str
+    x_train, x_test : float32 arrays of shape (N, C) or (N, C, H, W)
+        Images are channels-first, as torch wants them.
+    y_train, y_test : int64 arrays of shape (N,), 0..classes - 1
+    classes : int
+    """
+
+    name: str
+    x_train: FloatImages
+    y_train: Labels
+    x_test: FloatImages
+    y_test: Labels
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (C,) or (C, H, W)."""
+        return self.x_train.shape[1:]
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({self.name}: {len(self.x_train)} + {len(self.x_test)} samples of"
+            f" {self.shape}, {self.classes} classes)"
+        )
+
+
+def checked_dataset(
+    name: str,
+    x_train: npt.ArrayLike,
+    y_train: npt.ArrayLike,
+    x_test: npt.ArrayLike,
+    y_test: npt.ArrayLike,
+) -> Dataset:
+    """A data set of arrays that came from outside; the labels of training tell the classes.
+
+    Raises
+    ------
+    VecqError
+        Shapes that do not fit each other, samples that are no numbers, labels that are no integers
+        or leave 0..classes - 1, a class without a sample.
+    """
+    train = _samples(name, "x_train", x_train)
+    test = _samples(name, "x_test", x_test)
+    if train.shape[1:] != test.shape[1:]:
+        raise VecqError(
+            f"{name}: samples of x_train have the shape {train.shape[1:]},"
+            f" those of x_test {test.shape[1:]}; they must agree"
+        )
+    train_labels = _labels(name, "y_train", y_train, len(train))
+    test_labels = _labels(name, "y_test", y_test, len(test))
+    classes = int(train_labels.max()) + 1
+    if classes < 2:
+        raise VecqError(f"{name}: y_train holds one class; at least two are wanted")
+    if int(test_labels.max()) >= classes:
+        raise VecqError(
+            f"{name}: y_test holds the label {test_labels.max()}, y_train only 0..{classes - 1}"
+        )
+    # np.bincount would allocate up to the largest label, which may be absurd.
+    present = np.unique(train_labels)
+    if len(present) != classes:
+        gaps = np.flatnonzero(present != np.arange(len(present)))
+        raise VecqError(
+            f"{name}: y_train has no sample of class {gaps[0]};"
+            " number the classes 0, 1, 2, ... without gaps"
+        )
+    return Dataset(
+        name=name,
+        x_train=train,
+        y_train=train_labels,
+        x_test=test,
+        y_test=test_labels,
+        classes=classes,
+    )
+
+
+def _samples(name: str, key: str, given: npt.ArrayLike) -> FloatImages:
+    x = np.asarray(given)
+    if x.dtype.kind not in "biuf":
+        raise VecqError(f"{name}: {key} has the type {x.dtype}; floats or integers are wanted")
+    if x.ndim == 3:
+        raise VecqError(
+            f"{name}: {key} has the shape {x.shape}; images need a channel axis, (N, 1, H, W)"
+        )
+    if x.ndim not in (2, 4) or not x.size:
+        raise VecqError(f"{name}: {key} has the shape {x.shape}; (N, C) or (N, C, H, W) is wanted")
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(x, dtype=np.float32)
+    if not np.isfinite(converted).all():
+        raise VecqError(f"{name}: {key} holds NaN or infinite values, or some beyond float32")
+    return converted
+
+
+def _labels(name: str, key: str, given: npt.ArrayLike, samples: int) -> Labels:
+    y = np.asarray(given)
+    if y.dtype.kind not in "iu":
+        raise VecqError(f"{name}: {key} has the type {y.dtype}; integer labels are wanted")
+    if y.shape != (samples,):
+        raise VecqError(
+            f"{name}: {key} has the shape {y.shape}; one label a sample, ({samples},), is wanted"
+        )
+    if int(y.min()) < 0:
+        raise VecqError(f"{name}: {key} holds the label {y.min()}; labels start at 0")
+    if int(y.max()) >= 1 << 31:
+        raise VecqError(f"{name}: {key} holds the label {y.max()}; labels count classes from 0")
+    return y.astype(np.int64)

@@ -1,0 +1,184 @@
+"""Activation quantizers: a step that follows the data in training and stands still in evaluation.
+
+The step is the smaller of two estimates, both averaged over batches:
+
+- the best step for a Gaussian of the spread seen.  For unsigned data that is the root mean square
+  of the positive entries: it does not depend on how many entries ReLU sets to zero;
+- the step at which the largest value seen just fits.  Data that are exact in the bits at hand
+  (8-bit pixels) so stay exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from vecq_hw import arithmetic
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat
+from vecq_hw.quantize.gaussian import gaussian_step
+
+DECAY = 0.9
+"""What an average keeps of its old value at each training batch; the first batch sets it."""
+
+
+def activation_step(fmt: IntFormat) -> float:
+    """The best step, in units of the spread, for Gaussian data on the grid of ``fmt``.
+
+    An unsigned grid is the positive half of the symmetric grid with one bit more.
+
+    Examples
+    --------
+    >>> round(activation_step(IntFormat(8, signed=False)), 4)
+    0.0165
+    """
+    return gaussian_step(float(fmt.lo if fmt.signed else -fmt.hi), float(fmt.hi))
+
+
+class ActivationQuantizer(nn.Module):
+    """Real values to ``code * step`` and back to real: rule 1 of the numeric contract.
+
+    Parameters
+    ----------
+    bits : int, 1..16
+
+    Attributes
+    ----------
+    spread, peak : scalar buffers
+        Averages over the training batches; 0 before the first.
+    """
+
+    spread: torch.Tensor
+    peak: torch.Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        check_activation_bits(bits)
+        self.bits = bits
+        self.register_buffer("spread", torch.zeros(()))
+        self.register_buffer("peak", torch.zeros(()))
+
+    @property
+    def signed(self) -> bool:
+        """Whether the codes are two's complement; each kind of quantizer says it."""
+        raise NotImplementedError
+
+    @property
+    def format(self) -> IntFormat:
+        """The format of the codes."""
+        return IntFormat(self.bits, self.signed)
+
+    @property
+    def step(self) -> torch.Tensor:
+        """Real value of one unit, a scalar tensor; 0 before any data were seen."""
+        fmt = self.format
+        # A 1-bit signed format has one code other than 0, and that is -1.
+        return torch.minimum(self.spread * activation_step(fmt), self.peak / max(fmt.hi, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The quantized values, of the shape of ``x``; in training mode the step follows ``x``."""
+        if self.training:
+            with torch.no_grad():
+                self._observe(x.detach())
+        step = self.step
+        if self.training:
+            # While all data so far are zero, any step gives their codes.
+            step = torch.where(step > 0, step, 1.0)
+        elif not bool(step > 0):
+            raise VecqError(
+                "an activation quantizer has seen no data yet; train the model,"
+                " or run some batches through it in training mode, before it is evaluated"
+            )
+        fmt = self.format
+        result: torch.Tensor = _ClippedStraightThrough.apply(  # type: ignore[no-untyped-call]
+            x, step, fmt, self._gradient_from(fmt)
+        )
+        return result
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows between the brackets."""
+        return f"bits={self.bits}"
+
+    def _gradient_from(self, fmt: IntFormat) -> float:
+        """From which value on, in steps, a gradient passes."""
+        return fmt.lo - 0.5
+
+    def _observe(self, x: torch.Tensor) -> None:
+        """Take one batch into the averages."""
+        if self.signed:
+            count = torch.tensor(x.numel(), device=x.device)
+            low, high = torch.aminmax(x)
+            peak = torch.maximum(-low, high)
+        else:
+            x = x.relu()
+            count = torch.count_nonzero(x)
+            peak = x.amax()
+        spread = torch.linalg.vector_norm(x) / count.clamp(min=1).sqrt()
+        weight = torch.where(self.spread > 0, 1 - DECAY, 1.0)
+        # A batch of zeros says nothing.
+        self.spread.lerp_(torch.where(spread > 0, spread, self.spread), weight)
+        self.peak.lerp_(torch.where(spread > 0, peak, self.peak), weight)
+
+
+class QuantizedReLU(ActivationQuantizer):
+    """ReLU and its unsigned quantizer in one: the clamp at code 0 is the ReLU."""
+
+    signed = False
+
+    def _gradient_from(self, fmt: IntFormat) -> float:
+        return 0.0
+
+
+class SignedQuantizer(ActivationQuantizer):
+    """For tensors that no ReLU made: outputs of a Linear, Conv2d or BatchNorm."""
+
+    signed = True
+
+
+class InputQuantizer(ActivationQuantizer):
+    """For the network's input: unsigned until a negative value is seen in training."""
+
+    has_negative: torch.Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(bits)
+        self.register_buffer("has_negative", torch.tensor(False))
+
+    @property
+    def signed(self) -> bool:
+        """Whether a negative value was seen."""
+        return bool(self.has_negative)
+
+    def _observe(self, x: torch.Tensor) -> None:
+        if not self.signed and bool((x < 0).any()):
+            # What was averaged so far was the spread of the positive entries.
+            self.has_negative.fill_(True)
+            self.spread.zero_()
+            self.peak.zero_()
+        super()._observe(x)
+
+
+def check_activation_bits(bits: int) -> None:
+    """Refuse a width that activations cannot have."""
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
+        raise VecqError(f"activations have 1 to 16 bits, not {bits!r}")
+
+
+class _ClippedStraightThrough(torch.autograd.Function):
+    """Rule 1 forward; backward the gradient passes where no code was clamped."""
+
+    @staticmethod
+    def forward(
+        context: Any, x: torch.Tensor, step: torch.Tensor, fmt: IntFormat, gradient_from: float
+    ) -> torch.Tensor:
+        if context.needs_input_grad[0]:
+            context.save_for_backward((x > step * gradient_from) & (x < step * (fmt.hi + 0.5)))
+        codes: torch.Tensor = arithmetic.quantize(x, step, fmt, floor=torch.floor)
+        return codes.mul_(step)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        (inside,) = context.saved_tensors
+        return gradient * inside, None, None, None

@@ -1,0 +1,119 @@
+"""Two small networks for a first run, and the way in for the user's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from vecq_hw.errors import VecqError
+
+
+def mlp(inputs: int, classes: int) -> nn.Sequential:
+    """Two hidden layers of 64 and 32, batch-normalized; it flattens images itself."""
+    return nn.Sequential(
+        OrderedDict(
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(inputs, 64, bias=False),
+            bn1=nn.BatchNorm1d(64),
+            relu1=nn.ReLU(),
+            fc2=nn.Linear(64, 32, bias=False),
+            bn2=nn.BatchNorm1d(32),
+            relu2=nn.ReLU(),
+            fc3=nn.Linear(32, classes),
+        )
+    )
+
+
+def cnn(shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """Two convolutions of 16 and 32 channels, each batch-normalized and pooled, and a Linear.
+
+    Parameters
+    ----------
+    shape : (C, H, W), at least 4 × 4
+    classes : int
+    """
+    if len(shape) != 3 or min(shape[1:]) < 4:
+        raise VecqError(f"the cnn takes images (C, H, W) of at least 4 × 4, not samples of {shape}")
+    channels, height, width = shape
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(channels, 16, 3, padding=1, bias=False),
+            bn1=nn.BatchNorm2d(16),
+            relu1=nn.ReLU(),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(16, 32, 3, padding=1, bias=False),
+            bn2=nn.BatchNorm2d(32),
+            relu2=nn.ReLU(),
+            pool2=nn.MaxPool2d(2),
+            flatten=nn.Flatten(),
+            fc=nn.Linear(32 * (height // 4) * (width // 4), classes),
+        )
+    )
+
+
+def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
+    """The float model called ``name``, for samples of ``shape`` without the batch axis.
+
+    Parameters
+    ----------
+    name : 'mlp', 'cnn' or 'FILE.py:FUNCTION'
+    shape : (C,) or (C, H, W)
+    classes : int
+    """
+    if name == "mlp":
+        return mlp(math.prod(shape), classes)
+    if name == "cnn":
+        return cnn(shape, classes)
+    if ":" not in name:
+        raise VecqError(f"model '{name}': 'mlp', 'cnn' or FILE.py:FUNCTION is wanted")
+    factory = load_model_factory(name)
+    try:
+        model = factory()
+    except Exception as error:
+        raise VecqError(f"model '{name}' failed: {_reason(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise VecqError(
+            f"model '{name}' returned {type(model).__name__}; a torch.nn.Module is wanted"
+        )
+    return model
+
+
+def load_model_factory(name: str) -> Callable[[], object]:
+    """The function that ``FILE.py:FUNCTION`` names; it takes nothing and returns a float model.
+
+    The file is run.
+
+    Raises
+    ------
+    VecqError
+        No such file or function, or the file fails.
+    """
+    file, _, function = name.rpartition(":")
+    path = Path(file)
+    if not file or not function:
+        raise VecqError(f"model '{name}': FILE.py:FUNCTION is wanted")
+    if not path.is_file():
+        raise VecqError(f"model '{name}': there is no file '{file}'")
+    spec = importlib.util.spec_from_file_location(f"vecq_model_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise VecqError(f"model '{name}': '{file}' is no Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise VecqError(f"model '{name}': '{file}' failed: {_reason(error)}") from error
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        raise VecqError(f"model '{name}': '{file}' has no function '{function}'")
+    result: Callable[[], object] = factory
+    return result
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
