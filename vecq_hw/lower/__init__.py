@@ -1,0 +1,10 @@
+"""Lowering: from a trained quantized model to the integer network."""
+
+from vecq_hw import toolchain
+
+toolchain.require(toolchain.TORCH)
+
+from vecq_hw.lower.lowering import lower, prediction_differences  # noqa: E402
+from vecq_hw.lower.rescale import shortened_mantissas  # noqa: E402
+
+__all__ = ["lower", "prediction_differences", "shortened_mantissas"]

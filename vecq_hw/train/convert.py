@@ -101,7 +101,8 @@ def _bits_by_layer(
             raise VecqError(f"overrides: '{name}' has {given!r} where LayerBits(...) is wanted")
         weight = default.weight if given.weight is None else given.weight
         activation = default.activation if given.activation is None else given.activation
-        assert weight is not None and activation is not None
+        assert weight is not None
+        assert activation is not None
         try:
             check_weight_bits(weight)
             check_activation_bits(activation)

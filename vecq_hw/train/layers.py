@@ -1,4 +1,4 @@
-"""Linear and Conv2d whose weights are VecQ codes in the forward pass and floats in the optimizer."""
+"""Linear and Conv2d that compute with VecQ weights while the optimizer moves floats."""
 
 from __future__ import annotations
 

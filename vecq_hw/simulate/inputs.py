@@ -1,0 +1,50 @@
+"""From the arrays that data sets hold to the integers that a network takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntArray
+from vecq_hw.network import Network
+from vecq_hw.simulate.reference import quantize_input
+
+
+def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray:
+    """Real samples as a data set holds them, as codes of the network's input.
+
+    Parameters
+    ----------
+    network : Network with one input
+    x : array of shape (N, C) or (N, C, H, W)
+        Images are channels-first.  A network that takes vectors gets them flattened in that order,
+        as torch.nn.Flatten does it.
+
+    Returns
+    -------
+    int array of shape (N, C) or (N, H, W, C)
+        What :func:`simulate` takes.
+
+    Raises
+    ------
+    VecqError
+        The samples have another shape, or hold NaN or infinite values.
+    """
+    source = network.inputs[0]
+    samples = np.asarray(x)
+    wanted = source.shape
+    if len(source.shape) == 1:
+        fits = samples.ndim >= 2 and samples[0:1].size == source.shape[0] * len(samples[0:1])
+        arranged = samples.reshape(len(samples), *wanted) if fits else samples
+    else:
+        height, width, channels = source.shape
+        wanted = (channels, height, width)
+        fits = samples.shape[1:] == wanted
+        arranged = samples.transpose(0, 2, 3, 1) if fits else samples
+    if not fits:
+        raise VecqError(
+            f"input '{source.name}': samples of the shape {wanted} are wanted, not"
+            f" {samples.shape[1:]}"
+        )
+    return quantize_input(network, np.ascontiguousarray(arranged))
