@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "vecq/stream.hpp"
+
+namespace vecq {
+
+/// `clamp((accumulator * mantissa + offset + 2^(Shift-1)) >> Shift, lo, hi)`: rounding half up.
+///
+/// The total must lie in -2^62 .. 2^62 over the proven range of the accumulator.
+template <class Out, int Shift>
+constexpr typename Out::Value rescale_value(std::int64_t accumulator, std::int64_t mantissa,
+                                            std::int64_t offset) {
+  static_assert(1 <= Shift && Shift <= 62, "a shift is 1 to 62");
+  constexpr std::int64_t half = std::int64_t{1} << (Shift - 1);
+  const std::int64_t rounded = (accumulator * mantissa + offset + half) >> Shift;
+  return static_cast<typename Out::Value>(rounded < Out::lo   ? Out::lo
+                                          : rounded > Out::hi ? Out::hi
+                                                              : rounded);
+}
+
+/// Rescales `Positions` vectors of `Channels` accumulators, `LaneCount` of them a cycle.
+template <class In, class Out, int Positions, int Channels, int LaneCount, int Shift,
+          int MantissaBits, class Mantissa, class Offset>
+void rescale(Stream<In, LaneCount> &in, Stream<Out, LaneCount> &out,
+             const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels]) {
+  static_assert(Channels % LaneCount == 0, "lanes must divide the channels");
+#pragma HLS ARRAY_PARTITION variable = mantissa type = cyclic factor = LaneCount
+#pragma HLS ARRAY_PARTITION variable = offset type = cyclic factor = LaneCount
+positions:
+  for (int position = 0; position < Positions; ++position) {
+  folds:
+    for (int fold = 0; fold < Channels / LaneCount; ++fold) {
+#pragma HLS PIPELINE II = 1
+      const Lanes<In, LaneCount> x = in.read();
+      Lanes<Out, LaneCount> y;
+    lanes:
+      for (int lane = 0; lane < LaneCount; ++lane) {
+#pragma HLS UNROLL
+        const int channel = fold * LaneCount + lane;
+        // The multiplier is as wide as its operands are known to be.
+        const std::int64_t narrow = wrap<MantissaBits>(
+            static_cast<std::uint64_t>(static_cast<std::int64_t>(mantissa[channel])));
+        y.lane[lane] =
+            rescale_value<Out, Shift>(static_cast<typename In::Value>(x.lane[lane]), narrow,
+                                      static_cast<std::int64_t>(offset[channel]));
+      }
+      out.write(y);
+    }
+  }
+}
+
+} // namespace vecq

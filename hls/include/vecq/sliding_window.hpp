@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// The windows of a convolution or pooling, from an image that streams in raster order.
+#pragma once
+
+#include "vecq/stream.hpp"
+
+namespace vecq {
+
+template <int Height, int Width, int Channels>
+struct Image {
+  static_assert(Height >= 1 && Width >= 1 && Channels >= 1, "an image has no empty axis");
+  static constexpr int height = Height, width = Width, channels = Channels;
+};
+
+template <int Height, int Width>
+struct Kernel {
+  static_assert(Height >= 1 && Width >= 1, "a kernel has at least one cell");
+  static constexpr int height = Height, width = Width;
+};
+
+template <int Down, int Across>
+struct Stride {
+  static_assert(Down >= 1 && Across >= 1, "a stride is positive");
+  static constexpr int down = Down, across = Across;
+};
+
+template <int Down, int Across>
+struct Padding {
+  static_assert(Down >= 0 && Across >= 0, "padding is not negative");
+  static constexpr int down = Down, across = Across;
+};
+
+/// Which windows slide over which image.
+template <class WindowImage, class WindowKernel, class WindowStride, class WindowPadding>
+struct Window {
+  using Image = WindowImage;
+  using Kernel = WindowKernel;
+  using Stride = WindowStride;
+  using Padding = WindowPadding;
+  static_assert(Kernel::height <= Image::height + 2 * Padding::down &&
+                    Kernel::width <= Image::width + 2 * Padding::across,
+                "the kernel does not fit the padded image");
+  static constexpr int cells = Kernel::height * Kernel::width;
+  static constexpr int output_height =
+      (Image::height + 2 * Padding::down - Kernel::height) / Stride::down + 1;
+  static constexpr int output_width =
+      (Image::width + 2 * Padding::across - Kernel::width) / Stride::across + 1;
+  static constexpr int positions = output_height * output_width;
+  /// Every window is one cell of the image, in order.
+  static constexpr bool is_identity = cells == 1 && Stride::down == 1 && Stride::across == 1 &&
+                                      Padding::down == 0 && Padding::across == 0;
+};
+
+/// Each window in raster order, each as its cells in raster order, each cell as its channels;
+/// cells outside the image hold `Pad`.
+///
+/// A ring of rows is read for one row of windows while the rows of the next arrive: kernel plus
+/// stride rows, and no cycle is lost between rows.
+template <class Format, class Window, int LaneCount, std::int64_t Pad>
+void sliding_window(Stream<Format, LaneCount> &in, Stream<Format, LaneCount> &out) {
+  using Image = typename Window::Image;
+  using Kernel = typename Window::Kernel;
+  using Stride = typename Window::Stride;
+  using Padding = typename Window::Padding;
+  static_assert(Image::channels % LaneCount == 0, "lanes must divide the channels");
+  static_assert(least(Format::bits, Format::is_signed) <= Pad &&
+                    Pad <= greatest(Format::bits, Format::is_signed),
+                "the padding does not fit the format's bits");
+  constexpr int folds = Image::channels / LaneCount;
+  constexpr int row_words = Image::width * folds;
+  constexpr int ring_rows = Kernel::height + Stride::down;
+  constexpr int ring_words = ring_rows * row_words;
+  constexpr int window_words = Window::output_width * Window::cells * folds;
+  constexpr int arriving_words = Stride::down * row_words;
+  constexpr int steps = window_words > arriving_words ? window_words : arriving_words;
+  constexpr int image_words = Image::height * row_words;
+  constexpr int first_rows = Kernel::height - Padding::down;
+  constexpr int first_words = (first_rows < 0               ? 0
+                               : first_rows > Image::height ? Image::height
+                                                            : first_rows) *
+                              row_words;
+  Lanes<Format, LaneCount> ring[ring_words];
+#pragma HLS DEPENDENCE variable = ring type = inter dependent = false // rows read are complete
+  int received = 0; // words of the image that have arrived
+  int write = 0;    // where in the ring the next one goes
+first_rows:
+  for (; received < first_words; ++received) {
+#pragma HLS PIPELINE II = 1
+    ring[write] = in.read();
+    write = write == ring_words - 1 ? 0 : write + 1;
+  }
+  int y = -Padding::down; // image row of the window's first
+  // Where the window's first row lies in the ring; a row above the image is never read.
+  int first_slot = (ring_rows - Padding::down % ring_rows) % ring_rows;
+rows:
+  for (int output_row = 0; output_row < Window::output_height; ++output_row) {
+    int x = -Padding::across; // image column of the window's first
+    int kernel_row = 0, kernel_column = 0, fold = 0;
+    int slot = first_slot;
+    const int due_rows = y + Stride::down + Kernel::height;
+    const int due = due_rows < 0               ? 0
+                    : due_rows > Image::height ? image_words
+                                               : due_rows * row_words;
+  windows:
+    for (int step = 0; step < steps; ++step) {
+#pragma HLS PIPELINE II = 1
+      if (step < window_words) {
+        const int row = y + kernel_row, column = x + kernel_column;
+        Lanes<Format, LaneCount> word;
+        if (0 <= row && row < Image::height && 0 <= column && column < Image::width) {
+          word = ring[slot * row_words + column * folds + fold];
+        } else {
+        pad:
+          for (int lane = 0; lane < LaneCount; ++lane) {
+#pragma HLS UNROLL
+            word.lane[lane] = Pad;
+          }
+        }
+        out.write(word);
+        if (++fold == folds) {
+          fold = 0;
+          if (++kernel_column == Kernel::width) {
+            kernel_column = 0;
+            slot = slot == ring_rows - 1 ? 0 : slot + 1;
+            if (++kernel_row == Kernel::height) {
+              kernel_row = 0;
+              slot = first_slot;
+              x += Stride::across;
+            }
+          }
+        }
+      }
+      if (received < due) {
+        ring[write] = in.read();
+        write = write == ring_words - 1 ? 0 : write + 1;
+        ++received;
+      }
+    }
+    y += Stride::down;
+    first_slot = (first_slot + Stride::down) % ring_rows;
+  }
+rest:
+  for (; received < image_words; ++received) { // rows that no window reaches
+#pragma HLS PIPELINE II = 1
+    (void)in.read();
+  }
+}
+
+} // namespace vecq

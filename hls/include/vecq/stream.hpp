@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams between layers: words of several elements, and changes of how many there are.
+#pragma once
+
+#include "vecq/formats.hpp"
+
+#include <hls_stream.h>
+
+#include <numeric>
+
+namespace vecq {
+
+/// A word of `Count` elements; lane 0 comes first in channels-last order.
+template <class Format, int Count>
+struct Lanes {
+  typename Format::Element lane[Count];
+};
+
+template <class Format, int Count>
+using Stream = hls::stream<Lanes<Format, Count>>;
+
+/// Words of `From` lanes to words of `To` lanes; a frame has `Elements` elements.
+///
+/// A ratio that is no integer passes through the least common multiple, which loses no cycle.
+template <class Format, int From, int To, int Elements>
+void resize_lanes(Stream<Format, From> &in, Stream<Format, To> &out) {
+  static_assert(Elements % From == 0 && Elements % To == 0, "lanes must divide the frame");
+  if constexpr (To % From == 0) {
+    Lanes<Format, To> wide;
+  join:
+    for (int word = 0; word < Elements / From; ++word) {
+#pragma HLS PIPELINE II = 1
+      const Lanes<Format, From> narrow = in.read();
+      const int part = word % (To / From);
+    place:
+      for (int lane = 0; lane < From; ++lane) {
+#pragma HLS UNROLL
+        wide.lane[part * From + lane] = narrow.lane[lane];
+      }
+      if (part == To / From - 1) {
+        out.write(wide);
+      }
+    }
+  } else if constexpr (From % To == 0) {
+    Lanes<Format, From> wide;
+  split:
+    for (int word = 0; word < Elements / To; ++word) {
+#pragma HLS PIPELINE II = 1
+      const int part = word % (From / To);
+      if (part == 0) {
+        wide = in.read();
+      }
+      Lanes<Format, To> narrow;
+    take:
+      for (int lane = 0; lane < To; ++lane) {
+#pragma HLS UNROLL
+        narrow.lane[lane] = wide.lane[part * To + lane];
+      }
+      out.write(narrow);
+    }
+  } else {
+#pragma HLS DATAFLOW
+    constexpr int common = std::lcm(From, To);
+    Stream<Format, common> between("resize_lanes");
+    resize_lanes<Format, From, common, Elements>(in, between);
+    resize_lanes<Format, common, To, Elements>(between, out);
+  }
+}
+
+} // namespace vecq

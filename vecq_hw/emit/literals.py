@@ -1,0 +1,98 @@
+"""Values and words as text of C++."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.formats import IntArray
+
+_COLUMNS = 100
+_SIZES = (8, 16, 32, 64)
+
+
+def one_line(text: str) -> str:
+    r"""``text`` for a comment, a message or a heading: printable ASCII, at most 60 characters.
+
+    Examples
+    --------
+    >>> one_line("größe\n*/ \\")
+    'gr?e?e??? ?'
+    """
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in " _-.+()") else "?" for c in text)
+    return plain if len(plain) <= 60 else f"{plain[:57]}..."
+
+
+def cpp_integer(value: int) -> str:
+    """A constant expression of type ``long`` or narrower.
+
+    Examples
+    --------
+    >>> cpp_integer(-3), cpp_integer(-(2**63))
+    ('-3', '(-9223372036854775807 - 1)')
+    """
+    # C++ has no negative literals, and 2^63 is none of a signed type.
+    return str(value) if value > -(1 << 63) else f"(-{(1 << 63) - 1} - 1)"
+
+
+def signed_bits(values: IntArray) -> int:
+    """The bits of the narrowest two's complement that holds every value.
+
+    Examples
+    --------
+    >>> signed_bits(np.array([-4, 3])), signed_bits(np.array([4]))
+    (3, 4)
+    """
+    return 1 + max(int(values.max()), -int(values.min()) - 1, 0).bit_length()
+
+
+def cpp_type(bits: int, signed: bool) -> str:
+    """The smallest standard integer type of at least ``bits`` bits.
+
+    Examples
+    --------
+    >>> cpp_type(9, signed=True), cpp_type(8, signed=False)
+    ('std::int16_t', 'std::uint8_t')
+    """
+    size = next(size for size in _SIZES if bits <= size)
+    return f"std::{'' if signed else 'u'}int{size}_t"
+
+
+def cpp_array(name: str, values: IntArray) -> str:
+    """The definition of a constant array of signed integers, one axis.
+
+    Examples
+    --------
+    >>> print(cpp_array("bias", np.array([1, -2])), end="")
+    const std::int8_t bias[2] = {
+        1, -2};
+    """
+    body = ", ".join(map(cpp_integer, values.tolist()))
+    kind = cpp_type(signed_bits(values), signed=True)
+    return f"const {kind} {name}[{len(values)}] = {{\n{_wrapped(body)}}};\n"
+
+
+def cpp_words(name: str, words: npt.NDArray[np.unsignedinteger], bits: int) -> str:
+    """The definition of a ROM: two axes, unsigned words of ``bits`` bits in hexadecimal.
+
+    Examples
+    --------
+    >>> print(cpp_words("weights", np.array([[1, 255]], np.uint32), 8), end="")
+    const std::uint8_t weights[1][2] = {
+        {0x1, 0xff},
+    };
+    """
+    rows = (_wrapped("{" + ", ".join(map(hex, row)) + "},") for row in words.tolist())
+    first, second = words.shape
+    kind = cpp_type(bits, signed=False)
+    return f"const {kind} {name}[{first}][{second}] = {{\n" + "\n".join(rows) + "\n};\n"
+
+
+def _wrapped(body: str) -> str:
+    if len(body) <= _COLUMNS - 4:
+        return f"    {body}"
+    return textwrap.fill(
+        body, _COLUMNS, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+    )

@@ -1,0 +1,36 @@
+"""A part of a network as a network of its own."""
+
+from __future__ import annotations
+
+from vecq_hw.errors import VecqError
+from vecq_hw.network import Conv2d, Dense, Input, Layer, Network, Rescale
+
+
+def layer_network(network: Network, name: str) -> Network:
+    """The layer called ``name``, with the Rescale behind a Dense or Conv2d, as a network.
+
+    Its input is the tensor that the layer reads, proven range included, so that the accumulator is
+    as wide as in ``network``.
+
+    Raises
+    ------
+    VecqError
+        There is no such layer.
+    """
+    found = next((layer for layer in network.layers if layer.name == name), None)
+    if found is None:
+        names = ", ".join(f"'{layer.name}'" for layer in network.layers) or "no layers"
+        raise VecqError(f"network '{network.name}' has no layer '{name}'; it has {names}")
+    layers: list[Layer] = [found]
+    if isinstance(found, Dense | Conv2d):
+        rescales = [la for la in network.layers if isinstance(la, Rescale) and la.input == name]
+        layers += rescales[:1]
+    source = network.tensors[found.input]
+    return Network(
+        name=f"{network.name}_{name}",
+        inputs=(
+            Input(name=found.input, shape=source.shape, format=source.format, step=source.step),
+        ),
+        layers=tuple(layers),
+        outputs=(layers[-1].name,),
+    )

@@ -1,0 +1,85 @@
+"""The HLS C++ target: compile a generated project with g++, run it, give its integers back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from vecq_hw.emit import hls
+from vecq_hw.emit.project import read_vectors
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntArray
+from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require
+from vecq_hw.verify.target import Target, TargetError
+
+TIME_LIMIT_SECONDS = 600
+"""Of the build and of the run, each."""
+
+_LINES_SHOWN = 15
+_SOME_DIFFER = 1  # vecq::TestResult
+
+
+def run(folder: Path) -> IntArray:
+    """Build and run the project in ``folder``; the outputs that the C++ computed.
+
+    Returns
+    -------
+    int64 array of shape (N, elements)
+        Also where they differ from the expected ones.
+
+    Raises
+    ------
+    TargetError
+        It does not build, does not finish in time, or a stream ran empty or over; the message
+        holds the last lines of its output.
+    MissingToolError
+        g++, make or the ap_types headers are not installed.
+    """
+    folder = Path(folder)
+    ap_types, _, _ = require(AP_TYPES, CXX, MAKE)
+    computed = folder / "build" / "outputs.txt"
+    computed.unlink(missing_ok=True)
+    status, output = _execute(["make", "build/test", f"AP_TYPES={ap_types}"], folder)
+    if status != 0:
+        raise TargetError(f"the C++ in '{folder}' does not build:\n{output}")
+    status, output = _execute(["build/test", "build/outputs.txt"], folder)
+    if status not in (0, _SOME_DIFFER):
+        raise TargetError(f"the C++ in '{folder}' does not finish (status {status}):\n{output}")
+    try:
+        return read_vectors(computed)
+    except (OSError, VecqError) as error:
+        raise TargetError(f"the C++ in '{folder}' left no outputs ({error}):\n{output}") from None
+
+
+def _execute(command: list[str], folder: Path) -> tuple[int, str]:
+    """Exit status and last lines of what ``command`` prints, in ``folder``."""
+    # A make around us passes on its options and its job server, which are not meant for this one.
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+    environment = {key: value for key, value in os.environ.items() if key not in outer}
+    environment["LC_ALL"] = "C"
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # so that the compiler ends with make
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=TIME_LIMIT_SECONDS)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TargetError(
+                    f"'{' '.join(command)}' in '{folder}' took more than {TIME_LIMIT_SECONDS} s"
+                ) from None
+            raise
+    return process.returncode, "\n".join(output.splitlines()[-_LINES_SHOWN:])
+
+
+TARGET = Target(name="hls", unsupported=hls.unsupported, emit=hls.emit, run=run)
