@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# make demo: the whole flow on real digits.  make test: every test.  Both create .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: demo test lint format wheel clean
+
+demo: $(VENV)/installed
+	$(BIN)/vecq demo --out demo
+
+test: $(VENV)/installed
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+# Style, types, the import contract.
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell vecq_hw hls rtl rtl_tests python tests benchmarks docs README.md CHANGELOG.md
+	find hls tests -name '*.[ch]pp' -not -path '*/golden/*' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	find hls tests -name '*.[ch]pp' -not -path '*/golden/*' -print0 | xargs -0 $(BIN)/clang-format -i
+
+# The wheel alone, in another folder and environment, must run the demo.
+wheel: $(VENV)/installed
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/pip install --quiet -c constraints.txt "$$(ls build/wheel/*.whl)[all]"
+	cd build/wheel && venv/bin/vecq doctor && venv/bin/vecq demo --out demo
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo

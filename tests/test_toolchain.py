@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vecq_hw import assets, toolchain
+from vecq_hw.errors import MissingToolError
+
+
+def test_every_tool_is_installed_here():
+    assert [tool.name for tool in toolchain.TOOLS if tool.find() is None] == []
+
+
+def test_a_missing_tool_is_named_with_the_command_that_installs_it():
+    absent = replace(toolchain.COCOTB, find=lambda: None)
+    with pytest.raises(MissingToolError) as error:
+        toolchain.require(toolchain.CXX, absent)
+    assert "cocotb is missing (RTL test benches); run: pip install" in str(error.value)
+
+
+def test_programs_are_looked_up_on_the_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert toolchain.CXX.find() is None
+    assert toolchain.PERL.find() is None
+
+
+def test_verilator_runs_in_its_environment_and_ours_stays_untouched():
+    before = dict(os.environ)
+    environment = toolchain.simulation_environment()
+    assert dict(os.environ) == before
+    result = subprocess.run(
+        ["verilator", "--version"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "rev" in result.stdout
+
+
+def test_ap_types_hold_what_the_headers_include():
+    place = toolchain.AP_TYPES.find()
+    assert place is not None
+    assert all((place / name).is_file() for name in ("ap_int.h", "hls_stream.h"))
+
+
+def test_sources_are_found_in_a_checkout():
+    assert (assets.hls_include() / "vecq").is_dir()
+    assert (assets.rtl() / "vecq.f").is_file()
+    assert isinstance(assets.rtl(), Path)

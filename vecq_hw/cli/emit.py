@@ -1,0 +1,84 @@
+"""``vecq emit hls`` and ``vecq emit rtl``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vecq_hw.cli.data import data_option, samples_option, vectors_for
+from vecq_hw.errors import VecqError
+
+if TYPE_CHECKING:
+    from vecq_hw.network import Network
+    from vecq_hw.schedule import Schedule
+
+lanes_option = click.option(
+    "--lanes",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Lanes a layer at most, where no schedule is given.",
+)
+schedule_option = click.option(
+    "--schedule",
+    "schedule_file",
+    type=click.Path(path_type=Path),
+    help='Lanes by layer as JSON: {"fc1": {"pe": 8, "simd": 16}, ...}.',
+)
+
+
+def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
+    """The schedule of ``file``, else the default one."""
+    from vecq_hw import schedule
+
+    return schedule.default_schedule(network, lanes) if file is None else schedule.load(file)
+
+
+@click.command()
+@click.argument("target", type=click.Choice(["hls", "rtl"]))
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder; the target's name if left out."
+)
+@click.option("--layer", help="Only this layer, with the rescale behind it.")
+@schedule_option
+@lanes_option
+@data_option
+@samples_option
+def emit(
+    target: str,
+    network: Path,
+    out: Path | None,
+    layer: str | None,
+    schedule_file: Path | None,
+    lanes: int,
+    data: str | None,
+    samples: int | None,
+) -> None:
+    """Write an HLS C++ or SystemVerilog project with a test bench of its own.
+
+    The bench compares with the simulator on the corner vectors and on the samples of --data, else
+    on random codes.
+    """
+    from vecq_hw import storage
+    from vecq_hw.emit.project import Vectors
+    from vecq_hw.passes.select import layer_network
+    from vecq_hw.simulate import simulate
+    from vecq_hw.verify.targets import TARGETS
+
+    net = storage.load(network)
+    if layer is not None:
+        if data is not None:
+            raise click.UsageError("--data feeds a whole network; leave it out with --layer")
+        net = layer_network(net, layer)
+    folds = schedule_for(net, schedule_file, lanes)
+    emitter = next(t for t in TARGETS if t.name == target)
+    reason = emitter.unsupported(net)
+    if reason is not None:
+        raise VecqError(f"target '{target}' cannot take this network yet: {reason}")
+    inputs = vectors_for(net, data, samples)
+    project = emitter.emit(net, folds, Vectors(inputs=inputs, outputs=simulate(net, inputs)))
+    folder = project.write(out or Path(target))
+    click.echo(f"{len(project.files)} files in {folder}; run its test with: make -C {folder}")

@@ -1,0 +1,23 @@
+"""The targets there are, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vecq_hw.errors import VecqError
+from vecq_hw.verify.hls import TARGET as HLS
+from vecq_hw.verify.rtl import TARGET as RTL
+from vecq_hw.verify.target import Target
+
+TARGETS = (HLS, RTL)
+
+
+def choose(names: Sequence[str] | None) -> tuple[Target, ...]:
+    """The targets of these names, in this order; all without names."""
+    if names is None:
+        return TARGETS
+    by_name = {target.name: target for target in TARGETS}
+    for name in names:
+        if name not in by_name:
+            raise VecqError(f"there is no target '{name}'; there are {', '.join(by_name)}")
+    return tuple(by_name[name] for name in names)
