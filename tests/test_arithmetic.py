@@ -97,8 +97,3 @@ def test_columns_pad_with_code_zero():
     windows = arithmetic.columns(x, (3, 3), (2, 2), (1, 1))
     assert windows.shape == (1, 1, 1, 3, 3, 1)
     assert windows.ravel().tolist() == [0, 0, 0, 0, 1, 2, 0, 3, 4]
-
-
-def test_max_pool_ignores_padding_of_negative_codes():
-    x = np.full((1, 2, 2, 1), -7, np.int8)
-    assert arithmetic.max_pool(x, (2, 2), (1, 1), (1, 1)).max() == -7

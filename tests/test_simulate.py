@@ -13,7 +13,7 @@ from tests.strategies import graphs, networks, random_inputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
-from vecq_hw.simulate import predictions, quantize_input, reference, simulate
+from vecq_hw.simulate import plan, predictions, quantize_input, simulate
 
 
 @settings(max_examples=150, deadline=None)
@@ -38,7 +38,8 @@ def test_tiles_do_not_change_a_result(monkeypatch):
     network = Network(name="tiles", inputs=(source,), layers=(conv,), outputs=("conv",))
     x = random_inputs(network, 37, 1)
     whole = simulate(network, x)
-    monkeypatch.setattr(reference, "TILE_BYTES", 1)
+    monkeypatch.setattr(plan, "TILE_BYTES", 1)
+    plan.prepare.cache_clear()
     assert np.array_equal(simulate(network, x), whole)
 
 
