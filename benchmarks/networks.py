@@ -89,7 +89,7 @@ class _Builder:
         return self.rescale(f"{name}_rescale", name) if rescaled else name
 
     def rescale(self, name: str, source: str, relu: bool = True) -> str:
-        """A batch norm for each channel: its mean to a third of a spread above 0, or to the middle."""
+        """A batch norm for each channel: its mean goes above 0, or to the middle."""
         sums = simulate(self.network(source), self.sample).astype(np.float64)
         sums = sums.reshape(-1, sums.shape[-1])
         centre, spread = sums.mean(0), sums.std(0) + 1
