@@ -90,7 +90,7 @@ class FloatRescale:
     fmt : IntFormat
     """
 
-    BLOCK = 1 << 14
+    BLOCK = 1 << 15
     """Elements at a time: three blocks of float64 lie in a core's second-level cache."""
 
     def __init__(self, mantissa: IntArray, offset: IntArray, shift: int, fmt: IntFormat) -> None:

@@ -12,10 +12,7 @@ from vecq_hw import arithmetic
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d
 from vecq_hw.network import window_outputs
-from vecq_hw.simulate.engines import Array, Product
-
-FEW_INPUTS = 32
-"""Up to this many inputs in a kernel row, one product of the whole kernel is faster."""
+from vecq_hw.simulate.engines import FEW_INPUTS, Array, FloatProduct, Product
 
 
 def pad(x: Array, padding: tuple[int, int], kind: np.dtype[np.generic], fill: float = 0) -> Array:
@@ -46,8 +43,8 @@ class Convolution:
     -----
     The windows are laid out across only, KW * C inputs a position: KH times less than the usual
     matrix of columns.  The rows of the image that kernel row i reads are contiguous in it, so the
-    result is the sum of KH products.  Where a kernel row is short, or the product has no use for
-    parts, the kernel rows are laid side by side as usual.
+    result is the sum of KH products.  Where that does not pay, the kernel rows are laid side by
+    side as usual; for kernels of few inputs in float, input by input, in runs of whole image rows.
     """
 
     def __init__(
@@ -58,47 +55,74 @@ class Convolution:
         rows = kernel.reshape(self._outputs, height, -1)
         whole = product_for(rows.reshape(self._outputs, -1))
         self.operand, self._result = whole.operand, whole.result
-        split = height > 1 and whole.in_parts and rows.shape[-1] > FEW_INPUTS
+        few = 1 < height * kernel.shape[2] and kernel[0].size <= FEW_INPUTS
+        self._by_input = few and isinstance(whole, FloatProduct)
+        split = height > 1 and rows.shape[-1] >= whole.least_part
         self._products = [product_for(rows[:, i]) for i in range(height)] if split else [whole]
 
     def __call__(self, padded: Array) -> Array:
         """Sums (OH, N, OW, O) from the padded image (H, N, W, C) in the operand's type."""
-        down, dilation = self._layer.stride[0], self._layer.dilation[0]
-        across = _windows_across(padded, self._layer)
-        taps = self._layer.kernel[0]
-        height = window_outputs(len(across), taps, down, 0, dilation)
+        layer = self._layer
+        (down, across), (dilation, dilation_across) = layer.stride, layer.dilation
+        height = window_outputs(len(padded), layer.kernel[0], down, 0, dilation)
+        width = window_outputs(padded.shape[2], layer.kernel[1], across, 0, dilation_across)
+        out = np.empty((height, padded.shape[1], width, self._outputs), self._result)
+        if self._by_input:
+            columns = _columns_by_input(padded, layer, height, width)
+            self._products[0](columns.T, out.reshape(-1, self._outputs))
+            return out
+        windows = _windows_across(padded, layer, width)
         parts = [
-            across[i * dilation : i * dilation + (height - 1) * down + 1 : down]
-            for i in range(taps)
+            windows[i * dilation : i * dilation + (height - 1) * down + 1 : down]
+            for i in range(layer.kernel[0])
         ]
-        out = np.empty((*parts[0].shape[:3], self._outputs), self._result)
         if len(self._products) == 1:
-            rows = parts[0] if taps == 1 else np.concatenate(parts, axis=-1)
-            _flat_product(self._products[0], rows, out)
+            rows = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+            _multiply(self._products[0], rows, out)
             return out
         part = np.empty_like(out)
         for index, (product, rows) in enumerate(zip(self._products, parts, strict=True)):
-            _flat_product(product, rows, part if index else out)
+            _multiply(product, rows, part if index else out)
             if index:
                 np.add(out, part, out=out)
         return out
 
 
-def _flat_product(product: Product, rows: Array, out: Array) -> None:
+def _multiply(product: Product, rows: Array, out: Array) -> None:
     """One product of all positions, or one for each image row where those lie apart."""
-    rows = np.ascontiguousarray(rows) if not rows[0].flags.c_contiguous else rows
     if rows.flags.c_contiguous:
         product(rows.reshape(-1, rows.shape[-1]), out.reshape(-1, out.shape[-1]))
-    else:
-        for row, total in zip(rows, out, strict=True):
-            product(row.reshape(-1, row.shape[-1]), total.reshape(-1, total.shape[-1]))
+        return
+    for row, total in zip(rows, out, strict=True):
+        flat = np.ascontiguousarray(row).reshape(-1, row.shape[-1])
+        product(flat, total.reshape(-1, total.shape[-1]))
 
 
-def _windows_across(x: Array, layer: Conv2d) -> Array:
+def _columns_by_input(x: Array, layer: Conv2d, height: int, width: int) -> Array:
+    """(KH * KW * C, OH * N * OW): for each input of the kernel what it meets, image row by row."""
+    planes = np.ascontiguousarray(np.moveaxis(x, -1, 0))
+    plane, down, sample, across = planes.strides
+    (high, wide), (dilation, dilation_across) = layer.kernel, layer.dilation
+    columns = np.lib.stride_tricks.as_strided(
+        planes,
+        (high, wide, len(planes), height, x.shape[1], width),
+        (
+            down * dilation,
+            across * dilation_across,
+            plane,
+            down * layer.stride[0],
+            sample,
+            across * layer.stride[1],
+        ),
+        writeable=False,
+    )
+    return np.ascontiguousarray(columns).reshape(high * wide * len(planes), -1)
+
+
+def _windows_across(x: Array, layer: Conv2d, outputs: int) -> Array:
     """(H, N, OW, KW * C): at each position the pixels that one kernel row reads."""
-    height, count, width, channels = x.shape
+    height, count, _, channels = x.shape
     taps, stride, dilation = layer.kernel[1], layer.stride[1], layer.dilation[1]
-    outputs = window_outputs(width, taps, stride, 0, dilation)
     if taps == 1:
         return x if stride == 1 else x[:, :, : (outputs - 1) * stride + 1 : stride]
     down, sample, across, element = x.strides

@@ -18,6 +18,10 @@ EngineName = Literal["float", "int8"]
 """``float``: BLAS, exact at every width.  ``int8``: onnxruntime's dot products of bytes."""
 
 
+FEW_INPUTS = 32
+"""Up to here a product moves more than it multiplies, and float32 is as fast as bytes."""
+
+
 class Product(Protocol):
     """``rows @ weights.T`` for one fixed matrix of weights, every sum exact.
 
@@ -25,36 +29,37 @@ class Product(Protocol):
     ----------
     operand, result : dtype
         Of the rows that it takes and of the sums that it gives.
-    in_parts : bool
-        Whether summing the products of parts of the columns costs little.
+    least_part : int
+        From so many inputs on, a sum of products over parts of the inputs costs little more than
+        one product over all.
     """
 
     operand: np.dtype[Any]
     result: np.dtype[Any]
-    in_parts: bool
+    least_part: int
 
     def __call__(self, rows: Array, out: Array) -> None:
-        """``rows`` (..., inputs) in C order to ``out`` (..., O)."""
+        """``rows`` (positions, inputs) to ``out`` (positions, O), both in C order."""
 
 
 class FloatProduct:
     """BLAS in float32 or float64, where the bound says that no partial sum leaves the mantissa."""
 
-    in_parts = True
+    least_part = FEW_INPUTS + 1
 
     def __init__(self, weights: IntArray, kind: type[np.floating]) -> None:
         self.operand = self.result = np.dtype(kind)
         self._weights = np.ascontiguousarray(weights.T, dtype=kind)
 
     def __call__(self, rows: Array, out: Array) -> None:
-        """See :class:`Product`."""
+        """See :class:`Product`; BLAS takes rows in Fortran order too."""
         np.matmul(rows, self._weights, out=out)
 
 
 class LimbProduct:
     """Above 2^53: limbs on float64 BLAS (``arithmetic.exact_matmul``)."""
 
-    in_parts = False
+    least_part = 1 << 62
     operand = result = np.dtype(np.int64)
 
     def __init__(self, weights: IntArray, bound: int) -> None:
@@ -62,12 +67,32 @@ class LimbProduct:
 
     def __call__(self, rows: Array, out: Array) -> None:
         """See :class:`Product`."""
-        flat = rows.reshape(-1, rows.shape[-1])
-        out[...] = arithmetic.exact_matmul(flat, self._weights, self._bound).reshape(out.shape)
+        out[...] = arithmetic.exact_matmul(rows, self._weights, self._bound)
 
 
 class ByteProduct:
-    """onnxruntime's MatMulInteger: bytes by bytes into int32.
+    """onnxruntime's MatMulInteger: bytes by bytes into int32, where :func:`check_bytes` passes."""
+
+    least_part = 128
+    result = np.dtype(np.int32)
+
+    def __init__(self, weights: IntArray, signed: bool) -> None:
+        self.operand = np.dtype(np.int8 if signed else np.uint8)
+        self._session = _session(weights.astype(np.int8), signed)
+        self._local = threading.local()
+
+    def __call__(self, rows: Array, out: Array) -> None:
+        """See :class:`Product`."""
+        binding = getattr(self._local, "binding", None)
+        if binding is None:
+            binding = self._local.binding = self._session.io_binding()
+        binding.bind_input("x", "cpu", 0, self.operand, rows.shape, rows.ctypes.data)
+        binding.bind_output("y", "cpu", 0, np.int32, out.shape, out.ctypes.data)
+        self._session.run_with_iobinding(binding)
+
+
+def check_bytes(where: str, weights: IntArray, source: IntFormat, bound: int) -> None:
+    """Refuse what the engine int8 cannot multiply exactly on this machine.
 
     Without VNNI, x86 adds two products of bytes in 16 bits and saturates.  Products whose pairs fit
     16 bits are exact on any machine; wider ones are taken where a probe at the extremes is exact.
@@ -77,45 +102,26 @@ class ByteProduct:
     VecqError
         Inputs or weights wider than 8 bits, sums wider than 32, or a machine that saturates.
     """
-
-    in_parts = False
-    result = np.dtype(np.int32)
-
-    def __init__(self, where: str, weights: IntArray, source: IntFormat, bound: int) -> None:
-        if source.bits > 8:
-            raise VecqError(
-                f"{where}: the engine int8 takes inputs of up to 8 bits, not {source!r};"
-                " the engine float takes any"
-            )
-        largest = int(np.abs(weights).max())
-        if largest > 127:
-            raise VecqError(
-                f"{where}: the engine int8 takes weights of up to 7 bits (values up to 127), here"
-                f" they reach {largest}; the engine float takes any"
-            )
-        if bound >= 1 << 31:
-            raise VecqError(f"{where}: the sums reach {bound}, beyond the 32 bits of engine int8")
-        # Signed inputs are moved to 0..255 inside the library.
-        unsigned = source.hi + 128 if source.signed else source.hi
-        if 2 * unsigned * largest >= 1 << 15 and not pairs_are_exact(source.signed):
-            raise VecqError(
-                f"{where}: this machine's 8-bit dot products saturate at {source!r} by {largest};"
-                " use the engine float"
-            )
-        self.operand = np.dtype(np.int8 if source.signed else np.uint8)
-        self._session = _session(weights.astype(np.int8), source.signed)
-        self._local = threading.local()
-
-    def __call__(self, rows: Array, out: Array) -> None:
-        """See :class:`Product`."""
-        binding = getattr(self._local, "binding", None)
-        if binding is None:
-            binding = self._local.binding = self._session.io_binding()
-        flat = rows.reshape(-1, rows.shape[-1])
-        shape = (len(flat), out.shape[-1])
-        binding.bind_input("x", "cpu", 0, self.operand, flat.shape, flat.ctypes.data)
-        binding.bind_output("y", "cpu", 0, np.int32, shape, out.ctypes.data)
-        self._session.run_with_iobinding(binding)
+    if source.bits > 8:
+        raise VecqError(
+            f"{where}: the engine int8 takes inputs of up to 8 bits, not {source!r};"
+            " the engine float takes any"
+        )
+    largest = int(np.abs(weights).max())
+    if largest > 127:
+        raise VecqError(
+            f"{where}: the engine int8 takes weights of up to 7 bits (values up to 127), here"
+            f" they reach {largest}; the engine float takes any"
+        )
+    if bound >= 1 << 31:
+        raise VecqError(f"{where}: the sums reach {bound}, beyond the 32 bits of engine int8")
+    # Signed inputs are moved to 0..255 inside the library.
+    unsigned = source.hi + 128 if source.signed else source.hi
+    if 2 * unsigned * largest >= 1 << 15 and not pairs_are_exact(source.signed):
+        raise VecqError(
+            f"{where}: this machine's 8-bit dot products saturate at {source!r} by {largest};"
+            " use the engine float"
+        )
 
 
 def product_for(
@@ -135,7 +141,9 @@ def product_for(
     engine : {"float", "int8"}
     """
     if engine == "int8":
-        return ByteProduct(where, weights, source, bound)
+        check_bytes(where, weights, source, bound)
+        if weights.shape[1] > FEW_INPUTS or bound > 1 << 24:
+            return ByteProduct(weights, source.signed)
     match arithmetic.engine_for(bound):
         case arithmetic.Engine.FLOAT32:
             return FloatProduct(weights, np.float32)

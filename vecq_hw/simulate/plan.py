@@ -22,7 +22,7 @@ from vecq_hw.network import (
     layer_inputs,
 )
 from vecq_hw.passes.pooling import pool_before_rescale
-from vecq_hw.simulate.engines import Array, EngineName
+from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName
 from vecq_hw.simulate.kernels import Kernel, kernel_for
 
 TILE_BYTES = 1 << 22
@@ -159,7 +159,8 @@ def _tile(layers: Sequence[object], network: Network) -> int:
             source = network.tensors[layer.input].shape
             across = (source[0] + 2 * layer.padding[0]) * width
             row = layer.weights.codes[0, 0].size * layer.groups
-            whole = height * width * math.prod(layer.kernel) * source[2] if row <= 32 else 0
+            few = row <= FEW_INPUTS
+            whole = height * width * math.prod(layer.kernel) * source[2] if few else 0
             largest = max(largest, 4 * max(across * row, height * width * outputs, whole))
     return max(1, min(VECTOR_ROWS, TILE_BYTES // largest)) if largest else VECTOR_ROWS
 
