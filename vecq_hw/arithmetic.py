@@ -99,6 +99,7 @@ class FloatRescale:
         self._factor = np.tile(np.ldexp(mantissa.astype(np.float64), -shift), rows)
         self._addend = np.tile(np.ldexp((offset + half).astype(np.float64), -shift), rows)
         self._fmt = fmt
+        self._lo, self._hi = np.array(float(fmt.lo)), np.array(float(fmt.hi))
 
     @staticmethod
     def is_exact(magnitude: int, mantissa: IntArray, offset: IntArray, shift: int) -> bool:
@@ -122,7 +123,7 @@ class FloatRescale:
             np.copyto(total, part)
             np.multiply(total, self._factor[: part.size], out=total)
             np.add(total, self._addend[: part.size], out=total)
-            np.clip(total, self._fmt.lo, self._fmt.hi, out=total)
+            total.clip(self._lo, self._hi, out=total)
             if self._fmt.lo < 0:  # of what is not negative, the conversion takes the floor
                 np.floor(total, out=total)
             np.copyto(result[start : start + block], total, casting="unsafe")

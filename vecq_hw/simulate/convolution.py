@@ -67,22 +67,24 @@ class Convolution:
         height = window_outputs(len(padded), layer.kernel[0], down, 0, dilation)
         width = window_outputs(padded.shape[2], layer.kernel[1], across, 0, dilation_across)
         out = np.empty((height, padded.shape[1], width, self._outputs), self._result)
+        flat = out.reshape(-1, self._outputs)
         if self._by_input:
-            columns = _columns_by_input(padded, layer, height, width)
-            self._products[0](columns.T, out.reshape(-1, self._outputs))
+            planes = np.ascontiguousarray(np.moveaxis(padded, -1, 0))
+            windows = _windows(np.moveaxis(planes, 0, -1), layer, height, width)
+            columns = np.ascontiguousarray(windows.transpose(3, 4, 5, 0, 1, 2))
+            self._products[0](columns.reshape(-1, len(flat)).T, flat)
             return out
-        windows = _windows_across(padded, layer, width)
-        parts = [
-            windows[i * dilation : i * dilation + (height - 1) * down + 1 : down]
-            for i in range(layer.kernel[0])
-        ]
         if len(self._products) == 1:
-            rows = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-            _multiply(self._products[0], rows, out)
+            columns = np.ascontiguousarray(_windows(padded, layer, height, width))
+            self._products[0](columns.reshape(len(flat), -1), flat)
             return out
+        # Every row of the image once, as if the kernel were one row high.
+        rows = np.ascontiguousarray(_windows(padded, layer, len(padded), width, one_row=True))
         part = np.empty_like(out)
-        for index, (product, rows) in enumerate(zip(self._products, parts, strict=True)):
-            _multiply(product, rows, part if index else out)
+        for index, product in enumerate(self._products):
+            begin = index * dilation
+            read = rows[begin : begin + (height - 1) * down + 1 : down]
+            _multiply(product, read.reshape(*read.shape[:3], -1), part if index else out)
             if index:
                 np.add(out, part, out=out)
         return out
@@ -94,46 +96,25 @@ def _multiply(product: Product, rows: Array, out: Array) -> None:
         product(rows.reshape(-1, rows.shape[-1]), out.reshape(-1, out.shape[-1]))
         return
     for row, total in zip(rows, out, strict=True):
-        flat = np.ascontiguousarray(row).reshape(-1, row.shape[-1])
-        product(flat, total.reshape(-1, total.shape[-1]))
+        product(row.reshape(-1, row.shape[-1]), total.reshape(-1, total.shape[-1]))
 
 
-def _columns_by_input(x: Array, layer: Conv2d, height: int, width: int) -> Array:
-    """(KH * KW * C, OH * N * OW): for each input of the kernel what it meets, image row by row."""
-    planes = np.ascontiguousarray(np.moveaxis(x, -1, 0))
-    plane, down, sample, across = planes.strides
-    (high, wide), (dilation, dilation_across) = layer.kernel, layer.dilation
-    columns = np.lib.stride_tricks.as_strided(
-        planes,
-        (high, wide, len(planes), height, x.shape[1], width),
-        (
-            down * dilation,
-            across * dilation_across,
-            plane,
-            down * layer.stride[0],
-            sample,
-            across * layer.stride[1],
-        ),
+def _windows(x: Array, layer: Conv2d, height: int, width: int, one_row: bool = False) -> Array:
+    """(OH, N, OW, KH, KW, C): at each position the pixels that the kernel reads, as a view.
+
+    With ``one_row`` the kernel is taken to be one row high, and to move down row by row.
+    """
+    (down, across), (dilation_down, dilation_across) = layer.stride, layer.dilation
+    (high, wide) = layer.kernel
+    if one_row:
+        high, down = 1, 1
+    row, sample, pixel, channel = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (height, x.shape[1], width, high, wide, x.shape[-1]),
+        (row * down, sample, pixel * across, row * dilation_down, pixel * dilation_across, channel),
         writeable=False,
     )
-    return np.ascontiguousarray(columns).reshape(high * wide * len(planes), -1)
-
-
-def _windows_across(x: Array, layer: Conv2d, outputs: int) -> Array:
-    """(H, N, OW, KW * C): at each position the pixels that one kernel row reads."""
-    height, count, _, channels = x.shape
-    taps, stride, dilation = layer.kernel[1], layer.stride[1], layer.dilation[1]
-    if taps == 1:
-        return x if stride == 1 else x[:, :, : (outputs - 1) * stride + 1 : stride]
-    down, sample, across, element = x.strides
-    window: tuple[tuple[int, ...], tuple[int, ...]]
-    window = (taps, channels), (across * dilation, element)
-    if dilation == 1 and across == channels * element:  # one run of memory
-        window = (taps * channels,), (element,)
-    shape = (height, count, outputs, *window[0])
-    strides = (down, sample, across * stride, *window[1])
-    windows = np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
-    return np.ascontiguousarray(windows).reshape(height, count, outputs, taps * channels)
 
 
 def depthwise(layer: Conv2d, x: Array, bound: int) -> Array:
