@@ -207,7 +207,7 @@ def checked_codes(source: Input, inputs: npt.ArrayLike) -> IntArray:
             f"input '{source.name}': the codes {x.min()}..{x.max()} leave"
             f" {source.format.lo}..{source.format.hi} ({source.format!r})"
         )
-    return x.astype(source.format.dtype)
+    return x.astype(source.format.dtype, copy=False)
 
 
 def engine(layer: Dense | Conv2d, network: Network) -> arithmetic.Engine:
