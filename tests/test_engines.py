@@ -166,3 +166,43 @@ def test_depthwise_at_every_width(bits, outputs):
     per_output = np.repeat(windows, outputs // channels, axis=-1)
     sums = np.einsum("nhwijo,oij->nhwo", per_output, conv.weights.values[..., 0].astype(np.int64))
     assert np.array_equal(simulate(network, x), sums)
+
+
+@pytest.mark.parametrize("name", ["float", "int8"])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (2, 2)])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (2, 2)])
+def test_wide_kernels_are_summed_row_by_row(name, stride, dilation):
+    rng = np.random.default_rng(0)
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=rng.integers(-8, 8, (5, 3, 3, 48)), grid=MidRise(4)),
+        stride=stride,
+        padding=(1, 2),
+        dilation=dilation,
+    )
+    source = Input(name="x", shape=(8, 7, 48), format=IntFormat(6, False))
+    network = Network(name="wide", inputs=(source,), layers=(conv,), outputs=("conv",))
+    x = random_inputs(network, 3, 1)
+    windows = arithmetic.columns(x, (3, 3), stride, (1, 2), dilation)
+    sums = np.einsum("nhwijc,oijc->nhwo", windows, conv.weights.values.astype(np.int64))
+    assert np.array_equal(simulate(network, x, engine=name), sums)
+
+
+def test_the_integer_engine_takes_few_inputs_with_a_large_bias():
+    network = dense(2, IntFormat(8, False), 2, bias=(1 << 24) + 1)
+    x = np.array([[255, 253], [0, 2]])
+    assert np.array_equal(simulate(network, x, engine="int8"), expected(network, x))
+
+
+def test_a_hook_beyond_the_proven_range_is_still_multiplied_exactly():
+    # Proven 0..1 would let float32 carry sums of 2^25.
+    network = dense(512, IntFormat(16, False, 0, 1), bits=1)
+    assert engine(network.layers[0], network) is Engine.FLOAT32
+    x = np.ones((1, 512), int)
+    large = np.full((1, 512), 65535)
+    large[0, 0] = 65534
+    got = simulate(network, x, hooks={"x": lambda *_: large})
+    bits = network.tensors["fc"].format.bits
+    exact = expected(network, large).astype(np.int64)
+    assert np.array_equal(got, arithmetic.wrap(exact, bits))

@@ -17,7 +17,7 @@ from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Conv2d, Dense, Input, MaxPool2d, Network, Rescale, Weights
+from vecq_hw.network import Add, Conv2d, Dense, Input, MaxPool2d, Network, Rescale, Weights
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.passes.widths import wrap_accumulators
 from vecq_hw.simulate import (
@@ -161,6 +161,21 @@ def test_a_rescale_that_others_want_stays_where_it_is():
     both = replace(network, outputs=("codes",))
     for kept in (pool_before_rescale(network, ["codes"]), pool_before_rescale(both)):
         assert kept.layers == network.layers
+    second = MaxPool2d(name="second", input="codes", kernel=(2, 2), stride=(2, 2))
+    joined = Add(name="sum", inputs=("pool", "second"))
+    branched = replace(network, layers=(*network.layers, second, joined), outputs=("sum",))
+    assert pool_before_rescale(branched).layers == branched.layers
+    x = random_inputs(network, 3, 1)
+    assert np.array_equal(simulate(branched, x), 2 * simulate(network, x).astype(int))
+
+
+def test_a_hook_on_pooled_codes_sees_the_codes():
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    x = random_inputs(network, 3, 1)
+    got = simulate(network, x, hooks={"codes": lambda codes, _sources, _first: -codes - 1})
+    codes = simulate(network, x, taps=["codes"])["codes"]
+    windows = (-1 - codes[:, :8]).reshape(3, 4, 2, 4, 2, 3)
+    assert np.array_equal(got, windows.max(axis=(2, 4)))
 
 
 @pytest.mark.parametrize("count", [255, 256, 257, 600])
