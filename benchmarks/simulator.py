@@ -12,8 +12,8 @@ import json
 import os
 import platform
 import tempfile
-import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,41 +135,19 @@ def scaling(_rounds: int) -> dict[str, Any]:
 
 
 def memory(_rounds: int) -> dict[str, Any]:
-    """Peak resident memory while simulating, beyond the inputs and outputs themselves."""
+    """Most bytes that arrays hold while simulating, beyond the inputs and the outputs."""
     results = {}
-    for name in ("lenet5", "vgg"):
+    for name in networks.NETWORKS:
         network = networks.NETWORKS[name]()
+        simulate(network, networks.inputs(network, 2))  # the weights stay prepared
         for count in (BATCH, 4 * BATCH):
             images = networks.inputs(network, count)
-            before = resident()
-            peak = peak_during(lambda n=network, x=images: simulate(n, x))
-            results[f"{name}, {count} images"] = {"megabytes": round((peak - before) / 1e6, 1)}
+            tracemalloc.start()
+            outputs = simulate(network, images)
+            peak = tracemalloc.get_traced_memory()[1] - outputs.nbytes
+            tracemalloc.stop()
+            results[f"{name}, {count} images"] = {"megabytes": round(peak / 1e6, 1)}
     return results
-
-
-def resident() -> int:
-    """Bytes of this process in memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE")
-
-
-def peak_during(run: Callable[[], Any]) -> int:
-    """Highest resident memory while ``run`` runs, sampled every millisecond."""
-    peak, done = resident(), threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.001):
-            peak = max(peak, resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        run()
-    finally:
-        done.set()
-        watcher.join()
-    return peak
 
 
 def with_ratios(seconds: dict[str, float], peer: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from vecq_hw.simulate.kernels import Kernel, kernel_for
 TILE_BYTES = 1 << 22
 """Largest intermediate of one tile of images, so that a thread works in its caches."""
 
-VECTOR_ROWS = 128
+VECTOR_ROWS = 256
 """Samples of one tile behind the last image: enough to use each weight often."""
 
 Hook = Callable[[IntArray, Sequence[IntArray], int], IntArray]

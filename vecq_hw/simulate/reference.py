@@ -27,8 +27,8 @@ from vecq_hw.simulate.plan import Hook, Stage, hooked, prepare, rows_first, to_r
 BLOCK = 256
 """Samples that go through all layers before the next ones start."""
 
-SMALL_WORK = 1 << 22
-"""Multiplications below which a second thread costs more than it saves."""
+SMALL_WORK = 1 << 25
+"""Multiplications of a block below which a second thread costs more than it saves."""
 
 _NO_HOOKS: Mapping[str, Hook] = MappingProxyType({})
 
