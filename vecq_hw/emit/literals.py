@@ -91,8 +91,12 @@ def cpp_words(name: str, words: npt.NDArray[np.unsignedinteger], bits: int) -> s
 
 
 def _wrapped(body: str) -> str:
-    if len(body) <= _COLUMNS - 4:
+    if len(body) <= _COLUMNS - 6:
         return f"    {body}"
     return textwrap.fill(
-        body, _COLUMNS, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        body,
+        _COLUMNS - 2,  # for the closing brace
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
     )

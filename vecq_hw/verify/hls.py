@@ -48,9 +48,16 @@ def run(folder: Path) -> IntArray:
     if status not in (0, _SOME_DIFFER):
         raise TargetError(f"the C++ in '{folder}' does not finish (status {status}):\n{output}")
     try:
-        return read_vectors(computed)
+        outputs = read_vectors(computed)
     except (OSError, VecqError) as error:
         raise TargetError(f"the C++ in '{folder}' left no outputs ({error}):\n{output}") from None
+    # A sanitizer also ends a program with status 1, in the middle.
+    vectors = len((folder / "vectors" / "inputs.txt").read_text().splitlines())
+    if len(outputs) != vectors:
+        raise TargetError(
+            f"the C++ in '{folder}' wrote {len(outputs)} of {vectors} output vectors:\n{output}"
+        )
+    return outputs
 
 
 def _execute(command: list[str], folder: Path) -> tuple[int, str]:

@@ -74,7 +74,7 @@ struct Packing {
 template <class In, class Out, int WeightBits, int Positions, int Inputs, int Outputs, int Pe,
           int Simd, class Bias>
 void matrix_vector(
-    Stream<In, Simd> &in, Stream<Out, Pe> &out,
+    Stream<In, Simd>& in, Stream<Out, Pe>& out,
     const typename Packing<WeightBits, Pe, Simd>::Word (
         &weights)[Outputs / Pe * (Inputs / Simd)][Packing<WeightBits, Pe, Simd>::words],
     const Bias (&bias)[Outputs]) {

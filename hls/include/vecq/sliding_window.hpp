@@ -57,7 +57,7 @@ struct Window {
 /// A ring of rows is read for one row of windows while the rows of the next arrive: kernel plus
 /// stride rows, and no cycle is lost between rows.
 template <class Format, class Window, int LaneCount, std::int64_t Pad>
-void sliding_window(Stream<Format, LaneCount> &in, Stream<Format, LaneCount> &out) {
+void sliding_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
   using Image = typename Window::Image;
   using Kernel = typename Window::Kernel;
   using Stride = typename Window::Stride;
