@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -80,7 +81,8 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
         try:
             output, _ = process.communicate(timeout=TIME_LIMIT_SECONDS)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise TargetError(
                     f"'{' '.join(command)}' in '{folder}' took more than {TIME_LIMIT_SECONDS} s"
