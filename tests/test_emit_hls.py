@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,18 +10,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.hls_networks import Builder, builders, cnn, mlp, run_together
-from vecq_hw import assets, toolchain
+from tests.hls_networks import Builder, builders, cnn, compile_cxx, mlp, run_together
+from vecq_hw import assets
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import Vectors
-from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Network
 from vecq_hw.passes.select import layer_network
 from vecq_hw.schedule import Fold, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify import hls as target
-from vecq_hw.verify.target import TargetError
 
 S4, U8 = IntFormat(4, signed=True), IntFormat(8, signed=False)
 
@@ -119,155 +115,6 @@ def test_random_networks(tmp_path_factory: pytest.TempPathFactory, nets: tuple[B
         assert np.array_equal(out, case.vectors.outputs.reshape(out.shape)), repr(case.network)
 
 
-def compile_cxx(source: Path, program: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    include = ("-I", str(assets.hls_include()), "-isystem", str(toolchain.AP_TYPES.find()))
-    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
-    return subprocess.run(
-        ["g++", "-std=c++17", *warnings, *flags, *include, str(source), "-o", str(program)],
-        capture_output=True,
-        text=True,
-    )
-
-
-@pytest.mark.needs_cxx
-def test_arithmetic_of_the_headers(tmp_path: Path) -> None:
-    source = Path(__file__).parent / "hls" / "test_arithmetic.cpp"
-    compiled = compile_cxx(source, tmp_path / "test", "-O1")
-    assert compiled.returncode == 0, compiled.stderr
-    result = subprocess.run([tmp_path / "test"], capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout
-
-
-@pytest.mark.needs_cxx
-def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
-    source = tmp_path / "wrong.cpp"
-    wrong = {
-        "vecq::IntFormat<64, true, 0, 0> a;": "1 to 63 bits",
-        "vecq::IntFormat<4, true, 0, 8> b;": "does not lie within the bits",
-        "vecq::Packing<17, 1, 1> c;": "1 to 16 bits",
-        "vecq::Frame<vecq::IntFormat<8, true>, 10, 3> d;": "lanes must divide",
-        "vecq::Frame<vecq::IntFormat<8, true>, 1024, 1024> e;": "too wide",
-        "vecq::Window<vecq::Image<2, 2, 1>, vecq::Kernel<3, 3>, vecq::Stride<1, 1>,"
-        " vecq::Padding<0, 0>> f;": "does not fit the padded image",
-        "auto g = vecq::rescale_value<vecq::IntFormat<8, true>, 63>(0, 0, 0);": "1 to 62",
-    }
-    header = '#include "vecq/axis.hpp"\n#include "vecq/conv2d.hpp"\n#include "vecq/rescale.hpp"\n'
-    source.write_text(header + "\n".join(wrong))
-    compiled = compile_cxx(source, tmp_path / "test", "-fsyntax-only")
-    assert compiled.returncode != 0
-    for line, message in wrong.items():
-        assert re.search(f"static assertion failed.*{message}", compiled.stderr), line
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project, built and run by make alone, in a folder whose name has a blank."""
-    case = mlp("small net", 2).case()
-    folder = tmp_path_factory.mktemp("hls") / "a project"
-    hls.emit(case.network, case.schedule, case.vectors).write(folder)
-    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "AP_TYPES")
-    environment = {key: value for key, value in os.environ.items() if key not in outer}
-    result = subprocess.run(
-        ["make"],
-        cwd=folder,
-        env={**environment, "PATH": search},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "20 vectors, 200 outputs, 0 differences" in result.stderr
-    return folder
-
-
-@pytest.fixture
-def project(built: Path, tmp_path: Path) -> Path:
-    """A copy elsewhere: the project does not know where it lies."""
-    return shutil.copytree(built, tmp_path / "moved")
-
-
-def expected(folder: Path) -> np.ndarray:
-    return np.loadtxt(folder / "vectors" / "outputs.txt", dtype=np.int64)
-
-
-def change(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert text.count(old) == 1
-    file.write_text(text.replace(old, new))
-
-
-@pytest.mark.needs_cxx
-def test_run_returns_the_outputs(project: Path) -> None:
-    assert np.array_equal(target.TARGET.run(project), expected(project))
-
-
-@pytest.mark.needs_cxx
-def test_a_flipped_weight_bit_is_found(project: Path) -> None:
-    file = project / "src" / "small_net_4_parameters.hpp"
-    first = re.search(r"0x[0-9a-f]+", file.read_text())
-    assert first is not None
-    text = file.read_text()
-    flipped = hex(int(first[0], 16) ^ 1)
-    file.write_text(text[: first.start()] + flipped + text[first.end() :])
-    outputs = target.run(project)
-    differences = np.argwhere(outputs != expected(project))
-    assert len(differences)
-    own = subprocess.run(["./build/test"], cwd=project, capture_output=True, text=True)
-    vector, element = differences[0]
-    assert own.returncode == 1
-    assert own.stderr.startswith(
-        f"vector {vector}, element {element}: expected {expected(project)[vector, element]},"
-        f" actual {outputs[vector, element]}\n"
-    )
-    assert f"{len(differences)} differences" in own.stderr
-
-
-@pytest.mark.needs_cxx
-def test_a_wrong_rounding_constant_is_found(project: Path) -> None:
-    change(project / "include" / "vecq" / "rescale.hpp", "<< (Shift - 1)", "<< (Shift - 2)")
-    assert np.any(target.run(project) != expected(project))
-    assert subprocess.run(["make"], cwd=project, capture_output=True).returncode != 0
-
-
-@pytest.mark.needs_cxx
-@pytest.mark.parametrize(
-    ("end", "where"),
-    [
-        ("out.write(x);", "small_net_x_stream' is read while empty"),
-        ("m_axis.write(packed);", "m_axis"),
-    ],
-)
-def test_a_dropped_word_is_found(project: Path, end: str, where: str) -> None:
-    change(project / "include" / "vecq" / "axis.hpp", end, f"if (word != 1) {end}")
-    with pytest.raises(TargetError, match=f"vector 0: .*{where}"):
-        target.run(project)
-
-
-@pytest.mark.needs_cxx
-def test_what_does_not_finish_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = project / "vectors" / "inputs.txt"
-    inputs = file.read_text()
-    file.write_text(inputs.replace("\n", " 1\n", 1))
-    with pytest.raises(TargetError, match="vector 0: 24 inputs and 10 outputs are wanted"):
-        target.run(project)
-    file.write_text("256" + inputs[inputs.index(" ") :])
-    with pytest.raises(TargetError, match="the input 256 leaves its format"):
-        target.run(project)
-    file.write_text(inputs)
-    (project / "src" / "small_net.cpp").write_text("#error mutated\n")
-    with pytest.raises(TargetError, match=r"does not build(.|\n)*#error mutated"):
-        target.run(project)
-    monkeypatch.setattr(target, "TIME_LIMIT_SECONDS", 0.01)
-    with pytest.raises(TargetError, match=r"took more than 0\.01 s"):
-        target.run(project)
-
-
-def test_a_missing_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingToolError, match=r"g\+\+ is missing .*; run: apt-get install g\+\+"):
-        target.run(tmp_path)
-
-
 @pytest.mark.needs_cxx
 def test_any_name_will_do(tmp_path: Path) -> None:
     names = ["fc1", "fc1_bias", "*/ \n#error", "größe", "x" * 10_000]
@@ -286,6 +133,35 @@ def test_any_name_will_do(tmp_path: Path) -> None:
     vectors = Vectors(inputs=x, outputs=simulate(network, x))
     hls.emit(network, default_schedule(network), vectors).write(tmp_path)
     assert np.array_equal(target.run(tmp_path), vectors.outputs)
+
+
+@pytest.mark.needs_cxx
+def test_any_name_of_a_network_will_do(tmp_path: Path) -> None:
+    names = [
+        "NULL",
+        "EOF",
+        "errno",
+        "linux",
+        "size_t",
+        "new",
+        "printf",
+        "5",
+        "ü",
+        "x_format",
+        "ap_int",
+    ]
+    case = mlp("m", 2).case(4)
+    for name in names:
+        network = replace(case.network, name=name)
+        hls.emit(network, case.schedule, case.vectors).write(tmp_path)
+    headers = sorted(tmp_path.glob("src/*.hpp"))
+    (tmp_path / "all.cpp").write_text(
+        "#include <cerrno>\n#include <cstdio>\n"
+        + "".join(f'#include "src/{header.name}"\n' for header in headers)
+    )
+    compiled = compile_cxx(tmp_path / "all.cpp", tmp_path / "all", "-fsyntax-only", "-std=gnu++17")
+    assert compiled.returncode == 0, compiled.stderr
+    assert len(headers) == len(names) + 5  # a file of parameters a layer
 
 
 def golden_files() -> dict[str, str]:
@@ -329,14 +205,6 @@ def test_every_generated_file_names_tool_and_network() -> None:
     for name, text in golden_files().items():
         if not name.startswith("vectors/"):
             assert re.search(r"vecq-hw \S+ from network 'golden', digest [0-9a-f]{64}", text), name
-
-
-@pytest.mark.skipif(shutil.which("clang-format") is None, reason="clang-format is not installed")
-def test_sources_are_formatted() -> None:
-    root = Path(__file__).parents[1]
-    files = [*(root / "hls").rglob("*.hpp"), *(root / "tests" / "hls").rglob("*.cpp")]
-    assert files
-    subprocess.run(["clang-format", "--dry-run", "-Werror", *files], cwd=root, check=True)
 
 
 def test_what_cannot_be_emitted_is_refused() -> None:

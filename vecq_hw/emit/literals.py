@@ -19,7 +19,7 @@ def one_line(text: str) -> str:
     Examples
     --------
     >>> one_line("größe\n*/ \\")
-    'gr?e?e??? ?'
+    'gr??e??? ?'
     """
     plain = "".join(c if c.isascii() and (c.isalnum() or c in " _-.+()") else "?" for c in text)
     return plain if len(plain) <= 60 else f"{plain[:57]}..."
