@@ -10,6 +10,7 @@ template <class Format, class Window, int LaneCount>
 void largest_of_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
   constexpr int folds = Window::Image::channels / LaneCount;
   Lanes<Format, LaneCount> best[folds];
+#pragma HLS AGGREGATE variable = best compact = bit
 positions:
   for (int position = 0; position < Window::positions; ++position) {
   cells:

@@ -80,6 +80,7 @@ void sliding_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& ou
                                                             : first_rows) *
                               row_words;
   Lanes<Format, LaneCount> ring[ring_words];
+#pragma HLS AGGREGATE variable = ring compact = bit
 #pragma HLS DEPENDENCE variable = ring type = inter dependent = false // rows read are complete
   int received = 0; // words of the image that have arrived
   int write = 0;    // where in the ring the next one goes

@@ -30,9 +30,11 @@ words:
     const Lanes<Format, From> narrow = in.read();
     const int part = word % (To / From);
   lanes:
-    for (int lane = 0; lane < From; ++lane) {
+    for (int lane = 0; lane < To; ++lane) { // constant places: registers with an enable
 #pragma HLS UNROLL
-      wide.lane[part * From + lane] = narrow.lane[lane];
+      if (lane / From == part) {
+        wide.lane[lane] = narrow.lane[lane % From];
+      }
     }
     if (part == To / From - 1) {
       out.write(wide);
@@ -56,7 +58,12 @@ words:
   lanes:
     for (int lane = 0; lane < To; ++lane) {
 #pragma HLS UNROLL
-      narrow.lane[lane] = wide.lane[part * To + lane];
+      narrow.lane[lane] = wide.lane[lane];
+    }
+  shift:
+    for (int lane = 0; lane < From - To; ++lane) {
+#pragma HLS UNROLL
+      wide.lane[lane] = wide.lane[lane + To];
     }
     out.write(narrow);
   }
