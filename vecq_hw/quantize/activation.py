@@ -115,11 +115,12 @@ class ActivationQuantizer(nn.Module):
             x = x.relu()
             count = torch.count_nonzero(x)
             peak = x.amax()
-        spread = torch.linalg.vector_norm(x) / count.clamp(min=1).sqrt()
+        norm = torch.linalg.vector_norm(x, dtype=self.spread.dtype)
+        seen = norm > 0  # a batch of zeros says nothing
         weight = torch.where(self.spread > 0, 1 - DECAY, 1.0)
-        # A batch of zeros says nothing.
-        self.spread.lerp_(torch.where(spread > 0, spread, self.spread), weight)
-        self.peak.lerp_(torch.where(spread > 0, peak, self.peak), weight)
+        spread = norm / count.clamp(min=1).sqrt()
+        self.spread.lerp_(torch.where(seen, spread, self.spread), weight)
+        self.peak.lerp_(torch.where(seen, peak.to(self.peak.dtype), self.peak), weight)
 
 
 class QuantizedReLU(ActivationQuantizer):
