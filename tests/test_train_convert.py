@@ -10,6 +10,8 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize import QuantizedReLU, SignedQuantizer, vecq
 from vecq_hw.train import LayerBits, cnn, mlp, quantize_model
 
+torch.set_num_threads(1)  # on small networks a second thread only waits
+
 
 def kinds(model):
     """The modules in execution order, as 'name:type'."""

@@ -21,6 +21,8 @@ from vecq_hw.train import (
     save_checkpoint,
 )
 
+torch.set_num_threads(1)  # on small networks a second thread only waits
+
 
 def blobs(samples=60, features=6, classes=3, seed=0):
     """Three well separated clouds, some of their values negative."""

@@ -7,6 +7,8 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.quantize import InputQuantizer, QuantizedReLU, SignedQuantizer, activation_step
 
+torch.set_num_threads(1)  # on small networks a second thread only waits
+
 # Best steps for the ReLU of N(0, 1), k = 1..8, found by direct minimization.
 UNSIGNED_STEPS = [1.2240, 0.6508, 0.3534, 0.1932, 0.1055, 0.0573, 0.0309, 0.0165]
 
@@ -42,9 +44,12 @@ def test_codes_are_those_of_the_contract(kind, bits):
     quantizer(x)
     quantizer.eval()
     values, step = quantizer(x).numpy(), quantizer.step.numpy()
-    codes = arithmetic.quantize(x.numpy(), step, quantizer.format)
-    assert codes.dtype == values.dtype == np.float32
-    assert np.array_equal(values, codes * step)
+    # The input is quantized in float64, as the integer network's is.
+    wide = np.float64 if kind is InputQuantizer else np.float32
+    codes = arithmetic.quantize(x.numpy().astype(wide), step.astype(wide), quantizer.format)
+    assert codes.dtype == wide
+    assert values.dtype == np.float32
+    assert np.array_equal(values, (codes * step.astype(wide)).astype(np.float32))
     assert len(np.unique(codes)) > 1
 
 

@@ -56,8 +56,9 @@ def rescale_constants(
         if max(map(abs, mantissa)) <= most and _fits(mantissa, added, source):
             return RescaleConstants(mantissa, added, shift)
     raise VecqError(
-        f"a factor of {largest:.3g} and an offset of {max(map(abs, offsets)):.3g} output steps do not fit a mantissa"
-        f" of {mantissa_bits} bits and products of ±2^62; use fewer activation bits"
+        f"a factor of {largest:.3g} and an offset of {max(map(abs, offsets)):.3g} output steps"
+        f" do not fit a mantissa of {mantissa_bits} bits and products of ±2^62;"
+        " use fewer activation bits"
     )
 
 

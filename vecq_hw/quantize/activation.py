@@ -91,6 +91,9 @@ class ActivationQuantizer(nn.Module):
                 "an activation quantizer has seen no data yet; train the model,"
                 " or run some batches through it in training mode, before it is evaluated"
             )
+        return self._quantized(x, step)
+
+    def _quantized(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
         fmt = self.format
         result: torch.Tensor = _ClippedStraightThrough.apply(  # type: ignore[no-untyped-call]
             x, step, fmt, self._gradient_from(fmt)
@@ -151,6 +154,11 @@ class InputQuantizer(ActivationQuantizer):
     def signed(self) -> bool:
         """Whether a negative value was seen."""
         return bool(self.has_negative)
+
+    def _quantized(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        # Real data sit on ties (half of full scale with 8 bits), and the integer network's input is
+        # quantized in float64; so is this, that both always read the same codes.
+        return super()._quantized(x.double(), step.double()).to(x.dtype)
 
     def _observe(self, x: torch.Tensor) -> None:
         if not self.signed and bool((x < 0).any()):
