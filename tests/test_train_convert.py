@@ -106,6 +106,13 @@ def test_signed_quantizers_stand_where_no_relu_is():
     assert bits == {"0_quantizer": 5, "3_quantizer": 5, "output_quantizer": 16}
 
 
+def test_flatten_and_pool_read_codes():
+    flattened = quantize_model(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)))
+    assert kinds(flattened)[2:4] == ["0_quantizer:SignedQuantizer", "1:Flatten"]
+    pooled = quantize_model(nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Conv2d(2, 2, 1)))
+    assert kinds(pooled)[2:4] == ["0_quantizer:SignedQuantizer", "1:MaxPool2d"]
+
+
 def test_batch_norm_behind_relu_gets_a_quantizer_of_its_own():
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.BatchNorm1d(3), nn.Linear(3, 2))
     assert kinds(quantize_model(model))[2:5] == [

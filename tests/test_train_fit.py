@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +158,23 @@ def test_the_users_own_loop():
     again.load_state_dict(twin.state_dict())
     x = torch.from_numpy(samples.x_test)
     assert torch.equal(again.eval()(x), twin.eval()(x))
+
+
+def test_without_torch_the_import_says_what_to_install():
+    code = (
+        "import importlib.util as util\n"
+        "found = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'torch' else found(name, *rest)\n"
+        "import vecq_hw.PACKAGE"
+    )
+    for package in ("quantize", "train", "lower"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("PACKAGE", package)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "MissingToolError: torch is missing (training); run: pip install" in done.stderr
 
 
 RECIPE = ModelRecipe(

@@ -91,9 +91,10 @@ def test_first_batch_sets_the_average_and_later_ones_move_it_by_a_tenth():
 def test_evaluation_freezes_the_step_and_a_batch_of_zeros_says_nothing():
     quantizer = QuantizedReLU(8)
     quantizer(normal(0, 100))
-    step = float(quantizer.step)
+    step, spread = float(quantizer.step), float(quantizer.spread)
     quantizer(torch.zeros(100))
     assert float(quantizer.step) == step
+    assert float(quantizer.spread) == spread
     quantizer.eval()
     quantizer(100 * normal(1, 100))
     assert float(quantizer.step) == step
