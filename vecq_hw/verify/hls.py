@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from vecq_hw.emit import hls
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require
+from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require, run_process
 from vecq_hw.verify.target import Target, TargetError
 
 TIME_LIMIT_SECONDS = 600
@@ -67,28 +65,13 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
     outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
     environment = {key: value for key, value in os.environ.items() if key not in outer}
     environment["LC_ALL"] = "C"
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # so that the compiler ends with make
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=TIME_LIMIT_SECONDS)
-        except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise TargetError(
-                    f"'{' '.join(command)}' in '{folder}' took more than {TIME_LIMIT_SECONDS} s"
-                ) from None
-            raise
-    return process.returncode, "\n".join(output.splitlines()[-_LINES_SHOWN:])
+    try:
+        status, output = run_process(command, folder, environment, TIME_LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise TargetError(
+            f"'{' '.join(command)}' in '{folder}' took more than {TIME_LIMIT_SECONDS} s"
+        ) from None
+    return status, "\n".join(output.splitlines()[-_LINES_SHOWN:])
 
 
 TARGET = Target(name="hls", unsupported=hls.unsupported, emit=hls.emit, run=run)
