@@ -29,7 +29,7 @@ def block(inputs, outputs, bias=False):
 NETS = {
     "batch norm before relu": (
         (12,),
-        [nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 5)],
+        [nn.Linear(12, 16), nn.BatchNorm1d(16, eps=0.1), nn.ReLU(), nn.Linear(16, 5)],
     ),
     "batch norm after relu": (
         (12,),
@@ -216,6 +216,12 @@ def test_names_shapes_and_formats():
     assert [layer.name for layer in twice.layers] == ["0", "0_rescale", "0_rescale_2", "4"]
     last = lower(trained_twin(NETS["ends in batch norm"][1], (12,), 2, 8))
     assert repr(last.tensors[last.outputs[0]].format) == "s16"
+
+
+def test_a_flatten_of_the_input_is_left_to_network_inputs():
+    network = lower(trained_twin(NETS["image flattened at once"][1], IMAGE, 2, 8), IMAGE)
+    assert network.inputs[0].shape == (96,)
+    assert not any(isinstance(layer, Flatten) for layer in network.layers)
 
 
 def test_layers_of_any_name():
