@@ -124,6 +124,60 @@ def test_a_mistake_gives_one_sentence_status_2_and_leaves_nothing(
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
 
 
+MODELS = """
+import torch
+from torch import nn
+
+def _linear(value):
+    layer = nn.Linear(64, 10)
+    with torch.no_grad():
+        layer.weight.fill_(value)
+    return nn.Sequential(nn.Flatten(), layer)
+
+def nan(): return _linear(float("nan"))
+def infinite(): return _linear(float("inf"))
+def zero(): return _linear(0.0)
+def sigmoid(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Sigmoid())
+def narrow(): return nn.Sequential(nn.Flatten(), nn.Linear(63, 10))
+def broken(): raise RuntimeError("no luck")
+def nothing(): return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        ("nan", "layer '1'"),
+        ("infinite", "layer '1'"),
+        ("zero", "layer '1'"),
+        ("sigmoid", "Sigmoid"),
+        ("narrow", "63"),
+        ("broken", "RuntimeError: no luck"),
+        ("nothing", "returned NoneType"),
+        ("absent", "has no function 'absent'"),
+    ],
+)
+def test_a_faulty_model_is_refused_by_name(tmp_path, function, says):
+    (tmp_path / "models.py").write_text(MODELS)
+    result = vecq("train", "--model", f"models.py:{function}", "--epochs", 1, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "trained").exists()
+
+
+@pytest.mark.parametrize("target", ["hls", "rtl"])
+def test_a_missing_tool_is_named_with_its_remedy(stored, tmp_path, monkeypatch, target):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = sorted(tmp_path.iterdir())
+    result = vecq("verify", stored, "--targets", target, "--samples", 3)
+    assert result.returncode == 2, result.stderr
+    assert "is missing" in result.stderr
+    assert "apt-get install" in result.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.needs_cxx
 def test_verify_passes_and_reports_for_scripts(stored, tmp_path):
     result = vecq(
