@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from itertools import product
 
-from vecq_hw.network import Conv2d, Dense, Flatten, MaxPool2d, Network, Rescale, window_outputs
+from vecq_hw.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    MaxPool2d,
+    Network,
+    Rescale,
+    SumPool2d,
+    Threshold,
+    Upsample2d,
+    layer_inputs,
+)
 
 
 def evaluate(network: Network, image: list) -> dict[str, list]:
     """Each tensor of one sample: nested lists [C] or [H][W][C]."""
     values = {network.inputs[0].name: image}
     for layer in network.layers:
-        values[layer.name] = _run(layer, values[layer.input], network)
+        sources = [values[name] for name in layer_inputs(layer)]
+        shape = network.tensors[layer.name].shape
+        values[layer.name] = _run(layer, sources, shape)
     return values
 
 
-def _run(layer, x, network):
+def _run(layer, sources, shape):
+    x = sources[0]
     if isinstance(layer, Dense):
         return [
             _wrap(
@@ -23,43 +39,59 @@ def _run(layer, x, network):
             )
             for o, row in enumerate(layer.weights.codes.tolist())
         ]
-    if isinstance(layer, Conv2d):
-        codes, (kh, kw) = layer.weights.codes.tolist(), layer.kernel
-
-        def cell(i, j, o):
-            total = _bias(layer, o)
-            for di, dj in product(range(kh), range(kw)):
-                r = i * layer.stride[0] + di - layer.padding[0]
-                s = j * layer.stride[1] + dj - layer.padding[1]
-                if 0 <= r < len(x) and 0 <= s < len(x[0]):
-                    total += sum(
-                        (2 * q + 1) * a for q, a in zip(codes[o][di][dj], x[r][s], strict=True)
-                    )
-            return _wrap(total, layer)
-
-        height, width = _grid(x, layer)
-        return [
-            [[cell(i, j, o) for o in range(len(codes))] for j in range(width)]
-            for i in range(height)
-        ]
-    if isinstance(layer, MaxPool2d):
-        height, width = _grid(x, layer)
-
-        def largest(i, j, c):
-            rows = [i * layer.stride[0] + d - layer.padding[0] for d in range(layer.kernel[0])]
-            cols = [j * layer.stride[1] + d - layer.padding[1] for d in range(layer.kernel[1])]
-            return max(
-                x[r][s][c] for r, s in product(rows, cols) if 0 <= r < len(x) and 0 <= s < len(x[0])
-            )
-
-        channels = range(len(x[0][0]))
-        return [[[largest(i, j, c) for c in channels] for j in range(width)] for i in range(height)]
     if isinstance(layer, Flatten):
         return [a for row in x for cell in row for a in cell] if isinstance(x[0], list) else list(x)
-    assert isinstance(layer, Rescale)
-    if isinstance(x[0], list):
-        return [[_rescale(layer, cell) for cell in row] for row in x]
-    return _rescale(layer, x)
+    if isinstance(layer, Rescale | Threshold):
+        rule = _rescale if isinstance(layer, Rescale) else _threshold
+        if isinstance(x[0], list):
+            return [[rule(layer, cell) for cell in row] for row in x]
+        return rule(layer, x)
+    if isinstance(layer, Add | Concat) and len(shape) == 1:
+        if isinstance(layer, Add):
+            return [sum(a) for a in zip(*sources, strict=True)]
+        return [a for source in sources for a in source]
+    height, width, channels = shape
+    return [
+        [[_cell(layer, sources, i, j, c) for c in range(channels)] for j in range(width)]
+        for i in range(height)
+    ]
+
+
+def _cell(layer, sources, i, j, c):
+    x = sources[0]
+    if isinstance(layer, Upsample2d):
+        return x[i // layer.factor[0]][j // layer.factor[1]][c]
+    if isinstance(layer, Add):
+        return sum(source[i][j][c] for source in sources)
+    if isinstance(layer, Concat):
+        return [a for source in sources for a in source[i][j]][c]
+    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    taps = [
+        (di, dj, r, s)
+        for di, dj in product(range(layer.kernel[0]), range(layer.kernel[1]))
+        for r in [i * layer.stride[0] + di * dilation[0] - layer.padding[0]]
+        for s in [j * layer.stride[1] + dj * dilation[1] - layer.padding[1]]
+        if 0 <= r < len(x) and 0 <= s < len(x[0])
+    ]
+    if isinstance(layer, MaxPool2d):
+        return max(x[r][s][c] for _, _, r, s in taps)
+    if isinstance(layer, SumPool2d):
+        return sum(x[r][s][c] for _, _, r, s in taps)
+    assert isinstance(layer, Conv2d)
+    codes = layer.weights.codes
+    taken = codes.shape[-1]
+    first = c // (len(codes) // layer.groups) * taken
+    total = _bias(layer, c)
+    for di, dj, r, s in taps:
+        kernel = codes[c, di, dj].tolist()
+        total += sum(
+            (2 * q + 1) * a for q, a in zip(kernel, x[r][s][first : first + taken], strict=True)
+        )
+    return _wrap(total, layer)
+
+
+def _products(codes, x):
+    return sum((2 * q + 1) * a for q, a in zip(codes, x, strict=True))
 
 
 def _rescale(layer, cell):
@@ -67,6 +99,14 @@ def _rescale(layer, cell):
     return [
         min(max((a * m + b + half) // 2**layer.shift, layer.format.lo), layer.format.hi)
         for a, m, b in zip(cell, layer.mantissa.tolist(), layer.offset.tolist(), strict=True)
+    ]
+
+
+def _threshold(layer, cell):
+    rows, falling = layer.thresholds.tolist(), layer.falling.tolist()
+    return [
+        layer.format.lo + sum(a <= t if falls else a >= t for t in row)
+        for a, row, falls in zip(cell, rows, falling, strict=True)
     ]
 
 
@@ -79,10 +119,3 @@ def _wrap(total, layer):
         return total
     size = 2**layer.accumulator_bits
     return (total + size // 2) % size - size // 2
-
-
-def _grid(x, layer):
-    return (
-        window_outputs(len(x), layer.kernel[0], layer.stride[0], layer.padding[0]),
-        window_outputs(len(x[0]), layer.kernel[1], layer.stride[1], layer.padding[1]),
-    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import (
+    Add,
+    Concat,
     Conv2d,
     Dense,
     Flatten,
@@ -15,7 +19,10 @@ from vecq_hw.network import (
     MaxPool2d,
     Network,
     Rescale,
+    SumPool2d,
+    Upsample2d,
     Weights,
+    layer_inputs,
     output_tensor,
 )
 from vecq_hw.network import Tensor as NetworkTensor
@@ -138,6 +145,99 @@ def networks(draw, images: bool | None = None, max_layers: int = 3) -> Network:
                 )
             )
     return Network(name="random", inputs=(source,), layers=tuple(layers), outputs=(last(),))
+
+
+@st.composite
+def graphs(draw) -> Network:
+    """Images through every kind of layer, with branches that meet again."""
+    shape = (draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 4)))
+    source = Input(name="x", shape=shape, format=draw(formats(2, 6)))
+    tensors = {"x": NetworkTensor(shape=shape, format=source.format, step=1.0)}
+    layers: list[Layer] = []
+
+    def append(layer: Layer) -> str:
+        sources = [tensors[name] for name in layer_inputs(layer)]
+        tensors[layer.name] = output_tensor(layer, *sources)
+        layers.append(layer)
+        return layer.name
+
+    def name(kind: str) -> str:
+        return f"{kind}{len(layers)}"
+
+    def convolution(source: str, outputs: int, same: bool = False) -> str:
+        height, width, channels = tensors[source].shape
+        groups = draw(st.sampled_from([g for g in (1, 2, channels) if channels % g == 0]))
+        outputs += -outputs % groups
+        kernel = draw(st.sampled_from([(1, 1), (3, 3)])) if same else draw(_pairs(1, 3))
+        dilation = (1, 1) if same else draw(_pairs(1, 2))
+        padding = (kernel[0] // 2, kernel[1] // 2) if same else draw(_pairs(0, 2))
+        kernel = tuple(
+            k if d * (k - 1) < n + 2 * p else 1
+            for k, d, n, p in zip(kernel, dilation, (height, width), padding, strict=True)
+        )
+        return append(
+            Conv2d(
+                name=name("conv"),
+                input=source,
+                weights=draw(weights((outputs, *kernel, channels // groups))),
+                stride=(1, 1) if same else draw(_pairs(1, 2)),
+                padding=padding,
+                dilation=dilation,
+                groups=groups,
+                accumulator_bits=draw(st.sampled_from([None, None, 8])),
+            )
+        )
+
+    def rescaled(source: str, like: NetworkTensor | None = None) -> str:
+        layer = draw(rescales(name("rescale"), source, tensors[source]))
+        if like is not None:
+            layer = replace(layer, format=like.format, step=like.step)
+        return append(layer)
+
+    last = "x"
+    for _ in range(draw(st.integers(1, 4))):
+        tensor = tensors[last]
+        kind = draw(st.sampled_from(["conv", "add", "concat", "pool", "sum", "upsample"]))
+        if kind == "conv":
+            last = rescaled(convolution(last, draw(st.integers(1, 5))))
+        elif kind in ("add", "concat"):
+            outputs = tensor.shape[-1] if kind == "add" else draw(st.integers(1, 4))
+            branch = convolution(last, outputs, same=True)
+            if tensors[branch].shape[-1] != tensor.shape[-1] and kind == "add":
+                continue
+            branch = rescaled(branch, like=tensor)
+            join = Add if kind == "add" else Concat
+            last = append(join(name=name(kind), inputs=(last, branch)))
+        elif kind == "upsample":
+            last = append(Upsample2d(name=name(kind), input=last, factor=draw(_pairs(1, 2))))
+        else:
+            kernel = tuple(
+                min(k, n) for k, n in zip(draw(_pairs(1, 3)), tensor.shape, strict=False)
+            )
+            padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+            pool = MaxPool2d if kind == "pool" else SumPool2d
+            last = append(
+                pool(
+                    name=name(kind),
+                    input=last,
+                    kernel=kernel,
+                    stride=draw(_pairs(1, 2)),
+                    padding=padding,
+                )
+            )
+        if tensors[last].format.bits > 8:
+            last = rescaled(last)
+    if draw(st.booleans()):
+        flat = append(Flatten(name="flatten", input=last))
+        taken = weights((3, tensors[flat].shape[0]))
+        last = append(Dense(name="dense", input=flat, weights=draw(taken)))
+    if not layers:
+        last = rescaled(last)
+    return Network(name="graph", inputs=(source,), layers=tuple(layers), outputs=(last,))
+
+
+def _pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(least, most), st.integers(least, most))
 
 
 def random_inputs(network: Network, count: int, seed: int) -> np.ndarray:

@@ -11,6 +11,8 @@ from tests.strategies import networks, random_inputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import (
+    Add,
+    Concat,
     Conv2d,
     Dense,
     Flatten,
@@ -18,6 +20,8 @@ from vecq_hw.network import (
     MaxPool2d,
     Network,
     Rescale,
+    SumPool2d,
+    Upsample2d,
     Weights,
     accumulator_range,
 )
@@ -71,7 +75,34 @@ def network(*layers, source=X, outputs=None):
         (lambda: network(conv(), source=X), "but takes (H, W, C)"),
         (lambda: network(conv(shape=(2, 3, 3, 2)), source=IMAGE), "the kernel takes 2 channels"),
         (lambda: network(conv(shape=(2, 5, 5, 1)), source=IMAGE), "(5, 5) does not fit the image"),
-        (lambda: network(conv(stride=(0, 1)), source=IMAGE), "stride (0, 1) must be positive"),
+        (
+            lambda: network(conv(stride=(0, 1)), source=IMAGE),
+            "stride (0, 1) and dilation (1, 1) must be positive",
+        ),
+        (lambda: network(conv(dilation=(0, 1)), source=IMAGE), "dilation (0, 1) must be positive"),
+        (lambda: network(conv(dilation=(2, 2)), source=IMAGE), "dilated (2, 2) does not fit"),
+        (lambda: network(conv(groups=3), source=IMAGE), "3 groups do not divide 1 channels"),
+        (
+            lambda: network(Add(name="a", inputs=("x", "fc")), source=X),
+            "layer 'a' reads 'fc', which no earlier layer makes",
+        ),
+        (lambda: network(Add(name="a", inputs=()), source=X), "layer 'a': it reads nothing"),
+        (
+            lambda: network(dense(shape=(3, 3)), Add(name="a", inputs=("x", "fc"))),
+            "'x' is u8 of step 1, but 'fc' is s11[0..765] of step 1; one format and step",
+        ),
+        (
+            lambda: network(dense(), rescale(step=0.5), Concat(name="c", inputs=("x", "rescale"))),
+            "but 'rescale' is u8 of step 0.5",
+        ),
+        (
+            lambda: network(dense(), rescale(), Add(name="a", inputs=("x", "rescale"))),
+            "'x' has the shape (3,), but 'rescale' (2,)",
+        ),
+        (
+            lambda: network(Upsample2d(name="u", input="x", factor=(0, 1)), source=IMAGE),
+            "the factors must be at least 1",
+        ),
         (
             lambda: network(
                 MaxPool2d(name="p", input="x", kernel=(2, 2), stride=(2, 2), padding=(2, 0)),
@@ -172,3 +203,14 @@ def test_repr_is_short_and_flatten_is_free():
     assert "Dense(fc: 16→2, 2-bit)" in repr(net)
     x = random_inputs(net, 2, 0)
     assert np.array_equal(simulate(net, x, taps=["flat"])["flat"], x.reshape(2, 16))
+
+
+def test_sums_keep_the_sign_of_their_format_and_stay_tight():
+    pool = SumPool2d(name="p", input="x", kernel=(2, 2), stride=(2, 2))
+    assert network(pool, source=IMAGE).tensors["p"].format == IntFormat(10, False, 0, 1020)
+    tight = replace(IMAGE, format=IntFormat(8, True, -100, -3))
+    assert network(pool, source=tight).tensors["p"].format == IntFormat(10, True, -400, -12)
+    padded = replace(pool, padding=(1, 1))
+    assert network(padded, source=tight).tensors["p"].format == IntFormat(10, True, -400, 0)
+    total = Add(name="a", inputs=("x", "x"))
+    assert network(total, source=IMAGE).tensors["a"].format == IntFormat(9, False, 0, 510)

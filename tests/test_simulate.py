@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import plain
-from tests.strategies import networks, random_inputs
+from tests.strategies import graphs, networks, random_inputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
@@ -17,7 +17,7 @@ from vecq_hw.simulate import predictions, quantize_input, reference, simulate
 
 
 @settings(max_examples=150, deadline=None)
-@given(networks(), st.integers(0, 2**32))
+@given(networks() | graphs(), st.integers(0, 2**32))
 def test_simulator_equals_plain_python_integers(network, seed):
     x = random_inputs(network, 2, seed)
     taps = simulate(network, x, taps=list(network.tensors))

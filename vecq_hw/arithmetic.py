@@ -133,10 +133,63 @@ def exact_matmul(x: npt.NDArray[Any], weights: IntArray, bound: int) -> npt.NDAr
     return total
 
 
+def grouped_matmul(
+    x: npt.NDArray[Any], weights: IntArray, bound: int, groups: int
+) -> npt.NDArray[np.int64]:
+    """:func:`exact_matmul` where each group of outputs reads its own group of inputs.
+
+    Parameters
+    ----------
+    x : array of shape (rows, taps, groups * channels)
+    weights : int array of shape (O, taps, channels), O a multiple of ``groups``
+    bound : int
+        From :func:`product_bound`.
+
+    Returns
+    -------
+    int64 array of shape (rows, O)
+    """
+    rows, taps, _ = x.shape
+    if groups == 1:
+        return exact_matmul(x.reshape(rows, -1), weights.reshape(len(weights), -1), bound)
+    split = x.reshape(rows, taps, groups, -1)
+    kernels = weights.reshape(groups, -1, *weights.shape[1:])
+    parts = [
+        exact_matmul(split[:, :, group].reshape(rows, -1), kernel.reshape(len(kernel), -1), bound)
+        for group, kernel in enumerate(kernels)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def count_thresholds(
+    x: IntArray, thresholds: IntArray, falling: IntArray, lo: int
+) -> npt.NDArray[np.int64]:
+    """``lo`` plus the thresholds that each element reaches: ``x >= t``, or ``x <= t`` if falling.
+
+    Parameters
+    ----------
+    x : int array of shape (..., C)
+    thresholds : int array of shape (C, levels), rows ascending
+    falling : int array of shape (C,), 0 or 1
+    """
+    counts = np.empty(x.shape, np.int64)
+    for channel, row in enumerate(thresholds):
+        values = x[..., channel]
+        if falling[channel]:
+            counts[..., channel] = len(row) - np.searchsorted(row, values, side="left")
+        else:
+            counts[..., channel] = np.searchsorted(row, values, side="right")
+    return counts + lo
+
+
 def columns(
-    x: npt.NDArray[Any], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+    x: npt.NDArray[Any],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
 ) -> npt.NDArray[Any]:
-    """The windows of a convolution, code 0 around the image.
+    """The windows of a convolution or of a sum, code 0 around the image.
 
     Parameters
     ----------
@@ -148,7 +201,7 @@ def columns(
     """
     if any(padding):
         x = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
-    return _windows(x, kernel, stride)
+    return _windows(x, kernel, stride, dilation)
 
 
 def max_pool(
@@ -162,8 +215,23 @@ def max_pool(
     return windows
 
 
+def sum_pool(
+    x: IntArray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """The sum of each window of (N, H, W, C); padding counts as zeros."""
+    sums: npt.NDArray[np.int64] = columns(x, kernel, stride, padding).sum(
+        axis=(3, 4), dtype=np.int64
+    )
+    return sums
+
+
 def _windows(
-    x: npt.NDArray[Any], kernel: tuple[int, int], stride: tuple[int, int]
+    x: npt.NDArray[Any],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
 ) -> npt.NDArray[Any]:
-    view = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))
-    return view[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
+    extent = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
+    view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(1, 2))
+    view = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return view.transpose(0, 1, 2, 4, 5, 3)

@@ -58,10 +58,10 @@ class IntFormat:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def covering(cls, lo: int, hi: int) -> Self:
-        """The narrowest signed format that holds ``lo..hi``, with that range proven."""
-        bits = 1 + max(hi, -lo - 1, 0).bit_length()
-        return cls(bits, True, lo, hi)
+    def covering(cls, lo: int, hi: int, signed: bool = True) -> Self:
+        """The narrowest format that holds ``lo..hi``, with that range proven."""
+        bits = signed + max(hi, -lo - 1, 0).bit_length()
+        return cls(max(bits, 1), signed, lo, hi)
 
     @property
     def dtype(self) -> np.dtype[np.integer]:

@@ -1,219 +1,73 @@
-"""The integer network: immutable layers, and one function that says what a legal network is.
+"""The integer network, and one function that says what a legal network is.
 
-Axis letters: N batch, H and W image, C channels, O outputs, K kernel.  All arrays are
-channels-last.  A layer holds only what cannot be derived; shapes, formats and steps of the tensors
-between layers follow from it and are computed once, in :attr:`Network.tensors`.
+Shapes, formats and steps of the tensors between layers follow from the layers and are computed
+once, in :attr:`Network.tensors`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import MAX_BITS, Grid, IntArray, IntFormat
+from vecq_hw.formats import MAX_BITS, IntFormat
+from vecq_hw.layers import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    Layer,
+    MacLayer,
+    MaxPool2d,
+    Rescale,
+    SumPool2d,
+    Tensor,
+    Threshold,
+    Upsample2d,
+    Weights,
+    WindowLayer,
+    layer_inputs,
+)
+
+__all__ = [
+    "PRODUCT_LIMIT",
+    "Add",
+    "Concat",
+    "Conv2d",
+    "Dense",
+    "Flatten",
+    "Input",
+    "Layer",
+    "MacLayer",
+    "MaxPool2d",
+    "Network",
+    "Rescale",
+    "SumPool2d",
+    "Tensor",
+    "Threshold",
+    "Upsample2d",
+    "Weights",
+    "accumulator_range",
+    "layer_inputs",
+    "output_tensor",
+    "problems",
+    "window_outputs",
+]
 
 PRODUCT_LIMIT = 1 << 62
 """Numeric contract, rule 4: ``-2^62 <= acc * mantissa + offset < 2^62``."""
 
 
-def _frozen(array: npt.ArrayLike, dtype: type[np.integer]) -> IntArray:
-    """A read-only copy in ``dtype``; anything but integers that fit is refused."""
-    given = np.asarray(array)
-    if given.dtype.kind not in "iu":
-        raise VecqError(f"an integer array is wanted, not one of type {given.dtype}")
-    limits = np.iinfo(dtype)
-    if given.size and not (limits.min <= int(given.min()) and int(given.max()) <= limits.max):
-        raise VecqError(f"the values {given.min()}..{given.max()} do not fit {limits.bits} bits")
-    copy = np.array(given, dtype=dtype, order="C")
-    copy.setflags(write=False)
-    return copy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
-    """What is known of the integers between two layers.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Without the batch axis: (C,) or (H, W, C).
-    format : IntFormat
-        With the proven range.
-    step : float
-        Real value of one unit.  It serves the two ends and the reports; no integer rule reads it.
-    """
-
-    shape: tuple[int, ...]
-    format: IntFormat
-    step: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Weights:
-    """Codes as trained and the grid that gives them integer values.
-
-    Attributes
-    ----------
-    codes : int16 array of shape (O, C) or (O, KH, KW, C)
-    grid : Grid
-    step : float
-        Real value of the integer value 1; for VecQ that is alpha / 2.
-    """
-
-    codes: IntArray
-    grid: Grid
-    step: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "codes", _frozen(self.codes, np.int16))
-
-    @property
-    def values(self) -> npt.NDArray[np.int32]:
-        """The integer values; same shape as the codes."""
-        return self.grid.values(self.codes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """Where integers enter: shape (C,) or (H, W, C)."""
-
-    name: str
-    shape: tuple[int, ...]
-    format: IntFormat
-    step: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dense:
-    """``acc[o] = sum_c value[o, c] * x[c] + bias[o]``, exact.
-
-    Attributes
-    ----------
-    weights : Weights, codes of shape (O, C)
-    bias : int64 array of shape (O,) in accumulator units, or None
-    accumulator_bits : int or None
-        None: as wide as proven.  Otherwise the accumulator wraps at this width.
-    """
-
-    name: str
-    input: str
-    weights: Weights
-    bias: IntArray | None = None
-    accumulator_bits: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.bias is not None:
-            object.__setattr__(self, "bias", _frozen(self.bias, np.int64))
-
-    def __repr__(self) -> str:
-        outputs, inputs = self.weights.codes.shape
-        return f"Dense({self.name}: {inputs}→{outputs}, {self.weights.grid.bits}-bit)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Conv2d:
-    """Convolution over (H, W, C), exact; code 0 pads the image.
-
-    Attributes
-    ----------
-    weights : Weights, codes of shape (O, KH, KW, C)
-    bias : int64 array of shape (O,) in accumulator units, or None
-    stride, padding : (int, int)
-        Down and across.
-    accumulator_bits : int or None
-        As in :class:`Dense`.
-    """
-
-    name: str
-    input: str
-    weights: Weights
-    bias: IntArray | None = None
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    accumulator_bits: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.bias is not None:
-            object.__setattr__(self, "bias", _frozen(self.bias, np.int64))
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """Kernel height and width."""
-        _, height, width, _ = self.weights.codes.shape
-        return height, width
-
-    def __repr__(self) -> str:
-        outputs, height, width, channels = self.weights.codes.shape
-        bits = self.weights.grid.bits
-        return f"Conv2d({self.name}: {channels}→{outputs}, {height}×{width}, {bits}-bit)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rescale:
-    """``clamp((acc * mantissa[c] + offset[c] + 2^(shift-1)) >> shift, lo, hi)``: the lossy layer.
-
-    Numeric contract, rule 4.  Batch norm, bias and scales fold into it; an unsigned format makes
-    it a ReLU.
-
-    Attributes
-    ----------
-    mantissa, offset : int64 arrays of shape (C,)
-    shift : int, 1..62
-    format : IntFormat
-        Of the output; ``lo`` and ``hi`` are the clamp.
-    step : float
-        Real value of one output unit.
-    """
-
-    name: str
-    input: str
-    mantissa: IntArray
-    offset: IntArray
-    shift: int
-    format: IntFormat
-    step: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "mantissa", _frozen(self.mantissa, np.int64))
-        object.__setattr__(self, "offset", _frozen(self.offset, np.int64))
-
-    def __repr__(self) -> str:
-        return f"Rescale({self.name}: {self.mantissa.size} channels → {self.format!r})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaxPool2d:
-    """The largest code of each window; padding is ignored."""
-
-    name: str
-    input: str
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int] = (0, 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flatten:
-    """(H, W, C) becomes (H*W*C,), in this order; no integer changes."""
-
-    name: str
-    input: str
-
-
-Layer = Dense | Conv2d | Rescale | MaxPool2d | Flatten
-MacLayer = Dense | Conv2d
-
-
-def window_outputs(size: int, kernel: int, stride: int, padding: int) -> int:
+def window_outputs(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
     """How many windows fit along one axis."""
-    return (size + 2 * padding - kernel) // stride + 1
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def accumulator_range(layer: MacLayer, source: IntFormat) -> tuple[int, int]:
@@ -245,41 +99,61 @@ def _accumulator_format(layer: MacLayer, source: IntFormat) -> IntFormat:
     return exact if wrap is None or wrap >= exact.bits else IntFormat(wrap, signed=True)
 
 
-def output_tensor(layer: Layer, source: Tensor) -> Tensor:
-    """The tensor that a layer makes of the one it reads."""
-    shape, step = source.shape, source.step
+def output_tensor(layer: Layer, *sources: Tensor) -> Tensor:
+    """The tensor that a layer makes of those it reads."""
+    source = sources[0]
+    shape, fmt, step = source.shape, source.format, source.step
     match layer:
         case Dense():
-            outputs = len(layer.weights.codes)
+            fmt = _accumulator_format(layer, fmt)
             return Tensor(
-                shape=(outputs,),
-                format=_accumulator_format(layer, source.format),
-                step=step * layer.weights.step,
+                shape=(len(layer.weights.codes),), format=fmt, step=step * layer.weights.step
             )
         case Conv2d():
-            return Tensor(
-                shape=(*_window_grid(shape, layer), len(layer.weights.codes)),
-                format=_accumulator_format(layer, source.format),
-                step=step * layer.weights.step,
-            )
-        case Rescale():
+            fmt = _accumulator_format(layer, fmt)
+            shape = (*_window_grid(shape, layer), len(layer.weights.codes))
+            return Tensor(shape=shape, format=fmt, step=step * layer.weights.step)
+        case Rescale() | Threshold():
             return Tensor(shape=shape, format=layer.format, step=layer.step)
         case MaxPool2d():
-            return Tensor(
-                shape=(*_window_grid(shape, layer), shape[-1]), format=source.format, step=step
-            )
+            return Tensor(shape=(*_window_grid(shape, layer), shape[-1]), format=fmt, step=step)
+        case SumPool2d():
+            lo, hi = (min(fmt.lo, 0), max(fmt.hi, 0)) if any(layer.padding) else (fmt.lo, fmt.hi)
+            cells = math.prod(layer.kernel)
+            fmt = IntFormat.covering(cells * lo, cells * hi, fmt.signed)
+            return Tensor(shape=(*_window_grid(shape, layer), shape[-1]), format=fmt, step=step)
         case Flatten():
-            return Tensor(shape=(math.prod(shape),), format=source.format, step=step)
+            return Tensor(shape=(math.prod(shape),), format=fmt, step=step)
+        case Upsample2d():
+            height, width, channels = shape
+            shape = (height * layer.factor[0], width * layer.factor[1], channels)
+            return Tensor(shape=shape, format=fmt, step=step)
+        case Add():
+            lo, hi = (sum(ends) for ends in zip(*_ranges(sources), strict=True))
+            fmt = IntFormat.covering(lo, hi, fmt.signed)
+            return Tensor(shape=shape, format=fmt, step=step)
+        case Concat():
+            lows, highs = zip(*_ranges(sources), strict=True)
+            fmt = IntFormat(fmt.bits, fmt.signed, min(lows), max(highs))
+            channels = sum(tensor.shape[-1] for tensor in sources)
+            return Tensor(shape=(*shape[:-1], channels), format=fmt, step=step)
         case _:
             assert_never(layer)
 
 
-def _window_grid(shape: tuple[int, ...], layer: Conv2d | MaxPool2d) -> tuple[int, int]:
-    (height, width), kernel = shape[:2], layer.kernel
-    return (
-        window_outputs(height, kernel[0], layer.stride[0], layer.padding[0]),
-        window_outputs(width, kernel[1], layer.stride[1], layer.padding[1]),
+def _ranges(sources: Sequence[Tensor]) -> list[tuple[int, int]]:
+    return [(tensor.format.lo, tensor.format.hi) for tensor in sources]
+
+
+def _window_grid(shape: tuple[int, ...], layer: WindowLayer) -> tuple[int, int]:
+    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    height, width = (
+        window_outputs(*sizes)
+        for sizes in zip(
+            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
+        )
     )
+    return height, width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -333,17 +207,19 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
         tensors[source.name] = Tensor(shape=source.shape, format=source.format, step=source.step)
     for layer in network.layers:
         yield from _name_problems(layer.name, tensors)
-        if layer.input not in tensors:
-            yield f"layer '{layer.name}' reads '{layer.input}', which no earlier layer makes"
+        unknown = [name for name in layer_inputs(layer) if name not in tensors]
+        if unknown:
+            yield f"layer '{layer.name}' reads '{unknown[0]}', which no earlier layer makes"
             return
+        sources = [tensors[name] for name in layer_inputs(layer)]
         faulty = False
-        for problem in _layer_problems(layer, tensors[layer.input]):
+        for problem in _layer_problems(layer, sources):
             faulty = True
             yield f"layer '{layer.name}': {problem}"
         if faulty:
             return
         try:
-            tensors[layer.name] = output_tensor(layer, tensors[layer.input])
+            tensors[layer.name] = output_tensor(layer, *sources)
         except VecqError as error:
             yield str(error)
             return
@@ -366,7 +242,11 @@ def _shape_problems(where: str, shape: tuple[int, ...]) -> Iterator[str]:
         yield f"{where}: the shape must be (C,) or (H, W, C) with sizes of at least 1, not {shape}"
 
 
-def _layer_problems(layer: Layer, source: Tensor) -> Iterator[str]:
+def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
+    source = sources[0] if sources else None
+    if source is None:
+        yield "it reads nothing; at least one tensor is wanted"
+        return
     match layer:
         case Dense():
             yield from _dimension_problems(source, 1)
@@ -380,15 +260,13 @@ def _layer_problems(layer: Layer, source: Tensor) -> Iterator[str]:
             yield from _dimension_problems(source, 3)
             yield from _weight_problems(layer, 4)
             if len(source.shape) == 3 and layer.weights.codes.ndim == 4:
-                if layer.weights.codes.shape[-1] != source.shape[-1]:
-                    yield (
-                        f"the kernel takes {layer.weights.codes.shape[-1]} channels,"
-                        f" but '{layer.input}' has {source.shape[-1]}"
-                    )
+                yield from _group_problems(layer, source.shape[-1])
                 yield from _window_problems(layer, source.shape)
         case Rescale():
             yield from _rescale_problems(layer, source)
-        case MaxPool2d():
+        case Threshold():
+            yield from _threshold_problems(layer, source)
+        case MaxPool2d() | SumPool2d():
             yield from _dimension_problems(source, 3)
             if len(source.shape) == 3:
                 yield from _window_problems(layer, source.shape)
@@ -396,8 +274,57 @@ def _layer_problems(layer: Layer, source: Tensor) -> Iterator[str]:
                     yield f"padding {layer.padding} is more than half the kernel {layer.kernel}"
         case Flatten():
             pass
+        case Upsample2d():
+            yield from _dimension_problems(source, 3)
+            if any(factor < 1 for factor in layer.factor):
+                yield f"the factors must be at least 1, not {layer.factor}"
+        case Add() | Concat():
+            yield from _join_problems(layer, sources)
         case _:
             assert_never(layer)
+
+
+def _join_problems(layer: Add | Concat, sources: Sequence[Tensor]) -> Iterator[str]:
+    first = sources[0]
+    for name, tensor in zip(layer.inputs, sources, strict=True):
+        same = (first.format.bits, first.format.signed) == (
+            tensor.format.bits,
+            tensor.format.signed,
+        )
+        if not same or tensor.step != first.step:
+            yield (
+                f"'{layer.inputs[0]}' is {first.format!r} of step {first.step:.6g}, but '{name}' is"
+                f" {tensor.format!r} of step {tensor.step:.6g}; one format and step are wanted"
+            )
+        aligned = slice(None) if isinstance(layer, Add) else slice(-1)
+        if len(tensor.shape) != len(first.shape) or tensor.shape[aligned] != first.shape[aligned]:
+            yield f"'{layer.inputs[0]}' has the shape {first.shape}, but '{name}' {tensor.shape}"
+
+
+def _group_problems(layer: Conv2d, channels: int) -> Iterator[str]:
+    outputs, taken = len(layer.weights.codes), layer.weights.codes.shape[-1]
+    if layer.groups < 1 or outputs % layer.groups or channels % layer.groups:
+        yield f"{layer.groups} groups do not divide {channels} channels and {outputs} outputs"
+    elif taken * layer.groups != channels:
+        yield (
+            f"the kernel takes {taken * layer.groups} channels, but '{layer.input}' has {channels}"
+        )
+
+
+def _threshold_problems(layer: Threshold, source: Tensor) -> Iterator[str]:
+    wanted = (source.shape[-1], layer.format.hi - layer.format.lo)
+    if layer.thresholds.shape != wanted or layer.falling.shape != wanted[:1]:
+        yield (
+            f"thresholds and falling have the shapes {layer.thresholds.shape} and"
+            f" {layer.falling.shape}, not {wanted} and {wanted[:1]}"
+        )
+        return
+    if layer.thresholds.size and (np.diff(layer.thresholds, axis=1) < 0).any():
+        yield "the thresholds of a channel must ascend"
+    if not np.isin(layer.falling, (0, 1)).all():
+        yield "falling must be 0 or 1 for each channel"
+    if not layer.step > 0 or not math.isfinite(layer.step):
+        yield f"the step must be positive and finite, not {layer.step}"
 
 
 def _dimension_problems(source: Tensor, dimensions: int) -> Iterator[str]:
@@ -423,13 +350,19 @@ def _weight_problems(layer: MacLayer, dimensions: int) -> Iterator[str]:
         yield f"an accumulator has 1 to {MAX_BITS} bits, not {layer.accumulator_bits}"
 
 
-def _window_problems(layer: Conv2d | MaxPool2d, shape: tuple[int, ...]) -> Iterator[str]:
-    if any(s < 1 for s in layer.stride) or any(p < 0 for p in layer.padding):
-        yield f"stride {layer.stride} must be positive and padding {layer.padding} not negative"
-    elif any(k < 1 for k in layer.kernel) or any(
-        k > size + 2 * p for k, size, p in zip(layer.kernel, shape, layer.padding, strict=False)
-    ):
-        yield f"the kernel {layer.kernel} does not fit the image {shape[:2]} padded {layer.padding}"
+def _window_problems(layer: WindowLayer, shape: tuple[int, ...]) -> Iterator[str]:
+    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    if any(n < 1 for n in (*layer.stride, *dilation)) or any(p < 0 for p in layer.padding):
+        yield (
+            f"stride {layer.stride} and dilation {dilation} must be positive,"
+            f" padding {layer.padding} not negative"
+        )
+    elif any(k < 1 for k in layer.kernel) or any(n < 1 for n in _window_grid(shape, layer)):
+        dilated = f" dilated {dilation}" if dilation != (1, 1) else ""
+        yield (
+            f"the kernel {layer.kernel}{dilated} does not fit the image {shape[:2]}"
+            f" padded {layer.padding}"
+        )
 
 
 def _rescale_problems(layer: Rescale, source: Tensor) -> Iterator[str]:

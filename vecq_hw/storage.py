@@ -20,6 +20,8 @@ import numpy as np
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.network import (
+    Add,
+    Concat,
     Conv2d,
     Dense,
     Flatten,
@@ -27,6 +29,9 @@ from vecq_hw.network import (
     MaxPool2d,
     Network,
     Rescale,
+    SumPool2d,
+    Threshold,
+    Upsample2d,
     Weights,
 )
 
@@ -41,8 +46,13 @@ _CLASSES: dict[str, type[Any]] = {
         Dense,
         Conv2d,
         Rescale,
+        Threshold,
         MaxPool2d,
+        SumPool2d,
         Flatten,
+        Upsample2d,
+        Add,
+        Concat,
         Network,
     )
 }

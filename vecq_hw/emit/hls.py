@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import assert_never
 
 import jinja2
 import numpy as np
@@ -51,12 +50,19 @@ _SUFFIXES = tuple(
 """Of every generated name but the top's."""
 
 
+_SUPPORTED = (Dense, Conv2d, Rescale, MaxPool2d, Flatten)
+
+
 def unsupported(network: Network) -> str | None:
     """Why ``network`` cannot be emitted, or None: it must be one chain of layers."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs (one of each)"
     previous = network.inputs[0].name
     for layer in network.layers:
+        if not isinstance(layer, _SUPPORTED):
+            return f"layer '{layer.name}' ({type(layer).__name__})"
+        if isinstance(layer, Conv2d) and (layer.groups != 1 or layer.dilation != (1, 1)):
+            return f"layer '{layer.name}' (Conv2d with groups or dilation)"
         if layer.input != previous:
             return f"layer '{layer.name}' (reads '{layer.input}', not the layer before it)"
         previous = layer.name
@@ -223,7 +229,7 @@ class _Design:
             case Flatten():
                 return stream  # the order is that of the stream already
             case _:
-                assert_never(layer)
+                raise AssertionError(f"unsupported() let {layer!r} through")
         self.formats.append(_format(result))
         return result
 

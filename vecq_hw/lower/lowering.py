@@ -30,6 +30,7 @@ from vecq_hw.network import (
     Rescale,
     Tensor,
     Weights,
+    layer_inputs,
 )
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer, vecq
 from vecq_hw.simulate import network_inputs, predictions, simulate
@@ -291,11 +292,12 @@ class _Lowering:
 
     def _add(self, layer: Layer) -> str:
         """Append a layer; what is wrong with it is said by the network's own check."""
-        source = self.tensors[layer.input]
         alone = Network(
             name=layer.name,
-            inputs=(
-                Input(name=layer.input, shape=source.shape, format=source.format, step=source.step),
+            inputs=tuple(
+                Input(name=name, shape=tensor.shape, format=tensor.format, step=tensor.step)
+                for name, tensor in self.tensors.items()
+                if name in layer_inputs(layer)
             ),
             layers=(layer,),
             outputs=(layer.name,),

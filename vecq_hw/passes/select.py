@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Conv2d, Dense, Input, Layer, Network, Rescale
+from vecq_hw.network import (
+    Conv2d,
+    Dense,
+    Input,
+    Layer,
+    Network,
+    Rescale,
+    Threshold,
+    layer_inputs,
+)
 
 
 def layer_network(network: Network, name: str) -> Network:
@@ -23,13 +32,16 @@ def layer_network(network: Network, name: str) -> Network:
         raise VecqError(f"network '{network.name}' has no layer '{name}'; it has {names}")
     layers: list[Layer] = [found]
     if isinstance(found, Dense | Conv2d):
-        rescales = [la for la in network.layers if isinstance(la, Rescale) and la.input == name]
+        rescales = [
+            la for la in network.layers if isinstance(la, Rescale | Threshold) and la.input == name
+        ]
         layers += rescales[:1]
-    source = network.tensors[found.input]
+    tensors = {source: network.tensors[source] for source in layer_inputs(found)}
     return Network(
         name=f"{network.name}_{name}",
-        inputs=(
-            Input(name=found.input, shape=source.shape, format=source.format, step=source.step),
+        inputs=tuple(
+            Input(name=source, shape=tensor.shape, format=tensor.format, step=tensor.step)
+            for source, tensor in tensors.items()
         ),
         layers=tuple(layers),
         outputs=(layers[-1].name,),

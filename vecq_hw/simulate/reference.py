@@ -11,7 +11,22 @@ import numpy.typing as npt
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
-from vecq_hw.network import Conv2d, Dense, Flatten, Input, Layer, MaxPool2d, Network, Rescale
+from vecq_hw.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    Layer,
+    MaxPool2d,
+    Network,
+    Rescale,
+    SumPool2d,
+    Threshold,
+    Upsample2d,
+    layer_inputs,
+)
 
 TILE_BYTES = 1 << 25
 """Working set of one tile of the batch: columns of this size still lie in the outer caches."""
@@ -63,7 +78,7 @@ def simulate(
     for start in range(0, len(x), tile):
         values: dict[str, IntArray] = {network.inputs[0].name: x[start : start + tile]}
         for layer in network.layers:
-            result = _run(layer, values[layer.input], network)
+            result = _run(layer, [values[name] for name in layer_inputs(layer)], network)
             values[layer.name] = result.astype(_dtype(network, layer.name), copy=False)
         for name in names:
             collected[name][start : start + tile] = values[name]
@@ -134,31 +149,48 @@ def _tile_size(network: Network) -> int:
     return max(1, TILE_BYTES // largest)
 
 
-def _run(layer: Layer, x: IntArray, network: Network) -> IntArray:
+def _run(layer: Layer, sources: Sequence[IntArray], network: Network) -> IntArray:
+    x = sources[0]
     match layer:
         case Dense():
-            return _accumulate(layer, x, network)
+            return _accumulate(layer, x[:, np.newaxis], network)
         case Conv2d():
             bound = _bound(layer, network)
             floats: npt.NDArray[Any] = x
             if arithmetic.engine_for(bound) is arithmetic.Engine.FLOAT32:
                 floats = x.astype(np.float32)
-            windows = arithmetic.columns(floats, layer.kernel, layer.stride, layer.padding)
-            rows = windows.reshape(-1, layer.weights.codes[0].size)
+            windows = arithmetic.columns(
+                floats, layer.kernel, layer.stride, layer.padding, layer.dilation
+            )
+            rows = windows.reshape(-1, layer.kernel[0] * layer.kernel[1], windows.shape[-1])
             return _accumulate(layer, rows, network).reshape(*windows.shape[:3], -1)
         case Rescale():
             return arithmetic.rescale(x, layer.mantissa, layer.offset, layer.shift, layer.format)
+        case Threshold():
+            return arithmetic.count_thresholds(x, layer.thresholds, layer.falling, layer.format.lo)
         case MaxPool2d():
             return arithmetic.max_pool(x, layer.kernel, layer.stride, layer.padding)
+        case SumPool2d():
+            return arithmetic.sum_pool(x, layer.kernel, layer.stride, layer.padding)
         case Flatten():
             return x.reshape(len(x), -1)
+        case Upsample2d():
+            return x.repeat(layer.factor[0], axis=1).repeat(layer.factor[1], axis=2)
+        case Add():
+            total: IntArray = np.sum([source.astype(np.int64) for source in sources], axis=0)
+            return total
+        case Concat():
+            return np.concatenate(sources, axis=-1)
         case _:
             assert_never(layer)
 
 
 def _accumulate(layer: Dense | Conv2d, rows: npt.NDArray[Any], network: Network) -> IntArray:
-    weights = layer.weights.values.reshape(len(layer.weights.codes), -1)
-    total = arithmetic.exact_matmul(rows, weights, _bound(layer, network))
+    """``rows`` has the shape (rows, taps, channels)."""
+    values = layer.weights.values
+    weights = values.reshape(len(values), -1, values.shape[-1])
+    groups = layer.groups if isinstance(layer, Conv2d) else 1
+    total = arithmetic.grouped_matmul(rows, weights, _bound(layer, network), groups)
     if layer.bias is not None:
         total += layer.bias
     if layer.accumulator_bits is not None:
