@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -195,3 +200,46 @@ def test_a_run_in_which_nothing_was_compared_fails(tmp_path):
     result = vecq("verify", tmp_path / "image.npz", "--targets", "rtl")
     assert result.returncode == 1
     assert "unsupported: layer 'conv' (Conv2d)" in result.stdout
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.needs_verilator
+def test_the_demo_runs_on_a_terminal_and_sums_up(tmp_path):
+    """Spinners and progress bars are shown there, and must not get in each other's way."""
+    command = [sys.executable, "-m", "vecq_hw", "demo", "--epochs", "3", "--out", "demo"]
+    leader, follower = pty.openpty()
+    with subprocess.Popen(command, cwd=tmp_path, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone once the command ends
+            while chunk := os.read(leader, 65536):
+                shown += chunk
+    os.close(leader)
+    assert process.returncode == 0, shown.decode()
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    rows = {row["name"]: row for row in summary["targets"]}
+    assert all(row["vectors"] == 602 and row["mismatches"] == 0 for row in rows.values())
+    assert {"hls", "rtl"} <= rows.keys()
+    for key in ("float_accuracy", "qat_accuracy", "integer_accuracy"):
+        assert summary[key] > 0.8
+    assert summary["prediction_differences"] <= 1
+    assert (
+        storage.digest(storage.load(tmp_path / "demo" / "network.npz")) == summary["network_digest"]
+    )
+
+
+@pytest.mark.needs_verilator
+def test_ctrl_c_leaves_nothing_behind(stored, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "vecq_hw", "verify", str(stored), "--targets", "rtl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not list(tmp_path.glob("temporary/*/rtl/sim_build")):  # the build has begun
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"stopped" in errors
+    assert b"Traceback" not in errors
+    assert list((tmp_path / "temporary").iterdir()) == []

@@ -160,8 +160,10 @@ def run_process(
     try:
         output, _ = process.communicate(timeout=timeout)
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        # Asked first, so that compilers remove their temporary files.
+        for request in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, request)
+                process.communicate(timeout=5)
         raise
     return process.returncode, output
