@@ -191,3 +191,19 @@ def test_inputs_that_do_not_fit_are_refused(kind, x, says):
 def test_an_array_without_elements_is_refused(rows, columns):
     with pytest.raises(VecqError, match="at least 1 row and 1 column"):
         ArraySize(rows=rows, columns=columns)
+
+
+@kinds
+def test_a_bias_is_fetched_once_and_read_once_a_tile(kind):
+    """Accumulators of 8 bits, so that each sum is a byte."""
+    taken = Weights(codes=np.array([[0, 1, -2], [-1, -2, 1]]), grid=MidRise(2))
+    plain, biased = (
+        Dense(name="y", input="x", weights=taken, bias=bias, accumulator_bits=8)
+        for bias in (None, np.array([100, -100]))
+    )
+    x, array, source = np.full((5, 3), 9), ArraySize(rows=2, columns=2), IntFormat(6, False)
+    without, with_bias = (RUN[kind](layer, x, array, source).traffic for layer in (plain, biased))
+    assert with_bias.external.sums - without.external.sums == 2
+    tiles = 1 if kind is ArrayKind.WEIGHT_STATIONARY else 3  # of positions
+    assert with_bias.buffer.sums - without.buffer.sums == 2 * tiles
+    assert with_bias.register == without.register
