@@ -20,7 +20,9 @@ from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Add, Conv2d, Dense, Input, MaxPool2d, Network, Rescale, Weights
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.passes.widths import wrap_accumulators
+from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
 from vecq_hw.simulate import (
+    mac_array,
     plan,
     predictions,
     quantize_input,
@@ -287,8 +289,36 @@ def test_the_command_counts_overflows(saved):
     narrow = wrap_accumulators(network, 10)
     outputs, counts = simulate_counting(narrow, x)
     assert counts["conv"] > 0
-    assert result.output.splitlines()[-1].split() == ["conv", "s10", str(counts["conv"])]
+    assert result.output.splitlines()[-1].split() == ["conv", str(counts["conv"])]
     assert np.array_equal(np.load(folder / "y.npy"), outputs)
+
+
+def test_the_command_saturates_in_the_order_of_the_schedule(saved):
+    network, x, folder = saved
+    narrow = ("--accumulator-bits", "10", "--overflow", "saturate", "--out", str(folder / "y.npy"))
+    for lanes in (None, Fold(pe=3, simd=1)):
+        schedule = default_schedule(network) if lanes is None else Schedule(folds={"conv": lanes})
+        (folder / "s.json").write_text(to_json(schedule))
+        chosen = () if lanes is None else ("--schedule", str(folder / "s.json"))
+        result = _vecq(folder, *narrow, *chosen)
+        outputs, counts = mac_array.simulate_saturating(network, schedule, x, 10)
+        assert result.output.splitlines()[-1].split() == ["conv", str(counts["conv"])]
+        assert np.array_equal(np.load(folder / "y.npy"), outputs)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--overflow", "saturate"),
+        ("--accumulator-bits", "9", "--schedule", "s.json"),
+        ("--accumulator-bits", "9", "--overflow", "saturate", "--engine", "int8"),
+        ("--accumulator-bits", "9", "--faults", "1"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(saved, arguments):
+    result = _vecq(saved[2], *arguments)
+    assert result.exit_code == 2
+    assert "--" in result.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize("site", ["weights", "activations", "accumulators"])

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +21,10 @@ from vecq_hw.storage import write_atomically
 from vecq_hw.toolchain import simulation_environment
 
 BUILD = "sim_build"
+REPORT = "results/results.xml"
 SEED = "1"
 
-# cocotb's runner makes every signal public, which costs a multiple of build time; the ports suffice.
+# cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
 _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 _ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
 
@@ -46,27 +49,35 @@ def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> i
     if list(arguments) == ["lint"]:
         command = ["verilator", "--lint-only", "-Wall", "--quiet", "--top-module", top]
         return subprocess.run([*command, *waivers, *sources], cwd=folder, check=False).returncode
-    public = folder / BUILD / "public.vlt"
-    write_atomically(public, _PUBLIC.format(top=top).encode())
-    return _simulate(folder, [public, *waivers, *sources], top, bench)
+    with contextlib.ExitStack() as stack:
+        build = folder / BUILD
+        if " " in str(folder):  # where make refuses to work
+            build = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-")))
+        return _simulate(folder, build, [*waivers, *sources], top, bench)
 
 
-def _simulate(folder: Path, sources: list[Path], top: str, bench: str) -> int:
+def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: str) -> int:
     from cocotb_tools.runner import get_runner
 
     sys.path.insert(0, str(folder))
-    report = folder / "results" / "results.xml"
+    report = folder / REPORT
     report.parent.mkdir(exist_ok=True)
     runner = get_runner("verilator")
-    build, arguments, runtime = folder / BUILD, list(_ARGUMENTS), _runtime_objects()
-    # Make splits its variables at blanks.
-    shared = not any(" " in str(path) for path in runtime)
-    compiled = shared and all(path.is_file() for path in runtime)
+    public = build / "public.vlt"
+    write_atomically(public, _PUBLIC.format(top=top).encode())
+    arguments, runtime = list(_ARGUMENTS), _runtime_objects()
+    compiled = _copied(runtime, build)
     if compiled:
         os.environ["MAKEFLAGS"] += " VK_GLOBAL_OBJS="
-        arguments += ["-LDFLAGS", " ".join(map(str, runtime))]
-    runner.build(sources=sources, hdl_toplevel=top, build_dir=build, build_args=arguments)
-    if shared and not compiled:
+        arguments += ["-LDFLAGS", " ".join(path.name for path in runtime)]
+    try:
+        runner.build(
+            sources=[public, *sources], hdl_toplevel=top, build_dir=build, build_args=arguments
+        )
+    except RuntimeError as error:  # Verilator or the compiler said above what is wrong
+        print(f"the build failed: {error}", file=sys.stderr)
+        return 1
+    if not compiled:
         # Only speed is lost where the cache cannot be written.
         with contextlib.suppress(VecqError):
             for path in runtime:
@@ -80,13 +91,23 @@ def _simulate(folder: Path, sources: list[Path], top: str, bench: str) -> int:
         results_xml=str(report),
         seed=os.environ.get("COCOTB_RANDOM_SEED", SEED),
     )
-    messages = _failures(report)
+    messages = failures(report)
     for message in messages:
         print(message, file=sys.stderr)
     return 1 if messages else 0
 
 
-def _failures(report: Path) -> list[str]:
+def _copied(runtime: Sequence[Path], build: Path) -> bool:
+    """Copy the cached objects, so that this build keeps them whatever happens to the cache."""
+    try:
+        for path in runtime:
+            shutil.copy(path, build / path.name)
+    except OSError:
+        return False
+    return True
+
+
+def failures(report: Path) -> list[str]:
     """What went wrong in each failed test of a JUnit report."""
     return [
         f"{case.get('name')}: {found.get('message') or found.text}"

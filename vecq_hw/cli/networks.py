@@ -103,7 +103,18 @@ def show(network: Path, as_json: bool) -> None:
     type=click.IntRange(1, 63),
     help="Narrow every accumulator to this width and count the overflows.",
 )
-@click.option("--overflow", type=click.Choice(["wrap"]), default="wrap", show_default=True)
+@click.option(
+    "--overflow",
+    type=click.Choice(["wrap", "saturate"]),
+    default="wrap",
+    show_default=True,
+    help="Saturation is in the order in which the schedule adds.",
+)
+@click.option(
+    "--schedule",
+    type=click.Path(path_type=Path),
+    help="Lanes by layer (.json), for --overflow saturate; default: up to 8.",
+)
 @click.option("--faults", type=click.IntRange(min=0), metavar="N", help="Flip N random bits.")
 @click.option(
     "--fault-site",
@@ -123,6 +134,7 @@ def simulate(
     taps: str | None,
     accumulator_bits: int | None,
     overflow: str,
+    schedule: Path | None,
     faults: int | None,
     fault_site: Site,
     seed: int,
@@ -131,11 +143,18 @@ def simulate(
     from vecq_hw import simulate as simulator
     from vecq_hw import storage
     from vecq_hw.passes.widths import wrap_accumulators
+    from vecq_hw.schedule import default_schedule, load
 
     if (data is None) == (inputs is None):
         raise click.UsageError("give either --data or --inputs")
     if taps is not None and trace is None:
         raise click.UsageError("--taps chooses the tensors that --trace writes; give --trace too")
+    if (overflow == "saturate" or schedule is not None) and accumulator_bits is None:
+        raise click.UsageError("--overflow and --schedule go with --accumulator-bits")
+    if schedule is not None and overflow != "saturate":
+        raise click.UsageError("--schedule goes with --overflow saturate: wrapping has no order")
+    if engine == "int8" and overflow == "saturate":
+        raise click.UsageError("--overflow saturate adds in the array's order, with no engine")
     if sum(option is not None for option in (trace, accumulator_bits, faults)) > 1:
         raise click.UsageError("give one of --trace, --accumulator-bits and --faults")
     net = storage.load(network)
@@ -146,7 +165,12 @@ def simulate(
         codes, dataset = test_codes(net, data, samples)
         labels = dataset.y_test[:samples]
     counts: dict[str, int] = {}
-    if accumulator_bits is not None:
+    if accumulator_bits is not None and overflow == "saturate":
+        folds = load(schedule) if schedule is not None else default_schedule(net)
+        outputs, counts = simulator.mac_array.simulate_saturating(
+            net, folds, codes, accumulator_bits
+        )
+    elif accumulator_bits is not None:
         net = wrap_accumulators(net, accumulator_bits)
         outputs, counts = simulator.simulate_counting(net, codes, engine)
     elif faults is not None:
@@ -168,8 +192,8 @@ def simulate(
         result += f", integer accuracy {percent(right.mean())}"
     click.echo(result)
     if counts:
-        rows = [(n, repr(net.tensors[n].format), str(count)) for n, count in counts.items()]
-        print_table(("layer", "accumulator", "overflows"), rows, left=2)
+        rows = [(name, str(count)) for name, count in counts.items()]
+        print_table(("layer", "overflows"), rows)
     if out is not None:
         _write_array(out, outputs)
 

@@ -1,4 +1,4 @@
-"""SystemVerilog of a network: a top that wires the cells of rtl/, their memories, and a cocotb bench.
+"""SystemVerilog of a network: a top that wires the cells of rtl/, memories, and a cocotb bench.
 
 Supported: a chain of Dense, Rescale and Flatten of a vector.  Between the layers run streams of
 ``pe`` or ``simd`` elements a word; a width converter or a register stage stands before each Dense
@@ -123,18 +123,19 @@ def unsupported(network: Network) -> str | None:
     """What of the network cannot be emitted, or None."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
-    source = network.inputs[0]
-    if len(source.shape) != 1:
-        return f"input '{source.name}' of shape {source.shape}"
-    previous = source.name
+    previous = network.inputs[0].name
     for layer in network.layers:
         if not isinstance(layer, Dense | Rescale | Flatten):
             return f"layer '{layer.name}' ({type(layer).__name__})"
+        if len(network.tensors[layer.input].shape) != 1:
+            return f"layer '{layer.name}' ({type(layer).__name__} of an image)"
         if layer.input != previous:
             return f"layer '{layer.name}', which does not read the layer before it"
         previous = layer.name
     if network.outputs[0] != previous:
         return f"output '{network.outputs[0]}', which is not the last layer"
+    if len(network.tensors[previous].shape) != 1:
+        return f"input '{previous}' of shape {network.tensors[previous].shape}"
     return None
 
 
@@ -221,8 +222,12 @@ class _Chain:
     def __init__(self, network: Network, lanes: int) -> None:
         layers = [layer.name for layer in network.layers]
         source = network.inputs[0].name
-        links = [f"{name} stream" for name in (source, *layers)]
-        self._names = identifiers([source, *layers, *links])
+        self.names = identifiers([source, *layers])
+        # Identifiers hold no blank, so that no layer has the name of a link.
+        links = [f"{name} stream" for name in self.names.values()]
+        unique = identifiers([*self.names.values(), *links])
+        self._links = {name: unique[f"{plain} stream"] for name, plain in self.names.items()}
+        self.names = {name: unique[plain] for name, plain in self.names.items()}
         tensor = network.tensors[source]
         self.streams = [self._stream(source, tensor, lanes)]
         self.units: list[Unit] = []
@@ -230,7 +235,7 @@ class _Chain:
 
     def _stream(self, name: str, tensor: Tensor, lanes: int) -> Stream:
         return Stream(
-            name=self._names[name],
+            name=self.names[name],
             elements=tensor.shape[0],
             lanes=lanes,
             bits=tensor.format.bits,
@@ -250,7 +255,7 @@ class _Chain:
     def link(self, name: str, lanes: int) -> None:
         """End the combinational paths of the stream after layer ``name``; change its lanes."""
         source = self.streams[-1]
-        target = replace(source, name=self._names[f"{name} stream"], lanes=lanes)
+        target = replace(source, name=self._links[name], lanes=lanes)
         if lanes == source.lanes:
             self._append("vecq_stream_register", target, DataBits=source.word)
         else:
@@ -309,7 +314,7 @@ class _Chain:
 
     def _memory(self, layer: Layer, what: str, values: IntArray, lanes: int, bits: int) -> str:
         """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
-        name = f"rtl/{self._names[layer.name]}_{what}.mem"
+        name = f"rtl/{self.names[layer.name]}_{what}.mem"
         digits = -(-lanes * bits // 4)
         self.memories[name] = "".join(
             f"{word:0{digits}x}\n" for word in pack_rows(values, lanes, bits)
@@ -338,14 +343,14 @@ def _context(network: Network, schedule: Schedule, head: str) -> tuple[Context, 
     cells = sorted(path.stem for path in assets.rtl().glob("*.sv"))
     context = Context(
         head=head,
-        title=network.name.encode("ascii", "backslashreplace").decode(),
+        title=json.dumps(network.name[:60]),
         version=__version__,
         top=identifiers([*cells, network.name])[network.name],
         streams=tuple(chain.streams),
         units=tuple(chain.units),
         folds=tuple(
             LayerFold(
-                name=layer.name,
+                name=chain.names[layer.name],
                 outputs=layer.weights.codes.shape[0],
                 inputs=layer.weights.codes.shape[1],
                 pe=folds[layer.name].pe,

@@ -19,7 +19,7 @@ EngineName = Literal["float", "int8"]
 
 
 FEW_INPUTS = 32
-"""Up to here a product moves more than it multiplies, and float32 is as fast as bytes."""
+"""Up to here a product moves more than it multiplies, and floats are as fast as bytes."""
 
 
 class Product(Protocol):
@@ -142,7 +142,7 @@ def product_for(
     """
     if engine == "int8":
         check_bytes(where, weights, source, bound)
-        if weights.shape[1] > FEW_INPUTS or bound > 1 << 24:
+        if weights.shape[1] > FEW_INPUTS:
             return ByteProduct(weights, source.signed)
     match arithmetic.engine_for(bound):
         case arithmetic.Engine.FLOAT32:
