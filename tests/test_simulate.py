@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 import tracemalloc
@@ -329,3 +330,17 @@ def test_the_command_injects_faults(saved, site):
     expected = simulate_with_faults(network, x, site, 9, 4)
     assert np.array_equal(np.load(folder / "y.npy"), expected)
     assert not np.array_equal(expected, simulate(network, x))
+
+
+def test_a_forked_process_simulates_too():
+    """The second thread stays behind in the parent; waiting for it would never end."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-2, 2, (16, 3, 3, 16))
+    conv = Conv2d(name="conv", input="x", weights=Weights(codes=codes, grid=MidRise(2)))
+    source = Input(name="x", shape=(32, 32, 16), format=IntFormat(8, False))
+    network = Network(name="fork", inputs=(source,), layers=(conv,), outputs=("conv",))
+    x = random_inputs(network, 64, 1)
+    expected = simulate(network, x)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        got = pool.apply_async(simulate, (network, x)).get(timeout=60)
+    assert np.array_equal(got, expected)

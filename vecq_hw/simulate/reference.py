@@ -6,6 +6,7 @@ threads share.  The working memory is that of one block and one tile a thread, w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -128,6 +129,10 @@ def _libraries() -> ThreadpoolController:
 @lru_cache(maxsize=1)
 def _helper() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "simulate")
+
+
+# A forked process has no such thread, and would wait for it for ever.
+os.register_at_fork(after_in_child=_helper.cache_clear)
 
 
 def _hook_input(
