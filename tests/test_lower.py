@@ -98,7 +98,7 @@ def test_input_codes_agree_on_ties(bits):
     twin = quantize_model(nn.Sequential(nn.Linear(4, 3)), 2, bits)
     twin(torch.from_numpy(x))
     network = lower(twin.eval())
-    (codes,), _ = quantizer_codes(twin, x)
+    ((codes, _),), _ = quantizer_codes(twin, x)
     assert np.array_equal(network_inputs(network, x), codes)
 
 
@@ -191,10 +191,7 @@ def test_prediction_differences_counts_them():
 @pytest.mark.parametrize("mantissa_bits", [4, 8, 18, 24])
 def test_mantissas_fill_their_bits(mantissa_bits):
     network = lower(
-        trained_twin(NETS["image without bias"][1], IMAGE, 2, 8),
-        IMAGE,
-        "n",
-        mantissa_bits,
+        trained_twin(NETS["image without bias"][1], IMAGE, 2, 8), IMAGE, "n", mantissa_bits
     )
     (rescale,) = (la for la in network.layers if isinstance(la, Rescale))
     assert max(abs(rescale.mantissa)).item().bit_length() == mantissa_bits - 1
@@ -203,9 +200,7 @@ def test_mantissas_fill_their_bits(mantissa_bits):
 
 
 def test_wide_sums_shorten_the_mantissa_and_are_reported():
-    twin = trained_twin(
-        nn.Sequential(nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU()), (12,), 2, 8
-    )
+    twin = trained_twin([nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU()], (12,), 2, 8)
     with torch.no_grad():
         # An offset of 2^48 output steps leaves room for a shift of 13 only.
         twin.get_submodule("1").bias[3] = -float(twin.get_submodule("2").step) * 2.0**48

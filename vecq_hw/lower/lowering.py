@@ -211,12 +211,13 @@ class _Lowering:
     ) -> Value:
         """Codes of one quantizer, added or put side by side (rule 5)."""
         tensors = tuple(value.tensor for value in values)
-        owner = values[-1].owner
         if isinstance(module, trained.Add):
             order = added_order(name, values)
-            return self._codes(self._add(Add(name=self._free(name), inputs=tensors)), owner, order)
-        joined = self._add(Concat(name=self._free(name), inputs=tensors))
-        return self._codes(joined, owner, joined_order(values))
+            joined = self._add(Add(name=self._free(name), inputs=tensors))
+        else:
+            order = joined_order(values)
+            joined = self._add(Concat(name=self._free(name), inputs=tensors))
+        return self._codes(joined, joined, order)
 
     def _input(self, node: fx.Node, name: str, quantizer: InputQuantizer) -> Value:
         shape, flat = self.input_shape, False

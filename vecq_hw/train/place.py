@@ -176,7 +176,8 @@ class _Placement:
             assert maker is not None
             self._merge(str(first.target), str(maker.target))
         node.args = tuple(read)
-        state = _State(owner=states[-1].owner, nonnegative=nonnegative)
+        latest = max((state.owner for state in states), key=list(self.bits).index)
+        state = _State(owner=latest, nonnegative=nonnegative)
         return replace(state, maker=first) if isinstance(module, Concat) else state
 
     def _merge(self, kept: str, other: str) -> None:
