@@ -224,7 +224,7 @@ class InputQuantizer(ActivationQuantizer):
         return super()._quantized(x.double(), step.double()).to(x.dtype)
 
     def _observe(self, x: torch.Tensor, operand: int) -> None:
-        if not self.signed and bool((x < 0).any()):
+        if not self.signed and bool(x.amin() < 0):
             # What was averaged so far was the spread of the positive entries.
             self.has_negative.fill_(True)
             self.spread.zero_()
@@ -246,11 +246,23 @@ class _ClippedStraightThrough(torch.autograd.Function):
         context: Any, x: torch.Tensor, step: torch.Tensor, fmt: IntFormat, gradient_from: float
     ) -> torch.Tensor:
         if context.needs_input_grad[0]:
-            context.save_for_backward((x > step * gradient_from) & (x < step * (fmt.hi + 0.5)))
-        codes: torch.Tensor = arithmetic.quantize(x, step, fmt, floor=torch.floor)
+            context.save_for_backward(_inside(x, step * gradient_from, step * (fmt.hi + 0.5)))
+        # floor_ works on the temporary that the rule makes.
+        codes: torch.Tensor = arithmetic.quantize(x, step, fmt, floor=torch.floor_)
         return codes.mul_(step)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (inside,) = context.saved_tensors
         return gradient * inside, None, None, None
+
+
+def _inside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """1 where ``low < x < high``, else 0, as int8.
+
+    On a CPU comparisons that give floats, and products with int8, are vectorized; with bool both
+    are several times slower.
+    """
+    above = torch.gt(x, low, out=torch.empty_like(x))
+    below = torch.lt(x, high, out=torch.empty_like(x))
+    return above.mul_(below).to(torch.int8)
