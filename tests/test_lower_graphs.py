@@ -10,6 +10,7 @@ from tests.lowered import check_codes, samples, trained_twin
 from vecq_hw.errors import VecqError
 from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.network import Add, Concat, Conv2d, Rescale, SumPool2d, Upsample2d
+from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
@@ -25,7 +26,7 @@ def normed(inputs, outputs, kernel=3, stride=1, groups=1):
 
 
 class BasicBlock(nn.Module):
-    """As torchvision writes it: one ReLU for both uses, ``+=``, a projection where shapes change."""
+    """As torchvision writes it: one ReLU for both uses, ``+=``, a projection."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
@@ -80,11 +81,12 @@ def cat(x, y):
 
 
 STEM = [normed(3, 4), nn.ReLU()]
+UP = nn.Upsample(scale_factor=2)
 HEAD = [Pooled(), nn.Linear(4, 5)]
 NETS = {
     "basic blocks": lambda: [
-        *STEM, BasicBlock(4, 4, 1), BasicBlock(4, 6, 2), BasicBlock(6, 6, 1), nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Linear(6, 5),
+        *STEM, BasicBlock(4, 4, 1), BasicBlock(4, 6, 2), BasicBlock(6, 6, 1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5),
     ],
     "inverted residuals": lambda: [
         normed(3, 4, 3, 2), nn.ReLU6(), InvertedResidual(4, 6, 1), InvertedResidual(6, 6, 1),
@@ -114,12 +116,13 @@ NETS = {
         Residual(nn.Sequential(nn.Linear(48, 7), nn.ReLU()), cat), nn.Linear(55, 5),
     ],
     "up and down": lambda: [
-        *STEM, Residual(
-            nn.Sequential(nn.MaxPool2d(2), normed(4, 4), nn.ReLU(), nn.Upsample(scale_factor=2)), cat
-        ), nn.Conv2d(8, 2, 1),
+        *STEM, Residual(nn.Sequential(nn.MaxPool2d(2), normed(4, 4), nn.ReLU(), UP), cat),
+        nn.Conv2d(8, 2, 1),
     ],
     "upsampled sums": lambda: [nn.Conv2d(3, 2, 3), nn.Upsample(scale_factor=(2, 3)), nn.ReLU()],
-    "hardtanh": lambda: [normed(3, 4), nn.Hardtanh(-0.7, 1.1), nn.MaxPool2d(2, 1), nn.Conv2d(4, 3, 1)],
+    "hardtanh": lambda: [
+        normed(3, 4), nn.Hardtanh(-0.7, 1.1), nn.MaxPool2d(2, 1), nn.Conv2d(4, 3, 1),
+    ],
     "relu6 of sums, pooled": lambda: [nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(24, 5)],
     "average with padding": lambda: [*STEM, nn.AvgPool2d(3, 2, 1), nn.Conv2d(4, 2, 1)],
@@ -150,3 +153,124 @@ def test_integers_equal_the_codes_of_training(name, weight_bits, activation_bits
     layers = (NETS | SEQUENCES)[name]()
     twin = trained_twin(layers, shape, weight_bits, activation_bits, signed)
     check_codes(twin, shape, samples(shape, 100, signed, seed=99))
+
+
+def rescales(layers, shape=IMAGE):
+    network = lower(trained_twin(layers, shape, 2, 8), shape)
+    return network, [layer for layer in network.layers if isinstance(layer, Rescale)]
+
+
+def test_a_chain_of_residuals_rescales_each_tensor_once():
+    network, made = rescales(NETS["inverted residuals"]())
+    assert [layer.inputs for layer in network.layers if isinstance(layer, Add)] == [
+        ("2.conv.4.0_rescale", "3.conv.4.0_rescale"),
+        ("add_rescale", "4.conv.4.0_rescale"),
+    ]
+    # One behind each convolution, each sum and the average; none in between.
+    convolutions = sum(isinstance(layer, Conv2d) for layer in network.layers)
+    assert len(made) == convolutions + 2 + 1
+
+
+def test_unsigned_codes_become_signed_for_a_sum_with_signed_ones():
+    network, _ = rescales([*STEM, Residual(nn.Conv2d(4, 4, 1))])
+    (join,) = (layer for layer in network.layers if isinstance(layer, Add))
+    assert [repr(network.tensors[name].format) for name in join.inputs] == ["s8", "s8"]
+    assert repr(network.tensors["0.0_rescale"].format) == "u8"
+    assert join.inputs == ("0.0_rescale_2", "2.inner_rescale")
+
+
+def test_activations_that_are_joined_have_one_step_from_the_start():
+    network, made = rescales(NETS["dense block"]())
+    joins = [layer for layer in network.layers if isinstance(layer, Concat)]
+    assert len(made) == 3
+    assert {layer.step for layer in made} == {network.tensors[joins[-1].name].step}
+    assert repr(network.tensors[joins[-1].name].format) == "u8"
+
+
+def test_an_average_is_a_sum_and_the_next_rescale():
+    network, _ = rescales(NETS["average with padding"]())
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds == ["Conv2d", "Rescale", "SumPool2d", "Rescale", "Conv2d"]
+    pool = next(layer for layer in network.layers if isinstance(layer, SumPool2d))
+    assert (pool.kernel, pool.stride, pool.padding) == ((3, 3), (2, 2), (1, 1))
+    # What averages unsigned codes stays unsigned.
+    assert repr(network.tensors["0.0_rescale_2"].format) == "u8"
+    ends, _ = rescales(NETS["ends in an average"]())
+    assert repr(ends.tensors[ends.outputs[0]].format) == "s16"
+
+
+def test_relu6_and_hardtanh_clamp_at_their_bounds():
+    for bounds, letter in (((0.0, 0.5), "u"), ((-0.3, 0.5), "s")):
+        twin = trained_twin([normed(3, 4), nn.Hardtanh(*bounds)], IMAGE, 2, 8, True)
+        quantizer = twin.get_submodule("1")
+        with torch.no_grad():
+            quantizer.spread.mul_(3)
+            quantizer.peak.mul_(3)
+        step = float(quantizer.step)
+        network = lower(twin, IMAGE)
+        fmt = network.tensors[network.outputs[0]].format
+        assert (fmt.lo, fmt.hi) == tuple(round(bound / step) for bound in bounds)
+        assert repr(fmt) == f"{letter}8[{fmt.lo}..{fmt.hi}]"
+        assert fmt.hi < 127
+
+
+def test_upsampling_and_sequences():
+    network, _ = rescales(NETS["upsampled sums"]())
+    (layer,) = (layer for layer in network.layers if isinstance(layer, Upsample2d))
+    assert layer.factor == (2, 3)
+    twin = trained_twin(SEQUENCES["sequence"](), (3, 12), 2, 8)
+    network = lower(twin, (3, 12))
+    assert network.inputs[0].shape == (1, 12, 3)
+    x = samples((3, 12), 40, False, 7)
+    assert prediction_differences(twin, network, x) <= 1
+    with torch.no_grad():
+        twin.get_submodule("8").bias[0] += 1e6
+    assert prediction_differences(twin, network, x) > 1
+
+
+class Mixed(nn.Module):
+    """A flattened image and a vector, joined."""
+
+    def __init__(self, join):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3)
+        self.fc = nn.Linear(144, 48)
+        self.last = nn.Linear(48 if join is torch.add else 96, 5)
+        self.join = join
+
+    def forward(self, x):
+        image = torch.flatten(self.conv(x), 1)
+        return self.last(self.join(image, self.fc(torch.flatten(x, 1))))
+
+
+def test_flattened_images_in_joins():
+    twin = trained_twin(Mixed(torch.add), IMAGE, 2, 8)
+    with pytest.raises(VecqError, match="layer 'add' adds a flattened image to something in anot"):
+        lower(twin, IMAGE)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_concat_of_a_flattened_image_and_a_vector(signed):
+    class Side(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.pool = nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1)
+            self.fc, self.last = nn.Linear(2, 7), nn.Linear(55, 5)
+
+        def forward(self, x):
+            x = self.conv(x)
+            vector = self.fc(torch.flatten(self.pool(x), 1))
+            return self.last(torch.cat((vector, torch.flatten(x, 1)), 1))
+
+    twin = trained_twin(Side(), IMAGE, 2, 8, signed)
+    network = lower(twin, IMAGE)
+    x = samples(IMAGE, 60, signed, 5)
+    outputs = simulate(network, network_inputs(network, x))
+    expected = twin(torch.from_numpy(x)).detach().numpy()
+    assert np.abs(outputs * network.tensors[network.outputs[0]].step - expected).max() < 0.02
+
+
+def test_float_activations_have_no_integers():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with pytest.raises(VecqError, match=r"activations are float \(activation_bits=None\), so it"):
+        lower(quantize_model(model, 2, None))

@@ -55,3 +55,81 @@ def test_layers_are_those_of_table_4(name, convolutions, depthwise, norms, dense
     assert sum(isinstance(module, nn.Linear) for module in modules) == dense
     # Batch norms included, which is what 32-bit sizes are made of.
     assert round(model_size_bytes(model, 32) / 4e6, 2) == millions
+
+
+def test_resnet8_and_the_size_of_a_quantized_model():
+    model = build_model("resnet8", *CIFAR)
+    assert parameter_count(model) == 77_370
+    assert parameter_count(quantize_model(model)) == 77_370
+    assert model_size_bytes(quantize_model(model), 2) == model_size_bytes(model, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "weight_bits"),
+    [
+        ("lenet5", (1, 8, 8), 2),
+        ("vgg_like", (3, 8, 8), 1),
+        ("resnet8", (3, 8, 8), 4),
+        ("resnet18", (3, 16, 16), 2),
+        ("mobilenet_v2", (3, 16, 16), 4),
+    ],
+)
+def test_models_train_and_lower_to_their_codes(name, shape, weight_bits):
+    torch.manual_seed(0)
+    twin = quantize_model(build_model(name, shape, 10), weight_bits, 8)
+    x = torch.from_numpy(samples(shape, 16, True, seed=1))
+    optimizer = torch.optim.Adam(twin.parameters(), lr=1e-4)
+    before = [parameter.clone() for parameter in twin.parameters()]
+    loss = nn.functional.cross_entropy(twin(x), torch.arange(16) % 10)
+    loss.backward()
+    optimizer.step()
+    moved = [not torch.equal(old, new) for old, new in zip(before, twin.parameters(), strict=True)]
+    assert sum(moved) >= 0.9 * len(moved)
+    with torch.no_grad():
+        twin(x)
+    check_codes(twin.eval(), shape, samples(shape, 4, True, seed=2), clean_part=0)
+
+
+@pytest.mark.parametrize("name", ["imdb", "thucnews"])
+@pytest.mark.parametrize("activation_bits", [None, 8])
+def test_text_models_train_and_are_not_lowered(name, activation_bits):
+    torch.manual_seed(0)
+    model = build_model(name, (20,), 2)
+    twin = quantize_model(model, 2, activation_bits)
+    names = {name for name, _ in model.named_parameters()}
+    assert {name for name, _ in twin.named_parameters()} == names
+    indices = torch.randint(5_000, (6, 20))
+    optimizer = torch.optim.Adam(twin.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(twin(indices), torch.arange(6) % 2)
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(parameter.grad is not None for parameter in twin.parameters())
+    assert twin.eval()(indices).shape == (6, 2)
+    with pytest.raises(
+        VecqError, match=r"'embedding' \(Embedding\) trains quantized .* not yet low"
+    ):
+        lower(twin, (20,))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("lenet5", (1, 3, 8), r"lenet5 takes images \(C, H, W\) of at least 4 × 4"),
+        ("vgg_like", (64,), "vgg_like takes images"),
+        ("alexnet_bn", (3, 66, 67), "alexnet_bn takes images .* of at least 67 × 67"),
+    ],
+)
+def test_samples_that_are_too_small(name, shape, message):
+    with pytest.raises(VecqError, match=message):
+        build_model(name, shape, 10)
+
+
+@pytest.mark.parametrize("bits", [0, 17, 31])
+def test_sizes_at_bits_that_weights_do_not_have(bits):
+    with pytest.raises(VecqError, match=f"1 to 16 bits, or 32 in float, not {bits}"):
+        model_size_bytes(nn.Linear(2, 2), bits)

@@ -88,10 +88,12 @@ class _Placement:
 
     def _input(self, node: fx.Node) -> None:
         self.states[node] = _State(owner=INPUT, one_step=False)
-        readers = [self.twin.get_submodule(str(reader.target)) for reader in node.users]
-        if any(isinstance(reader, QuantizedEmbedding) for reader in readers):
-            return  # it takes indices
         before = list(node.users)
+        for reader in before:
+            if reader.op == "call_module" and isinstance(
+                self.twin.get_submodule(str(reader.target)), QuantizedEmbedding
+            ):
+                return  # it takes indices
         made = self._insert(node, "input_quantizer", InputQuantizer(self._bits(INPUT)))
         for reader in before:
             reader.replace_input_with(node, made)
