@@ -37,20 +37,19 @@ def quantizers(twin):
 
 def test_operands_of_a_sum_share_a_quantizer():
     twin = quantize_model(Residual(), 2, 6, {"second": LayerBits(activation=8)})
-    assert (
-        kinds(twin)
-        == [
-            "input_quantizer:InputQuantizer",
-            "first:QuantizedLinear",
-            "first_quantizer:SignedQuantizer",
-            "second:QuantizedLinear",
-            # The layer before has 6 bits, but the operands those of the widest.
-            "add_quantizer:SignedQuantizer",
-            "second_quantizer:SignedQuantizer",
-            "add:Add",
-        ]
-        or kinds(twin)[-1] == "last:QuantizedLinear"
-    )
+    # What the layer between reads has 6 bits; the operands have those of the widest.
+    assert kinds(twin) == [
+        "input_quantizer:InputQuantizer",
+        "first:QuantizedLinear",
+        "add_quantizer:SignedQuantizer",
+        "first_quantizer:SignedQuantizer",
+        "second:QuantizedLinear",
+        "add_quantizer:SignedQuantizer",
+        "add:Add",
+        "second_quantizer:SignedQuantizer",
+        "last:QuantizedLinear",
+    ]
+    assert [twin.first_quantizer.bits, twin.add_quantizer.bits] == [6, 8]
     same = quantize_model(Residual(), 2, 6)
     assert kinds(same) == [
         "input_quantizer:InputQuantizer",
@@ -74,9 +73,9 @@ def test_the_larger_operand_of_a_shared_quantizer_counts():
     alone = float(quantizer.step)
     quantizer(small, 0)
     assert float(quantizer.step) == alone
-    quantizer(2 * large, 0)
+    quantizer(20 * large, 0)
     assert float(quantizer.step) > alone
-    assert quantizer.peak.tolist() == pytest.approx([0.9 * 1 + 0.1 * 16, 8.0])
+    assert quantizer.peak.tolist() == pytest.approx([0.9 * 1 + 0.1 * 160, 8.0])
 
 
 def test_gradients_reach_both_operands():
@@ -131,7 +130,7 @@ def test_hardtanh_passes_gradients_inside_its_bounds():
     assert x.grad.tolist() == [0, 1, 1, 1, 0]
     # The largest value seen is the bound, not what lies behind it.
     assert float(quantizer.peak) == 2.0
-    assert (quantizer.format.lo, quantizer.format.hi) == (-64, 127)
+    assert (quantizer.format.lo, quantizer.format.hi) == (-63, 127)  # half rounds up
 
 
 def test_lstm_computes_with_quantized_matrices():

@@ -170,7 +170,7 @@ class _Placement:
                 read.append(self._codes(operand, nonnegative, bits))
             else:
                 kind = QuantizedReLU if nonnegative else SignedQuantizer
-                read.append(self._insert(operand, f"{node.name}_quantizer", kind(bits)))
+                read.append(self._insert(operand, f"{node.target}_quantizer", kind(bits)))
         first = self.states[read[0]].maker
         assert first is not None
         for operand in read[1:]:
