@@ -62,15 +62,17 @@ def quantizer_codes(twin, x):
 
 
 def pools_before(twin):
-    """How many max-pools stand directly before each quantizer, in execution order."""
+    """How many max-pools stand before each quantizer, for it alone, in execution order."""
     counts = []
     for node in twin.graph.nodes:
         if node.op == "call_module" and isinstance(
             twin.get_submodule(node.target), ActivationQuantizer
         ):
             count, source = 0, node.args[0]
-            while source.op == "call_module" and isinstance(
-                twin.get_submodule(source.target), nn.MaxPool1d | nn.MaxPool2d
+            while (
+                source.op == "call_module"
+                and isinstance(twin.get_submodule(source.target), nn.MaxPool1d | nn.MaxPool2d)
+                and len(source.users) == 1
             ):
                 count, source = count + 1, source.args[0]
             counts.append(count)

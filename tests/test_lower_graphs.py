@@ -76,6 +76,18 @@ class Pooled(nn.Module):
         return torch.flatten(F.adaptive_avg_pool2d(x, 1), 1)
 
 
+class Forked(nn.Module):
+    """A max-pool of sums that an activation reads and a convolution too."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.pool, self.last = nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x = self.pool(self.conv(x))
+        return self.last(x) + F.relu(x)
+
+
 def cat(x, y):
     return torch.cat([x, y], dim=1)
 
@@ -119,6 +131,7 @@ NETS = {
         *STEM, Residual(nn.Sequential(nn.MaxPool2d(2), normed(4, 4), nn.ReLU(), UP), cat),
         nn.Conv2d(8, 2, 1),
     ],
+    "forked": lambda: [Forked(), nn.Conv2d(4, 2, 1)],
     "upsampled sums": lambda: [nn.Conv2d(3, 2, 3), nn.Upsample(scale_factor=(2, 3)), nn.ReLU()],
     "hardtanh": lambda: [
         normed(3, 4), nn.Hardtanh(-0.7, 1.1), nn.MaxPool2d(2, 1), nn.Conv2d(4, 3, 1),

@@ -65,8 +65,9 @@ def test_operands_of_a_sum_share_a_quantizer():
     assert same.second_quantizer.spread.shape == ()
 
 
-def test_the_larger_operand_of_a_shared_quantizer_counts():
-    quantizer = SignedQuantizer(8)
+@pytest.mark.parametrize("bits", [2, 8])  # the spread decides with 2 bits, the peak with 8
+def test_the_larger_operand_of_a_shared_quantizer_counts(bits):
+    quantizer = SignedQuantizer(bits)
     quantizer.share(2)
     small, large = torch.linspace(-1, 1, 50), torch.linspace(-8, 8, 50)
     quantizer(large, 1)
