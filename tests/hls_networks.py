@@ -54,10 +54,22 @@ class Builder:
         self.input = Input(name=f"{name}_x", shape=shape, format=fmt)
         self.layers: list[Layer] = []
         self.folds: dict[str, Fold] = {}
+        self._source: str | None = None
 
     @property
     def last(self) -> str:
+        """What the next layer reads."""
+        if self._source is not None:
+            return self._source
         return self.layers[-1].name if self.layers else self.input.name
+
+    def branch(self, index: int) -> Builder:
+        """The next layer reads that of this index; -1 is the input."""
+        self._source = self._tensor_name(index)
+        return self
+
+    def _tensor_name(self, index: int) -> str:
+        return self.layers[index].name if index >= 0 else self.input.name
 
     @property
     def tensor(self):
@@ -69,7 +81,9 @@ class Builder:
         )
 
     def _next(self) -> dict[str, str]:
-        return {"name": f"{self.name}_{len(self.layers)}", "input": self.last}
+        names = {"name": f"{self.name}_{len(self.layers)}", "input": self.last}
+        self._source = None
+        return names
 
     def _weights(self, bits: int, *shape: int) -> Weights:
         least = -(1 << (bits - 1))
@@ -159,9 +173,9 @@ class Builder:
 
     def _join(self, kind, others) -> Builder:
         """With the layers of these indices, -1 being the input."""
-        names = [self.layers[i].name if i >= 0 else self.input.name for i in others]
-        name = self._next()["name"]
-        self.layers.append(kind(name=name, inputs=(self.last, *names)))
+        own = self._next()
+        inputs = (own["input"], *map(self._tensor_name, others))
+        self.layers.append(kind(name=own["name"], inputs=inputs))
         return self
 
     def add(self, *others: int) -> Builder:

@@ -3,9 +3,9 @@
 A dataflow region stops for good when a fork waits for room in one branch while the join waits for
 words from the other.  Take the schedule in which nothing runs but what the join's next word needs.
 If no stream overflows in it, none blocks for good in any other: which words a process reads and
-writes does not depend on timing.  In that schedule only what a fork gives to the branch that did
-not ask piles up, so that a stream behind a fork must hold, at worst over the join's words j, what
-the most eager branch has taken for word j less what its own reader had taken for word j - 1.
+writes does not depend on timing.  In that schedule only what a fork gives to a branch that did not
+ask piles up, so that a stream behind a fork must hold, at worst over the join's words j, what the
+most eager other branch has taken for word j less what its own reader had taken for word j - 1.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ def stream_depths(stages: Sequence[Stage]) -> dict[str, int]:
         if len(stage.writes) > 1:
             least = _taken(stages, index, meeting[index], ahead=0)
             most = _taken(stages, index, meeting[index], ahead=PIPELINE_DEPTH)
-            eager = np.max([most[stream.variable] for stream in stage.writes], axis=0)
             for stream in stage.writes:
+                others = [most[s.variable] for s in stage.writes if s is not stream]
                 # After the join's last word the rest of the frame is given and taken.
-                given = np.append(eager, stream.words)
+                given = np.append(np.max(others, axis=0), stream.words)
                 before = np.insert(least[stream.variable], 0, 0)
                 depths[stream.variable] = max(LEAST_DEPTH, int((given - before).max()))
     return depths
