@@ -11,21 +11,27 @@
 #include "golden_4_parameters.hpp"
 
 using golden_0_window = vecq::Window<vecq::Image<3, 4, 2>, vecq::Kernel<2, 2>, vecq::Stride<1, 1>, vecq::Padding<0, 0>>;
+using golden_0_grouping = vecq::Grouping<2, 2, 1, 1, 2>;
 using golden_2_window = vecq::Window<vecq::Image<2, 3, 2>, vecq::Kernel<1, 2>, vecq::Stride<1, 2>, vecq::Padding<0, 0>>;
 
+// The depth of a stream is what Vitis HLS makes of it; in C simulation it has no bound.  Behind a
+// fork it holds what one branch takes before the other, so that no branch waits for good.
 void golden(hls::stream<golden_input::Word>& s_axis,
     hls::stream<golden_output::Word>& m_axis) {
 #pragma HLS INTERFACE mode = axis port = s_axis
 #pragma HLS INTERFACE mode = axis port = m_axis
 #pragma HLS INTERFACE mode = ap_ctrl_none port = return
 #pragma HLS DATAFLOW
+
+  // AXI4-Stream in
   vecq::Stream<golden_x_format, 2> golden_x_stream("golden_x_stream");
+#pragma HLS STREAM variable = golden_x_stream depth = 2
   vecq::read_axis<golden_input>(s_axis, golden_x_stream);
 
   // Conv2d golden_0
   vecq::Stream<golden_0_format, 1> golden_0_stream("golden_0_stream");
 #pragma HLS STREAM variable = golden_0_stream depth = 2
-  vecq::conv2d<golden_x_format, golden_0_format, 2, golden_0_window, 2, 1, 2>(golden_x_stream, golden_0_stream, golden_0_weights, golden_0_bias);
+  vecq::conv2d<golden_x_format, golden_0_format, 2, golden_0_window, golden_0_grouping>(golden_x_stream, golden_0_stream, golden_0_weights, golden_0_bias);
 
   // Rescale golden_1
   vecq::Stream<golden_1_format, 1> golden_1_stream("golden_1_stream");
@@ -35,7 +41,7 @@ void golden(hls::stream<golden_input::Word>& s_axis,
   // MaxPool2d golden_2
   vecq::Stream<golden_2_format, 1> golden_2_stream("golden_2_stream");
 #pragma HLS STREAM variable = golden_2_stream depth = 2
-  vecq::max_pool2d<golden_1_format, golden_2_window, 1>(golden_1_stream, golden_2_stream);
+  vecq::max_pool2d<golden_2_format, golden_2_window, 1>(golden_1_stream, golden_2_stream);
 
   // 1 lanes to 4
   vecq::Stream<golden_2_format, 4> golden_4_resized("golden_4_resized");
@@ -47,5 +53,6 @@ void golden(hls::stream<golden_input::Word>& s_axis,
 #pragma HLS STREAM variable = golden_4_stream depth = 2
   vecq::dense<golden_2_format, golden_4_format, 1, 4, 3, 3, 4>(golden_4_resized, golden_4_stream, golden_4_weights, golden_4_bias);
 
+  // AXI4-Stream out
   vecq::write_axis<golden_output>(golden_4_stream, m_axis);
 }
