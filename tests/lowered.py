@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vecq_hw.lower import lower
-from vecq_hw.network import Flatten, Rescale
+from vecq_hw.network import Add, Conv2d, Dense, Flatten, Rescale, SumPool2d, layer_inputs
 from vecq_hw.quantize import ActivationQuantizer
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model
@@ -102,6 +102,9 @@ def in_layout_of(network, tap, codes):
 def check_codes(twin, shape, x, clean_part=0.5):
     """The network lowered from ``twin``, whose codes on ``x`` are those of its quantizers."""
     network = lower(twin, shape)
+    sums = {la.name for la in network.layers if isinstance(la, Dense | Conv2d | SumPool2d | Add)}
+    for layer in network.layers:  # what multiplies, pools, flattens or joins reads codes
+        assert isinstance(layer, Rescale) or sums.isdisjoint(layer_inputs(layer))
     expected, outputs = quantizer_codes(twin, x)
     layers = [layer.name for layer in network.layers]
     rescales = [layer.name for layer in network.layers if isinstance(layer, Rescale)]

@@ -81,11 +81,12 @@ class Forked(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.pool, self.last = nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Conv2d(4, 4, 1)
+        self.conv, self.pool, self.relu = nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU()
+        self.last = nn.Conv2d(4, 4, 1)
 
     def forward(self, x):
         x = self.pool(self.conv(x))
-        return self.last(x) + F.relu(x)
+        return self.relu(x) + self.last(x)
 
 
 def cat(x, y):
