@@ -83,7 +83,13 @@ def writable_folder(folder: Path) -> None:
 
 @click.command()
 @click.option("--data", metavar="digits|PATH.npz", default="digits", show_default=True)
-@click.option("--model", metavar="mlp|cnn|FILE.py:FUNCTION", default="mlp", show_default=True)
+@click.option(
+    "--model",
+    metavar="NAME|FILE.py:FUNCTION",
+    default="mlp",
+    show_default=True,
+    help="mlp, cnn, lenet5, vgg_like, resnet8, mobilenet_v2, ... or a function of your own.",
+)
 @click.option("--weight-bits", type=click.IntRange(1, 16), default=2, show_default=True)
 @click.option("--activation-bits", type=click.IntRange(1, 16), default=8, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), default=40, show_default=True)
