@@ -116,6 +116,16 @@ class Bench:
     prefix: str = ""
 
     @property
+    def clock(self) -> Any:
+        """Handle of the clock."""
+        return self.dut.aclk
+
+    @property
+    def reset_n(self) -> Any:
+        """Handle of the reset, active low."""
+        return self.dut.aresetn
+
+    @property
     def streams(self) -> tuple[Stream, Stream]:
         """The input and the output stream."""
         return (
@@ -131,7 +141,7 @@ class Bench:
 
     async def start(self) -> None:
         """Start the clock and reset."""
-        start_clock(self.dut.aclk)
+        start_clock(self.clock)
         await self.restart()
 
     async def restart(self) -> None:
@@ -139,7 +149,7 @@ class Bench:
         source, target = self.streams
         source.valid.value = 0
         target.ready.value = 0
-        await reset(self.dut.aclk, self.dut.aresetn)
+        await reset(self.clock, self.reset_n)
 
     async def compare_vectors(self, results: Path) -> None:
         """Every stored vector under random stalls; what comes out is stored, then compared."""
@@ -164,7 +174,7 @@ class Bench:
             cycle = generator.randrange(1, accelerator.latency + accelerator.interval)
             target.ready.value = generator.randrange(2)
             sending = cocotb.start_soon(send(source, words, no_stalls(), accelerator.input_words))
-            await wait(self.dut.aclk, cycle)
+            await wait(self.clock, cycle)
             sending.cancel()
             await self.restart()
             outputs, _ = await run_frames(*self.streams, accelerator, inputs, seed)

@@ -29,7 +29,14 @@ _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 _ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
 
 
-def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> int:
+def main(
+    folder: Path,
+    top: str,
+    bench: str,
+    arguments: Sequence[str] = (),
+    *,
+    objects: Sequence[Path] = (),
+) -> int:
     """Run ``bench`` on the module ``top`` of ``folder``/rtl, or lint it; the exit status.
 
     Parameters
@@ -38,6 +45,8 @@ def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> i
         Python module with the cocotb tests, found from ``folder`` or from PYTHONPATH.
     arguments : sequence of str
         ``lint``, or nothing.  COCOTB_RANDOM_SEED in the environment sets the seed.
+    objects : sequence of Path
+        Compiled C++ that ``top`` calls through DPI-C.
     """
     os.environ.update(simulation_environment())
     # The runner names its report after a pytest test that may have started this process.
@@ -53,10 +62,12 @@ def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> i
         build = folder / BUILD
         if " " in str(folder):  # where make refuses to work
             build = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-")))
-        return _simulate(folder, build, [*waivers, *sources], top, bench)
+        return _simulate(folder, build, [*waivers, *sources], top, bench, objects)
 
 
-def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: str) -> int:
+def _simulate(
+    folder: Path, build: Path, sources: list[Path], top: str, bench: str, objects: Sequence[Path]
+) -> int:
     from cocotb_tools.runner import get_runner
 
     sys.path.insert(0, str(folder))
@@ -67,9 +78,15 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
     write_atomically(public, _PUBLIC.format(top=top).encode())
     arguments, runtime = list(_ARGUMENTS), _runtime_objects()
     compiled = _copied(runtime, build)
+    linked = [path.name for path in objects]
     if compiled:
         os.environ["MAKEFLAGS"] += " VK_GLOBAL_OBJS="
-        arguments += ["-LDFLAGS", " ".join(path.name for path in runtime)]
+        linked += [path.name for path in runtime]
+    for path in objects:  # by their names alone, whatever the folder's path holds
+        shutil.copy(path, build / path.name)
+        (build / top).unlink(missing_ok=True)  # make does not know that it depends on them
+    if linked:
+        arguments += ["-LDFLAGS", " ".join(linked)]
     try:
         runner.build(
             sources=[public, *sources], hdl_toplevel=top, build_dir=build, build_args=arguments

@@ -40,10 +40,10 @@ def run(folder: Path) -> IntArray:
     ap_types, _, _ = require(AP_TYPES, CXX, MAKE)
     computed = folder / "build" / "outputs.txt"
     computed.unlink(missing_ok=True)
-    status, output = _execute(["make", "-j2", "build/test", f"AP_TYPES={ap_types}"], folder)
+    status, output = execute(["make", "-j2", "build/test", f"AP_TYPES={ap_types}"], folder)
     if status != 0:
         raise TargetError(f"the C++ in '{folder}' does not build:\n{output}")
-    status, output = _execute(["build/test", "build/outputs.txt"], folder)
+    status, output = execute(["build/test", "build/outputs.txt"], folder)
     if status not in (0, _SOME_DIFFER):
         raise TargetError(f"the C++ in '{folder}' does not finish (status {status}):\n{output}")
     try:
@@ -59,8 +59,14 @@ def run(folder: Path) -> IntArray:
     return outputs
 
 
-def _execute(command: list[str], folder: Path) -> tuple[int, str]:
-    """Exit status and last lines of what ``command`` prints, in ``folder``."""
+def execute(command: list[str], folder: Path) -> tuple[int, str]:
+    """Exit status and last lines of what ``command`` prints, in ``folder``.
+
+    Raises
+    ------
+    TargetError
+        It takes too long.
+    """
     # A make around us passes on its options and its job server, which are not meant for this one.
     outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
     environment = {key: value for key, value in os.environ.items() if key not in outer}

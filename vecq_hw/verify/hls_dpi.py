@@ -1,0 +1,46 @@
+"""The HLS C++ behind DPI-C under Verilator: the words of AXI4-Streams that pause at random."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vecq_hw.bench.runner import REPORT, failures
+from vecq_hw.emit import hls
+from vecq_hw.emit.project import read_vectors
+from vecq_hw.formats import IntArray
+from vecq_hw.toolchain import AP_TYPES, COCOTB, CXX, MAKE, PERL, VERILATOR, require
+from vecq_hw.verify.hls import execute
+from vecq_hw.verify.target import Target, TargetError
+
+
+def run(folder: Path) -> IntArray:
+    """Build the project in ``folder`` and run its cocotb bench; the outputs that came out.
+
+    Returns
+    -------
+    int64 array of shape (N, elements)
+        Also where they differ from the expected ones.
+
+    Raises
+    ------
+    TargetError
+        It does not build, breaks a rule of its streams, or stops before its last word.
+    MissingToolError
+        g++, make, perl, Verilator, cocotb or the ap_types headers are not installed.
+    """
+    folder = Path(folder)
+    ap_types, verilator, *_ = require(AP_TYPES, VERILATOR, COCOTB, CXX, MAKE, PERL)
+    results, report = folder / "cosim" / "results" / "outputs.txt", folder / "cosim" / REPORT
+    for stale in (results, report):
+        stale.unlink(missing_ok=True)
+    paths = [f"AP_TYPES={ap_types}", f"SVDPI={verilator / 'include' / 'vltstd'}"]
+    command = ["make", "-j2", "cosim", f"PYTHON={sys.executable}", *paths]
+    status, output = execute(command, folder)
+    if not results.exists():
+        said = "\n".join(failures(report)) if report.exists() else output
+        raise TargetError(f"'make cosim' in '{folder}' ended with status {status}:\n{said}")
+    return read_vectors(results)
+
+
+TARGET = Target(name="hls-dpi", unsupported=hls.unsupported, emit=hls.emit, run=run)
