@@ -34,9 +34,6 @@ def convert(
     strategy: str = "Latency",
     trace: bool = False,
 ) -> ModelGraph:
-    reason = unsupported(network)
-    if reason is not None:
-        raise VecqError(f"network '{network.name}': hls4ml cannot express {reason}")
     for what, given, known in (
         ("back end", backend, BACKENDS),
         ("io_type", io_type, (None, *IO_TYPES)),
@@ -44,6 +41,10 @@ def convert(
     ):
         if given not in known:
             raise VecqError(f"there is no {what} '{given}'; there are {', '.join(map(str, known))}")
+    io_type = io_type or natural_io_type(network)
+    reason = unsupported(network, io_type)
+    if reason is not None:
+        raise VecqError(f"network '{network.name}': hls4ml cannot express {reason}")
     with quiet():
         from hls4ml.model import ModelGraph
         from hls4ml.utils.config import create_config
@@ -56,7 +57,7 @@ def convert(
             output_dir=str(output_dir),
             project_name=top_name(network),
             backend=backend,
-            io_type=io_type or natural_io_type(network),
+            io_type=io_type,
         )
         config["HLSConfig"] = {
             "Model": {
@@ -77,7 +78,7 @@ def convert(
 
 def natural_io_type(network: Network) -> str:
     images = any(len(tensor.shape) == 3 for tensor in network.tensors.values())
-    return "io_stream" if images else "io_parallel"
+    return "io_stream" if images and unsupported(network, "io_stream") is None else "io_parallel"
 
 
 def node_names(network: Network) -> dict[str, str]:

@@ -48,8 +48,8 @@ class Node:
     precision: Mapping[str, str]
 
 
-def unsupported(network: Network) -> str | None:
-    """Why hls4ml cannot express ``network`` exactly, or None."""
+def unsupported(network: Network, io_type: str = "io_parallel") -> str | None:
+    """Why hls4ml cannot express ``network`` exactly, or None; io_parallel takes all it can."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs (one of each)"
     if network.outputs[0] == network.inputs[0].name:
@@ -59,6 +59,8 @@ def unsupported(network: Network) -> str | None:
         if layer.name not in read and layer.name != network.outputs[0]:
             return f"layer '{layer.name}' (nothing reads it)"
         reason = _layer_reason(layer, network.tensors[layer_inputs(layer)[0]])
+        if io_type == "io_stream" and isinstance(layer, MaxPool2d) and layer.kernel != layer.stride:
+            reason = "MaxPool2d in io_stream whose stride is not its kernel"
         if reason is not None:
             return f"layer '{layer.name}' ({reason})"
     return None
