@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-# make demo: the whole flow on real digits.  make test: every test.  Both create .venv first.
+# make demo: the whole flow on real digits.  make test: every test but
+# those of make nightly.  Each creates .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint format wheel clean
+.PHONY: demo test nightly lint format wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/vecq demo --out demo
 
 test: $(VENV)/installed
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+# What takes too long for each change: every width, back end and whole network.
+nightly: $(VENV)/installed
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly
 
 # Style, types, the import contract.
 lint: $(VENV)/installed

@@ -29,7 +29,9 @@ _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 _ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
 
 
-def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> int:
+def main(
+    folder: Path, top: str, bench: str, arguments: Sequence[str] = (), *, cxx: Sequence[str] = ()
+) -> int:
     """Run ``bench`` on the module ``top`` of ``folder``/rtl, or lint it; the exit status.
 
     Parameters
@@ -38,6 +40,9 @@ def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> i
         Python module with the cocotb tests, found from ``folder`` or from PYTHONPATH.
     arguments : sequence of str
         ``lint``, or nothing.  COCOTB_RANDOM_SEED in the environment sets the seed.
+    cxx : sequence of str
+        C++ files of ``folder`` that the module calls by DPI-C; they include from ``folder``,
+        ``firmware`` and ``firmware/ap_types``.
     """
     os.environ.update(simulation_environment())
     # The runner names its report after a pytest test that may have started this process.
@@ -53,10 +58,12 @@ def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> i
         build = folder / BUILD
         if " " in str(folder):  # where make refuses to work
             build = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-")))
-        return _simulate(folder, build, [*waivers, *sources], top, bench)
+        return _simulate(folder, build, [*waivers, *sources], top, bench, cxx)
 
 
-def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: str) -> int:
+def _simulate(
+    folder: Path, build: Path, sources: list[Path], top: str, bench: str, cxx: Sequence[str]
+) -> int:
     from cocotb_tools.runner import get_runner
 
     sys.path.insert(0, str(folder))
@@ -65,7 +72,7 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
     runner = get_runner("verilator")
     public = build / "public.vlt"
     write_atomically(public, _PUBLIC.format(top=top).encode())
-    arguments, runtime = list(_ARGUMENTS), _runtime_objects()
+    arguments, runtime = [*_ARGUMENTS, *_dpi(folder, build, cxx)], _runtime_objects()
     compiled = _copied(runtime, build)
     if compiled:
         os.environ["MAKEFLAGS"] += " VK_GLOBAL_OBJS="
@@ -95,6 +102,19 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
     for message in messages:
         print(message, file=sys.stderr)
     return 1 if messages else 0
+
+
+def _dpi(folder: Path, build: Path, cxx: Sequence[str]) -> list[str]:
+    """Verilator's arguments for C++ of ``folder``, reached by a path that make accepts."""
+    if not cxx:
+        return []
+    if " " in str(folder):
+        link = build / "project"
+        link.symlink_to(folder)
+        folder = link
+    places = (folder, folder / "firmware", folder / "firmware" / "ap_types")
+    flags = " ".join(["-O1", "-w", *(f"-I{place}" for place in places)])
+    return [*(str(folder / name) for name in cxx), "-CFLAGS", flags]
 
 
 def _copied(runtime: Sequence[Path], build: Path) -> bool:

@@ -172,9 +172,7 @@ def _multiplying(
     if bias is not None:
         precision["bias"] = fixed(signed_bits(bias), signed=True)
     data = None if bias is None else bias.astype(np.float64)
-    return Node(
-        {**attributes, **more, "bias_data": data, "use_bias": bias is not None}, precision
-    )
+    return Node({**attributes, **more, "bias_data": data, "use_bias": bias is not None}, precision)
 
 
 def _batch_normalization(common: Mapping[str, Any], layer: Rescale, source: Tensor) -> Node:
