@@ -74,11 +74,11 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             return "Conv2d with groups, but not one for each channel and output"
         case Dense() | Conv2d() if layer.bias is not None and _beyond(layer.bias):
             return f"a bias beyond 2^53 in the {type(layer).__name__}"
-        case Rescale() if _beyond(layer.mantissa) or _beyond(layer.offset):
-            return "Rescale with a mantissa or offset beyond 2^53"
-        case Rescale() if _rescaled(layer, source.format) is None:
-            fmt = layer.format
-            return f"Rescale that clamps to {fmt.lo}..{fmt.hi}, which no type of hls4ml does"
+        case Rescale():
+            steps = _steps(layer, source.format)
+            if any(_beyond(step.mantissa) or _beyond(step.offset) for step in steps):
+                return "Rescale with a mantissa or offset beyond 2^53"
+            return None
         case Threshold():
             return "Threshold"
         case MaxPool2d() if any(layer.padding) and source.format.lo < 0:
@@ -110,7 +110,7 @@ def nodes(layer: Layer, network: Network, names: Mapping[str, str]) -> list[Node
             weights = layer.weights.values.transpose(1, 2, 3, 0)
             return [_multiplying(common, layer, "weight", weights, tensor.format)]
         case Rescale():
-            return [_batch_normalization(common, layer, source)]
+            return _rescaling(common, layer, source)
         case SumPool2d():
             # hls4ml's average divides, which rounds unless the window is a power of two; a
             # depthwise convolution by ones is the sum itself, padding included.
@@ -175,32 +175,40 @@ def _multiplying(
     return Node({**attributes, **more, "bias_data": data, "use_bias": bias is not None}, precision)
 
 
-def _batch_normalization(common: Mapping[str, Any], layer: Rescale, source: Tensor) -> Node:
-    mantissa, offset, shift = layer.mantissa, layer.offset, layer.shift
-    signed = bool(mantissa.min() < 0)
-    # An unsigned type takes one bit less; all zero still takes one.
-    bits = max(signed_bits(mantissa) - (not signed), 1)
-    result = _rescaled(layer, source.format)
-    assert result is not None
-    return Node(
-        {
-            **common,
-            "class_name": "BatchNormalization",
-            "n_in": math.prod(source.shape),
-            "n_out": math.prod(source.shape),
-            "n_filt": source.shape[-1] if len(source.shape) == 3 else -1,
-            "scale_data": _scaled(mantissa, shift),
-            "bias_data": _scaled(offset, shift),
-        },
-        {
-            "scale": fixed(bits, shift, signed=signed),
-            "bias": fixed(signed_bits(offset), shift, signed=True),
-            "result": result,
-        },
-    )
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """``(x * mantissa + offset + half) >> shift``, clamped by the type that takes the result."""
+
+    mantissa: IntArray
+    offset: IntArray
+    shift: int
+    result: str
 
 
-def _rescaled(layer: Rescale, source: IntFormat) -> str | None:
+def _steps(layer: Rescale, source: IntFormat) -> list[_Step]:
+    """The BatchNormalizations that make a Rescale.
+
+    One, where a type of hls4ml saturates at the clamp's two ends.  Else, as for a ReLU6, the first
+    is shifted so that the upper end of its type falls on that of the clamp, and the second so that
+    the lower ends meet; a third shifts back what remains.
+    """
+    fmt, shift = layer.format, layer.shift
+    one_type = _saturating(layer, source)
+    if one_type is not None:
+        return [_Step(layer.mantissa, layer.offset, shift, one_type)]
+    bits = (fmt.hi - fmt.lo).bit_length() or 1
+    top = (1 << bits >> 1) - 1
+    ones = np.ones_like(layer.mantissa)
+    raised = layer.offset.astype(object) + ((top - fmt.hi) << shift)
+    clamp = fixed(bits, signed=True, modes=",RND,SAT"), fixed(bits, signed=False, modes=",RND,SAT")
+    steps = [
+        _Step(layer.mantissa, raised, shift, clamp[0]),
+        _Step(ones, ones * (fmt.hi - top - fmt.lo), 0, clamp[1]),
+    ]
+    return steps if fmt.lo == 0 else [*steps, _Step(ones, ones * fmt.lo, 0, integer(fmt))]
+
+
+def _saturating(layer: Rescale, source: IntFormat) -> str | None:
     """A type whose saturation is the clamp of ``layer``, or None.
 
     An end of the clamp that the proven range of the accumulator does not reach may lie anywhere.
@@ -210,17 +218,45 @@ def _rescaled(layer: Rescale, source: IntFormat) -> str | None:
     half = 1 << (layer.shift - 1)
     ends = [(end * m + b + half) >> layer.shift for end in (source.lo, source.hi)]
     reaches_lo, reaches_hi = np.min(ends) < fmt.lo, np.max(ends) > fmt.hi
-    for signed in (False, True):
-        for bits in (fmt.bits - 1, fmt.bits, fmt.bits + 1):
-            if bits < 1:
-                continue
-            full = (-(1 << bits >> 1), (1 << bits >> 1) - 1) if signed else (0, (1 << bits) - 1)
-            for lo, mode in ((full[0], "SAT"), (-full[1], "SAT_SYM")):
-                same_lo = lo == fmt.lo or (not reaches_lo and lo <= fmt.lo)
-                same_hi = full[1] == fmt.hi or (not reaches_hi and full[1] >= fmt.hi)
-                if same_lo and same_hi and (signed or mode == "SAT"):
-                    return fixed(bits, signed=signed, modes=f",RND,{mode}")
+    for bits in (fmt.bits - 1, fmt.bits, fmt.bits + 1):
+        half_range = 1 << bits >> 1
+        for lo, hi, signed, mode in (
+            (0, 2 * half_range - 1, False, "SAT"),
+            (-half_range, half_range - 1, True, "SAT"),
+            (1 - half_range, half_range - 1, True, "SAT_SYM"),
+        ):
+            same_lo = lo == fmt.lo or (not reaches_lo and lo <= fmt.lo)
+            same_hi = hi == fmt.hi or (not reaches_hi and hi >= fmt.hi)
+            # With one bit ap_fixed does not keep the symmetric range 0..0.
+            if bits > (mode == "SAT_SYM") and same_lo and same_hi:
+                return fixed(bits, signed=signed, modes=f",RND,{mode}")
     return None
+
+
+def _rescaling(common: Mapping[str, Any], layer: Rescale, source: Tensor) -> list[Node]:
+    result, steps = [], _steps(layer, source.format)
+    size = math.prod(source.shape)
+    channels = source.shape[-1] if len(source.shape) == 3 else -1
+    attributes = {"class_name": "BatchNormalization", "n_in": size, "n_out": size}
+    inputs = common["inputs"]
+    for index, step in enumerate(steps, start=1):
+        name = common["name"] if index == len(steps) else f"{common['name']}_part{index}"
+        signed = bool(step.mantissa.min() < 0)
+        # An unsigned type takes one bit less; all zero still takes one.
+        bits = max(signed_bits(step.mantissa) - (not signed), 1)
+        arrays = {
+            "scale_data": _scaled(step.mantissa, step.shift),
+            "bias_data": _scaled(step.offset, step.shift),
+        }
+        precision = {
+            "scale": fixed(bits, step.shift, signed=signed),
+            "bias": fixed(signed_bits(step.offset), step.shift, signed=True),
+            "result": step.result,
+        }
+        more = {"name": name, "inputs": inputs, "n_filt": channels}
+        result.append(Node({**attributes, **more, **arrays}, precision))
+        inputs = [name]
+    return result
 
 
 def _scaled(values: IntArray, shift: int) -> FloatArray:
