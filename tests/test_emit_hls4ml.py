@@ -267,10 +267,22 @@ def test_choices_are_checked(tmp_path: Path, choice: dict[str, str], says: str) 
         hls4ml.convert(mlp("m", 2).network(), output_dir=tmp_path, **choice)
 
 
-def test_what_a_back_end_refuses_is_one_sentence(tmp_path: Path) -> None:
-    """Quartus has no depthwise convolution."""
-    with pytest.raises(VecqError, match="back end Quartus with io_stream and the strategy Latency"):
-        hls4ml.convert(branches(2), output_dir=tmp_path, backend="Quartus")
+@pytest.mark.parametrize(
+    ("backend", "io_type"),
+    [("Quartus", "io_parallel"), ("Quartus", "io_stream"), ("Catapult", "io_parallel")],
+)
+def test_what_a_back_end_gets_wrong_is_refused(tmp_path: Path, backend: str, io_type: str) -> None:
+    with pytest.raises(VecqError, match=f"back end {backend} with {io_type} .* wrongly"):
+        hls4ml.convert(branches(2), output_dir=tmp_path, backend=backend, io_type=io_type)
+
+
+def test_a_missing_da4ml_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "da4ml" else 1)
+    monkeypatch.setattr(hls4ml, "require", lambda *tools: None)
+    with pytest.raises(MissingToolError, match=r"da4ml is missing .*; run: pip install"):
+        hls4ml.convert(
+            mlp("m", 2).network(), output_dir=tmp_path, strategy="distributed_arithmetic"
+        )
 
 
 def test_a_missing_hls4ml_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

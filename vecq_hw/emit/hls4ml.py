@@ -6,6 +6,7 @@ hls4ml is imported where it is used; it takes a second.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import math
 import re
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from vecq_hw import __version__
-from vecq_hw.emit.hls4ml_nodes import Node, integer, nodes, unsupported
+from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupported
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.project import Project, Vectors, check_vectors
@@ -37,6 +38,12 @@ __all__ = ["convert", "emit", "natural_io_type", "node_names", "quiet", "unsuppo
 
 BACKENDS = ("Vitis", "Vivado", "Quartus", "Catapult")
 IO_TYPES = ("io_parallel", "io_stream")
+# Seen: without a word, every output differed.
+_NO_DEPTHWISE = (
+    ("Quartus", "io_parallel"),
+    ("Quartus", "io_stream"),
+    ("Catapult", "io_parallel"),
+)
 STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 
 # Names that hls4ml gives to files, types and variables beside a top, and to nodes that it inserts.
@@ -88,6 +95,10 @@ def convert(
     if reason is not None:
         raise VecqError(f"network '{network.name}': hls4ml cannot express {reason}")
     require(AP_TYPES)
+    if strategy == "distributed_arithmetic" and importlib.util.find_spec("da4ml") is None:
+        raise MissingToolError(
+            'da4ml is missing (strategy distributed_arithmetic); run: pip install "hls4ml[da]==1.3.0"'
+        )
     with quiet():
         try:
             from hls4ml.model import ModelGraph
@@ -106,11 +117,20 @@ def convert(
             backend=backend,
             io_type=io_type,
         )
+        depthwise = [node.attributes["name"] for node in listed if is_depthwise(node)]
+        if depthwise and (backend, io_type) in _NO_DEPTHWISE:
+            raise VecqError(
+                f"network '{network.name}': hls4ml's back end {backend} with {io_type} computes"
+                f" '{depthwise[0]}' wrongly, a depthwise convolution or a sum of windows; use"
+                " another back end"
+            )
         model = {"Precision": {"default": "fixed<16,6>"}, "ReuseFactor": 1, "Strategy": strategy}
-        by_name = {
+        by_name: dict[str, dict[str, Any]] = {
             node.attributes["name"]: {"Precision": dict(node.precision), "Trace": trace}
             for node in listed
         }
+        for name in depthwise:  # hls4ml has no other strategy for these
+            by_name[name]["Strategy"] = "Latency"
         config["HLSConfig"] = {"Model": model, "LayerName": by_name}
         try:
             return ModelGraph.from_layer_list(

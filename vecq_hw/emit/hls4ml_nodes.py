@@ -140,6 +140,11 @@ def nodes(layer: Layer, network: Network, names: Mapping[str, str]) -> list[Node
             assert_never(layer)
 
 
+def is_depthwise(node: Node) -> bool:
+    """Whether a node is a depthwise convolution, as a sum of windows is one too."""
+    return bool(node.attributes["class_name"] == "DepthwiseConv2D")
+
+
 def fixed(bits: int, fraction: int = 0, *, signed: bool, modes: str = "") -> str:
     """A type of hls4ml: ``bits`` in all, ``fraction`` of them behind the point.
 
