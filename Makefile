@@ -14,9 +14,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
-# Whole networks of real size; best on a machine of its own.
+# What takes too long for each change: every width, back end and whole networks of real size.
 nightly: $(VENV)/installed
-	$(BIN)/pytest -m nightly --durations=0
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0
 
 # Style, types, the import contract.
 lint: $(VENV)/installed

@@ -1,4 +1,4 @@
-"""``vecq emit hls`` and ``vecq emit rtl``."""
+"""``vecq emit hls``, ``vecq emit hls4ml`` and ``vecq emit rtl``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
 
 
 @click.command()
-@click.argument("target", type=click.Choice(["hls", "rtl"]))
+@click.argument("target", type=click.Choice(["hls", "hls4ml", "rtl"]))
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder; the target's name if left out."
@@ -57,7 +57,7 @@ def emit(
     data: str | None,
     samples: int | None,
 ) -> None:
-    """Write an HLS C++ or SystemVerilog project with a test bench of its own.
+    """Write an HLS C++, hls4ml or SystemVerilog project with a test bench of its own.
 
     The bench compares with the simulator on the corner vectors and on the samples of --data, else
     on random codes.

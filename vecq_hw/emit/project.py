@@ -12,6 +12,7 @@ import numpy as np
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
+from vecq_hw.network import Network
 from vecq_hw.storage import write_atomically
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,119}")
@@ -36,6 +37,25 @@ class Vectors:
             "vectors/inputs.txt": vector_text(self.inputs),
             "vectors/outputs.txt": vector_text(self.outputs),
         }
+
+
+def check_vectors(network: Network, vectors: Vectors) -> None:
+    """Raise :class:`VecqError` unless there are vectors and they have the network's shapes."""
+    for what, given, name in (
+        ("inputs", vectors.inputs, network.inputs[0].name),
+        ("outputs", vectors.outputs, network.outputs[0]),
+    ):
+        wanted = network.tensors[name].shape
+        if given.shape[1:] != wanted or not len(given):
+            raise VecqError(
+                f"network '{network.name}': the vectors' {what} have the shape {given.shape};"
+                f" (N, {', '.join(map(str, wanted))}) with at least one vector is wanted"
+            )
+    if len(vectors.inputs) != len(vectors.outputs):
+        raise VecqError(
+            f"network '{network.name}': {len(vectors.inputs)} input vectors and"
+            f" {len(vectors.outputs)} output vectors; equal numbers are wanted"
+        )
 
 
 def vector_text(vectors: IntArray) -> str:

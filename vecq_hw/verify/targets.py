@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from vecq_hw.errors import VecqError
 from vecq_hw.verify.hls import TARGET as HLS
+from vecq_hw.verify.hls4ml import TARGET as HLS4ML
 from vecq_hw.verify.hls_dpi import TARGET as HLS_DPI
 from vecq_hw.verify.rtl import TARGET as RTL
 from vecq_hw.verify.target import Target
 
-TARGETS = (HLS, HLS_DPI, RTL)
+TARGETS = (HLS, HLS_DPI, HLS4ML, RTL)
 
 
 def choose(names: Sequence[str] | None) -> tuple[Target, ...]:

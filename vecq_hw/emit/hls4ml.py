@@ -1,0 +1,331 @@
+"""hls4ml from a network: a ModelGraph whose every integer is the simulator's, and its project.
+
+hls4ml is imported where it is used; it takes a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import math
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from vecq_hw import __version__
+from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupported
+from vecq_hw.emit.identifiers import identifiers
+from vecq_hw.emit.literals import one_line
+from vecq_hw.emit.project import Project, Vectors, check_vectors
+from vecq_hw.emit.words import padded_bits
+from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.network import Network, Tensor
+from vecq_hw.schedule import Schedule
+from vecq_hw.storage import digest
+from vecq_hw.toolchain import AP_TYPES, require
+
+if TYPE_CHECKING:
+    from hls4ml.model import ModelGraph
+
+__all__ = ["convert", "emit", "natural_io_type", "node_names", "quiet", "unsupported"]
+
+BACKENDS = ("Vitis", "Vivado", "Quartus", "Catapult")
+IO_TYPES = ("io_parallel", "io_stream")
+# Seen: without a word, every output differed.
+_NO_DEPTHWISE = (
+    ("Quartus", "io_parallel"),
+    ("Quartus", "io_stream"),
+    ("Catapult", "io_parallel"),
+)
+STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
+
+# Names that hls4ml gives to files, types and variables beside a top, and to nodes that it inserts.
+_TAKEN_TOPS = re.compile(r"([wbs]|config|layer|weight|bias|input)\d.*|.*_t|nnet|parameters|defines")
+_TAKEN_NODES = re.compile(r"(zp2d|clone|repack|pointwise)_.*|.*_(cpy|part|padding|codes)\d*")
+
+
+def convert(
+    network: Network,
+    *,
+    output_dir: str | Path,
+    io_type: str | None = None,
+    backend: str = "Vitis",
+    strategy: str = "Latency",
+    trace: bool = False,
+) -> ModelGraph:
+    """``network`` as a model of hls4ml, every precision set so that no integer differs.
+
+    hls4ml's own tools work from there: ``compile``, ``predict`` on float64 codes, ``build``,
+    profiling, plots.
+
+    Parameters
+    ----------
+    output_dir : path
+        Where hls4ml writes its project; ``compile`` and ``write`` do, this function does not.
+    io_type : {"io_parallel", "io_stream"}, optional
+        :func:`natural_io_type` if left out.
+    backend : {"Vitis", "Vivado", "Quartus", "Catapult"}
+    strategy : {"Latency", "Resource", "distributed_arithmetic"}
+    trace : bool
+        Let ``ModelGraph.trace`` give every node; it costs nothing until that is called.
+
+    Raises
+    ------
+    VecqError
+        hls4ml cannot express the network exactly, or its back end refuses it.
+    MissingToolError
+        hls4ml is not installed.
+    """
+    io_type = io_type or natural_io_type(network)
+    for what, given, known in (
+        ("back end", backend, BACKENDS),
+        ("io_type", io_type, IO_TYPES),
+        ("strategy", strategy, STRATEGIES),
+    ):
+        if given not in known:
+            raise VecqError(f"hls4ml has no {what} '{given}' here; there are {', '.join(known)}")
+    reason = unsupported(network, io_type)
+    if reason is not None:
+        raise VecqError(f"network '{network.name}': hls4ml cannot express {reason}")
+    require(AP_TYPES)
+    if strategy == "distributed_arithmetic" and importlib.util.find_spec("da4ml") is None:
+        raise MissingToolError(
+            'da4ml is missing (strategy distributed_arithmetic); run: pip install "hls4ml[da]==1.3.0"'
+        )
+    with quiet():
+        try:
+            from hls4ml.model import ModelGraph
+            from hls4ml.utils.config import create_config
+        except ImportError as error:
+            raise MissingToolError(
+                f"hls4ml is not whole ({error}); run: {AP_TYPES.install}"
+            ) from None
+        names = node_names(network)
+        listed = [_input(network, names)]
+        for layer in network.layers:
+            listed += nodes(layer, network, names)
+        config = create_config(
+            output_dir=str(output_dir),
+            project_name=_top(network),
+            backend=backend,
+            io_type=io_type,
+        )
+        depthwise = [node.attributes["name"] for node in listed if is_depthwise(node)]
+        if depthwise and (backend, io_type) in _NO_DEPTHWISE:
+            raise VecqError(
+                f"network '{network.name}': hls4ml's back end {backend} with {io_type} computes"
+                f" '{depthwise[0]}' wrongly, a depthwise convolution or a sum of windows; use"
+                " another back end"
+            )
+        model = {"Precision": {"default": "fixed<16,6>"}, "ReuseFactor": 1, "Strategy": strategy}
+        by_name: dict[str, dict[str, Any]] = {
+            node.attributes["name"]: {"Precision": dict(node.precision), "Trace": trace}
+            for node in listed
+        }
+        for name in depthwise:  # hls4ml has no other strategy for these
+            by_name[name]["Strategy"] = "Latency"
+        config["HLSConfig"] = {"Model": model, "LayerName": by_name}
+        try:
+            return ModelGraph.from_layer_list(
+                config,
+                [dict(node.attributes) for node in listed],
+                outputs=[names[network.outputs[0]]],
+            )
+        except Exception as error:  # hls4ml raises plain Exception for what a back end lacks
+            raise VecqError(
+                f"network '{network.name}': hls4ml's back end {backend} with {io_type} and the"
+                f" strategy {strategy} refuses it: {error}"
+            ) from error
+
+
+def natural_io_type(network: Network) -> str:
+    """io_stream for images, io_parallel for vectors.
+
+    In io_parallel a convolution is one expression for each pixel of its image: a 32 × 32 one takes
+    g++ more than a minute.  A stream takes the same few seconds whatever the size.  Vectors have
+    no pixels, and in parallel they need no control at all.  Images whose max pools overlap have
+    no stream.
+    """
+    images = any(len(tensor.shape) == 3 for tensor in network.tensors.values())
+    return "io_stream" if images and unsupported(network, "io_stream") is None else "io_parallel"
+
+
+def node_names(network: Network) -> dict[str, str]:
+    """What the input and each layer are called in hls4ml."""
+    plain = identifiers([network.inputs[0].name, *(layer.name for layer in network.layers)])
+    names = {
+        name: f"{node}_layer" if _TAKEN_NODES.fullmatch(node) else node
+        for name, node in plain.items()
+    }
+    # The input's name is that of a port, among names such as w2 and layer2_out.
+    return names | {network.inputs[0].name: f"{plain[network.inputs[0].name]}_codes"}
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what hls4ml prints and warns of to itself."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def emit(
+    network: Network, schedule: Schedule, vectors: Vectors, *, io_type: str | None = None
+) -> Project:
+    """hls4ml's Vitis project, a test that compares, and a cocotb bench of its C++ by DPI-C.
+
+    Parameters
+    ----------
+    network : Network
+    schedule : Schedule
+        Not used: hls4ml folds by a reuse factor, which is 1 here.
+    vectors : Vectors that the project's own tests run and compare with
+    io_type : {"io_parallel", "io_stream"}, optional
+        :func:`natural_io_type` if left out.
+
+    Raises
+    ------
+    VecqError, MissingToolError
+        As :func:`convert`; or the vectors have other shapes.
+    """
+    check_vectors(network, vectors)
+    io_type = io_type or natural_io_type(network)
+    with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
+        model = convert(network, output_dir=folder, io_type=io_type)
+        with quiet():
+            model.write()
+        files = _movable(Path(folder), str(model.config.config["Stamp"]))
+    design = _Design.of(network, model, io_type)
+    top = design.top
+    for template, name in (
+        ("vecq_test.cpp", "vecq_test.cpp"),
+        ("Makefile", "Makefile"),
+        ("README.md", "README.md"),
+        ("hls4ml.yml", ".github/workflows/hls4ml.yml"),
+        ("dpi.cpp", "cosim/dpi.cpp"),
+        ("top.sv", f"rtl/{top}.sv"),
+        ("bench.py", f"bench_{top}.py"),
+        ("run.py", "run.py"),
+    ):
+        files[name] = _templates().get_template(f"{template}.j2").render(design=design)
+    stored = vectors.files()
+    # What hls4ml's own bench reads.
+    files["tb_data/tb_input_features.dat"] = stored["vectors/inputs.txt"]
+    files["tb_data/tb_output_predictions.dat"] = stored["vectors/outputs.txt"]
+    return Project({**files, **stored})
+
+
+def _movable(folder: Path, stamp: str) -> dict[str, str]:
+    """The files of ``folder`` without its name and without hls4ml's random stamp."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        .replace(str(folder), ".")
+        .replace(stamp, "vecq")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """One end of the top, as the templates read it."""
+
+    port: str
+    elements: int
+    lanes: int
+    bits: int
+    signed: bool
+    slot: int
+
+    @classmethod
+    def of(cls, variable: Any, tensor: Tensor, stream: bool) -> _Port:
+        elements = math.prod(tensor.shape)
+        bits = tensor.format.bits
+        return cls(
+            port=variable.name,
+            elements=elements,
+            lanes=variable.type.n_elem if stream else elements,
+            bits=variable.type.precision.width,
+            signed=variable.type.precision.signed,
+            slot=padded_bits(1, bits) if stream else bits,
+        )
+
+    @property
+    def words(self) -> int:
+        return self.elements // self.lanes
+
+    @property
+    def width(self) -> int:
+        return self.lanes * self.slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Design:
+    """What the templates read."""
+
+    top: str
+    head: str
+    version: str
+    io_type: str
+    source: _Port
+    target: _Port
+
+    @classmethod
+    def of(cls, network: Network, model: ModelGraph, io_type: str) -> _Design:
+        import hls4ml
+
+        stream = io_type == "io_stream"
+        ends = (
+            (model.get_input_variables()[0], network.inputs[0].name),
+            (model.get_output_variables()[0], network.outputs[0]),
+        )
+        source, target = (_Port.of(var, network.tensors[name], stream) for var, name in ends)
+        return cls(
+            top=_top(network),
+            head=(
+                f"Generated by vecq-hw {__version__} from network '{one_line(network.name)}',"
+                f" digest {digest(network)}. Do not edit."
+            ),
+            version=hls4ml.__version__,
+            io_type=io_type,
+            source=source,
+            target=target,
+        )
+
+    @property
+    def stream(self) -> bool:
+        return self.io_type == "io_stream"
+
+
+def _top(network: Network) -> str:
+    plain = identifiers([network.name])[network.name]
+    names = node_names(network).values()
+    return f"{plain}_top" if _TAKEN_TOPS.fullmatch(plain) or plain in names else plain
+
+
+def _input(network: Network, names: dict[str, str]) -> Node:
+    source = network.inputs[0]
+    attributes = {
+        "class_name": "InputLayer",
+        "name": names[source.name],
+        "input_shape": list(source.shape),
+    }
+    return Node(attributes, {"result": integer(source.format)})
+
+
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates" / "hls4ml"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )

@@ -1,0 +1,70 @@
+"""hls4ml as a target of verification, and every layer of its C simulation."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.emit import hls4ml
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntArray
+from vecq_hw.network import Flatten, Network
+from vecq_hw.simulate.reference import checked_codes
+from vecq_hw.toolchain import CXX, require
+from vecq_hw.verify.hls import run
+from vecq_hw.verify.target import Target
+
+FLOAT_BITS = 53
+"""Wider integers do not come out of hls4ml whole, since it hands out float64."""
+
+
+def trace(
+    network: Network, inputs: npt.ArrayLike, *, io_type: str | None = None
+) -> dict[str, IntArray]:
+    """Every layer's integers from hls4ml's own C simulation, by name.
+
+    Beside ``simulate(network, inputs, taps=names)`` this shows in which layer a difference begins.
+
+    Parameters
+    ----------
+    inputs : int array of shape (N, C) or (N, H, W, C)
+        Codes of the input format.
+    io_type : {"io_parallel", "io_stream"}, optional
+        ``natural_io_type`` if left out.
+
+    Returns
+    -------
+    dict from layer name to int64 array of shape (N, ...)
+
+    Raises
+    ------
+    VecqError
+        As ``hls4ml.convert``; or a tensor is wider than 53 bits.
+    MissingToolError
+        hls4ml or g++ is not installed.
+    """
+    for name, tensor in network.tensors.items():
+        if tensor.format.magnitude > 1 << FLOAT_BITS:
+            raise VecqError(
+                f"network '{network.name}': tensor '{name}' reaches {tensor.format.magnitude};"
+                f" hls4ml's trace is exact up to 2^{FLOAT_BITS}"
+            )
+    codes = checked_codes(network.inputs[0], inputs)
+    require(CXX)
+    names = hls4ml.node_names(network)
+    with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
+        model = hls4ml.convert(network, output_dir=folder, io_type=io_type, trace=True)
+        with hls4ml.quiet():
+            _, traced = model.trace(np.ascontiguousarray(codes, dtype=np.float64))
+    values: dict[str, IntArray] = {network.inputs[0].name: codes}
+    for layer in network.layers:
+        # hls4ml flattens in place: there is nothing to trace.
+        found = values[layer.input] if isinstance(layer, Flatten) else traced[names[layer.name]]
+        shape = network.tensors[layer.name].shape
+        values[layer.name] = np.asarray(found).reshape(len(codes), *shape).astype(np.int64)
+    return {layer.name: values[layer.name] for layer in network.layers}
+
+
+TARGET = Target(name="hls4ml", unsupported=hls4ml.unsupported, emit=hls4ml.emit, run=run)
