@@ -150,7 +150,7 @@ def simulated(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.needs_verilator
 @pytest.mark.parametrize("io_type", hls4ml.IO_TYPES)
-def test_the_cocotb_bench_drives_the_cxx_and_finds_a_tampered_weight(
+def test_the_cocotb_bench_drives_the_cxx_and_finds_tampered_weights(
     tmp_path: Path, io_type: str
 ) -> None:
     folder = tmp_path / "with a blank"
@@ -161,8 +161,8 @@ def test_the_cocotb_bench_drives_the_cxx_and_finds_a_tampered_weight(
     outputs = read_vectors(folder / "results" / "outputs.txt")
     assert np.array_equal(outputs, vectors.outputs)
     weights = folder / "firmware" / "weights" / "w2.txt"
-    first, rest = weights.read_text().split(",", 1)
-    weights.write_text(f"{int(float(first)) + 2},{rest}")
+    values = [-int(float(weight)) for weight in weights.read_text().split(",")]
+    weights.write_text(", ".join(map(str, values)))
     result = simulated(folder)
     assert result.returncode != 0
     assert re.search(r"frame \d+, element \d+: expected -?\d+, actual", result.stderr)
