@@ -10,4 +10,6 @@ if __name__ == "__main__":
     folder = Path(__file__).resolve().parent
     build = folder.parent / "build"
     objects = [build / "golden.o", build / "golden_dpi.o"]
-    raise SystemExit(main(folder, "golden", "bench_golden", sys.argv[1:], objects=objects))
+    raise SystemExit(
+        main(folder, "golden", "bench_golden", sys.argv[1:], objects=objects)
+    )
