@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.hls_networks import compile_cxx
+from tests.hls_networks import Builder, compile_cxx
 from vecq_hw import assets
+from vecq_hw.emit import hls
+from vecq_hw.formats import IntFormat
+from vecq_hw.toolchain import AP_TYPES
 
 
 @pytest.mark.needs_cxx
@@ -30,6 +34,9 @@ def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
         "vecq::Frame<vecq::IntFormat<8, true>, 1024, 1024> e;": "too wide",
         "vecq::Window<vecq::Image<2, 2, 1>, vecq::Kernel<3, 3>, vecq::Stride<1, 1>,"
         " vecq::Padding<0, 0>> f;": "does not fit the padded image",
+        "vecq::Grouping<4, 6, 4, 1, 1> h;": "groups must divide the outputs",
+        "vecq::Grouping<4, 6, 2, 4, 1> i;": "processing elements must divide",
+        "vecq::Grouping<3, 6, 2, 1, 2> j;": "lanes must divide the channels of a group",
         "auto g = vecq::rescale_value<vecq::IntFormat<8, true>, 63>(0, 0, 0);": "1 to 62",
     }
     header = '#include "vecq/axis.hpp"\n#include "vecq/conv2d.hpp"\n#include "vecq/rescale.hpp"\n'
@@ -38,6 +45,33 @@ def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
     assert compiled.returncode != 0
     for line, message in wrong.items():
         assert re.search(f"static assertion failed.*{message}", compiled.stderr), line
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="clang++ is not installed")
+def test_clang_takes_every_layer(tmp_path: Path) -> None:
+    net = (
+        Builder("net", (6, 6, 4))
+        .conv(4, 2, (3, 3), padding=(1, 1), groups=4)
+        .rescale()
+        .pool((3, 3), (1, 1), (1, 1))
+        .concat(-1, 1)
+        .conv(12, 5, (1, 1))
+        .threshold(IntFormat(2, False))
+        .add(5)
+        .sum((2, 2), (2, 2))
+        .rescale()
+        .upsample(1, 2)
+        .flatten()
+        .dense(3, 1)
+        .case(4)
+    )
+    hls.emit(net.network, net.schedule, net.vectors).write(tmp_path)
+    make = ["make", "build/net.o", "build/net_test.o", "CXX=clang++", "CXXFLAGS=-fsyntax-only"]
+    made = subprocess.run(
+        [*make, f"AP_TYPES={AP_TYPES.find()}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
 
 
 @pytest.mark.needs_cxx

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -130,12 +130,12 @@ def test_resnet18_is_emitted_and_compiled(tmp_path: Path) -> None:
     figures = json.loads(emitted.stdout)
     seconds = {}
     for name in ("resnet18.o", "resnet18_test.o"):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         make = ["make", f"build/{name}", f"AP_TYPES={AP_TYPES.find()}"]
         environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
         subprocess.run(make, cwd=tmp_path, env=environment, check=True, capture_output=True)
-        seconds[name] = round(time.perf_counter() - start, 1)
-    print(json.dumps({**figures, "compile_seconds": seconds}))
+        seconds[name] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    print(json.dumps({**figures, "compile_cpu_seconds": seconds}))
     outputs = hls.run(tmp_path)
     expected = np.loadtxt(tmp_path / "vectors" / "outputs.txt", dtype=np.int64)
     assert np.array_equal(outputs.ravel(), expected)

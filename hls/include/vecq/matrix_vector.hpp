@@ -88,9 +88,9 @@ struct Grouping {
   static constexpr int pe = Pe;
   static constexpr int simd = Simd;
 
-  /// Where in a word lane `simd` of the `part`-th input fold lies for an output of the block.
-  static constexpr int lane(int output, int part, int simd) {
-    return block_groups == 1 ? simd : output / group_outputs * Channels + part * Simd + simd;
+  /// Where in a word the `input`-th of the `part`-th input fold lies for an output of the block.
+  static constexpr int lane(int output, int part, int input) {
+    return block_groups == 1 ? input : output / group_outputs * Channels + part * Simd + input;
   }
 };
 
