@@ -33,6 +33,7 @@ from vecq_hw.network import (
 )
 from vecq_hw.simulate.convolution import Convolution, depthwise, max_pool, pad, sum_pool
 from vecq_hw.simulate.engines import Array, EngineName, product_for
+from vecq_hw.simulate.lines import float32_rescale
 
 Kernel = Callable[[Sequence[Array]], Array]
 """The tensors that the layer reads to the one that it makes."""
@@ -55,7 +56,7 @@ def kernel_for(
         case Conv2d():
             return _convolution(layer, source, engine)
         case Rescale():
-            return _rescale(layer, source)
+            return _rescale(layer, source, len(network.tensors[layer.name].shape) == 3)
         case Threshold():
             return lambda tensors: arithmetic.count_thresholds(
                 tensors[0].astype(np.int64), layer.thresholds, layer.falling, layer.format.lo
@@ -89,11 +90,15 @@ def _wide(fmt: IntFormat) -> np.dtype[np.integer]:
     return np.dtype(np.int32 if fmt.bits < 31 else np.int64)
 
 
-def _rescale(layer: Rescale, source: IntFormat) -> Kernel:
+def _rescale(layer: Rescale, source: IntFormat, image: bool) -> Kernel:
     mantissa, offset, shift = layer.mantissa, layer.offset, layer.shift
-    if arithmetic.FloatRescale.is_exact(source.magnitude, mantissa, offset, shift):
-        fast = arithmetic.FloatRescale(mantissa, offset, shift, layer.format)
-        return lambda tensors: fast(tensors[0])
+    # Of a vector the rescale is a small part, and a line is not found for nothing.
+    fast = float32_rescale(layer, source) if image else None
+    if fast is None and arithmetic.FloatRescale.is_exact(source.magnitude, mantissa, offset, shift):
+        fast = arithmetic.FloatRescale.in_double(mantissa, offset, shift, layer.format)
+    if fast is not None:
+        line = fast
+        return lambda tensors: line(tensors[0])
     return lambda tensors: arithmetic.rescale(
         tensors[0].astype(np.int64), mantissa, offset, shift, layer.format
     ).astype(layer.format.dtype)
