@@ -112,7 +112,9 @@ def test_float64_rescale_is_refused_one_past_its_bound(sign):
         assert FloatRescale.is_exact(magnitude, mantissa, offset, shift) is exact
     x = np.array([[2**53 + 1]])
     expected = arithmetic.rescale(x, np.array([2]), np.array([1]), shift, fmt)
-    assert not np.array_equal(FloatRescale.in_double(np.array([2]), np.array([1]), shift, fmt)(x), expected)
+    assert not np.array_equal(
+        FloatRescale.in_double(np.array([2]), np.array([1]), shift, fmt)(x), expected
+    )
 
 
 @pytest.mark.parametrize("shift", [1, 5, 16])

@@ -14,7 +14,7 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw import arithmetic
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import (
     Add,
     Concat,
@@ -31,8 +31,15 @@ from vecq_hw.network import (
     Upsample2d,
     layer_inputs,
 )
-from vecq_hw.simulate.convolution import Convolution, depthwise, max_pool, pad, sum_pool
-from vecq_hw.simulate.engines import Array, EngineName, product_for
+from vecq_hw.simulate.convolution import (
+    Convolution,
+    depthwise,
+    max_pool,
+    pad,
+    sum_pool,
+    windows_to_join,
+)
+from vecq_hw.simulate.engines import Array, EngineName, Product, product_for
 from vecq_hw.simulate.lines import float32_rescale
 
 Kernel = Callable[[Sequence[Array]], Array]
@@ -54,7 +61,7 @@ def kernel_for(
         case Dense():
             return _dense(layer, source, engine)
         case Conv2d():
-            return _convolution(layer, source, engine)
+            return _convolution(layer, source, engine, network.tensors[layer.name].shape[1])
         case Rescale():
             return _rescale(layer, source, len(network.tensors[layer.name].shape) == 3)
         case Threshold():
@@ -131,18 +138,18 @@ def _dense(layer: Dense, source: IntFormat, engine: EngineName) -> Kernel:
     return _with_bias(layer, run)
 
 
-def _convolution(layer: Conv2d, source: IntFormat, engine: EngineName) -> Kernel:
+def _convolution(layer: Conv2d, source: IntFormat, engine: EngineName, width: int) -> Kernel:
     values, bound = layer.weights.values, bound_of(layer, source)
     if layer.groups > 1 and values.shape[-1] == 1:
         return _with_bias(layer, lambda tensors: depthwise(layer, tensors[0], bound))
     kernels = values.reshape(layer.groups, -1, *values.shape[1:])
     where, channels = f"layer '{layer.name}'", values.shape[-1]
-    parts = [
-        Convolution(
-            layer, kernel, lambda weights: product_for(where, weights, source, bound, engine)
-        )
-        for kernel in kernels
-    ]
+    joined = windows_to_join(layer, width, engine)
+
+    def product(weights: IntArray) -> Product:
+        return product_for(where, weights, source, bound, engine)
+
+    parts = [Convolution(layer, kernel, product, joined) for kernel in kernels]
 
     def run(tensors: Sequence[Array]) -> Array:
         padded = pad(tensors[0], layer.padding, parts[0].operand)

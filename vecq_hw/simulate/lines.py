@@ -23,6 +23,7 @@ SLOPES = 32
 _ROUNDING = 2.0**-24 * (1 + 2.0**-20)
 """Largest relative error of one operation in float32, and room for what two do to each other."""
 
+_SingleArray = npt.NDArray[np.float32]
 _DoubleArray = npt.NDArray[np.float64]
 
 
@@ -57,9 +58,9 @@ def float32_rescale(layer: Rescale, source: IntFormat) -> FloatRescale | None:
     factor, addend = exact.copy(), np.zeros_like(exact)
     wanting = np.arange(len(exact))
     for step in sorted(range(-SLOPES, SLOPES + 1), key=abs):
-        slope = exact[wanting] + step * np.spacing(exact[wanting])
-        points = reached[wanting] * np.float64(slope)[:, None]
-        short = missed[wanting] * np.float64(slope)[:, None]
+        slope: _SingleArray = exact[wanting] + step * np.spacing(exact[wanting])
+        points = reached[wanting] * slope[:, None].astype(np.float64)
+        short = missed[wanting] * slope[:, None].astype(np.float64)
         low = (at_least[wanting] - points).max(axis=1)
         high = (below[wanting] - short).min(axis=1)
         middle = _middle(low, high)
@@ -74,13 +75,13 @@ def float32_rescale(layer: Rescale, source: IntFormat) -> FloatRescale | None:
     return None
 
 
-def _middle(low: _DoubleArray, high: _DoubleArray) -> npt.NDArray[np.float32]:
-    """Between the two, where one may be infinite: then a step of one inside the other."""
-    low, high = np.maximum(low, high - 2), np.minimum(high, low + 2)
+def _middle(low: _DoubleArray, high: _DoubleArray) -> _SingleArray:
+    """Between the two; where one is infinite, 1 inside the other."""
+    low, high = np.where(np.isinf(low), high - 2, low), np.where(np.isinf(high), low + 2, high)
     return ((low + high) / 2).astype(np.float32)
 
 
-def _error(product: _DoubleArray, addend: npt.NDArray[np.float32]) -> _DoubleArray:
+def _error(product: _DoubleArray, addend: _SingleArray) -> _DoubleArray:
     magnitude = np.abs(product) + np.abs(product + addend[:, None])
     bound: _DoubleArray = _ROUNDING * magnitude
     return bound
