@@ -42,6 +42,9 @@ from vecq_hw.simulate.convolution import (
 from vecq_hw.simulate.engines import Array, EngineName, Product, product_for
 from vecq_hw.simulate.lines import float32_rescale
 
+FEW_WEIGHTS = 1 << 12
+"""Up to here a Dense is done in floats before the library of the engine int8 is reached."""
+
 Kernel = Callable[[Sequence[Array]], Array]
 """The tensors that the layer reads to the one that it makes."""
 
@@ -127,7 +130,8 @@ def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:
 
 def _dense(layer: Dense, source: IntFormat, engine: EngineName) -> Kernel:
     values, where = layer.weights.values, f"layer '{layer.name}'"
-    product = product_for(where, values, source, bound_of(layer, source), engine)
+    bound = bound_of(layer, source)
+    product = product_for(where, values, source, bound, engine, FEW_WEIGHTS)
 
     def run(tensors: Sequence[Array]) -> Array:
         rows = np.ascontiguousarray(tensors[0], product.operand)
