@@ -91,7 +91,8 @@ class Convolution:
         width = window_outputs(padded.shape[2], at.kernel[1], across, 0, dilation_across)
         out = np.empty((height, padded.shape[1], width, self._outputs), self._result)
         flat = out.reshape(-1, self._outputs)
-        result = out.reshape(height, -1, width * self._joined, self._outputs // self._joined)
+        apart = (width * self._joined, self._outputs // self._joined)
+        result = out.reshape(*out.shape[:2], *apart)
         if self._by_input:
             planes = np.ascontiguousarray(np.moveaxis(padded, -1, 0))
             windows = _windows(np.moveaxis(planes, 0, -1), at, height, width)

@@ -18,7 +18,7 @@ MOST_BITS = 8
 """Widest codes for which a line is sought: 255 thresholds a channel."""
 
 SLOPES = 32
-"""So many float32 numbers on either side of the exact slope are tried."""
+"""So many float32 numbers on either side of the nearest slope are tried."""
 
 _ROUNDING = 2.0**-24 * (1 + 2.0**-20)
 """Largest relative error of one operation in float32, and room for what two do to each other."""
