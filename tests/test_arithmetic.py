@@ -98,7 +98,7 @@ def test_float64_rescale_equals_the_definition_wherever_it_says_it_is_exact():
             continue
         x = rng.integers(-magnitude, magnitude + 1, (7, channels))
         x[0], x[1] = magnitude, -magnitude
-        got = FloatRescale(mantissa, offset, shift, fmt)(x)
+        got = FloatRescale.in_double(mantissa, offset, shift, fmt)(x)
         assert np.array_equal(got, arithmetic.rescale(x, mantissa, offset, shift, fmt))
         assert got.dtype == fmt.dtype
 
@@ -112,7 +112,9 @@ def test_float64_rescale_is_refused_one_past_its_bound(sign):
         assert FloatRescale.is_exact(magnitude, mantissa, offset, shift) is exact
     x = np.array([[2**53 + 1]])
     expected = arithmetic.rescale(x, np.array([2]), np.array([1]), shift, fmt)
-    assert not np.array_equal(FloatRescale(np.array([2]), np.array([1]), shift, fmt)(x), expected)
+    assert not np.array_equal(
+        FloatRescale.in_double(np.array([2]), np.array([1]), shift, fmt)(x), expected
+    )
 
 
 @pytest.mark.parametrize("shift", [1, 5, 16])
@@ -121,7 +123,7 @@ def test_float64_rescale_rounds_half_up_at_every_tie(shift, signed):
     half = 1 << (shift - 1)
     x = np.arange(-20 * half - 1, 20 * half + 2)[:, np.newaxis]
     one, fmt = np.array([1]), IntFormat(5, signed)
-    got = FloatRescale(one, 0 * one, shift, fmt)(x)
+    got = FloatRescale.in_double(one, 0 * one, shift, fmt)(x)
     assert np.array_equal(got, arithmetic.rescale(x, one, 0 * one, shift, fmt))
     assert got.min() < got.max()
 
@@ -132,7 +134,7 @@ def test_float64_rescale_joins_blocks():
     x = rng.integers(-1000, 1000, (FloatRescale.BLOCK // 3, channels))
     mantissa, offset = rng.integers(-99, 99, channels), rng.integers(-99, 99, channels)
     fmt = IntFormat(8, True)
-    got = FloatRescale(mantissa, offset, 9, fmt)(x)
+    got = FloatRescale.in_double(mantissa, offset, 9, fmt)(x)
     assert np.array_equal(got, arithmetic.rescale(x, mantissa, offset, 9, fmt))
 
 

@@ -13,7 +13,8 @@ from vecq_hw.arithmetic import Engine
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
-from vecq_hw.simulate import engines, simulate
+from vecq_hw.simulate import engines, kernels, simulate
+from vecq_hw.simulate.convolution import windows_to_join
 from vecq_hw.simulate.reference import engine
 
 
@@ -85,7 +86,10 @@ def test_the_integer_engine_gives_the_same_integers_or_refuses(network, seed):
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("bits", [1, 2, 5, 6, 7])
 @pytest.mark.parametrize("inputs", [1, 2, 3, 31, 64, 129])
-def test_the_integer_engine_is_exact_at_the_extremes_of_both_operands(signed, bits, inputs):
+def test_the_integer_engine_is_exact_at_the_extremes_of_both_operands(
+    signed, bits, inputs, monkeypatch
+):
+    monkeypatch.setattr(kernels, "FEW_WEIGHTS", 0)
     network = dense(inputs, IntFormat(8, signed), bits)
     fmt = network.inputs[0].format
     x = np.array([[fmt.hi] * inputs, [fmt.lo] * inputs, ([fmt.lo, fmt.hi] * inputs)[:inputs]])
@@ -142,7 +146,7 @@ def test_the_probe_knows_a_saturating_product(monkeypatch):
 def test_without_onnxruntime_the_engine_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingToolError, match=r"pip install 'vecq-hw\[int8\]'"):
-        simulate(dense(50, IntFormat(8, False), 2), np.zeros((1, 50), int), engine="int8")
+        simulate(dense(5000, IntFormat(8, False), 2), np.zeros((1, 5000), int), engine="int8")
 
 
 @pytest.mark.parametrize("bits", [8, 20, 40])
@@ -206,3 +210,56 @@ def test_a_hook_beyond_the_proven_range_is_still_multiplied_exactly():
     bits = network.tensors["fc"].format.bits
     exact = expected(network, large).astype(np.int64)
     assert np.array_equal(got, arithmetic.wrap(exact, bits))
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "dilation", "joined"),
+    [
+        (3, (3, 3), (1, 1), (1, 1), 4),
+        (16, (3, 3), (1, 1), (1, 1), 2),
+        (3, (3, 2), (2, 2), (2, 1), 4),
+        (17, (3, 3), (1, 1), (1, 1), 1),
+        (4, (1, 1), (1, 2), (1, 1), 4),
+        (4, (1, 1), (1, 1), (1, 1), 1),
+        (3, (3, 3), (1, 1), (1, 2), 1),
+    ],
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_joined_windows_give_the_same_sums(channels, kernel, stride, dilation, joined, groups):
+    rng = np.random.default_rng(0)
+    padding = (kernel[0] // 2, (kernel[1] - 1) * dilation[1] // 2)
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=rng.integers(-2, 2, (6, *kernel, channels)), grid=MidRise(2)),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    width = 8 if stride[1] == 1 else 16
+    source = Input(name="x", shape=(7, width, channels * groups), format=IntFormat(8, False))
+    network = Network(name="joined", inputs=(source,), layers=(conv,), outputs=("conv",))
+    assert windows_to_join(conv, network.tensors["conv"].shape[1], "int8") == joined
+    assert windows_to_join(conv, network.tensors["conv"].shape[1], "float") == 1
+    x = random_inputs(network, 3, 1)
+    windows = arithmetic.columns(x, kernel, stride, padding, dilation)
+    values = conv.weights.values.astype(np.int64)
+    sums = [
+        np.einsum(
+            "nhwijc,oijc->nhwo",
+            windows[..., group * channels : (group + 1) * channels],
+            values[group * 6 // groups : (group + 1) * 6 // groups],
+        )
+        for group in range(groups)
+    ]
+    got = simulate(network, x, engine="int8")
+    assert np.array_equal(got, np.concatenate(sums, axis=-1))
+
+
+def test_small_dense_layers_take_floats_in_the_integer_engine_too():
+    source = IntFormat(8, False)
+    values = np.ones((32, 64), np.int32)
+    small = engines.product_for("here", values, source, 64 * 255, "int8", few_weights=2048)
+    large = engines.product_for("here", values, source, 64 * 255, "int8", few_weights=2047)
+    assert (small.operand, large.operand) == (np.float32, np.uint8)

@@ -344,3 +344,20 @@ def test_a_forked_process_simulates_too():
     with multiprocessing.get_context("fork").Pool(1) as pool:
         got = pool.apply_async(simulate, (network, x)).get(timeout=60)
     assert np.array_equal(got, expected)
+
+
+def test_the_threads_of_blas_are_as_before():
+    (library, *_) = reference._libraries()
+    before = library.get_num_threads()
+    library.set_num_threads(2)
+    try:
+        seen = []
+        network = _dense(3)
+        simulate(
+            network,
+            random_inputs(network, 2, 0),
+            progress=lambda _: seen.append(library.get_num_threads()),
+        )
+        assert (seen, library.get_num_threads()) == ([1], 2)
+    finally:
+        library.set_num_threads(before)

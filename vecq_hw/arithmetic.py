@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import FloatArray, IntArray, IntFormat
 
 ArrayT = TypeVar("ArrayT", bound=Any)
 
@@ -76,30 +76,46 @@ def rescale(
 
 
 class FloatRescale:
-    """:func:`rescale` in float64, for accumulators of a magnitude that makes it exact.
+    """A line in floating point, clamped and floored: ``floor(clamp(acc * factor + addend))``.
 
-    Where ``|acc * m| + |b| + 2^(s-1) <= 2^53``, every intermediate below is an integer of at most
-    53 bits times ``2^-s``.  A float64 holds each of them exactly (its exponent reaches far below
-    -62), so nothing rounds before the floor, and the floor of ``total * 2^-s`` is the arithmetic
-    shift.  Clamping first and flooring second is the same, as the clamp's ends are integers.
+    It equals :func:`rescale` where a proof says so: :meth:`in_double`, or thresholds that the line
+    crosses in float32 (``simulate.lines``).  Clamping first and flooring second is the same, as the
+    clamp's ends are integers.
 
     Parameters
     ----------
-    mantissa, offset : int arrays of shape (C,)
-    shift : int, 1..62
+    factor, addend : float32 or float64 arrays of shape (C,)
+        Their type is the one that it computes in.
     fmt : IntFormat
     """
 
     BLOCK = 1 << 15
-    """Elements at a time: three blocks of float64 lie in a core's second-level cache."""
+    """Elements at a time: a few blocks of floats lie in a core's second-level cache."""
 
-    def __init__(self, mantissa: IntArray, offset: IntArray, shift: int, fmt: IntFormat) -> None:
-        rows = max(1, self.BLOCK // len(mantissa))
+    def __init__(self, factor: FloatArray, addend: FloatArray, fmt: IntFormat) -> None:
+        rows = max(1, self.BLOCK // len(factor))
+        self._factor, self._addend = np.tile(factor, rows), np.tile(addend, rows)
+        self._fmt, kind = fmt, factor.dtype
+        self._lo, self._hi = np.array(fmt.lo, kind), np.array(fmt.hi, kind)
+
+    @classmethod
+    def in_double(
+        cls, mantissa: IntArray, offset: IntArray, shift: int, fmt: IntFormat
+    ) -> FloatRescale:
+        """:func:`rescale` in float64, where :meth:`is_exact`.
+
+        Every intermediate is then an integer of at most 53 bits times ``2^-s``.  A float64 holds
+        each of them exactly (its exponent reaches far below -62), so nothing rounds before the
+        floor, and the floor of ``total * 2^-s`` is the arithmetic shift.
+
+        Parameters
+        ----------
+        mantissa, offset : int arrays of shape (C,)
+        shift : int, 1..62
+        """
         half = 1 << (shift - 1)
-        self._factor = np.tile(np.ldexp(mantissa.astype(np.float64), -shift), rows)
-        self._addend = np.tile(np.ldexp((offset + half).astype(np.float64), -shift), rows)
-        self._fmt = fmt
-        self._lo, self._hi = np.array(float(fmt.lo)), np.array(float(fmt.hi))
+        factor = np.ldexp(mantissa.astype(np.float64), -shift)
+        return cls(factor, np.ldexp((offset + half).astype(np.float64), -shift), fmt)
 
     @staticmethod
     def is_exact(magnitude: int, mantissa: IntArray, offset: IntArray, shift: int) -> bool:
@@ -116,12 +132,14 @@ class FloatRescale:
         flat = np.ascontiguousarray(accumulator).reshape(-1)
         result = np.empty(flat.size, self._fmt.dtype)
         block = self._factor.size
-        work = np.empty(min(block, flat.size))
+        work = np.empty(min(block, flat.size), self._factor.dtype)
         for start in range(0, flat.size, block):
             part = flat[start : start + block]
             total = work[: part.size]
-            np.copyto(total, part)
-            np.multiply(total, self._factor[: part.size], out=total)
+            if part.dtype != total.dtype:  # in one pass with the product it would be slower
+                np.copyto(total, part, casting="unsafe")
+                part = total
+            np.multiply(part, self._factor[: part.size], out=total)
             np.add(total, self._addend[: part.size], out=total)
             total.clip(self._lo, self._hi, out=total)
             if self._fmt.lo < 0:  # of what is not negative, the conversion takes the floor

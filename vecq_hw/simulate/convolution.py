@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,19 @@ from vecq_hw import arithmetic
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d
 from vecq_hw.network import window_outputs
-from vecq_hw.simulate.engines import FEW_INPUTS, Array, FloatProduct, Product
+from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName, FloatProduct, Product
+
+JOINED_INPUTS = 192
+"""Up to here bytes are multiplied by zeros sooner than they are copied into place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Geometry:
+    """Where the windows of a convolution lie: (down, across) each."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
 
 
 def pad(x: Array, padding: tuple[int, int], kind: np.dtype[np.generic], fill: float = 0) -> Array:
@@ -35,9 +48,12 @@ class Convolution:
     Parameters
     ----------
     layer : Conv2d
-        Stride and dilation.
+        Its stride and dilation count.
     kernel : int array of shape (O, KH, KW, C)
     product_for : weights (O, inputs) -> Product
+    joined : int
+        So many neighbouring windows make one of as many outputs, which shares the pixels that they
+        read; it divides the width of the result.
 
     Notes
     -----
@@ -48,10 +64,17 @@ class Convolution:
     """
 
     def __init__(
-        self, layer: Conv2d, kernel: IntArray, product_for: Callable[[IntArray], Product]
+        self,
+        layer: Conv2d,
+        kernel: IntArray,
+        product_for: Callable[[IntArray], Product],
+        joined: int = 1,
     ) -> None:
-        self._layer = layer
-        self._outputs, height, *_ = kernel.shape
+        (down, across), self._joined = layer.stride, joined
+        if joined > 1:
+            kernel = _side_by_side(kernel, across, joined)
+        self._outputs, height, width, _ = kernel.shape
+        self._at = _Geometry((height, width), (down, across * joined), layer.dilation)
         rows = kernel.reshape(self._outputs, height, -1)
         whole = product_for(rows.reshape(self._outputs, -1))
         self.operand, self._result = whole.operand, whole.result
@@ -62,24 +85,26 @@ class Convolution:
 
     def __call__(self, padded: Array) -> Array:
         """Sums (OH, N, OW, O) from the padded image (H, N, W, C) in the operand's type."""
-        layer = self._layer
-        (down, across), (dilation, dilation_across) = layer.stride, layer.dilation
-        height = window_outputs(len(padded), layer.kernel[0], down, 0, dilation)
-        width = window_outputs(padded.shape[2], layer.kernel[1], across, 0, dilation_across)
+        at = self._at
+        (down, across), (dilation, dilation_across) = at.stride, at.dilation
+        height = window_outputs(len(padded), at.kernel[0], down, 0, dilation)
+        width = window_outputs(padded.shape[2], at.kernel[1], across, 0, dilation_across)
         out = np.empty((height, padded.shape[1], width, self._outputs), self._result)
         flat = out.reshape(-1, self._outputs)
+        apart = (width * self._joined, self._outputs // self._joined)
+        result = out.reshape(*out.shape[:2], *apart)
         if self._by_input:
             planes = np.ascontiguousarray(np.moveaxis(padded, -1, 0))
-            windows = _windows(np.moveaxis(planes, 0, -1), layer, height, width)
+            windows = _windows(np.moveaxis(planes, 0, -1), at, height, width)
             columns = np.ascontiguousarray(windows.transpose(3, 4, 5, 0, 1, 2))
             self._products[0](columns.reshape(-1, len(flat)).T, flat)
-            return out
+            return result
         if len(self._products) == 1:
-            columns = np.ascontiguousarray(_windows(padded, layer, height, width))
+            columns = np.ascontiguousarray(_windows(padded, at, height, width))
             self._products[0](columns.reshape(len(flat), -1), flat)
-            return out
+            return result
         # Every row of the image once, as if the kernel were one row high.
-        rows = np.ascontiguousarray(_windows(padded, layer, len(padded), width, one_row=True))
+        rows = np.ascontiguousarray(_windows(padded, at, len(padded), width, one_row=True))
         part = np.empty_like(out)
         for index, product in enumerate(self._products):
             begin = index * dilation
@@ -87,7 +112,34 @@ class Convolution:
             _multiply(product, read.reshape(*read.shape[:3], -1), part if index else out)
             if index:
                 np.add(out, part, out=out)
-        return out
+        return result
+
+
+def windows_to_join(layer: Conv2d, width: int, engine: EngineName) -> int:
+    """How many neighbouring windows are worth joining where the result is ``width`` across.
+
+    On bytes, where moving costs more than multiplying: the largest power of two up to 4 that
+    leaves few inputs.
+    """
+    (high, wide), across = layer.kernel, layer.stride[1]
+    if engine != "int8" or layer.dilation[1] > 1 or high * wide == across == 1:
+        return 1
+    channels = layer.weights.codes.shape[-1]
+    fitting = (
+        joined
+        for joined in (4, 2)
+        if width % joined == 0 and high * (wide + (joined - 1) * across) * channels <= JOINED_INPUTS
+    )
+    return next(fitting, 1)
+
+
+def _side_by_side(kernel: IntArray, stride: int, count: int) -> IntArray:
+    """The kernels (O, KH, KW, C) of ``count`` neighbouring windows as one, zeros in between."""
+    outputs, high, wide, channels = kernel.shape
+    joined = np.zeros((count, outputs, high, wide + (count - 1) * stride, channels), kernel.dtype)
+    for index in range(count):
+        joined[index, :, :, index * stride : index * stride + wide] = kernel
+    return joined.reshape(-1, *joined.shape[2:])
 
 
 def _multiply(product: Product, rows: Array, out: Array) -> None:
@@ -99,13 +151,13 @@ def _multiply(product: Product, rows: Array, out: Array) -> None:
         product(row.reshape(-1, row.shape[-1]), total.reshape(-1, total.shape[-1]))
 
 
-def _windows(x: Array, layer: Conv2d, height: int, width: int, one_row: bool = False) -> Array:
+def _windows(x: Array, at: _Geometry, height: int, width: int, one_row: bool = False) -> Array:
     """(OH, N, OW, KH, KW, C): at each position the pixels that the kernel reads, as a view.
 
     With ``one_row`` the kernel is taken to be one row high, and to move down row by row.
     """
-    (down, across), (dilation_down, dilation_across) = layer.stride, layer.dilation
-    (high, wide) = layer.kernel
+    (down, across), (dilation_down, dilation_across) = at.stride, at.dilation
+    (high, wide) = at.kernel
     if one_row:
         high, down = 1, 1
     row, sample, pixel, channel = x.strides

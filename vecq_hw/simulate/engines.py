@@ -125,7 +125,12 @@ def check_bytes(where: str, weights: IntArray, source: IntFormat, bound: int) ->
 
 
 def product_for(
-    where: str, weights: IntArray, source: IntFormat, bound: int, engine: EngineName
+    where: str,
+    weights: IntArray,
+    source: IntFormat,
+    bound: int,
+    engine: EngineName,
+    few_weights: int = 0,
 ) -> Product:
     """The product that is exact for these weights and inputs.
 
@@ -139,10 +144,12 @@ def product_for(
     bound : int
         Of every partial sum, ``arithmetic.product_bound``.
     engine : {"float", "int8"}
+    few_weights : int
+        Up to so many, bytes would be multiplied sooner than their library is called.
     """
     if engine == "int8":
         check_bytes(where, weights, source, bound)
-        if weights.shape[1] > FEW_INPUTS:
+        if weights.shape[1] > FEW_INPUTS and weights.size > few_weights:
             return ByteProduct(weights, source.signed)
     match arithmetic.engine_for(bound):
         case arithmetic.Engine.FLOAT32:

@@ -14,7 +14,7 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw import arithmetic
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import (
     Add,
     Concat,
@@ -31,8 +31,19 @@ from vecq_hw.network import (
     Upsample2d,
     layer_inputs,
 )
-from vecq_hw.simulate.convolution import Convolution, depthwise, max_pool, pad, sum_pool
-from vecq_hw.simulate.engines import Array, EngineName, product_for
+from vecq_hw.simulate.convolution import (
+    Convolution,
+    depthwise,
+    max_pool,
+    pad,
+    sum_pool,
+    windows_to_join,
+)
+from vecq_hw.simulate.engines import Array, EngineName, Product, product_for
+from vecq_hw.simulate.lines import float32_rescale
+
+FEW_WEIGHTS = 1 << 12
+"""Up to here a Dense is done in floats before the library of the engine int8 is reached."""
 
 Kernel = Callable[[Sequence[Array]], Array]
 """The tensors that the layer reads to the one that it makes."""
@@ -53,9 +64,9 @@ def kernel_for(
         case Dense():
             return _dense(layer, source, engine)
         case Conv2d():
-            return _convolution(layer, source, engine)
+            return _convolution(layer, source, engine, network.tensors[layer.name].shape[1])
         case Rescale():
-            return _rescale(layer, source)
+            return _rescale(layer, source, len(network.tensors[layer.name].shape) == 3)
         case Threshold():
             return lambda tensors: arithmetic.count_thresholds(
                 tensors[0].astype(np.int64), layer.thresholds, layer.falling, layer.format.lo
@@ -89,11 +100,15 @@ def _wide(fmt: IntFormat) -> np.dtype[np.integer]:
     return np.dtype(np.int32 if fmt.bits < 31 else np.int64)
 
 
-def _rescale(layer: Rescale, source: IntFormat) -> Kernel:
+def _rescale(layer: Rescale, source: IntFormat, image: bool) -> Kernel:
     mantissa, offset, shift = layer.mantissa, layer.offset, layer.shift
-    if arithmetic.FloatRescale.is_exact(source.magnitude, mantissa, offset, shift):
-        fast = arithmetic.FloatRescale(mantissa, offset, shift, layer.format)
-        return lambda tensors: fast(tensors[0])
+    # Of a vector the rescale is a small part, and a line is not found for nothing.
+    fast = float32_rescale(layer, source) if image else None
+    if fast is None and arithmetic.FloatRescale.is_exact(source.magnitude, mantissa, offset, shift):
+        fast = arithmetic.FloatRescale.in_double(mantissa, offset, shift, layer.format)
+    if fast is not None:
+        line = fast
+        return lambda tensors: line(tensors[0])
     return lambda tensors: arithmetic.rescale(
         tensors[0].astype(np.int64), mantissa, offset, shift, layer.format
     ).astype(layer.format.dtype)
@@ -115,7 +130,8 @@ def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:
 
 def _dense(layer: Dense, source: IntFormat, engine: EngineName) -> Kernel:
     values, where = layer.weights.values, f"layer '{layer.name}'"
-    product = product_for(where, values, source, bound_of(layer, source), engine)
+    bound = bound_of(layer, source)
+    product = product_for(where, values, source, bound, engine, FEW_WEIGHTS)
 
     def run(tensors: Sequence[Array]) -> Array:
         rows = np.ascontiguousarray(tensors[0], product.operand)
@@ -126,18 +142,18 @@ def _dense(layer: Dense, source: IntFormat, engine: EngineName) -> Kernel:
     return _with_bias(layer, run)
 
 
-def _convolution(layer: Conv2d, source: IntFormat, engine: EngineName) -> Kernel:
+def _convolution(layer: Conv2d, source: IntFormat, engine: EngineName, width: int) -> Kernel:
     values, bound = layer.weights.values, bound_of(layer, source)
     if layer.groups > 1 and values.shape[-1] == 1:
         return _with_bias(layer, lambda tensors: depthwise(layer, tensors[0], bound))
     kernels = values.reshape(layer.groups, -1, *values.shape[1:])
     where, channels = f"layer '{layer.name}'", values.shape[-1]
-    parts = [
-        Convolution(
-            layer, kernel, lambda weights: product_for(where, weights, source, bound, engine)
-        )
-        for kernel in kernels
-    ]
+    joined = windows_to_join(layer, width, engine)
+
+    def product(weights: IntArray) -> Product:
+        return product_for(where, weights, source, bound, engine)
+
+    parts = [Convolution(layer, kernel, product, joined) for kernel in kernels]
 
     def run(tensors: Sequence[Array]) -> Array:
         padded = pad(tensors[0], layer.padding, parts[0].operand)

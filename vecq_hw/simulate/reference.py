@@ -7,15 +7,16 @@ threads share.  The working memory is that of one block and one tile a thread, w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
@@ -30,6 +31,9 @@ BLOCK = 256
 
 SMALL_WORK = 1 << 25
 """Multiplications of a block below which a second thread costs more than it saves."""
+
+LARGEST_KEPT = 1 << 24
+"""Bytes; no intermediate of a tile of several images is larger."""
 
 _NO_HOOKS: Mapping[str, Hook] = MappingProxyType({})
 
@@ -106,7 +110,8 @@ def simulate(
         name: np.empty((len(x), *network.tensors[name].shape), network.tensors[name].format.dtype)
         for name in names
     }
-    with _libraries().limit(limits=1, user_api="blas"):
+    _keep_freed_memory()
+    with _one_blas_thread():
         for start in range(0, len(x), BLOCK):
             part = x[start : start + BLOCK]
             values: dict[str, IntArray] = {network.inputs[0].name: part}
@@ -121,9 +126,34 @@ def simulate(
 
 
 @lru_cache(maxsize=1)
-def _libraries() -> ThreadpoolController:
-    """NumPy's BLAS, whose threads would only wait for each other: each of ours calls it alone."""
-    return ThreadpoolController()
+def _libraries() -> tuple[LibController, ...]:
+    return tuple(lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas")
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """NumPy's BLAS without threads, which would only wait for each other: ours call it alone.
+
+    The library's own context manager does this too, in longer than a small network takes.
+    """
+    before = [library.get_num_threads() for library in _libraries()]
+    try:
+        for library in _libraries():
+            library.set_num_threads(1)
+        yield
+    finally:
+        for library, count in zip(_libraries(), before, strict=True):
+            library.set_num_threads(count)
+
+
+@lru_cache(maxsize=1)
+def _keep_freed_memory() -> None:
+    """Let the C library keep what one tile frees for the next.
+
+    glibc returns to the system what exceeds twice the largest block it has seen freed; the page
+    faults of new memory for every tile would cost up to a third of the time.
+    """
+    np.empty(LARGEST_KEPT, np.uint8)
 
 
 @lru_cache(maxsize=1)
@@ -207,7 +237,9 @@ def checked_codes(source: Input, inputs: npt.ArrayLike) -> IntArray:
             f"input '{source.name}': the shape (N, {', '.join(map(str, source.shape))}) is wanted,"
             f" not {x.shape}"
         )
-    if x.size and not source.format.contains(int(x.min()), int(x.max())):
+    limits = np.iinfo(x.dtype)
+    fits = source.format.contains(limits.min, limits.max)
+    if x.size and not fits and not source.format.contains(int(x.min()), int(x.max())):
         raise VecqError(
             f"input '{source.name}': the codes {x.min()}..{x.max()} leave"
             f" {source.format.lo}..{source.format.hi} ({source.format!r})"

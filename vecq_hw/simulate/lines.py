@@ -1,0 +1,87 @@
+"""A rescale as lines in float32, proven to give the same codes.
+
+A rescale has no bits to spare in float32, but it needs none between its thresholds: whatever line
+crosses each integer between the same two accumulators is the same function.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.arithmetic import FloatRescale
+from vecq_hw.formats import IntFormat
+from vecq_hw.network import Rescale
+from vecq_hw.passes.thresholds import thresholds_of
+
+MOST_BITS = 8
+"""Widest codes for which a line is sought: 255 thresholds a channel."""
+
+SLOPES = 32
+"""So many float32 numbers on either side of the nearest slope are tried."""
+
+_ROUNDING = 2.0**-24 * (1 + 2.0**-20)
+"""Largest relative error of one operation in float32, and room for what two do to each other."""
+
+_SingleArray = npt.NDArray[np.float32]
+_DoubleArray = npt.NDArray[np.float64]
+
+
+def float32_rescale(layer: Rescale, source: IntFormat) -> FloatRescale | None:
+    """The rescale in float32, or None where no line is found for one of its channels.
+
+    Let output v be reached at accumulator t and not yet at its neighbour u.  With p the exact
+    product of accumulator and factor, float32 computes ``p + addend`` with an error of at most
+    ``2^-24 (1 + 2^-24) (|p| + |p + addend|)``.  Where the sum stays by that at or above v for t
+    and below v for u, for every v, all accumulators of the range are on the right side of every v:
+    products, sums and rounding are monotonic.
+
+    Parameters
+    ----------
+    source : IntFormat
+        Of the accumulators.
+    """
+    fmt = layer.format
+    if fmt.bits > MOST_BITS or fmt.lo == fmt.hi or source.magnitude > 1 << 24:
+        return None
+    rule = thresholds_of(layer, source)
+    falling = rule.falling.astype(bool)[:, None]
+    reached = rule.thresholds.astype(np.float64)
+    missed = reached + np.where(falling, 1, -1)
+    rising_levels = np.arange(fmt.lo + 1.0, fmt.hi + 1)
+    levels = np.where(falling, rising_levels[::-1], rising_levels)
+    # What the accumulator never holds asks for nothing.
+    at_least = np.where((source.lo <= reached) & (reached <= source.hi), levels, -np.inf)
+    below = np.where((source.lo <= missed) & (missed <= source.hi), levels, np.inf)
+
+    exact = np.ldexp(layer.mantissa.astype(np.float64), -layer.shift).astype(np.float32)
+    factor, addend = exact.copy(), np.zeros_like(exact)
+    wanting = np.arange(len(exact))
+    for step in sorted(range(-SLOPES, SLOPES + 1), key=abs):
+        slope: _SingleArray = exact[wanting] + step * np.spacing(exact[wanting])
+        points = reached[wanting] * slope[:, None].astype(np.float64)
+        short = missed[wanting] * slope[:, None].astype(np.float64)
+        low = (at_least[wanting] - points).max(axis=1)
+        high = (below[wanting] - short).min(axis=1)
+        middle = _middle(low, high)
+        crosses = (points + middle[:, None] - _error(points, middle) >= at_least[wanting]) & (
+            short + middle[:, None] + _error(short, middle) < below[wanting]
+        )
+        found = crosses.all(axis=1)
+        factor[wanting[found]], addend[wanting[found]] = slope[found], middle[found]
+        wanting = wanting[~found]
+        if not wanting.size:
+            return FloatRescale(factor, addend, fmt)
+    return None
+
+
+def _middle(low: _DoubleArray, high: _DoubleArray) -> _SingleArray:
+    """Between the two; where one is infinite, 1 inside the other."""
+    low, high = np.where(np.isinf(low), high - 2, low), np.where(np.isinf(high), low + 2, high)
+    return ((low + high) / 2).astype(np.float32)
+
+
+def _error(product: _DoubleArray, addend: _SingleArray) -> _DoubleArray:
+    magnitude = np.abs(product) + np.abs(product + addend[:, None])
+    bound: _DoubleArray = _ROUNDING * magnitude
+    return bound
