@@ -97,7 +97,8 @@ def convert(
     require(AP_TYPES)
     if strategy == "distributed_arithmetic" and importlib.util.find_spec("da4ml") is None:
         raise MissingToolError(
-            'da4ml is missing (strategy distributed_arithmetic); run: pip install "hls4ml[da]==1.3.0"'
+            "da4ml is missing (strategy distributed_arithmetic);"
+            ' run: pip install "hls4ml[da]==1.3.0"'
         )
     with quiet():
         try:
