@@ -1,8 +1,8 @@
 """C simulation of our HLS C++ beside hls4ml's: throughput, and time to compile.
 
 Both sides in turns in one run, the same network and inputs, every output compared with the
-simulator.  Ours is the project that ``vecq emit hls`` writes, compiled by its Makefile (-O2) and run
-by its own test, which reads text and writes text; hls4ml's is ``ModelGraph.compile`` (-O3) and
+simulator.  Ours is the project that ``vecq emit hls`` writes, compiled by its Makefile (-O2) and
+run by its own test, which reads text and writes text; hls4ml's is ``ModelGraph.compile`` (-O3) and
 ``predict``.  Times are CPU seconds, of child processes too: other work on the machine hardly
 changes them.  One thread a side.
 
@@ -65,6 +65,7 @@ class Ours:
         self.folder = hls.emit(network, default_schedule(network), vectors).write(folder)
 
     def compile(self) -> None:
+        """Compile all of it."""
         (ap_types,) = require(AP_TYPES)
         outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
         environment = {key: value for key, value in os.environ.items() if key not in outer}
@@ -74,6 +75,7 @@ class Ours:
         )
 
     def run(self) -> IntArray:
+        """The outputs of every frame."""
         command = ["build/test", "build/outputs.txt"]
         subprocess.run(command, cwd=self.folder, check=True, stderr=subprocess.DEVNULL)
         return read_vectors(self.folder / "build" / "outputs.txt")
@@ -87,10 +89,12 @@ class Theirs:
         self.x = np.ascontiguousarray(x, dtype=np.float32)
 
     def compile(self) -> None:
+        """Write and compile all of it."""
         with hls4ml.quiet():
             self.model.compile()
 
     def run(self) -> IntArray:
+        """The outputs of every frame."""
         return np.asarray(self.model.predict(self.x)).reshape(len(self.x), -1).astype(np.int64)
 
 
