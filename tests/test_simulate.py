@@ -18,7 +18,17 @@ from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Add, Conv2d, Dense, Input, MaxPool2d, Network, Rescale, Weights
+from vecq_hw.network import (
+    Add,
+    Conv2d,
+    Dense,
+    Input,
+    MaxPool2d,
+    Network,
+    Rescale,
+    SumPool2d,
+    Weights,
+)
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.passes.widths import wrap_accumulators
 from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
@@ -361,3 +371,15 @@ def test_the_threads_of_blas_are_as_before():
         assert (seen, library.get_num_threads()) == ([1], 2)
     finally:
         library.set_num_threads(before)
+
+
+@pytest.mark.parametrize("bits", [11, 12, 13, 14, 27, 28, 29, 30, 31, 40])
+def test_sums_at_the_edge_of_each_type(bits):
+    source = Input(name="x", shape=(2, 2, 1), format=IntFormat(bits, False))
+    pool = SumPool2d(name="pool", input="x", kernel=(2, 2), stride=(2, 2))
+    add = Add(name="add", inputs=("x", "x"))
+    network = Network(name="sums", inputs=(source,), layers=(pool, add), outputs=("pool",))
+    x = np.full((1, 2, 2, 1), source.format.hi)
+    sums = simulate(network, x, taps=["pool", "add"])
+    assert sums["pool"].ravel().tolist() == [4 * source.format.hi]
+    assert (sums["add"] == 2 * x).all()

@@ -97,7 +97,7 @@ def bound_of(layer: MacLayer, source: IntFormat) -> int:
 
 def _wide(fmt: IntFormat) -> np.dtype[np.integer]:
     """The type for sums, which may wrap at the format's bits later: signed and never narrower."""
-    return np.dtype(np.int32 if fmt.bits < 31 else np.int64)
+    return np.dtype(np.int16 if fmt.bits < 15 else np.int32 if fmt.bits < 31 else np.int64)
 
 
 def _rescale(layer: Rescale, source: IntFormat, image: bool) -> Kernel:
