@@ -12,10 +12,9 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw.emit.hls import streams as needs
-from vecq_hw.emit.hls.packing import packed_words
-from vecq_hw.emit.hls.streams import Counts, Stage, Stream
+from vecq_hw.emit.hls.packing import Grouping, packed_words
+from vecq_hw.emit.hls.streams import Counts, Port, Stage, Stream
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
-from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import WindowLayer, layer_inputs
 from vecq_hw.network import (
@@ -30,11 +29,10 @@ from vecq_hw.network import (
     Network,
     Rescale,
     SumPool2d,
-    Tensor,
     Threshold,
     Upsample2d,
 )
-from vecq_hw.schedule import Fold, Schedule
+from vecq_hw.schedule import Schedule
 
 MAX_STREAM_BITS = 4096
 """Widest AXI4-Stream word; ``AP_INT_MAX_W`` in the headers."""
@@ -52,57 +50,6 @@ _HEADERS = {
 }
 
 Loops = tuple[Callable[[], Counts], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An AXI4-Stream of the top; ``bits`` of a word."""
-
-    name: str
-    tensor: Tensor
-    stream: Stream
-
-    @property
-    def bits(self) -> int:
-        """Of a word, in whole bytes."""
-        return padded_bits(self.stream.lanes, self.stream.format.bits)
-
-    @property
-    def elements(self) -> int:
-        """Of a frame."""
-        return math.prod(self.tensor.shape)
-
-    @property
-    def frame(self) -> str:
-        """The C++ type."""
-        return f"vecq::Frame<{self.stream.format_name}, {self.elements}, {self.stream.lanes}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """``vecq::Grouping``: how the channels of a Dense or Conv2d meet its lanes.
-
-    Attributes
-    ----------
-    lanes : int
-        Of the words that it takes.
-    blocks : int
-    block_outputs : int
-    """
-
-    lanes: int
-    blocks: int
-    block_outputs: int
-
-    @classmethod
-    def of(cls, layer: MacLayer, fold: Fold) -> Grouping:
-        """Blocks are the fewest groups whose outputs are a multiple of the elements."""
-        outputs, channels = len(layer.weights.codes), layer.weights.codes.shape[-1]
-        groups = layer.groups if isinstance(layer, Conv2d) else 1
-        block_outputs = math.lcm(outputs // groups, fold.pe)
-        together = block_outputs * groups // outputs
-        lanes = fold.simd if together == 1 else together * channels
-        return cls(lanes, groups // together, block_outputs)
 
 
 @dataclass(slots=True)

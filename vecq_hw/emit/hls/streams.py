@@ -10,6 +10,7 @@ most eager other branch has taken for word j less what its own reader had taken 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -17,9 +18,10 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.emit.words import padded_bits
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import WindowLayer
-from vecq_hw.network import window_outputs
+from vecq_hw.network import Tensor, window_outputs
 
 Counts = npt.NDArray[np.int64]
 """For each word that a stage writes in a frame: how many it has read before."""
@@ -47,6 +49,30 @@ class Stream:
     def kind(self) -> str:
         """The C++ type."""
         return f"vecq::Stream<{self.format_name}, {self.lanes}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An AXI4-Stream of the top; ``bits`` of a word."""
+
+    name: str
+    tensor: Tensor
+    stream: Stream
+
+    @property
+    def bits(self) -> int:
+        """Of a word, in whole bytes."""
+        return padded_bits(self.stream.lanes, self.stream.format.bits)
+
+    @property
+    def elements(self) -> int:
+        """Of a frame."""
+        return math.prod(self.tensor.shape)
+
+    @property
+    def frame(self) -> str:
+        """The C++ type."""
+        return f"vecq::Frame<{self.stream.format_name}, {self.elements}, {self.stream.lanes}>"
 
 
 @dataclass(frozen=True, slots=True)
