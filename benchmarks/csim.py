@@ -146,7 +146,7 @@ def main() -> None:
         io_type = hls4ml.natural_io_type(network)
         rows[name] = measure(network, frames, arguments.rounds, io_type)
         print(name, json.dumps(rows[name]), flush=True)
-    rows["convolution"] = measure(convolution(), 2, 1, "io_parallel")
+    rows["convolution"] = measure(convolution(), 60, 1, "io_parallel")
     print("convolution", json.dumps(rows["convolution"]), flush=True)
     for name, row in rows.items():
         print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from tests.hls4ml_networks import branches, corners, inputs
 from tests.hls_networks import Builder, mlp
+from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Network
@@ -47,6 +50,16 @@ def test_it_is_a_target(tmp_path: Path) -> None:
     x = inputs(network)
     (row,) = verify(network, x, targets=[TARGET], folder=tmp_path).rows
     assert (row.status, row.vectors, row.outputs, row.mismatches) == (Status.PASSED, 35, 350, 0)
+
+
+def test_the_command_writes_the_project(tmp_path: Path) -> None:
+    storage.save(mlp("net", 2).network(), tmp_path / "network.npz")
+    command = [sys.executable, "-m", "vecq_hw", "emit", "hls4ml", "network.npz", "--out", "project"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert result.stdout.endswith("run its test with: make -C project\n")
+    assert (tmp_path / "project" / "vecq_test.cpp").exists()
 
 
 def test_what_it_cannot_take_is_no_failure(tmp_path: Path) -> None:
