@@ -23,6 +23,7 @@ from vecq_hw.network import (
     Conv2d,
     Dense,
     Input,
+    Layer,
     MaxPool2d,
     Network,
     Rescale,
@@ -373,13 +374,26 @@ def test_the_threads_of_blas_are_as_before():
         library.set_num_threads(before)
 
 
-@pytest.mark.parametrize("bits", [11, 12, 13, 14, 27, 28, 29, 30, 31, 40])
+@pytest.mark.parametrize("bits", [11, 12, 13, 14, 15, 27, 28, 29, 30, 31, 40])
 def test_sums_at_the_edge_of_each_type(bits):
     source = Input(name="x", shape=(2, 2, 1), format=IntFormat(bits, False))
     pool = SumPool2d(name="pool", input="x", kernel=(2, 2), stride=(2, 2))
     add = Add(name="add", inputs=("x", "x"))
-    network = Network(name="sums", inputs=(source,), layers=(pool, add), outputs=("pool",))
+    layers: list[Layer] = [pool, add]
+    for name in ("pool", "add"):
+        # A reader sees the sums as they are held, before they are stored.
+        layers.append(
+            Rescale(
+                name=f"half_{name}",
+                input=name,
+                mantissa=np.array([1]),
+                offset=np.array([0]),
+                shift=1,
+                format=IntFormat(50, True),
+            )
+        )
+    network = Network(name="sums", inputs=(source,), layers=tuple(layers), outputs=("half_pool",))
     x = np.full((1, 2, 2, 1), source.format.hi)
-    sums = simulate(network, x, taps=["pool", "add"])
-    assert sums["pool"].ravel().tolist() == [4 * source.format.hi]
-    assert (sums["add"] == 2 * x).all()
+    halves = simulate(network, x, taps=["half_pool", "half_add"])
+    assert halves["half_pool"].ravel().tolist() == [2 * source.format.hi]
+    assert (halves["half_add"] == x).all()
