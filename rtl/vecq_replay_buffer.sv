@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Stores the words of a frame and gives them Replays times over, while the next frame comes in.
+//
+// The reader walks over the frame Replays times and says where it stands (first_pass_i, last_pass_i,
+// last_word_i); there_o tells it that its word is there.  With take_i the word is consumed and is
+// at data_o after the clock edge.  Words of the first pass may be taken as soon as they are stored,
+// and the last pass frees them one by one.  A frame that is never replayed needs two words of
+// memory, any other two frames.
+module vecq_replay_buffer #(
+  parameter int Words    = 1,
+  parameter int Replays  = 1,
+  parameter int WordBits = 8
+) (
+  input  logic                clk_i,
+  input  logic                rst_ni,
+
+  input  logic                valid_i,
+  output logic                ready_o,
+  input  logic [WordBits-1:0] data_i,
+
+  input  logic                first_pass_i,
+  input  logic                last_pass_i,
+  input  logic                last_word_i,
+  output logic                there_o,
+  input  logic                take_i,
+  input  logic                enable_i,
+  output logic [WordBits-1:0] data_o
+);
+
+  localparam int BankWords   = Replays > 1 ? Words : 1;
+  localparam int Slots       = 2 * BankWords;
+  localparam int AddressBits = $clog2(Slots);
+  localparam int CountBits   = $clog2(Slots + 1);
+
+  logic [WordBits-1:0] memory [Slots];
+  logic [WordBits-1:0] data_q;
+  logic [AddressBits-1:0] write_q, read_q;
+  logic [CountBits-1:0] stored_q, unread_q;
+  logic push, first_take, free;
+
+  assign ready_o    = stored_q != CountBits'(Slots);
+  assign there_o    = !first_pass_i || unread_q != '0;
+  assign data_o     = data_q;
+  assign push       = valid_i && ready_o;
+  assign first_take = take_i && first_pass_i;
+  assign free       = take_i && last_pass_i;
+
+  function automatic logic [AddressBits-1:0] next(logic [AddressBits-1:0] address);
+    next = address == AddressBits'(Slots - 1) ? '0 : address + AddressBits'(1);
+  endfunction
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      write_q  <= '0;
+      read_q   <= '0;
+      stored_q <= '0;
+      unread_q <= '0;
+    end else begin
+      if (push) write_q <= next(write_q);
+      if (take_i) begin
+        // Back to the first word of the bank, unless this was the last pass.
+        if (last_word_i && !last_pass_i) read_q <= read_q - AddressBits'(BankWords - 1);
+        else read_q <= next(read_q);
+      end
+      stored_q <= stored_q + CountBits'(push) - CountBits'(free);
+      unread_q <= unread_q + CountBits'(push) - CountBits'(first_take);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (push) memory[write_q] <= data_i;
+    if (enable_i) data_q <= memory[read_q];
+  end
+
+endmodule

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// clamp((accumulator * mantissa + offset + 2^(Shift-1)) >>> Shift, Lo, Hi) of each lane: the one
+// lossy layer (numeric contract, rule 4), rounding half up.
+//
+// A frame is Channels elements, Lanes of them a word.  Each memory holds the Lanes signed numbers
+// of one word a line, lane 0 in the least significant bits.  The contract keeps
+// accumulator * mantissa + offset within +-2^62, so 64 bits hold every sum.
+//
+// A word every cycle; the whole pipeline stands still while its last word is not taken.
+// Latency: five cycles.
+module vecq_rescale #(
+  parameter int Channels        = 1,
+  parameter int Lanes           = 1,
+  parameter int AccumulatorBits = 16,
+  parameter bit InputSigned     = 1'b1,
+  parameter int MantissaBits    = 18,
+  parameter int OffsetBits      = 32,
+  parameter int Shift           = 16,
+  parameter int OutputBits      = 8,
+  parameter logic signed [63:0] Lo = 0,
+  parameter logic signed [63:0] Hi = 255,
+  parameter     MantissaFile    = "",
+  parameter     OffsetFile      = ""
+) (
+  input  logic                             clk_i,
+  input  logic                             rst_ni,
+
+  input  logic                             valid_i,
+  output logic                             ready_o,
+  input  logic [Lanes*AccumulatorBits-1:0] data_i,
+
+  output logic                             valid_o,
+  input  logic                             ready_i,
+  output logic [Lanes*OutputBits-1:0]      data_o
+);
+
+  localparam int Latency     = 5;
+  localparam int Words       = Channels / Lanes;
+  localparam int AddressBits = Words > 1 ? $clog2(Words) : 1;
+  localparam int ProductBits = AccumulatorBits + 1 + MantissaBits;
+  localparam int LargestBits = OffsetBits > Shift ? OffsetBits : Shift;
+  localparam int NeededBits  = (ProductBits > LargestBits ? ProductBits : LargestBits) + 2;
+  localparam int SumBits     = NeededBits < 64 ? NeededBits : 64;
+
+  localparam logic signed [SumBits-1:0] Half = SumBits'(64'd1 << (Shift - 1));
+
+  logic [Latency-1:0] valid_q;
+  logic advance;
+  logic [AddressBits-1:0] word_q;
+  logic [Lanes*AccumulatorBits-1:0] accumulators_q;
+  logic [Lanes*MantissaBits-1:0] mantissas;
+  logic [Lanes*OffsetBits-1:0] offsets, offsets_q;
+
+  assign valid_o = valid_q[Latency-1];
+  assign advance = !valid_o || ready_i;
+  assign ready_o = advance;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      valid_q <= '0;
+      word_q  <= '0;
+    end else if (advance) begin
+      valid_q <= {valid_q[Latency-2:0], valid_i};
+      if (valid_i) word_q <= word_q == AddressBits'(Words - 1) ? '0 : word_q + AddressBits'(1);
+    end
+  end
+
+  vecq_rom #(
+    .Words(Words), .WordBits(Lanes * MantissaBits), .File(MantissaFile)
+  ) mantissa_rom (
+    .clk_i, .enable_i(advance), .address_i(word_q), .data_o(mantissas)
+  );
+
+  vecq_rom #(
+    .Words(Words), .WordBits(Lanes * OffsetBits), .File(OffsetFile)
+  ) offset_rom (
+    .clk_i, .enable_i(advance), .address_i(word_q), .data_o(offsets)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      accumulators_q <= data_i;
+      offsets_q      <= offsets;
+    end
+  end
+
+  for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
+    logic [AccumulatorBits-1:0] bits;
+    logic signed [AccumulatorBits:0] accumulator;
+    logic signed [MantissaBits-1:0] mantissa;
+    logic signed [OffsetBits-1:0] offset;
+    logic signed [SumBits-1:0] product_q, sum_q, rounded_q;
+    logic [OutputBits-1:0] result_q;
+
+    assign bits        = accumulators_q[lane*AccumulatorBits +: AccumulatorBits];
+    assign accumulator = {InputSigned & bits[AccumulatorBits-1], bits};
+    assign mantissa    = mantissas[lane*MantissaBits +: MantissaBits];
+    assign offset      = offsets_q[lane*OffsetBits +: OffsetBits];
+    assign data_o[lane*OutputBits +: OutputBits] = result_q;
+
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        product_q <= SumBits'(accumulator) * SumBits'(mantissa);
+        sum_q     <= product_q + SumBits'(offset);
+        rounded_q <= (sum_q + Half) >>> Shift;
+        if (64'(rounded_q) < Lo) result_q <= OutputBits'(Lo);
+        else if (64'(rounded_q) > Hi) result_q <= OutputBits'(Hi);
+        else result_q <= OutputBits'(rounded_q);
+      end
+    end
+  end
+
+endmodule

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A memory that is only read; its words come from a file of hexadecimal numbers, one a line.
+//
+// The word of address_i is at data_o after a clock edge with enable_i.
+module vecq_rom #(
+  parameter int Words    = 1,
+  parameter int WordBits = 8,
+  parameter     File     = "",
+  localparam int AddressBits = Words > 1 ? $clog2(Words) : 1
+) (
+  input  logic                   clk_i,
+  input  logic                   enable_i,
+  input  logic [AddressBits-1:0] address_i,
+  output logic [WordBits-1:0]    data_o
+);
+
+  logic [WordBits-1:0] memory [Words];
+  logic [WordBits-1:0] data_q;
+
+  initial $readmemh(File, memory);
+
+  assign data_o = data_q;
+
+  always_ff @(posedge clk_i) begin
+    if (enable_i) data_q <= memory[address_i];
+  end
+
+endmodule

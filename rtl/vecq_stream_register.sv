@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// One register stage of a stream, in both directions: neither side sees the other's wires.
+//
+// Takes and gives a word every cycle; a second register holds the word that arrives while the
+// receiver has just stopped.  Latency: one cycle.
+module vecq_stream_register #(
+  parameter int DataBits = 8
+) (
+  input  logic                clk_i,
+  input  logic                rst_ni,
+
+  input  logic                valid_i,
+  output logic                ready_o,
+  input  logic [DataBits-1:0] data_i,
+
+  output logic                valid_o,
+  input  logic                ready_i,
+  output logic [DataBits-1:0] data_o
+);
+
+  logic [DataBits-1:0] data_q, spare_q;
+  logic valid_q, spare_valid_q;
+  logic free;
+
+  assign free    = !valid_q || ready_i;
+  assign ready_o = !spare_valid_q;
+  assign valid_o = valid_q;
+  assign data_o  = data_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      valid_q       <= 1'b0;
+      spare_valid_q <= 1'b0;
+    end else if (free) begin
+      valid_q       <= valid_i || spare_valid_q;
+      spare_valid_q <= 1'b0;
+    end else begin
+      spare_valid_q <= valid_i || spare_valid_q;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (free) data_q <= spare_valid_q ? spare_q : data_i;
+    if (ready_o) spare_q <= data_i;
+  end
+
+endmodule

@@ -1,0 +1,65 @@
+"""The SystemVerilog project under Verilator as a target of verification."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from vecq_hw.emit.project import read_vectors
+from vecq_hw.emit.systemverilog import emit, unsupported
+from vecq_hw.formats import IntArray
+from vecq_hw.toolchain import simulation_environment
+from vecq_hw.verify.target import Target, TargetError
+
+LINES = 12
+"""How many of a project's last lines of output make the message of a failure."""
+
+
+def run(folder: Path) -> IntArray:
+    """Build and run the project in ``folder``: the outputs that the RTL gave, int64 (N, elements).
+
+    They are returned even if they are not those of ``vectors/outputs.txt``.
+
+    Raises
+    ------
+    MissingToolError
+        Verilator, cocotb, make or perl is missing.
+    TargetError
+        The RTL did not build, broke a rule of its streams, or stopped before its last word.
+    """
+    environment = simulation_environment()
+    results = folder / "results" / "outputs.txt"
+    results.unlink(missing_ok=True)
+    status, output = _run(folder, environment)
+    if not results.exists():
+        lines = output.strip().splitlines()[-LINES:]
+        raise TargetError("\n".join([f"{folder}: run.py ended with status {status}:", *lines]))
+    return read_vectors(results)
+
+
+def _run(folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Run the project's own runner in a session of its own, so that nothing of it is left over."""
+    process = subprocess.Popen(
+        [sys.executable, "run.py"],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return process.returncode, output
+
+
+TARGET = Target(name="rtl", unsupported=unsupported, emit=emit, run=run)
