@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+import numpy as np
 
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import (
     Sink,
+    Stream,
     StreamError,
     axi_stream,
     no_stalls,
@@ -39,8 +41,10 @@ class Accelerator:
         Elements of a word.
     input_bits, output_bits : int
     output_signed : bool
-    frame_cycles : int
-        No correct accelerator works longer on a frame while the streams do not pause.
+    latency : int
+        Cycles from the first input word taken to the first output word valid.
+    interval : int
+        Cycles from frame to frame.  Both hold while neither stream pauses.
     """
 
     inputs: int
@@ -50,7 +54,8 @@ class Accelerator:
     output_lanes: int
     output_bits: int
     output_signed: bool
-    frame_cycles: int
+    latency: int
+    interval: int
 
     @property
     def input_words(self) -> int:
@@ -64,66 +69,109 @@ class Accelerator:
 
 
 async def run_frames(
-    dut: Any, accelerator: Accelerator, inputs: IntArray, seed: int | None
-) -> tuple[IntArray, Sink]:
-    """Send frames back to back and return what came out, shape (N, outputs), and the sink.
+    source: Stream, target: Stream, accelerator: Accelerator, inputs: IntArray, seed: int | None
+) -> tuple[IntArray, list[int]]:
+    """Send frames back to back; what came out, shape (N, outputs), and the cycle of each word.
 
     Both streams pause at random, or never where ``seed`` is None.
     """
-    source, target = axi_stream(dut, "s_axis"), axi_stream(dut, "m_axis")
     stalls = [no_stalls() if seed is None else random_stalls(2 * seed + end) for end in (0, 1)]
     words = pack_rows(inputs, accelerator.input_lanes, accelerator.input_bits)
     sink = Sink(target, stalls[1], accelerator.output_words)
     sending = cocotb.start_soon(send(source, words, stalls[0], accelerator.input_words))
-    patience = 1000 + 20 * accelerator.frame_cycles
+    patience = 1000 + 20 * (accelerator.latency + accelerator.interval)
     try:
         await sink.receive(len(inputs) * accelerator.output_words, patience)
     except StreamError as error:
         raise StreamError(f"{error}; {len(inputs)} frames were sent, seed {seed}") from None
     await sending
-    await sink.stay_empty(accelerator.frame_cycles)
+    await sink.stay_empty(accelerator.latency + accelerator.interval)
     layout = (accelerator.output_lanes, accelerator.output_bits, accelerator.output_signed)
-    return unpack_rows(sink.words, *layout).reshape(len(inputs), -1), sink
+    return unpack_rows(sink.words, *layout).reshape(len(inputs), -1), sink.cycles
 
 
-async def _start(dut: Any) -> None:
-    start_clock(dut.aclk)
-    dut.s_axis_tvalid.value = 0
-    dut.m_axis_tready.value = 0
-    await reset(dut.aclk, dut.aresetn)
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A top under test.
 
-
-async def compare_vectors(dut: Any, accelerator: Accelerator, folder: Path) -> None:
-    """Run ``vectors/inputs.txt``, store what comes out, compare with ``vectors/outputs.txt``.
-
-    The outputs go to ``results/outputs.txt`` before they are compared.
+    Attributes
+    ----------
+    dut : cocotb handle
+    accelerator : Accelerator
+    vectors : Path
+        Folder of ``inputs.txt`` and ``outputs.txt``.
+    prefix : str
+        Before the names of the streams, where a top holds several accelerators.
     """
-    seed = cocotb.RANDOM_SEED
-    await _start(dut)
-    outputs, _ = await run_frames(dut, accelerator, read_vectors(folder / "vectors/inputs.txt"), seed)
-    write_atomically(folder / "results/outputs.txt", vector_text(outputs).encode())
-    found = difference(read_vectors(folder / "vectors/outputs.txt"), outputs)
-    assert found is None, f"{found}, seed {seed}"
 
+    dut: Any
+    accelerator: Accelerator
+    vectors: Path
+    prefix: str = ""
 
-async def recover_from_reset(dut: Any, accelerator: Accelerator, folder: Path) -> None:
-    """Reset in the middle of frames; the frames after it are as if nothing had been before."""
-    seed = cocotb.RANDOM_SEED
-    inputs = read_vectors(folder / "vectors/inputs.txt")[:4]
-    expected = read_vectors(folder / "vectors/outputs.txt")[:4]
-    words = pack_rows(inputs, accelerator.input_lanes, accelerator.input_bits)
-    generator = random.Random(seed)
-    await _start(dut)
-    for _ in range(3):
-        cut = generator.randrange(1, 2 * accelerator.frame_cycles + 20)
-        dut.m_axis_tready.value = generator.randrange(2)
-        source = axi_stream(dut, "s_axis")
-        sending = cocotb.start_soon(send(source, words, no_stalls(), accelerator.input_words))
-        await wait(dut.aclk, cut)
-        sending.cancel()
-        dut.s_axis_tvalid.value = 0
-        dut.m_axis_tready.value = 0
-        await reset(dut.aclk, dut.aresetn)
-        outputs, _ = await run_frames(dut, accelerator, inputs, seed)
+    @property
+    def streams(self) -> tuple[Stream, Stream]:
+        """The input and the output stream."""
+        return (
+            axi_stream(self.dut, f"{self.prefix}s_axis"),
+            axi_stream(self.dut, f"{self.prefix}m_axis"),
+        )
+
+    def stored(self, frames: int | None = None) -> tuple[IntArray, IntArray]:
+        """Stored inputs and outputs: all, or so many, repeated if need be."""
+        inputs, outputs = (read_vectors(self.vectors / f"{what}puts.txt") for what in ("in", "out"))
+        chosen = np.arange(len(inputs) if frames is None else frames) % len(inputs)
+        return inputs[chosen], outputs[chosen]
+
+    async def start(self) -> None:
+        """Start the clock and reset."""
+        start_clock(self.dut.aclk)
+        await self.restart()
+
+    async def restart(self) -> None:
+        """Reset while both streams are idle."""
+        source, target = self.streams
+        source.valid.value = 0
+        target.ready.value = 0
+        await reset(self.dut.aclk, self.dut.aresetn)
+
+    async def compare_vectors(self, results: Path) -> None:
+        """Every stored vector under random stalls; what comes out is stored, then compared."""
+        seed = cocotb.RANDOM_SEED
+        inputs, expected = self.stored()
+        await self.start()
+        outputs, _ = await run_frames(*self.streams, self.accelerator, inputs, seed)
+        write_atomically(results, vector_text(outputs).encode())
         found = difference(expected, outputs)
-        assert found is None, f"after a reset at cycle {cut}: {found}, seed {seed}"
+        assert found is None, f"{found}, seed {seed}"
+
+    async def recover_from_reset(self) -> None:
+        """Reset in mid-frame; the frames after it are as if nothing had been before."""
+        seed = cocotb.RANDOM_SEED
+        generator = random.Random(seed)
+        inputs, expected = self.stored(4)
+        accelerator = self.accelerator
+        words = pack_rows(inputs, accelerator.input_lanes, accelerator.input_bits)
+        await self.start()
+        source, target = self.streams
+        for _ in range(3):
+            cycle = generator.randrange(1, accelerator.latency + accelerator.interval)
+            target.ready.value = generator.randrange(2)
+            sending = cocotb.start_soon(send(source, words, no_stalls(), accelerator.input_words))
+            await wait(self.dut.aclk, cycle)
+            sending.cancel()
+            await self.restart()
+            outputs, _ = await run_frames(*self.streams, accelerator, inputs, seed)
+            found = difference(expected, outputs)
+            assert found is None, f"after a reset in cycle {cycle}: {found}, seed {seed}"
+
+    async def keep_pace(self) -> None:
+        """Latency and interval are those that are stated, while neither stream pauses."""
+        accelerator, frames = self.accelerator, 12
+        await self.start()
+        inputs, _ = self.stored(frames)
+        _, cycles = await run_frames(*self.streams, accelerator, inputs, None)
+        ends = cycles[accelerator.output_words - 1 :: accelerator.output_words]
+        # The sink counts the cycle in which the first word is taken as the first.
+        assert cycles[0] - 1 == accelerator.latency, f"latency {cycles[0] - 1}"
+        assert ends[-1] - ends[-2] == accelerator.interval, f"frames end in the cycles {ends}"

@@ -118,11 +118,6 @@ class Context:
             times = _output_times(unit, times)
         return times[0]
 
-    @property
-    def frame_cycles(self) -> int:
-        """No frame spends more cycles in the accelerator while neither stream pauses."""
-        return self.latency + 2 * sum(fold.cycles for fold in self.folds) + self.interval + 16
-
 
 def unsupported(network: Network) -> str | None:
     """What of the network cannot be emitted, or None."""

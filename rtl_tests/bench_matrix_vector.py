@@ -1,0 +1,153 @@
+"""vecq_matrix_vector: exact products at every width and fold, one step a cycle."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from rtl_tests.harness import Case, Memory, frames, interrupt, restart, transfer
+from vecq_hw import arithmetic
+from vecq_hw.bench.scoreboard import difference
+from vecq_hw.bench.stream import start_clock
+from vecq_hw.emit.words import pack_rows, unpack_rows
+from vecq_hw.formats import IntArray, IntFormat, MidRise
+
+
+@dataclass(frozen=True)
+class Shape:
+    weight_bits: int
+    activations: IntFormat
+    outputs: int
+    inputs: int
+    pe: int
+    simd: int
+    accumulator_bits: int = 0  # 0: as wide as the exact sums need
+
+    @property
+    def steps(self) -> int:
+        return self.outputs // self.pe * (self.inputs // self.simd)
+
+
+def unsigned(bits: int) -> IntFormat:
+    return IntFormat(bits, signed=False)
+
+
+def signed(bits: int) -> IntFormat:
+    return IntFormat(bits, signed=True)
+
+
+SHAPES = [
+    # Every fold of a small layer: one lane, all lanes, one side folded, neither a power of two.
+    *(Shape(2, unsigned(8), 6, 12, pe, simd) for pe in (1, 2, 3, 6) for simd in (1, 3, 4, 12)),
+    # Every width of weights and activations, signed and not.
+    *(Shape(k, unsigned(8), 4, 10, 2, 5) for k in (1, 3, 4, 5, 8, 16)),
+    *(Shape(k, signed(8), 4, 10, 2, 5) for k in (1, 2, 3, 4, 8, 16)),
+    *(Shape(k, unsigned(b), 4, 6, 2, 3) for k, b in ((1, 1), (2, 1), (3, 4), (4, 16), (16, 16))),
+    *(Shape(k, signed(b), 4, 6, 2, 3) for k, b in ((1, 1), (2, 2), (3, 4), (4, 16), (16, 16))),
+    # Accumulators that wrap, down to one bit.
+    *(Shape(k, signed(8), 4, 12, 2, 4, wrap) for k, wrap in ((1, 1), (2, 5), (4, 9), (8, 12))),
+    # One input, one output; a layer of some size.
+    Shape(2, unsigned(8), 1, 1, 1, 1),
+    Shape(3, signed(5), 1, 7, 1, 7),
+    Shape(3, signed(5), 7, 1, 7, 1),
+    Shape(2, unsigned(8), 32, 64, 8, 16),
+]
+
+
+def codes(index: int) -> IntArray:
+    shape = SHAPES[index]
+    grid = MidRise(shape.weight_bits).code_format
+    drawn = np.random.default_rng(index).integers(
+        grid.lo, grid.hi, (shape.outputs, shape.inputs), endpoint=True
+    )
+    drawn[0, :] = grid.hi  # the greatest sum that there is
+    if shape.outputs > 1:
+        drawn[1, :] = grid.lo
+    return drawn
+
+
+def biases(index: int) -> IntArray:
+    return np.random.default_rng(index).integers(-1000, 1000, SHAPES[index].outputs)
+
+
+def expected_exactly(index: int, inputs: IntArray) -> IntArray:
+    weights = MidRise(SHAPES[index].weight_bits).values(codes(index))
+    bound = arithmetic.product_bound(weights, SHAPES[index].activations.magnitude)
+    return arithmetic.exact_matmul(inputs, weights, bound) + biases(index)
+
+
+def accumulator_bits(index: int) -> int:
+    shape = SHAPES[index]
+    if shape.accumulator_bits:
+        return shape.accumulator_bits
+    weights = MidRise(shape.weight_bits).values(codes(index))
+    bound = arithmetic.product_bound(weights, shape.activations.magnitude) + 1000
+    return IntFormat.covering(-bound, bound).bits
+
+
+def case(index: int) -> Case:
+    shape, bits = SHAPES[index], accumulator_bits(index)
+    # A line for each step: the outputs of a fold, and for each of them the inputs of a fold.
+    lines = [
+        codes(index)[o : o + shape.pe, i : i + shape.simd].ravel()
+        for o in range(0, shape.outputs, shape.pe)
+        for i in range(0, shape.inputs, shape.simd)
+    ]
+    return Case(
+        module="vecq_matrix_vector",
+        parameters={
+            "Inputs": shape.inputs,
+            "Outputs": shape.outputs,
+            "Pe": shape.pe,
+            "Simd": shape.simd,
+            "WeightBits": shape.weight_bits,
+            "InputBits": shape.activations.bits,
+            "InputSigned": int(shape.activations.signed),
+            "AccumulatorBits": bits,
+        },
+        input_bits=shape.simd * shape.activations.bits,
+        output_bits=shape.pe * bits,
+        memories={
+            "WeightsFile": Memory(
+                values=np.array(lines), lanes=shape.pe * shape.simd, bits=shape.weight_bits
+            ),
+            "BiasFile": Memory(values=biases(index), lanes=shape.pe, bits=bits),
+        },
+    )
+
+
+CASES = [case(index) for index in range(len(SHAPES))]
+
+
+@cocotb.test()
+@cocotb.parametrize(index=range(len(CASES)))
+async def sums_are_exact(dut: Any, index: int) -> None:
+    shape, bits = SHAPES[index], accumulator_bits(index)
+    fmt = shape.activations
+    inputs = frames(index, 15, fmt.lo, fmt.hi, shape.inputs)
+    expected = arithmetic.wrap(expected_exactly(index, inputs), bits)
+    words = pack_rows(inputs, shape.simd, fmt.bits)
+    folds = shape.outputs // shape.pe
+    count = len(inputs) * folds
+    start_clock(dut.clk_i)
+    await restart(dut, index)
+
+    async def compare(seed: int | None) -> list[int]:
+        sink = await transfer(dut, index, words, count, seed)
+        outputs = unpack_rows(sink.words, shape.pe, bits, signed=True).reshape(expected.shape)
+        found = difference(expected, outputs)
+        assert found is None, f"{CASES[index]}: {found}, seed {seed}"
+        return sink.cycles
+
+    await compare(seed=index)
+    cycles = await compare(seed=None)
+    input_folds = shape.inputs // shape.simd
+    tree = (shape.simd - 1).bit_length() + shape.weight_bits.bit_length()
+    # Cycle 1 takes the first word, cycle input_folds the last word of the first frame.
+    first = input_folds + 3 + tree
+    assert cycles == [first + input_folds * word for word in range(count)], f"{CASES[index]}"
+
+    for ready in (0, 1):
+        await interrupt(dut, index, words, shape.steps + 5, ready)
+        await compare(seed=index + 1)

@@ -1,0 +1,130 @@
+"""vecq_rescale: rounding and clamping of the numeric contract, rule 4."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from rtl_tests.harness import Case, Memory, frames, interrupt, restart, transfer
+from vecq_hw import arithmetic
+from vecq_hw.bench.scoreboard import difference
+from vecq_hw.bench.stream import start_clock
+from vecq_hw.emit.words import pack_rows, unpack_rows
+from vecq_hw.formats import IntArray, IntFormat
+
+
+@dataclass(frozen=True)
+class Shape:
+    accumulator: IntFormat
+    mantissa_bits: int
+    offset_bits: int
+    shift: int
+    output: IntFormat
+    channels: int = 6
+    lanes: int = 2
+
+
+U8, S16 = IntFormat(8, signed=False), IntFormat(16, signed=True)
+SHAPES = [
+    *(Shape(IntFormat(20, signed=True), 18, 30, 22, U8, 6, lanes) for lanes in (1, 2, 3, 6)),
+    *(Shape(IntFormat(12, signed=True), 8, 16, shift, S16) for shift in (1, 2, 5, 20, 40, 62)),
+    Shape(IntFormat(8, signed=False), 8, 10, 8, U8),
+    Shape(IntFormat(1, signed=True), 2, 2, 1, IntFormat(1, signed=False)),
+    Shape(IntFormat(9, signed=True), 6, 12, 6, IntFormat(8, signed=False, lo=0, hi=96)),
+    Shape(IntFormat(9, signed=True), 6, 12, 4, IntFormat(8, signed=True, lo=-100, hi=-3)),
+    Shape(IntFormat(9, signed=True), 6, 12, 1, IntFormat(1, signed=True)),
+    Shape(IntFormat(40, signed=True), 18, 58, 50, S16),
+    Shape(IntFormat(62, signed=True), 1, 61, 30, IntFormat(40, signed=True)),
+    Shape(IntFormat(20, signed=True), 18, 30, 1, IntFormat(62, signed=True)),
+    Shape(IntFormat(3, signed=True), 57, 60, 60, IntFormat(63, signed=False)),
+    Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 1, 1),
+    Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 16, 8),
+]
+
+
+def numbers(index: int) -> tuple[IntArray, IntArray]:
+    """Mantissa and offset: the extremes of their bits, zero where that fits, the rest random."""
+    shape, generator = SHAPES[index], np.random.default_rng(index)
+    drawn = []
+    for bits in (shape.mantissa_bits, shape.offset_bits):
+        fmt = IntFormat(bits, signed=True)
+        values = generator.integers(fmt.lo, fmt.hi, shape.channels, endpoint=True)
+        values[: min(3, shape.channels)] = [fmt.hi, fmt.lo, 0][: shape.channels]
+        drawn.append(values)
+    return drawn[0], drawn[1]
+
+
+def case(index: int) -> Case:
+    shape = SHAPES[index]
+    mantissa, offset = numbers(index)
+
+    def literal(value: int) -> str:
+        return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
+
+    return Case(
+        module="vecq_rescale",
+        parameters={
+            "Channels": shape.channels,
+            "Lanes": shape.lanes,
+            "AccumulatorBits": shape.accumulator.bits,
+            "InputSigned": int(shape.accumulator.signed),
+            "MantissaBits": shape.mantissa_bits,
+            "OffsetBits": shape.offset_bits,
+            "Shift": shape.shift,
+            "OutputBits": shape.output.bits,
+            "Lo": literal(shape.output.lo),
+            "Hi": literal(shape.output.hi),
+        },
+        input_bits=shape.lanes * shape.accumulator.bits,
+        output_bits=shape.lanes * shape.output.bits,
+        memories={
+            "MantissaFile": Memory(values=mantissa, lanes=shape.lanes, bits=shape.mantissa_bits),
+            "OffsetFile": Memory(values=offset, lanes=shape.lanes, bits=shape.offset_bits),
+        },
+    )
+
+
+CASES = [case(index) for index in range(len(SHAPES))]
+
+
+def accumulators(index: int) -> IntArray:
+    """Corners, random ones, and those whose product lies next to a tie or a clamp."""
+    shape = SHAPES[index]
+    fmt = shape.accumulator
+    mantissa, offset = numbers(index)
+    near = []
+    for target in (shape.output.lo, shape.output.hi, 0):
+        for nudge in (-1, 0, 1):
+            exact = [
+                (((2 * target + 1) << shape.shift - 1) - b) // m + nudge if m else 0
+                for m, b in zip(mantissa.tolist(), offset.tolist(), strict=True)
+            ]
+            near.append([min(max(value, fmt.lo), fmt.hi) for value in exact])
+    drawn = frames(index, 40, fmt.lo, fmt.hi, shape.channels)
+    return np.concatenate([drawn, np.array(near, dtype=np.int64)])
+
+
+@cocotb.test()
+@cocotb.parametrize(index=range(len(CASES)))
+async def rounds_and_clamps(dut: Any, index: int) -> None:
+    shape = SHAPES[index]
+    inputs = accumulators(index)
+    expected = arithmetic.rescale(inputs, *numbers(index), shape.shift, shape.output)
+    words = pack_rows(inputs, shape.lanes, shape.accumulator.bits)
+    start_clock(dut.clk_i)
+    await restart(dut, index)
+
+    async def compare(seed: int | None) -> list[int]:
+        sink = await transfer(dut, index, words, len(words), seed)
+        layout = (shape.lanes, shape.output.bits, shape.output.signed)
+        outputs = unpack_rows(sink.words, *layout).reshape(expected.shape)
+        found = difference(expected, outputs)
+        assert found is None, f"{CASES[index]}: {found}, seed {seed}"
+        return sink.cycles
+
+    await compare(seed=index)
+    assert await compare(seed=None) == list(range(6, len(words) + 6))
+    for ready in (0, 1):
+        await interrupt(dut, index, words, 5, ready)
+        await compare(seed=index + 1)

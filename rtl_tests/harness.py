@@ -1,0 +1,160 @@
+"""One top with an instance of a cell for each case, so that one build serves a whole regression."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from vecq_hw import assets
+from vecq_hw.bench.stream import Sink, Stream, no_stalls, random_stalls, reset, send, wait
+from vecq_hw.emit.words import pack_rows
+from vecq_hw.formats import IntArray
+
+TOP = "cells"
+PATIENCE = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Contents of a memory of ``lanes`` values of ``bits`` bits a word."""
+
+    values: IntArray
+    lanes: int
+    bits: int
+
+    def text(self) -> str:
+        return "".join(f"{word:x}\n" for word in pack_rows(self.values, self.lanes, self.bits))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One instance: parameters, widths of its two streams, memories by parameter."""
+
+    module: str
+    parameters: Mapping[str, object]
+    input_bits: int
+    output_bits: int
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.parameters.items())
+
+
+def top(cases: Sequence[Case]) -> str:
+    ports = ["input logic clk_i", "input logic rst_ni"]
+    body = []
+    for index, case in enumerate(cases):
+        c = f"c{index}"
+        ports += [
+            f"input logic {c}_valid_i, output logic {c}_ready_o",
+            f"input logic [{case.input_bits - 1}:0] {c}_data_i",
+            f"output logic {c}_valid_o, input logic {c}_ready_i",
+            f"output logic [{case.output_bits - 1}:0] {c}_data_o",
+        ]
+        files = {name: f'"rtl/{c}_{name}.mem"' for name in case.memories}
+        values = {**case.parameters, **files}.items()
+        names = ("valid_i", "ready_o", "data_i", "valid_o", "ready_i", "data_o")
+        body.append(
+            f"  {case.module} #({', '.join(f'.{n}({v})' for n, v in values)}) {c}_unit (.clk_i,"
+            f" .rst_ni, {', '.join(f'.{name}({c}_{name})' for name in names)});\n"
+        )
+    port_list = ",\n  ".join(ports)
+    return f"module {TOP} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
+
+
+def run(folder: Path, bench: str, cases: Sequence[Case]) -> None:
+    """Build all cases as one top and run the cocotb tests of the module ``rtl_tests.<bench>``."""
+    rtl = folder / "rtl"
+    shutil.copytree(assets.rtl(), rtl)
+    (rtl / f"{TOP}.sv").write_text(top(cases))
+    for index, case in enumerate(cases):
+        for name, memory in case.memories.items():
+            (rtl / f"c{index}_{name}.mem").write_text(memory.text())
+    run_bench(folder, TOP, f"rtl_tests.{bench}")
+
+
+def run_bench(folder: Path, top_name: str, bench: str) -> None:
+    """Run a bench on ``folder``/rtl in a process of its own; raise what went wrong."""
+    code = (
+        "import sys; from pathlib import Path; from vecq_hw.bench.runner import main;"
+        " raise SystemExit(main(Path(sys.argv[1]), *sys.argv[2:]))"
+    )
+    root = Path(__file__).resolve().parent.parent
+    paths = [str(root), str(folder), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), top_name, bench],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+
+
+def streams(dut: Any, index: int) -> tuple[Stream, Stream]:
+    """The input and the output stream of a case."""
+
+    def stream(what: str, forward: str, backward: str) -> Stream:
+        handles = {
+            name: getattr(dut, f"c{index}_{name}{suffix}")
+            for name, suffix in (("valid", forward), ("ready", backward), ("data", forward))
+        }
+        return Stream(name=f"{what} of case {index}", clock=dut.clk_i, **handles)
+
+    return stream("input", "_i", "_o"), stream("output", "_o", "_i")
+
+
+async def restart(dut: Any, index: int) -> None:
+    """Reset while the case's streams are idle."""
+    source, target = streams(dut, index)
+    source.valid.value = 0
+    target.ready.value = 0
+    await reset(dut.clk_i, dut.rst_ni)
+
+
+async def transfer(
+    dut: Any, index: int, words: Sequence[int], count: int, seed: int | None
+) -> Sink:
+    """Send ``words``, receive exactly ``count``; pauses on both sides unless ``seed`` is None."""
+    source, target = streams(dut, index)
+    stalls = [no_stalls() if seed is None else random_stalls(2 * seed + end) for end in (0, 1)]
+    sink = Sink(target, stalls[1], frame=1)
+    sending = cocotb.start_soon(send(source, words, stalls[0], frame=1))
+    await sink.receive(count, PATIENCE)
+    await sending
+    await sink.stay_empty(20)
+    return sink
+
+
+async def interrupt(dut: Any, index: int, words: Sequence[int], cycles: int, ready: int) -> None:
+    """Send for some cycles, then reset in the middle."""
+    source, target = streams(dut, index)
+    target.ready.value = ready
+    sending = cocotb.start_soon(send(source, words, no_stalls(), frame=1))
+    await wait(dut.clk_i, cycles)
+    sending.cancel()
+    await restart(dut, index)
+
+
+def corners(lo: int, hi: int, elements: int) -> IntArray:
+    """Frames of all zero, all maximum, all minimum, and both in turn; shape (5, elements)."""
+    turn = np.where(np.arange(elements) % 2, lo, hi)
+    rows = [np.full(elements, value) for value in (min(max(0, lo), hi), hi, lo)]
+    return np.array([*rows, turn, turn[::-1]], dtype=np.int64)
+
+
+def frames(seed: int, count: int, lo: int, hi: int, elements: int) -> IntArray:
+    """Corner frames, then random ones; shape (5 + count, elements)."""
+    drawn = np.random.default_rng(seed).integers(lo, hi, (count, elements), endpoint=True)
+    return np.concatenate([corners(lo, hi, elements), drawn])
