@@ -1,4 +1,4 @@
-"""SystemVerilog of a network: a top that wires the cells of rtl/, their memories, and a cocotb bench.
+"""SystemVerilog of a network: a top that wires the cells of rtl/, memories, and a cocotb bench.
 
 Supported: a chain of Dense, Rescale and Flatten of a vector.  Between the layers run streams of
 ``pe`` or ``simd`` elements a word; a width converter or a register stage stands before each Dense
@@ -172,7 +172,10 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         "README.md": "README.md.j2",
         ".github/workflows/rtl.yml": "rtl.yml.j2",
     }
-    files = {name: templates.get_template(text).render(_variables(context)) for name, text in texts.items()}
+    files = {
+        name: templates.get_template(text).render(_variables(context))
+        for name, text in texts.items()
+    }
     files |= {name: f"// {head}\n{content}" for name, content in memories.items()}
     files |= vectors.files()
     for name in sorted(_cells(unit.module for unit in context.units)):
@@ -308,7 +311,9 @@ class _Chain:
         """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
         name = f"rtl/{self._names[layer.name]}_{what}.mem"
         digits = -(-lanes * bits // 4)
-        self.memories[name] = "".join(f"{word:0{digits}x}\n" for word in pack_rows(values, lanes, bits))
+        self.memories[name] = "".join(
+            f"{word:0{digits}x}\n" for word in pack_rows(values, lanes, bits)
+        )
         return f'"{name}"'
 
 
