@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from rtl_tests.harness import Case, Memory, frames, interrupt, restart, transfer
+from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, transfer
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
@@ -124,7 +124,7 @@ async def rounds_and_clamps(dut: Any, index: int) -> None:
         return sink.cycles
 
     await compare(seed=index)
-    assert await compare(seed=None) == list(range(6, len(words) + 6))
+    equal(f"{CASES[index]}: cycles", await compare(seed=None), range(6, len(words) + 6))
     for ready in (0, 1):
         await interrupt(dut, index, words, 5, ready)
         await compare(seed=index + 1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import cocotb
 
-from rtl_tests.harness import Case, interrupt, restart, transfer
+from rtl_tests.harness import Case, equal, interrupt, restart, transfer
 from vecq_hw.bench.stream import start_clock
 
 CASES = [
@@ -27,13 +27,13 @@ async def words_pass_unchanged(dut: Any, index: int) -> None:
     start_clock(dut.clk_i)
     await restart(dut, index)
     sink = await transfer(dut, index, words, len(words), seed=index)
-    assert sink.words == words
+    equal("words", sink.words, words)
 
     sink = await transfer(dut, index, words, len(words), seed=None)
-    assert sink.words == words
-    assert sink.cycles == list(range(2, len(words) + 2))
+    equal("words", sink.words, words)
+    equal("cycles", sink.cycles, range(2, len(words) + 2))
 
     for ready in (0, 1):
         await interrupt(dut, index, words, 7, ready)
         sink = await transfer(dut, index, words[:50], 50, seed=index)
-        assert sink.words == words[:50]
+        equal("words", sink.words, words[:50])

@@ -5,7 +5,7 @@ from typing import Any
 
 import cocotb
 
-from rtl_tests.harness import Case, frames, interrupt, restart, transfer
+from rtl_tests.harness import Case, equal, frames, interrupt, restart, transfer
 from vecq_hw.bench.stream import start_clock
 from vecq_hw.emit.words import pack_rows
 
@@ -35,19 +35,19 @@ async def elements_keep_their_order(dut: Any, index: int) -> None:
     start_clock(dut.clk_i)
     await restart(dut, index)
     sink = await transfer(dut, index, words, len(expected), seed=index)
-    assert sink.words == expected
+    equal("words", sink.words, expected)
 
     # The side with more words moves one every cycle.
     sink = await transfer(dut, index, words, len(expected), seed=None)
-    assert sink.words == expected
+    equal("words", sink.words, expected)
     first = math.ceil(lanes_out / lanes_in) + 1
     assert sink.cycles[0] == first
     if lanes_out <= lanes_in:
-        assert sink.cycles == list(range(first, first + len(expected)))
+        equal("cycles", sink.cycles, range(first, first + len(expected)))
     else:
         assert sink.cycles[-1] == len(words) + 1
 
     for ready in (0, 1):
         await interrupt(dut, index, words, 5, ready)
         sink = await transfer(dut, index, words, len(expected), seed=index + 1)
-        assert sink.words == expected
+        equal("words", sink.words, expected)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import cocotb
 import numpy as np
 
 from vecq_hw import assets
+from vecq_hw.bench.runner import run_process
 from vecq_hw.bench.stream import Sink, Stream, no_stalls, random_stalls, reset, send, wait
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray
@@ -90,16 +90,13 @@ def run_bench(folder: Path, top_name: str, bench: str) -> None:
     )
     root = Path(__file__).resolve().parent.parent
     paths = [str(root), str(folder), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
+    status, output = run_process(
         [sys.executable, "-c", code, str(folder), top_name, bench],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
+        folder,
+        {**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        timeout=300,
     )
-    if done.returncode:
-        raise AssertionError(f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+    assert not status, output[-6000:]
 
 
 def streams(dut: Any, index: int) -> tuple[Stream, Stream]:
@@ -158,3 +155,12 @@ def frames(seed: int, count: int, lo: int, hi: int, elements: int) -> IntArray:
     """Corner frames, then random ones; shape (5 + count, elements)."""
     drawn = np.random.default_rng(seed).integers(lo, hi, (count, elements), endpoint=True)
     return np.concatenate([corners(lo, hi, elements), drawn])
+
+
+def equal(what: str, actual: Sequence[int], expected: Sequence[int]) -> None:
+    """Assert that two lists are equal; pytest takes minutes to explain how long ones differ."""
+    same = len(actual) == len(expected)
+    assert same, f"{what}: {len(actual)} items instead of {len(expected)}"
+    for place, (found, wanted) in enumerate(zip(actual, expected, strict=True)):
+        same = found == wanted
+        assert same, f"{what}: item {place} is {found}, but must be {wanted}"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vecq_hw.errors import VecqError
@@ -21,7 +22,7 @@ from vecq_hw.toolchain import simulation_environment
 BUILD = "sim_build"
 SEED = "1"
 
-# cocotb's runner makes every signal public, which costs a multiple of build time; the ports suffice.
+# cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
 _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 _ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
 
@@ -108,3 +109,35 @@ def _runtime_objects() -> list[Path]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vecq-hw"
     names = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
     return [cache / f"verilator-{key.hexdigest()[:16]}" / name for name in names]
+
+
+def run_process(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+) -> tuple[int, str]:
+    """Run ``command`` in ``folder``: its exit status, and its output and errors together.
+
+    It gets a session of its own, of which nothing is left over whatever happens.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        After ``timeout`` seconds.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return process.returncode, output

@@ -64,7 +64,7 @@ def no_stalls() -> Iterator[bool]:
 
 
 def random_stalls(seed: int) -> Iterator[bool]:
-    """Whether to pause, cycle by cycle: stretches of full speed, of coin tosses and of rare words."""
+    """Whether to pause, cycle by cycle: stretches of full speed, of coin tosses, of rare words."""
     generator = random.Random(seed)
     while True:
         likelihood = generator.choice((0.0, 0.0, 0.2, 0.5, 0.9))

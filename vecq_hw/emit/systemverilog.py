@@ -1,4 +1,4 @@
-"""SystemVerilog of a network: a top that wires the cells of rtl/, their memories, and a cocotb bench.
+"""SystemVerilog of a network: a top that wires the cells of rtl/, memories, and a cocotb bench.
 
 Supported: a chain of Dense, Rescale and Flatten of a vector.  Between the layers run streams of
 ``pe`` or ``simd`` elements a word; a width converter or a register stage stands before each Dense

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from vecq_hw.bench.runner import run_process
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
 from vecq_hw.formats import IntArray
 from vecq_hw.toolchain import simulation_environment
 from vecq_hw.verify.target import Target, TargetError
 
+TIMEOUT = 1800
+"""Seconds; a stream that stops is noticed long before, by its cycles."""
 LINES = 12
 """How many of a project's last lines of output make the message of a failure."""
 
@@ -33,33 +34,15 @@ def run(folder: Path) -> IntArray:
     environment = simulation_environment()
     results = folder / "results" / "outputs.txt"
     results.unlink(missing_ok=True)
-    status, output = _run(folder, environment)
+    command = [sys.executable, "run.py"]
+    try:
+        status, output = run_process(command, folder, environment, TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise TargetError(f"{folder}: run.py did not end within {TIMEOUT} seconds") from None
     if not results.exists():
         lines = output.strip().splitlines()[-LINES:]
         raise TargetError("\n".join([f"{folder}: run.py ended with status {status}:", *lines]))
     return read_vectors(results)
-
-
-def _run(folder: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Run the project's own runner in a session of its own, so that nothing of it is left over."""
-    process = subprocess.Popen(
-        [sys.executable, "run.py"],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
-    return process.returncode, output
 
 
 TARGET = Target(name="rtl", unsupported=unsupported, emit=emit, run=run)

@@ -1,0 +1,131 @@
+"""Random networks with their folds: every width, wrapping sums, either sign, any lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtl_tests.harness import frames
+from vecq_hw.emit.project import Project, Vectors
+from vecq_hw.emit.systemverilog import emit
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Dense, Flatten, Input, Layer, Network, Rescale, Weights
+from vecq_hw.schedule import Fold, Schedule
+from vecq_hw.simulate import simulate
+
+U8, S8, S16 = IntFormat(8, signed=False), IntFormat(8, signed=True), IntFormat(16, signed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """What a random network is made from: a Dense for each fold, a Rescale after most of them."""
+
+    sizes: Sequence[int]
+    folds: Sequence[tuple[int, int]]  # PE and SIMD
+    bits: Sequence[int]
+    input: IntFormat = U8
+    hidden: IntFormat = U8
+    output: IntFormat | None = S16  # None: accumulators come out
+    accumulator_bits: int | None = None
+    rescale_first: bool = False
+    rescale_hidden: bool = True
+
+
+SKETCHES = [
+    *(Sketch(sizes=(12, 8, 6), folds=((4, 3), (3, 4)), bits=(k, k)) for k in (1, 2, 3, 4, 8)),
+    Sketch(sizes=(16, 12, 8, 10), folds=((4, 8), (4, 6), (5, 2)), bits=(8, 1, 4)),
+    Sketch(sizes=(16, 12, 8, 10), folds=((1, 1), (1, 1), (1, 1)), bits=(2, 3, 2)),
+    Sketch(sizes=(16, 12, 8, 10), folds=((12, 16), (8, 12), (10, 8)), bits=(2, 2, 2)),
+    Sketch(sizes=(16, 12, 8), folds=((12, 16), (1, 1)), bits=(2, 2), input=S8, hidden=S8),
+    Sketch(sizes=(16, 12, 8), folds=((1, 1), (8, 12)), bits=(4, 1), input=S8),
+    Sketch(
+        sizes=(10, 6, 5),
+        folds=((3, 5), (5, 2)),
+        bits=(2, 3),
+        input=IntFormat(5, signed=True),
+        hidden=IntFormat(3, signed=False, lo=0, hi=6),
+        output=None,
+        accumulator_bits=7,
+    ),
+    Sketch(sizes=(10, 6, 5), folds=((2, 5), (5, 3)), bits=(4, 8), rescale_hidden=False),
+    Sketch(
+        sizes=(9, 6, 4),
+        folds=((2, 3), (2, 2)),
+        bits=(2, 2),
+        input=S16,
+        hidden=IntFormat(1, signed=False),
+        output=None,
+        rescale_first=True,
+    ),
+    Sketch(sizes=(1, 1), folds=((1, 1),), bits=(2,)),
+    Sketch(sizes=(24, 3), folds=((3, 2),), bits=(3,), output=IntFormat(1, signed=True)),
+]
+TOPS = [f"random{index}" for index in range(len(SKETCHES))]
+
+
+def _rescale(name: str, source: Network, fmt: IntFormat, generator: np.random.Generator) -> Rescale:
+    """A Rescale after the last layer so far that uses its whole range, mantissas of either sign."""
+    tensor = source.tensors[source.outputs[0]]
+    channels, magnitude = tensor.shape[0], tensor.format.magnitude
+    shift = 10 + magnitude.bit_length()
+    largest = (fmt.hi - fmt.lo << shift) // magnitude + 1
+    mantissa = generator.integers(-largest, largest, channels, endpoint=True)
+    offset = generator.integers(fmt.lo, fmt.hi, channels, endpoint=True) << shift
+    return Rescale(
+        name=name,
+        input=source.outputs[0],
+        mantissa=mantissa,
+        offset=offset,
+        shift=shift,
+        format=fmt,
+    )
+
+
+def network(index: int) -> Network:
+    sketch, generator = SKETCHES[index], np.random.default_rng(index)
+    source = Input(name="x", shape=(sketch.sizes[0],), format=sketch.input)
+
+    def grown(*layers: Layer) -> Network:
+        last = layers[-1].name if layers else source.name
+        return Network(name=TOPS[index], inputs=(source,), layers=layers, outputs=(last,))
+
+    result = grown()
+    if sketch.rescale_first:
+        result = grown(_rescale(f"first{index}", result, sketch.hidden, generator))
+    for place, bits in enumerate(sketch.bits):
+        grid = MidRise(bits)
+        inputs, outputs = sketch.sizes[place : place + 2]
+        shape, limits = (outputs, inputs), grid.code_format
+        dense = Dense(
+            name=f"dense{index}_{place}",
+            input=result.outputs[0],
+            weights=Weights(codes=generator.integers(limits.lo, limits.hi + 1, shape), grid=grid),
+            bias=generator.integers(-50, 50, outputs) if place % 2 == 0 else None,
+            accumulator_bits=sketch.accumulator_bits,
+        )
+        result = grown(*result.layers, dense)
+        last = place == len(sketch.bits) - 1
+        fmt = sketch.output if last else sketch.hidden
+        if fmt is not None and (last or sketch.rescale_hidden):
+            name = f"rescale{index}_{place}"
+            result = grown(*result.layers, _rescale(name, result, fmt, generator))
+        if place == 0:
+            flatten = Flatten(name=f"flatten{index}", input=result.outputs[0])
+            result = grown(*result.layers, flatten)
+    return result
+
+
+def schedule(index: int) -> Schedule:
+    names = [layer.name for layer in network(index).layers if isinstance(layer, Dense)]
+    folds = [Fold(pe=pe, simd=simd) for pe, simd in SKETCHES[index].folds]
+    return Schedule(folds=dict(zip(names, folds, strict=True)))
+
+
+def project(index: int) -> Project:
+    """The emitted project, with the corner vectors and 25 random ones."""
+    net = network(index)
+    fmt = net.inputs[0].format
+    inputs = frames(index, 25, fmt.lo, fmt.hi, net.inputs[0].shape[0])
+    return emit(net, schedule(index), Vectors(inputs=inputs, outputs=simulate(net, inputs)))
