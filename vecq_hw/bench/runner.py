@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,26 +48,36 @@ def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> i
     if list(arguments) == ["lint"]:
         command = ["verilator", "--lint-only", "-Wall", "--quiet", "--top-module", top]
         return subprocess.run([*command, *waivers, *sources], cwd=folder, check=False).returncode
-    public = folder / BUILD / "public.vlt"
-    write_atomically(public, _PUBLIC.format(top=top).encode())
-    return _simulate(folder, [public, *waivers, *sources], top, bench)
+    with contextlib.ExitStack() as stack:
+        build = folder / BUILD
+        if " " in str(folder):  # where make refuses to work
+            build = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-")))
+        return _simulate(folder, build, [*waivers, *sources], top, bench)
 
 
-def _simulate(folder: Path, sources: list[Path], top: str, bench: str) -> int:
+def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: str) -> int:
     from cocotb_tools.runner import get_runner
 
     sys.path.insert(0, str(folder))
     report = folder / "results" / "results.xml"
     report.parent.mkdir(exist_ok=True)
     runner = get_runner("verilator")
-    build, arguments, runtime = folder / BUILD, list(_ARGUMENTS), _runtime_objects()
+    public = build / "public.vlt"
+    write_atomically(public, _PUBLIC.format(top=top).encode())
+    arguments, runtime = list(_ARGUMENTS), _runtime_objects()
     # Make splits its variables at blanks.
     shared = not any(" " in str(path) for path in runtime)
     compiled = shared and all(path.is_file() for path in runtime)
     if compiled:
         os.environ["MAKEFLAGS"] += " VK_GLOBAL_OBJS="
         arguments += ["-LDFLAGS", " ".join(map(str, runtime))]
-    runner.build(sources=sources, hdl_toplevel=top, build_dir=build, build_args=arguments)
+    try:
+        runner.build(
+            sources=[public, *sources], hdl_toplevel=top, build_dir=build, build_args=arguments
+        )
+    except RuntimeError as error:  # Verilator or the compiler said above what is wrong
+        print(f"the build failed: {error}", file=sys.stderr)
+        return 1
     if shared and not compiled:
         # Only speed is lost where the cache cannot be written.
         with contextlib.suppress(VecqError):
