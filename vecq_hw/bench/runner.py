@@ -21,6 +21,7 @@ from vecq_hw.storage import write_atomically
 from vecq_hw.toolchain import simulation_environment
 
 BUILD = "sim_build"
+REPORT = "results/results.xml"
 SEED = "1"
 
 # cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
@@ -59,7 +60,7 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
     from cocotb_tools.runner import get_runner
 
     sys.path.insert(0, str(folder))
-    report = folder / "results" / "results.xml"
+    report = folder / REPORT
     report.parent.mkdir(exist_ok=True)
     runner = get_runner("verilator")
     public = build / "public.vlt"
@@ -92,13 +93,13 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
         results_xml=str(report),
         seed=os.environ.get("COCOTB_RANDOM_SEED", SEED),
     )
-    messages = _failures(report)
+    messages = failures(report)
     for message in messages:
         print(message, file=sys.stderr)
     return 1 if messages else 0
 
 
-def _failures(report: Path) -> list[str]:
+def failures(report: Path) -> list[str]:
     """What went wrong in each failed test of a JUnit report."""
     return [
         f"{case.get('name')}: {found.get('message') or found.text}"
