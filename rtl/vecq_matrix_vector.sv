@@ -2,9 +2,9 @@
 
 // acc[o] = bias[o] + sum over c of (2 * q[o][c] + 1) * x[c], folded onto Pe x Simd lanes.
 //
-// q are signed codes of WeightBits bits on VecQ's mid-rise grid (numeric contract, rule 2).  A frame
-// is Inputs elements, Simd of them a word, and gives Outputs accumulators, Pe of them a word; they
-// wrap at AccumulatorBits and so are exact where that is wide enough.
+// q are signed codes of WeightBits bits on VecQ's mid-rise grid (numeric contract, rule 2).  A
+// frame is Inputs elements, Simd of them a word, and gives Outputs accumulators, Pe of them a word;
+// they wrap at AccumulatorBits and so are exact where that is wide enough.
 //
 // There is no multiplier.  With u[j] the bits of q, the highest one inverted,
 //   sum of (2q + 1) * x = sum over j of 2^(j+1) * (sum of the x with u[j] set)

@@ -2,11 +2,11 @@
 
 // Stores the words of a frame and gives them Replays times over, while the next frame comes in.
 //
-// The reader walks over the frame Replays times and says where it stands (first_pass_i, last_pass_i,
-// last_word_i); there_o tells it that its word is there.  With take_i the word is consumed and is
-// at data_o after the clock edge.  Words of the first pass may be taken as soon as they are stored,
-// and the last pass frees them one by one.  A frame that is never replayed needs two words of
-// memory, any other two frames.
+// The reader walks over the frame Replays times and says where it stands (first_pass_i,
+// last_pass_i, last_word_i); there_o tells it that its word is there.  With take_i the word is
+// consumed and is at data_o after the clock edge.  Words of the first pass may be taken as soon as
+// they are stored, and the last pass frees them one by one.  A frame that is never replayed needs
+// two words of memory, any other two frames.
 module vecq_replay_buffer #(
   parameter int Words    = 1,
   parameter int Replays  = 1,

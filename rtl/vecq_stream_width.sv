@@ -37,7 +37,8 @@ module vecq_stream_width #(
   localparam int GroupsOut = LanesOut / Group;
   localparam int GroupBits = Group * ElementBits;
   // The least that lets the narrower side go on while the other waits for its word to fill.
-  localparam int Capacity  = GroupsIn + GroupsOut + (GroupsIn < GroupsOut ? GroupsIn : GroupsOut) - 1;
+  localparam int Narrower  = GroupsIn < GroupsOut ? GroupsIn : GroupsOut;
+  localparam int Capacity  = GroupsIn + GroupsOut + Narrower - 1;
   localparam int CountBits = $clog2(Capacity + 1);
 
   logic [Capacity*GroupBits-1:0] groups_q, groups_d;
@@ -54,7 +55,9 @@ module vecq_stream_width #(
   always_comb begin
     groups_d = pop ? groups_q >> (GroupsOut * GroupBits) : groups_q;
     for (int place = 0; place <= Capacity - GroupsIn; place++) begin
-      if (push && kept == CountBits'(place)) groups_d[place*GroupBits +: GroupsIn*GroupBits] = data_i;
+      if (push && kept == CountBits'(place)) begin
+        groups_d[place*GroupBits +: GroupsIn*GroupBits] = data_i;
+      end
     end
   end
 

@@ -66,13 +66,18 @@ TOPS = [f"random{index}" for index in range(len(SKETCHES))]
 
 
 def _rescale(name: str, source: Network, fmt: IntFormat, generator: np.random.Generator) -> Rescale:
-    """A Rescale after the last layer so far that uses its whole range, mantissas of either sign."""
-    tensor = source.tensors[source.outputs[0]]
-    channels, magnitude = tensor.shape[0], tensor.format.magnitude
-    shift = 10 + magnitude.bit_length()
-    largest = (fmt.hi - fmt.lo << shift) // magnitude + 1
-    mantissa = generator.integers(-largest, largest, channels, endpoint=True)
-    offset = generator.integers(fmt.lo, fmt.hi, channels, endpoint=True) << shift
+    """A Rescale after the last layer so far: the outputs spread over ``fmt`` and its clamps."""
+    entry = source.inputs[0]
+    sample = generator.integers(entry.format.lo, entry.format.hi + 1, (50, *entry.shape))
+    sums = simulate(source, sample).astype(np.int64)
+    channels, middle = sums.shape[1], np.median(sums, axis=0).astype(np.int64)
+    span = int(np.ptp(sums, axis=0).max()) + 1
+    shift = 10 + span.bit_length()
+    largest = (2 * (fmt.hi - fmt.lo + 1) << shift) // span
+    mantissa = generator.choice((-1, 1), channels) * generator.integers(
+        largest // 2, largest, channels
+    )
+    offset = ((fmt.lo + fmt.hi << shift) >> 1) - mantissa * middle
     return Rescale(
         name=name,
         input=source.outputs[0],

@@ -38,4 +38,4 @@ def test_the_random_networks_are_worth_comparing(index: int, tmp_path: Path) -> 
     networks.project(index).write(tmp_path)
     outputs = read_vectors(tmp_path / "vectors" / "outputs.txt")
     assert len(np.unique(outputs)) >= 2
-    assert len(np.unique(outputs, axis=0)) > len(outputs) // 4
+    assert len(np.unique(outputs, axis=0)) >= 4

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from vecq_hw.storage import write_atomically
 from vecq_hw.toolchain import simulation_environment
 
 BUILD = "sim_build"
+REPORT = "results/results.xml"
 SEED = "1"
 
 # cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
@@ -47,26 +49,36 @@ def main(folder: Path, top: str, bench: str, arguments: Sequence[str] = ()) -> i
     if list(arguments) == ["lint"]:
         command = ["verilator", "--lint-only", "-Wall", "--quiet", "--top-module", top]
         return subprocess.run([*command, *waivers, *sources], cwd=folder, check=False).returncode
-    public = folder / BUILD / "public.vlt"
-    write_atomically(public, _PUBLIC.format(top=top).encode())
-    return _simulate(folder, [public, *waivers, *sources], top, bench)
+    with contextlib.ExitStack() as stack:
+        build = folder / BUILD
+        if " " in str(folder):  # where make refuses to work
+            build = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-")))
+        return _simulate(folder, build, [*waivers, *sources], top, bench)
 
 
-def _simulate(folder: Path, sources: list[Path], top: str, bench: str) -> int:
+def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: str) -> int:
     from cocotb_tools.runner import get_runner
 
     sys.path.insert(0, str(folder))
-    report = folder / "results" / "results.xml"
+    report = folder / REPORT
     report.parent.mkdir(exist_ok=True)
     runner = get_runner("verilator")
-    build, arguments, runtime = folder / BUILD, list(_ARGUMENTS), _runtime_objects()
+    public = build / "public.vlt"
+    write_atomically(public, _PUBLIC.format(top=top).encode())
+    arguments, runtime = list(_ARGUMENTS), _runtime_objects()
     # Make splits its variables at blanks.
     shared = not any(" " in str(path) for path in runtime)
     compiled = shared and all(path.is_file() for path in runtime)
     if compiled:
         os.environ["MAKEFLAGS"] += " VK_GLOBAL_OBJS="
         arguments += ["-LDFLAGS", " ".join(map(str, runtime))]
-    runner.build(sources=sources, hdl_toplevel=top, build_dir=build, build_args=arguments)
+    try:
+        runner.build(
+            sources=[public, *sources], hdl_toplevel=top, build_dir=build, build_args=arguments
+        )
+    except RuntimeError as error:  # Verilator or the compiler said above what is wrong
+        print(f"the build failed: {error}", file=sys.stderr)
+        return 1
     if shared and not compiled:
         # Only speed is lost where the cache cannot be written.
         with contextlib.suppress(VecqError):
@@ -81,13 +93,13 @@ def _simulate(folder: Path, sources: list[Path], top: str, bench: str) -> int:
         results_xml=str(report),
         seed=os.environ.get("COCOTB_RANDOM_SEED", SEED),
     )
-    messages = _failures(report)
+    messages = failures(report)
     for message in messages:
         print(message, file=sys.stderr)
     return 1 if messages else 0
 
 
-def _failures(report: Path) -> list[str]:
+def failures(report: Path) -> list[str]:
     """What went wrong in each failed test of a JUnit report."""
     return [
         f"{case.get('name')}: {found.get('message') or found.text}"

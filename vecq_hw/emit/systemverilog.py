@@ -222,7 +222,7 @@ class _Chain:
         layers = [layer.name for layer in network.layers]
         source = network.inputs[0].name
         links = [f"{name} stream" for name in (source, *layers)]
-        self._names = identifiers([source, *layers, *links])
+        self.names = identifiers([source, *layers, *links])
         tensor = network.tensors[source]
         self.streams = [self._stream(source, tensor, lanes)]
         self.units: list[Unit] = []
@@ -230,7 +230,7 @@ class _Chain:
 
     def _stream(self, name: str, tensor: Tensor, lanes: int) -> Stream:
         return Stream(
-            name=self._names[name],
+            name=self.names[name],
             elements=tensor.shape[0],
             lanes=lanes,
             bits=tensor.format.bits,
@@ -250,7 +250,7 @@ class _Chain:
     def link(self, name: str, lanes: int) -> None:
         """End the combinational paths of the stream after layer ``name``; change its lanes."""
         source = self.streams[-1]
-        target = replace(source, name=self._names[f"{name} stream"], lanes=lanes)
+        target = replace(source, name=self.names[f"{name} stream"], lanes=lanes)
         if lanes == source.lanes:
             self._append("vecq_stream_register", target, DataBits=source.word)
         else:
@@ -309,7 +309,7 @@ class _Chain:
 
     def _memory(self, layer: Layer, what: str, values: IntArray, lanes: int, bits: int) -> str:
         """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
-        name = f"rtl/{self._names[layer.name]}_{what}.mem"
+        name = f"rtl/{self.names[layer.name]}_{what}.mem"
         digits = -(-lanes * bits // 4)
         self.memories[name] = "".join(
             f"{word:0{digits}x}\n" for word in pack_rows(values, lanes, bits)
@@ -338,14 +338,14 @@ def _context(network: Network, schedule: Schedule, head: str) -> tuple[Context, 
     cells = sorted(path.stem for path in assets.rtl().glob("*.sv"))
     context = Context(
         head=head,
-        title=network.name.encode("ascii", "backslashreplace").decode(),
+        title=json.dumps(network.name[:60]),
         version=__version__,
         top=identifiers([*cells, network.name])[network.name],
         streams=tuple(chain.streams),
         units=tuple(chain.units),
         folds=tuple(
             LayerFold(
-                name=layer.name,
+                name=chain.names[layer.name],
                 outputs=layer.weights.codes.shape[0],
                 inputs=layer.weights.codes.shape[1],
                 pe=folds[layer.name].pe,

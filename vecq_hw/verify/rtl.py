@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vecq_hw.bench.runner import run_process
+from vecq_hw.bench.runner import REPORT, failures, run_process
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
 from vecq_hw.formats import IntArray
@@ -33,14 +33,16 @@ def run(folder: Path) -> IntArray:
     """
     environment = simulation_environment()
     results = folder / "results" / "outputs.txt"
-    results.unlink(missing_ok=True)
+    report = folder / REPORT
+    for stale in (results, report):
+        stale.unlink(missing_ok=True)
     command = [sys.executable, "run.py"]
     try:
         status, output = run_process(command, folder, environment, TIMEOUT)
     except subprocess.TimeoutExpired:
         raise TargetError(f"{folder}: run.py did not end within {TIMEOUT} seconds") from None
     if not results.exists():
-        lines = output.strip().splitlines()[-LINES:]
+        lines = failures(report) if report.exists() else output.strip().splitlines()[-LINES:]
         raise TargetError("\n".join([f"{folder}: run.py ended with status {status}:", *lines]))
     return read_vectors(results)
 

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vecq_hw.emit.project import Vectors
+from vecq_hw.emit.systemverilog import emit, unsupported
+from vecq_hw.emit.words import pack, unpack
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import (
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    Layer,
+    MaxPool2d,
+    Network,
+    Rescale,
+    Weights,
+)
+from vecq_hw.schedule import Fold, Schedule, default_schedule
+from vecq_hw.simulate import simulate
+from vecq_hw.storage import digest
+from vecq_hw.toolchain import simulation_environment
+from vecq_hw.verify.rtl import TARGET
+from vecq_hw.verify.target import TargetError
+
+U8, S8 = IntFormat(8, signed=False), IntFormat(8, signed=True)
+CODES = np.array([[-2, -1, 0, 1], [1, 0, -1, -2], [0, 0, 1, 1]])
+
+
+def dense(name: str, source: str, codes: np.ndarray = CODES) -> Dense:
+    return Dense(name=name, input=source, weights=Weights(codes=codes, grid=MidRise(2)))
+
+
+def rescale(name: str, source: str, channels: int) -> Rescale:
+    mantissa = np.arange(90, 90 + 7 * channels, 7)
+    return Rescale(
+        name=name,
+        input=source,
+        mantissa=mantissa,
+        offset=12345 - 9000 * np.arange(channels),
+        shift=9,
+        format=U8,
+    )
+
+
+def mlp(name: str = "mlp", names: tuple[str, str, str] = ("fc1", "act1", "fc2")) -> Network:
+    first, act, second = names
+    layers = (dense(first, "x"), rescale(act, first, 3), dense(second, act, CODES.T))
+    return Network(
+        name=name,
+        inputs=(Input(name="x", shape=(4,), format=U8),),
+        layers=layers,
+        outputs=(second,),
+    )
+
+
+def vectors(network: Network, count: int = 40) -> Vectors:
+    fmt = network.inputs[0].format
+    shape = (count, *network.inputs[0].shape)
+    inputs = np.random.default_rng(0).integers(fmt.lo, fmt.hi + 1, shape)
+    return Vectors(inputs=inputs, outputs=simulate(network, inputs))
+
+
+def schedule(network: Network) -> Schedule:
+    """Folds of :func:`mlp` that need a width converter."""
+    first, _, second = (layer.name for layer in network.layers)
+    return Schedule(folds={first: Fold(pe=3, simd=2), second: Fold(pe=2, simd=1)})
+
+
+def files(network: Network) -> dict[str, str]:
+    return dict(emit(network, schedule(network), vectors(network)).files)
+
+
+def network_of(*layers: Layer, shape: tuple[int, ...] = (4,)) -> Network:
+    source = Input(name="x", shape=shape, format=U8)
+    return Network(name="net", inputs=(source,), layers=layers, outputs=(layers[-1].name,))
+
+
+def test_words_hold_element_0_in_the_least_significant_bits() -> None:
+    assert pack([1, 2, -1], 3) == 0b111_010_001
+    assert unpack(0b111_010_001, 3, 3, signed=True) == [1, 2, -1]
+    assert unpack(0b111_010_001, 3, 3, signed=False) == [1, 2, 7]
+    assert unpack(0b10, 2, 1, signed=True) == [0, -1]
+
+
+def test_emission_is_deterministic() -> None:
+    assert files(mlp()) == files(mlp())
+
+
+def test_every_generated_file_names_tool_version_and_digest() -> None:
+    network = mlp()
+    for name, content in files(network).items():
+        if re.match(r"vectors/|rtl/vecq", name):
+            continue
+        head = content if name == "manifest.json" else content.splitlines()[0]
+        assert "vecq-hw" in head, name
+        assert digest(network) in head, name
+
+
+def test_the_manifest_lists_the_files() -> None:
+    project = files(mlp())
+    manifest = json.loads(project["manifest.json"])
+    assert manifest["files"] == sorted(project)
+    assert manifest["network"] == digest(mlp())
+    assert "rtl/vecq_stream_width.sv" in project
+    assert "rtl/vecq_rescale.sv" in project
+
+
+def test_memories_hold_the_numbers_of_the_network() -> None:
+    project = files(mlp())
+    lines = project["rtl/fc1_weights.mem"].splitlines()[1:]
+    # A line a step: two inputs of each of the three outputs.
+    codes = [unpack(int(line, 16), 6, 2, signed=True) for line in lines]
+    np.testing.assert_array_equal(
+        np.array(codes).reshape(2, 3, 2).swapaxes(0, 1).reshape(3, 4), CODES
+    )
+    (mantissas,) = project["rtl/act1_mantissa.mem"].splitlines()[1:]
+    assert unpack(int(mantissas, 16), 3, 8, signed=True) == [90, 97, 104]
+
+
+IMAGE = np.zeros((2, 3, 3, 1), np.int64)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (
+            network_of(
+                Conv2d(name="conv1", input="x", weights=Weights(codes=IMAGE, grid=MidRise(1))),
+                shape=(4, 4, 1),
+            ),
+            "input 'x' of shape (4, 4, 1)",
+        ),
+        (
+            network_of(
+                MaxPool2d(name="p", input="x", kernel=(2, 2), stride=(2, 2)), shape=(4, 4, 1)
+            ),
+            "input 'x' of shape (4, 4, 1)",
+        ),
+        (
+            network_of(dense("fc1", "x"), dense("fc2", "x")),
+            "layer 'fc2', which does not read the layer before it",
+        ),
+        (
+            Network(
+                name="two",
+                inputs=(Input(name="x", shape=(4,), format=U8),),
+                layers=(dense("a", "x"), rescale("b", "a", 3)),
+                outputs=("a", "b"),
+            ),
+            "1 inputs and 2 outputs",
+        ),
+        (
+            Network(
+                name="early",
+                inputs=(Input(name="x", shape=(4,), format=U8),),
+                layers=(dense("a", "x"), rescale("b", "a", 3)),
+                outputs=("a",),
+            ),
+            "output 'a', which is not the last layer",
+        ),
+    ],
+)
+def test_what_is_unsupported_is_named(network: Network, reason: str) -> None:
+    assert unsupported(network) == reason
+    with pytest.raises(VecqError, match=re.escape(reason)):
+        emit(network, Schedule(), Vectors(inputs=np.zeros((1, 4)), outputs=np.zeros((1, 4))))
+
+
+def test_a_chain_is_supported() -> None:
+    assert unsupported(network_of(Flatten(name="f", input="x"), dense("fc", "f"))) is None
+
+
+def test_bad_schedules_and_vectors_are_refused() -> None:
+    network = mlp()
+    wrong = Schedule(folds={"fc1": Fold(pe=2, simd=1), "fc2": Fold()})
+    with pytest.raises(VecqError, match="do not fold onto 2 lanes"):
+        emit(network, wrong, vectors(network))
+    with pytest.raises(VecqError, match="at least one"):
+        emit(network, default_schedule(network), vectors(network, 0))
+
+
+ODD_NAMES = [
+    ("module", ("begin", "wire", "output")),
+    ("vecq_rescale", ("s_axis", "m_axis", "aclk")),
+    ("réseau 網", ("層", "層 ", "∑")),
+    ("Net.1/../x", ("fc", "fc stream", "fc_stream")),
+    ("n" * 10_000, ("FC", "fc", "unused")),
+    ('a"; $finish; //\n*/ -->', ("frame_end", "clk_i", "logic")),
+]
+
+
+@pytest.mark.needs_verilator
+@pytest.mark.parametrize(("name", "layers"), ODD_NAMES)
+def test_any_names_give_clean_code(name: str, layers: tuple[str, str, str], tmp_path: Path) -> None:
+    network = mlp(name, layers)
+    emit(network, schedule(network), vectors(network)).write(tmp_path)
+    done = subprocess.run(
+        ["make", "lint", f"PYTHON={sys.executable}"],
+        cwd=tmp_path,
+        env=simulation_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    compile((tmp_path / "run.py").read_text(), "run.py", "exec")
+    top = json.loads((tmp_path / "manifest.json").read_text())["top"]
+    compile((tmp_path / f"bench_{top}.py").read_text(), "bench", "exec")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that was built and run, to copy from."""
+    folder = tmp_path_factory.mktemp("rtl") / "project"
+    network = mlp()
+    expected = vectors(network)
+    TARGET.emit(network, schedule(network), expected).write(folder)
+    np.testing.assert_array_equal(TARGET.run(folder), expected.outputs)
+    return folder
+
+
+def tampered(built: Path, folder: Path, name: str, old: str, new: str) -> Path:
+    """A copy of the project with one change."""
+    copy = folder / "copy"
+    shutil.copytree(built, copy)
+    text = (copy / name).read_text()
+    assert text.count(old) == 1
+    (copy / name).write_text(text.replace(old, new))
+    return copy
+
+
+@pytest.mark.needs_verilator
+def test_a_moved_project_runs_by_make_and_is_left_alone_by_the_environment(
+    built: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved here"
+    shutil.copytree(built, moved)
+    (moved / "results" / "outputs.txt").unlink()
+    done = subprocess.run(
+        ["make", f"PYTHON={sys.executable}"],
+        cwd=moved,
+        env=simulation_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (moved / "results/outputs.txt").read_text() == (
+        moved / "vectors/outputs.txt"
+    ).read_text()
+
+
+@pytest.mark.needs_verilator
+def test_a_flipped_weight_bit_is_seen(built: Path, tmp_path: Path) -> None:
+    name = "rtl/fc2_weights.mem"
+    lines = (built / name).read_text().splitlines(keepends=True)
+    old = "".join(lines[:2])
+    flipped = f"{int(lines[1], 16) ^ 1:x}\n"
+    folder = tampered(built, tmp_path, name, old, lines[0] + flipped)
+    assert np.any(TARGET.run(folder) != vectors(mlp()).outputs)
+
+
+@pytest.mark.needs_verilator
+def test_a_wrong_rounding_constant_is_seen(built: Path, tmp_path: Path) -> None:
+    folder = tampered(built, tmp_path, "rtl/vecq_rescale.sv", "(64'd1 << (Shift - 1))", "(64'd0)")
+    assert np.any(TARGET.run(folder) != vectors(mlp()).outputs)
+
+
+@pytest.mark.needs_verilator
+def test_a_dropped_beat_is_seen(built: Path, tmp_path: Path) -> None:
+    old = "spare_valid_q <= valid_i || spare_valid_q;"
+    new = "spare_valid_q <= spare_valid_q;"
+    folder = tampered(built, tmp_path, "rtl/vecq_stream_register.sv", old, new)
+    with pytest.raises(TargetError, match=r"frame \d+, word \d+ \(\d+ words came out before\)"):
+        TARGET.run(folder)
+
+
+@pytest.mark.needs_verilator
+def test_a_broken_source_is_a_target_error(built: Path, tmp_path: Path) -> None:
+    folder = tampered(built, tmp_path, "rtl/vecq_rom.sv", "endmodule", "endmodul")
+    with pytest.raises(TargetError, match="syntax error"):
+        TARGET.run(folder)
+
+
+def test_the_network_is_not_trivial() -> None:
+    network = mlp()
+    outputs = vectors(network).outputs
+    assert len(np.unique(outputs)) > 20
