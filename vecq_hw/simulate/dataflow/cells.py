@@ -1,0 +1,307 @@
+"""The cells of the streaming accelerator as recurrences: pipeline depths, buffers, stalls.
+
+In each cycle a stream moves a word where one is offered and the receiver is ready; an offered word
+stays until it is taken.
+
+Most cells are a pipeline of ``depth`` stages that moves as one and stands still while the word at
+its end is not taken (``vecq_matrix_vector.sv``, ``vecq_rescale.sv``).  Its recurrence runs on a
+local clock that counts the cycles in which the pipeline moves: a word that enters at local cycle L
+is offered at L + depth, whatever happens.  ``stalls[j]`` is how many cycles the pipeline has stood
+still once output word j is taken, and so turns local cycles into cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain, cycle, islice
+from typing import NamedTuple
+
+from vecq_hw.simulate.dataflow.times import Channel, Process, Times, Waits
+
+UNLIMITED = 1 << 60
+"""Capacity of a buffer that is never full."""
+
+
+def source(target: Channel, words: int, pauses: Sequence[bool]) -> Process:
+    """Offer a word in every cycle; begin none in the cycles that ``pauses`` marks."""
+
+    def steps() -> Waits:
+        now = 0
+        for word in range(words):
+            while now < len(pauses) and pauses[now]:
+                now += 1
+            target.offers.append(now)
+            while len(target.takes) <= word:
+                yield target.takes, word
+            now = target.takes[word] + 1
+
+    return Process(steps(), (target.offers,))
+
+
+class LateError(Exception):
+    """A word is taken after its deadline."""
+
+
+def sink(
+    origin: Channel, words: int, pauses: Sequence[bool] = (), deadlines: Sequence[int] = ()
+) -> Process:
+    """Take every word, none in the cycles that ``pauses`` marks.
+
+    Where there are ``deadlines``, one for each word, a word after its own raises LateError.
+    """
+
+    def steps() -> Waits:
+        for word in range(words):
+            while len(origin.offers) <= word:
+                yield origin.offers, word
+            now = origin.offers[word]
+            while now < len(pauses) and pauses[now]:
+                now += 1
+            if deadlines and now > deadlines[word]:
+                raise LateError
+            origin.takes.append(now)
+
+    return Process(steps(), (origin.takes,))
+
+
+def fork(origin: Channel, targets: Sequence[Channel], words: int) -> list[Process]:
+    """Offer each word to every target at once; it is taken when all of them have taken it.
+
+    A target that was quick waits for the others.  Latency: none.
+    """
+
+    def offer() -> Waits:
+        for word in range(words):
+            while len(origin.offers) <= word:
+                yield origin.offers, word
+            for target in targets:
+                target.offers.append(origin.offers[word])
+
+    def take() -> Waits:
+        for word in range(words):
+            for target in targets:
+                while len(target.takes) <= word:
+                    yield target.takes, word
+            origin.takes.append(max(target.takes[word] for target in targets))
+
+    offers = [target.offers for target in targets]
+    return [Process(offer(), offers), Process(take(), (origin.takes,))]
+
+
+@dataclass(slots=True, eq=False)
+class Buffer:
+    """Words of ``groups_in`` groups come in, words of ``groups_out`` go out, in order.
+
+    It is ready while ``capacity`` groups leave room for a word; a word is offered from the cycle
+    after the one that completes it.  With one group on both sides and a capacity of 2 it is
+    ``vecq_stream_register.sv``, with more a FIFO; else it is ``vecq_stream_width.sv``.
+    """
+
+    origin: Channel
+    target: Channel
+    groups_in: int
+    groups_out: int
+    capacity: int
+
+    def processes(self, words_in: int, words_out: int) -> list[Process]:
+        """The two sides, for so many words."""
+        return [
+            Process(self._take(words_in), (self.origin.takes,)),
+            Process(self._offer(words_out), (self.target.offers,)),
+        ]
+
+    def full(self, words_in: int) -> bool:
+        """Whether a word is offered that there is no room for, as far as is known."""
+        word = len(self.origin.takes)
+        offered = word < min(words_in, len(self.origin.offers))
+        return offered and self._popped(word) > len(self.target.takes)
+
+    def _popped(self, word: int) -> int:
+        """How many words must have gone out before ``word`` may come in."""
+        return -(-((word + 1) * self.groups_in - self.capacity) // self.groups_out)
+
+    def _take(self, words: int) -> Waits:
+        offers, takes, gone = self.origin.offers, self.origin.takes, self.target.takes
+        for word in range(words):
+            while len(offers) <= word:
+                yield offers, word
+            now = offers[word]
+            while (popped := self._popped(word)) > len(gone):
+                yield gone, popped - 1
+            if popped > 0:
+                now = max(now, gone[popped - 1] + 1)
+            takes.append(now)
+
+    def _offer(self, words: int) -> Waits:
+        takes, offers, gone = self.origin.takes, self.target.offers, self.target.takes
+        free = 0
+        for word in range(words):
+            completing = -(-(word + 1) * self.groups_out // self.groups_in) - 1
+            while len(takes) <= completing:
+                yield takes, completing
+            offers.append(max(takes[completing] + 1, free))
+            while len(gone) <= word:
+                yield gone, word
+            free = gone[word] + 1
+
+
+@dataclass(slots=True, eq=False)
+class _Pipeline:
+    """The end of a pipeline that stands still while its last word is not taken."""
+
+    target: Channel
+    due: Times = field(default_factory=Times)
+    """Local cycle at which each word is offered."""
+    stalls: Times = field(default_factory=Times)
+
+    def process(self, words: int) -> Process:
+        return Process(self._offer(words), (self.target.offers, self.stalls))
+
+    def _offer(self, words: int) -> Waits:
+        due, offers, takes, stalls = self.due, self.target.offers, self.target.takes, self.stalls
+        stalled = 0
+        for word in range(words):
+            while len(due) <= word:
+                yield due, word
+            offer = due[word] + stalled
+            offers.append(offer)
+            while len(takes) <= word:
+                yield takes, word
+            stalled += takes[word] - offer
+            stalls.append(stalled)
+
+
+def pipeline(
+    turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words: int
+) -> list[Process]:
+    """A word out for each step, without a buffer in front: Rescale, Threshold, Add, Concat.
+
+    Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle.
+    """
+    end = _Pipeline(target)
+
+    def steps() -> Waits:
+        due, stalls = end.due, end.stalls
+        local, stalled, taken = -1, 0, 0
+        for channels in islice(cycle(turns), words):
+            arrival = 0
+            for channel in channels:
+                word = len(channel.takes)
+                while len(channel.offers) <= word:
+                    yield channel.offers, word
+                arrival = max(arrival, channel.offers[word])
+            least = local + 1
+            local = max(least, arrival - stalled)
+            while taken < len(due) and due[taken] <= local:
+                while len(stalls) <= taken:
+                    yield stalls, taken
+                stalled = stalls[taken]
+                local = max(least, due[taken], arrival - stalled)
+                taken += 1
+            for channel in channels:
+                channel.takes.append(local + stalled)
+            due.append(local + depth)
+
+    takes = list({id(c.takes): c.takes for c in chain.from_iterable(turns)}.values())
+    return [Process(steps(), (*takes, end.due)), end.process(words)]
+
+
+class Step(NamedTuple):
+    """One step of a unit that reads its words from a buffer.
+
+    Attributes
+    ----------
+    gap : int
+        Local cycles since the step before: those between need, free and give nothing.
+    needs : int
+        Index within the period of a word that must have come in, or -1.
+    frees : int
+        How many words are no longer needed, in their order.
+    gives : bool
+        Whether the step completes an output word.
+    """
+
+    gap: int
+    needs: int
+    frees: int
+    gives: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A buffer of ``capacity`` words and the periodic steps of the pipeline that reads it.
+
+    A word can be read from the cycle after it came in; its place is free in the cycle after the
+    step that freed it.
+    """
+
+    pattern: Sequence[Step]
+    words: int
+    """Words that come in a period."""
+    capacity: int
+    depth: int
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a period without stalls."""
+        return sum(step.gap for step in self.pattern)
+
+    @property
+    def outputs(self) -> int:
+        """Words that go out a period."""
+        return sum(step.gives for step in self.pattern)
+
+    def processes(self, origin: Channel, target: Channel, periods: int) -> list[Process]:
+        """Writer, reader and pipeline end, for so many periods."""
+        end, freed = _Pipeline(target), Times()
+        return [
+            Process(self._write(origin, freed, periods), (origin.takes,)),
+            Process(self._read(origin.takes, freed, end, periods), (freed, end.due)),
+            end.process(periods * self.outputs),
+        ]
+
+    def _write(self, origin: Channel, freed: Times, periods: int) -> Waits:
+        offers, takes, capacity = origin.offers, origin.takes, self.capacity
+        for word in range(periods * self.words):
+            while len(offers) <= word:
+                yield offers, word
+            now = offers[word]
+            replaced = word - capacity
+            if replaced >= 0:
+                while len(freed) <= replaced:
+                    yield freed, replaced
+                now = max(now, freed[replaced] + 1)
+            takes.append(now)
+
+    def _read(self, takes: Times, freed: Times, end: _Pipeline, periods: int) -> Waits:
+        due, stalls, depth = end.due, end.stalls, self.depth
+        local, stalled, taken, known = -1, 0, 0, 0
+        first_due = UNLIMITED  # local cycle of the first output word that is not yet accounted for
+        for base in range(0, periods * self.words, self.words):
+            for gap, needs, frees, gives in self.pattern:
+                least = local = local + gap
+                arrival = 0
+                if needs >= 0:
+                    word = base + needs
+                    while known <= word:
+                        known = len(takes)
+                        if known <= word:
+                            yield takes, word
+                    arrival = takes[word] + 1
+                    if arrival - stalled > local:
+                        local = arrival - stalled
+                while first_due <= local:
+                    while len(stalls) <= taken:
+                        yield stalls, taken
+                    stalled = stalls[taken]
+                    local = max(least, first_due, arrival - stalled)
+                    taken += 1
+                    first_due = due[taken] if taken < len(due) else UNLIMITED
+                if frees:
+                    freed.extend([local + stalled] * frees)
+                if gives:
+                    due.append(local + depth)
+                    if first_due == UNLIMITED:
+                        first_due = local + depth
+
