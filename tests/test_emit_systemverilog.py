@@ -194,7 +194,7 @@ ODD_NAMES = [
     ("module", ("begin", "wire", "output")),
     ("vecq_rescale", ("s_axis", "m_axis", "aclk")),
     ("réseau 網", ("層", "層 ", "∑")),
-    ("Net.1/../x", ("fc", "fc stream", "fc_stream")),
+    ("Net.1/../x", ("a", "fc", "fc stream")),
     ("n" * 10_000, ("FC", "fc", "unused")),
     ('a"; $finish; //\n*/ -->', ("frame_end", "clk_i", "logic")),
 ]

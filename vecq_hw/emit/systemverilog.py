@@ -221,8 +221,12 @@ class _Chain:
     def __init__(self, network: Network, lanes: int) -> None:
         layers = [layer.name for layer in network.layers]
         source = network.inputs[0].name
-        links = [f"{name} stream" for name in (source, *layers)]
-        self.names = identifiers([source, *layers, *links])
+        self.names = identifiers([source, *layers])
+        # Identifiers hold no blank, so that no layer has the name of a link.
+        links = [f"{name} stream" for name in self.names.values()]
+        unique = identifiers([*self.names.values(), *links])
+        self._links = {name: unique[f"{plain} stream"] for name, plain in self.names.items()}
+        self.names = {name: unique[plain] for name, plain in self.names.items()}
         tensor = network.tensors[source]
         self.streams = [self._stream(source, tensor, lanes)]
         self.units: list[Unit] = []
@@ -250,7 +254,7 @@ class _Chain:
     def link(self, name: str, lanes: int) -> None:
         """End the combinational paths of the stream after layer ``name``; change its lanes."""
         source = self.streams[-1]
-        target = replace(source, name=self.names[f"{name} stream"], lanes=lanes)
+        target = replace(source, name=self._links[name], lanes=lanes)
         if lanes == source.lanes:
             self._append("vecq_stream_register", target, DataBits=source.word)
         else:
