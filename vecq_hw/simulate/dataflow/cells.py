@@ -13,11 +13,11 @@ still once output word j is taken, and so turns local cycles into cycles.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, cycle, islice
 from typing import NamedTuple
 
-from vecq_hw.simulate.dataflow.times import Channel, Process, Times, Waits
+from vecq_hw.simulate.dataflow.times import Channel, Process, Room, Times, Waits, fill
 
 UNLIMITED = 1 << 60
 """Capacity of a buffer that is never full."""
@@ -100,44 +100,25 @@ class Buffer:
 
     origin: Channel
     target: Channel
-    groups_in: int
-    groups_out: int
-    capacity: int
+    room: Room
 
     def processes(self, words_in: int, words_out: int) -> list[Process]:
         """The two sides, for so many words."""
         return [
-            Process(self._take(words_in), (self.origin.takes,)),
+            *fill(self.origin, self.room, words_in),
             Process(self._offer(words_out), (self.target.offers,)),
         ]
 
-    def full(self, words_in: int) -> bool:
-        """Whether a word is offered that there is no room for, as far as is known."""
-        word = len(self.origin.takes)
-        offered = word < min(words_in, len(self.origin.offers))
-        return offered and self._popped(word) > len(self.target.takes)
-
-    def _popped(self, word: int) -> int:
-        """How many words must have gone out before ``word`` may come in."""
-        return -(-((word + 1) * self.groups_in - self.capacity) // self.groups_out)
-
-    def _take(self, words: int) -> Waits:
-        offers, takes, gone = self.origin.offers, self.origin.takes, self.target.takes
-        for word in range(words):
-            while len(offers) <= word:
-                yield offers, word
-            now = offers[word]
-            while (popped := self._popped(word)) > len(gone):
-                yield gone, popped - 1
-            if popped > 0:
-                now = max(now, gone[popped - 1] + 1)
-            takes.append(now)
+    @property
+    def is_full(self) -> bool:
+        """Whether, as far as is known, the next word would find no room."""
+        return self.room.after(len(self.origin.takes)) >= len(self.target.takes)
 
     def _offer(self, words: int) -> Waits:
         takes, offers, gone = self.origin.takes, self.target.offers, self.target.takes
         free = 0
         for word in range(words):
-            completing = -(-(word + 1) * self.groups_out // self.groups_in) - 1
+            completing = -(-(word + 1) * self.room.groups_out // self.room.groups_in) - 1
             while len(takes) <= completing:
                 yield takes, completing
             offers.append(max(takes[completing] + 1, free))
@@ -146,30 +127,57 @@ class Buffer:
             free = gone[word] + 1
 
 
-@dataclass(slots=True, eq=False)
-class _Pipeline:
-    """The end of a pipeline that stands still while its last word is not taken."""
+class _PipelineEnd:
+    """The end of a pipeline that stands still while its last word is not taken.
 
-    target: Channel
-    due: Times = field(default_factory=Times)
-    """Local cycle at which each word is offered."""
-    stalls: Times = field(default_factory=Times)
+    Attributes
+    ----------
+    due : Times
+        Local cycle at which each word is offered.
+    """
 
-    def process(self, words: int) -> Process:
-        return Process(self._offer(words), (self.target.offers, self.stalls))
+    def __init__(self, target: Channel, words: int) -> None:
+        target.pushing = True
+        self.due, self.stalls = Times(), Times()
+        self._target, self._words = target, words
+        self.grows = (target.offers, target.takes, self.stalls)
 
-    def _offer(self, words: int) -> Waits:
-        due, offers, takes, stalls = self.due, self.target.offers, self.target.takes, self.stalls
-        stalled = 0
-        for word in range(words):
-            while len(due) <= word:
-                yield due, word
+    def process(self) -> Process:
+        """Offers words while the pipeline's front waits for input."""
+
+        def steps() -> Waits:
+            while (wait := self.advance()) is not None:
+                yield wait
+
+        return Process(steps(), self.grows)
+
+    def advance(self) -> tuple[Times, int] | None:
+        """Offer what is due; what the next word waits for, or None after the last one."""
+        target, due, stalls = self._target, self.due, self.stalls
+        offers, takes, room = target.offers, target.takes, target.room
+        word = len(stalls)
+        stalled = stalls[-1] if stalls else 0
+        while word < len(due):
             offer = due[word] + stalled
-            offers.append(offer)
-            while len(takes) <= word:
-                yield takes, word
-            stalled += takes[word] - offer
+            if len(offers) == word:
+                offers.append(offer)
+            if room is not None:
+                after = room.after(word)
+                if after < 0:
+                    take = offer
+                elif after < len(room.freed):
+                    take = max(offer, room.freed[after] + 1)
+                else:
+                    return room.freed, after
+                takes.append(take)
+            elif word < len(takes):
+                take = takes[word]
+            else:
+                return takes, word
+            stalled += take - offer
             stalls.append(stalled)
+            word += 1
+        return None if word == self._words else (due, word)
 
 
 def pipeline(
@@ -179,7 +187,7 @@ def pipeline(
 
     Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle.
     """
-    end = _Pipeline(target)
+    end = _PipelineEnd(target, words)
 
     def steps() -> Waits:
         due, stalls = end.due, end.stalls
@@ -194,8 +202,10 @@ def pipeline(
             least = local + 1
             local = max(least, arrival - stalled)
             while taken < len(due) and due[taken] <= local:
-                while len(stalls) <= taken:
-                    yield stalls, taken
+                if len(stalls) <= taken:
+                    end.advance()
+                    while len(stalls) <= taken:
+                        yield stalls, taken
                 stalled = stalls[taken]
                 local = max(least, due[taken], arrival - stalled)
                 taken += 1
@@ -204,7 +214,7 @@ def pipeline(
             due.append(local + depth)
 
     takes = list({id(c.takes): c.takes for c in chain.from_iterable(turns)}.values())
-    return [Process(steps(), (*takes, end.due)), end.process(words)]
+    return [Process(steps(), (*takes, end.due, *end.grows)), end.process()]
 
 
 class Step(NamedTuple):
@@ -254,27 +264,14 @@ class Unit:
 
     def processes(self, origin: Channel, target: Channel, periods: int) -> list[Process]:
         """Writer, reader and pipeline end, for so many periods."""
-        end, freed = _Pipeline(target), Times()
+        end, freed = _PipelineEnd(target, periods * self.outputs), Times()
         return [
-            Process(self._write(origin, freed, periods), (origin.takes,)),
-            Process(self._read(origin.takes, freed, end, periods), (freed, end.due)),
-            end.process(periods * self.outputs),
+            *fill(origin, Room(freed, self.capacity), periods * self.words),
+            Process(self._read(origin.takes, freed, end, periods), (freed, end.due, *end.grows)),
+            end.process(),
         ]
 
-    def _write(self, origin: Channel, freed: Times, periods: int) -> Waits:
-        offers, takes, capacity = origin.offers, origin.takes, self.capacity
-        for word in range(periods * self.words):
-            while len(offers) <= word:
-                yield offers, word
-            now = offers[word]
-            replaced = word - capacity
-            if replaced >= 0:
-                while len(freed) <= replaced:
-                    yield freed, replaced
-                now = max(now, freed[replaced] + 1)
-            takes.append(now)
-
-    def _read(self, takes: Times, freed: Times, end: _Pipeline, periods: int) -> Waits:
+    def _read(self, takes: Times, freed: Times, end: _PipelineEnd, periods: int) -> Waits:
         due, stalls, depth = end.due, end.stalls, self.depth
         local, stalled, taken, known = -1, 0, 0, 0
         first_due = UNLIMITED  # local cycle of the first output word that is not yet accounted for
@@ -292,8 +289,10 @@ class Unit:
                     if arrival - stalled > local:
                         local = arrival - stalled
                 while first_due <= local:
-                    while len(stalls) <= taken:
-                        yield stalls, taken
+                    if len(stalls) <= taken:
+                        end.advance()
+                        while len(stalls) <= taken:
+                            yield stalls, taken
                     stalled = stalls[taken]
                     local = max(least, first_due, arrival - stalled)
                     taken += 1

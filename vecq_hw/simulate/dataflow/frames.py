@@ -130,19 +130,21 @@ def grow_until_complete(graph: Graph, depths: dict[str, int]) -> None:
     stands still does not depend on times, so ``depths``, which is updated, is the least for it.
     """
     while not is_complete(graph):
-        names = list(_starving(graph))
-        assert names  # only a join can wait for what a full link holds up
-        for name in names:
+        for name in _starving(graph):
             depths[name] = depths.get(name, graph.links[name].least) + 1
             graph.links[name].set_depth(depths[name])
         run(graph.processes)
 
 
 def _starving(graph: Graph) -> Iterator[str]:
-    joins = {la.name for la in graph.network.layers if isinstance(la, Add | Concat)}
-    for name, link in graph.links.items():
-        if link.reader in joins and link.buffer.full(link.words):
-            yield name
+    """The full links of the last join that waits for an operand; what follows it is idle."""
+    for layer in reversed(graph.network.layers):
+        if isinstance(layer, Add | Concat):
+            links = {n: link for n, link in graph.links.items() if link.reader == layer.name}
+            full = [name for name, link in links.items() if link.buffer.is_full]
+            if any(link.buffer.target.offers.waiting for link in links.values()) and full:
+                yield from full
+                return
 
 
 def _explain(graph: Graph, depths: Mapping[str, int]) -> None:
@@ -203,5 +205,5 @@ def _most_stored(link: Link) -> int:
     buffer = link.buffer
     come = np.asarray(buffer.origin.takes)
     gone = np.searchsorted(np.asarray(buffer.target.takes), come, side="right")
-    groups = np.arange(1, come.size + 1) * buffer.groups_in - gone * buffer.groups_out
-    return int(-(-groups.max() // buffer.groups_in))
+    groups = np.arange(1, come.size + 1) * buffer.room.groups_in - gone * buffer.room.groups_out
+    return int(-(-groups.max() // buffer.room.groups_in))

@@ -31,7 +31,7 @@ from vecq_hw.network import (
 from vecq_hw.schedule import Schedule, divisors
 from vecq_hw.simulate.dataflow import patterns
 from vecq_hw.simulate.dataflow.cells import UNLIMITED, Buffer, Unit, fork, pipeline, sink, source
-from vecq_hw.simulate.dataflow.times import Channel, Process
+from vecq_hw.simulate.dataflow.times import Channel, Process, Room
 
 RESCALE_DEPTH = 5
 """Stages of ``vecq_rescale.sv``."""
@@ -64,22 +64,19 @@ class Link:
     ----------
     least : int
         Its smallest depth in words of the producer: the register or width converter of ``rtl/``.
-    words : int
-        That come in over all frames.
     """
 
     tensor: str
     reader: str
     buffer: Buffer
     least: int
-    words: int
 
     def set_depth(self, depth: int | None) -> None:
         """Make room for so many words of the producer; None is without limit."""
         if depth is None:
-            self.buffer.capacity = UNLIMITED
+            self.buffer.room.capacity = UNLIMITED
         elif depth > self.least:
-            self.buffer.capacity = depth * self.buffer.groups_in
+            self.buffer.room.capacity = depth * self.buffer.room.groups_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -176,7 +173,8 @@ class Graph:
         groups_in, groups_out = origin.lanes // group, lanes // group
         # What vecq_stream_width and, for equal lanes, vecq_stream_register hold.
         capacity = groups_in + groups_out + min(groups_in, groups_out) - 1
-        buffer = Buffer(origin.channel, target.channel, groups_in, groups_out, capacity)
+        room = Room(target.channel.takes, capacity, groups_in, groups_out)
+        buffer = Buffer(origin.channel, target.channel, room)
         words = self.frames * origin.words
         self.processes += buffer.processes(words, self.frames * target.words)
         name = f"{tensor}→{reader}"
@@ -186,7 +184,6 @@ class Graph:
             reader=reader,
             buffer=buffer,
             least=-(-capacity // groups_in),
-            words=words,
         )
         return target
 
