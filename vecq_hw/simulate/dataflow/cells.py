@@ -303,4 +303,3 @@ class Unit:
                     due.append(local + depth)
                     if first_due == UNLIMITED:
                         first_due = local + depth
-

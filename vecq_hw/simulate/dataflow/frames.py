@@ -91,9 +91,7 @@ def simulate_frames(
     if frames < 2:
         raise VecqError(f"{frames} frames were given; an interval takes at least 2")
     check(network, schedule)
-    graph = Graph(
-        network, schedule, frames, input_pauses=input_pauses, output_pauses=output_pauses
-    )
+    graph = Graph(network, schedule, frames, input_pauses=input_pauses, output_pauses=output_pauses)
     given = dict(depths or {})
     set_depths(graph, given)
     run(graph.processes)

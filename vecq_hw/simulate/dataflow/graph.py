@@ -157,9 +157,7 @@ class Graph:
         elif readers == 1:
             self._branches[tensor] = [stream]
         else:
-            copies = [
-                Stream(elements=stream.elements, lanes=stream.lanes) for _ in range(readers)
-            ]
+            copies = [Stream(elements=stream.elements, lanes=stream.lanes) for _ in range(readers)]
             words = self.frames * stream.words
             self.processes += fork(stream.channel, [copy.channel for copy in copies], words)
             self._branches[tensor] = copies

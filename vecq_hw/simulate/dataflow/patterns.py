@@ -68,7 +68,9 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     folds = channels // lanes
     rows, columns = (
         _positions(*sizes)
-        for sizes in zip(shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True)
+        for sizes in zip(
+            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
+        )
     )
     # Axes: output row, output column, kernel row, kernel column, fold.
     row = rows[:, np.newaxis, :, np.newaxis, np.newaxis]
