@@ -12,6 +12,7 @@ still once output word j is taken, and so turns local cycles into cycles.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, cycle, islice
@@ -19,6 +20,8 @@ from typing import NamedTuple
 
 from vecq_hw.simulate.dataflow.times import Channel, Process, Room, Times, Waits, fill
 
+BLOCK = 64
+"""Words that are tried at once."""
 UNLIMITED = 1 << 60
 """Capacity of a buffer that is never full."""
 
@@ -157,27 +160,45 @@ class _PipelineEnd:
         offers, takes, room = target.offers, target.takes, target.room
         word = len(stalls)
         stalled = stalls[-1] if stalls else 0
+        quiet = False  # the word before was taken at once
         while word < len(due):
+            if quiet and room is not None and (count := self._unhindered(word, stalled, room)):
+                cycles = [local + stalled for local in due[word : word + count]]
+                offers.extend(cycles)
+                takes.extend(cycles)
+                stalls.extend([stalled] * count)
+                word += count
+                continue
             offer = due[word] + stalled
-            if len(offers) == word:
-                offers.append(offer)
             if room is not None:
                 after = room.after(word)
-                if after < 0:
-                    take = offer
-                elif after < len(room.freed):
-                    take = max(offer, room.freed[after] + 1)
-                else:
+                if after >= len(room.freed):
                     return room.freed, after
-                takes.append(take)
-            elif word < len(takes):
-                take = takes[word]
+                offers.append(offer)
+                takes.append(max(offer, room.freed[after] + 1) if after >= 0 else offer)
             else:
-                return takes, word
-            stalled += take - offer
+                if len(offers) == word:
+                    offers.append(offer)
+                if len(takes) <= word:
+                    return takes, word
+            quiet = takes[word] == offer
+            stalled += takes[word] - offer
             stalls.append(stalled)
             word += 1
         return None if word == self._words else (due, word)
+
+    def _unhindered(self, word: int, stalled: int, room: Room) -> int:
+        """How many words from ``word`` on surely find room when they are offered; perhaps 0."""
+        if room.groups_in != room.groups_out:
+            return 0
+        after = word - room.capacity
+        count = min(len(self.due) - word, len(room.freed) - after, BLOCK)
+        if count < 2:
+            return 0
+        rooms = room.freed[max(after, 0) : max(after + count, 0)]
+        offers = self.due[word + count - len(rooms) : word + count]
+        in_time = all(freed < local + stalled for freed, local in zip(rooms, offers, strict=True))
+        return count if in_time else 0
 
 
 def pipeline(
@@ -218,21 +239,26 @@ def pipeline(
 
 
 class Step(NamedTuple):
-    """One step of a unit that reads its words from a buffer.
+    """Consecutive steps of one kind, of a unit that reads its words from a buffer.
 
     Attributes
     ----------
     gap : int
-        Local cycles since the step before: those between need, free and give nothing.
+        Local cycles from the step before to the first of these; those between do nothing.
+    count : int
+        How many steps, one a local cycle.
     needs : int
-        Index within the period of a word that must have come in, or -1.
+        Index within the period of the word that the first of them reads and that must have come in,
+        or -1; the others read the words after it.
     frees : int
-        How many words are no longer needed, in their order.
+        How many words each of them frees, in the order in which they came; 0 or 1 where ``count``
+        is more than 1.
     gives : bool
-        Whether the step completes an output word.
+        Whether each of them completes an output word.
     """
 
     gap: int
+    count: int
     needs: int
     frees: int
     gives: bool
@@ -255,12 +281,12 @@ class Unit:
     @property
     def cycles(self) -> int:
         """Cycles of a period without stalls."""
-        return sum(step.gap for step in self.pattern)
+        return sum(step.gap + step.count - 1 for step in self.pattern)
 
     @property
     def outputs(self) -> int:
         """Words that go out a period."""
-        return sum(step.gives for step in self.pattern)
+        return sum(step.gives * step.count for step in self.pattern)
 
     def processes(self, origin: Channel, target: Channel, periods: int) -> list[Process]:
         """Writer, reader and pipeline end, for so many periods."""
@@ -273,33 +299,60 @@ class Unit:
 
     def _read(self, takes: Times, freed: Times, end: _PipelineEnd, periods: int) -> Waits:
         due, stalls, depth = end.due, end.stalls, self.depth
-        local, stalled, taken, known = -1, 0, 0, 0
-        first_due = UNLIMITED  # local cycle of the first output word that is not yet accounted for
+        local, stalled, taken = -1, 0, 0
         for base in range(0, periods * self.words, self.words):
-            for gap, needs, frees, gives in self.pattern:
-                least = local = local + gap
-                arrival = 0
-                if needs >= 0:
-                    word = base + needs
-                    while known <= word:
-                        known = len(takes)
-                        if known <= word:
+            for gap, count, needs, frees, gives in self.pattern:
+                word = base + needs if needs >= 0 else -1
+                while count:
+                    # The next step alone, which may have to wait or may meet a stall.
+                    least = local = local + gap
+                    arrival = 0
+                    if word >= 0:
+                        while len(takes) <= word:
                             yield takes, word
-                    arrival = takes[word] + 1
-                    if arrival - stalled > local:
-                        local = arrival - stalled
-                while first_due <= local:
-                    if len(stalls) <= taken:
-                        end.advance()
-                        while len(stalls) <= taken:
-                            yield stalls, taken
-                    stalled = stalls[taken]
-                    local = max(least, first_due, arrival - stalled)
-                    taken += 1
-                    first_due = due[taken] if taken < len(due) else UNLIMITED
-                if frees:
-                    freed.extend([local + stalled] * frees)
-                if gives:
-                    due.append(local + depth)
-                    if first_due == UNLIMITED:
-                        first_due = local + depth
+                        arrival = takes[word] + 1
+                        local = max(least, arrival - stalled)
+                        word += 1
+                    if taken < len(due) and due[taken] <= local:
+                        # All that is due by ``least`` has its share in this step, whatever is due
+                        # after it only if the step has to wait as long.
+                        taken = max(taken, bisect_right(due, least, taken) - 1)
+                        while taken < len(due) and due[taken] <= local:
+                            if len(stalls) <= taken:
+                                end.advance()
+                                while len(stalls) <= taken:
+                                    yield stalls, taken
+                            stalled = stalls[taken]
+                            local = max(least, due[taken], arrival - stalled)
+                            taken += 1
+                    steps = 1
+                    if count > 1:
+                        steps = self._together(local, count, word, takes, stalled)
+                        if frees:  # in cycles, so all of the steps must be before the next stall
+                            steps = min(steps, due[taken] - local) if taken < len(due) else steps
+                            steps = min(steps, depth) if gives else steps
+                    if frees:
+                        now = local + stalled
+                        freed.extend(range(now, now + steps) if frees == 1 else [now] * frees)
+                    if gives:
+                        due.extend(range(local + depth, local + depth + steps))
+                    if word >= 0:
+                        word += steps - 1
+                    local += steps - 1
+                    count -= steps
+                    gap = 1
+
+    @staticmethod
+    def _together(local: int, count: int, word: int, takes: Times, stalled: int) -> int:
+        """How many of ``count`` steps from ``local`` on do not wait for input.
+
+        ``word`` is what the second of them reads, or -1.  A word comes in each cycle at most, so if
+        the last word is there in time, all are; further stalls only give them more time.
+        """
+        if word < 0:
+            return count
+        last = min(word + count - 2, len(takes) - 1)
+        steps = last - word + 2
+        if steps < 2 or takes[last] + 1 > local + steps - 1 + stalled:
+            return 1
+        return steps

@@ -44,14 +44,16 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
         gives = np.arange(1, needs.size + 1) % inner.size == 0
         return _unit(needs, gives, words, 2 * words, depth), fold.simd * span
     if folds == 1:
-        pattern = [Step(1, word, 1, word == words - 1) for word in range(words)]
-        return Unit(pattern=pattern, words=words, capacity=2, depth=depth), fold.simd
-    pattern = [
-        *(Step(1, word, 0, word == words - 1) for word in range(words)),
-        *[Step(words, -1, 0, True)] * (folds - 2),
-        *(Step(1, -1, 1, word == words - 1) for word in range(words)),
-    ]
+        return Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth), fold.simd
+    middle = Step(gap=words, count=1, needs=-1, frees=0, gives=True)
+    pattern = [*_pass(words, 0, 0), *[middle] * (folds - 2), *_pass(words, -1, 1)]
     return Unit(pattern=pattern, words=words, capacity=2 * words, depth=depth), fold.simd
+
+
+def _pass(words: int, needs: int, frees: int) -> list[Step]:
+    """One step for each word of a vector, the last of which gives the sums."""
+    last = Step(1, 1, needs + words - 1 if needs >= 0 else -1, frees, True)
+    return [Step(1, words - 1, needs, frees, False), last] if words > 1 else [last]
 
 
 def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Unit:
@@ -133,9 +135,15 @@ def _unit(
     waits = np.full(needs.size, -1, np.int64)
     waits[fresh] = needs[fresh]
     kept = np.flatnonzero((waits >= 0) | (frees > 0) | gives)
+    assert kept[-1] == needs.size - 1  # it gives a word
     gaps = np.diff(kept, prepend=-1)
-    columns = (gaps, waits[kept], frees[kept], gives[kept])
+    waits, frees, gives = waits[kept], frees[kept], gives[kept]
+    # Consecutive steps of one kind become one.
+    follows = np.where(waits[1:] < 0, waits[:-1] < 0, waits[1:] == waits[:-1] + 1)
+    follows &= (waits[1:] < 0) == (waits[:-1] < 0)
+    same = follows & (gaps[1:] == 1) & (frees[1:] == frees[:-1]) & (gives[1:] == gives[:-1])
+    starts = np.flatnonzero(np.concatenate([[True], ~(same & (frees[1:] <= 1))]))
+    counts = np.diff(starts, append=kept.size)
+    columns = (gaps[starts], counts, waits[starts], frees[starts], gives[starts])
     pattern = [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
-    rest = needs.size - 1 - int(kept[-1]) if len(kept) else needs.size
-    assert not rest  # the last step gives a word
     return Unit(pattern=pattern, words=words, capacity=capacity, depth=depth)
