@@ -2,12 +2,6 @@
 
 In each cycle a stream moves a word where one is offered and the receiver is ready; an offered word
 stays until it is taken.
-
-Most cells are a pipeline of ``depth`` stages that moves as one and stands still while the word at
-its end is not taken (``vecq_matrix_vector.sv``, ``vecq_rescale.sv``).  Its recurrence runs on a
-local clock that counts the cycles in which the pipeline moves: a word that enters at local cycle L
-is offered at L + depth, whatever happens.  ``stalls[j]`` is how many cycles the pipeline has stood
-still once output word j is taken, and so turns local cycles into cycles.
 """
 
 from __future__ import annotations
@@ -15,15 +9,19 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, cycle, islice
+from itertools import cycle, islice
 from typing import NamedTuple
 
-from vecq_hw.simulate.dataflow.times import Channel, Process, Room, Times, Waits, fill
+from vecq_hw.simulate.dataflow.times import Channel, Process, Times, Wait, Waits
 
-BLOCK = 64
-"""Words that are tried at once."""
 UNLIMITED = 1 << 60
 """Capacity of a buffer that is never full."""
+BLOCK = 64
+"""Words that are tried at once."""
+
+
+class LateError(Exception):
+    """A word is taken after its deadline."""
 
 
 def source(target: Channel, words: int, pauses: Sequence[bool]) -> Process:
@@ -34,16 +32,12 @@ def source(target: Channel, words: int, pauses: Sequence[bool]) -> Process:
         for word in range(words):
             while now < len(pauses) and pauses[now]:
                 now += 1
-            target.offers.append(now)
-            while len(target.takes) <= word:
-                yield target.takes, word
+            while (wait := target.send(word, now)) is not None:
+                yield (wait,)
             now = target.takes[word] + 1
+        yield from target.finish()
 
-    return Process(steps(), (target.offers,))
-
-
-class LateError(Exception):
-    """A word is taken after its deadline."""
+    return Process(steps(), channels=[target])
 
 
 def sink(
@@ -57,7 +51,7 @@ def sink(
     def steps() -> Waits:
         for word in range(words):
             while len(origin.offers) <= word:
-                yield origin.offers, word
+                yield ((origin.offers, word),)
             now = origin.offers[word]
             while now < len(pauses) and pauses[now]:
                 now += 1
@@ -65,38 +59,67 @@ def sink(
                 raise LateError
             origin.takes.append(now)
 
-    return Process(steps(), (origin.takes,))
+    return Process(steps(), lists=[origin.takes])
 
 
-def fork(origin: Channel, targets: Sequence[Channel], words: int) -> list[Process]:
+def fork(origin: Channel, targets: Sequence[Channel], words: int) -> Process:
     """Offer each word to every target at once; it is taken when all of them have taken it.
 
     A target that was quick waits for the others.  Latency: none.
     """
 
-    def offer() -> Waits:
+    def steps() -> Waits:
         for word in range(words):
             while len(origin.offers) <= word:
-                yield origin.offers, word
-            for target in targets:
-                target.offers.append(origin.offers[word])
-
-    def take() -> Waits:
-        for word in range(words):
-            for target in targets:
-                while len(target.takes) <= word:
-                    yield target.takes, word
+                yield ((origin.offers, word), *(wait for t in targets for wait in t.idle()))
+            offer = origin.offers[word]
+            while waits := [w for t in targets if (w := t.send(word, offer)) is not None]:
+                yield waits
             origin.takes.append(max(target.takes[word] for target in targets))
+        while waits := [wait for target in targets for wait in target.idle()]:
+            yield waits
 
-    offers = [target.offers for target in targets]
-    return [Process(offer(), offers), Process(take(), (origin.takes,))]
+    return Process(steps(), lists=[origin.takes], channels=targets)
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """The places of a buffer of ``capacity`` groups; a group is a word where both numbers are 1.
+
+    ``freed[k]`` is the cycle in which ``groups_out`` groups are read for the k-th time; their place
+    is free from the next cycle on.
+    """
+
+    freed: Times
+    capacity: int
+    groups_in: int = 1
+    groups_out: int = 1
+
+    def after(self, word: int) -> int:
+        """Which entry of ``freed`` makes room for ``word``; below 0 there is room from the start."""
+        return -((self.capacity - (word + 1) * self.groups_in) // self.groups_out) - 1
+
+    def take(self, word: int, offer: int) -> int | Wait:
+        """The cycle in which it takes ``word``, offered from ``offer`` on; or what that waits for."""
+        after = self.after(word)
+        if after < 0:
+            return offer
+        return max(offer, self.freed[after] + 1) if after < len(self.freed) else (self.freed, after)
+
+    def idle(self) -> Sequence[Wait]:
+        """Nothing is to be done."""
+        return ()
+
+    def grows(self) -> list[Times]:
+        """Others free the places."""
+        return []
 
 
 @dataclass(slots=True, eq=False)
 class Buffer:
-    """Words of ``groups_in`` groups come in, words of ``groups_out`` go out, in order.
+    """Words of ``room.groups_in`` groups come in, words of ``room.groups_out`` go out, in order.
 
-    It is ready while ``capacity`` groups leave room for a word; a word is offered from the cycle
+    It is ready while the room's capacity leaves place for a word; a word is offered from the cycle
     after the one that completes it.  With one group on both sides and a capacity of 2 it is
     ``vecq_stream_register.sv``, with more a FIFO; else it is ``vecq_stream_width.sv``.
     """
@@ -105,137 +128,157 @@ class Buffer:
     target: Channel
     room: Room
 
-    def processes(self, words_in: int, words_out: int) -> list[Process]:
-        """The two sides, for so many words."""
-        return [
-            *fill(self.origin, self.room, words_in),
-            Process(self._offer(words_out), (self.target.offers,)),
-        ]
+    def process(self, words: int) -> Process:
+        """Its two sides, for so many words out."""
+        self.origin.receiver = self.room
+
+        def steps() -> Waits:
+            takes, target, free = self.origin.takes, self.target, 0
+            groups_in, groups_out = self.room.groups_in, self.room.groups_out
+            for word in range(words):
+                completing = -(-(word + 1) * groups_out // groups_in) - 1
+                while len(takes) <= completing:
+                    yield ((takes, completing), *target.idle())
+                offer = max(takes[completing] + 1, free)
+                while (wait := target.send(word, offer)) is not None:
+                    yield (wait,)
+                free = target.takes[word] + 1
+            yield from target.finish()
+
+        return Process(steps(), channels=[self.target])
 
     @property
     def is_full(self) -> bool:
         """Whether, as far as is known, the next word would find no room."""
         return self.room.after(len(self.origin.takes)) >= len(self.target.takes)
 
-    def _offer(self, words: int) -> Waits:
-        takes, offers, gone = self.origin.takes, self.target.offers, self.target.takes
-        free = 0
-        for word in range(words):
-            completing = -(-(word + 1) * self.room.groups_out // self.room.groups_in) - 1
-            while len(takes) <= completing:
-                yield takes, completing
-            offers.append(max(takes[completing] + 1, free))
-            while len(gone) <= word:
-                yield gone, word
-            free = gone[word] + 1
 
+class Pipeline:
+    """``depth`` stages that move as one and stand still while the last word is not taken.
 
-class _PipelineEnd:
-    """The end of a pipeline that stands still while its last word is not taken.
+    So are ``vecq_matrix_vector.sv`` and ``vecq_rescale.sv``.  The recurrence runs on a local clock
+    that counts the cycles in which the pipeline moves: what enters at local cycle L is offered at
+    L + ``depth``, whatever happens.  ``stalls[j]`` cycles it has stood still once output word j is
+    taken: these turn local cycles into cycles.
 
     Attributes
     ----------
-    due : Times
-        Local cycle at which each word is offered.
+    local : int
+        Local cycle of the last entry.
+    due : list of int
+        Local cycle at which each output word is offered.
     """
 
-    def __init__(self, target: Channel, words: int) -> None:
-        target.pushing = True
-        self.due, self.stalls = Times(), Times()
-        self._target, self._words = target, words
-        self.grows = (target.offers, target.takes, self.stalls)
+    def __init__(self, target: Channel, depth: int) -> None:
+        self.local = -1
+        self.due: list[int] = []
+        self.stalls: list[int] = []
+        self.depth = depth
+        self._target = target
+        # Of the output words, so many have been accounted for at the local clock's front; the
+        # pipeline has stood still so long for them, and the front is not before the last of them.
+        self.taken = 0
+        self.stalled = 0
+        self._floor = -1
 
-    def process(self) -> Process:
-        """Offers words while the pipeline's front waits for input."""
+    def take(self, word: int, offer: int) -> int | Wait:
+        """The cycle in which ``word`` enters, offered from ``offer`` on; or what that waits for."""
+        if (wait := self.enter(offer)) is not None:
+            return wait
+        self.due.append(self.local + self.depth)
+        return self.local + self.stalled
 
-        def steps() -> Waits:
-            while (wait := self.advance()) is not None:
-                yield wait
+    def enter(self, arrival: int, gap: int = 1) -> Wait | None:
+        """Move the front to ``gap`` local cycles on, or later, where the cycle is ``arrival``."""
+        due, stalls = self.due, self.stalls
+        least = self.local + gap
+        while True:
+            local = max(least, self._floor, arrival - self.stalled)
+            if self.taken >= len(due) or due[self.taken] > local:
+                self.local = local
+                return None
+            # All that is due by ``least`` comes before; what is due later only if there is a wait.
+            last = max(self.taken, bisect_right(due, least, self.taken) - 1)
+            while len(stalls) <= last:
+                if (wait := self._advance()) is not None:
+                    return wait
+            self.stalled, self._floor, self.taken = stalls[last], due[last], last + 1
 
-        return Process(steps(), self.grows)
+    def idle(self) -> Sequence[Wait]:
+        """Offer what is due, while the front waits; what that waits for."""
+        wait = self._advance()
+        further = self._target.idle()
+        return further if wait is None else (wait, *further)
 
-    def advance(self) -> tuple[Times, int] | None:
-        """Offer what is due; what the next word waits for, or None after the last one."""
+    def grows(self) -> list[Times]:
+        """The lists of the target."""
+        return self._target.grows()
+
+    def _advance(self) -> Wait | None:
         target, due, stalls = self._target, self.due, self.stalls
-        offers, takes, room = target.offers, target.takes, target.room
         word = len(stalls)
         stalled = stalls[-1] if stalls else 0
         quiet = False  # the word before was taken at once
         while word < len(due):
-            if quiet and room is not None and (count := self._unhindered(word, stalled, room)):
+            if quiet and (count := self._unhindered(word, stalled)):
                 cycles = [local + stalled for local in due[word : word + count]]
-                offers.extend(cycles)
-                takes.extend(cycles)
+                target.offers.extend(cycles)
+                target.takes.extend(cycles)
                 stalls.extend([stalled] * count)
                 word += count
                 continue
             offer = due[word] + stalled
-            if room is not None:
-                after = room.after(word)
-                if after >= len(room.freed):
-                    return room.freed, after
-                offers.append(offer)
-                takes.append(max(offer, room.freed[after] + 1) if after >= 0 else offer)
-            else:
-                if len(offers) == word:
-                    offers.append(offer)
-                if len(takes) <= word:
-                    return takes, word
-            quiet = takes[word] == offer
-            stalled += takes[word] - offer
+            if (wait := target.send(word, offer)) is not None:
+                return wait
+            stall = target.takes[word] - offer
+            quiet = not stall
+            stalled += stall
             stalls.append(stalled)
             word += 1
-        return None if word == self._words else (due, word)
+        return None
 
-    def _unhindered(self, word: int, stalled: int, room: Room) -> int:
+    def _unhindered(self, word: int, stalled: int) -> int:
         """How many words from ``word`` on surely find room when they are offered; perhaps 0."""
-        if room.groups_in != room.groups_out:
+        room = self._target.receiver
+        if not isinstance(room, Room) or room.groups_in != room.groups_out:
             return 0
         after = word - room.capacity
         count = min(len(self.due) - word, len(room.freed) - after, BLOCK)
         if count < 2:
             return 0
-        rooms = room.freed[max(after, 0) : max(after + count, 0)]
-        offers = self.due[word + count - len(rooms) : word + count]
-        in_time = all(freed < local + stalled for freed, local in zip(rooms, offers, strict=True))
+        places = room.freed[max(after, 0) : max(after + count, 0)]
+        offers = self.due[word + count - len(places) : word + count]
+        in_time = all(freed < local + stalled for freed, local in zip(places, offers, strict=True))
         return count if in_time else 0
 
 
-def pipeline(
+def join(
     turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words: int
-) -> list[Process]:
-    """A word out for each step, without a buffer in front: Rescale, Threshold, Add, Concat.
+) -> Process:
+    """A pipeline with several streams in front: Add, Concat.
 
-    Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle.
+    Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle, and gives
+    one.
     """
-    end = _PipelineEnd(target, words)
+    pipeline = Pipeline(target, depth)
 
     def steps() -> Waits:
-        due, stalls = end.due, end.stalls
-        local, stalled, taken = -1, 0, 0
-        for channels in islice(cycle(turns), words):
+        for word, channels in enumerate(islice(cycle(turns), words)):
             arrival = 0
             for channel in channels:
-                word = len(channel.takes)
-                while len(channel.offers) <= word:
-                    yield channel.offers, word
-                arrival = max(arrival, channel.offers[word])
-            least = local + 1
-            local = max(least, arrival - stalled)
-            while taken < len(due) and due[taken] <= local:
-                if len(stalls) <= taken:
-                    end.advance()
-                    while len(stalls) <= taken:
-                        yield stalls, taken
-                stalled = stalls[taken]
-                local = max(least, due[taken], arrival - stalled)
-                taken += 1
+                number = len(channel.takes)
+                while len(channel.offers) <= number:
+                    yield ((channel.offers, number), *pipeline.idle())
+                arrival = max(arrival, channel.offers[number])
+            while not isinstance(taken := pipeline.take(word, arrival), int):
+                yield (taken,)
             for channel in channels:
-                channel.takes.append(local + stalled)
-            due.append(local + depth)
+                channel.takes.append(taken)
+        while waits := pipeline.idle():
+            yield waits
 
-    takes = list({id(c.takes): c.takes for c in chain.from_iterable(turns)}.values())
-    return [Process(steps(), (*takes, end.due, *end.grows)), end.process()]
+    takes = {id(c): c.takes for channels in turns for c in channels}
+    return Process(steps(), lists=list(takes.values()), channels=[target])
 
 
 class Step(NamedTuple):
@@ -288,71 +331,54 @@ class Unit:
         """Words that go out a period."""
         return sum(step.gives * step.count for step in self.pattern)
 
-    def processes(self, origin: Channel, target: Channel, periods: int) -> list[Process]:
-        """Writer, reader and pipeline end, for so many periods."""
-        end, freed = _PipelineEnd(target, periods * self.outputs), Times()
-        return [
-            *fill(origin, Room(freed, self.capacity), periods * self.words),
-            Process(self._read(origin.takes, freed, end, periods), (freed, end.due, *end.grows)),
-            end.process(),
-        ]
+    def process(self, origin: Channel, target: Channel, periods: int) -> Process:
+        """The unit between two streams, for so many periods."""
+        freed = Times()
+        origin.receiver = Room(freed, self.capacity)
+        pipeline = Pipeline(target, self.depth)
+        steps = self._read(origin.takes, freed, pipeline, periods)
+        return Process(steps, lists=[freed], channels=[target])
 
-    def _read(self, takes: Times, freed: Times, end: _PipelineEnd, periods: int) -> Waits:
-        due, stalls, depth = end.due, end.stalls, self.depth
-        local, stalled, taken = -1, 0, 0
+    def _read(self, takes: Times, freed: Times, pipeline: Pipeline, periods: int) -> Waits:
+        due, depth = pipeline.due, self.depth
         for base in range(0, periods * self.words, self.words):
             for gap, count, needs, frees, gives in self.pattern:
                 word = base + needs if needs >= 0 else -1
                 while count:
                     # The next step alone, which may have to wait or may meet a stall.
-                    least = local = local + gap
                     arrival = 0
                     if word >= 0:
                         while len(takes) <= word:
-                            yield takes, word
+                            yield ((takes, word), *pipeline.idle())
                         arrival = takes[word] + 1
-                        local = max(least, arrival - stalled)
-                        word += 1
-                    if taken < len(due) and due[taken] <= local:
-                        # All that is due by ``least`` has its share in this step, whatever is due
-                        # after it only if the step has to wait as long.
-                        taken = max(taken, bisect_right(due, least, taken) - 1)
-                        while taken < len(due) and due[taken] <= local:
-                            if len(stalls) <= taken:
-                                end.advance()
-                                while len(stalls) <= taken:
-                                    yield stalls, taken
-                            stalled = stalls[taken]
-                            local = max(least, due[taken], arrival - stalled)
-                            taken += 1
-                    steps = 1
+                    while (wait := pipeline.enter(arrival, gap)) is not None:
+                        yield (wait,)
+                    local, now, steps = pipeline.local, pipeline.local + pipeline.stalled, 1
                     if count > 1:
-                        steps = self._together(local, count, word, takes, stalled)
+                        steps = self._together(count, word, takes, now)
                         if frees:  # in cycles, so all of the steps must be before the next stall
-                            steps = min(steps, due[taken] - local) if taken < len(due) else steps
-                            steps = min(steps, depth) if gives else steps
+                            limit = due[pipeline.taken] if pipeline.taken < len(due) else UNLIMITED
+                            steps = min(steps, limit - local, depth if gives else count)
                     if frees:
-                        now = local + stalled
                         freed.extend(range(now, now + steps) if frees == 1 else [now] * frees)
                     if gives:
                         due.extend(range(local + depth, local + depth + steps))
                     if word >= 0:
-                        word += steps - 1
-                    local += steps - 1
+                        word += steps
+                    pipeline.local = local + steps - 1
                     count -= steps
                     gap = 1
+        while waits := pipeline.idle():
+            yield waits
 
     @staticmethod
-    def _together(local: int, count: int, word: int, takes: Times, stalled: int) -> int:
-        """How many of ``count`` steps from ``local`` on do not wait for input.
+    def _together(count: int, word: int, takes: Times, now: int) -> int:
+        """How many of ``count`` steps, the first in cycle ``now``, surely do not wait for input.
 
-        ``word`` is what the second of them reads, or -1.  A word comes in each cycle at most, so if
-        the last word is there in time, all are; further stalls only give them more time.
+        The first reads ``word``, or none of them does where that is -1.  A word comes in each cycle
+        at most, so if the last word is there in time, all are; stalls only give them more time.
         """
         if word < 0:
             return count
-        last = min(word + count - 2, len(takes) - 1)
-        steps = last - word + 2
-        if steps < 2 or takes[last] + 1 > local + steps - 1 + stalled:
-            return 1
-        return steps
+        steps = min(count, len(takes) - word)
+        return steps if takes[word + steps - 1] < now + steps - 1 else 1

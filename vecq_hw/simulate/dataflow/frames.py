@@ -140,7 +140,7 @@ def _starving(graph: Graph) -> Iterator[str]:
         if isinstance(layer, Add | Concat):
             links = {n: link for n, link in graph.links.items() if link.reader == layer.name}
             full = [name for name, link in links.items() if link.buffer.is_full]
-            if any(link.buffer.target.offers.waiting for link in links.values()) and full:
+            if any(link.buffer.target.offers.is_awaited for link in links.values()) and full:
                 yield from full
                 return
 

@@ -30,8 +30,18 @@ from vecq_hw.network import (
 )
 from vecq_hw.schedule import Schedule, divisors
 from vecq_hw.simulate.dataflow import patterns
-from vecq_hw.simulate.dataflow.cells import UNLIMITED, Buffer, Unit, fork, pipeline, sink, source
-from vecq_hw.simulate.dataflow.times import Channel, Process, Room
+from vecq_hw.simulate.dataflow.cells import (
+    UNLIMITED,
+    Buffer,
+    Pipeline,
+    Room,
+    Unit,
+    fork,
+    join,
+    sink,
+    source,
+)
+from vecq_hw.simulate.dataflow.times import Channel, Process
 
 RESCALE_DEPTH = 5
 """Stages of ``vecq_rescale.sv``."""
@@ -159,7 +169,8 @@ class Graph:
         else:
             copies = [Stream(elements=stream.elements, lanes=stream.lanes) for _ in range(readers)]
             words = self.frames * stream.words
-            self.processes += fork(stream.channel, [copy.channel for copy in copies], words)
+            targets = [copy.channel for copy in copies]
+            self.processes.append(fork(stream.channel, targets, words))
             self._branches[tensor] = copies
 
     def _read(self, tensor: str) -> Stream:
@@ -173,8 +184,7 @@ class Graph:
         capacity = groups_in + groups_out + min(groups_in, groups_out) - 1
         room = Room(target.channel.takes, capacity, groups_in, groups_out)
         buffer = Buffer(origin.channel, target.channel, room)
-        words = self.frames * origin.words
-        self.processes += buffer.processes(words, self.frames * target.words)
+        self.processes.append(buffer.process(self.frames * target.words))
         name = f"{tensor}→{reader}"
         count = sum(link.tensor == tensor and link.reader == reader for link in self.links.values())
         self.links[name if not count else f"{name} {count + 1}"] = Link(
@@ -195,8 +205,8 @@ class Graph:
                 depth = RESCALE_DEPTH if isinstance(layer, Rescale) else 2 + levels.bit_length()
                 origin = self._read(layer.input)
                 target = self._new(layer.name, origin.lanes)
-                self._join(layer, [origin], [[origin]], target, depth)
-                return target
+                origin.channel.receiver = Pipeline(target.channel, depth)
+                return self._active(layer, origin, target, target.words)
             case MaxPool2d() | SumPool2d():
                 shape = self.network.tensors[layer.input].shape
                 origin = self._entry(layer, layer.input, self._branches[layer.input][0].lanes)
@@ -216,8 +226,7 @@ class Graph:
                 target = self._new(layer.name, lanes)
                 operands = self._operands(layer, streams, lanes)
                 levels = (len(operands) - 1).bit_length()
-                self._join(layer, operands, [operands], target, max(levels, 1) * JOIN_DEPTH)
-                return target
+                return self._join(layer, [operands], target, max(levels, 1) * JOIN_DEPTH)
             case Concat():
                 streams = [self._read(name) for name in layer.inputs]
                 channels = [self.network.tensors[name].shape[-1] for name in layer.inputs]
@@ -230,8 +239,7 @@ class Graph:
                     for operand, count in zip(operands, channels, strict=True)
                     for _ in range(count // lanes)
                 ]
-                self._join(layer, operands, turns, target, JOIN_DEPTH)
-                return target
+                return self._join(layer, turns, target, JOIN_DEPTH)
             case _:
                 assert_never(layer)
 
@@ -249,24 +257,22 @@ class Graph:
         ]
 
     def _join(
-        self,
-        layer: Layer,
-        origins: Sequence[Stream],
-        turns: Sequence[Sequence[Stream]],
-        target: Stream,
-        depth: int,
-    ) -> None:
+        self, layer: Layer, turns: Sequence[Sequence[Stream]], target: Stream, depth: int
+    ) -> Stream:
         channels = [[stream.channel for stream in turn] for turn in turns]
         words = self.frames * target.words
-        self.processes += pipeline(channels, target.channel, depth, words)
-        self.layers[layer.name] = Activity(entry=origins[0], exit=target, busy=target.words)
+        self.processes.append(join(channels, target.channel, depth, words))
+        return self._active(layer, turns[0][0], target, target.words)
 
     def _unit(self, layer: Layer, origin: Stream, unit: Unit, periods: int) -> Stream:
         target = self._new(layer.name, origin.lanes)
-        self.processes += unit.processes(origin.channel, target.channel, self.frames * periods)
-        busy = unit.cycles * periods
-        self.layers[layer.name] = Activity(entry=origin, exit=target, busy=busy)
-        return target
+        periods_all = self.frames * periods
+        self.processes.append(unit.process(origin.channel, target.channel, periods_all))
+        return self._active(layer, origin, target, unit.cycles * periods)
+
+    def _active(self, layer: Layer, entry: Stream, end: Stream, busy: int) -> Stream:
+        self.layers[layer.name] = Activity(entry=entry, exit=end, busy=busy)
+        return end
 
     def _matrix_vector(self, layer: Dense | Conv2d) -> Stream:
         fold = self.schedule.folds[layer.name]
@@ -279,11 +285,10 @@ class Graph:
                 shape = self.network.tensors[layer.input].shape
                 windows = patterns.sliding_window(layer, shape, lanes)
                 origin = Stream(elements=windows.outputs * lanes, lanes=lanes)
-                self.processes += windows.processes(entry.channel, origin.channel, self.frames)
+                process = windows.process(entry.channel, origin.channel, self.frames)
+                self.processes.append(process)
                 busy = windows.cycles
         target = self._new(layer.name, fold.pe)
         periods = self.frames * positions
-        self.processes += unit.processes(origin.channel, target.channel, periods)
-        busy = max(busy, unit.cycles * positions)
-        self.layers[layer.name] = Activity(entry=entry, exit=target, busy=busy)
-        return target
+        self.processes.append(unit.process(origin.channel, target.channel, periods))
+        return self._active(layer, entry, target, max(busy, unit.cycles * positions))

@@ -1,9 +1,9 @@
 """Recurrences over the cycles at which words move, each computed as soon as what it needs is known.
 
-A :class:`Times` is a growing list of cycles: when a word is offered, taken, freed.  A process is a
-generator that appends to lists of its own and yields ``(times, index)`` while it waits for another
-list to grow beyond ``index``.  What is appended follows from other lists alone, so the order in
-which processes run does not change a number; where all wait, the hardware stands still for ever.
+A :class:`Times` is a growing list of cycles.  A process is a generator that appends to such lists
+and, while it waits for others to grow, yields each with the index that it wants to read.  What is
+appended follows from the lists alone, so the order in which processes run does not change a number;
+where all of them wait, the hardware stands still for ever.
 """
 
 from __future__ import annotations
@@ -11,78 +11,116 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 class Times(list[int]):
     """Cycles, ascending, with the processes that wait for more of them."""
 
-    __slots__ = ("waiting",)
+    __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: list[tuple[int, Process]] = []
+        self._waiting: list[tuple[int, Process, int]] = []  # index, process, its turn
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a process waits for more."""
+        return any(waiter.turn == turn for _, waiter, turn in self._waiting)
+
+    def forget(self) -> None:
+        """Let no process wait."""
+        self._waiting = []
+
+    def await_by(self, index: int, process: Process) -> None:
+        """Wake ``process`` once entry ``index`` is there."""
+        self._waiting.append((index, process, process.turn))
+
+    def wake(self, ready: deque[Process]) -> None:
+        """Move those to ``ready`` whose entry is there."""
+        count, waiting = len(self), self._waiting
+        for index, _, _ in waiting:
+            if index < count:
+                break
+        else:
+            return
+        self._waiting = []
+        for index, waiter, turn in waiting:
+            if waiter.turn != turn:
+                continue  # another list woke it
+            if index < count:
+                waiter.turn += 1
+                ready.append(waiter)
+            else:
+                self._waiting.append((index, waiter, turn))
 
 
-Waits = Generator[tuple[Times, int], None, None]
+Wait = tuple[Times, int]
+Waits = Generator[Sequence[Wait], None, None]
 
 
-@dataclass(slots=True, eq=False)
-class Process:
-    """A generator and the lists that it appends to."""
+class Receiver(Protocol):
+    """What takes the words of a channel within the process of their sender."""
 
-    steps: Waits
-    grows: Sequence[Times]
+    def take(self, word: int, offer: int) -> int | Wait:
+        """The cycle in which it takes ``word``, offered from ``offer`` on; or what that waits for."""
 
+    def idle(self) -> Sequence[Wait]:
+        """Go on with what needs no further word; what that waits for."""
 
-@dataclass(slots=True, eq=False)
-class Room:
-    """The free places of a buffer of ``capacity`` groups, or of words where a word is a group.
-
-    ``freed[k]`` is the cycle in which ``groups_out`` groups are read for the k-th time; their place
-    can be taken from the next cycle on.
-    """
-
-    freed: Times
-    capacity: int
-    groups_in: int = 1
-    groups_out: int = 1
-
-    def after(self, word: int) -> int:
-        """Which entry of ``freed`` makes room for ``word``; below 0 there is room from the start."""
-        return -((self.capacity - (word + 1) * self.groups_in) // self.groups_out) - 1
+    def grows(self) -> list[Times]:
+        """The lists that it appends to."""
 
 
 @dataclass(slots=True, eq=False)
 class Channel:
     """One stream: word k is offered from ``offers[k]`` on and moves in cycle ``takes[k]``.
 
-    Where the receiver is a buffer, its ``room`` alone decides when it takes a word; a sender that
-    is ``pushing`` then computes ``takes`` itself, which spares a process for each stream.
+    Without a ``receiver``, a process appends to ``takes``.
     """
 
     offers: Times = field(default_factory=Times)
     takes: Times = field(default_factory=Times)
-    room: Room | None = None
-    pushing: bool = False
+    receiver: Receiver | None = None
+
+    def send(self, word: int, offer: int) -> Wait | None:
+        """Offer ``word`` from ``offer`` on; None once it is taken, else what it waits for."""
+        offers, takes = self.offers, self.takes
+        if len(offers) == word:
+            offers.append(offer)
+        if len(takes) == word:
+            if self.receiver is None:
+                return takes, word
+            taken = self.receiver.take(word, offer)
+            if not isinstance(taken, int):
+                return taken
+            takes.append(taken)
+        return None
+
+    def idle(self) -> Sequence[Wait]:
+        """What the receiver does meanwhile, while no word is sent, waits for this."""
+        return () if self.receiver is None else self.receiver.idle()
+
+    def finish(self) -> Waits:
+        """Let the receiver go on after the last word."""
+        while waits := self.idle():
+            yield waits
+
+    def grows(self) -> list[Times]:
+        """All lists that sending appends to."""
+        further = [] if self.receiver is None else self.receiver.grows()
+        return [self.offers, self.takes, *further]
 
 
-def fill(channel: Channel, room: Room, words: int) -> list[Process]:
-    """Take so many words into a buffer as soon as there is room."""
-    channel.room = room
-    if channel.pushing:
-        return []
+@dataclass(slots=True, eq=False)
+class Process:
+    """A generator, the lists that it appends to itself and the channels that it sends to."""
 
-    def steps() -> Waits:
-        offers, takes, freed = channel.offers, channel.takes, room.freed
-        for word in range(words):
-            while len(offers) <= word:
-                yield offers, word
-            now = offers[word]
-            while (after := room.after(word)) >= len(freed):
-                yield freed, after
-            takes.append(max(now, freed[after] + 1) if after >= 0 else now)
-
-    return [Process(steps(), (channel.takes,))]
+    steps: Waits
+    lists: Sequence[Times] = ()
+    channels: Sequence[Channel] = ()
+    turn: int = 0
+    """How often it has run; tells a wait that is over from one that is not."""
 
 
 def run(processes: Sequence[Process]) -> None:
@@ -90,25 +128,24 @@ def run(processes: Sequence[Process]) -> None:
 
     They may be run again once something that they wait for has changed from outside.
     """
-    for process in processes:
-        for times in process.grows:
-            times.waiting = []
+    grows = {
+        id(process): [*process.lists, *(t for c in process.channels for t in c.grows())]
+        for process in processes
+    }
+    for lists in grows.values():
+        for times in lists:
+            times.forget()
     ready = deque(processes)
     while ready:
         process = ready.popleft()
-        wait = next(process.steps, None)
-        for times in process.grows:
-            if times.waiting:
-                still = []
-                for entry in times.waiting:
-                    if entry[0] < len(times):
-                        ready.append(entry[1])
-                    else:
-                        still.append(entry)
-                times.waiting = still
-        if wait is not None:
-            times, index = wait
+        process.turn += 1
+        waits = next(process.steps, ())
+        for times in grows[id(process)]:
+            times.wake(ready)
+        for times, index in waits:
             if index < len(times):
                 ready.append(process)
-            else:
-                times.waiting.append((index, process))
+                break
+        else:
+            for times, index in waits:
+                times.await_by(index, process)
