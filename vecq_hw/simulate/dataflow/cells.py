@@ -21,7 +21,11 @@ BLOCK = 64
 
 
 class LateError(Exception):
-    """A word is taken after its deadline."""
+    """A word is taken ``cycles`` after its deadline."""
+
+    def __init__(self, cycles: int) -> None:
+        super().__init__(cycles)
+        self.cycles = cycles
 
 
 def source(target: Channel, words: int, pauses: Sequence[bool]) -> Process:
@@ -56,7 +60,7 @@ def sink(
             while now < len(pauses) and pauses[now]:
                 now += 1
             if deadlines and now > deadlines[word]:
-                raise LateError
+                raise LateError(now - deadlines[word])
             origin.takes.append(now)
 
     return Process(steps(), lists=[origin.takes])
@@ -252,9 +256,7 @@ class Pipeline:
         return count if in_time else 0
 
 
-def join(
-    turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words: int
-) -> Process:
+def join(turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words: int) -> Process:
     """A pipeline with several streams in front: Add, Concat.
 
     Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle, and gives

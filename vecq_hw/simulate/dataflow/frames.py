@@ -10,6 +10,7 @@ import numpy as np
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Add, Concat, Network, layer_inputs
 from vecq_hw.schedule import Schedule, check
+from vecq_hw.simulate.dataflow.cells import Buffer
 from vecq_hw.simulate.dataflow.graph import Graph, Link, Stream
 from vecq_hw.simulate.dataflow.times import run
 
@@ -187,7 +188,7 @@ def _measured(graph: Graph) -> DataflowRun:
             name: [_span(layer.entry, layer.exit, frame) for frame in range(frames)]
             for name, layer in graph.layers.items()
         },
-        stored={name: _most_stored(link) for name, link in graph.links.items()},
+        stored=most_stored(graph),
         input_cycles={name: list(entry.channel.takes) for name, entry in graph.inputs.items()},
         output_cycles={name: list(end.channel.takes) for name, end in graph.outputs.items()},
     )
@@ -198,9 +199,12 @@ def _span(entry: Stream, end: Stream, frame: int) -> tuple[int, int]:
     return first, end.channel.takes[(frame + 1) * end.words - 1] + 1
 
 
-def _most_stored(link: Link) -> int:
-    """The most whole or begun words of the producer that lay in the link at the end of a cycle."""
-    buffer = link.buffer
+def most_stored(graph: Graph) -> dict[str, int]:
+    """The most words of the producer, begun ones too, that each link held after a cycle."""
+    return {name: _most_stored(link.buffer) for name, link in graph.links.items()}
+
+
+def _most_stored(buffer: Buffer) -> int:
     come = np.asarray(buffer.origin.takes)
     gone = np.searchsorted(np.asarray(buffer.target.takes), come, side="right")
     groups = np.arange(1, come.size + 1) * buffer.room.groups_in - gone * buffer.room.groups_out
