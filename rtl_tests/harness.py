@@ -14,10 +14,10 @@ import cocotb
 import numpy as np
 
 from vecq_hw import assets
-from vecq_hw.bench.runner import run_process
 from vecq_hw.bench.stream import Sink, Stream, no_stalls, random_stalls, reset, send, wait
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray
+from vecq_hw.toolchain import run_process
 
 TOP = "cells"
 PATIENCE = 5000

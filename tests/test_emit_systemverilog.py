@@ -139,13 +139,17 @@ IMAGE = np.zeros((2, 3, 3, 1), np.int64)
                 Conv2d(name="conv1", input="x", weights=Weights(codes=IMAGE, grid=MidRise(1))),
                 shape=(4, 4, 1),
             ),
-            "input 'x' of shape (4, 4, 1)",
+            "layer 'conv1' (Conv2d)",
         ),
         (
             network_of(
                 MaxPool2d(name="p", input="x", kernel=(2, 2), stride=(2, 2)), shape=(4, 4, 1)
             ),
-            "input 'x' of shape (4, 4, 1)",
+            "layer 'p' (MaxPool2d)",
+        ),
+        (
+            network_of(Flatten(name="flat", input="x"), shape=(4, 4, 1)),
+            "layer 'flat' (Flatten of an image)",
         ),
         (
             network_of(dense("fc1", "x"), dense("fc2", "x")),

@@ -5,11 +5,14 @@ Nothing is imported that is looked for, so that asking costs no time.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,3 +132,38 @@ def simulation_environment() -> dict[str, str]:
     )
     environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     return environment
+
+
+def run_process(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+) -> tuple[int, str]:
+    """Run ``command`` in ``folder``: its exit status, and its output and errors together.
+
+    It gets a session of its own, of which nothing is left over whatever happens; Ctrl-C included.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        After ``timeout`` seconds.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except BaseException:
+        # Asked first, so that compilers remove their temporary files.
+        for request in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, request)
+                process.communicate(timeout=5)
+        raise
+    return process.returncode, output

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
+import shutil
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vecq_hw.errors import VecqError
@@ -66,12 +66,10 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
     public = build / "public.vlt"
     write_atomically(public, _PUBLIC.format(top=top).encode())
     arguments, runtime = list(_ARGUMENTS), _runtime_objects()
-    # Make splits its variables at blanks.
-    shared = not any(" " in str(path) for path in runtime)
-    compiled = shared and all(path.is_file() for path in runtime)
+    compiled = _copied(runtime, build)
     if compiled:
         os.environ["MAKEFLAGS"] += " VK_GLOBAL_OBJS="
-        arguments += ["-LDFLAGS", " ".join(map(str, runtime))]
+        arguments += ["-LDFLAGS", " ".join(path.name for path in runtime)]
     try:
         runner.build(
             sources=[public, *sources], hdl_toplevel=top, build_dir=build, build_args=arguments
@@ -79,7 +77,7 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
     except RuntimeError as error:  # Verilator or the compiler said above what is wrong
         print(f"the build failed: {error}", file=sys.stderr)
         return 1
-    if shared and not compiled:
+    if not compiled:
         # Only speed is lost where the cache cannot be written.
         with contextlib.suppress(VecqError):
             for path in runtime:
@@ -97,6 +95,16 @@ def _simulate(folder: Path, build: Path, sources: list[Path], top: str, bench: s
     for message in messages:
         print(message, file=sys.stderr)
     return 1 if messages else 0
+
+
+def _copied(runtime: Sequence[Path], build: Path) -> bool:
+    """Copy the cached objects, so that this build keeps them whatever happens to the cache."""
+    try:
+        for path in runtime:
+            shutil.copy(path, build / path.name)
+    except OSError:
+        return False
+    return True
 
 
 def failures(report: Path) -> list[str]:
@@ -121,35 +129,3 @@ def _runtime_objects() -> list[Path]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vecq-hw"
     names = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
     return [cache / f"verilator-{key.hexdigest()[:16]}" / name for name in names]
-
-
-def run_process(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
-) -> tuple[int, str]:
-    """Run ``command`` in ``folder``: its exit status, and its output and errors together.
-
-    It gets a session of its own, of which nothing is left over whatever happens.
-
-    Raises
-    ------
-    subprocess.TimeoutExpired
-        After ``timeout`` seconds.
-    """
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
-    return process.returncode, output

@@ -7,6 +7,7 @@ import sys
 import click
 
 from vecq_hw import __version__
+from vecq_hw.cli.array import array
 from vecq_hw.cli.demo import demo
 from vecq_hw.cli.doctor import doctor
 from vecq_hw.cli.emit import emit
@@ -25,7 +26,7 @@ def vecq() -> None:
     """
 
 
-for command in (demo, doctor, train, lower, show, simulate, emit, verify):
+for command in (demo, doctor, train, lower, show, simulate, emit, verify, array):
     vecq.add_command(command)
 
 

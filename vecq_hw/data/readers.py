@@ -65,7 +65,8 @@ def _digits(name: str) -> Dataset:
 def _npz(path: Path) -> Dataset:
     where = f"data '{path}'"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # np.load leaves a file that it opened itself open when it fails.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in _KEYS if key not in archive.files]
             if missing:
                 held = ", ".join(archive.files) or "nothing"

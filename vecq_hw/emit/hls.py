@@ -354,7 +354,7 @@ def packed_words(
     folded = codes.reshape(outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)
     folded = folded.transpose(0, 2, 1, 3)
     padded = np.zeros((*folded.shape[:3], parts * per_word), np.uint32)
-    padded[..., : fold.simd] = folded & ((1 << bits) - 1)
+    padded[..., : fold.simd] = folded.astype(np.uint32) & np.uint32((1 << bits) - 1)
     lanes = padded.reshape(*folded.shape[:3], parts, per_word)
     words = np.zeros(lanes.shape[:-1], np.uint32)
     for lane in range(per_word):

@@ -17,6 +17,7 @@ _RESERVED = frozenset(
     short signed sizeof static static_assert static_cast struct switch template this thread_local
     throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while
     xor xor_eq main std vecq hls top
+    eof errno file linux size_t stderr stdin stdout unix ap_int ap_uint ap_fixed ap_ufixed
     accept_on alias always always_comb always_ff always_latch assert assign assume automatic before
     begin bind bins binsof bit buf bufif0 bufif1 byte casex casez cell chandle checker clocking cmos
     config constraint context cover covergroup coverpoint cross deassign defparam design disable

@@ -19,7 +19,7 @@ def one_line(text: str) -> str:
     Examples
     --------
     >>> one_line("größe\n*/ \\")
-    'gr?e?e??? ?'
+    'gr??e??? ?'
     """
     plain = "".join(c if c.isascii() and (c.isalnum() or c in " _-.+()") else "?" for c in text)
     return plain if len(plain) <= 60 else f"{plain[:57]}..."
@@ -91,8 +91,12 @@ def cpp_words(name: str, words: npt.NDArray[np.unsignedinteger], bits: int) -> s
 
 
 def _wrapped(body: str) -> str:
-    if len(body) <= _COLUMNS - 4:
+    if len(body) <= _COLUMNS - 6:
         return f"    {body}"
     return textwrap.fill(
-        body, _COLUMNS, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        body,
+        _COLUMNS - 2,  # for the closing brace
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
     )

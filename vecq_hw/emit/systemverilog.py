@@ -123,18 +123,19 @@ def unsupported(network: Network) -> str | None:
     """What of the network cannot be emitted, or None."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
-    source = network.inputs[0]
-    if len(source.shape) != 1:
-        return f"input '{source.name}' of shape {source.shape}"
-    previous = source.name
+    previous = network.inputs[0].name
     for layer in network.layers:
         if not isinstance(layer, Dense | Rescale | Flatten):
             return f"layer '{layer.name}' ({type(layer).__name__})"
+        if len(network.tensors[layer.input].shape) != 1:
+            return f"layer '{layer.name}' ({type(layer).__name__} of an image)"
         if layer.input != previous:
             return f"layer '{layer.name}', which does not read the layer before it"
         previous = layer.name
     if network.outputs[0] != previous:
         return f"output '{network.outputs[0]}', which is not the last layer"
+    if len(network.tensors[previous].shape) != 1:
+        return f"input '{previous}' of shape {network.tensors[previous].shape}"
     return None
 
 

@@ -318,7 +318,8 @@ def _normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: _Valu
     assert module.running_mean is not None
     assert module.running_var is not None
     mean, variance = _doubles(module.running_mean), _doubles(module.running_var)
-    gain = 1.0 / np.sqrt(variance + module.eps)
+    with np.errstate(invalid="ignore"):
+        gain = 1.0 / np.sqrt(variance + module.eps)
     if module.affine:
         gain = gain * _doubles(module.weight)
     shift = -mean * gain

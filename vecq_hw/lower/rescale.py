@@ -47,17 +47,18 @@ def rescale_constants(
     RescaleConstants(mantissa=[6], offset=[-8], shift=3)
     """
     most = (1 << (mantissa_bits - 1)) - 1
-    _, exponent = math.frexp(max(map(abs, factors)))
-    # From here on factor * 2^shift < 2^(mantissa_bits - 1): only rounding can still exceed it.
-    for shift in range(min(LONGEST_SHIFT, mantissa_bits - 1 - exponent), 0, -1):
+    largest = max(map(abs, factors))
+    # With this shift largest * 2^shift < 2^(mantissa_bits - 1), and only rounding can reach it.
+    longest = mantissa_bits - 1 - math.frexp(largest)[1] if largest else LONGEST_SHIFT
+    for shift in range(min(LONGEST_SHIFT, longest), 0, -1):
         mantissa = [round(math.ldexp(factor, shift)) for factor in factors]
         added = [round(math.ldexp(offset, shift)) for offset in offsets]
         if max(map(abs, mantissa)) <= most and _fits(mantissa, added, source):
             return RescaleConstants(mantissa, added, shift)
-    factor, offset = max(map(abs, factors)), max(map(abs, offsets))
     raise VecqError(
-        f"a factor of {factor:.3g} and an offset of {offset:.3g} output steps do not fit a mantissa"
-        f" of {mantissa_bits} bits and products of ±2^62; use fewer activation bits"
+        f"a factor of {largest:.3g} and an offset of {max(map(abs, offsets)):.3g} output steps"
+        f" do not fit a mantissa of {mantissa_bits} bits and products of ±2^62;"
+        " use fewer activation bits"
     )
 
 

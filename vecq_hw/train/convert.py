@@ -81,6 +81,9 @@ def quantize_model(
     _place_quantizers(twin, bits)
     twin.graph.lint()
     twin.recompile()
+    for parameter in twin.parameters():
+        twin.to(parameter)  # the quantizers join the parameters' device and float type
+        break
     return twin.train(model.training)
 
 
@@ -130,9 +133,9 @@ def _quantize_weights(twin: fx.GraphModule, bits: Mapping[str, tuple[int, int]])
                 raise VecqError(f"layer '{name}': {error}") from None
             weight_bits, _ = bits[name]
             if isinstance(module, nn.Linear):
-                twin.set_submodule(name, QuantizedLinear(module, weight_bits))
+                twin.add_submodule(name, QuantizedLinear(module, weight_bits))
             else:
-                twin.set_submodule(name, QuantizedConv2d(module, weight_bits))
+                twin.add_submodule(name, QuantizedConv2d(module, weight_bits))
 
 
 class _Values(Enum):
@@ -189,16 +192,12 @@ def _place_quantizers(twin: fx.GraphModule, bits: Mapping[str, tuple[int, int]])
             state = _State(_Values.ACCUMULATORS, name)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             state = _State(_Values.SCALED, state.owner)
-        elif isinstance(module, nn.ReLU):
+        elif isinstance(module, nn.ReLU | QuantizedReLU):
             # One ReLU module may serve many layers; each call gets statistics of its own.
             if name in relus:
                 name = free_name(twin, name)
                 node.target = name
             relus.add(name)
-            quantized = QuantizedReLU(bits[state.owner][1])
-            if "." in name or hasattr(twin, name):
-                twin.set_submodule(name, quantized)
-            else:
-                twin.add_submodule(name, quantized)
+            twin.add_submodule(name, QuantizedReLU(bits[state.owner][1]))
             state = _State(_Values.CODES, state.owner)
         states[node] = state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from torch import nn
 
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
+
+SMALL_BATCH = 1 << 15
+"""Elements below which torch does not split an element-wise operation over threads either."""
 
 
 def fit(
@@ -27,9 +31,9 @@ def fit(
 ) -> list[float]:
     """Train a float or quantized classifier in place: Adam, cosine schedule, cross-entropy.
 
-    On one machine the same seed gives the same parameters, bit for bit on a CPU.  Ctrl-C stops
-    after a whole number of steps' work, leaves the model in evaluation mode with what it has learnt
-    and raises KeyboardInterrupt.
+    On one machine the same seed gives the same parameters, bit for bit on a CPU.  The model is left
+    in evaluation mode, also by Ctrl-C: it then holds what it has learnt so far, and
+    KeyboardInterrupt is raised as usual.
 
     Parameters
     ----------
@@ -62,31 +66,53 @@ def fit(
     loss_function = nn.CrossEntropyLoss()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     history: list[float] = []
-    with torch.random.fork_rng(), Progress(*columns, disable=not progress) as bar:
+    forked = [device] if device.type == "cuda" else []
+    with (
+        _threads_for(batch_size * x[0].numel()),
+        torch.random.fork_rng(forked),
+        Progress(*columns, disable=not progress) as bar,
+    ):
         torch.manual_seed(seed)
         task = bar.add_task("training", total=epochs * batches)
         model.train()
         try:
             for epoch in range(epochs):
-                total = 0.0
+                losses = torch.zeros((), device=device)
                 for chosen in _batches(len(x), batch_size):
                     optimizer.zero_grad()
-                    loss = loss_function(model(x[chosen]), y[chosen])
+                    loss = loss_function(_scores(model, x[chosen], data.classes), y[chosen])
                     loss.backward()
                     optimizer.step()
                     schedule.step()
-                    total += float(loss.detach())
+                    losses += loss.detach()
                     bar.advance(task)
-                if not math.isfinite(total):
+                mean = float(losses) / batches
+                if not math.isfinite(mean):
                     raise VecqError(
-                        f"training diverged in epoch {epoch + 1} (the loss is {total});"
+                        f"training diverged in epoch {epoch + 1} (the loss is {mean});"
                         " use a lower learning rate"
                     )
-                history.append(total / batches)
-                bar.update(task, description=f"epoch {epoch + 1}, loss {history[-1]:.4f}")
+                history.append(mean)
+                bar.update(task, description=f"epoch {epoch + 1}, loss {mean:.4f}")
         finally:
             model.eval()
     return history
+
+
+def _scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Tensor:
+    try:
+        scores: torch.Tensor = model(x)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VecqError(
+            f"the model fails on samples of the shape {tuple(x.shape[1:])}: {reason}"
+        ) from error
+    if scores.shape != (len(x), classes):
+        raise VecqError(
+            f"the model gives scores of the shape {tuple(scores.shape)};"
+            f" ({len(x)}, {classes}) is wanted: one score for each of the {classes} classes"
+        )
+    return scores
 
 
 def predict(
@@ -110,6 +136,22 @@ def predict(
 def evaluate(model: nn.Module, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> float:
     """The part of the samples that the model gets right, 0..1."""
     return float((predict(model, x) == y).mean())
+
+
+@contextmanager
+def _threads_for(elements: int) -> Iterator[None]:
+    """One thread for a small batch: two would mostly wait for each other.
+
+    On cores that are busy otherwise, that wait made the training of a small network thirty times
+    slower; on idle ones a second thread gained nothing.
+    """
+    before = torch.get_num_threads()
+    if elements < SMALL_BATCH:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _device(model: nn.Module) -> torch.device:

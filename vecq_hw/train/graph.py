@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
+from vecq_hw.quantize import ActivationQuantizer
 
 SUPPORTED = (
     "Linear, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, MaxPool2d, Flatten, Dropout and Identity"
@@ -35,6 +36,8 @@ def module_graph(model: nn.Module) -> fx.GraphModule:
     """
     if not isinstance(model, nn.Module):
         raise VecqError(f"a torch.nn.Module is wanted, not {type(model).__name__}")
+    if any(isinstance(module, ActivationQuantizer) for module in model.modules()):
+        raise VecqError("the model is quantized already; quantize the float model instead")
     try:
         traced = fx.symbolic_trace(copy.deepcopy(model))
     except Exception as error:  # whatever the user's forward() raises on symbolic values

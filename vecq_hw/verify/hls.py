@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from vecq_hw.emit import hls
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require
+from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require, run_process
 from vecq_hw.verify.target import Target, TargetError
 
 TIME_LIMIT_SECONDS = 600
@@ -41,16 +40,23 @@ def run(folder: Path) -> IntArray:
     ap_types, _, _ = require(AP_TYPES, CXX, MAKE)
     computed = folder / "build" / "outputs.txt"
     computed.unlink(missing_ok=True)
-    status, output = _execute(["make", "build/test", f"AP_TYPES={ap_types}"], folder)
+    status, output = _execute(["make", "-j2", "build/test", f"AP_TYPES={ap_types}"], folder)
     if status != 0:
         raise TargetError(f"the C++ in '{folder}' does not build:\n{output}")
     status, output = _execute(["build/test", "build/outputs.txt"], folder)
     if status not in (0, _SOME_DIFFER):
         raise TargetError(f"the C++ in '{folder}' does not finish (status {status}):\n{output}")
     try:
-        return read_vectors(computed)
+        outputs = read_vectors(computed)
     except (OSError, VecqError) as error:
         raise TargetError(f"the C++ in '{folder}' left no outputs ({error}):\n{output}") from None
+    # A sanitizer also ends a program with status 1, in the middle.
+    vectors = len((folder / "vectors" / "inputs.txt").read_text().splitlines())
+    if len(outputs) != vectors:
+        raise TargetError(
+            f"the C++ in '{folder}' wrote {len(outputs)} of {vectors} output vectors:\n{output}"
+        )
+    return outputs
 
 
 def _execute(command: list[str], folder: Path) -> tuple[int, str]:
@@ -59,27 +65,13 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
     outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
     environment = {key: value for key, value in os.environ.items() if key not in outer}
     environment["LC_ALL"] = "C"
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # so that the compiler ends with make
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=TIME_LIMIT_SECONDS)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise TargetError(
-                    f"'{' '.join(command)}' in '{folder}' took more than {TIME_LIMIT_SECONDS} s"
-                ) from None
-            raise
-    return process.returncode, "\n".join(output.splitlines()[-_LINES_SHOWN:])
+    try:
+        status, output = run_process(command, folder, environment, TIME_LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise TargetError(
+            f"'{' '.join(command)}' in '{folder}' took more than {TIME_LIMIT_SECONDS} s"
+        ) from None
+    return status, "\n".join(output.splitlines()[-_LINES_SHOWN:])
 
 
 TARGET = Target(name="hls", unsupported=hls.unsupported, emit=hls.emit, run=run)

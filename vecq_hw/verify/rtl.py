@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vecq_hw.bench.runner import REPORT, failures, run_process
+from vecq_hw.bench.runner import REPORT, failures
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
 from vecq_hw.formats import IntArray
-from vecq_hw.toolchain import simulation_environment
+from vecq_hw.toolchain import run_process, simulation_environment
 from vecq_hw.verify.target import Target, TargetError
 
 TIMEOUT = 1800

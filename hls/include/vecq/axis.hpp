@@ -38,8 +38,8 @@ struct Frame {
 
 /// AXI4-Stream to lanes.
 template <class Frame>
-void read_axis(hls::stream<typename Frame::Word> &s_axis,
-               Stream<typename Frame::Format, Frame::lanes> &out) {
+void read_axis(hls::stream<typename Frame::Word>& s_axis,
+               Stream<typename Frame::Format, Frame::lanes>& out) {
   using Format = typename Frame::Format;
 words:
   for (int word = 0; word < Frame::words; ++word) {
@@ -59,8 +59,8 @@ words:
 
 /// Lanes to AXI4-Stream.
 template <class Frame>
-void write_axis(Stream<typename Frame::Format, Frame::lanes> &in,
-                hls::stream<typename Frame::Word> &m_axis) {
+void write_axis(Stream<typename Frame::Format, Frame::lanes>& in,
+                hls::stream<typename Frame::Word>& m_axis) {
   using Format = typename Frame::Format;
 words:
   for (int word = 0; word < Frame::words; ++word) {

@@ -8,7 +8,7 @@ namespace vecq {
 /// `out[o] = sum_c (2 q[o, c] + 1) * in[c] + bias[o]`, exact or wrapping at the width of `Out`.
 template <class In, class Out, int WeightBits, int Inputs, int Outputs, int Pe, int Simd,
           class Bias>
-void dense(Stream<In, Simd> &in, Stream<Out, Pe> &out,
+void dense(Stream<In, Simd>& in, Stream<Out, Pe>& out,
            const typename Packing<WeightBits, Pe, Simd>::Word (
                &weights)[Outputs / Pe * (Inputs / Simd)][Packing<WeightBits, Pe, Simd>::words],
            const Bias (&bias)[Outputs]) {

@@ -74,7 +74,7 @@ struct Packing {
 template <class In, class Out, int WeightBits, int Positions, int Inputs, int Outputs, int Pe,
           int Simd, class Bias>
 void matrix_vector(
-    Stream<In, Simd> &in, Stream<Out, Pe> &out,
+    Stream<In, Simd>& in, Stream<Out, Pe>& out,
     const typename Packing<WeightBits, Pe, Simd>::Word (
         &weights)[Outputs / Pe * (Inputs / Simd)][Packing<WeightBits, Pe, Simd>::words],
     const Bias (&bias)[Outputs]) {
@@ -88,6 +88,7 @@ void matrix_vector(
 #pragma HLS ARRAY_RESHAPE variable = weights type = complete dim = 2
 #pragma HLS ARRAY_PARTITION variable = bias type = cyclic factor = Pe
   Lanes<In, Simd> replay[input_folds];
+#pragma HLS AGGREGATE variable = replay compact = bit
   std::make_signed_t<Sum> accumulators[Pe];
 #pragma HLS ARRAY_PARTITION variable = accumulators type = complete
 
@@ -98,18 +99,19 @@ positions:
     inputs:
       for (int input_fold = 0; input_fold < input_folds; ++input_fold) {
 #pragma HLS PIPELINE II = 1
+        Lanes<In, Simd> x;
         if (output_fold == 0) {
-          replay[input_fold] = in.read();
+          x = in.read();
+          replay[input_fold] = x;
+        } else {
+          x = replay[input_fold];
         }
-        const Lanes<In, Simd> x = replay[input_fold];
         Sum sums[Pe];
 #pragma HLS ARRAY_PARTITION variable = sums type = complete
-      start:
+      clear:
         for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-          sums[pe] = static_cast<Sum>(input_fold == 0
-                                          ? static_cast<std::int64_t>(bias[output_fold * Pe + pe])
-                                          : static_cast<std::int64_t>(accumulators[pe]));
+          sums[pe] = 0;
         }
       accumulate:
         for (int simd = 0; simd < Simd; ++simd) {
@@ -127,10 +129,13 @@ positions:
           }
         }
         Lanes<Out, Pe> y;
-      finish:
+      finish: // one addition a cycle depends on the cycle before
         for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-          accumulators[pe] = wrap<Out::bits>(sums[pe]);
+          const std::int64_t start = input_fold == 0
+                                         ? static_cast<std::int64_t>(bias[output_fold * Pe + pe])
+                                         : static_cast<std::int64_t>(accumulators[pe]);
+          accumulators[pe] = wrap<Out::bits>(static_cast<Sum>(static_cast<Sum>(start) + sums[pe]));
           y.lane[pe] = accumulators[pe];
         }
         if (input_fold == input_folds - 1) {

@@ -7,9 +7,10 @@ namespace vecq {
 
 /// The largest element of each window, channel by channel, from the windows' words.
 template <class Format, class Window, int LaneCount>
-void largest_of_window(Stream<Format, LaneCount> &in, Stream<Format, LaneCount> &out) {
+void largest_of_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
   constexpr int folds = Window::Image::channels / LaneCount;
   Lanes<Format, LaneCount> best[folds];
+#pragma HLS AGGREGATE variable = best compact = bit
 positions:
   for (int position = 0; position < Window::positions; ++position) {
   cells:
@@ -38,7 +39,7 @@ positions:
 ///
 /// Padding is ignored: it holds the least element, and a window reaches at least one cell.
 template <class Format, class Window, int LaneCount>
-void max_pool2d(Stream<Format, LaneCount> &in, Stream<Format, LaneCount> &out) {
+void max_pool2d(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
 #pragma HLS DATAFLOW
   static_assert(2 * Window::Padding::down <= Window::Kernel::height &&
                     2 * Window::Padding::across <= Window::Kernel::width,

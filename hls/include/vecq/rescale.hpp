@@ -22,7 +22,7 @@ constexpr typename Out::Value rescale_value(std::int64_t accumulator, std::int64
 /// Rescales `Positions` vectors of `Channels` accumulators, `LaneCount` of them a cycle.
 template <class In, class Out, int Positions, int Channels, int LaneCount, int Shift,
           int MantissaBits, class Mantissa, class Offset>
-void rescale(Stream<In, LaneCount> &in, Stream<Out, LaneCount> &out,
+void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
              const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels]) {
   static_assert(Channels % LaneCount == 0, "lanes must divide the channels");
 #pragma HLS ARRAY_PARTITION variable = mantissa type = cyclic factor = LaneCount

@@ -57,7 +57,7 @@ struct Window {
 /// A ring of rows is read for one row of windows while the rows of the next arrive: kernel plus
 /// stride rows, and no cycle is lost between rows.
 template <class Format, class Window, int LaneCount, std::int64_t Pad>
-void sliding_window(Stream<Format, LaneCount> &in, Stream<Format, LaneCount> &out) {
+void sliding_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
   using Image = typename Window::Image;
   using Kernel = typename Window::Kernel;
   using Stride = typename Window::Stride;
@@ -80,6 +80,7 @@ void sliding_window(Stream<Format, LaneCount> &in, Stream<Format, LaneCount> &ou
                                                             : first_rows) *
                               row_words;
   Lanes<Format, LaneCount> ring[ring_words];
+#pragma HLS AGGREGATE variable = ring compact = bit
 #pragma HLS DEPENDENCE variable = ring type = inter dependent = false // rows read are complete
   int received = 0; // words of the image that have arrived
   int write = 0;    // where in the ring the next one goes

@@ -23,8 +23,8 @@ class StreamWarnings {
 public:
   StreamWarnings() : before(std::cout.rdbuf(captured.rdbuf())) {}
   ~StreamWarnings() { std::cout.rdbuf(before); }
-  StreamWarnings(const StreamWarnings &) = delete;
-  StreamWarnings &operator=(const StreamWarnings &) = delete;
+  StreamWarnings(const StreamWarnings&) = delete;
+  StreamWarnings& operator=(const StreamWarnings&) = delete;
 
   /// The first line printed since construction; empty if there is none.
   std::string first() const {
@@ -37,17 +37,17 @@ public:
 
 private:
   std::ostringstream captured;
-  std::streambuf *before;
+  std::streambuf* before;
 };
 
 /// One integer for each element of a line; false if there are more, fewer or others.
-inline bool read_line(std::istream &file, std::vector<std::int64_t> &elements) {
+inline bool read_line(std::istream& file, std::vector<std::int64_t>& elements) {
   std::string line;
   if (!std::getline(file, line)) {
     return false;
   }
   std::istringstream integers(line);
-  for (std::int64_t &element : elements) {
+  for (std::int64_t& element : elements) {
     if (!(integers >> element)) {
       return false;
     }
@@ -61,9 +61,9 @@ inline bool read_line(std::istream &file, std::vector<std::int64_t> &elements) {
 ///
 /// Prints the first differences with vector, element, expected and actual.
 template <class Input, class Output>
-TestResult testbench(void (*top)(hls::stream<typename Input::Word> &,
-                                 hls::stream<typename Output::Word> &),
-                     const std::string &vectors, const std::string &computed) {
+TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
+                                 hls::stream<typename Output::Word>&),
+                     const std::string& vectors, const std::string& computed) {
   std::ifstream inputs(vectors + "/inputs.txt");
   std::ifstream outputs(vectors + "/outputs.txt");
   std::ofstream results(computed);

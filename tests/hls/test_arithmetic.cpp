@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The integer rules of the headers against plain arithmetic on wider integers.
+#include "vecq/axis.hpp"
+#include "vecq/conv2d.hpp"
+#include "vecq/dense.hpp"
+#include "vecq/max_pool2d.hpp"
+#include "vecq/rescale.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+__extension__ using Wide = __int128;
+
+static void check(bool holds, const char* what, std::int64_t a, std::int64_t b) {
+  if (!holds) {
+    std::printf("%s fails for %lld, %lld\n", what, static_cast<long long>(a),
+                static_cast<long long>(b));
+    std::exit(1);
+  }
+}
+
+static std::int64_t random_integer() {
+  static std::uint64_t state = 1;
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return static_cast<std::int64_t>(state) >> (state >> 58); // all magnitudes
+}
+
+template <int WeightBits>
+static void check_products() {
+  for (std::int32_t code = -(1 << (WeightBits - 1)); code < 1 << (WeightBits - 1); ++code) {
+    for (int repeat = 0; repeat < 4; ++repeat) {
+      const std::int64_t x = random_integer(), value = 2 * std::int64_t{code} + 1;
+      const auto x32 = static_cast<std::uint32_t>(x);
+      const auto x64 = static_cast<std::uint64_t>(x);
+      check(vecq::product<WeightBits>(code, x32) == static_cast<std::uint32_t>(value) * x32,
+            "32-bit product", code, x);
+      check(vecq::product<WeightBits>(code, x64) == static_cast<std::uint64_t>(value) * x64,
+            "64-bit product", code, x);
+    }
+  }
+  if constexpr (WeightBits < 16) {
+    check_products<WeightBits + 1>();
+  }
+}
+
+template <int Shift>
+static void check_rescale() {
+  using Out = vecq::IntFormat<8, true, -100, 90>;
+  for (int repeat = 0; repeat < 200; ++repeat) {
+    std::int64_t accumulator = random_integer() >> 32, mantissa = random_integer() >> 34;
+    const std::int64_t offset = random_integer() >> 3;
+    if (repeat % 4 == 0) { // ties: the total is an odd multiple of half a unit
+      accumulator = 0;
+    }
+    const Wide total = Wide{accumulator} * mantissa + offset;
+    const Wide unit = Wide{1} << Shift;
+    // floor(total / unit + 1/2), from division that rounds toward zero
+    const Wide twice = 2 * total + unit, divisor = 2 * unit;
+    Wide expected = twice / divisor - (twice % divisor < 0 ? 1 : 0);
+    expected = expected < -100 ? -100 : expected > 90 ? 90 : expected;
+    check((vecq::rescale_value<Out, Shift>(accumulator, mantissa, offset)) == expected, "rescale",
+          accumulator, offset);
+  }
+  if constexpr (Shift < 62) {
+    check_rescale<Shift + 1>();
+  }
+}
+
+int main() {
+  check_products<1>();
+  check_rescale<1>();
+  using Out = vecq::IntFormat<8, true>;
+  check((vecq::rescale_value<Out, 2>(-6, 1, 0)) == -1, "tie", -6, 0);
+  check((vecq::rescale_value<Out, 2>(2, 1, 0)) == 1, "tie", 2, 0);
+  check(vecq::wrap<4>(std::uint32_t{8}) == -8, "wrap", 8, 4);
+  check(vecq::wrap<63>(std::uint64_t{1} << 62) == -(std::int64_t{1} << 62), "wrap", 62, 63);
+  static_assert(vecq::IntFormat<63, false>::hi == INT64_MAX);
+  static_assert(vecq::IntFormat<1, true>::lo == -1 && vecq::IntFormat<1, true>::hi == 0);
+  static_assert(vecq::Packing<3, 4, 16>::codes_per_word == 10, "no code crosses words");
+  static_assert(vecq::Packing<3, 4, 16>::words == 8);
+  static_assert(vecq::Frame<vecq::IntFormat<5, true>, 10, 5>::bits == 32, "whole bytes");
+}

@@ -1,0 +1,274 @@
+"""Networks for the tests of the HLS C++, and many of them in one compilation."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from hypothesis import strategies as st
+
+from vecq_hw import assets
+from vecq_hw import schedule as schedules
+from vecq_hw.emit import hls
+from vecq_hw.emit.project import Vectors, read_vectors
+from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.network import (
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    Layer,
+    MaxPool2d,
+    Network,
+    Rescale,
+    Weights,
+)
+from vecq_hw.schedule import Fold, Schedule, divisors
+from vecq_hw.simulate import simulate
+from vecq_hw.toolchain import AP_TYPES
+
+U8 = IntFormat(8, signed=False)
+
+
+@dataclass(frozen=True)
+class Case:
+    network: Network
+    schedule: Schedule
+    vectors: Vectors
+
+
+class Builder:
+    """A chain of layers with random contents; names begin with that of the network."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], fmt: IntFormat = U8, seed: int = 0):
+        self.name, self.rng = name, np.random.default_rng(seed)
+        self.input = Input(name=f"{name}_x", shape=shape, format=fmt)
+        self.layers: list[Layer] = []
+        self.folds: dict[str, Fold] = {}
+
+    @property
+    def last(self) -> str:
+        return self.layers[-1].name if self.layers else self.input.name
+
+    @property
+    def tensor(self):
+        return self.network().tensors[self.last]
+
+    def network(self) -> Network:
+        return Network(
+            name=self.name, inputs=(self.input,), layers=tuple(self.layers), outputs=(self.last,)
+        )
+
+    def _next(self) -> dict[str, str]:
+        return {"name": f"{self.name}_{len(self.layers)}", "input": self.last}
+
+    def _weights(self, bits: int, *shape: int) -> Weights:
+        least = -(1 << (bits - 1))
+        return Weights(codes=self.rng.integers(least, -least, shape), grid=MidRise(bits))
+
+    def _fold(self, fold: Fold | None) -> None:
+        if fold is not None:
+            self.folds[self.layers[-1].name] = fold
+
+    def dense(self, outputs: int, bits: int, *, bias=None, wrap=None, fold=None) -> Builder:
+        weights = self._weights(bits, outputs, self.tensor.shape[0])
+        if bias is not None:
+            bias = self.rng.integers(-bias, bias + 1, outputs)
+        self.layers.append(Dense(weights=weights, bias=bias, accumulator_bits=wrap, **self._next()))
+        self._fold(fold)
+        return self
+
+    def conv(
+        self,
+        outputs,
+        bits,
+        kernel,
+        stride=(1, 1),
+        padding=(0, 0),
+        *,
+        bias=None,
+        wrap=None,
+        fold=None,
+    ) -> Builder:
+        weights = self._weights(bits, outputs, *kernel, self.tensor.shape[2])
+        if bias is not None:
+            bias = self.rng.integers(-bias, bias + 1, outputs)
+        self.layers.append(
+            Conv2d(
+                weights=weights,
+                bias=bias,
+                stride=stride,
+                padding=padding,
+                accumulator_bits=wrap,
+                **self._next(),
+            )
+        )
+        self._fold(fold)
+        return self
+
+    def rescale(self, fmt: IntFormat = U8, shift: int | None = None) -> Builder:
+        """Mantissas of both signs, one of them zero; the outputs fill the format."""
+        tensor = self.tensor
+        channels, widest = tensor.shape[-1], max(tensor.format.magnitude, 1)
+        if shift is None:
+            shift = min(max(widest.bit_length() + 6 - fmt.bits, 1), 40)
+        span = (fmt.hi - fmt.lo + 1) << shift
+        limit = max(min(2 * span // widest, (1 << 61) // widest - 1), 1)
+        mantissa = self.rng.integers(-limit, limit + 1, channels)
+        mantissa[:1] = 0 if channels > 2 else limit
+        least = max(fmt.lo << shift, -(1 << 61))
+        most = min(least + span, (1 << 61) - 1)
+        offset = self.rng.integers(least, most, channels)
+        offset[-2:] = (least, most)[:channels]  # with a shift of 62 only these leave 0
+        self.layers.append(
+            Rescale(mantissa=mantissa, offset=offset, shift=shift, format=fmt, **self._next())
+        )
+        return self
+
+    def pool(self, kernel, stride, padding=(0, 0)) -> Builder:
+        self.layers.append(MaxPool2d(kernel=kernel, stride=stride, padding=padding, **self._next()))
+        return self
+
+    def flatten(self) -> Builder:
+        self.layers.append(Flatten(**self._next()))
+        return self
+
+    def case(self, count: int = 20) -> Case:
+        network = self.network()
+        defaults = schedules.default_schedule(network)
+        schedule = Schedule(folds={**defaults.folds, **self.folds})
+        x = corner_inputs(network, count, self.rng)
+        return Case(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
+
+
+def corner_inputs(network: Network, count: int, rng: np.random.Generator) -> IntArray:
+    """Random codes after the corners: least, zero, greatest, alternating."""
+    source = network.inputs[0]
+    lo, hi = source.format.lo, source.format.hi
+    x = rng.integers(lo, hi, (count, *source.shape), endpoint=True)
+    x[0], x[1], x[2] = lo, min(max(lo, 0), hi), hi
+    x[3] = np.where(np.arange(x[3].size) % 2, lo, hi).reshape(x[3].shape)
+    return x
+
+
+def mlp(name: str, bits: int, **more) -> Builder:
+    return (
+        Builder(name, (24,), seed=bits)
+        .dense(16, bits, **more)
+        .rescale()
+        .dense(12, bits)
+        .rescale(IntFormat(6, signed=True))
+        .dense(10, bits, bias=50)
+    )
+
+
+def cnn(name: str, bits: int) -> Builder:
+    return (
+        Builder(name, (8, 8, 1), seed=bits)
+        .conv(4, bits, (3, 3), padding=(1, 1))
+        .rescale()
+        .pool((2, 2), (2, 2))
+        .conv(6, bits, (3, 3))
+        .rescale(IntFormat(5, signed=False))
+        .flatten()
+        .dense(10, bits)
+    )
+
+
+@st.composite
+def builders(draw, name: str) -> Builder:
+    """Any chain of layers, small."""
+    small = st.integers(1, 5)
+    bits = st.sampled_from([1, 2, 3, 4, 5, 8, 16])
+    formats = st.builds(IntFormat, st.integers(1, 10), st.booleans())
+    wraps = st.none() | st.integers(2, 20)
+    seed = draw(st.integers(0, 1 << 30))
+    image = draw(st.booleans())
+    shape = (
+        (draw(small) + 1, draw(small) + 1, draw(small)) if image else (draw(st.integers(1, 30)),)
+    )
+    builder = Builder(name, shape, draw(formats), seed)
+
+    def draw_fold(outputs: int, inputs: int) -> Fold:
+        lanes = (draw(st.sampled_from(divisors(size))) for size in (outputs, inputs))
+        return Fold(pe=next(lanes), simd=next(lanes))
+
+    while image and len(builder.layers) < 6:
+        height, width, channels = builder.tensor.shape
+        pooled = draw(st.booleans())
+        kernel = (draw(st.integers(1, min(height, 3))), draw(st.integers(1, min(width, 3))))
+        stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+        least = (kernel[0] // 2, kernel[1] // 2) if pooled else (2, 2)
+        padding = (draw(st.integers(0, least[0])), draw(st.integers(0, least[1])))
+        if pooled:
+            builder.pool(kernel, stride, padding)
+        else:
+            outputs = draw(st.integers(1, 6))
+            fold = draw_fold(outputs, channels)
+            bias = draw(st.none() | st.integers(1, 1000))
+            builder.conv(
+                outputs, draw(bits), kernel, stride, padding, bias=bias, wrap=draw(wraps), fold=fold
+            )
+            builder.rescale(draw(formats), draw(st.integers(1, 30)))
+        image = draw(st.booleans())
+    if len(builder.tensor.shape) == 3:
+        builder.flatten()
+    for _ in range(draw(st.integers(0, 2))):
+        outputs = draw(st.integers(1, 12))
+        fold = draw_fold(outputs, builder.tensor.shape[0])
+        builder.dense(outputs, draw(bits), wrap=draw(wraps), fold=fold)
+        if draw(st.booleans()):
+            builder.rescale(draw(formats), draw(st.integers(1, 30)))
+    return builder
+
+
+def run_together(cases: list[Case], folder: Path, *flags: str) -> list[IntArray]:
+    """What the C++ of each case computes; one program, since the headers take a second to read."""
+    lines, calls = ["#include <cstdio>", '#include "vecq/testbench.hpp"'], []
+    for index, case in enumerate(cases):
+        project = hls.emit(case.network, case.schedule, case.vectors)
+        root = project.write(folder / str(index))
+        source = next(name for name in project.files if name.endswith(".cpp") and "src/" in name)
+        top = Path(source).stem
+        lines.append(f'#include "{index}/{source}"')
+        calls.append(
+            f'  result = vecq::testbench<{top}_input, {top}_output>({top}, "{root}/vectors",'
+            f' "{root}/outputs.txt"); worst = result > worst ? result : worst;'
+            f' if (result != 0) std::fprintf(stderr, "case {index}\\n");'
+        )
+    lines += ["int main() { int result = 0, worst = 0;", *calls, "  return worst; }"]
+    (folder / "all.cpp").write_text("\n".join(lines))
+    subprocess.run(
+        [
+            *("g++", "-std=c++17", "-O1", "-Wno-unknown-pragmas", *flags),
+            *("-I", "0/include", "-isystem", str(AP_TYPES.find()), "all.cpp", "-o", "all"),
+        ],
+        cwd=folder,
+        check=True,
+    )
+    (folder / "suppressions").write_text("shift-base:ap_private.h\nshift-exponent:ap_private.h\n")
+    environment = {**os.environ, "UBSAN_OPTIONS": "suppressions=suppressions"}
+    result = subprocess.run(["./all"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert result.returncode in (0, 1), result.stderr[-3000:]
+    for word in ("runtime error", "Sanitizer"):  # its exit status is 1 too
+        assert word not in result.stderr, result.stderr[-3000:]
+    outputs = [read_vectors(folder / str(index) / "outputs.txt") for index in range(len(cases))]
+    differ = any(
+        not np.array_equal(out, case.vectors.outputs.reshape(len(out), -1))
+        for out, case in zip(outputs, cases, strict=True)
+    )
+    assert result.returncode == differ, result.stderr[-3000:]
+    return outputs
+
+
+def compile_cxx(source: Path, program: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    include = ("-I", str(assets.hls_include()), "-isystem", str(AP_TYPES.find()))
+    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
+    return subprocess.run(
+        ["g++", "-std=c++17", *warnings, *flags, *include, str(source), "-o", str(program)],
+        capture_output=True,
+        text=True,
+    )

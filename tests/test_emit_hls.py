@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.hls_networks import Builder, builders, cnn, compile_cxx, mlp, run_together
+from vecq_hw import assets
+from vecq_hw.emit import hls
+from vecq_hw.emit.project import Vectors
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat
+from vecq_hw.network import Network
+from vecq_hw.passes.select import layer_network
+from vecq_hw.schedule import Fold, Schedule, default_schedule
+from vecq_hw.simulate import simulate
+from vecq_hw.verify import hls as target
+
+S4, U8 = IntFormat(4, signed=True), IntFormat(8, signed=False)
+
+
+def grid() -> list[Builder]:
+    """Every weight width, and every corner of the layers."""
+    nets = [mlp(f"m{bits}", bits) for bits in (1, 2, 3, 4, 8, 16)]
+    nets += [cnn(f"c{bits}", bits) for bits in (1, 2, 3, 4, 8, 16)]
+    nets += [
+        # lanes: one, all, and counts of which neither is a multiple of the other
+        Builder("one", (12,)).dense(9, 2, fold=Fold(pe=1, simd=1)),
+        Builder("all", (12,))
+        .dense(9, 2, fold=Fold(pe=9, simd=12))
+        .dense(6, 1, fold=Fold(pe=6, simd=9)),
+        Builder("odd", (35,))
+        .dense(12, 3, fold=Fold(pe=6, simd=5))
+        .rescale()
+        .dense(5, 2, fold=Fold(pe=5, simd=4)),
+        Builder("wide", (64,)).dense(32, 8, fold=Fold(pe=32, simd=64)),
+        # signed inputs, mixed widths, a format tighter than its bits
+        Builder("sign", (10,), S4).dense(8, 8, bias=9).rescale(S4).dense(4, 1, bias=3),
+        Builder("tight", (10,), IntFormat(7, True, -3, 40))
+        .dense(4, 5)
+        .rescale(IntFormat(3, False, 1, 6)),
+        Builder("bit", (9,), IntFormat(1, True))
+        .dense(4, 1)
+        .rescale(IntFormat(1, False))
+        .dense(3, 1),
+        # rescale: the least and the greatest shift, a wide accumulator
+        Builder("least", (10,)).dense(6, 2).rescale(IntFormat(9, True), shift=1),
+        Builder("most", (10,)).dense(6, 2).rescale(IntFormat(2, True), shift=62),
+        Builder("deep", (6,), IntFormat(40, True))
+        .dense(5, 16, bias=1 << 50)
+        .rescale(IntFormat(33, True)),
+        Builder("huge", (3,), IntFormat(44, False)).dense(2, 16, bias=1 << 60),
+        # accumulators that wrap
+        mlp("wrap9", 3, wrap=9),
+        Builder("wrap1", (10,)).dense(6, 4, wrap=1),
+        Builder("wrap33", (6,), IntFormat(40, True)).dense(5, 9, wrap=33).rescale(),
+        # images
+        Builder("stride", (7, 5, 3))
+        .conv(6, 2, (3, 2), (2, 1), (1, 0), bias=40)
+        .rescale()
+        .pool((2, 2), (1, 2)),
+        Builder("point", (3, 4, 6)).conv(5, 3, (1, 1), bias=4).rescale().conv(2, 2, (1, 1), (2, 2)),
+        Builder("pad", (4, 3, 1), IntFormat(5, False, 3, 20))
+        .conv(2, 4, (2, 2), (1, 3), (2, 3))
+        .rescale(),
+        Builder("skip", (9, 8, 2))
+        .conv(2, 2, (2, 2), (4, 3), fold=Fold(pe=1, simd=1))
+        .flatten()
+        .dense(3, 2),
+        Builder("pool", (7, 6, 3), S4).pool((3, 3), (2, 2), (1, 1)).pool((2, 1), (1, 1), (1, 0)),
+        Builder("flat", (2, 3, 4)).flatten().dense(4, 2, fold=Fold(pe=2, simd=6)),
+        Builder("cell", (1, 1, 1)).conv(1, 1, (1, 1)).rescale().conv(3, 2, (3, 3), padding=(1, 1)),
+        Builder("rest", (5, 5, 2)).pool((2, 2), (2, 2)).rescale(),
+        Builder("none", (2, 2, 3), S4),
+    ]  # fmt: skip
+    return nets
+
+
+@pytest.mark.needs_cxx
+def test_cxx_equals_simulator(tmp_path: Path) -> None:
+    cases = [builder.case() for builder in grid()]
+    for case, outputs in zip(cases, run_together(cases, tmp_path), strict=True):
+        expected = case.vectors.outputs.reshape(outputs.shape)
+        assert np.array_equal(outputs, expected), case.network
+        assert len(np.unique(outputs)) > 1, f"{case.network.name}: the outputs never change"
+
+
+@pytest.mark.needs_cxx
+def test_sanitizers_find_nothing(tmp_path: Path) -> None:
+    chosen = ("c3", "odd", "stride", "pad", "deep", "pool", "wrap33")
+    cases = [builder.case(6) for builder in grid() if builder.name in chosen]
+    assert len(cases) == len(chosen)
+    run_together(cases, tmp_path, "-O0", "-fsanitize=address,undefined")
+
+
+@pytest.mark.needs_cxx
+@settings(
+    max_examples=2,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],  # to shrink takes a compilation a step
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.tuples(*(builders(f"n{index}") for index in range(8))))
+def test_random_networks(tmp_path_factory: pytest.TempPathFactory, nets: tuple[Builder]) -> None:
+    cases = [builder.case() for builder in nets]
+    outputs = run_together(cases, tmp_path_factory.mktemp("random"), "-O0")
+    for case, out in zip(cases, outputs, strict=True):
+        assert np.array_equal(out, case.vectors.outputs.reshape(out.shape)), repr(case.network)
+
+
+@pytest.mark.needs_cxx
+def test_any_name_will_do(tmp_path: Path) -> None:
+    names = ["fc1", "fc1_bias", "*/ \n#error", "größe", "x" * 10_000]
+    builder = Builder("name", (4,)).dense(4, 2).rescale().dense(4, 2).rescale().dense(2, 2)
+    layers = [
+        replace(layer, name=name, input=source)
+        for layer, name, source in zip(builder.layers, names, ["int", *names[:-1]], strict=True)
+    ]
+    network = Network(
+        name="fc1_weights",
+        inputs=(replace(builder.input, name="int"),),
+        layers=tuple(layers),
+        outputs=(names[-1],),
+    )
+    x = np.arange(8).reshape(2, 4)
+    vectors = Vectors(inputs=x, outputs=simulate(network, x))
+    hls.emit(network, default_schedule(network), vectors).write(tmp_path)
+    assert np.array_equal(target.run(tmp_path), vectors.outputs)
+
+
+@pytest.mark.needs_cxx
+def test_any_name_of_a_network_will_do(tmp_path: Path) -> None:
+    names = [
+        "NULL",
+        "EOF",
+        "errno",
+        "linux",
+        "size_t",
+        "new",
+        "printf",
+        "5",
+        "ü",
+        "x_format",
+        "ap_int",
+    ]
+    case = mlp("m", 2).case(4)
+    for name in names:
+        network = replace(case.network, name=name)
+        hls.emit(network, case.schedule, case.vectors).write(tmp_path)
+    headers = sorted(tmp_path.glob("src/*.hpp"))
+    (tmp_path / "all.cpp").write_text(
+        "#include <cerrno>\n#include <cstdio>\n"
+        + "".join(f'#include "src/{header.name}"\n' for header in headers)
+    )
+    compiled = compile_cxx(tmp_path / "all.cpp", tmp_path / "all", "-fsyntax-only", "-std=gnu++17")
+    assert compiled.returncode == 0, compiled.stderr
+    assert len(headers) == len(names) + 5  # a file of parameters a layer
+
+
+def golden_files() -> dict[str, str]:
+    case = (
+        Builder("golden", (3, 4, 2))
+        .conv(2, 2, (2, 2), fold=Fold(pe=1, simd=2))
+        .rescale()
+        .pool((1, 2), (1, 2))
+        .flatten()
+        .dense(3, 1, bias=5, fold=Fold(pe=3, simd=4))
+        .case(5)
+    )
+    files = hls.emit(case.network, case.schedule, case.vectors).files
+    again = hls.emit(case.network, case.schedule, case.vectors).files
+    assert list(files.items()) == list(again.items())
+    headers = {name: text for name, text in files.items() if name.startswith("include/")}
+    for name, text in headers.items():
+        assert text == (assets.hls_include().parent / name).read_text()
+    assert len(headers) == len(list(assets.hls_include().glob("vecq/*.hpp")))
+    return {name: text for name, text in files.items() if name not in headers}
+
+
+def test_golden_project(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hls, "__version__", "0.0.0")  # a release changes nothing else
+    folder = Path(__file__).parent / "golden" / "hls"
+    files = golden_files()
+    if request.config.getoption("--update-golden"):
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    stored = {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert stored == files
+
+
+def test_every_generated_file_names_tool_and_network() -> None:
+    for name, text in golden_files().items():
+        if not name.startswith("vectors/"):
+            assert re.search(r"vecq-hw \S+ from network 'golden', digest [0-9a-f]{64}", text), name
+
+
+def test_what_cannot_be_emitted_is_refused() -> None:
+    case = mlp("m", 2).case(4)
+    network, vectors = case.network, case.vectors
+    assert hls.unsupported(network) is None
+    parts = {"inputs": network.inputs, "layers": network.layers, "outputs": network.outputs}
+    two = Network(name="m", **{**parts, "outputs": ("m_3", "m_4")})
+    assert hls.unsupported(two) == "1 inputs and 2 outputs (one of each)"
+    early = Network(name="m", **{**parts, "outputs": ("m_3",)})
+    assert hls.unsupported(early) == "output 'm_3' (not the last layer)"
+    branch = replace(network.layers[1], name="b", input="m_0")
+    branched = Network(
+        name="m", **{**parts, "layers": (*network.layers[:2], branch), "outputs": ("b",)}
+    )
+    assert hls.unsupported(branched) == "layer 'b' (reads 'm_0', not the layer before it)"
+    with pytest.raises(VecqError, match="network 'm': HLS C\\+\\+ cannot express layer 'b'"):
+        hls.emit(branched, case.schedule, vectors)
+    with pytest.raises(VecqError, match="layer 'm_0': 16 outputs do not fold onto 3 lanes"):
+        hls.emit(network, Schedule(folds={**case.schedule.folds, "m_0": Fold(pe=3)}), vectors)
+    with pytest.raises(VecqError, match=r"inputs have the shape \(4, 23\); \(N, 24\) .* is wanted"):
+        hls.emit(network, case.schedule, replace(vectors, inputs=vectors.inputs[:, 1:]))
+    with pytest.raises(VecqError, match=r"outputs have the shape \(0, 10\)"):
+        hls.emit(network, case.schedule, replace(vectors, outputs=vectors.outputs[:0]))
+    with pytest.raises(VecqError, match="4 input vectors and 3 output vectors"):
+        hls.emit(network, case.schedule, replace(vectors, outputs=vectors.outputs[:3]))
+    wide = Builder("w", (1024,)).dense(2, 2, fold=Fold(pe=1, simd=1024)).case(4)
+    with pytest.raises(VecqError, match="1024 lanes of 8 bits make a word of 8192 bits on s_axis"):
+        hls.emit(wide.network, wide.schedule, wide.vectors)
+
+
+@pytest.mark.needs_cxx
+def test_one_layer_is_emitted_by_itself(tmp_path: Path) -> None:
+    case = cnn("c", 3).case()
+    alone = layer_network(case.network, "c_3")
+    taps = simulate(case.network, case.vectors.inputs, taps=["c_2", "c_4"])
+    vectors = Vectors(inputs=taps["c_2"], outputs=taps["c_4"])
+    schedule = Schedule(folds={"c_3": Fold(pe=3, simd=2)})
+    hls.emit(alone, schedule, vectors).write(tmp_path)
+    assert np.array_equal(target.run(tmp_path), taps["c_4"].reshape(20, -1))

@@ -1,0 +1,373 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vecq_hw import storage
+from vecq_hw.errors import VecqError
+from vecq_hw.lower import lower, prediction_differences, shortened_mantissas
+from vecq_hw.network import Conv2d, Dense, Flatten, Rescale
+from vecq_hw.quantize import ActivationQuantizer, vecq
+from vecq_hw.simulate import network_inputs, simulate
+from vecq_hw.train import LayerBits, mlp, quantize_model
+
+torch.set_num_threads(1)  # on small networks a second thread only waits
+
+IMAGE = (2, 8, 6)
+
+
+def block(inputs, outputs, bias=False):
+    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias), nn.BatchNorm2d(outputs)]
+
+
+NETS = {
+    "batch norm before relu": (
+        (12,),
+        [nn.Linear(12, 16), nn.BatchNorm1d(16, eps=0.1), nn.ReLU(), nn.Linear(16, 5)],
+    ),
+    "batch norm after relu": (
+        (12,),
+        [nn.Linear(12, 16), nn.ReLU(), nn.BatchNorm1d(16), nn.Linear(16, 5)],
+    ),
+    "batch norm on both sides": (
+        (12,),
+        [nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.BatchNorm1d(16), nn.Linear(16, 5)],
+    ),
+    "batch norm of the input": ((12,), [nn.BatchNorm1d(12), nn.Linear(12, 5)]),
+    "two batch norms": ((12,), [nn.Linear(12, 9), *[nn.BatchNorm1d(9)] * 1, nn.BatchNorm1d(9)]),
+    "no relu": ((12,), [nn.Linear(12, 16), nn.Linear(16, 5)]),
+    "ends in relu": ((12,), [nn.Linear(12, 16, bias=False), nn.ReLU()]),
+    "ends in batch norm": (
+        (12,),
+        [nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 5), nn.BatchNorm1d(5)],
+    ),
+    "image without bias": (
+        IMAGE,
+        [*block(2, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(60, 5, bias=False)],
+    ),
+    "image with bias": (
+        IMAGE,
+        [
+            *block(2, 5, bias=True), nn.ReLU(), nn.Conv2d(5, 4, (3, 2), stride=(2, 1)),
+            nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(60, 5),
+        ],
+    ),
+    "pool before relu": (
+        IMAGE,
+        [nn.Conv2d(2, 5, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(30, 5)],
+    ),
+    "pool of sums": (
+        IMAGE,
+        [nn.Conv2d(2, 5, 3), nn.MaxPool2d(3, 2, 1), nn.Flatten(), nn.Linear(30, 5)],
+    ),
+    "batch norm after flatten": (
+        IMAGE,
+        [nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(72), nn.Linear(72, 5)],
+    ),
+    "relu and batch norm after flatten": (
+        IMAGE,
+        [
+            nn.Conv2d(2, 3, 3, stride=2), nn.Flatten(), nn.BatchNorm1d(18), nn.ReLU(),
+            nn.Linear(18, 5), nn.BatchNorm1d(5),
+        ],
+    ),
+    "image flattened at once": (
+        IMAGE,
+        [nn.Flatten(), nn.Linear(96, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 5)],
+    ),
+    "pool of the input": (IMAGE, [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(24, 5)]),
+    "fully convolutional": (IMAGE, [*block(2, 4), nn.ReLU(), nn.Conv2d(4, 5, 1)]),
+}  # fmt: skip
+
+
+def samples(shape, count, signed, seed):
+    x = np.random.default_rng(seed).normal(size=(count, *shape)).astype(np.float32)
+    return x if signed else np.abs(x)
+
+
+def trained_twin(layers, shape, weight_bits, activation_bits, signed=False, seed=0, overrides=None):
+    """A quantized model whose batch norms and quantizers have seen data; some gammas negative."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(*layers)
+    for module in model:
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    twin = quantize_model(model, weight_bits, activation_bits, overrides)
+    with torch.no_grad():
+        for step in range(8):
+            twin(torch.from_numpy(samples(shape, 64, signed, seed + step)))
+    return twin.eval()
+
+
+def quantizer_codes(twin, x):
+    """The codes that each quantizer of the model gives, channels-last, in execution order."""
+    collected = []
+
+    def hook(module, inputs, output):
+        codes = torch.round(output / module.step).numpy().astype(np.int64)
+        collected.append(np.moveaxis(codes, 1, -1))
+
+    hooks = [
+        module.register_forward_hook(hook)
+        for module in twin.modules()
+        if isinstance(module, ActivationQuantizer)
+    ]
+    with torch.no_grad():
+        outputs = twin(torch.from_numpy(x)).numpy()
+    for handle in hooks:
+        handle.remove()
+    return collected, np.moveaxis(outputs, 1, -1)
+
+
+def image_order(network):
+    """Torch's position of each element of the image that the network flattens, if it does."""
+    for layer in network.layers:
+        if isinstance(layer, Flatten):
+            height, width, channels = network.tensors[layer.input].shape
+            order = np.arange(height * width * channels).reshape(channels, height, width)
+            return order.transpose(1, 2, 0).reshape(-1)
+    return None
+
+
+def in_layout_of(network, tap, codes):
+    """The codes of torch where the network has flattened them otherwise."""
+    order, shape = image_order(network), network.tensors[tap].shape
+    if codes.ndim == 4 and len(shape) == 1:  # the network takes images already flattened
+        return np.moveaxis(codes, -1, 1).reshape(len(codes), -1)
+    return codes[:, order] if order is not None and shape == order.shape else codes
+
+
+@pytest.mark.parametrize(
+    ("weight_bits", "activation_bits", "signed"),
+    [(2, 8, False), (2, 8, True), (1, 8, True), (3, 4, False), (8, 8, True), (4, 1, False)],
+)
+@pytest.mark.parametrize("name", NETS)
+def test_integers_equal_the_codes_of_training(name, weight_bits, activation_bits, signed):
+    shape, layers = NETS[name]
+    twin = trained_twin(layers, shape, weight_bits, activation_bits, signed)
+    network = lower(twin, shape)
+    x = samples(shape, 400, signed, seed=99)
+    expected, outputs = quantizer_codes(twin, x)
+    names = ["input"] + [la.name for la in network.layers if isinstance(la, Rescale)]
+    taps = simulate(network, network_inputs(network, x), taps=[*names, *network.outputs])
+    assert len(names) == len(expected)
+    # Where torch is one code off by a tie, everything behind it may be; such samples are left out.
+    clean = np.ones(len(x), bool)
+    for tap, codes in zip(names, expected, strict=True):
+        codes = in_layout_of(network, tap, codes)
+        difference = np.abs(taps[tap].astype(np.int64) - codes)[clean]
+        assert difference.max() <= (0 if tap == "input" else 1)
+        # A code of 16 bits is as fine as the 18-bit mantissas.
+        assert (difference != 0).mean() <= (1e-3 if network.tensors[tap].format.bits < 16 else 0.2)
+        clean[clean] &= (difference == 0).reshape(len(difference), -1).all(axis=1)
+    assert clean.mean() > 0.5 or network.tensors[names[-1]].format.bits == 16
+    output = network.tensors[network.outputs[0]]
+    difference = np.abs(taps[network.outputs[0]] * output.step - outputs)[clean]
+    # Rule 6: the bias of the last layer is rounded to whole units of the accumulator.
+    assert difference.max() <= 0.6 * output.step
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_input_codes_agree_on_ties(bits):
+    x = np.linspace(0, 1, 17, dtype=np.float32).repeat(4).reshape(-1, 4)
+    twin = quantize_model(nn.Sequential(nn.Linear(4, 3)), 2, bits)
+    twin(torch.from_numpy(x))
+    network = lower(twin.eval())
+    (codes,), _ = quantizer_codes(twin, x)
+    assert np.array_equal(network_inputs(network, x), codes)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 8, 16])
+def test_codes_and_scale_are_those_of_the_forward_pass(bits):
+    twin = trained_twin(NETS["image with bias"][1], IMAGE, bits, 8)
+    network = lower(twin, IMAGE)
+    first, second, last = (la for la in network.layers if isinstance(la, Conv2d | Dense))
+    for layer, name in ((first, "0"), (second, "3")):
+        codes, alpha = vecq(twin.get_submodule(name).weight, bits)
+        assert np.array_equal(layer.weights.codes, codes.permute(0, 2, 3, 1))
+        assert layer.weights.step == float(alpha) / 2
+        assert layer.bias is None
+    codes, alpha = vecq(twin.get_submodule("7").weight, bits)
+    assert np.array_equal(last.weights.codes, codes.numpy()[:, image_order(network)])
+    bias = twin.get_submodule("7").bias.detach().double().numpy()
+    unit = network.tensors[last.name].step
+    assert unit == network.tensors[last.input].step * float(alpha) / 2
+    assert np.array_equal(last.bias, np.round(bias / unit))
+
+
+def test_names_shapes_and_formats():
+    layers = NETS["pool of sums"][1]
+    network = lower(trained_twin(layers, IMAGE, 2, 4, True), IMAGE, name="nets")
+    assert [layer.name for layer in network.layers] == ["0", "0_rescale", "1", "2", "3"]
+    assert network.name == "nets"
+    assert network.inputs[0].shape == (8, 6, 2)
+    assert repr(network.tensors["input"].format) == "s4"
+    assert repr(network.tensors["0_rescale"].format) == "s4"
+    twice = lower(trained_twin(NETS["batch norm on both sides"][1], (12,), 2, 8))
+    assert [layer.name for layer in twice.layers] == ["0", "0_rescale", "0_rescale_2", "4"]
+    last = lower(trained_twin(NETS["ends in batch norm"][1], (12,), 2, 8))
+    assert repr(last.tensors[last.outputs[0]].format) == "s16"
+
+
+def test_a_flatten_of_the_input_is_left_to_network_inputs():
+    network = lower(trained_twin(NETS["image flattened at once"][1], IMAGE, 2, 8), IMAGE)
+    assert network.inputs[0].shape == (96,)
+    assert not any(isinstance(layer, Flatten) for layer in network.layers)
+
+
+def test_layers_of_any_name():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.input = nn.Linear(4, 4)
+            self.input_rescale = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.input_rescale(torch.relu(self.input(x)))
+
+    twin = quantize_model(Odd())
+    twin(torch.rand(20, 4))
+    names = [layer.name for layer in lower(twin.eval()).layers]
+    assert names == ["input_2", "input_2_rescale", "input_rescale"]
+
+
+def test_mixed_bits():
+    bits = {
+        "0": LayerBits(weight=8, activation=3),
+        "3": LayerBits(weight=1),
+        "input": LayerBits(activation=6),
+    }
+    network = lower(trained_twin(NETS["image with bias"][1], IMAGE, 4, 7, overrides=bits), IMAGE)
+    widths = [la.weights.grid.bits for la in network.layers if isinstance(la, Conv2d | Dense)]
+    assert widths == [8, 1, 4]
+    formats = [network.tensors[name].format.bits for name in ("input", "0_rescale", "3_rescale")]
+    assert formats == [6, 3, 7]
+
+
+def test_lowering_twice_gives_the_same_network_and_it_can_be_stored(tmp_path):
+    twin = trained_twin(NETS["image without bias"][1], IMAGE, 3, 8)
+    network = lower(twin, IMAGE)
+    assert storage.digest(lower(twin.train(), IMAGE)) == storage.digest(network)
+    storage.save(network, tmp_path / "network.npz")
+    assert storage.digest(storage.load(tmp_path / "network.npz")) == storage.digest(network)
+
+
+def test_prediction_differences_counts_them():
+    twin = trained_twin(NETS["image with bias"][1], IMAGE, 2, 8)
+    network = lower(twin, IMAGE)
+    x = samples(IMAGE, 300, False, seed=5)
+    assert prediction_differences(twin, network, x) <= 1
+    predicted = simulate(network, network_inputs(network, x)).argmax(axis=1)
+    with torch.no_grad():
+        twin.get_submodule("7").bias[0] += 1e6
+    assert prediction_differences(twin, network, x) == (predicted != 0).sum()
+
+
+@pytest.mark.parametrize("mantissa_bits", [4, 8, 18, 24])
+def test_mantissas_fill_their_bits(mantissa_bits):
+    network = lower(
+        trained_twin(NETS["image without bias"][1], IMAGE, 2, 8), IMAGE, "n", mantissa_bits
+    )
+    (rescale,) = (la for la in network.layers if isinstance(la, Rescale))
+    assert max(abs(rescale.mantissa)).item().bit_length() == mantissa_bits - 1
+    assert shortened_mantissas(network, mantissa_bits) == {}
+    assert shortened_mantissas(network, mantissa_bits + 1) == {"0_rescale": mantissa_bits}
+
+
+def test_wide_sums_shorten_the_mantissa_and_are_reported():
+    twin = trained_twin([nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU()], (12,), 2, 8)
+    with torch.no_grad():
+        # An offset of 2^48 output steps leaves room for a shift of 13 only.
+        twin.get_submodule("1").bias[3] = -float(twin.get_submodule("2").step) * 2.0**48
+    network = lower(twin)
+    assert set(shortened_mantissas(network)) == {"0_rescale"}
+
+
+def test_channel_without_a_factor():
+    twin = trained_twin([nn.Linear(6, 3), nn.BatchNorm1d(3), nn.ReLU()], (6,), 2, 8)
+    with torch.no_grad():
+        twin.get_submodule("1").weight[1] = 0
+    network = lower(twin)
+    x = samples((6,), 50, False, 1)
+    outputs = simulate(network, network_inputs(network, x))
+    assert len(np.unique(outputs[:, 1])) == 1
+    assert len(np.unique(outputs[:, 0])) > 1
+
+
+def untrained():
+    return quantize_model(mlp(4, 2))
+
+
+def poisoned(name, attribute, value):
+    twin = trained_twin(
+        [nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2)], (4,), 2, 8
+    )
+    with torch.no_grad():
+        getattr(twin.get_submodule(name), attribute).fill_(value)
+    return twin
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (lambda: mlp(4, 2), None, "a model from quantize_model is wanted, not Sequential"),
+        (untrained, None, "quantizer 'input_quantizer' has no statistics; train the model, or run"),
+        (lambda: poisoned("0", "weight", float("nan")), None, "layer '0': the weights hold NaN"),
+        (lambda: poisoned("0", "weight", 0.0), None, "layer '0': all weights are zero"),
+        (lambda: poisoned("0", "bias", float("inf")), None, "layer '0': its bias holds NaN"),
+        (lambda: poisoned("1", "running_var", -1.0), None, "layer '1': its scale holds NaN"),
+        (lambda: poisoned("1", "bias", float("nan")), None, "layer '1': its shift holds NaN"),
+        (lambda: poisoned("2", "spread", 0.0), None, "quantizer '2' has no statistics"),
+        (lambda: poisoned("2", "spread", float("nan")), None, "quantizer '2' has no statistics"),
+        (lambda: poisoned("1", "bias", 1e30), None, "'0_rescale': a factor of .* do not fit"),
+    ],
+)
+def test_what_cannot_be_lowered(make, shape, message):
+    with pytest.raises(VecqError, match=message):
+        lower(make(), shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (None, r"give input_shape=\(C, H, W\)"),
+        ((8, 6), r"input_shape must be \(C,\) or \(C, H, W\), not \(8, 6\)"),
+        ((2, 0, 6), "input_shape must be"),
+        ((3, 8, 6), "layer '0': the kernel takes 2 channels, but 'input' has 3"),
+        ((2, 8, 8), "layer '5': the weights take 60 inputs, but '4' has 80"),
+        ((2, 1, 1), r"layer '3': the kernel \(2, 2\) does not fit the image \(1, 1\)"),
+        ((96,), "takes .H, W, C"),
+    ],
+)
+def test_shapes_that_do_not_fit(shape, message):
+    twin = trained_twin(NETS["image without bias"][1], IMAGE, 2, 8)
+    with pytest.raises(VecqError, match=message):
+        lower(twin, shape)
+
+
+def test_mantissa_bits_out_of_range():
+    with pytest.raises(VecqError, match="mantissas have 4 to 32 bits, not 3"):
+        lower(trained_twin(NETS["no relu"][1], (12,), 2, 8), mantissa_bits=3)
+
+
+def test_a_flattened_image_is_no_output():
+    twin = trained_twin([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()], IMAGE, 2, 8)
+    with pytest.raises(VecqError, match="ends in a flattened image"):
+        lower(twin, IMAGE)
+
+
+def test_inputs_of_another_shape():
+    network = lower(trained_twin(NETS["image without bias"][1], IMAGE, 2, 8), IMAGE)
+    with pytest.raises(
+        VecqError, match=r"samples of the shape \(2, 8, 6\) are wanted, not \(8, 6, 2\)"
+    ):
+        network_inputs(network, np.zeros((4, 8, 6, 2)))
+    vector = lower(trained_twin(NETS["image flattened at once"][1], IMAGE, 2, 8))
+    assert network_inputs(vector, np.zeros((4, *IMAGE))).shape == (4, 96)
+    with pytest.raises(VecqError, match=r"samples of the shape \(96,\) are wanted, not \(95,\)"):
+        network_inputs(vector, np.zeros((4, 95)))
+    with pytest.raises(VecqError, match="NaN"):
+        network_inputs(vector, np.full((4, 96), np.nan))

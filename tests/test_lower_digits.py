@@ -1,0 +1,51 @@
+"""Real digits through training and lowering: what the user is promised."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from vecq_hw import data
+from vecq_hw.lower import lower, prediction_differences, shortened_mantissas
+from vecq_hw.simulate import network_inputs, predictions, simulate
+from vecq_hw.train import build_model, evaluate, fit, quantize_model
+
+torch.set_num_threads(1)  # on small networks a second thread only waits
+
+
+@functools.cache
+def float_model(kind, seed):
+    digits = data.load("digits")
+    torch.manual_seed(seed)
+    model = build_model(kind, digits.shape, digits.classes)
+    fit(model, digits, seed=seed, progress=False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "weight_bits", "least"),
+    [
+        ("mlp", 0, 2, 0.97),
+        ("mlp", 1, 2, 0.97),
+        ("mlp", 0, 1, 0.96),
+        ("mlp", 1, 1, 0.96),
+        ("cnn", 0, 2, 0.98),
+        ("cnn", 0, 1, 0.97),
+    ],
+)
+def test_integer_accuracy(kind, seed, weight_bits, least):
+    digits = data.load("digits")
+    model = quantize_model(float_model(kind, seed), weight_bits, 8)
+    fit(model, digits, seed=seed, progress=False)
+    network = lower(model, digits.shape)
+    outputs = simulate(network, network_inputs(network, digits.x_test))
+    accuracy = np.mean(predictions(outputs) == digits.y_test)
+    assert accuracy >= least
+    assert prediction_differences(model, network, digits.x_test) <= 1
+    assert abs(accuracy - evaluate(model, digits.x_test, digits.y_test)) <= 1 / 597
+    assert shortened_mantissas(network) == {}
+    # The pixels, sixteenths, stay apart and exact in 8 bits.
+    codes = network_inputs(network, digits.x_test)
+    assert network.inputs[0].step == np.float32(1 / 255)
+    assert len(np.unique(codes)) == 17

@@ -1,0 +1,305 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from vecq_hw import data
+from vecq_hw.errors import VecqError
+from vecq_hw.quantize import vecq
+from vecq_hw.train import (
+    LayerBits,
+    ModelRecipe,
+    build_model,
+    evaluate,
+    fit,
+    load_checkpoint,
+    load_model_factory,
+    mlp,
+    predict,
+    quantize_model,
+    save_checkpoint,
+)
+
+torch.set_num_threads(1)  # on small networks a second thread only waits
+
+
+def blobs(samples=60, features=6, classes=3, seed=0):
+    """Three well separated clouds, some of their values negative."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(classes, features)) * 3
+    y = np.arange(2 * samples) % classes
+    x = centres[y] + rng.normal(size=(2 * samples, features)) * 0.5
+    return data.checked_dataset("blobs", x[:samples], y[:samples], x[samples:], y[samples:])
+
+
+def trained(seed, model_seed=0):
+    torch.manual_seed(model_seed)
+    model = quantize_model(build_model("mlp", (6,), 3))
+    history = fit(model, blobs(), epochs=4, batch_size=16, seed=seed, progress=False)
+    return model, history
+
+
+def test_fit_learns_and_leaves_evaluation_mode():
+    model, history = trained(0)
+    assert len(history) == 4
+    assert history[-1] < history[0]
+    assert not model.training
+    assert evaluate(model, blobs().x_test, blobs().y_test) == 1.0
+
+
+def test_the_same_seed_gives_the_same_bits():
+    first, second, other = trained(7), trained(7), trained(8)
+    assert first[1] == second[1] != other[1]
+    state, again = first[0].state_dict(), second[0].state_dict()
+    assert all(torch.equal(state[name], again[name]) for name in state)
+
+
+def test_fit_leaves_the_users_random_numbers_alone():
+    torch.manual_seed(3)
+    model = mlp(6, 3)
+    before = torch.get_rng_state()
+    fit(model, blobs(), epochs=1, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_progress_bar(capsys):
+    fit(mlp(6, 3), blobs(), epochs=2)
+    assert "epoch 2, loss" in capsys.readouterr().out
+    fit(mlp(6, 3), blobs(), epochs=2, progress=False)
+    assert capsys.readouterr().out == ""
+
+
+class Interrupting(nn.Module):
+    """Ctrl-C in the middle of the third step."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(6, 3)
+        self.steps = 0
+
+    def forward(self, x):
+        self.steps += 1
+        if self.steps == 3:
+            raise KeyboardInterrupt
+        return self.fc(x)
+
+
+def test_interrupt_keeps_what_was_learnt():
+    model = Interrupting()
+    before = model.fc.weight.detach().clone()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, blobs(), epochs=5, batch_size=16, progress=True)
+    assert model.steps == 3
+    assert not model.training
+    assert not torch.equal(model.fc.weight, before)
+    assert torch.isfinite(model.fc.weight).all()
+
+
+def test_a_last_batch_of_one_sample_is_left_out():
+    set_of_33 = blobs(samples=33)
+    model = quantize_model(mlp(6, 3))
+    fit(model, set_of_33, epochs=1, batch_size=16, progress=False)
+    assert int(model.bn1.num_batches_tracked) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "at least one epoch, not 0"),
+        ({"batch_size": 1}, "at least 2 samples"),
+        ({"learning_rate": 0.0}, "learning rate must be positive"),
+        ({"learning_rate": float("nan")}, "learning rate must be positive"),
+        ({"learning_rate": 1e37, "epochs": 3}, "training diverged in epoch"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(VecqError, match=message):
+        fit(nn.Sequential(nn.Linear(6, 3)), blobs(), progress=False, **settings)
+
+
+def test_a_model_that_does_not_fit_the_data():
+    with pytest.raises(VecqError, match=r"fails on samples of the shape \(6,\)"):
+        fit(mlp(7, 3), blobs(), progress=False)
+    with pytest.raises(VecqError, match="one score for each of the 3 classes"):
+        fit(mlp(6, 2), blobs(), progress=False)
+
+
+def test_predict_works_in_batches_and_restores_the_mode():
+    model = mlp(6, 3).train()
+    x = blobs().x_test
+    assert np.array_equal(predict(model, x, batch_size=7), predict(model, x))
+    assert model.training
+
+
+def test_the_users_own_loop():
+    torch.manual_seed(0)
+    samples = blobs()
+    twin = quantize_model(mlp(6, 3), 2, 8)
+    loader = DataLoader(
+        TensorDataset(torch.from_numpy(samples.x_train), torch.from_numpy(samples.y_train)),
+        batch_size=20,
+        shuffle=True,
+    )
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    codes = vecq(twin.fc1.weight, 2).codes
+    for _ in range(5):
+        twin.train()
+        for x, y in loader:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(twin(x), y).backward()
+            optimizer.step()
+    assert evaluate(twin, samples.x_test, samples.y_test) == 1.0
+    assert not torch.equal(codes, vecq(twin.fc1.weight, 2).codes)
+    again = quantize_model(mlp(6, 3), 2, 8)
+    again.load_state_dict(twin.state_dict())
+    x = torch.from_numpy(samples.x_test)
+    assert torch.equal(again.eval()(x), twin.eval()(x))
+
+
+def test_without_torch_the_import_says_what_to_install():
+    code = (
+        "import importlib.util as util\n"
+        "found = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'torch' else found(name, *rest)\n"
+        "import vecq_hw.PACKAGE"
+    )
+    for package in ("quantize", "train", "lower"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("PACKAGE", package)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "MissingToolError: torch is missing (training); run: pip install" in done.stderr
+
+
+RECIPE = ModelRecipe(
+    model="mlp", shape=(6,), classes=3, weight_bits=3, overrides={"fc1": LayerBits(weight=5)}
+)
+
+
+def saved(tmp_path):
+    torch.manual_seed(0)
+    model = RECIPE.build()
+    fit(model, blobs(), epochs=2, progress=False)
+    save_checkpoint(model, RECIPE, tmp_path / "checkpoint.pt")
+    return model, tmp_path / "checkpoint.pt"
+
+
+def test_checkpoint_round_trip(tmp_path):
+    model, path = saved(tmp_path)
+    again, recipe = load_checkpoint(path)
+    assert recipe == RECIPE
+    x = torch.from_numpy(blobs().x_test)
+    assert torch.equal(again(x), model(x))
+    assert not again.training
+    assert [again.fc1.weight_bits, again.fc2.weight_bits] == [5, 3]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    model, path = saved(tmp_path)
+    before = path.read_bytes()
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
+    with pytest.raises(VecqError, match="cannot be written"):
+        save_checkpoint(model, RECIPE, path)
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+class Rogue:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+def test_files_that_are_no_checkpoint(tmp_path, capsys):
+    _, path = saved(tmp_path)
+    content = path.read_bytes()
+    bad = tmp_path / "bad.pt"
+    for damaged in (content[: len(content) // 2], b"", b"plain text", content[:100]):
+        bad.write_bytes(damaged)
+        with pytest.raises(VecqError, match="is damaged, or no file that"):
+            load_checkpoint(bad)
+    torch.save({"vecq_checkpoint": 1, "model": Rogue()}, bad)
+    with pytest.raises(VecqError, match="is damaged, or no file that"):
+        load_checkpoint(bad)
+    assert "this must not run" not in capsys.readouterr().out
+    torch.save({"fc.weight": torch.ones(3)}, bad)
+    with pytest.raises(VecqError, match="of another kind"):
+        load_checkpoint(bad)
+    torch.save({"vecq_checkpoint": 99}, bad)
+    with pytest.raises(VecqError, match="format version 99; this vecq reads 1"):
+        load_checkpoint(bad)
+    torch.save({"vecq_checkpoint": 1, "model": "mlp"}, bad)
+    with pytest.raises(VecqError, match="is malformed"):
+        load_checkpoint(bad)
+    with pytest.raises(VecqError, match="there is no such file"):
+        load_checkpoint(tmp_path / "nothing.pt")
+    with pytest.raises(VecqError, match="is a folder"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))", "has no '1.spread'"),
+        ("nn.Sequential(nn.Linear(6, 2))", r"'0.weight' has the shape \(3, 6\) there and \(2, 6\)"),
+        ("nn.Sequential(nn.Linear(6, 3, bias=False))", "its '0.bias' has no place in this one"),
+        ("nn.Sequential(nn.GELU())", "layer '0' .* not supported"),
+        ("None", "returned NoneType; a torch.nn.Module is wanted"),
+    ],
+)
+def test_checkpoint_of_another_model(tmp_path, source, message):
+    file = tmp_path / "model.py"
+    head = "from torch import nn\ndef make():\n    return "
+    file.write_text(head + "nn.Sequential(nn.Linear(6, 3))")
+    recipe = ModelRecipe(model=f"{file}:make", shape=(6,), classes=3)
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(recipe.build(), recipe, path)
+    load_checkpoint(path)
+    file.write_text(head + source)
+    with pytest.raises(VecqError, match=message) as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet", "'mlp', 'cnn' or FILE.py:FUNCTION is wanted"),
+        ("nothing.py:make", "there is no file 'nothing.py'"),
+        ("{}/model.py:absent", "has no function 'absent'"),
+        ("{}/model.py:number", "has no function 'number'"),
+        ("{}/model.py:", "FILE.py:FUNCTION is wanted"),
+        ("{}/broken.py:make", "failed: SyntaxError"),
+        ("{}/model.py:fails", "failed: ValueError: no luck"),
+        ("{}/model.txt:make", "is no Python file"),
+    ],
+)
+def test_model_names(tmp_path, name, message):
+    (tmp_path / "model.py").write_text(
+        "number = 3\ndef fails():\n    raise ValueError('no luck')\n"
+    )
+    (tmp_path / "model.txt").write_text("")
+    (tmp_path / "broken.py").write_text("def (")
+    with pytest.raises(VecqError, match=message):
+        build_model(name.format(tmp_path), (6,), 3)
+
+
+def test_factory_of_a_file(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import torch\ndef make():\n    return torch.nn.Linear(2, 2)\n")
+    assert isinstance(load_model_factory(f"{file}:make")(), nn.Linear)
+
+
+def test_built_in_models():
+    x = torch.rand(4, 3, 9, 11)
+    assert build_model("cnn", (3, 9, 11), 5)(x).shape == (4, 5)
+    assert build_model("mlp", (3, 9, 11), 5)(x).shape == (4, 5)
+    for shape in ((6,), (1, 3, 8)):
+        with pytest.raises(VecqError, match="the cnn takes images"):
+            build_model("cnn", shape, 5)

@@ -1,0 +1,75 @@
+"""``vecq array``: what the layers of a network take on a MAC array."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vecq_hw.cli.output import percent, print_table
+
+if TYPE_CHECKING:
+    from vecq_hw.simulate.mac_array import ArrayCost
+
+KINDS = ("weight-stationary", "output-stationary", "bit-serial")
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option("--kind", type=click.Choice(KINDS), help="Which array; all if left out.")
+@click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--columns", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw the utilisation to this .png file."
+)
+def array(
+    network: Path, kind: str | None, rows: int, columns: int, as_json: bool, plot: Path | None
+) -> None:
+    """Print what each Dense and Conv2d of NETWORK takes on a systolic or bit-serial array.
+
+    Cycles, utilisation and bytes moved for one sample, layer after layer on one array.
+    """
+    from vecq_hw import storage
+    from vecq_hw.simulate.mac_array import ArrayKind, ArraySize, network_costs
+
+    net = storage.load(network)
+    size = ArraySize(rows=rows, columns=columns)
+    kinds = KINDS if kind is None else (kind,)
+    costs = {name: network_costs(net, ArrayKind(name), size) for name in kinds}
+    if plot is not None:
+        from vecq_hw.simulate.mac_array.plots import plot_utilisation
+
+        plot_utilisation(costs, plot, f"{net.name}, {size} elements")
+    if as_json:
+        tree = [
+            {"array": name, "layer": layer, "rows": rows, "columns": columns, **asdict(cost)}
+            for name, by_layer in costs.items()
+            for layer, cost in by_layer.items()
+        ]
+        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
+        return
+    titles = ("array", "layer", "cycles", "MACs", "utilisation", "register", "buffer", "external")
+    table = []
+    for name, by_layer in costs.items():
+        table += [(name, layer, *_cells([cost])) for layer, cost in by_layer.items()]
+        table.append((name, "all", *_cells(list(by_layer.values()))))
+    click.echo(f"{net.name} on {size} elements, one sample; traffic in bytes")
+    print_table(titles, table, left=2)
+
+
+def _cells(costs: list[ArrayCost]) -> tuple[str, ...]:
+    cycles = sum(cost.cycles for cost in costs)
+    busy = sum(cost.utilisation * cost.cycles for cost in costs)
+    traffic = [cost.traffic for cost in costs]
+    return (
+        str(cycles),
+        str(sum(cost.macs for cost in costs)),
+        percent(busy / max(cycles, 1)),
+        str(sum(t.register.total for t in traffic)),
+        str(sum(t.buffer.total for t in traffic)),
+        str(sum(t.external.total for t in traffic)),
+    )

@@ -1,0 +1,244 @@
+"""The folded PE × SIMD unit of ``rtl/vecq_matrix_vector.sv``: its values in the order it adds.
+
+An accumulator starts at the bias.  The inputs come ``simd`` at a time, for a convolution tap by tap
+(down, across, channels); the adder tree of a processing element sums one such fold exactly, then
+the accumulator takes that sum.  So an accumulator changes ``inputs / simd`` times, and what it
+holds when it saturates depends on ``simd``.  ``pe`` says how many outputs are computed side by
+side, which no sum depends on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw import arithmetic
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import MAX_BITS, IntArray, IntFormat
+from vecq_hw.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Input,
+    Layer,
+    MacLayer,
+    Network,
+    Tensor,
+    layer_inputs,
+    output_tensor,
+)
+from vecq_hw.schedule import Fold, Schedule, check
+from vecq_hw.simulate.mac_array.product import Operands, layer_alone, operands
+from vecq_hw.simulate.reference import checked_codes, simulate
+
+TILE_BYTES = 1 << 25
+"""Working set of the inputs of one tile of the batch."""
+
+
+def saturating_outputs(
+    layer: MacLayer,
+    fold: Fold,
+    x: npt.ArrayLike,
+    bits: int,
+    input_format: IntFormat | None = None,
+) -> tuple[IntArray, int]:
+    """What a folded unit computes whose accumulators saturate.
+
+    Parameters
+    ----------
+    layer : Dense or Conv2d
+        Its own ``accumulator_bits`` plays no part.
+    fold : Fold
+        Must divide the outputs and the inputs (the channels of a group).
+    x : int array of shape (N, C) or (N, H, W, C), N at least 1
+    bits : int
+        Width of the signed accumulators, 1 to 63.
+    input_format : IntFormat, optional
+        Of ``x``; the narrowest that holds it if left out.
+
+    Returns
+    -------
+    outputs : int array of shape (N, O) or (N, H, W, O)
+    overflows : int
+        Additions whose sum left the accumulator's range; a bias that does not fit counts as one
+        for each output.
+
+    Raises
+    ------
+    VecqError
+        The fold, the width or the inputs do not fit the layer.
+    """
+    fmt = _accumulator(layer, bits)
+    return _run(layer, fold, x, fmt, input_format, lambda sums: arithmetic.saturate(sums, fmt))
+
+
+def wrapping_outputs(
+    layer: MacLayer,
+    fold: Fold,
+    x: npt.ArrayLike,
+    bits: int,
+    input_format: IntFormat | None = None,
+) -> tuple[IntArray, int]:
+    """What a folded unit computes whose accumulators wrap; see :func:`saturating_outputs`.
+
+    The outputs are the same for every fold: those of ``simulate`` with ``accumulator_bits=bits``.
+    The number of overflows is not.
+    """
+    fmt = _accumulator(layer, bits)
+    return _run(layer, fold, x, fmt, input_format, lambda sums: arithmetic.wrap(sums, bits))
+
+
+def simulate_saturating(
+    network: Network, schedule: Schedule, x: npt.ArrayLike, bits: int
+) -> tuple[IntArray, dict[str, int]]:
+    """Run a network whose accumulators saturate, in the order in which the schedule adds.
+
+    Every accumulator has ``bits`` bits, those proven to be narrower, too; they then saturate in
+    passing at most.  All other layers compute what ``simulate`` computes.
+
+    Parameters
+    ----------
+    network : Network with one input and one output
+    schedule : Schedule
+        The fold of every Dense and Conv2d.
+    x : int array of shape (N, C) or (N, H, W, C), N at least 1
+    bits : int
+        Width of the signed accumulators, 1 to 63.
+
+    Returns
+    -------
+    outputs : int array of shape (N, ...)
+    overflows : dict
+        By the name of each Dense and Conv2d, as in :func:`saturating_outputs`.
+
+    Raises
+    ------
+    VecqError
+        The schedule does not fit the network, the inputs do not fit its input, or a Rescale cannot
+        take accumulators of this width (numeric contract, rule 4).
+    """
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise VecqError(f"network '{network.name}': one input and one output are supported")
+    check(network, schedule)
+    codes = checked_codes(network.inputs[0], x)
+    tile = _tile_size(network)
+    counts = {la.name: 0 for la in network.layers if isinstance(la, Dense | Conv2d)}
+    parts = [
+        _run_tile(network, schedule, codes[start : start + tile], bits, counts)
+        for start in range(0, len(codes), tile)
+    ]
+    if not parts:
+        return simulate(network, codes), counts
+    return np.concatenate(parts), counts
+
+
+def _run_tile(
+    network: Network, schedule: Schedule, x: IntArray, bits: int, counts: dict[str, int]
+) -> IntArray:
+    """The outputs of some samples; the overflows are added to ``counts``."""
+    source = network.inputs[0]
+    values = {source.name: x}
+    # A saturated accumulator may leave the range proven for the exact one, so that the formats
+    # behind it are derived anew.
+    tensors = {source.name: network.tensors[source.name]}
+    for layer in network.layers:
+        names = layer_inputs(layer)
+        given = [tensors[name] for name in names]
+        if isinstance(layer, Dense | Conv2d):
+            found, overflows = saturating_outputs(
+                layer, schedule.folds[layer.name], values[names[0]], bits, given[0].format
+            )
+            counts[layer.name] += overflows
+            exact = network.tensors[layer.name]
+            tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
+        else:
+            found = _exact(layer, [values[name] for name in names], given)
+            tensor = output_tensor(layer, *given)
+        values[layer.name], tensors[layer.name] = found, tensor
+    return values[network.outputs[0]]
+
+
+def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntArray:
+    """A layer without accumulators, as the reference computes it."""
+    if isinstance(layer, Add):
+        total: IntArray = np.sum([value.astype(np.int64) for value in values], axis=0)
+        return total
+    if isinstance(layer, Concat):
+        return np.concatenate(values, axis=-1)
+    tensor = tensors[0]
+    source = Input(
+        name=layer_inputs(layer)[0], shape=tensor.shape, format=tensor.format, step=tensor.step
+    )
+    alone = Network(name=layer.name, inputs=(source,), layers=(layer,), outputs=(layer.name,))
+    return simulate(alone, values[0])
+
+
+def _accumulator(layer: MacLayer, bits: int) -> IntFormat:
+    if not 1 <= bits <= MAX_BITS:
+        raise VecqError(
+            f"layer '{layer.name}': an accumulator has 1 to {MAX_BITS} bits, not {bits}"
+        )
+    return IntFormat(bits, signed=True)
+
+
+def _run(
+    layer: MacLayer,
+    fold: Fold,
+    x: npt.ArrayLike,
+    fmt: IntFormat,
+    input_format: IntFormat | None,
+    narrow: Callable[[IntArray], IntArray],
+) -> tuple[IntArray, int]:
+    network, codes = layer_alone(layer, x, input_format)
+    check(network, Schedule(folds={layer.name: fold}))
+    found = operands(layer, network, codes)
+    values = layer.weights.values.reshape(len(layer.weights.codes), -1)
+    bound = arithmetic.product_bound(values, network.tensors[layer.input].format.magnitude)
+    if bound >= 1 << 62:
+        raise VecqError(
+            f"layer '{layer.name}': its partial sums can reach {bound}; less than 2^62 is wanted"
+        )
+    # Where no order of addition can overflow, one fold is as good as many.
+    safe = bound + int(np.abs(found.bias).max()) <= fmt.hi
+    simd = found.x.shape[-1] if safe else fold.simd
+    sums, overflows = _accumulate(found, simd, bound, narrow)
+    outputs = sums.transpose(1, 0, 2).reshape(-1, *found.output.shape)
+    return outputs.astype(fmt.dtype), overflows
+
+
+def _accumulate(
+    found: Operands, simd: int, bound: int, narrow: Callable[[IntArray], IntArray]
+) -> tuple[IntArray, int]:
+    """Sums of shape (G, M, O) and how many additions ``narrow`` had to change."""
+    groups, positions, taps = found.x.shape
+    start: IntArray = np.broadcast_to(
+        found.bias[:, np.newaxis], (groups, positions, found.bias.shape[-1])
+    )
+    sums = narrow(start)
+    overflows = int(np.count_nonzero(sums != start))
+    for first in range(0, taps, simd):
+        lanes = slice(first, first + simd)
+        # Both terms lie within +-2^62, so that int64 holds their sum.
+        total = sums + np.stack(
+            [
+                arithmetic.exact_matmul(x[:, lanes], weights[lanes].T, bound)
+                for x, weights in zip(found.x, found.weights, strict=True)
+            ]
+        )
+        sums = narrow(total)
+        overflows += int(np.count_nonzero(sums != total))
+    return sums, overflows
+
+
+def _tile_size(network: Network) -> int:
+    """How many samples a tile takes so that the inputs of every output stay within the budget."""
+    cells = [
+        math.prod(network.tensors[layer.name].shape[:-1]) * layer.weights.codes[0].size
+        for layer in network.layers
+        if isinstance(layer, Conv2d)
+    ]
+    return max(1, TILE_BYTES // (8 * max(cells, default=1024)))
