@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def pauses(index: int) -> dict[str, Pauses]:
 
 
 def random_network(index: int) -> tuple[Network, Schedule]:
-    """One to four Dense of any width and fold, a Rescale before, between or behind them, or none."""
+    """One to four Dense of any width and fold; some have a Rescale before, between or behind."""
     generator = np.random.default_rng(index)
     sizes = generator.choice([1, 2, 3, 4, 5, 6, 8, 9, 12, 16], generator.integers(2, 6)).tolist()
     source = Input(name="x", shape=(sizes[0],), format=IntFormat(3, signed=False))
@@ -73,7 +73,7 @@ def random_network(index: int) -> tuple[Network, Schedule]:
 
     if generator.integers(4) == 0:
         rescale()
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         grid = MidRise(int(generator.choice([1, 2, 3, 4, 7])))
         limits = grid.code_format
         name = f"d{index}_{len(layers)}"

@@ -1,4 +1,4 @@
-"""The streaming accelerator cycle by cycle: what a schedule's hardware takes, without its values."""
+"""The streaming accelerator cycle by cycle: when words move, whatever their values."""
 
 from vecq_hw.simulate.dataflow.fifo import fifo_depths
 from vecq_hw.simulate.dataflow.frames import DataflowRun, DeadlockError, simulate_frames

@@ -100,11 +100,11 @@ class Room:
     groups_out: int = 1
 
     def after(self, word: int) -> int:
-        """Which entry of ``freed`` makes room for ``word``; below 0 there is room from the start."""
+        """Which entry of ``freed`` makes room for ``word``; below 0 there always is room."""
         return -((self.capacity - (word + 1) * self.groups_in) // self.groups_out) - 1
 
     def take(self, word: int, offer: int) -> int | Wait:
-        """The cycle in which it takes ``word``, offered from ``offer`` on; or what that waits for."""
+        """When it takes ``word``, offered from ``offer`` on; or what that waits for."""
         after = self.after(word)
         if after < 0:
             return offer
@@ -186,7 +186,7 @@ class Pipeline:
         self._floor = -1
 
     def take(self, word: int, offer: int) -> int | Wait:
-        """The cycle in which ``word`` enters, offered from ``offer`` on; or what that waits for."""
+        """When ``word`` enters, offered from ``offer`` on; or what that waits for."""
         if (wait := self.enter(offer)) is not None:
             return wait
         self.due.append(self.local + self.depth)
@@ -290,20 +290,20 @@ class Step(NamedTuple):
     ----------
     gap : int
         Local cycles from the step before to the first of these; those between do nothing.
-    count : int
+    steps : int
         How many steps, one a local cycle.
     needs : int
         Index within the period of the word that the first of them reads and that must have come in,
         or -1; the others read the words after it.
     frees : int
-        How many words each of them frees, in the order in which they came; 0 or 1 where ``count``
+        How many words each of them frees, in the order in which they came; 0 or 1 where ``steps``
         is more than 1.
     gives : bool
         Whether each of them completes an output word.
     """
 
     gap: int
-    count: int
+    steps: int
     needs: int
     frees: int
     gives: bool
@@ -326,12 +326,12 @@ class Unit:
     @property
     def cycles(self) -> int:
         """Cycles of a period without stalls."""
-        return sum(step.gap + step.count - 1 for step in self.pattern)
+        return sum(step.gap + step.steps - 1 for step in self.pattern)
 
     @property
     def outputs(self) -> int:
         """Words that go out a period."""
-        return sum(step.gives * step.count for step in self.pattern)
+        return sum(step.gives * step.steps for step in self.pattern)
 
     def process(self, origin: Channel, target: Channel, periods: int) -> Process:
         """The unit between two streams, for so many periods."""

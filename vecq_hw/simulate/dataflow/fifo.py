@@ -84,8 +84,8 @@ class _Search:
     def _shrink_one(self, name: str) -> None:
         """Close in on the smallest depth from both sides.
 
-        More than a link stores is never wanted.  Below the smallest depth each further word tends to
-        bring the output forward by as much, which tells where to look; where it does not, halve.
+        More than a link stores is never wanted.  Below the smallest depth, each further word tends
+        to bring the output forward by as much, which tells where to look; else halve.
         """
         least, stored = self._least[name], self._stored[name]
         enough = self._depths[name] = max(stored, least)

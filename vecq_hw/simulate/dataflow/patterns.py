@@ -6,12 +6,11 @@ channels, and keeps words for as long as a later step reads them.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.network import Conv2d, MacLayer, Upsample2d, WindowLayer, window_outputs
+from vecq_hw.layers import Conv2d, MacLayer, Upsample2d, WindowLayer
+from vecq_hw.network import window_outputs
 from vecq_hw.schedule import Fold
 from vecq_hw.simulate.dataflow.cells import Step, Unit
 
@@ -45,7 +44,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
         return _unit(needs, gives, words, 2 * words, depth), fold.simd * span
     if folds == 1:
         return Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth), fold.simd
-    middle = Step(gap=words, count=1, needs=-1, frees=0, gives=True)
+    middle = Step(gap=words, steps=1, needs=-1, frees=0, gives=True)
     pattern = [*_pass(words, 0, 0), *[middle] * (folds - 2), *_pass(words, -1, 1)]
     return Unit(pattern=pattern, words=words, capacity=2 * words, depth=depth), fold.simd
 

@@ -63,7 +63,7 @@ class Receiver(Protocol):
     """What takes the words of a channel within the process of their sender."""
 
     def take(self, word: int, offer: int) -> int | Wait:
-        """The cycle in which it takes ``word``, offered from ``offer`` on; or what that waits for."""
+        """When it takes ``word``, offered from ``offer`` on; or what that waits for."""
 
     def idle(self) -> Sequence[Wait]:
         """Go on with what needs no further word; what that waits for."""
