@@ -37,7 +37,7 @@ class DataflowRun:
     spans : mapping
         For each layer and frame the cycle of its first word in and the one after its last word out.
     stored : mapping
-        The most words of its producer that each link held.
+        The most words of its producer that each link held, those included that came or went.
     input_cycles, output_cycles : mapping
         For each input and output the cycle in which each word was taken.
     """
@@ -200,12 +200,15 @@ def _span(entry: Stream, end: Stream, frame: int) -> tuple[int, int]:
 
 
 def most_stored(graph: Graph) -> dict[str, int]:
-    """The most words of the producer, begun ones too, that each link held after a cycle."""
+    """The most words of the producer, begun ones too, that each link has to have room for.
+
+    A word that goes out in a cycle still takes its place in it.
+    """
     return {name: _most_stored(link.buffer) for name, link in graph.links.items()}
 
 
 def _most_stored(buffer: Buffer) -> int:
     come = np.asarray(buffer.origin.takes)
-    gone = np.searchsorted(np.asarray(buffer.target.takes), come, side="right")
+    gone = np.searchsorted(np.asarray(buffer.target.takes), come, side="left")
     groups = np.arange(1, come.size + 1) * buffer.room.groups_in - gone * buffer.room.groups_out
     return int(-(-groups.max() // buffer.room.groups_in))
