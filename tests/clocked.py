@@ -92,7 +92,8 @@ class Link:
         group = math.gcd(origin.lanes, out.lanes)
         self.come, self.go = origin.lanes // group, out.lanes // group
         self.capacity = self.come + self.go + min(self.come, self.go) - 1
-        if depth is not None and depth * self.come > self.capacity:
+        # The least depth is what a width converter holds, which may be less than as many words.
+        if depth is not None and depth > -(-self.capacity // self.come):
             self.capacity = depth * self.come
 
     def drive(self):
@@ -178,7 +179,7 @@ class Machine:
 
     def __init__(self, network, schedule, depths, frames, input_pauses, output_pauses):
         self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
-        self.readers, self.sources, self.sinks, self.expected = {}, [], [], []
+        self.readers, self.sources, self.sinks = {}, [], []
         first = next((la for la in network.layers if isinstance(la, Dense | Conv2d)), None)
         for entry in network.inputs:
             lanes = 1
@@ -191,6 +192,7 @@ class Machine:
             self.publish(entry.name, wire)
         for layer in network.layers:
             self.publish(layer.name, self.layer(layer))
+        self.expected = [cell.words for cell in self.sources]
         for name in network.outputs:
             wire = self.readers[name].pop(0)
             wire = self.link(name, "output", wire, wire.lanes)
@@ -198,11 +200,11 @@ class Machine:
             self.cells.append(self.sinks[-1])
             self.expected.append(frames * math.prod(network.tensors[name].shape) // wire.lanes)
 
-    def run(self, patience=3000):
+    def run(self, patience=600):
         """The cycles of all words in and out; what stands still for so long is given up."""
         idle = 0
         while idle < patience:
-            counts = [len(sink.cycles) for sink in self.sinks]
+            counts = [len(cell.cycles) for cell in (*self.sources, *self.sinks)]
             if counts == self.expected:
                 return [c.cycles for c in self.sources], [c.cycles for c in self.sinks]
             for cell in self.cells:
@@ -211,7 +213,8 @@ class Machine:
                 cell.accept()
             for cell in self.cells:
                 cell.edge()
-            idle = idle + 1 if counts == [len(sink.cycles) for sink in self.sinks] else 0
+            now = [len(cell.cycles) for cell in (*self.sources, *self.sinks)]
+            idle = idle + 1 if counts == now else 0
         return None
 
     def publish(self, name, wire):

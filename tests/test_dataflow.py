@@ -65,7 +65,7 @@ def modelled(network, schedule, depths, frames=2, input_pauses=(), output_pauses
     return list(run.input_cycles.values()), list(run.output_cycles.values())
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
     network = data.draw(st.one_of(strategies.graphs(), strategies.networks()))
@@ -118,7 +118,7 @@ def test_a_branch_that_is_too_small_is_named_with_the_words_that_it_needs():
         simulate_frames(network, schedule, {"scaled→add": needed - 1})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_no_depth_can_be_smaller_and_none_costs_a_cycle(data):
     network = data.draw(strategies.graphs())

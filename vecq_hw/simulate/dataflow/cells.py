@@ -220,11 +220,12 @@ class Pipeline:
 
     def _advance(self) -> Wait | None:
         target, due, stalls = self._target, self.due, self.stalls
+        room = target.receiver if isinstance(target.receiver, Room) else None
         word = len(stalls)
         stalled = stalls[-1] if stalls else 0
         quiet = False  # the word before was taken at once
         while word < len(due):
-            if quiet and (count := self._unhindered(word, stalled)):
+            if quiet and room is not None and (count := self._unhindered(word, stalled, room)):
                 cycles = [local + stalled for local in due[word : word + count]]
                 target.offers.extend(cycles)
                 target.takes.extend(cycles)
@@ -241,10 +242,9 @@ class Pipeline:
             word += 1
         return None
 
-    def _unhindered(self, word: int, stalled: int) -> int:
+    def _unhindered(self, word: int, stalled: int, room: Room) -> int:
         """How many words from ``word`` on surely find room when they are offered; perhaps 0."""
-        room = self._target.receiver
-        if not isinstance(room, Room) or room.groups_in != room.groups_out:
+        if room.groups_in != room.groups_out:
             return 0
         after = word - room.capacity
         count = min(len(self.due) - word, len(room.freed) - after, BLOCK)

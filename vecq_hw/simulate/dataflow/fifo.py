@@ -91,14 +91,13 @@ class _Search:
         enough = self._depths[name] = max(stored, least)
         if enough == least or not (late := self._lateness({name: least})):
             return
-        too_small, slope, halve = least, 0.0, False
+        too_small, slope, slow = least, 0.0, 0
         while (width := enough - too_small) > 1:
             step = math.ceil(late / slope) if slope > 0 else 1
-            middle = too_small + (width // 2 if halve else min(max(step, 1), width - 1))
+            middle = too_small + (width // 2 if slow > 2 else min(step, width - 1))
             if found := self._lateness({name: middle}):
-                halve = slope > 0 and enough - middle > width // 2
                 slope = (late - found) / (middle - too_small)
                 too_small, late = middle, found
             else:
                 enough = self._depths[name] = max(self._stored[name], too_small + 1)
-                halve = enough - too_small > width // 2
+            slow = 0 if enough - too_small <= width // 2 else slow + 1

@@ -15,36 +15,36 @@ from typing import Protocol
 
 
 class Times(list[int]):
-    """Cycles, ascending, with the processes that wait for more of them."""
+    """Cycles, ascending, with the processes that wait for more: index, process, its turn."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._waiting: list[tuple[int, Process, int]] = []  # index, process, its turn
+        self.waiting: list[tuple[int, Process, int]] = []
 
     @property
     def is_awaited(self) -> bool:
         """Whether a process waits for more."""
-        return any(waiter.turn == turn for _, waiter, turn in self._waiting)
+        return any(waiter.turn == turn for _, waiter, turn in self.waiting)
 
     def forget(self) -> None:
         """Let no process wait."""
-        self._waiting = []
+        self.waiting = []
 
     def await_by(self, index: int, process: Process) -> None:
         """Wake ``process`` once entry ``index`` is there."""
-        self._waiting.append((index, process, process.turn))
+        self.waiting.append((index, process, process.turn))
 
     def wake(self, ready: deque[Process]) -> None:
         """Move those to ``ready`` whose entry is there."""
-        count, waiting = len(self), self._waiting
+        count, waiting = len(self), self.waiting
         for index, _, _ in waiting:
             if index < count:
                 break
         else:
             return
-        self._waiting = []
+        self.waiting = []
         for index, waiter, turn in waiting:
             if waiter.turn != turn:
                 continue  # another list woke it
@@ -52,7 +52,7 @@ class Times(list[int]):
                 waiter.turn += 1
                 ready.append(waiter)
             else:
-                self._waiting.append((index, waiter, turn))
+                self.waiting.append((index, waiter, turn))
 
 
 Wait = tuple[Times, int]
@@ -141,7 +141,8 @@ def run(processes: Sequence[Process]) -> None:
         process.turn += 1
         waits = next(process.steps, ())
         for times in grows[id(process)]:
-            times.wake(ready)
+            if times.waiting:
+                times.wake(ready)
         for times, index in waits:
             if index < len(times):
                 ready.append(process)
