@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from vecq_hw.emit import hls
 from vecq_hw.emit.project import Vectors, read_vectors
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.network import (
+    Add,
+    Concat,
     Conv2d,
     Dense,
     Flatten,
@@ -24,8 +27,11 @@ from vecq_hw.network import (
     MaxPool2d,
     Network,
     Rescale,
+    SumPool2d,
+    Upsample2d,
     Weights,
 )
+from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.schedule import Fold, Schedule, divisors
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
@@ -48,10 +54,22 @@ class Builder:
         self.input = Input(name=f"{name}_x", shape=shape, format=fmt)
         self.layers: list[Layer] = []
         self.folds: dict[str, Fold] = {}
+        self._source: str | None = None
 
     @property
     def last(self) -> str:
+        """What the next layer reads."""
+        if self._source is not None:
+            return self._source
         return self.layers[-1].name if self.layers else self.input.name
+
+    def branch(self, index: int) -> Builder:
+        """The next layer reads that of this index; -1 is the input."""
+        self._source = self._tensor_name(index)
+        return self
+
+    def _tensor_name(self, index: int) -> str:
+        return self.layers[index].name if index >= 0 else self.input.name
 
     @property
     def tensor(self):
@@ -63,7 +81,9 @@ class Builder:
         )
 
     def _next(self) -> dict[str, str]:
-        return {"name": f"{self.name}_{len(self.layers)}", "input": self.last}
+        names = {"name": f"{self.name}_{len(self.layers)}", "input": self.last}
+        self._source = None
+        return names
 
     def _weights(self, bits: int, *shape: int) -> Weights:
         least = -(1 << (bits - 1))
@@ -89,11 +109,13 @@ class Builder:
         stride=(1, 1),
         padding=(0, 0),
         *,
+        groups=1,
+        dilation=(1, 1),
         bias=None,
         wrap=None,
         fold=None,
     ) -> Builder:
-        weights = self._weights(bits, outputs, *kernel, self.tensor.shape[2])
+        weights = self._weights(bits, outputs, *kernel, self.tensor.shape[2] // groups)
         if bias is not None:
             bias = self.rng.integers(-bias, bias + 1, outputs)
         self.layers.append(
@@ -102,6 +124,8 @@ class Builder:
                 bias=bias,
                 stride=stride,
                 padding=padding,
+                dilation=dilation,
+                groups=groups,
                 accumulator_bits=wrap,
                 **self._next(),
             )
@@ -132,6 +156,34 @@ class Builder:
         self.layers.append(MaxPool2d(kernel=kernel, stride=stride, padding=padding, **self._next()))
         return self
 
+    def sum(self, kernel, stride, padding=(0, 0)) -> Builder:
+        self.layers.append(SumPool2d(kernel=kernel, stride=stride, padding=padding, **self._next()))
+        return self
+
+    def upsample(self, *factor: int) -> Builder:
+        self.layers.append(Upsample2d(factor=factor, **self._next()))
+        return self
+
+    def threshold(self, fmt: IntFormat) -> Builder:
+        """A rescale in its other form."""
+        source = self.tensor.format
+        self.rescale(fmt)
+        self.layers[-1] = thresholds_of(self.layers[-1], source)
+        return self
+
+    def _join(self, kind, others) -> Builder:
+        """With the layers of these indices, -1 being the input."""
+        own = self._next()
+        inputs = (own["input"], *map(self._tensor_name, others))
+        self.layers.append(kind(name=own["name"], inputs=inputs))
+        return self
+
+    def add(self, *others: int) -> Builder:
+        return self._join(Add, others)
+
+    def concat(self, *others: int) -> Builder:
+        return self._join(Concat, others)
+
     def flatten(self) -> Builder:
         self.layers.append(Flatten(**self._next()))
         return self
@@ -142,6 +194,29 @@ class Builder:
         schedule = Schedule(folds={**defaults.folds, **self.folds})
         x = corner_inputs(network, count, self.rng)
         return Case(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
+
+
+def case_of(network: Network, prefix: str, count: int, seed: int, lanes: int = 8) -> Case:
+    """Random codes for ``network``; its names begin with ``prefix``."""
+
+    def renamed(layer: Layer) -> Layer:
+        changes = {"name": prefix + layer.name}
+        if isinstance(layer, Add | Concat):
+            changes["inputs"] = tuple(prefix + name for name in layer.inputs)
+        else:
+            changes["input"] = prefix + layer.input
+        return replace(layer, **changes)
+
+    (source,) = network.inputs
+    network = Network(
+        name=prefix + network.name,
+        inputs=(replace(source, name=prefix + source.name),),
+        layers=tuple(map(renamed, network.layers)),
+        outputs=tuple(prefix + name for name in network.outputs),
+    )
+    x = corner_inputs(network, max(count, 4), np.random.default_rng(seed))[-count:]
+    vectors = Vectors(inputs=x, outputs=simulate(network, x))
+    return Case(network, schedules.default_schedule(network, lanes), vectors)
 
 
 def corner_inputs(network: Network, count: int, rng: np.random.Generator) -> IntArray:
@@ -226,13 +301,18 @@ def builders(draw, name: str) -> Builder:
 
 
 def run_together(cases: list[Case], folder: Path, *flags: str) -> list[IntArray]:
-    """What the C++ of each case computes; one program, since the headers take a second to read."""
-    lines, calls = ["#include <cstdio>", '#include "vecq/testbench.hpp"'], []
+    """What the C++ of each case computes; one program, since the headers take a second to read.
+
+    What each layer computed lies in files, see :func:`different_layers`.
+    """
+    lines = [f'#include "{Path(__file__).parent}/hls/tap.hpp"', '#include "vecq/testbench.hpp"']
+    calls = []
     for index, case in enumerate(cases):
         project = hls.emit(case.network, case.schedule, case.vectors)
         root = project.write(folder / str(index))
         source = next(name for name in project.files if name.endswith(".cpp") and "src/" in name)
         top = Path(source).stem
+        (root / source).write_text(with_taps(project.files[source], root))
         lines.append(f'#include "{index}/{source}"')
         calls.append(
             f'  result = vecq::testbench<{top}_input, {top}_output>({top}, "{root}/vectors",'
@@ -262,6 +342,28 @@ def run_together(cases: list[Case], folder: Path, *flags: str) -> list[IntArray]
     )
     assert result.returncode == differ, result.stderr[-3000:]
     return outputs
+
+
+def with_taps(top: str, root: Path) -> str:
+    """The text of a top in which each stage also copies what it wrote to a file."""
+    blocks = top.split("\n\n")
+    for index, block in enumerate(blocks):
+        stream = re.search(r"> (\w+_stream)\(", block)
+        if stream is not None:
+            call = f'  tap({stream[1]}, "{root}/{stream[1]}.txt");'
+            blocks[index] = f"{block.removesuffix(chr(10))}\n{call}"
+    return "\n\n".join(blocks)
+
+
+def different_layers(case: Case, root: Path) -> list[str]:
+    """The layers whose C++ wrote other integers than the simulator, of those that have a stage."""
+    names = [la.name for la in case.network.layers if not isinstance(la, Flatten)]
+    taps = simulate(case.network, case.vectors.inputs, taps=names)
+    return [
+        name
+        for name, tap in taps.items()
+        if not np.array_equal(read_vectors(root / f"{name}_stream.txt"), tap.reshape(len(tap), -1))
+    ]
 
 
 def compile_cxx(source: Path, program: Path, *flags: str) -> subprocess.CompletedProcess[str]:

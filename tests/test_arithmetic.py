@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import formats
 from vecq_hw import arithmetic
-from vecq_hw.arithmetic import Engine
+from vecq_hw.arithmetic import Engine, FloatRescale
 from vecq_hw.formats import IntFormat
 
 
@@ -85,6 +85,57 @@ def test_matmul_is_exact_at_every_width(bits, inputs):
     assert np.array_equal(arithmetic.exact_matmul(x, weights, bound), expected.astype(np.int64))
 
 
+def test_float64_rescale_equals_the_definition_wherever_it_says_it_is_exact():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        bits, channels = int(rng.integers(2, 53)), int(rng.integers(1, 5))
+        magnitude = int(rng.integers(1, 1 << min(bits, 30)))
+        mantissa = rng.integers(-(1 << 17), 1 << 17, channels)
+        offset = rng.integers(-(1 << bits), 1 << bits, channels)
+        shift = int(rng.integers(1, 53))
+        fmt = IntFormat(int(rng.integers(1, 17)), bool(rng.integers(2)))
+        if not FloatRescale.is_exact(magnitude, mantissa, offset, shift):
+            continue
+        x = rng.integers(-magnitude, magnitude + 1, (7, channels))
+        x[0], x[1] = magnitude, -magnitude
+        got = FloatRescale(mantissa, offset, shift, fmt)(x)
+        assert np.array_equal(got, arithmetic.rescale(x, mantissa, offset, shift, fmt))
+        assert got.dtype == fmt.dtype
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_float64_rescale_is_refused_one_past_its_bound(sign):
+    # The total is odd: of an odd number above 2^53 float64 has lost the last bit.
+    mantissa, shift, fmt = np.array([sign]), 1, IntFormat(63, True)
+    for magnitude, exact in ((2**53 - 1, True), (2**53, False)):
+        offset = np.array([0])
+        assert FloatRescale.is_exact(magnitude, mantissa, offset, shift) is exact
+    x = np.array([[2**53 + 1]])
+    expected = arithmetic.rescale(x, np.array([2]), np.array([1]), shift, fmt)
+    assert not np.array_equal(FloatRescale(np.array([2]), np.array([1]), shift, fmt)(x), expected)
+
+
+@pytest.mark.parametrize("shift", [1, 5, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_float64_rescale_rounds_half_up_at_every_tie(shift, signed):
+    half = 1 << (shift - 1)
+    x = np.arange(-20 * half - 1, 20 * half + 2)[:, np.newaxis]
+    one, fmt = np.array([1]), IntFormat(5, signed)
+    got = FloatRescale(one, 0 * one, shift, fmt)(x)
+    assert np.array_equal(got, arithmetic.rescale(x, one, 0 * one, shift, fmt))
+    assert got.min() < got.max()
+
+
+def test_float64_rescale_joins_blocks():
+    rng = np.random.default_rng(0)
+    channels = 7
+    x = rng.integers(-1000, 1000, (FloatRescale.BLOCK // 3, channels))
+    mantissa, offset = rng.integers(-99, 99, channels), rng.integers(-99, 99, channels)
+    fmt = IntFormat(8, True)
+    got = FloatRescale(mantissa, offset, 9, fmt)(x)
+    assert np.array_equal(got, arithmetic.rescale(x, mantissa, offset, 9, fmt))
+
+
 def test_float32_would_be_wrong_one_past_its_bound():
     x, weights = np.array([[2**24, 1]]), np.array([[1, 1]])
     bound = arithmetic.product_bound(weights, 2**24)
@@ -97,8 +148,3 @@ def test_columns_pad_with_code_zero():
     windows = arithmetic.columns(x, (3, 3), (2, 2), (1, 1))
     assert windows.shape == (1, 1, 1, 3, 3, 1)
     assert windows.ravel().tolist() == [0, 0, 0, 0, 1, 2, 0, 3, 4]
-
-
-def test_max_pool_ignores_padding_of_negative_codes():
-    x = np.full((1, 2, 2, 1), -7, np.int8)
-    assert arithmetic.max_pool(x, (2, 2), (1, 1), (1, 1)).max() == -7

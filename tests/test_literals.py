@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecq_hw.emit.hls import packed_words
+from vecq_hw.emit.hls.packing import packed_words
 from vecq_hw.emit.literals import cpp_array, cpp_words, one_line
 from vecq_hw.schedule import Fold
 

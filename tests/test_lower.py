@@ -3,11 +3,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.lowered import check_codes, image_order, quantizer_codes, samples, trained_twin
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.lower import lower, prediction_differences, shortened_mantissas
 from vecq_hw.network import Conv2d, Dense, Flatten, Rescale
-from vecq_hw.quantize import ActivationQuantizer, vecq
+from vecq_hw.quantize import vecq
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import LayerBits, mlp, quantize_model
 
@@ -80,66 +81,6 @@ NETS = {
 }  # fmt: skip
 
 
-def samples(shape, count, signed, seed):
-    x = np.random.default_rng(seed).normal(size=(count, *shape)).astype(np.float32)
-    return x if signed else np.abs(x)
-
-
-def trained_twin(layers, shape, weight_bits, activation_bits, signed=False, seed=0, overrides=None):
-    """A quantized model whose batch norms and quantizers have seen data; some gammas negative."""
-    torch.manual_seed(seed)
-    model = nn.Sequential(*layers)
-    for module in model:
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.weight)
-            nn.init.normal_(module.bias)
-    twin = quantize_model(model, weight_bits, activation_bits, overrides)
-    with torch.no_grad():
-        for step in range(8):
-            twin(torch.from_numpy(samples(shape, 64, signed, seed + step)))
-    return twin.eval()
-
-
-def quantizer_codes(twin, x):
-    """The codes that each quantizer of the model gives, channels-last, in execution order."""
-    collected = []
-
-    def hook(module, inputs, output):
-        codes = torch.round(output / module.step).numpy().astype(np.int64)
-        collected.append(np.moveaxis(codes, 1, -1))
-
-    hooks = [
-        module.register_forward_hook(hook)
-        for module in twin.modules()
-        if isinstance(module, ActivationQuantizer)
-    ]
-    with torch.no_grad():
-        outputs = twin(torch.from_numpy(x)).numpy()
-    for handle in hooks:
-        handle.remove()
-    return collected, np.moveaxis(outputs, 1, -1)
-
-
-def image_order(network):
-    """Torch's position of each element of the image that the network flattens, if it does."""
-    for layer in network.layers:
-        if isinstance(layer, Flatten):
-            height, width, channels = network.tensors[layer.input].shape
-            order = np.arange(height * width * channels).reshape(channels, height, width)
-            return order.transpose(1, 2, 0).reshape(-1)
-    return None
-
-
-def in_layout_of(network, tap, codes):
-    """The codes of torch where the network has flattened them otherwise."""
-    order, shape = image_order(network), network.tensors[tap].shape
-    if codes.ndim == 4 and len(shape) == 1:  # the network takes images already flattened
-        return np.moveaxis(codes, -1, 1).reshape(len(codes), -1)
-    return codes[:, order] if order is not None and shape == order.shape else codes
-
-
 @pytest.mark.parametrize(
     ("weight_bits", "activation_bits", "signed"),
     [(2, 8, False), (2, 8, True), (1, 8, True), (3, 4, False), (8, 8, True), (4, 1, False)],
@@ -148,26 +89,7 @@ def in_layout_of(network, tap, codes):
 def test_integers_equal_the_codes_of_training(name, weight_bits, activation_bits, signed):
     shape, layers = NETS[name]
     twin = trained_twin(layers, shape, weight_bits, activation_bits, signed)
-    network = lower(twin, shape)
-    x = samples(shape, 400, signed, seed=99)
-    expected, outputs = quantizer_codes(twin, x)
-    names = ["input"] + [la.name for la in network.layers if isinstance(la, Rescale)]
-    taps = simulate(network, network_inputs(network, x), taps=[*names, *network.outputs])
-    assert len(names) == len(expected)
-    # Where torch is one code off by a tie, everything behind it may be; such samples are left out.
-    clean = np.ones(len(x), bool)
-    for tap, codes in zip(names, expected, strict=True):
-        codes = in_layout_of(network, tap, codes)
-        difference = np.abs(taps[tap].astype(np.int64) - codes)[clean]
-        assert difference.max() <= (0 if tap == "input" else 1)
-        # A code of 16 bits is as fine as the 18-bit mantissas.
-        assert (difference != 0).mean() <= (1e-3 if network.tensors[tap].format.bits < 16 else 0.2)
-        clean[clean] &= (difference == 0).reshape(len(difference), -1).all(axis=1)
-    assert clean.mean() > 0.5 or network.tensors[names[-1]].format.bits == 16
-    output = network.tensors[network.outputs[0]]
-    difference = np.abs(taps[network.outputs[0]] * output.step - outputs)[clean]
-    # Rule 6: the bias of the last layer is rounded to whole units of the accumulator.
-    assert difference.max() <= 0.6 * output.step
+    check_codes(twin, shape, samples(shape, 400, signed, seed=99))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -176,7 +98,7 @@ def test_input_codes_agree_on_ties(bits):
     twin = quantize_model(nn.Sequential(nn.Linear(4, 3)), 2, bits)
     twin(torch.from_numpy(x))
     network = lower(twin.eval())
-    (codes,), _ = quantizer_codes(twin, x)
+    ((codes, _),), _ = quantizer_codes(twin, x)
     assert np.array_equal(network_inputs(network, x), codes)
 
 
@@ -302,9 +224,8 @@ def untrained():
 
 
 def poisoned(name, attribute, value):
-    twin = trained_twin(
-        [nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2)], (4,), 2, 8
-    )
+    layers = [nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2)]
+    twin = trained_twin(layers, (4,), 2, 8)
     with torch.no_grad():
         getattr(twin.get_submodule(name), attribute).fill_(value)
     return twin
@@ -334,7 +255,7 @@ def test_what_cannot_be_lowered(make, shape, message):
     ("shape", "message"),
     [
         (None, r"give input_shape=\(C, H, W\)"),
-        ((8, 6), r"input_shape must be \(C,\) or \(C, H, W\), not \(8, 6\)"),
+        ((2, 8, 6, 1), r"input_shape must be \(C,\), \(C, L\) or \(C, H, W\), not \(2, 8, 6, 1\)"),
         ((2, 0, 6), "input_shape must be"),
         ((3, 8, 6), "layer '0': the kernel takes 2 channels, but 'input' has 3"),
         ((2, 8, 8), "layer '5': the weights take 60 inputs, but '4' has 80"),

@@ -1,19 +1,37 @@
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import plain
 from tests.strategies import graphs, networks, random_inputs
+from vecq_hw import storage
+from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
-from vecq_hw.simulate import predictions, quantize_input, reference, simulate
+from vecq_hw.network import Add, Conv2d, Dense, Input, MaxPool2d, Network, Rescale, Weights
+from vecq_hw.passes.pooling import pool_before_rescale
+from vecq_hw.passes.widths import wrap_accumulators
+from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
+from vecq_hw.simulate import (
+    mac_array,
+    plan,
+    predictions,
+    quantize_input,
+    reference,
+    simulate,
+    simulate_counting,
+    simulate_with_faults,
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -38,7 +56,8 @@ def test_tiles_do_not_change_a_result(monkeypatch):
     network = Network(name="tiles", inputs=(source,), layers=(conv,), outputs=("conv",))
     x = random_inputs(network, 37, 1)
     whole = simulate(network, x)
-    monkeypatch.setattr(reference, "TILE_BYTES", 1)
+    monkeypatch.setattr(plan, "TILE_BYTES", 1)
+    plan.prepare.cache_clear()
     assert np.array_equal(simulate(network, x), whole)
 
 
@@ -97,3 +116,231 @@ def test_the_simulator_loads_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def _pooled(mantissa: list[int], **pool) -> Network:
+    rng = np.random.default_rng(0)
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=rng.integers(-2, 2, (3, 3, 3, 2)), grid=MidRise(2)),
+        padding=(1, 1),
+    )
+    rescale = Rescale(
+        name="codes",
+        input="conv",
+        mantissa=np.array(mantissa),
+        offset=np.array([0, 100, -100]),
+        shift=7,
+        format=IntFormat(6, True),
+    )
+    last = MaxPool2d(name="pool", input="codes", **pool)
+    source = Input(name="x", shape=(9, 8, 2), format=IntFormat(8, False))
+    return Network(name="pooled", inputs=(source,), layers=(conv, rescale, last), outputs=("pool",))
+
+
+@pytest.mark.parametrize("mantissa", [[1, 2, 5], [0, 2, 5], [1, -2, 5]])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        {"kernel": (2, 2), "stride": (2, 2)},
+        {"kernel": (3, 2), "stride": (1, 2), "padding": (1, 1)},
+        {"kernel": (1, 3), "stride": (2, 3), "padding": (0, 1)},
+    ],
+)
+def test_pooling_before_the_rescale_changes_no_integer(mantissa, pool):
+    network = _pooled(mantissa, **pool)
+    moved = pool_before_rescale(network)
+    assert isinstance(moved.layers[-1], MaxPool2d if min(mantissa) < 0 else Rescale)
+    assert moved.tensors["pool"].shape == network.tensors["pool"].shape
+    x = random_inputs(network, 4, 2)
+    expected = [plain.evaluate(network, image.tolist())["pool"] for image in x]
+    assert np.array_equal(simulate(network, x), expected)
+    assert np.array_equal(simulate(network, x, taps=["codes", "pool"])["pool"], expected)
+
+
+def test_a_rescale_that_others_want_stays_where_it_is():
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    both = replace(network, outputs=("codes",))
+    for kept in (pool_before_rescale(network, ["codes"]), pool_before_rescale(both)):
+        assert kept.layers == network.layers
+    second = MaxPool2d(name="second", input="codes", kernel=(2, 2), stride=(2, 2))
+    joined = Add(name="sum", inputs=("pool", "second"))
+    branched = replace(network, layers=(*network.layers, second, joined), outputs=("sum",))
+    assert pool_before_rescale(branched).layers == branched.layers
+    x = random_inputs(network, 3, 1)
+    assert np.array_equal(simulate(branched, x), 2 * simulate(network, x).astype(int))
+
+
+def test_a_hook_on_pooled_codes_sees_the_codes():
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    x = random_inputs(network, 3, 1)
+    got = simulate(network, x, hooks={"codes": lambda codes, _sources, _first: -codes - 1})
+    codes = simulate(network, x, taps=["codes"])["codes"]
+    windows = (-1 - codes[:, :8]).reshape(3, 4, 2, 4, 2, 3)
+    assert np.array_equal(got, windows.max(axis=(2, 4)))
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 600])
+@pytest.mark.parametrize("engine", ["float", "int8"])
+def test_blocks_and_threads_do_not_change_a_result(count, engine, monkeypatch):
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    x = random_inputs(network, count, 1)
+    done = []
+    monkeypatch.setattr(reference, "SMALL_WORK", 0)
+    threaded = simulate(network, x, engine=engine, progress=done.append)
+    monkeypatch.setattr(reference, "SMALL_WORK", 1 << 60)
+    assert np.array_equal(threaded, simulate(network, x, engine=engine))
+    parts = [simulate(network, part) for part in (x[:9], x[9:])]
+    assert np.array_equal(threaded, np.concatenate(parts))
+    assert done == [*range(256, count, 256), count]
+
+
+def test_hooks_see_exact_sums_and_may_replace_them(monkeypatch):
+    monkeypatch.setattr(plan, "TILE_BYTES", 1)
+    plan.prepare.cache_clear()
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    x = random_inputs(network, 7, 1)
+    sums = simulate(network, x, taps=["conv"])["conv"]
+    seen = {}
+
+    def hook(result, sources, first):
+        assert result.dtype == np.int64
+        assert np.array_equal(sources[0], x[first : first + len(result)])
+        seen.update({first + index: sample.copy() for index, sample in enumerate(result)})
+        return np.zeros_like(result)
+
+    tensors = simulate(network, x, taps=["conv", "pool"], hooks={"conv": hook})
+    assert np.array_equal([seen[index] for index in range(7)], sums)
+    assert not tensors["conv"].any()
+    rescale = network.layers[1]
+    constant = (rescale.offset + 64) >> 7
+    assert (tensors["pool"] == constant).all()
+
+
+def test_a_hook_on_the_input_changes_what_every_layer_reads():
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    x = random_inputs(network, 5, 1)
+    got = simulate(network, x, hooks={"x": lambda codes, _sources, _first: 255 - codes})
+    assert np.array_equal(got, simulate(network, 255 - x))
+    wrapped = simulate(network, x, hooks={"x": lambda codes, _sources, _first: codes + 256})
+    assert np.array_equal(wrapped, simulate(network, x))
+
+
+def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
+    monkeypatch.setattr(reference, "SMALL_WORK", 0)
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+
+    def fail(_result, _sources, _first):
+        raise VecqError("no")
+
+    for _ in range(3):  # the helping thread survives
+        with pytest.raises(VecqError, match="no"):
+            simulate(network, random_inputs(network, 300, 1), hooks={"conv": fail})
+
+
+def test_memory_does_not_grow_with_the_batch():
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    peaks = []
+    for count in (1024, 8192):
+        x = random_inputs(network, count, 1).astype(np.uint8)
+        simulate(network, x[:300])
+        tracemalloc.start()
+        outputs = simulate(network, x)
+        peaks.append(tracemalloc.get_traced_memory()[1] - outputs.nbytes)
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] + 8192 * 9 * 8 * 2  # the checked inputs are one copy
+
+
+@pytest.fixture
+def saved(tmp_path):
+    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    x = random_inputs(network, 6, 1)
+    storage.save(network, tmp_path / "net.npz")
+    np.save(tmp_path / "x.npy", x)
+    return network, x, tmp_path
+
+
+def _vecq(folder, *arguments: str):
+    command = ["simulate", str(folder / "net.npz"), "--inputs", str(folder / "x.npy"), *arguments]
+    return CliRunner().invoke(vecq, command)
+
+
+@pytest.mark.parametrize("engine", ["float", "int8"])
+def test_the_command_traces_every_tensor(saved, engine):
+    network, x, folder = saved
+    result = _vecq(folder, "--trace", str(folder / "t"), "--engine", engine)
+    assert result.exit_code == 0, result.output
+    tensors = simulate(network, x, taps=list(network.tensors))
+    assert {path.stem for path in (folder / "t").iterdir()} == set(tensors)
+    for name, values in tensors.items():
+        assert np.array_equal(np.load(folder / "t" / f"{name}.npy"), values)
+
+
+def test_the_command_traces_the_taps_alone(saved):
+    _, _, folder = saved
+    assert _vecq(folder, "--trace", str(folder / "t"), "--taps", "conv,codes").exit_code == 0
+    assert {path.name for path in (folder / "t").iterdir()} == {"conv.npy", "codes.npy"}
+    assert "give --trace too" in _vecq(folder, "--taps", "conv").output
+
+
+def test_the_command_counts_overflows(saved):
+    network, x, folder = saved
+    result = _vecq(folder, "--accumulator-bits", "10", "--out", str(folder / "y.npy"))
+    narrow = wrap_accumulators(network, 10)
+    outputs, counts = simulate_counting(narrow, x)
+    assert counts["conv"] > 0
+    assert result.output.splitlines()[-1].split() == ["conv", str(counts["conv"])]
+    assert np.array_equal(np.load(folder / "y.npy"), outputs)
+
+
+def test_the_command_saturates_in_the_order_of_the_schedule(saved):
+    network, x, folder = saved
+    narrow = ("--accumulator-bits", "10", "--overflow", "saturate", "--out", str(folder / "y.npy"))
+    for lanes in (None, Fold(pe=3, simd=1)):
+        schedule = default_schedule(network) if lanes is None else Schedule(folds={"conv": lanes})
+        (folder / "s.json").write_text(to_json(schedule))
+        chosen = () if lanes is None else ("--schedule", str(folder / "s.json"))
+        result = _vecq(folder, *narrow, *chosen)
+        outputs, counts = mac_array.simulate_saturating(network, schedule, x, 10)
+        assert result.output.splitlines()[-1].split() == ["conv", str(counts["conv"])]
+        assert np.array_equal(np.load(folder / "y.npy"), outputs)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--overflow", "saturate"),
+        ("--accumulator-bits", "9", "--schedule", "s.json"),
+        ("--accumulator-bits", "9", "--overflow", "saturate", "--engine", "int8"),
+        ("--accumulator-bits", "9", "--faults", "1"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(saved, arguments):
+    result = _vecq(saved[2], *arguments)
+    assert result.exit_code == 2
+    assert "--" in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("site", ["weights", "activations", "accumulators"])
+def test_the_command_injects_faults(saved, site):
+    network, x, folder = saved
+    arguments = ("--faults", "9", "--fault-site", site, "--seed", "4")
+    assert _vecq(folder, *arguments, "--out", str(folder / "y.npy")).exit_code == 0
+    expected = simulate_with_faults(network, x, site, 9, 4)
+    assert np.array_equal(np.load(folder / "y.npy"), expected)
+    assert not np.array_equal(expected, simulate(network, x))
+
+
+def test_a_forked_process_simulates_too():
+    """The second thread stays behind in the parent; waiting for it would never end."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-2, 2, (16, 3, 3, 16))
+    conv = Conv2d(name="conv", input="x", weights=Weights(codes=codes, grid=MidRise(2)))
+    source = Input(name="x", shape=(32, 32, 16), format=IntFormat(8, False))
+    network = Network(name="fork", inputs=(source,), layers=(conv,), outputs=("conv",))
+    x = random_inputs(network, 64, 1)
+    expected = simulate(network, x)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        got = pool.apply_async(simulate, (network, x)).get(timeout=60)
+    assert np.array_equal(got, expected)

@@ -270,7 +270,7 @@ def test_checkpoint_of_another_model(tmp_path, source, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet", "'mlp', 'cnn' or FILE.py:FUNCTION is wanted"),
+        ("resnet", "'resnet': mlp, cnn, .* or FILE.py:FUNCTION is wanted"),
         ("nothing.py:make", "there is no file 'nothing.py'"),
         ("{}/model.py:absent", "has no function 'absent'"),
         ("{}/model.py:number", "has no function 'number'"),

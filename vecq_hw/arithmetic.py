@@ -75,12 +75,67 @@ def rescale(
     return np.clip(total, fmt.lo, fmt.hi, out=total)
 
 
+class FloatRescale:
+    """:func:`rescale` in float64, for accumulators of a magnitude that makes it exact.
+
+    Where ``|acc * m| + |b| + 2^(s-1) <= 2^53``, every intermediate below is an integer of at most
+    53 bits times ``2^-s``.  A float64 holds each of them exactly (its exponent reaches far below
+    -62), so nothing rounds before the floor, and the floor of ``total * 2^-s`` is the arithmetic
+    shift.  Clamping first and flooring second is the same, as the clamp's ends are integers.
+
+    Parameters
+    ----------
+    mantissa, offset : int arrays of shape (C,)
+    shift : int, 1..62
+    fmt : IntFormat
+    """
+
+    BLOCK = 1 << 15
+    """Elements at a time: three blocks of float64 lie in a core's second-level cache."""
+
+    def __init__(self, mantissa: IntArray, offset: IntArray, shift: int, fmt: IntFormat) -> None:
+        rows = max(1, self.BLOCK // len(mantissa))
+        half = 1 << (shift - 1)
+        self._factor = np.tile(np.ldexp(mantissa.astype(np.float64), -shift), rows)
+        self._addend = np.tile(np.ldexp((offset + half).astype(np.float64), -shift), rows)
+        self._fmt = fmt
+        self._lo, self._hi = np.array(float(fmt.lo)), np.array(float(fmt.hi))
+
+    @staticmethod
+    def is_exact(magnitude: int, mantissa: IntArray, offset: IntArray, shift: int) -> bool:
+        """Whether accumulators up to ``magnitude`` keep every intermediate within 2^53."""
+        half = 1 << (shift - 1)
+        pairs = zip(mantissa.tolist(), offset.tolist(), strict=True)
+        return all(magnitude * abs(m) + abs(b) + half <= 1 << 53 for m, b in pairs)
+
+    def __call__(self, accumulator: npt.NDArray[Any]) -> IntArray:
+        """The rescaled codes, in the format's own type.
+
+        ``accumulator`` has the shape (..., C) and holds integers in any type.
+        """
+        flat = np.ascontiguousarray(accumulator).reshape(-1)
+        result = np.empty(flat.size, self._fmt.dtype)
+        block = self._factor.size
+        work = np.empty(min(block, flat.size))
+        for start in range(0, flat.size, block):
+            part = flat[start : start + block]
+            total = work[: part.size]
+            np.copyto(total, part)
+            np.multiply(total, self._factor[: part.size], out=total)
+            np.add(total, self._addend[: part.size], out=total)
+            total.clip(self._lo, self._hi, out=total)
+            if self._fmt.lo < 0:  # of what is not negative, the conversion takes the floor
+                np.floor(total, out=total)
+            np.copyto(result[start : start + block], total, casting="unsafe")
+        return result.reshape(accumulator.shape)
+
+
 class Engine(Enum):
     """How a product of integers is computed exactly."""
 
     FLOAT32 = "float32 BLAS"
     FLOAT64 = "float64 BLAS"
-    LIMBS = "float64 BLAS on 16-bit limbs"
+    LIMBS = "float64 BLAS on limbs"
 
 
 def engine_for(bound: int) -> Engine:
@@ -120,45 +175,23 @@ def exact_matmul(x: npt.NDArray[Any], weights: IntArray, bound: int) -> npt.NDAr
         kind = np.float32 if engine is Engine.FLOAT32 else np.float64
         product = x.astype(kind, copy=False) @ weights.T.astype(kind)
         return np.asarray(product, dtype=np.int64)
-    # Limbs of 16 bits keep a 17-bit weight times a limb under 2^53 for up to 2^20 inputs.
+    return _matmul_in_limbs(x.astype(np.int64), weights)
+
+
+def _matmul_in_limbs(x: npt.NDArray[np.int64], weights: IntArray) -> npt.NDArray[np.int64]:
+    # A signed limb of n bits is at most 2^(n-1); with n as below every partial sum of a limb's
+    # product stays within 2^53.  Sums of limbs are exact modulo 2^64 and the bound fits 63 bits.
+    width = 54 - product_bound(weights, 1).bit_length()
     total = np.zeros((len(x), len(weights)), np.int64)
-    rest = x.astype(np.int64)
     right = weights.T.astype(np.float64)
+    half, mask = 1 << (width - 1), (1 << width) - 1
     position = 0
-    while np.any(rest):
-        limb = ((rest + 0x8000) & 0xFFFF) - 0x8000
+    while position < 64 and np.any(x):
+        limb = ((x + half) & mask) - half
         total += (limb.astype(np.float64) @ right).astype(np.int64) << position
-        rest = (rest - limb) >> 16
-        position += 16
+        x = (x - limb) >> width
+        position += width
     return total
-
-
-def grouped_matmul(
-    x: npt.NDArray[Any], weights: IntArray, bound: int, groups: int
-) -> npt.NDArray[np.int64]:
-    """:func:`exact_matmul` where each group of outputs reads its own group of inputs.
-
-    Parameters
-    ----------
-    x : array of shape (rows, taps, groups * channels)
-    weights : int array of shape (O, taps, channels), O a multiple of ``groups``
-    bound : int
-        From :func:`product_bound`.
-
-    Returns
-    -------
-    int64 array of shape (rows, O)
-    """
-    rows, taps, _ = x.shape
-    if groups == 1:
-        return exact_matmul(x.reshape(rows, -1), weights.reshape(len(weights), -1), bound)
-    split = x.reshape(rows, taps, groups, -1)
-    kernels = weights.reshape(groups, -1, *weights.shape[1:])
-    parts = [
-        exact_matmul(split[:, :, group].reshape(rows, -1), kernel.reshape(len(kernel), -1), bound)
-        for group, kernel in enumerate(kernels)
-    ]
-    return np.concatenate(parts, axis=1)
 
 
 def count_thresholds(
@@ -189,7 +222,7 @@ def columns(
     padding: tuple[int, int],
     dilation: tuple[int, int] = (1, 1),
 ) -> npt.NDArray[Any]:
-    """The windows of a convolution or of a sum, code 0 around the image.
+    """The windows of a convolution, code 0 around the image.
 
     Parameters
     ----------
@@ -201,36 +234,6 @@ def columns(
     """
     if any(padding):
         x = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
-    return _windows(x, kernel, stride, dilation)
-
-
-def max_pool(
-    x: IntArray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
-) -> IntArray:
-    """The largest code of each window of (N, H, W, C); padding never wins."""
-    if any(padding):
-        least = np.iinfo(x.dtype).min
-        x = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)), constant_values=least)
-    windows: IntArray = _windows(x, kernel, stride).max(axis=(3, 4))
-    return windows
-
-
-def sum_pool(
-    x: IntArray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
-) -> npt.NDArray[np.int64]:
-    """The sum of each window of (N, H, W, C); padding counts as zeros."""
-    sums: npt.NDArray[np.int64] = columns(x, kernel, stride, padding).sum(
-        axis=(3, 4), dtype=np.int64
-    )
-    return sums
-
-
-def _windows(
-    x: npt.NDArray[Any],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int] = (1, 1),
-) -> npt.NDArray[Any]:
     extent = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
     view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(1, 2))
     view = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]

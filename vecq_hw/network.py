@@ -7,8 +7,9 @@ once, in :attr:`Network.tensors`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import assert_never
 
@@ -180,6 +181,11 @@ class Network:
         for problem in problems(self, tensors):
             raise VecqError(problem)
         object.__setattr__(self, "tensors", MappingProxyType(tensors))
+
+    def __reduce__(self) -> tuple[Callable[[], Network], tuple[()]]:
+        # For worker processes: they derive the tensors again.
+        fields = {name: getattr(self, name) for name in ("name", "inputs", "layers", "outputs")}
+        return partial(Network, **fields), ()
 
     def __repr__(self) -> str:
         return "\n".join(

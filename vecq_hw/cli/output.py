@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,24 @@ def spinner(text: str) -> Iterator[None]:
     else:
         click.echo(text, err=True)
         yield
+
+
+@contextmanager
+def progress_bar(total: int, text: str) -> Iterator[Callable[[int], None]]:
+    """A bar that the yielded function moves on; on a terminal, after two seconds."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    begin = time.monotonic()
+    with Progress(console=console, auto_refresh=False, transient=True) as progress:
+        task = progress.add_task(text, total=total, visible=False)
+
+        def move(done: int) -> None:
+            shown = console.is_terminal and time.monotonic() - begin > 2
+            progress.update(task, completed=done, visible=shown, refresh=shown)
+
+        yield move
 
 
 def print_report(report: Report) -> None:

@@ -61,17 +61,25 @@ def cpp_type(bits: int, signed: bool) -> str:
 
 
 def cpp_array(name: str, values: IntArray) -> str:
-    """The definition of a constant array of signed integers, one axis.
+    """The definition of a constant array of signed integers, one axis or two.
 
     Examples
     --------
     >>> print(cpp_array("bias", np.array([1, -2])), end="")
     const std::int8_t bias[2] = {
         1, -2};
+    >>> print(cpp_array("limits", np.array([[1, 200], [3, 4]])), end="")
+    const std::int16_t limits[2][2] = {
+        {1, 200},
+        {3, 4},
+    };
     """
-    body = ", ".join(map(cpp_integer, values.tolist()))
     kind = cpp_type(signed_bits(values), signed=True)
-    return f"const {kind} {name}[{len(values)}] = {{\n{_wrapped(body)}}};\n"
+    head = f"const {kind} {name}{''.join(f'[{size}]' for size in values.shape)} = {{\n"
+    if values.ndim == 1:
+        return f"{head}{_wrapped(', '.join(map(cpp_integer, values.tolist())))}}};\n"
+    rows = (_wrapped("{" + ", ".join(map(cpp_integer, row)) + "},") for row in values.tolist())
+    return head + "\n".join(rows) + "\n};\n"
 
 
 def cpp_words(name: str, words: npt.NDArray[np.unsignedinteger], bits: int) -> str:

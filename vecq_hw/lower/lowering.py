@@ -8,8 +8,8 @@ carries that line along, in float64, until a quantizer turns it into one Rescale
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,29 +17,43 @@ import torch
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntArray, MidRise
+from vecq_hw.formats import IntArray
+from vecq_hw.lower.layers import max_pool, sum_pool, sums
 from vecq_hw.lower.rescale import rescale_constants
+from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
 from vecq_hw.network import (
+    Add,
+    Concat,
     Conv2d,
     Dense,
     Flatten,
     Input,
     Layer,
-    MaxPool2d,
     Network,
     Rescale,
     Tensor,
-    Weights,
+    Upsample2d,
     layer_inputs,
 )
-from vecq_hw.quantize import ActivationQuantizer, InputQuantizer, vecq
+from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
+from vecq_hw.train import layers as trained
 from vecq_hw.train import predict
-from vecq_hw.train.layers import QuantizedConv2d, QuantizedLinear, symmetric_padding
+from vecq_hw.train.layers import (
+    Quantized,
+    QuantizedConv1d,
+    QuantizedConv2d,
+    QuantizedLinear,
+)
 
 _INPUT = "input"
-_PASSING = (nn.Dropout, nn.Dropout2d, nn.Identity)
-Doubles = npt.NDArray[np.float64]
+_PASSING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
+_TRAINED_ONLY = (
+    trained.QuantizedEmbedding,
+    trained.QuantizedLSTM,
+    trained.Transpose,
+    trained.LastStep,
+)
 
 
 def lower(
@@ -53,13 +67,15 @@ def lower(
     Codes and scales are those of the model's forward pass.  Layers keep the names of their modules;
     the Rescale behind ``fc1`` is ``fc1_rescale``.  Arrays are channels-last, so dense columns and
     batch norms behind a Flatten are permuted.  A Flatten of the input itself is left to
-    :func:`vecq_hw.simulate.network_inputs`: such a network takes vectors.
+    :func:`vecq_hw.simulate.network_inputs`: such a network takes vectors.  A sequence (C, L)
+    becomes an image of height 1, (C, 1, L) for ``network_inputs``, and a Conv1d a Conv2d.  A
+    max-pool before a quantizer moves behind it, where it compares codes.
 
     Parameters
     ----------
     model : nn.Module
         From :func:`vecq_hw.train.quantize_model`, trained or calibrated.
-    input_shape : (C,) or (C, H, W), optional
+    input_shape : (C,), (C, L) or (C, H, W), optional
         Of one sample as the model takes it; needed where no leading Linear or BatchNorm1d tells it.
     name : str
     mantissa_bits : int, 4..32
@@ -69,19 +85,14 @@ def lower(
     Raises
     ------
     VecqError
-        The model is not from ``quantize_model``, a quantizer has no statistics, shapes do not fit.
+        The model is not from ``quantize_model`` or has float activations, it holds an LSTM or an
+        Embedding, a quantizer has no statistics, shapes do not fit.
     """
-    if not isinstance(model, fx.GraphModule) or not any(
-        isinstance(module, InputQuantizer) for module in model.modules()
-    ):
-        raise VecqError(
-            f"a model from quantize_model is wanted, not {type(model).__name__};"
-            " quantize and train it first"
-        )
+    graph = _checked(model)
     if not 4 <= mantissa_bits <= 32:
         raise VecqError(f"mantissas have 4 to 32 bits, not {mantissa_bits}")
     with torch.no_grad():
-        return _Lowering(model, input_shape, mantissa_bits).run(name)
+        return _Lowering(graph, input_shape, mantissa_bits).run(name)
 
 
 def prediction_differences(model: nn.Module, network: Network, x: npt.NDArray[np.float32]) -> int:
@@ -90,27 +101,13 @@ def prediction_differences(model: nn.Module, network: Network, x: npt.NDArray[np
     Parameters
     ----------
     model : the module that ``network`` was lowered from
-    x : float32 array of shape (N, C) or (N, C, H, W)
+    x : float32 array of shape (N, C), (N, C, L) or (N, C, H, W)
     """
-    outputs = simulate(network, network_inputs(network, x))
+    images = x[:, :, np.newaxis] if x.ndim == 3 and len(network.inputs[0].shape) == 3 else x
+    outputs = simulate(network, network_inputs(network, images))
     if outputs.ndim == 4:
         outputs = outputs.transpose(0, 3, 1, 2)
     return int((predict(model, x) != predictions(outputs)).sum())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Value:
-    """A node of the model: ``integers of tensor * scale + offset``, per channel.
-
-    ``order`` is the position that each element has in torch's own order, where an image was
-    flattened channels-last; ``owner`` the layer that names the next Rescale.
-    """
-
-    tensor: str
-    scale: Doubles
-    offset: Doubles
-    owner: str
-    order: IntArray | None = None
 
 
 class _Lowering:
@@ -121,48 +118,86 @@ class _Lowering:
     ) -> None:
         self.model = model
         self.mantissa_bits = mantissa_bits
+        if input_shape is not None and (
+            len(input_shape) not in (1, 2, 3) or any(size < 1 for size in input_shape)
+        ):
+            raise VecqError(f"input_shape must be (C,), (C, L) or (C, H, W), not {input_shape}")
+        self.sequence = input_shape is not None and len(input_shape) == 2
+        if self.sequence and input_shape is not None:
+            input_shape = (input_shape[0], 1, input_shape[1])
         self.input_shape = input_shape
         self.inputs: list[Input] = []
         self.layers: list[Layer] = []
         self.tensors: dict[str, Tensor] = {}
 
     def run(self, name: str) -> Network:
-        values: dict[fx.Node, _Value] = {}
+        values: dict[fx.Node, Value] = {}
         for node in self.model.graph.nodes:
             if node.op == "placeholder":
                 continue
-            source = node.args[0]
+            sources = [
+                values[arg] for arg in node.args if isinstance(arg, fx.Node) and arg in values
+            ]
             if node.op == "output":
-                output = self._finished(values[source])
+                output = self._finished(sources[0])
                 return Network(
                     name=name,
                     inputs=tuple(self.inputs),
                     layers=tuple(self.layers),
                     outputs=(output,),
                 )
-            module = self.model.get_submodule(str(node.target))
-            if isinstance(module, InputQuantizer):
-                values[node] = self._input(node, str(node.target), module)
-            else:
-                values[node] = self._lowered(str(node.target), module, values[source])
+            target = str(node.target)
+            module = self.model.get_submodule(target)
+            match module:
+                case InputQuantizer():
+                    values[node] = self._input(node, target, module)
+                case nn.MaxPool1d() | nn.MaxPool2d() if self._is_quantized_next(node):
+                    waiting = (*sources[0].pools, (target, module))
+                    values[node] = replace(sources[0], pools=waiting)
+                case trained.Add() | trained.Concat():
+                    values[node] = self._joined(target, module, sources)
+                case _:
+                    values[node] = self._lowered(target, module, sources[0])
         raise AssertionError("a graph without an output")
 
-    def _lowered(self, name: str, module: nn.Module, value: _Value) -> _Value:
+    def _is_quantized_next(self, pool: fx.Node) -> bool:
+        """Whether a quantizer alone reads the max-pool, perhaps behind further ones."""
+        readers = list(pool.users)
+        if len(readers) != 1 or readers[0].op != "call_module":
+            return False
+        module = self.model.get_submodule(str(readers[0].target))
+        if isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
+            return self._is_quantized_next(readers[0])
+        return isinstance(module, ActivationQuantizer)
+
+    def _lowered(self, name: str, module: nn.Module, value: Value) -> Value:
+        layer: Layer
         match module:
             case ActivationQuantizer():
-                return self._rescale(name, module, value)
-            case QuantizedLinear() | QuantizedConv2d():
+                result = self._rescale(name, module, value)
+                for pool_name, pool in value.pools:
+                    layer = max_pool(self._free(pool_name), pool, result.tensor)
+                    result = replace(result, tensor=self._add(layer))
+                return result
+            case QuantizedLinear() | QuantizedConv1d() | QuantizedConv2d():
                 return self._sum(name, module, value)
             case nn.BatchNorm1d() | nn.BatchNorm2d():
-                return _normalized(name, module, value)
-            case nn.MaxPool2d():
-                layer = MaxPool2d(
-                    name=self._free(name),
-                    input=value.tensor,
-                    kernel=_pair(module.kernel_size),
-                    stride=_pair(module.stride),
-                    padding=_pair(module.padding),
-                )
+                return normalized(name, module, value)
+            case nn.MaxPool1d() | nn.MaxPool2d():
+                layer = max_pool(self._free(name), module, value.tensor)
+                return replace(value, tensor=self._add(layer))
+            case nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
+                # The number of cells goes into the Rescale that follows.
+                shape = self.tensors[value.tensor].shape
+                total = sum_pool(self._free(name), module, value.tensor, shape)
+                scale = value.scale / math.prod(total.kernel)
+                return replace(value, tensor=self._add(total), scale=scale)
+            case nn.Upsample():
+                factor = trained.upsample_factors(module.scale_factor)
+                assert factor is not None
+                if self.sequence:
+                    factor = (1, factor[1])
+                layer = Upsample2d(name=self._free(name), input=value.tensor, factor=factor)
                 return replace(value, tensor=self._add(layer))
             case nn.Flatten():
                 return self._flatten(name, value)
@@ -171,7 +206,20 @@ class _Lowering:
             case _:
                 raise VecqError(f"layer '{name}' ({type(module).__name__}) cannot be lowered")
 
-    def _input(self, node: fx.Node, name: str, quantizer: InputQuantizer) -> _Value:
+    def _joined(
+        self, name: str, module: trained.Add | trained.Concat, values: Sequence[Value]
+    ) -> Value:
+        """Codes of one quantizer, added or put side by side (rule 5)."""
+        tensors = tuple(value.tensor for value in values)
+        if isinstance(module, trained.Add):
+            order = added_order(name, values)
+            joined = self._add(Add(name=self._free(name), inputs=tensors))
+        else:
+            order = joined_order(values)
+            joined = self._add(Concat(name=self._free(name), inputs=tensors))
+        return self._codes(joined, joined, order)
+
+    def _input(self, node: fx.Node, name: str, quantizer: InputQuantizer) -> Value:
         shape, flat = self.input_shape, False
         for reader in self._readers(node):
             if isinstance(reader, nn.Flatten):
@@ -182,8 +230,6 @@ class _Lowering:
                 shape = (reader.num_features,)
         if shape is None:
             raise VecqError("the model does not tell its input's shape; give input_shape=(C, H, W)")
-        if len(shape) not in (1, 3) or any(size < 1 for size in shape):
-            raise VecqError(f"input_shape must be (C,) or (C, H, W), not {shape}")
         if len(shape) == 3:
             channels, height, width = shape
             shape = (math.prod(shape),) if flat else (height, width, channels)
@@ -197,7 +243,7 @@ class _Lowering:
     def _readers(self, node: fx.Node) -> Iterator[nn.Module]:
         """The modules that read the node, down to the first that computes something."""
         while node.users:
-            node = next(iter(node.users))
+            node = next(iter(node.users))  # of several, the first tells the shape as well
             if node.op != "call_module":
                 return
             module = self.model.get_submodule(str(node.target))
@@ -205,11 +251,11 @@ class _Lowering:
             if not isinstance(module, (nn.Flatten, *_PASSING)):
                 return
 
-    def _codes(self, tensor: str, owner: str, order: IntArray | None = None) -> _Value:
+    def _codes(self, tensor: str, owner: str, order: IntArray | None = None) -> Value:
         """The value whose integers are the codes of a quantizer."""
         known = self.tensors[tensor]
         channels = known.shape[-1]
-        return _Value(
+        return Value(
             tensor=tensor,
             scale=np.full(channels, known.step),
             offset=np.zeros(channels),
@@ -217,34 +263,19 @@ class _Lowering:
             order=order,
         )
 
-    def _sum(self, name: str, module: QuantizedLinear | QuantizedConv2d, value: _Value) -> _Value:
+    def _sum(
+        self, name: str, module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d, value: Value
+    ) -> Value:
         try:
-            result = vecq(module.weight, module.weight_bits)
+            layer = sums(self._free(name), module, value)
         except VecqError as error:
             raise VecqError(f"layer '{name}': {error}") from None
-        codes = result.codes.cpu().numpy()
-        grid, step = MidRise(module.weight_bits), float(result.alpha) / 2
-        layer: Dense | Conv2d
-        if isinstance(module, QuantizedLinear):
-            if value.order is not None and len(value.order) == codes.shape[1]:
-                codes = codes[:, value.order]
-            weights = Weights(codes=codes, grid=grid, step=step)
-            layer = Dense(name=self._free(name), input=value.tensor, weights=weights)
-        else:
-            weights = Weights(codes=codes.transpose(0, 2, 3, 1), grid=grid, step=step)
-            layer = Conv2d(
-                name=self._free(name),
-                input=value.tensor,
-                weights=weights,
-                stride=_pair(module.stride),
-                padding=symmetric_padding(module),
-            )
         tensor = self._add(layer)
-        bias = np.zeros(len(codes)) if module.bias is None else _doubles(module.bias)
-        _check_finite(name, "bias", bias)
+        bias = np.zeros(len(layer.weights.codes)) if module.bias is None else doubles(module.bias)
+        check_finite(name, "bias", bias)
         return replace(self._codes(tensor, tensor), offset=bias)
 
-    def _rescale(self, name: str, quantizer: ActivationQuantizer, value: _Value) -> _Value:
+    def _rescale(self, name: str, quantizer: ActivationQuantizer, value: Value) -> Value:
         step, fmt = _step(name, quantizer), quantizer.format
         layer_name = self._free(f"{value.owner}_rescale")
         try:
@@ -267,7 +298,7 @@ class _Lowering:
         )
         return self._codes(self._add(layer), value.owner, value.order)
 
-    def _flatten(self, name: str, value: _Value) -> _Value:
+    def _flatten(self, name: str, value: Value) -> Value:
         shape = self.tensors[value.tensor].shape
         if len(shape) == 1:
             return value
@@ -276,7 +307,7 @@ class _Lowering:
         tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
         return self._codes(tensor, value.owner, order.transpose(1, 2, 0).reshape(-1))
 
-    def _finished(self, value: _Value) -> str:
+    def _finished(self, value: Value) -> str:
         """The output's name; sums get their bias in accumulator units (rule 6)."""
         if value.order is not None and not np.array_equal(value.order, np.sort(value.order)):
             raise VecqError("the model ends in a flattened image; end it with a Linear")
@@ -313,29 +344,6 @@ class _Lowering:
         return name
 
 
-def _normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: _Value) -> _Value:
-    """The line through a batch norm in evaluation mode."""
-    assert module.running_mean is not None
-    assert module.running_var is not None
-    mean, variance = _doubles(module.running_mean), _doubles(module.running_var)
-    with np.errstate(invalid="ignore"):
-        gain = 1.0 / np.sqrt(variance + module.eps)
-    if module.affine:
-        gain = gain * _doubles(module.weight)
-    shift = -mean * gain
-    if module.affine:
-        shift = shift + _doubles(module.bias)
-    _check_finite(name, "scale", gain)
-    _check_finite(name, "shift", shift)
-    if len(gain) != len(value.scale):
-        raise VecqError(
-            f"layer '{name}' normalizes {len(gain)} channels, but reads {len(value.scale)}"
-        )
-    if value.order is not None:
-        gain, shift = gain[value.order], shift[value.order]
-    return replace(value, scale=value.scale * gain, offset=value.offset * gain + shift)
-
-
 def _step(name: str, quantizer: ActivationQuantizer) -> float:
     step = float(quantizer.step)
     if not 0 < step < math.inf:
@@ -346,14 +354,24 @@ def _step(name: str, quantizer: ActivationQuantizer) -> float:
     return step
 
 
-def _doubles(tensor: torch.Tensor) -> Doubles:
-    return tensor.detach().cpu().double().numpy()
-
-
-def _check_finite(name: str, what: str, values: Doubles) -> None:
-    if not np.isfinite(values).all():
-        raise VecqError(f"layer '{name}': its {what} holds NaN or infinite values; train it again")
-
-
-def _pair(size: int | tuple[int, ...]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+def _checked(model: nn.Module) -> fx.GraphModule:
+    modules = list(model.named_modules()) if isinstance(model, fx.GraphModule) else []
+    for name, module in modules:
+        if isinstance(module, _TRAINED_ONLY):
+            kind = type(module).__name__.removeprefix("Quantized")
+            raise VecqError(
+                f"layer '{name}' ({kind}) trains quantized and can be sized, but not yet lowered"
+            )
+    if isinstance(model, fx.GraphModule) and any(
+        isinstance(module, InputQuantizer) for _, module in modules
+    ):
+        return model
+    if any(isinstance(module, Quantized) for _, module in modules):
+        raise VecqError(
+            "the model's activations are float (activation_bits=None), so it has no integers;"
+            " quantize them too to lower it"
+        )
+    raise VecqError(
+        f"a model from quantize_model is wanted, not {type(model).__name__};"
+        " quantize and train it first"
+    )

@@ -7,6 +7,7 @@ toolchain.require(toolchain.TORCH)
 from vecq_hw.quantize.activation import (  # noqa: E402
     ActivationQuantizer,
     InputQuantizer,
+    QuantizedHardtanh,
     QuantizedReLU,
     SignedQuantizer,
     activation_step,
@@ -25,6 +26,7 @@ from vecq_hw.quantize.vecq import (  # noqa: E402
 __all__ = [
     "ActivationQuantizer",
     "InputQuantizer",
+    "QuantizedHardtanh",
     "QuantizedReLU",
     "SignedQuantizer",
     "VecqResult",

@@ -41,13 +41,17 @@ def activation_step(fmt: IntFormat) -> float:
 class ActivationQuantizer(nn.Module):
     """Real values to ``code * step`` and back to real: rule 1 of the numeric contract.
 
+    Where tensors must have one format and one step (rule 5), each of them goes through the same
+    quantizer: :meth:`share` says how many they are, and each has statistics of its own, of which
+    the largest count.
+
     Parameters
     ----------
     bits : int, 1..16
 
     Attributes
     ----------
-    spread, peak : scalar buffers
+    spread, peak : buffers, scalar, or of shape (operands,) where shared
         Averages over the training batches; 0 before the first.
     """
 
@@ -69,20 +73,29 @@ class ActivationQuantizer(nn.Module):
     @property
     def format(self) -> IntFormat:
         """The format of the codes."""
-        return IntFormat(self.bits, self.signed)
+        return self._full
 
     @property
     def step(self) -> torch.Tensor:
         """Real value of one unit, a scalar tensor; 0 before any data were seen."""
-        fmt = self.format
+        fmt = self._full
         # A 1-bit signed format has one code other than 0, and that is -1.
-        return torch.minimum(self.spread * activation_step(fmt), self.peak / max(fmt.hi, 1))
+        return torch.minimum(
+            self.spread.amax() * activation_step(fmt), self.peak.amax() / max(fmt.hi, 1)
+        )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The quantized values, of the shape of ``x``; in training mode the step follows ``x``."""
+    def share(self, operands: int) -> None:
+        """Make it the quantizer of several tensors; before any data were seen."""
+        self.spread, self.peak = self.spread.new_zeros(operands), self.peak.new_zeros(operands)
+
+    def forward(self, x: torch.Tensor, operand: int = 0) -> torch.Tensor:
+        """The quantized values, of the shape of ``x``; in training mode the step follows ``x``.
+
+        ``operand`` tells which of the tensors ``x`` is, where several share the quantizer.
+        """
         if self.training:
             with torch.no_grad():
-                self._observe(x.detach())
+                self._observe(x.detach(), operand)
         step = self.step
         if self.training:
             # While all data so far are zero, any step gives their codes.
@@ -95,7 +108,7 @@ class ActivationQuantizer(nn.Module):
         return self._quantized(x, step)
 
     def _quantized(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        fmt = self.format
+        fmt = self._full
         result: torch.Tensor = _ClippedStraightThrough.apply(  # type: ignore[no-untyped-call]
             x, step, fmt, self._gradient_from(fmt)
         )
@@ -105,27 +118,33 @@ class ActivationQuantizer(nn.Module):
         """What ``repr`` shows between the brackets."""
         return f"bits={self.bits}"
 
+    @property
+    def _full(self) -> IntFormat:
+        return IntFormat(self.bits, self.signed)
+
     def _gradient_from(self, fmt: IntFormat) -> float:
         """From which value on, in steps, a gradient passes."""
         return fmt.lo - 0.5
 
-    def _observe(self, x: torch.Tensor) -> None:
+    def _observe(self, x: torch.Tensor, operand: int) -> None:
         """Take one batch into the averages."""
+        spread, peak = self.spread, self.peak
+        if spread.ndim:
+            spread, peak = spread[operand], peak[operand]
         if self.signed:
             count = torch.tensor(float(x.numel()), device=x.device)
             low, high = torch.aminmax(x)
-            peak = torch.maximum(-low, high)
+            largest = torch.maximum(-low, high)
         else:
             x = x.relu()
             # Counts the positive entries, fifteen times as fast as torch.count_nonzero.
-            count = x.sign().sum(dtype=self.spread.dtype)
-            peak = x.amax()
-        norm = torch.linalg.vector_norm(x, dtype=self.spread.dtype)
+            count = x.sign().sum(dtype=spread.dtype)
+            largest = x.amax()
+        norm = torch.linalg.vector_norm(x, dtype=spread.dtype)
         seen = norm > 0  # a batch of zeros says nothing
-        weight = torch.where(self.spread > 0, 1 - DECAY, 1.0)
-        spread = norm / count.clamp(min=1).sqrt()
-        self.spread.lerp_(torch.where(seen, spread, self.spread), weight)
-        self.peak.lerp_(torch.where(seen, peak.to(self.peak.dtype), self.peak), weight)
+        weight = torch.where(spread > 0, 1 - DECAY, 1.0)
+        spread.lerp_(torch.where(seen, norm / count.clamp(min=1).sqrt(), spread), weight)
+        peak.lerp_(torch.where(seen, largest.to(peak.dtype), peak), weight)
 
 
 class QuantizedReLU(ActivationQuantizer):
@@ -135,6 +154,48 @@ class QuantizedReLU(ActivationQuantizer):
 
     def _gradient_from(self, fmt: IntFormat) -> float:
         return 0.0
+
+
+class QuantizedHardtanh(ActivationQuantizer):
+    """A clamp to ``lowest..highest`` and its quantizer; of ReLU6 they are 0 and 6.
+
+    The format's range ends at the codes of the two bounds, so the integer network clamps there too.
+
+    Parameters
+    ----------
+    bits : int, 1..16
+    lowest, highest : float
+        The codes are signed where ``lowest`` is negative.
+    """
+
+    def __init__(self, bits: int, lowest: float = 0.0, highest: float = 6.0) -> None:
+        super().__init__(bits)
+        self.lowest, self.highest = float(lowest), float(highest)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the lower bound is negative."""
+        return self.lowest < 0
+
+    @property
+    def format(self) -> IntFormat:
+        """The format of the codes, with the codes of the bounds as its range."""
+        step, full = self.step, self._full
+        if not bool(step > 0):
+            return full
+        # As in the forward pass: in the float type of the step.
+        bounds = step.new_tensor([self.lowest, self.highest])
+        codes = arithmetic.quantize(bounds, step, full, floor=torch.floor)
+        lo, hi = (int(code) for code in codes.tolist())
+        return IntFormat(self.bits, self.signed, lo, hi)
+
+    def forward(self, x: torch.Tensor, operand: int = 0) -> torch.Tensor:
+        """The quantized values of ``x`` clamped to the bounds."""
+        return super().forward(x.clamp(self.lowest, self.highest), operand)
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows between the brackets."""
+        return f"bits={self.bits}, lowest={self.lowest}, highest={self.highest}"
 
 
 class SignedQuantizer(ActivationQuantizer):
@@ -162,13 +223,13 @@ class InputQuantizer(ActivationQuantizer):
         # quantized in float64; so is this, that both always read the same codes.
         return super()._quantized(x.double(), step.double()).to(x.dtype)
 
-    def _observe(self, x: torch.Tensor) -> None:
-        if not self.signed and bool((x < 0).any()):
+    def _observe(self, x: torch.Tensor, operand: int) -> None:
+        if not self.signed and bool(x.amin() < 0):
             # What was averaged so far was the spread of the positive entries.
             self.has_negative.fill_(True)
             self.spread.zero_()
             self.peak.zero_()
-        super()._observe(x)
+        super()._observe(x, operand)
 
 
 def check_activation_bits(bits: int) -> None:
@@ -185,11 +246,23 @@ class _ClippedStraightThrough(torch.autograd.Function):
         context: Any, x: torch.Tensor, step: torch.Tensor, fmt: IntFormat, gradient_from: float
     ) -> torch.Tensor:
         if context.needs_input_grad[0]:
-            context.save_for_backward((x > step * gradient_from) & (x < step * (fmt.hi + 0.5)))
-        codes: torch.Tensor = arithmetic.quantize(x, step, fmt, floor=torch.floor)
+            context.save_for_backward(_inside(x, step * gradient_from, step * (fmt.hi + 0.5)))
+        # floor_ works on the temporary that the rule makes.
+        codes: torch.Tensor = arithmetic.quantize(x, step, fmt, floor=torch.floor_)
         return codes.mul_(step)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (inside,) = context.saved_tensors
         return gradient * inside, None, None, None
+
+
+def _inside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """1 where ``low < x < high``, else 0, as int8.
+
+    On a CPU comparisons that give floats, and products with int8, are vectorized; with bool both
+    are several times slower.
+    """
+    above = torch.gt(x, low, out=torch.empty_like(x))
+    below = torch.lt(x, high, out=torch.empty_like(x))
+    return above.mul_(below).to(torch.int8)

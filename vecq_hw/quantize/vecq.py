@@ -96,7 +96,8 @@ def _spread(w: torch.Tensor) -> torch.Tensor:
 def _steer_and_drive(w: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The half-integers v and alpha."""
     fmt = MidRise(bits).code_format
-    values = torch.floor(w / (_spread(w) * gaussian_lambda(bits))).clamp_(fmt.lo, fmt.hi).add_(0.5)
+    interval = _spread(w) * gaussian_lambda(bits)
+    values = (w / interval).floor_().clamp_(fmt.lo, fmt.hi).add_(0.5)
     flat = values.reshape(-1)
     return values, torch.dot(flat, w.reshape(-1)) / torch.dot(flat, flat)
 

@@ -1,45 +1,66 @@
-"""The golden model: what an integer network computes, layer by layer, on NumPy."""
+"""The golden model: what an integer network computes, layer by layer, on NumPy.
+
+A batch goes through in blocks, a block through the stages of the plan, a stage in tiles that two
+threads share.  The working memory is that of one block and one tile a thread, whatever the batch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, assert_never, overload
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from types import MappingProxyType
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
-from vecq_hw.network import (
-    Add,
-    Concat,
-    Conv2d,
-    Dense,
-    Flatten,
-    Input,
-    Layer,
-    MaxPool2d,
-    Network,
-    Rescale,
-    SumPool2d,
-    Threshold,
-    Upsample2d,
-    layer_inputs,
-)
+from vecq_hw.network import Conv2d, Dense, Input, Network
+from vecq_hw.simulate.engines import Array, EngineName
+from vecq_hw.simulate.kernels import bound_of
+from vecq_hw.simulate.plan import Hook, Stage, hooked, prepare, rows_first, to_register
 
-TILE_BYTES = 1 << 25
-"""Working set of one tile of the batch: columns of this size still lie in the outer caches."""
+BLOCK = 256
+"""Samples that go through all layers before the next ones start."""
+
+SMALL_WORK = 1 << 25
+"""Multiplications of a block below which a second thread costs more than it saves."""
+
+_NO_HOOKS: Mapping[str, Hook] = MappingProxyType({})
 
 
-@overload
-def simulate(network: Network, inputs: npt.ArrayLike) -> IntArray: ...
 @overload
 def simulate(
-    network: Network, inputs: npt.ArrayLike, *, taps: Sequence[str]
+    network: Network,
+    inputs: npt.ArrayLike,
+    *,
+    engine: EngineName = ...,
+    hooks: Mapping[str, Hook] = ...,
+    progress: Callable[[int], object] | None = ...,
+) -> IntArray: ...
+@overload
+def simulate(
+    network: Network,
+    inputs: npt.ArrayLike,
+    *,
+    taps: Sequence[str],
+    engine: EngineName = ...,
+    hooks: Mapping[str, Hook] = ...,
+    progress: Callable[[int], object] | None = ...,
 ) -> dict[str, IntArray]: ...
 def simulate(
-    network: Network, inputs: npt.ArrayLike, *, taps: Sequence[str] | None = None
+    network: Network,
+    inputs: npt.ArrayLike,
+    *,
+    taps: Sequence[str] | None = None,
+    engine: EngineName = "float",
+    hooks: Mapping[str, Hook] = _NO_HOOKS,
+    progress: Callable[[int], object] | None = None,
 ) -> IntArray | dict[str, IntArray]:
     """Run ``network`` on a batch of integer inputs.
 
@@ -49,6 +70,15 @@ def simulate(
     inputs : int array of shape (N, C) or (N, H, W, C)
         Codes of the input format.
     taps : names of inputs and layers, optional
+    engine : {"float", "int8"}
+        ``float`` is NumPy's BLAS, exact at every width.  ``int8`` takes onnxruntime's dot products
+        of bytes: the same integers sooner, refused where a width does not fit.
+    hooks : from names of inputs and layers to functions, optional
+        Each may put other integers in place of its tensor's (:data:`plan.Hook`).  With hooks every
+        tensor may hold whatever its bits hold, beyond its proven range, and sums wrap at the bits
+        of their accumulator, as registers do.
+    progress : function of the number of samples done so far, optional
+        Called after each block of 256.
 
     Returns
     -------
@@ -58,31 +88,93 @@ def simulate(
     Raises
     ------
     VecqError
-        The inputs have another shape, are not integers, or leave the input's format.
+        The inputs have another shape, are not integers, or leave the input's format; a tap or hook
+        names no tensor; a layer is too wide for the engine.
     """
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise VecqError(f"network '{network.name}': one input and one output are supported")
     names = list(network.outputs) if taps is None else list(taps)
-    for name in names:
+    for name in (*names, *hooks):
         if name not in network.tensors:
             raise VecqError(
                 f"network '{network.name}' has no tensor '{name}'; it has"
                 f" {', '.join(network.tensors)}"
             )
     x = checked_codes(network.inputs[0], inputs)
+    stages = prepare(network, frozenset([*names, *hooks]), engine, bool(hooks))
     collected: dict[str, IntArray] = {
-        name: np.empty((len(x), *network.tensors[name].shape), _dtype(network, name))
+        name: np.empty((len(x), *network.tensors[name].shape), network.tensors[name].format.dtype)
         for name in names
     }
-    tile = _tile_size(network)
-    for start in range(0, len(x), tile):
-        values: dict[str, IntArray] = {network.inputs[0].name: x[start : start + tile]}
-        for layer in network.layers:
-            result = _run(layer, [values[name] for name in layer_inputs(layer)], network)
-            values[layer.name] = result.astype(_dtype(network, layer.name), copy=False)
-        for name in names:
-            collected[name][start : start + tile] = values[name]
+    with _libraries().limit(limits=1, user_api="blas"):
+        for start in range(0, len(x), BLOCK):
+            part = x[start : start + BLOCK]
+            values: dict[str, IntArray] = {network.inputs[0].name: part}
+            _hook_input(network.inputs[0], values, hooks, start)
+            for stage in stages:
+                _run_stage(stage, network, values, hooks, start)
+            for name in names:
+                collected[name][start : start + len(part)] = values[name]
+            if progress is not None:
+                progress(start + len(part))
     return collected[network.outputs[0]] if taps is None else collected
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """NumPy's BLAS, whose threads would only wait for each other: each of ours calls it alone."""
+    return ThreadpoolController()
+
+
+@lru_cache(maxsize=1)
+def _helper() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "simulate")
+
+
+# A forked process has no such thread, and would wait for it for ever.
+os.register_at_fork(after_in_child=_helper.cache_clear)
+
+
+def _hook_input(
+    source: Input, values: dict[str, IntArray], hooks: Mapping[str, Hook], first: int
+) -> None:
+    if source.name in hooks:
+        x = rows_first(values[source.name])
+        changed = to_register(hooked(hooks[source.name], x, [], first), source.format)
+        values[source.name] = rows_first(changed)
+
+
+def _run_stage(
+    stage: Stage,
+    network: Network,
+    values: dict[str, IntArray],
+    hooks: Mapping[str, Hook],
+    first: int,
+) -> None:
+    """One stage on one block: reads from ``values`` and adds to it, arrays of (N, ...)."""
+    count = len(values[network.inputs[0].name])
+    for name, tensor in stage.gives.items():
+        values[name] = np.empty((count, *tensor.shape), tensor.format.dtype)
+    helped = count * stage.work > SMALL_WORK and count > 1
+    tile = min(stage.tile, -(-count // 2)) if helped else stage.tile
+    starts = iter(range(0, count, tile))
+
+    def work() -> None:
+        for start in starts:  # shared: each takes the next one
+            here = slice(start, start + tile)
+            tensors: dict[str, Array] = {
+                name: rows_first(values[name][here]) for name in stage.takes
+            }
+            stage.run(tensors, hooks, first + start)
+            for name in stage.gives:
+                values[name][here] = rows_first(tensors[name])
+
+    other = _helper().submit(work) if helped else None
+    try:
+        work()
+    finally:
+        if other is not None:
+            other.result()
 
 
 def quantize_input(network: Network, x: FloatArray) -> IntArray:
@@ -120,79 +212,9 @@ def checked_codes(source: Input, inputs: npt.ArrayLike) -> IntArray:
             f"input '{source.name}': the codes {x.min()}..{x.max()} leave"
             f" {source.format.lo}..{source.format.hi} ({source.format!r})"
         )
-    return x.astype(source.format.dtype)
+    return x.astype(source.format.dtype, copy=False)
 
 
 def engine(layer: Dense | Conv2d, network: Network) -> arithmetic.Engine:
     """Which exact engine the layer's products take, chosen from the proven bound."""
-    return arithmetic.engine_for(_bound(layer, network))
-
-
-def _bound(layer: Dense | Conv2d, network: Network) -> int:
-    flat = layer.weights.values.reshape(len(layer.weights.codes), -1)
-    return arithmetic.product_bound(flat, network.tensors[layer.input].format.magnitude)
-
-
-def _dtype(network: Network, name: str) -> np.dtype[np.integer]:
-    return network.tensors[name].format.dtype
-
-
-def _tile_size(network: Network) -> int:
-    """How many samples a tile takes so that its largest intermediate stays within the budget."""
-    largest = 1
-    for layer in network.layers:
-        cells = int(np.prod(network.tensors[layer.name].shape)) * 8
-        if isinstance(layer, Conv2d):
-            height, width, _ = network.tensors[layer.name].shape
-            cells = max(cells, height * width * layer.weights.codes[0].size * 4)
-        largest = max(largest, cells)
-    return max(1, TILE_BYTES // largest)
-
-
-def _run(layer: Layer, sources: Sequence[IntArray], network: Network) -> IntArray:
-    x = sources[0]
-    match layer:
-        case Dense():
-            return _accumulate(layer, x[:, np.newaxis], network)
-        case Conv2d():
-            bound = _bound(layer, network)
-            floats: npt.NDArray[Any] = x
-            if arithmetic.engine_for(bound) is arithmetic.Engine.FLOAT32:
-                floats = x.astype(np.float32)
-            windows = arithmetic.columns(
-                floats, layer.kernel, layer.stride, layer.padding, layer.dilation
-            )
-            rows = windows.reshape(-1, layer.kernel[0] * layer.kernel[1], windows.shape[-1])
-            return _accumulate(layer, rows, network).reshape(*windows.shape[:3], -1)
-        case Rescale():
-            return arithmetic.rescale(x, layer.mantissa, layer.offset, layer.shift, layer.format)
-        case Threshold():
-            return arithmetic.count_thresholds(x, layer.thresholds, layer.falling, layer.format.lo)
-        case MaxPool2d():
-            return arithmetic.max_pool(x, layer.kernel, layer.stride, layer.padding)
-        case SumPool2d():
-            return arithmetic.sum_pool(x, layer.kernel, layer.stride, layer.padding)
-        case Flatten():
-            return x.reshape(len(x), -1)
-        case Upsample2d():
-            return x.repeat(layer.factor[0], axis=1).repeat(layer.factor[1], axis=2)
-        case Add():
-            total: IntArray = np.sum([source.astype(np.int64) for source in sources], axis=0)
-            return total
-        case Concat():
-            return np.concatenate(sources, axis=-1)
-        case _:
-            assert_never(layer)
-
-
-def _accumulate(layer: Dense | Conv2d, rows: npt.NDArray[Any], network: Network) -> IntArray:
-    """``rows`` has the shape (rows, taps, channels)."""
-    values = layer.weights.values
-    weights = values.reshape(len(values), -1, values.shape[-1])
-    groups = layer.groups if isinstance(layer, Conv2d) else 1
-    total = arithmetic.grouped_matmul(rows, weights, _bound(layer, network), groups)
-    if layer.bias is not None:
-        total += layer.bias
-    if layer.accumulator_bits is not None:
-        total = arithmetic.wrap(total, network.tensors[layer.name].format.bits)
-    return total
+    return arithmetic.engine_for(bound_of(layer, network.tensors[layer.input].format))

@@ -11,9 +11,17 @@ from vecq_hw.train.checkpoint import (  # noqa: E402
 )
 from vecq_hw.train.convert import LayerBits, quantize_model  # noqa: E402
 from vecq_hw.train.fit import evaluate, fit, predict  # noqa: E402
-from vecq_hw.train.models import build_model, cnn, load_model_factory, mlp  # noqa: E402
+from vecq_hw.train.models import (  # noqa: E402
+    MODELS,
+    build_model,
+    cnn,
+    load_model_factory,
+    mlp,
+)
+from vecq_hw.train.sizes import model_size_bytes, parameter_count  # noqa: E402
 
 __all__ = [
+    "MODELS",
     "LayerBits",
     "ModelRecipe",
     "build_model",
@@ -23,6 +31,8 @@ __all__ = [
     "load_checkpoint",
     "load_model_factory",
     "mlp",
+    "model_size_bytes",
+    "parameter_count",
     "predict",
     "quantize_model",
     "save_checkpoint",

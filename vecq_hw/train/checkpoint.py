@@ -39,7 +39,7 @@ class ModelRecipe:
     shape: tuple[int, ...]
     classes: int
     weight_bits: int = 2
-    activation_bits: int = 8
+    activation_bits: int | None = 8
     overrides: Mapping[str, LayerBits] = field(default_factory=dict)
 
     def quantize(self, model: nn.Module) -> nn.Module:

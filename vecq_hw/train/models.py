@@ -1,16 +1,25 @@
-"""Two small networks for a first run, and the way in for the user's own."""
+"""Models by name: two small ones for a first run, the paper's, and the user's own."""
 
 from __future__ import annotations
 
 import importlib.util
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import nn
 
 from vecq_hw.errors import VecqError
+from vecq_hw.train.models_image import (
+    alexnet_bn,
+    lenet5,
+    mobilenet_v2,
+    resnet8,
+    resnet18,
+    vgg_like,
+)
+from vecq_hw.train.models_text import TextConvLSTM, TextLSTM
 
 
 def mlp(inputs: int, classes: int) -> nn.Sequential:
@@ -56,21 +65,47 @@ def cnn(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     )
 
 
+def _mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return mlp(math.prod(shape), classes)
+
+
+def _imdb(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return TextConvLSTM(outputs=classes)
+
+
+def _thucnews(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return TextLSTM(outputs=classes)
+
+
+MODELS: Mapping[str, Callable[[tuple[int, ...], int], nn.Module]] = {
+    "mlp": _mlp,
+    "cnn": cnn,
+    "lenet5": lenet5,
+    "vgg_like": vgg_like,
+    "alexnet_bn": alexnet_bn,
+    "resnet18": resnet18,
+    "mobilenet_v2": mobilenet_v2,
+    "resnet8": resnet8,
+    "imdb": _imdb,
+    "thucnews": _thucnews,
+}
+"""Each name's factory, from the shape of a sample and the number of classes to a float model."""
+
+
 def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     """The float model called ``name``, for samples of ``shape`` without the batch axis.
 
     Parameters
     ----------
-    name : 'mlp', 'cnn' or 'FILE.py:FUNCTION'
-    shape : (C,) or (C, H, W)
+    name : a name of ``MODELS``, or 'FILE.py:FUNCTION'
+    shape : (C,), (C, H, W), or (L,) of a text
     classes : int
+        How many scores the model gives; the paper's network for IMDB gives one.
     """
-    if name == "mlp":
-        return mlp(math.prod(shape), classes)
-    if name == "cnn":
-        return cnn(shape, classes)
+    if name in MODELS:
+        return MODELS[name](shape, classes)
     if ":" not in name:
-        raise VecqError(f"model '{name}': 'mlp', 'cnn' or FILE.py:FUNCTION is wanted")
+        raise VecqError(f"model '{name}': {', '.join(MODELS)} or FILE.py:FUNCTION is wanted")
     factory = load_model_factory(name)
     try:
         model = factory()

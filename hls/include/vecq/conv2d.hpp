@@ -8,30 +8,33 @@ namespace vecq {
 
 /// `conv2d` where windows must be cut out first; a function of its own, since a dataflow region
 /// is a function body.
-template <class In, class Out, int WeightBits, class Window, int Outputs, int Pe, int Simd,
-          class Words, class Bias>
-void windows_to_outputs(Stream<In, Simd>& in, Stream<Out, Pe>& out, const Words& weights,
-                        const Bias (&bias)[Outputs]) {
+template <class In, class Out, int WeightBits, class Window, class Grouping, class Words,
+          class Bias>
+void windows_to_outputs(Stream<In, Grouping::lanes>& in, Stream<Out, Grouping::pe>& out,
+                        const Words& weights, const Bias (&bias)[Grouping::outputs]) {
 #pragma HLS DATAFLOW
-  Stream<In, Simd> windows("conv2d windows");
-  sliding_window<In, Window, Simd, 0>(in, windows);
-  matrix_vector<In, Out, WeightBits, Window::positions, Window::cells * Window::Image::channels,
-                Outputs, Pe, Simd>(windows, out, weights, bias);
+  Stream<In, Grouping::lanes> windows("conv2d windows");
+  sliding_window<In, Window, Grouping::lanes, 0, Grouping::blocks>(in, windows);
+  matrix_vector<In, Out, WeightBits, Window::positions, Window::cells * Grouping::group_channels,
+                Grouping>(windows, out, weights, bias);
 }
 
 /// Convolution of a channels-last image in raster order; code 0 pads it.  Exact, or wrapping at
-/// the width of `Out`.  A row of weights runs over kernel rows, kernel columns, channels.
-template <class In, class Out, int WeightBits, class Window, int Outputs, int Pe, int Simd,
-          class Words, class Bias>
-void conv2d(Stream<In, Simd>& in, Stream<Out, Pe>& out, const Words& weights,
-            const Bias (&bias)[Outputs]) {
+/// the width of `Out`.  A row of weights runs over kernel rows, kernel columns, and the channels
+/// of one of the groups that `Grouping` makes of them: one where it is depthwise.
+template <class In, class Out, int WeightBits, class Window, class Grouping, class Words,
+          class Bias>
+void conv2d(Stream<In, Grouping::lanes>& in, Stream<Out, Grouping::pe>& out, const Words& weights,
+            const Bias (&bias)[Grouping::outputs]) {
 #pragma HLS INLINE
-  static_assert(Window::Image::channels % Simd == 0, "lanes must divide the channels");
+  static_assert(Window::Image::channels ==
+                    Grouping::blocks * Grouping::block_groups * Grouping::group_channels,
+                "groups must share out the channels");
   if constexpr (Window::is_identity) {
-    matrix_vector<In, Out, WeightBits, Window::positions, Window::Image::channels, Outputs, Pe,
-                  Simd>(in, out, weights, bias);
+    matrix_vector<In, Out, WeightBits, Window::positions, Grouping::group_channels, Grouping>(
+        in, out, weights, bias);
   } else {
-    windows_to_outputs<In, Out, WeightBits, Window, Outputs, Pe, Simd>(in, out, weights, bias);
+    windows_to_outputs<In, Out, WeightBits, Window, Grouping>(in, out, weights, bias);
   }
 }
 

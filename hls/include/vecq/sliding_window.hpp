@@ -30,21 +30,32 @@ struct Padding {
   static constexpr int down = Down, across = Across;
 };
 
+template <int Down, int Across>
+struct Dilation {
+  static_assert(Down >= 1 && Across >= 1, "a dilation is positive");
+  static constexpr int down = Down, across = Across;
+};
+
 /// Which windows slide over which image.
-template <class WindowImage, class WindowKernel, class WindowStride, class WindowPadding>
+template <class WindowImage, class WindowKernel, class WindowStride, class WindowPadding,
+          class WindowDilation = Dilation<1, 1>>
 struct Window {
   using Image = WindowImage;
   using Kernel = WindowKernel;
   using Stride = WindowStride;
   using Padding = WindowPadding;
-  static_assert(Kernel::height <= Image::height + 2 * Padding::down &&
-                    Kernel::width <= Image::width + 2 * Padding::across,
+  using Dilation = WindowDilation;
+  /// Rows and columns from a window's first cell to its last, both counted.
+  static constexpr int height = Dilation::down * (Kernel::height - 1) + 1;
+  static constexpr int width = Dilation::across * (Kernel::width - 1) + 1;
+  static_assert(height <= Image::height + 2 * Padding::down &&
+                    width <= Image::width + 2 * Padding::across,
                 "the kernel does not fit the padded image");
   static constexpr int cells = Kernel::height * Kernel::width;
   static constexpr int output_height =
-      (Image::height + 2 * Padding::down - Kernel::height) / Stride::down + 1;
+      (Image::height + 2 * Padding::down - height) / Stride::down + 1;
   static constexpr int output_width =
-      (Image::width + 2 * Padding::across - Kernel::width) / Stride::across + 1;
+      (Image::width + 2 * Padding::across - width) / Stride::across + 1;
   static constexpr int positions = output_height * output_width;
   /// Every window is one cell of the image, in order.
   static constexpr bool is_identity = cells == 1 && Stride::down == 1 && Stride::across == 1 &&
@@ -54,27 +65,30 @@ struct Window {
 /// Each window in raster order, each as its cells in raster order, each cell as its channels;
 /// cells outside the image hold `Pad`.
 ///
-/// A ring of rows is read for one row of windows while the rows of the next arrive: kernel plus
-/// stride rows, and no cycle is lost between rows.
-template <class Format, class Window, int LaneCount, std::int64_t Pad>
+/// A window comes `Blocks` times, each time with the next of that many equal parts of the channels.
+/// A ring of rows is read for one row of windows while the rows of the next arrive: as many as a
+/// window reaches over plus the stride, and no cycle is lost between rows.
+template <class Format, class Window, int LaneCount, std::int64_t Pad, int Blocks = 1>
 void sliding_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
   using Image = typename Window::Image;
   using Kernel = typename Window::Kernel;
   using Stride = typename Window::Stride;
   using Padding = typename Window::Padding;
-  static_assert(Image::channels % LaneCount == 0, "lanes must divide the channels");
+  using Dilation = typename Window::Dilation;
+  static_assert(Image::channels % (Blocks * LaneCount) == 0, "lanes must divide the channels");
   static_assert(least(Format::bits, Format::is_signed) <= Pad &&
                     Pad <= greatest(Format::bits, Format::is_signed),
                 "the padding does not fit the format's bits");
   constexpr int folds = Image::channels / LaneCount;
+  constexpr int block_folds = folds / Blocks;
   constexpr int row_words = Image::width * folds;
-  constexpr int ring_rows = Kernel::height + Stride::down;
+  constexpr int ring_rows = Window::height + Stride::down;
   constexpr int ring_words = ring_rows * row_words;
   constexpr int window_words = Window::output_width * Window::cells * folds;
   constexpr int arriving_words = Stride::down * row_words;
   constexpr int steps = window_words > arriving_words ? window_words : arriving_words;
   constexpr int image_words = Image::height * row_words;
-  constexpr int first_rows = Kernel::height - Padding::down;
+  constexpr int first_rows = Window::height - Padding::down;
   constexpr int first_words = (first_rows < 0               ? 0
                                : first_rows > Image::height ? Image::height
                                                             : first_rows) *
@@ -96,9 +110,9 @@ first_rows:
 rows:
   for (int output_row = 0; output_row < Window::output_height; ++output_row) {
     int x = -Padding::across; // image column of the window's first
-    int kernel_row = 0, kernel_column = 0, fold = 0;
+    int kernel_row = 0, kernel_column = 0, first_fold = 0, fold = 0;
     int slot = first_slot;
-    const int due_rows = y + Stride::down + Kernel::height;
+    const int due_rows = y + Stride::down + Window::height;
     const int due = due_rows < 0               ? 0
                     : due_rows > Image::height ? image_words
                                                : due_rows * row_words;
@@ -106,10 +120,11 @@ rows:
     for (int step = 0; step < steps; ++step) {
 #pragma HLS PIPELINE II = 1
       if (step < window_words) {
-        const int row = y + kernel_row, column = x + kernel_column;
+        const int row = y + Dilation::down * kernel_row;
+        const int column = x + Dilation::across * kernel_column;
         Lanes<Format, LaneCount> word;
         if (0 <= row && row < Image::height && 0 <= column && column < Image::width) {
-          word = ring[slot * row_words + column * folds + fold];
+          word = ring[slot * row_words + column * folds + first_fold + fold];
         } else {
         pad:
           for (int lane = 0; lane < LaneCount; ++lane) {
@@ -118,15 +133,19 @@ rows:
           }
         }
         out.write(word);
-        if (++fold == folds) {
+        if (++fold == block_folds) {
           fold = 0;
           if (++kernel_column == Kernel::width) {
             kernel_column = 0;
-            slot = slot == ring_rows - 1 ? 0 : slot + 1;
+            slot += slot < ring_rows - Dilation::down ? Dilation::down : Dilation::down - ring_rows;
             if (++kernel_row == Kernel::height) {
               kernel_row = 0;
               slot = first_slot;
-              x += Stride::across;
+              first_fold += block_folds;
+              if (first_fold == folds) {
+                first_fold = 0;
+                x += Stride::across;
+              }
             }
           }
         }

@@ -19,6 +19,20 @@ struct Lanes {
 template <class Format, int Count>
 using Stream = hls::stream<Lanes<Format, Count>>;
 
+/// Gives each of `Words` words a frame to every one of `outs`.
+///
+/// Where the branches meet again, the streams in between must hold what one branch takes before the
+/// other: a dataflow region stops for good where they are too short.
+template <int Words, class Format, int LaneCount, class... Streams>
+void fork(Stream<Format, LaneCount>& in, Streams&... outs) {
+words:
+  for (int word = 0; word < Words; ++word) {
+#pragma HLS PIPELINE II = 1
+    const Lanes<Format, LaneCount> x = in.read();
+    (outs.write(x), ...);
+  }
+}
+
 /// Words of `From` lanes to words of `To` lanes, `To` a multiple; a frame has `Elements` elements.
 template <class Format, int From, int To, int Elements>
 void join_lanes(Stream<Format, From>& in, Stream<Format, To>& out) {

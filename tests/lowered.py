@@ -1,0 +1,134 @@
+"""Quantized models that have seen data, and the comparison of their codes with a network's."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from vecq_hw.lower import lower
+from vecq_hw.network import Flatten, Rescale
+from vecq_hw.quantize import ActivationQuantizer
+from vecq_hw.simulate import network_inputs, simulate
+from vecq_hw.train import quantize_model
+
+TIE = 4e-3
+"""How near to a tie, in steps, a code may go either way."""
+
+
+def samples(shape, count, signed, seed):
+    x = np.random.default_rng(seed).normal(size=(count, *shape)).astype(np.float32)
+    return x if signed else np.abs(x)
+
+
+def trained_twin(model, shape, weight_bits, activation_bits, signed=False, seed=0, overrides=None):
+    """A quantized model whose batch norms and quantizers have seen data; some gammas negative."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(*model) if isinstance(model, list) else model
+    for module in model.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    twin = quantize_model(model, weight_bits, activation_bits, overrides)
+    with torch.no_grad():
+        for step in range(8):
+            twin(torch.from_numpy(samples(shape, 64, signed, seed + step)))
+    return twin.eval()
+
+
+def quantizer_codes(twin, x):
+    """The codes that each quantizer of the model gives, channels-last, in execution order.
+
+    With them comes where its input lay on a tie, as far as 18-bit mantissas can tell.
+    """
+    collected = []
+
+    def hook(module, inputs, output):
+        codes = torch.round(output / module.step).numpy().astype(np.int64)
+        steps = (inputs[0] / module.step).double().numpy() + 0.5
+        ties = np.abs(steps - np.round(steps)) < TIE
+        collected.append((np.moveaxis(codes, 1, -1), np.moveaxis(ties, 1, -1)))
+
+    hooks = [
+        module.register_forward_hook(hook)
+        for module in twin.modules()
+        if isinstance(module, ActivationQuantizer)
+    ]
+    with torch.no_grad():
+        outputs = twin(torch.from_numpy(x)).numpy()
+    for handle in hooks:
+        handle.remove()
+    return collected, np.moveaxis(outputs, 1, -1)
+
+
+def pools_before(twin):
+    """How many max-pools stand before each quantizer, for it alone, in execution order."""
+    counts = []
+    for node in twin.graph.nodes:
+        if node.op == "call_module" and isinstance(
+            twin.get_submodule(node.target), ActivationQuantizer
+        ):
+            count, source = 0, node.args[0]
+            while (
+                source.op == "call_module"
+                and isinstance(twin.get_submodule(source.target), nn.MaxPool1d | nn.MaxPool2d)
+                and len(source.users) == 1
+            ):
+                count, source = count + 1, source.args[0]
+            counts.append(count)
+    return counts
+
+
+def image_order(network):
+    """Torch's position of each element of the image that the network flattens, if it does."""
+    for layer in network.layers:
+        if isinstance(layer, Flatten):
+            height, width, channels = network.tensors[layer.input].shape
+            order = np.arange(height * width * channels).reshape(channels, height, width)
+            return order.transpose(1, 2, 0).reshape(-1)
+    return None
+
+
+def in_layout_of(network, tap, codes):
+    """The codes of torch where the network has flattened them otherwise."""
+    order, shape = image_order(network), network.tensors[tap].shape
+    if codes.ndim == 3:  # a sequence is an image of height 1
+        codes = codes[:, np.newaxis]
+    if codes.ndim == 4 and len(shape) == 1:  # the network takes images already flattened
+        return np.moveaxis(codes, -1, 1).reshape(len(codes), -1)
+    return codes[:, order] if order is not None and shape == order.shape else codes
+
+
+def check_codes(twin, shape, x, clean_part=0.5):
+    """The network lowered from ``twin``, whose codes on ``x`` are those of its quantizers."""
+    network = lower(twin, shape)
+    expected, outputs = quantizer_codes(twin, x)
+    layers = [layer.name for layer in network.layers]
+    rescales = [layer.name for layer in network.layers if isinstance(layer, Rescale)]
+    pools = pools_before(twin)
+    assert len(rescales) + 1 == len(expected) == len(pools)
+    # The network pools codes where the model quantizes what is pooled.
+    names = ["input"] + [
+        layers[layers.index(name) + count] for name, count in zip(rescales, pools[1:], strict=True)
+    ]
+    images = x[:, :, np.newaxis] if x.ndim == 3 and len(network.inputs[0].shape) == 3 else x
+    taps = simulate(network, network_inputs(network, images), taps=[*names, *network.outputs])
+    # Where torch is one code off by a tie, everything behind it may be; such samples are left out.
+    clean = np.ones(len(x), bool)
+    for tap, (codes, ties) in zip(names, expected, strict=True):
+        codes, ties = in_layout_of(network, tap, codes), in_layout_of(network, tap, ties)
+        difference = np.abs(taps[tap].astype(np.int64) - codes)[clean]
+        assert difference.max() <= (0 if tap == "input" else 1)
+        # A code of 16 bits is as fine as the 18-bit mantissas.
+        fine = network.tensors[tap].format.bits == 16
+        assert (difference != 0).mean() <= (0.2 if fine else 5e-3)
+        assert fine or not (difference[~ties[clean]] != 0).any()
+        clean[clean] &= (difference == 0).reshape(len(difference), -1).all(axis=1)
+    assert clean.mean() > clean_part or network.tensors[names[-1]].format.bits == 16
+    output = network.tensors[network.outputs[0]]
+    if outputs.ndim == 3:
+        outputs = outputs[:, np.newaxis]
+    difference = np.abs(taps[network.outputs[0]] * output.step - outputs)[clean]
+    # Rule 6: the bias of the last layer is rounded to whole units of the accumulator.
+    assert difference.max() <= 0.6 * output.step
+    return network

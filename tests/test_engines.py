@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import graphs, networks, random_inputs
+from vecq_hw import arithmetic
+from vecq_hw.arithmetic import Engine
+from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
+from vecq_hw.simulate import engines, simulate
+from vecq_hw.simulate.reference import engine
+
+
+def dense(inputs: int, fmt: IntFormat, bits: int, bias: int = 0) -> Network:
+    """Outputs of the largest positive and the largest negative weights."""
+    top = (1 << (bits - 1)) - 1
+    codes = np.array([[top] * inputs, [-top - 1] * inputs])
+    layer = Dense(
+        name="fc",
+        input="x",
+        weights=Weights(codes=codes, grid=MidRise(bits)),
+        bias=np.array([bias, -bias]) if bias else None,
+    )
+    source = Input(name="x", shape=(inputs,), format=fmt)
+    return Network(name="dense", inputs=(source,), layers=(layer,), outputs=("fc",))
+
+
+def expected(network: Network, x: np.ndarray) -> np.ndarray:
+    layer = network.layers[0]
+    product = x.astype(object) @ layer.weights.values.T.astype(object)
+    return product + (0 if layer.bias is None else layer.bias.astype(object))
+
+
+@pytest.mark.parametrize(
+    ("hi", "bias", "taken"),
+    [
+        (2**23, 0, Engine.FLOAT32),
+        (2**23 + 1, 0, Engine.FLOAT64),
+        (2**23, 1, Engine.FLOAT64),
+        (2**52, 0, Engine.FLOAT64),
+        (2**52 + 1, 0, Engine.LIMBS),
+        (2**52, 1, Engine.LIMBS),
+        (2**60 - 1, 0, Engine.LIMBS),
+        (2**61 - 1, 0, Engine.LIMBS),
+    ],
+)
+def test_sums_are_exact_on_both_sides_of_every_edge(hi, bias, taken):
+    # Two inputs of weights +-1: the bound is twice the input's magnitude, plus the bias.
+    network = dense(2, IntFormat(63, True, -hi + 1, hi), bits=1, bias=bias)
+    assert engine(network.layers[0], network) is taken
+    x = np.array([[hi, hi], [-hi + 1, -hi + 1], [hi, hi - 1], [1, hi], [hi, -hi + 1]])
+    assert np.array_equal(simulate(network, x), expected(network, x))
+
+
+def test_wide_weights_shorten_the_limbs():
+    inputs, bits = 300, 16
+    network = dense(inputs, IntFormat(37, True), bits)
+    assert engine(network.layers[0], network) is Engine.LIMBS
+    x = random_inputs(network, 5, 0)
+    x[0], x[1] = network.inputs[0].format.hi, network.inputs[0].format.lo
+    assert np.array_equal(simulate(network, x), expected(network, x))
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks() | graphs(), st.integers(0, 2**32))
+def test_the_integer_engine_gives_the_same_integers_or_refuses(network, seed):
+    x = random_inputs(network, 3, seed)
+    names = list(network.tensors)
+    exact = simulate(network, x, taps=names)
+    try:
+        taps = simulate(network, x, taps=names, engine="int8")
+    except VecqError as error:
+        assert "engine int8" in str(error)  # noqa: PT017
+        return
+    for name in names:
+        assert np.array_equal(taps[name], exact[name]), name
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 5, 6, 7])
+@pytest.mark.parametrize("inputs", [1, 2, 3, 31, 64, 129])
+def test_the_integer_engine_is_exact_at_the_extremes_of_both_operands(signed, bits, inputs):
+    network = dense(inputs, IntFormat(8, signed), bits)
+    fmt = network.inputs[0].format
+    x = np.array([[fmt.hi] * inputs, [fmt.lo] * inputs, ([fmt.lo, fmt.hi] * inputs)[:inputs]])
+    try:
+        got = simulate(network, x, engine="int8")
+    except (
+        VecqError
+    ) as error:  # only where pairs of products leave 16 bits, on a machine without VNNI
+        assert bits == 7 or (signed and bits == 7)
+        assert "saturate" in str(error)  # noqa: PT017
+        return
+    assert np.array_equal(got, expected(network, x))
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        (dense(3, IntFormat(9, False), 2), "inputs of up to 8 bits, not u9"),
+        (dense(3, IntFormat(8, False), 8), "weights of up to 7 bits"),
+        (dense(1 << 17, IntFormat(8, False), 7), "beyond the 32 bits"),
+    ],
+)
+def test_the_integer_engine_refuses_what_does_not_fit(network, says):
+    x = np.zeros((1, *network.inputs[0].shape), int)
+    with pytest.raises(VecqError, match="layer 'fc'") as error:
+        simulate(network, x, engine="int8")
+    assert says in str(error.value)
+
+
+def test_a_machine_that_saturates_is_refused(monkeypatch):
+    monkeypatch.setattr(engines, "pairs_are_exact", lambda _signed: False)
+    source = IntFormat(8, False)
+    with pytest.raises(VecqError, match="dot products saturate"):
+        engines.product_for("layer 'fc'", np.array([[65]]), source, 65 * 255, "int8")
+    engines.product_for("layer 'fc'", np.array([[64]]), source, 64 * 255, "int8")
+
+
+def test_the_probe_knows_a_saturating_product(monkeypatch):
+    class Saturating:
+        """Adds pairs of products in 16 bits, as x86 does without VNNI."""
+
+        def __init__(self, weights, _signed):
+            self.weights = weights
+
+        def run(self, _names, feeds):
+            products = feeds["x"][:, np.newaxis].astype(int) * self.weights
+            pairs = products.reshape(*products.shape[:2], -1, 2).sum(axis=-1)
+            return [pairs.clip(-(1 << 15), (1 << 15) - 1).sum(axis=-1)]
+
+    monkeypatch.setattr(engines, "_session", Saturating)
+    assert not engines.pairs_are_exact.__wrapped__(False)
+
+
+def test_without_onnxruntime_the_engine_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingToolError, match=r"pip install 'vecq-hw\[int8\]'"):
+        simulate(dense(50, IntFormat(8, False), 2), np.zeros((1, 50), int), engine="int8")
+
+
+@pytest.mark.parametrize("bits", [8, 20, 40])
+@pytest.mark.parametrize("outputs", [6, 12])
+def test_depthwise_at_every_width(bits, outputs):
+    rng = np.random.default_rng(bits)
+    channels = 6
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=rng.integers(-8, 8, (outputs, 3, 2, 1)), grid=MidRise(4)),
+        stride=(2, 1),
+        padding=(1, 1),
+        dilation=(1, 2),
+        groups=channels,
+    )
+    source = Input(name="x", shape=(7, 6, channels), format=IntFormat(bits, True))
+    network = Network(name="depthwise", inputs=(source,), layers=(conv,), outputs=("conv",))
+    x = random_inputs(network, 3, 1)
+    windows = arithmetic.columns(x, (3, 2), (2, 1), (1, 1), (1, 2))
+    per_output = np.repeat(windows, outputs // channels, axis=-1)
+    sums = np.einsum("nhwijo,oij->nhwo", per_output, conv.weights.values[..., 0].astype(np.int64))
+    assert np.array_equal(simulate(network, x), sums)
+
+
+@pytest.mark.parametrize("name", ["float", "int8"])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (2, 2)])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (2, 2)])
+def test_wide_kernels_are_summed_row_by_row(name, stride, dilation):
+    rng = np.random.default_rng(0)
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=rng.integers(-8, 8, (5, 3, 3, 48)), grid=MidRise(4)),
+        stride=stride,
+        padding=(1, 2),
+        dilation=dilation,
+    )
+    source = Input(name="x", shape=(8, 7, 48), format=IntFormat(6, False))
+    network = Network(name="wide", inputs=(source,), layers=(conv,), outputs=("conv",))
+    x = random_inputs(network, 3, 1)
+    windows = arithmetic.columns(x, (3, 3), stride, (1, 2), dilation)
+    sums = np.einsum("nhwijc,oijc->nhwo", windows, conv.weights.values.astype(np.int64))
+    assert np.array_equal(simulate(network, x, engine=name), sums)
+
+
+def test_the_integer_engine_takes_few_inputs_with_a_large_bias():
+    network = dense(2, IntFormat(8, False), 2, bias=(1 << 24) + 1)
+    x = np.array([[255, 253], [0, 2]])
+    assert np.array_equal(simulate(network, x, engine="int8"), expected(network, x))
+
+
+def test_a_hook_beyond_the_proven_range_is_still_multiplied_exactly():
+    # Proven 0..1 would let float32 carry sums of 2^25.
+    network = dense(512, IntFormat(16, False, 0, 1), bits=1)
+    assert engine(network.layers[0], network) is Engine.FLOAT32
+    x = np.ones((1, 512), int)
+    large = np.full((1, 512), 65535)
+    large[0, 0] = 65534
+    got = simulate(network, x, hooks={"x": lambda *_: large})
+    bits = network.tensors["fc"].format.bits
+    exact = expected(network, large).astype(np.int64)
+    assert np.array_equal(got, arithmetic.wrap(exact, bits))

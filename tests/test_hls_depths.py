@@ -1,0 +1,123 @@
+"""The generated C++ as hardware runs it: every process a thread, every stream of its stated depth.
+
+C simulation calls one process after the other on streams without bound, so that it cannot stop.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.hls_networks import Builder, Case, case_of
+from tests.strategies import graphs
+from vecq_hw.emit import hls
+from vecq_hw.emit.hls import streams
+from vecq_hw.formats import IntFormat
+from vecq_hw.network import Add, Concat, Network
+from vecq_hw.schedule import Fold
+from vecq_hw.toolchain import AP_TYPES
+
+pytestmark = pytest.mark.needs_cxx
+
+BOUNDED = Path(__file__).parent / "hls" / "bounded"
+ALL_EQUAL, ALL_WAIT = 0, 3
+
+
+def as_threads(text: str) -> str:
+    """Each process of a dataflow region runs on its own; each stream of the region is bounded."""
+
+    def region(found: re.Match[str]) -> str:
+        body = found[1]
+        for pattern, replacement in (
+            (r"((?:vecq::)?Stream<[^;]*> (\w+)\([^;]*;)", r"\1 \2.bound(2);"),
+            (r"#pragma HLS STREAM variable = (\w+) depth = (\d+)", r"\1.bound(\2);"),
+            (r"((?:vecq::)?\w+<[^;]*>\([^;]*\));", r"region.run([&] { \1; });"),
+        ):
+            body, count = re.subn(f"^ *{pattern}", f"  {replacement}", body, flags=re.MULTILINE)
+        assert count >= 2
+        return f"  bounded::Region region;\n{body}\n  region.join();\n}}\n"
+
+    return re.sub(r"#pragma HLS DATAFLOW\n(.*?)\n}\n", region, text, flags=re.DOTALL)
+
+
+def run(cases: list[Case], folder: Path, depth: int | None = None) -> int:
+    """The exit status of a program of all cases; every depth replaced if one is given."""
+    lines, calls = ['#include "vecq/testbench.hpp"'], []
+    for index, case in enumerate(cases):
+        files = dict(hls.emit(case.network, case.schedule, case.vectors).files)
+        for name, text in files.items():
+            if name.endswith("pp") and "#pragma HLS DATAFLOW\n" in text:
+                if depth is not None:
+                    text = re.sub(r"depth = \d+", f"depth = {depth}", text)
+                files[name] = as_threads(text)
+            (folder / str(index) / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / str(index) / name).write_text(files[name])
+        source = next(name for name in files if re.fullmatch(r"src/.*\.cpp", name))
+        top = Path(source).stem
+        lines.append(f'#include "{index}/{source}"')
+        calls.append(
+            f"  if (const int result = vecq::testbench<{top}_input, {top}_output>("
+            f'{top}, "{folder}/{index}/vectors", "{folder}/{index}/outputs.txt")) return result;'
+        )
+    (folder / "all.cpp").write_text("\n".join([*lines, "int main() {", *calls, "}"]))
+    subprocess.run(
+        [
+            *("g++", "-std=c++17", "-O0", "-pthread", "-Wno-unknown-pragmas", "-I", str(BOUNDED)),
+            *("-I", "0/include", "-isystem", str(AP_TYPES.find()), "all.cpp", "-o", "all"),
+        ],
+        cwd=folder,
+        check=True,
+    )
+    return subprocess.run(["./all"], cwd=folder, timeout=300, capture_output=True).returncode
+
+
+def residual(name: str, lanes: int = 4) -> Builder:
+    """Two convolutions beside nothing, then beside one of stride 2 that leaves a row over."""
+    fold = Fold(pe=lanes, simd=lanes)
+    same = {"padding": (1, 1), "fold": fold}
+    u8 = IntFormat(8, signed=False)
+    block = Builder(name, (9, 8, 4)).conv(4, 2, (3, 3), **same).rescale()
+    block.conv(4, 2, (3, 3), **same).rescale(u8).add(-1).rescale(u8)
+    entry = len(block.layers) - 1
+    block.conv(8, 2, (3, 3), (2, 2), padding=(1, 1), fold=Fold(pe=lanes, simd=lanes)).rescale(u8)
+    block.conv(8, 2, (3, 3), **same).rescale(u8)
+    branch = len(block.layers) - 1
+    block.branch(entry).conv(8, 1, (1, 1), (2, 2), fold=Fold(pe=2, simd=1)).rescale(u8)
+    return block.add(branch).flatten().dense(3, 2)
+
+
+def test_streams_are_deep_enough_and_no_deeper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [residual("four").case(4), residual("one", 1).case(4)]
+    assert run(cases, tmp_path / "stated") == ALL_EQUAL
+    # Without pipelines, as threads run, nothing is to spare.
+    monkeypatch.setattr(streams, "PIPELINE_DEPTH", 0)
+    assert run(cases, tmp_path / "least") == ALL_EQUAL
+    assert run(cases, tmp_path / "none", depth=2) == ALL_WAIT
+
+
+BRANCHED = graphs().filter(lambda net: any(isinstance(la, Add | Concat) for la in net.layers))
+
+
+@settings(
+    max_examples=2,  # the first is the simplest there is
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.lists(BRANCHED, min_size=6, max_size=6))
+def test_no_branch_of_a_random_graph_waits_for_good(
+    tmp_path_factory: pytest.TempPathFactory, nets: list[Network]
+) -> None:
+    cases = [case_of(net, f"g{index}_", 4, index, 1 + index % 4) for index, net in enumerate(nets)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "PIPELINE_DEPTH", 0)
+        assert run(cases, tmp_path_factory.mktemp("graphs")) == ALL_EQUAL

@@ -1,0 +1,42 @@
+"""Weight codes as the ROM words of ``vecq::Packing``."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.schedule import Fold
+
+WORD_BITS = 32
+"""Widest ROM word; ``vecq::Packing`` says why."""
+
+
+def packed_words(
+    codes: npt.NDArray[np.integer], bits: int, fold: Fold
+) -> tuple[npt.NDArray[np.uint32], int]:
+    """Weight codes as the words of ``vecq::Packing``, and how many bits a word has.
+
+    Parameters
+    ----------
+    codes : int array of shape (O, inputs)
+    bits : int
+        Of one code.
+
+    Returns
+    -------
+    uint32 array of shape (O / pe * inputs / simd, words)
+        Row ``o * (inputs / simd) + i`` is one fold; its word ``part * pe + p`` holds the codes of
+        output ``o * pe + p`` and inputs ``i * simd + part * codes_per_word ...``, lowest first.
+    """
+    outputs, inputs = codes.shape
+    per_word = min(fold.simd, WORD_BITS // bits)
+    parts = -(-fold.simd // per_word)
+    folded = codes.reshape(outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)
+    folded = folded.transpose(0, 2, 1, 3)
+    padded = np.zeros((*folded.shape[:3], parts * per_word), np.uint32)
+    padded[..., : fold.simd] = folded.astype(np.uint32) & np.uint32((1 << bits) - 1)
+    lanes = padded.reshape(*folded.shape[:3], parts, per_word)
+    words = np.zeros(lanes.shape[:-1], np.uint32)
+    for lane in range(per_word):
+        words |= lanes[..., lane] << np.uint32(lane * bits)
+    return words.transpose(0, 1, 3, 2).reshape(-1, parts * fold.pe), per_word * bits

@@ -1,0 +1,85 @@
+"""The layers of the network that stand for one module of the model each."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import MidRise
+from vecq_hw.lower.values import Value
+from vecq_hw.network import Conv2d, Dense, MaxPool2d, SumPool2d, Weights
+from vecq_hw.quantize import vecq
+from vecq_hw.train.layers import (
+    QuantizedConv1d,
+    QuantizedConv2d,
+    QuantizedLinear,
+    numeric_padding,
+)
+
+
+def sums(
+    name: str, module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d, value: Value
+) -> Dense | Conv2d:
+    """The products and sums of a layer with weights, without its bias.
+
+    Raises
+    ------
+    VecqError
+        The weights cannot be quantized.
+    """
+    result = vecq(module.weight, module.weight_bits)
+    codes = result.codes.cpu().numpy()
+    grid, step = MidRise(module.weight_bits), float(result.alpha) / 2
+    if isinstance(module, QuantizedLinear):
+        if value.order is not None and len(value.order) == codes.shape[1]:
+            codes = codes[:, value.order]
+        return Dense(
+            name=name, input=value.tensor, weights=Weights(codes=codes, grid=grid, step=step)
+        )
+    across = isinstance(module, QuantizedConv1d)
+    codes = codes[:, :, np.newaxis] if across else codes
+    return Conv2d(
+        name=name,
+        input=value.tensor,
+        weights=Weights(codes=codes.transpose(0, 2, 3, 1), grid=grid, step=step),
+        stride=pair(module.stride, 1 if across else None),
+        padding=pair(numeric_padding(module), 0 if across else None),
+        dilation=pair(module.dilation, 1 if across else None),
+        groups=module.groups,
+    )
+
+
+def max_pool(name: str, module: nn.MaxPool1d | nn.MaxPool2d, tensor: str) -> MaxPool2d:
+    """The max-pool of ``tensor``."""
+    across = isinstance(module, nn.MaxPool1d)
+    return MaxPool2d(
+        name=name,
+        input=tensor,
+        kernel=pair(module.kernel_size, 1 if across else None),
+        stride=pair(module.stride, 1 if across else None),
+        padding=pair(module.padding, 0 if across else None),
+    )
+
+
+def sum_pool(
+    name: str,
+    module: nn.AvgPool2d | nn.AdaptiveAvgPool2d,
+    tensor: str,
+    shape: tuple[int, ...],
+) -> SumPool2d:
+    """The sums of the windows that an average divides; of all of the image where it adapts."""
+    if isinstance(module, nn.AvgPool2d):
+        kernel, stride, padding = map(pair, (module.kernel_size, module.stride, module.padding))
+    elif len(shape) == 3:
+        kernel = stride = (shape[0], shape[1])
+        padding = (0, 0)
+    else:
+        raise VecqError(f"layer '{name}' averages images, but reads vectors")
+    return SumPool2d(name=name, input=tensor, kernel=kernel, stride=stride, padding=padding)
+
+
+def pair(size: int | tuple[int, ...], down: int | None = None) -> tuple[int, int]:
+    """Down and across; of a layer along sequences ``down`` is given and ``size`` goes across."""
+    sizes = (size, size) if isinstance(size, int) else tuple(size)
+    return (int(sizes[0]) if down is None else down, int(sizes[-1]))

@@ -1,0 +1,94 @@
+"""What lowering knows of a tensor of the model: integers of the network and a line per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntArray
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A node of the model: ``integers of tensor * scale + offset``, per channel.
+
+    ``order`` is the position that each element has in torch's own order, where an image was
+    flattened channels-last; ``owner`` the layer that names the next Rescale; ``pools`` the
+    max-pools, with their names, that wait for the codes of that Rescale.
+    """
+
+    tensor: str
+    scale: Doubles
+    offset: Doubles
+    owner: str
+    order: IntArray | None = None
+    pools: tuple[tuple[str, nn.MaxPool1d | nn.MaxPool2d], ...] = ()
+
+
+def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value) -> Value:
+    """The line through a batch norm in evaluation mode."""
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    mean, variance = doubles(module.running_mean), doubles(module.running_var)
+    with np.errstate(invalid="ignore"):
+        gain = 1.0 / np.sqrt(variance + module.eps)
+    if module.affine:
+        gain = gain * doubles(module.weight)
+    shift = -mean * gain
+    if module.affine:
+        shift = shift + doubles(module.bias)
+    check_finite(name, "scale", gain)
+    check_finite(name, "shift", shift)
+    if len(gain) != len(value.scale):
+        raise VecqError(
+            f"layer '{name}' normalizes {len(gain)} channels, but reads {len(value.scale)}"
+        )
+    if value.order is not None:
+        gain, shift = gain[value.order], shift[value.order]
+    return replace(value, scale=value.scale * gain, offset=value.offset * gain + shift)
+
+
+def added_order(name: str, values: Sequence[Value]) -> IntArray | None:
+    """The order of a sum, in which all operands must be."""
+    order = values[0].order
+    for value in values[1:]:
+        other = value.order
+        if (order is None) != (other is None) or (
+            order is not None and other is not None and not np.array_equal(order, other)
+        ):
+            raise VecqError(
+                f"layer '{name}' adds a flattened image to something in another order;"
+                " put a Linear behind the Flatten"
+            )
+    return order
+
+
+def joined_order(values: Sequence[Value]) -> IntArray | None:
+    """The order of vectors put side by side."""
+    if all(value.order is None for value in values):
+        return None
+    orders, start = [], 0
+    for value in values:
+        size = len(value.scale)
+        orders.append(start + (np.arange(size) if value.order is None else value.order))
+        start += size
+    return np.concatenate(orders)
+
+
+def doubles(tensor: torch.Tensor) -> Doubles:
+    """The tensor's values in float64."""
+    return tensor.detach().cpu().double().numpy()
+
+
+def check_finite(name: str, what: str, values: Doubles) -> None:
+    """Refuse values that are NaN or infinite, by the name of their layer."""
+    if not np.isfinite(values).all():
+        raise VecqError(f"layer '{name}': its {what} holds NaN or infinite values; train it again")

@@ -1,0 +1,183 @@
+"""Sliding windows over a tile of images (H, N, W, C): convolutions and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw import arithmetic
+from vecq_hw.formats import IntArray
+from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d
+from vecq_hw.network import window_outputs
+from vecq_hw.simulate.engines import FEW_INPUTS, Array, FloatProduct, Product
+
+
+def pad(x: Array, padding: tuple[int, int], kind: np.dtype[np.generic], fill: float = 0) -> Array:
+    """The image in type ``kind`` with a frame of ``fill``; ``x`` itself where nothing changes."""
+    down, across = padding
+    if not down and not across:
+        return x.astype(kind, copy=False)
+    height, count, width, channels = x.shape
+    padded = np.empty((height + 2 * down, count, width + 2 * across, channels), kind)
+    padded[:down] = padded[down + height :] = fill
+    middle = padded[down : down + height]
+    middle[:, :, :across] = middle[:, :, across + width :] = fill
+    middle[:, :, across : across + width] = x
+    return padded
+
+
+class Convolution:
+    """Sums of products over the windows of a padded image, in one group of channels.
+
+    Parameters
+    ----------
+    layer : Conv2d
+        Stride and dilation.
+    kernel : int array of shape (O, KH, KW, C)
+    product_for : weights (O, inputs) -> Product
+
+    Notes
+    -----
+    The windows are laid out across only, KW * C inputs a position: KH times less than the usual
+    matrix of columns.  The rows of the image that kernel row i reads are contiguous in it, so the
+    result is the sum of KH products.  Where that does not pay, the kernel rows are laid side by
+    side as usual; for kernels of few inputs in float, input by input, in runs of whole image rows.
+    """
+
+    def __init__(
+        self, layer: Conv2d, kernel: IntArray, product_for: Callable[[IntArray], Product]
+    ) -> None:
+        self._layer = layer
+        self._outputs, height, *_ = kernel.shape
+        rows = kernel.reshape(self._outputs, height, -1)
+        whole = product_for(rows.reshape(self._outputs, -1))
+        self.operand, self._result = whole.operand, whole.result
+        few = 1 < height * kernel.shape[2] and kernel[0].size <= FEW_INPUTS
+        self._by_input = few and isinstance(whole, FloatProduct)
+        split = height > 1 and rows.shape[-1] >= whole.least_part
+        self._products = [product_for(rows[:, i]) for i in range(height)] if split else [whole]
+
+    def __call__(self, padded: Array) -> Array:
+        """Sums (OH, N, OW, O) from the padded image (H, N, W, C) in the operand's type."""
+        layer = self._layer
+        (down, across), (dilation, dilation_across) = layer.stride, layer.dilation
+        height = window_outputs(len(padded), layer.kernel[0], down, 0, dilation)
+        width = window_outputs(padded.shape[2], layer.kernel[1], across, 0, dilation_across)
+        out = np.empty((height, padded.shape[1], width, self._outputs), self._result)
+        flat = out.reshape(-1, self._outputs)
+        if self._by_input:
+            planes = np.ascontiguousarray(np.moveaxis(padded, -1, 0))
+            windows = _windows(np.moveaxis(planes, 0, -1), layer, height, width)
+            columns = np.ascontiguousarray(windows.transpose(3, 4, 5, 0, 1, 2))
+            self._products[0](columns.reshape(-1, len(flat)).T, flat)
+            return out
+        if len(self._products) == 1:
+            columns = np.ascontiguousarray(_windows(padded, layer, height, width))
+            self._products[0](columns.reshape(len(flat), -1), flat)
+            return out
+        # Every row of the image once, as if the kernel were one row high.
+        rows = np.ascontiguousarray(_windows(padded, layer, len(padded), width, one_row=True))
+        part = np.empty_like(out)
+        for index, product in enumerate(self._products):
+            begin = index * dilation
+            read = rows[begin : begin + (height - 1) * down + 1 : down]
+            _multiply(product, read.reshape(*read.shape[:3], -1), part if index else out)
+            if index:
+                np.add(out, part, out=out)
+        return out
+
+
+def _multiply(product: Product, rows: Array, out: Array) -> None:
+    """One product of all positions, or one for each image row where those lie apart."""
+    if rows.flags.c_contiguous:
+        product(rows.reshape(-1, rows.shape[-1]), out.reshape(-1, out.shape[-1]))
+        return
+    for row, total in zip(rows, out, strict=True):
+        product(row.reshape(-1, row.shape[-1]), total.reshape(-1, total.shape[-1]))
+
+
+def _windows(x: Array, layer: Conv2d, height: int, width: int, one_row: bool = False) -> Array:
+    """(OH, N, OW, KH, KW, C): at each position the pixels that the kernel reads, as a view.
+
+    With ``one_row`` the kernel is taken to be one row high, and to move down row by row.
+    """
+    (down, across), (dilation_down, dilation_across) = layer.stride, layer.dilation
+    (high, wide) = layer.kernel
+    if one_row:
+        high, down = 1, 1
+    row, sample, pixel, channel = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (height, x.shape[1], width, high, wide, x.shape[-1]),
+        (row * down, sample, pixel * across, row * dilation_down, pixel * dilation_across, channel),
+        writeable=False,
+    )
+
+
+def depthwise(layer: Conv2d, x: Array, bound: int) -> Array:
+    """A convolution whose groups read one channel each: a multiply-add for each kernel tap."""
+    outputs = len(layer.weights.codes)
+    kinds: dict[arithmetic.Engine, npt.DTypeLike] = {
+        arithmetic.Engine.FLOAT32: np.float32,
+        arithmetic.Engine.FLOAT64: np.float64,
+        arithmetic.Engine.LIMBS: np.int64,
+    }
+    kind: np.dtype[Any] = np.dtype(kinds[arithmetic.engine_for(bound)])
+    taps = layer.weights.values.reshape(outputs, -1).T.astype(kind)
+    padded = pad(x, layer.padding, kind)
+    if outputs > layer.groups:
+        padded = padded.repeat(outputs // layer.groups, axis=-1)
+    views = list(_tap_views(padded, layer))
+    total: Array = views[0] * taps[0]
+    part = np.empty_like(total)
+    for view, weights in zip(views[1:], taps[1:], strict=True):
+        np.multiply(view, weights, out=part)
+        np.add(total, part, out=total)
+    return total
+
+
+def max_pool(layer: MaxPool2d, x: Array) -> Array:
+    """The largest of each window; padding never wins."""
+    if any(layer.padding):
+        least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        x = pad(x, layer.padding, x.dtype, least)
+    return _pool(layer, x, np.maximum)
+
+
+def sum_pool(layer: SumPool2d, x: Array, kind: np.dtype[np.integer]) -> Array:
+    """The sum of each window in type ``kind``; padding counts as zeros."""
+    return _pool(layer, pad(x, layer.padding, kind), np.add)
+
+
+def _pool(layer: MaxPool2d | SumPool2d, x: Array, join: np.ufunc) -> Array:
+    """Down first, where whole rows meet, then across."""
+    (down, across), (high, wide) = layer.stride, layer.kernel
+    height = window_outputs(x.shape[0], high, down, 0)
+    width = window_outputs(x.shape[2], wide, across, 0)
+    rows = _joined([x[i : i + (height - 1) * down + 1 : down] for i in range(high)], join)
+    columns = [rows[:, :, i : i + (width - 1) * across + 1 : across] for i in range(wide)]
+    return np.ascontiguousarray(_joined(columns, join))
+
+
+def _joined(parts: list[Array], join: np.ufunc) -> Array:
+    if len(parts) == 1:
+        return parts[0]
+    total: Array = join(parts[0], parts[1])
+    for part in parts[2:]:
+        join(total, part, out=total)
+    return total
+
+
+def _tap_views(x: Array, layer: Conv2d) -> Iterator[Array]:
+    """For each kernel tap, row by row, the pixels (OH, N, OW, C) that it reads."""
+    (down, across), (dilated_down, dilated_across) = layer.stride, layer.dilation
+    (high, wide) = layer.kernel
+    height = window_outputs(x.shape[0], high, down, 0, dilated_down)
+    width = window_outputs(x.shape[2], wide, across, 0, dilated_across)
+    for i in range(0, high * dilated_down, dilated_down):
+        for j in range(0, wide * dilated_across, dilated_across):
+            rows = x[i : i + (height - 1) * down + 1 : down]
+            yield rows[:, :, j : j + (width - 1) * across + 1 : across]

@@ -1,0 +1,128 @@
+"""Random bit flips in weights, activations or accumulators: what a fault costs in accuracy.
+
+Every register keeps its width: what a flip makes of a number wraps at the bits that hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw import arithmetic
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.network import Conv2d, Dense, Layer, Network, Rescale, Threshold
+from vecq_hw.simulate.engines import EngineName
+from vecq_hw.simulate.plan import Hook, to_register
+from vecq_hw.simulate.reference import simulate
+
+Site = Literal["weights", "activations", "accumulators"]
+
+
+def simulate_with_faults(
+    network: Network,
+    inputs: npt.ArrayLike,
+    site: Site,
+    count: int,
+    seed: int,
+    engine: EngineName = "float",
+) -> IntArray:
+    """The outputs of ``network`` with ``count`` random bits flipped.
+
+    Parameters
+    ----------
+    inputs : int array of shape (N, C) or (N, H, W, C)
+    site : {"weights", "activations", "accumulators"}
+        Where: in stored codes, once for all samples; in the codes of the input and of every Rescale
+        and Threshold; or in the sums of every Dense and Conv2d.  The bits are drawn over all of
+        these, and over all samples, each as likely as any other and none twice.
+    count : int
+        Bits to flip, in all.
+    seed : int
+        The same seed flips the same bits.
+
+    Raises
+    ------
+    VecqError
+        There are fewer bits than ``count``, or the inputs do not fit the network.
+    """
+    if site == "weights":
+        return simulate(flip_weights(network, count, seed), inputs, engine=engine)
+    samples = len(np.asarray(inputs))
+    hooks = fault_hooks(network, samples, site, count, seed)
+    return simulate(network, inputs, engine=engine, hooks=hooks)
+
+
+def flip_weights(network: Network, count: int, seed: int) -> Network:
+    """``network`` with ``count`` random bits of its stored weight codes flipped.
+
+    Accumulators wrap at the widths proven for the faultless weights.
+    """
+    layers = [la for la in network.layers if isinstance(la, Dense | Conv2d)]
+    sizes = {layer.name: layer.weights.codes.size for layer in layers}
+    widths = {layer.name: layer.weights.grid.bits for layer in layers}
+    flips = _draw(sizes, widths, count, seed, f"weights of network '{network.name}'")
+    flipped: dict[str, Layer] = {}
+    for layer in layers:
+        codes = layer.weights.codes.astype(np.int64).reshape(-1)
+        elements, bits = flips[layer.name]
+        np.bitwise_xor.at(codes, elements, np.int64(1) << bits)
+        wrapped = arithmetic.wrap(codes, widths[layer.name]).reshape(layer.weights.codes.shape)
+        flipped[layer.name] = replace(
+            layer,
+            weights=replace(layer.weights, codes=wrapped),
+            accumulator_bits=network.tensors[layer.name].format.bits,
+        )
+    return replace(network, layers=tuple(flipped.get(la.name, la) for la in network.layers))
+
+
+def fault_hooks(
+    network: Network, samples: int, site: Site, count: int, seed: int
+) -> Mapping[str, Hook]:
+    """Hooks for :func:`simulate` that flip ``count`` bits among ``samples`` samples.
+
+    Arguments as in :func:`simulate_with_faults`, without the site "weights".
+    """
+    kinds = Dense | Conv2d if site == "accumulators" else Rescale | Threshold
+    names = [layer.name for layer in network.layers if isinstance(layer, kinds)]
+    if site == "activations":
+        names = [source.name for source in network.inputs] + names
+    tensors = {name: network.tensors[name] for name in names}
+    sizes = {name: samples * int(np.prod(tensor.shape)) for name, tensor in tensors.items()}
+    widths = {name: tensor.format.bits for name, tensor in tensors.items()}
+    flips = _draw(sizes, widths, count, seed, f"{site} of network '{network.name}'")
+    return {
+        name: _flip(*flips[name], tensors[name].format) for name in names if flips[name][0].size
+    }
+
+
+def _flip(elements: IntArray, bits: IntArray, fmt: IntFormat) -> Hook:
+    def hook(result: IntArray, _sources: Sequence[IntArray], first: int) -> IntArray:
+        size = int(np.prod(result.shape[1:]))
+        begin, end = np.searchsorted(elements, [first * size, (first + len(result)) * size])
+        flat = result.reshape(-1).copy()
+        np.bitwise_xor.at(flat, elements[begin:end] - first * size, np.int64(1) << bits[begin:end])
+        return to_register(flat, fmt).reshape(result.shape)
+
+    return hook
+
+
+def _draw(
+    sizes: Mapping[str, int], widths: Mapping[str, int], count: int, seed: int, where: str
+) -> dict[str, tuple[IntArray, IntArray]]:
+    """``count`` different bits over all tensors: of each its elements, ascending, and bits."""
+    totals = np.array([0] + [sizes[name] * widths[name] for name in sizes], np.int64).cumsum()
+    if not 0 <= count <= totals[-1]:
+        raise VecqError(f"{count} faults in the {where}: 0 to {totals[-1]} bits can be flipped")
+    drawn = np.random.default_rng(seed).choice(totals[-1], count, replace=False, shuffle=False)
+    drawn = np.sort(drawn)
+    ends = np.searchsorted(drawn, totals)
+    flips = {}
+    for index, name in enumerate(sizes):
+        places = drawn[ends[index] : ends[index + 1]] - totals[index]
+        flips[name] = (places // widths[name], places % widths[name])
+    return flips

@@ -1,0 +1,164 @@
+"""One function a layer: what it computes on a tile of samples.
+
+Images lie as (H, N, W, C), rows of the image outermost: the rows that one row of a kernel reads are
+then one contiguous matrix for the whole tile.  Vectors lie as (N, C).  Between layers integers are
+held in whatever type holds them exactly: accumulators as the product made them, codes in the type
+of their format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+import numpy as np
+
+from vecq_hw import arithmetic
+from vecq_hw.formats import IntFormat
+from vecq_hw.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    Layer,
+    MacLayer,
+    MaxPool2d,
+    Network,
+    Rescale,
+    SumPool2d,
+    Threshold,
+    Upsample2d,
+    layer_inputs,
+)
+from vecq_hw.simulate.convolution import Convolution, depthwise, max_pool, pad, sum_pool
+from vecq_hw.simulate.engines import Array, EngineName, product_for
+
+Kernel = Callable[[Sequence[Array]], Array]
+"""The tensors that the layer reads to the one that it makes."""
+
+
+def kernel_for(
+    layer: Layer, network: Network, engine: EngineName = "float", stored: bool = False
+) -> Kernel:
+    """The computation of ``layer``, weights prepared; accumulators before any wrapping.
+
+    With ``stored``, tensors may hold whatever their bits hold, beyond their proven range.
+    """
+    sources = [network.tensors[name].format for name in layer_inputs(layer)]
+    if stored:
+        sources = [IntFormat(fmt.bits, fmt.signed) for fmt in sources]
+    source, result = sources[0], network.tensors[layer.name].format
+    match layer:
+        case Dense():
+            return _dense(layer, source, engine)
+        case Conv2d():
+            return _convolution(layer, source, engine)
+        case Rescale():
+            return _rescale(layer, source)
+        case Threshold():
+            return lambda tensors: arithmetic.count_thresholds(
+                tensors[0].astype(np.int64), layer.thresholds, layer.falling, layer.format.lo
+            ).astype(layer.format.dtype)
+        case MaxPool2d():
+            return lambda tensors: max_pool(layer, tensors[0])
+        case SumPool2d():
+            return lambda tensors: sum_pool(layer, tensors[0], _wide(result))
+        case Flatten():
+            return _flatten
+        case Upsample2d():
+            down, across = layer.factor
+            return lambda tensors: tensors[0].repeat(down, axis=0).repeat(across, axis=2)
+        case Add():
+            return lambda tensors: _add(tensors, _wide(result))
+        case Concat():
+            return lambda tensors: np.concatenate(tensors, axis=-1)
+        case _:
+            assert_never(layer)
+
+
+def bound_of(layer: MacLayer, source: IntFormat) -> int:
+    """An upper bound of every partial sum of a Dense or Conv2d, bias included."""
+    flat = layer.weights.values.reshape(len(layer.weights.codes), -1)
+    bias = 0 if layer.bias is None else max(map(abs, layer.bias.tolist()))
+    return arithmetic.product_bound(flat, source.magnitude) + bias
+
+
+def _wide(fmt: IntFormat) -> np.dtype[np.integer]:
+    """The type for sums, which may wrap at the format's bits later: signed and never narrower."""
+    return np.dtype(np.int32 if fmt.bits < 31 else np.int64)
+
+
+def _rescale(layer: Rescale, source: IntFormat) -> Kernel:
+    mantissa, offset, shift = layer.mantissa, layer.offset, layer.shift
+    if arithmetic.FloatRescale.is_exact(source.magnitude, mantissa, offset, shift):
+        fast = arithmetic.FloatRescale(mantissa, offset, shift, layer.format)
+        return lambda tensors: fast(tensors[0])
+    return lambda tensors: arithmetic.rescale(
+        tensors[0].astype(np.int64), mantissa, offset, shift, layer.format
+    ).astype(layer.format.dtype)
+
+
+def _flatten(tensors: Sequence[Array]) -> Array:
+    x = tensors[0]
+    return np.moveaxis(x, 0, 1).reshape(x.shape[1], -1) if x.ndim == 4 else x
+
+
+def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:
+    total = np.add(tensors[0], tensors[-1], dtype=kind, casting="unsafe")
+    if len(tensors) == 1:
+        return tensors[0].astype(kind)
+    for tensor in tensors[1:-1]:
+        np.add(total, tensor, out=total, casting="unsafe")
+    return total
+
+
+def _dense(layer: Dense, source: IntFormat, engine: EngineName) -> Kernel:
+    values, where = layer.weights.values, f"layer '{layer.name}'"
+    product = product_for(where, values, source, bound_of(layer, source), engine)
+
+    def run(tensors: Sequence[Array]) -> Array:
+        rows = np.ascontiguousarray(tensors[0], product.operand)
+        out = np.empty((len(rows), len(values)), product.result)
+        product(rows, out)
+        return out
+
+    return _with_bias(layer, run)
+
+
+def _convolution(layer: Conv2d, source: IntFormat, engine: EngineName) -> Kernel:
+    values, bound = layer.weights.values, bound_of(layer, source)
+    if layer.groups > 1 and values.shape[-1] == 1:
+        return _with_bias(layer, lambda tensors: depthwise(layer, tensors[0], bound))
+    kernels = values.reshape(layer.groups, -1, *values.shape[1:])
+    where, channels = f"layer '{layer.name}'", values.shape[-1]
+    parts = [
+        Convolution(
+            layer, kernel, lambda weights: product_for(where, weights, source, bound, engine)
+        )
+        for kernel in kernels
+    ]
+
+    def run(tensors: Sequence[Array]) -> Array:
+        padded = pad(tensors[0], layer.padding, parts[0].operand)
+        if len(parts) == 1:
+            return parts[0](padded)
+        slices = [padded[..., i * channels : (i + 1) * channels] for i in range(len(parts))]
+        sums = [part(piece) for part, piece in zip(parts, slices, strict=True)]
+        return np.concatenate(sums, axis=-1)
+
+    return _with_bias(layer, run)
+
+
+def _with_bias(layer: MacLayer, kernel: Kernel) -> Kernel:
+    bias = layer.bias
+    if bias is None:
+        return kernel
+
+    def run(tensors: Sequence[Array]) -> Array:
+        total = kernel(tensors)
+        # Exact in any of the types: the bound that chose it includes the bias.
+        total += bias.astype(total.dtype)
+        return total
+
+    return run

@@ -1,0 +1,172 @@
+"""A network prepared for many tiles: kernels with their weights, in stages of one tile size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from vecq_hw import arithmetic
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.network import (
+    Conv2d,
+    Dense,
+    Flatten,
+    Network,
+    Rescale,
+    Tensor,
+    Threshold,
+    layer_inputs,
+)
+from vecq_hw.passes.pooling import pool_before_rescale
+from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName
+from vecq_hw.simulate.kernels import Kernel, kernel_for
+
+TILE_BYTES = 1 << 22
+"""Largest intermediate of one tile of images, so that a thread works in its caches."""
+
+VECTOR_ROWS = 256
+"""Samples of one tile behind the last image: enough to use each weight often."""
+
+Hook = Callable[[IntArray, Sequence[IntArray], int], IntArray]
+"""``hook(result, sources, first)``: what goes on in place of a tensor's integers.
+
+``result`` has the shape (N, ...), channels last, and holds a tensor of samples ``first`` to
+``first + N``; of a Dense or Conv2d it holds the exact sums, before they wrap.  ``sources`` are the
+tensors that the layer read.  All are int64.  Threads call it, tile by tile, in any order.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One layer: its kernel, what it reads, and the tensors that no later step of its stage needs.
+
+    ``register`` is the format to which the result wraps, or None where it cannot leave it.
+    """
+
+    name: str
+    kernel: Kernel
+    sources: tuple[str, ...]
+    spent: tuple[str, ...]
+    register: IntFormat | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """Steps that run on tiles of one size, from the tensors ``takes`` to the tensors ``gives``."""
+
+    steps: tuple[Step, ...]
+    takes: tuple[str, ...]
+    gives: Mapping[str, Tensor]
+    tile: int
+    work: int
+    """Multiplications for one sample."""
+
+    def run(self, values: dict[str, Array], hooks: Mapping[str, Hook], first: int) -> None:
+        """Run one tile; ``values`` begins with what the stage takes and ends with what it gives."""
+        for step in self.steps:
+            sources = [values[name] for name in step.sources]
+            result = step.kernel(sources)
+            if step.name in hooks:
+                plain = [_samples_first(source) for source in sources]
+                result = hooked(hooks[step.name], result, plain, first)
+            if step.register is not None:
+                result = to_register(result, step.register)
+            values[step.name] = result
+            for name in step.spent:
+                del values[name]
+
+
+def hooked(hook: Hook, result: Array, sources: Sequence[IntArray], first: int) -> Array:
+    """The result of a hook on a tensor as kernels hold it."""
+    changed = np.asarray(hook(_samples_first(result), sources, first), np.int64)
+    return np.ascontiguousarray(rows_first(changed))
+
+
+def rows_first(x: Array) -> Array:
+    """(N, H, W, C) as kernels hold images: (H, N, W, C)."""
+    return np.moveaxis(x, 0, 1) if x.ndim == 4 else x
+
+
+def _samples_first(x: Array) -> IntArray:
+    # The same exchange of the first two axes.
+    result: IntArray = np.ascontiguousarray(rows_first(x)).astype(np.int64)
+    return result
+
+
+def to_register(x: Array, fmt: IntFormat) -> IntArray:
+    """The low bits of ``x`` that a register of the format holds."""
+    values = x.astype(np.int64, copy=False)
+    return arithmetic.wrap(values, fmt.bits) if fmt.signed else values & ((1 << fmt.bits) - 1)
+
+
+@lru_cache(maxsize=4)
+def prepare(
+    network: Network, keep: frozenset[str], engine: EngineName, stored: bool
+) -> tuple[Stage, ...]:
+    """The stages of a network; ``keep`` names the tensors that are wanted.
+
+    The last few are remembered: a Network is immutable, and equal to itself alone.  ``stored``
+    lets every tensor hold whatever its bits hold, and wraps every result to its register.
+    """
+    network = pool_before_rescale(network, keep)
+    ends = [i + 1 for i, layer in enumerate(network.layers) if isinstance(layer, Flatten)]
+    cut = ends[-1] if ends else 0
+    parts = [part for part in (network.layers[:cut], network.layers[cut:]) if part]
+    stages: list[Stage] = []
+    for index, layers in enumerate(parts):
+        later = {name for part in parts[index + 1 :] for la in part for name in layer_inputs(la)}
+        wanted = keep | later
+        made = {layer.name for layer in layers}
+        read = {name for layer in layers for name in layer_inputs(layer)}
+        steps = []
+        for place, layer in enumerate(layers):
+            ahead = {name for la in layers[place + 1 :] for name in layer_inputs(la)}
+            spent = {layer.name, *layer_inputs(layer)} - ahead - wanted
+            kernel = kernel_for(layer, network, engine, stored)
+            register = _register(layer, network.tensors[layer.name], stored)
+            steps.append(
+                Step(layer.name, kernel, layer_inputs(layer), tuple(sorted(spent)), register)
+            )
+        stages.append(
+            Stage(
+                steps=tuple(steps),
+                takes=tuple(sorted(read - made)),
+                gives={name: network.tensors[name] for name in sorted(made & wanted)},
+                tile=_tile(layers, network),
+                work=sum(_multiplications(layer, network) for layer in layers),
+            )
+        )
+    return tuple(stages)
+
+
+def _register(layer: object, tensor: Tensor, stored: bool) -> IntFormat | None:
+    if isinstance(layer, Dense | Conv2d) and layer.accumulator_bits is not None:
+        return tensor.format
+    clamped = isinstance(layer, Rescale | Threshold)
+    return tensor.format if stored and not clamped else None
+
+
+def _tile(layers: Sequence[object], network: Network) -> int:
+    """How many samples keep the largest intermediate of an image layer within the budget."""
+    largest = 0
+    for layer in layers:
+        if isinstance(layer, Conv2d):
+            height, width, outputs = network.tensors[layer.name].shape
+            source = network.tensors[layer.input].shape
+            across = (source[0] + 2 * layer.padding[0]) * width
+            row = layer.weights.codes[0, 0].size * layer.groups
+            few = row <= FEW_INPUTS
+            whole = height * width * math.prod(layer.kernel) * source[2] if few else 0
+            largest = max(largest, 4 * max(across * row, height * width * outputs, whole))
+    return max(1, min(VECTOR_ROWS, TILE_BYTES // largest)) if largest else VECTOR_ROWS
+
+
+def _multiplications(layer: object, network: Network) -> int:
+    if not isinstance(layer, Dense | Conv2d):
+        return 0
+    positions = math.prod(network.tensors[layer.name].shape[:-1])
+    return positions * layer.weights.codes.size

@@ -1,0 +1,238 @@
+"""Where the activation quantizers of a model stand: one walk over its graph.
+
+What multiplies, pools, flattens or joins reads codes, that is values that a quantizer made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import fx, nn
+
+from vecq_hw.quantize import (
+    ActivationQuantizer,
+    InputQuantizer,
+    QuantizedHardtanh,
+    QuantizedReLU,
+    SignedQuantizer,
+)
+from vecq_hw.train.graph import free_name
+from vecq_hw.train.layers import Add, Concat, Quantized, QuantizedEmbedding, QuantizedLSTM
+
+OUTPUT_BITS = 16
+"""Of a network that ends in a batch norm or an average: numeric contract, rule 6."""
+INPUT = "input"
+
+_ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh)
+_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
+_AVERAGES = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+_READS_CODES = (*Quantized, *_POOLS, *_AVERAGES, nn.Flatten, nn.Upsample)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    """What the values of a node are.
+
+    ``maker`` is the call of the quantizer whose codes they are, None where they are no codes.
+    ``one_step``: whether their integers have one step (sums) or one a channel (behind a batch
+    norm), or a step that is a fraction of it (averages).
+    """
+
+    owner: str
+    """The layer with weights that the values come from, or the input."""
+    maker: fx.Node | None = None
+    one_step: bool = True
+    nonnegative: bool = False
+
+
+def place_quantizers(twin: fx.GraphModule, bits: Mapping[str, int | None]) -> None:
+    """Put quantizers into the graph of ``twin``, whose layers have quantized weights already.
+
+    Parameters
+    ----------
+    bits : mapping from the name of each layer with weights, and 'input', to activation bits
+    """
+    _Placement(twin, bits).run()
+
+
+class _Placement:
+    def __init__(self, twin: fx.GraphModule, bits: Mapping[str, int | None]) -> None:
+        self.twin = twin
+        self.bits = bits
+        self.states: dict[fx.Node, _State] = {}
+        self.coded: dict[fx.Node, fx.Node] = {}
+        """The quantizer of each node that had no codes."""
+        self.calls: dict[str, list[fx.Node]] = {}
+        """Where each quantizer is called."""
+
+    def run(self) -> None:
+        for node in list(self.twin.graph.nodes):
+            if node.op == "placeholder":
+                self._input(node)
+            elif node.op == "output":
+                source = node.args[0]
+                state = self.states[source]
+                if state.maker is None and not state.one_step:
+                    made = self._insert(source, "output_quantizer", SignedQuantizer(OUTPUT_BITS))
+                    node.replace_input_with(source, made)
+            else:
+                self.states[node] = self._walked(node, self.twin.get_submodule(str(node.target)))
+        for name, calls in self.calls.items():
+            if len(calls) > 1:
+                quantizer = self._quantizer(calls[0])
+                quantizer.share(len(calls))
+                for operand, node in enumerate(calls):
+                    assert node.target == name
+                    node.args = (node.args[0], operand)
+
+    def _input(self, node: fx.Node) -> None:
+        self.states[node] = _State(owner=INPUT, one_step=False)
+        before = list(node.users)
+        for reader in before:
+            if reader.op == "call_module" and isinstance(
+                self.twin.get_submodule(str(reader.target)), QuantizedEmbedding
+            ):
+                return  # it takes indices
+        made = self._insert(node, "input_quantizer", InputQuantizer(self._bits(INPUT)))
+        for reader in before:
+            reader.replace_input_with(node, made)
+
+    def _walked(self, node: fx.Node, module: nn.Module) -> _State:
+        if isinstance(module, Add | Concat):
+            return self._join(node, module)
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        state = self.states[source]
+        if isinstance(module, _ACTIVATIONS):
+            return self._activation(node, module, state)
+        waits = isinstance(module, _POOLS) and self._before_activation(node)
+        if isinstance(module, _READS_CODES) and state.maker is None and not waits:
+            if not isinstance(module, QuantizedEmbedding):
+                made = self._codes(source)
+                node.replace_input_with(source, made)
+                state = self.states[made]
+        if isinstance(module, Quantized):
+            sums = not isinstance(module, QuantizedLSTM | QuantizedEmbedding)
+            return _State(owner=str(node.target), one_step=sums)
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            return _State(owner=state.owner, one_step=False)
+        if isinstance(module, _AVERAGES):
+            return replace(state, maker=None, one_step=False)
+        return state
+
+    def _before_activation(self, pool: fx.Node) -> bool:
+        """Whether the pool's values meet a quantizer next; they are pooled before it."""
+        readers = list(pool.users)
+        if len(readers) != 1 or readers[0].op != "call_module":
+            return False
+        module = self.twin.get_submodule(str(readers[0].target))
+        if isinstance(module, _POOLS):
+            return self._before_activation(readers[0])
+        return isinstance(module, _ACTIVATIONS)
+
+    def _activation(self, node: fx.Node, module: nn.Module, state: _State) -> _State:
+        bits = self._bits(state.owner)
+        quantizer: ActivationQuantizer
+        if isinstance(module, nn.Hardtanh):
+            quantizer = QuantizedHardtanh(bits, module.min_val, module.max_val)
+        elif isinstance(module, QuantizedHardtanh):
+            quantizer = QuantizedHardtanh(bits, module.lowest, module.highest)
+        else:
+            quantizer = QuantizedReLU(bits)
+        name = str(node.target)
+        # One module may serve many layers; each call gets statistics of its own.
+        if name in self.calls:
+            name = free_name(self.twin, name)
+            node.target = name
+        self.twin.add_submodule(name, quantizer)
+        self.calls[name] = [node]
+        return _State(owner=state.owner, maker=node, nonnegative=not quantizer.signed)
+
+    def _join(self, node: fx.Node, module: nn.Module) -> _State:
+        """The operands of a join get one quantizer: theirs where they have such, else a new one."""
+        operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
+        states = [self.states[operand] for operand in operands]
+        makers = [state.maker for state in states]
+        nonnegative = all(state.nonnegative for state in states)
+        bits = max(self._bits(state.owner) for state in states)
+        wanted = _kind(QuantizedReLU(bits) if nonnegative else SignedQuantizer(bits))
+        kinds = {None if maker is None else _kind(self._quantizer(maker)) for maker in makers}
+        if len(kinds) == 1 and isinstance(self._quantizer_or_none(makers[0]), QuantizedHardtanh):
+            wanted = kinds.pop() or wanted
+        read: list[fx.Node] = []
+        for operand in operands:
+            coded = self.coded.get(operand, operand)
+            maker = self.states[coded].maker
+            if maker is not None and _kind(self._quantizer(maker)) == wanted:
+                read.append(coded)
+            elif maker is None:
+                read.append(self._codes(operand, nonnegative, bits))
+            else:
+                kind = QuantizedReLU if nonnegative else SignedQuantizer
+                read.append(self._insert(operand, f"{node.target}_quantizer", kind(bits)))
+        first = self.states[read[0]].maker
+        assert first is not None
+        for operand in read[1:]:
+            maker = self.states[operand].maker
+            assert maker is not None
+            self._merge(str(first.target), str(maker.target))
+        node.args = tuple(read)
+        latest = max((state.owner for state in states), key=list(self.bits).index)
+        state = _State(owner=latest, nonnegative=nonnegative)
+        return replace(state, maker=first) if isinstance(module, Concat) else state
+
+    def _merge(self, kept: str, other: str) -> None:
+        """Let the calls of one quantizer go to another."""
+        if other == kept:
+            return
+        for node in self.calls[other]:
+            node.target = kept
+        self.calls[kept] += self.calls.pop(other)
+        self.twin.delete_submodule(other)
+
+    def _codes(
+        self, source: fx.Node, nonnegative: bool | None = None, bits: int | None = None
+    ) -> fx.Node:
+        """The quantizer behind a node that has no codes; one for all its readers."""
+        if source not in self.coded:
+            state = self.states[source]
+            unsigned = state.nonnegative if nonnegative is None else nonnegative
+            kind = QuantizedReLU if unsigned else SignedQuantizer
+            quantizer = kind(self._bits(state.owner) if bits is None else bits)
+            self.coded[source] = self._insert(source, f"{state.owner}_quantizer", quantizer)
+        return self.coded[source]
+
+    def _insert(self, after: fx.Node, wanted: str, quantizer: ActivationQuantizer) -> fx.Node:
+        """A call of the quantizer on ``after``, which nothing reads yet."""
+        name = free_name(self.twin, wanted)
+        self.twin.add_submodule(name, quantizer)
+        with self.twin.graph.inserting_after(after):
+            node = self.twin.graph.call_module(name, (after,))
+        self.calls[name] = [node]
+        nonnegative = isinstance(quantizer, QuantizedReLU)
+        self.states[node] = _State(
+            owner=self.states[after].owner, maker=node, nonnegative=nonnegative
+        )
+        return node
+
+    def _quantizer(self, call: fx.Node) -> ActivationQuantizer:
+        module = self.twin.get_submodule(str(call.target))
+        assert isinstance(module, ActivationQuantizer)
+        return module
+
+    def _quantizer_or_none(self, call: fx.Node | None) -> ActivationQuantizer | None:
+        return None if call is None else self._quantizer(call)
+
+    def _bits(self, owner: str) -> int:
+        bits = self.bits[owner]
+        assert bits is not None
+        return bits
+
+
+def _kind(quantizer: ActivationQuantizer) -> tuple[object, ...]:
+    """Quantizers of one kind differ in their statistics alone."""
+    bounds = (
+        (quantizer.lowest, quantizer.highest) if isinstance(quantizer, QuantizedHardtanh) else ()
+    )
+    return type(quantizer), quantizer.bits, *bounds
