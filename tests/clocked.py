@@ -92,8 +92,7 @@ class Link:
         group = math.gcd(origin.lanes, out.lanes)
         self.come, self.go = origin.lanes // group, out.lanes // group
         self.capacity = self.come + self.go + min(self.come, self.go) - 1
-        # The least depth is what a width converter holds, which may be less than as many words.
-        if depth is not None and depth > -(-self.capacity // self.come):
+        if depth is not None and depth * self.come > self.capacity:
             self.capacity = depth * self.come
 
     def drive(self):
@@ -131,7 +130,9 @@ class Pipe:
 class Unit:
     """Reads word ``reads[i]`` in step i (all of them there, the last being the latest)."""
 
-    def __init__(self, origin, out, reads, gives, words, capacity, depth):
+    def __init__(self, periods, origin, out, reads, gives, words, capacity, depth):
+        # Windows of padding alone would go on without end.
+        self.periods = periods
         self.origin, self.out, self.reads, self.gives = origin, out, reads, gives
         self.words, self.capacity, self.stages = words, capacity, [False] * depth
         self.come = self.freed = self.base = self.step = 0
@@ -153,7 +154,7 @@ class Unit:
 
     def edge(self):
         read = self.reads[self.step]
-        there = read is None or self.base + read < self.come
+        there = self.periods > 0 and (read is None or self.base + read < self.come)
         moves = not self.out.valid or self.out.ready
         self.come += self.origin.moves
         if moves:
@@ -163,6 +164,7 @@ class Unit:
                 self.step += 1
                 if self.step == len(self.reads):
                     self.step = 0
+                    self.periods -= 1
                     self.base += self.words
 
 
@@ -179,6 +181,7 @@ class Machine:
 
     def __init__(self, network, schedule, depths, frames, input_pauses, output_pauses):
         self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
+        self.frames, self.units = frames, []
         self.readers, self.sources, self.sinks = {}, [], []
         first = next((la for la in network.layers if isinstance(la, Dense | Conv2d)), None)
         for entry in network.inputs:
@@ -200,8 +203,9 @@ class Machine:
             self.cells.append(self.sinks[-1])
             self.expected.append(frames * math.prod(network.tensors[name].shape) // wire.lanes)
 
-    def run(self, patience=600):
-        """The cycles of all words in and out; what stands still for so long is given up."""
+    def run(self):
+        """The cycles of all words in and out; None if nothing moves for longer than can be."""
+        patience = 600 + sum(cell.periods * len(cell.reads) for cell in self.units)
         idle = 0
         while idle < patience:
             counts = [len(cell.cycles) for cell in (*self.sources, *self.sinks)]
@@ -271,15 +275,14 @@ class Machine:
             wires = [self.readers[name].pop(0) for name in layer.inputs]
             channels = [self.network.tensors[name].shape[-1] for name in layer.inputs]
             most = max(wire.lanes for wire in wires)
-            lanes = max(
-                d for d in range(1, most + 1) if all(count % d == 0 for count in channels)
-            )
+            lanes = max(d for d in range(1, most + 1) if all(count % d == 0 for count in channels))
             wires = self.operands(layer, wires, lanes)
             turns = [[w] for w, n in zip(wires, channels, strict=True) for _ in range(n // lanes)]
             return self.pipe(turns, lanes, 1)
         wire = self.entry(layer, self.readers[layer.input][0].lanes)
         if isinstance(layer, Upsample2d):
             height, width, channels = shape
+            lanes = wire.lanes
             folds = channels // wire.lanes
             reads = [
                 column * folds + fold
@@ -288,7 +291,8 @@ class Machine:
                 )
             ]
             words = width * folds
-            return self.unit(wire, wire.lanes, reads, [True] * len(reads), words, max(words, 2), 1)
+            gives = [True] * len(reads)
+            return self.unit(height, wire, lanes, reads, gives, words, max(words, 2), 1)
         return self.windows(layer, wire, shape, pool=True)
 
     def operands(self, layer, wires, lanes):
@@ -302,9 +306,10 @@ class Machine:
         self.cells.append(Pipe(turns, out, depth))
         return out
 
-    def unit(self, wire, lanes, *arguments):
+    def unit(self, periods, wire, lanes, *arguments):
         out = Wire(lanes)
-        self.cells.append(Unit(wire, out, *arguments))
+        self.units.append(Unit(self.frames * periods, wire, out, *arguments))
+        self.cells.append(self.units[-1])
         return out
 
     def windows(self, layer, wire, shape, pool):
@@ -325,7 +330,7 @@ class Machine:
             gives.append(not pool or (i, j) == (kernel_rows - 1, kernel_columns - 1))
         ring = max(tall * width * folds, 2)
         words = height * width * folds
-        return self.unit(wire, wire.lanes, reads, gives, words, ring, 2 if pool else 1)
+        return self.unit(1, wire, wire.lanes, reads, gives, words, ring, 2 if pool else 1)
 
     def matrix_vector(self, layer, wire):
         fold, codes = self.schedule.folds[layer.name], layer.weights.codes
@@ -344,4 +349,5 @@ class Machine:
         replayed = len(codes) > fold.pe or groups > 1
         depth = 2 + bits(fold.simd) + bits(layer.weights.grid.bits + 1)
         capacity = 2 * words if replayed else 2
-        return self.unit(wire, fold.pe, reads, gives, words, capacity, depth)
+        positions = math.prod(self.network.tensors[layer.name].shape[:-1])
+        return self.unit(positions, wire, fold.pe, reads, gives, words, capacity, depth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
+import sys
 from itertools import islice
 
 import pytest
@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.clocked import Machine
-from tests.dataflow_networks import convolution, rescale, resnet8, weights
+from tests.dataflow_networks import convolution, rescale, resnet8
 from vecq_hw import storage
-from vecq_hw.errors import VecqError
+from vecq_hw.cli import vecq
+from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Add, Conv2d, Dense, Input, Network
 from vecq_hw.passes.thresholds import with_thresholds
-from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable
+from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
 from vecq_hw.simulate.dataflow import DeadlockError, fifo_depths, simulate_frames
 
 U4 = IntFormat(4, signed=False)
@@ -169,3 +170,45 @@ def test_depths_that_do_not_fit_are_refused():
         simulate_frames(network, schedule, frames=1)
     with pytest.raises(VecqError, match="use 1, 2"):
         fifo_depths(network, Schedule(folds={"conv": Fold(pe=3, simd=1)}))
+
+
+def run_command(*arguments):
+    result = CliRunner().invoke(vecq, ["cycles", *map(str, arguments)], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+@pytest.fixture
+def stored(tmp_path):
+    network, schedule = residual()
+    storage.save(network, tmp_path / "residual.npz")
+    (tmp_path / "schedule.json").write_text(to_json(schedule))
+    return tmp_path / "residual.npz", tmp_path / "schedule.json"
+
+
+def test_the_command_prints_what_the_model_says(stored, tmp_path):
+    file, schedule_file = stored
+    network, schedule = residual()
+    depths = fifo_depths(network, schedule)
+    run = simulate_frames(network, schedule, depths, 3)
+    tree = json.loads(run_command(file, "--schedule", schedule_file, "--json"))
+    assert tree["depths"] == depths
+    assert (tree["interval"], tree["first_output"]) == (run.interval, run.first_output)
+    assert tree["total_cycles"] == run.total_cycles
+    assert {row["layer"]: row["busy_cycles"] for row in tree["layers"]} == run.busy
+    lines = run_command(file, "--schedule", schedule_file).splitlines()
+    assert lines[0].startswith(f"residual: a frame every {run.interval} cycles")
+    assert ["scaled→add", str(depths["scaled→add"])] in [line.split() for line in lines]
+
+
+def test_the_plot_grows_with_the_layers_and_says_what_is_wrong(stored, tmp_path, monkeypatch):
+    file, schedule_file = stored
+    plot = tmp_path / "timeline.png"
+    run_command(file, "--schedule", schedule_file, "--plot", plot)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(VecqError, match=r"written as \.png"):
+        run_command(file, "--plot", tmp_path / "timeline.pdf")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingToolError, match=r"vecq-hw\[report\]"):
+        run_command(file, "--plot", plot)

@@ -8,12 +8,7 @@ from collections.abc import Mapping, Sequence
 from vecq_hw.network import Add, Concat, Network
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow.cells import LateError
-from vecq_hw.simulate.dataflow.frames import (
-    grow_until_complete,
-    is_complete,
-    most_stored,
-    set_depths,
-)
+from vecq_hw.simulate.dataflow.frames import grow_until_complete, is_complete, set_depths
 from vecq_hw.simulate.dataflow.graph import Graph
 from vecq_hw.simulate.dataflow.times import run
 
@@ -35,6 +30,10 @@ def fifo_depths(network: Network, schedule: Schedule, frames: int = 2) -> dict[s
     return _Search(network, schedule, frames).result()
 
 
+def _stored(graph: Graph) -> dict[str, int]:
+    return {name: link.stored() for name, link in graph.links.items()}
+
+
 class _Search:
     """Depths that are enough, and shrink."""
 
@@ -45,7 +44,7 @@ class _Search:
         set_depths(ideal, self._depths)
         run(ideal.processes)
         self._deadlines = {name: end.channel.takes for name, end in ideal.outputs.items()}
-        self._stored = most_stored(ideal)
+        self._stored = _stored(ideal)
         least = Graph(*self._arguments)
         self._least = {name: link.least for name, link in least.links.items()}
         run(least.processes)
@@ -70,7 +69,7 @@ class _Search:
             return error.cycles
         assert is_complete(graph)  # no depth is less than what ends every deadlock
         self._depths |= changed
-        self._stored = most_stored(graph)
+        self._stored = _stored(graph)
         return 0
 
     def _shrink(self, names: Sequence[str]) -> None:

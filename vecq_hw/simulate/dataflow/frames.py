@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Add, Concat, Network, layer_inputs
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.cells import Buffer
 from vecq_hw.simulate.dataflow.graph import Graph, Link, Stream
 from vecq_hw.simulate.dataflow.times import run
 
@@ -37,7 +34,7 @@ class DataflowRun:
     spans : mapping
         For each layer and frame the cycle of its first word in and the one after its last word out.
     stored : mapping
-        The most words of its producer that each link held, those included that came or went.
+        For each link the smallest depth with which all would have been the same.
     input_cycles, output_cycles : mapping
         For each input and output the cycle in which each word was taken.
     """
@@ -188,7 +185,7 @@ def _measured(graph: Graph) -> DataflowRun:
             name: [_span(layer.entry, layer.exit, frame) for frame in range(frames)]
             for name, layer in graph.layers.items()
         },
-        stored=most_stored(graph),
+        stored={name: link.stored() for name, link in graph.links.items()},
         input_cycles={name: list(entry.channel.takes) for name, entry in graph.inputs.items()},
         output_cycles={name: list(end.channel.takes) for name, end in graph.outputs.items()},
     )
@@ -197,18 +194,3 @@ def _measured(graph: Graph) -> DataflowRun:
 def _span(entry: Stream, end: Stream, frame: int) -> tuple[int, int]:
     first = entry.channel.takes[frame * entry.words]
     return first, end.channel.takes[(frame + 1) * end.words - 1] + 1
-
-
-def most_stored(graph: Graph) -> dict[str, int]:
-    """The most words of the producer, begun ones too, that each link has to have room for.
-
-    A word that goes out in a cycle still takes its place in it.
-    """
-    return {name: _most_stored(link.buffer) for name, link in graph.links.items()}
-
-
-def _most_stored(buffer: Buffer) -> int:
-    come = np.asarray(buffer.origin.takes)
-    gone = np.searchsorted(np.asarray(buffer.target.takes), come, side="left")
-    groups = np.arange(1, come.size + 1) * buffer.room.groups_in - gone * buffer.room.groups_out
-    return int(-(-groups.max() // buffer.room.groups_in))

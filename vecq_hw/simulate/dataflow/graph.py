@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
+import numpy as np
+
 from vecq_hw.network import (
     Add,
     Concat,
@@ -72,21 +74,35 @@ class Link:
 
     Attributes
     ----------
-    least : int
-        Its smallest depth in words of the producer: the register or width converter of ``rtl/``.
+    base : int
+        Groups that it holds without a FIFO: the register or width converter of ``rtl/``.
     """
 
     tensor: str
     reader: str
     buffer: Buffer
-    least: int
+    base: int
+
+    @property
+    def least(self) -> int:
+        """Its smallest depth: whole words of the producer that the base holds."""
+        return self.base // self.buffer.room.groups_in
 
     def set_depth(self, depth: int | None) -> None:
         """Make room for so many words of the producer; None is without limit."""
-        if depth is None:
-            self.buffer.room.capacity = UNLIMITED
-        elif depth > self.least:
-            self.buffer.room.capacity = depth * self.buffer.room.groups_in
+        room = self.buffer.room
+        room.capacity = UNLIMITED if depth is None else max(self.base, depth * room.groups_in)
+
+    def stored(self) -> int:
+        """The smallest depth with which all words would have moved as they did.
+
+        A word that goes out in a cycle still takes its place in it.
+        """
+        room = self.buffer.room
+        come = np.asarray(self.buffer.origin.takes)
+        gone = np.searchsorted(np.asarray(self.buffer.target.takes), come)
+        most = int((np.arange(1, come.size + 1) * room.groups_in - gone * room.groups_out).max())
+        return self.least if most <= self.base else -(-most // room.groups_in)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -191,7 +207,7 @@ class Graph:
             tensor=tensor,
             reader=reader,
             buffer=buffer,
-            least=-(-capacity // groups_in),
+            base=capacity,
         )
         return target
 
