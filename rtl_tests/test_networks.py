@@ -1,5 +1,6 @@
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,17 @@ from vecq_hw.emit.project import read_vectors
 TOP = "networks"
 
 
-def wrapper(folder: Path) -> str:
-    """A top that holds every network; each of its streams is a stream of this one."""
+def wrapper(folder: Path, top: str, names: Sequence[str]) -> str:
+    """A module ``top`` that holds the tops ``names``; each of their streams is a stream of it."""
     ports, body = ["input logic aclk", "input logic aresetn"], []
-    for name in networks.TOPS:
+    for name in names:
         source = (folder / "rtl" / f"{name}.sv").read_text()
         declared = re.findall(r"(input|output) +(logic .*?)([sm]_axis_\w+)", source)
         ports += [f"{direction} {kind}{name}_{port}" for direction, kind, port in declared]
         wires = ", ".join(f".{port}({name}_{port})" for _, _, port in declared)
         body.append(f"  {name} {name}_unit (.aclk, .aresetn, {wires});\n")
     port_list = ",\n  ".join(ports)
-    return f"module {TOP} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
+    return f"module {top} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
 
 
 @pytest.mark.needs_verilator
@@ -29,7 +30,7 @@ def test_networks(tmp_path: Path) -> None:
     for index, name in enumerate(networks.TOPS):
         networks.project(index).write(tmp_path / name)
         shutil.copytree(tmp_path / name / "rtl", tmp_path / "rtl", dirs_exist_ok=True)
-    (tmp_path / "rtl" / f"{TOP}.sv").write_text(wrapper(tmp_path))
+    (tmp_path / "rtl" / f"{TOP}.sv").write_text(wrapper(tmp_path, TOP, networks.TOPS))
     harness.run_bench(tmp_path, TOP, "rtl_tests.bench_networks")
 
 

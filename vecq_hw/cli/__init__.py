@@ -8,6 +8,7 @@ import click
 
 from vecq_hw import __version__
 from vecq_hw.cli.array import array
+from vecq_hw.cli.cycles import cycles
 from vecq_hw.cli.demo import demo
 from vecq_hw.cli.doctor import doctor
 from vecq_hw.cli.emit import emit
@@ -26,7 +27,7 @@ def vecq() -> None:
     """
 
 
-for command in (demo, doctor, train, lower, show, simulate, emit, verify, array):
+for command in (demo, doctor, train, lower, show, simulate, emit, verify, array, cycles):
     vecq.add_command(command)
 
 

@@ -8,7 +8,7 @@ and before the output.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import jinja2
@@ -22,6 +22,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Dense, Flatten, Layer, Network, Rescale, Tensor
 from vecq_hw.schedule import Fold, Schedule, check
+from vecq_hw.simulate.dataflow import simulate_frames
 from vecq_hw.storage import digest
 
 # Each cell with the cells that it instantiates.
@@ -32,7 +33,8 @@ _CELLS = {
     "vecq_rescale": ("vecq_rom",),
     "vecq_matrix_vector": ("vecq_rom", "vecq_adder_tree", "vecq_replay_buffer"),
 }
-_RESCALE_LATENCY = 5
+PACE_FRAMES = 4
+"""After so many frames the interval has settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,15 @@ class LayerFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """All that the templates see."""
+    """All that the templates see.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the first input word taken to the first output word valid.
+    interval : int
+        Cycles from frame to frame.  Both hold while neither stream pauses.
+    """
 
     head: str
     title: str
@@ -93,6 +103,8 @@ class Context:
     streams: tuple[Stream, ...]
     units: tuple[Unit, ...]
     folds: tuple[LayerFold, ...]
+    latency: int
+    interval: int
 
     @property
     def source(self) -> Stream:
@@ -103,20 +115,6 @@ class Context:
     def target(self) -> Stream:
         """The stream that goes out."""
         return self.streams[-1]
-
-    @property
-    def interval(self) -> int:
-        """Cycles from frame to frame while neither stream pauses."""
-        words = (stream.elements // stream.lanes for stream in self.streams)
-        return max(*words, *(fold.cycles for fold in self.folds), 1)
-
-    @property
-    def latency(self) -> int:
-        """Cycles from the first input word taken to the first output word valid."""
-        times = list(range(self.source.elements // self.source.lanes))
-        for unit in self.units:
-            times = _output_times(unit, times)
-        return times[0]
 
 
 def unsupported(network: Network) -> str | None:
@@ -340,6 +338,7 @@ def _context(network: Network, schedule: Schedule, head: str) -> tuple[Context, 
             case _:
                 pass  # Flatten of a vector; the rest is unsupported
     chain.link(network.outputs[0], chain.streams[-1].lanes)
+    timing = simulate_frames(network, schedule, frames=PACE_FRAMES)
     cells = sorted(path.stem for path in assets.rtl().glob("*.sv"))
     context = Context(
         head=head,
@@ -358,6 +357,8 @@ def _context(network: Network, schedule: Schedule, head: str) -> tuple[Context, 
             )
             for layer in dense
         ),
+        latency=timing.first_output,
+        interval=timing.interval,
     )
     return context, chain.memories
 
@@ -373,28 +374,3 @@ def _signed_literal(value: int) -> str:
 
 def _bit(value: bool) -> str:
     return f"1'b{int(value)}"
-
-
-def _output_times(unit: Unit, times: Sequence[int]) -> list[int]:
-    """At which cycles the output words of a frame are valid, if the input words are taken at
-    ``times``, nothing pauses, and no frame came before.
-    """
-    source, target = unit.source, unit.target
-    words = target.elements // target.lanes
-    match unit.module:
-        case "vecq_matrix_vector":
-            weight_bits = int(str(dict(unit.parameters)["WeightBits"]))
-            depth = 2 + (source.lanes - 1).bit_length() + weight_bits.bit_length()
-            step = -1
-            for time in times:
-                step = max(time, step) + 1
-            return [step + depth + fold * len(times) for fold in range(words)]
-        case "vecq_stream_width":
-            result: list[int] = []
-            for word in range(words):
-                completing = -(-(word + 1) * target.lanes // source.lanes) - 1
-                result.append(max(times[completing], result[-1] if result else -1) + 1)
-            return result
-        case _:
-            delay = _RESCALE_LATENCY if unit.module == "vecq_rescale" else 1
-            return [time + delay for time in times]

@@ -1,0 +1,165 @@
+"""At which cycles words move in whole networks: with and without pauses on either side."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from rtl_tests import networks
+from vecq_hw.bench.stream import Stream, axi_stream, random_stalls, reset, start_clock
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Dense, Input, Layer, Network, Rescale, Weights
+from vecq_hw.schedule import Fold, Schedule, divisors
+from vecq_hw.storage import write_atomically
+
+FRAMES = 4
+PAUSED_CYCLES = 300
+RANDOM = 48
+RESULT = "cycles.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pauses:
+    """In which cycles the input begins no word and the output takes none."""
+
+    input: Sequence[bool] = ()
+    output: Sequence[bool] = ()
+
+
+def pauses(index: int) -> dict[str, Pauses]:
+    """Of each run of a configuration."""
+    drawn = [list(islice(random_stalls(3 * index + end), PAUSED_CYCLES)) for end in range(2)]
+    return {
+        "free": Pauses(),
+        "both": Pauses(input=drawn[0], output=drawn[1]),
+        "input": Pauses(input=drawn[1]),
+        "output": Pauses(output=drawn[0]),
+        "blocked": Pauses(output=[True] * PAUSED_CYCLES),
+    }
+
+
+def random_network(index: int) -> tuple[Network, Schedule]:
+    """One to four Dense of any width and fold; some have a Rescale before, between or behind."""
+    generator = np.random.default_rng(index)
+    sizes = generator.choice([1, 2, 3, 4, 5, 6, 8, 9, 12, 16], generator.integers(2, 6)).tolist()
+    source = Input(name="x", shape=(sizes[0],), format=IntFormat(3, signed=False))
+    layers: list[Layer] = []
+    folds = {}
+
+    def rescale() -> None:
+        made = Network(
+            name="sofar",
+            inputs=(source,),
+            layers=tuple(layers),
+            outputs=(layers[-1].name if layers else "x",),
+        )
+        (tensor,) = (made.tensors[name] for name in made.outputs)
+        layers.append(
+            Rescale(
+                name=f"r{index}_{len(layers)}",
+                input=made.outputs[0],
+                mantissa=generator.integers(-3, 4, tensor.shape),
+                offset=generator.integers(-3, 4, tensor.shape),
+                shift=2,
+                format=IntFormat(3, signed=False),
+            )
+        )
+
+    if generator.integers(4) == 0:
+        rescale()
+    for inputs, outputs in pairwise(sizes):
+        grid = MidRise(int(generator.choice([1, 2, 3, 4, 7])))
+        limits = grid.code_format
+        name = f"d{index}_{len(layers)}"
+        layers.append(
+            Dense(
+                name=name,
+                input=layers[-1].name if layers else "x",
+                weights=Weights(
+                    codes=generator.integers(limits.lo, limits.hi + 1, (outputs, inputs)), grid=grid
+                ),
+                accumulator_bits=12,
+            )
+        )
+        folds[name] = Fold(
+            pe=int(generator.choice([d for d in divisors(outputs) if d <= 6])),
+            simd=int(generator.choice([d for d in divisors(inputs) if d <= 6])),
+        )
+        if generator.integers(4):
+            rescale()
+    net = Network(
+        name=f"chain{index}",
+        inputs=(source,),
+        layers=tuple(layers),
+        outputs=(layers[-1].name,),
+    )
+    return net, Schedule(folds=folds)
+
+
+def configurations() -> dict[str, tuple[Network, Schedule]]:
+    """Every network of the regression and random ones, by the name of their top."""
+    known = {
+        name: (networks.network(index), networks.schedule(index))
+        for index, name in enumerate(networks.TOPS)
+    }
+    return known | {f"chain{index}": random_network(index) for index in range(RANDOM)}
+
+
+async def drive(stream: Stream, words: int, paused: Sequence[bool]) -> list[int]:
+    """Offer words and hold each until it is taken; the cycle in which each was."""
+    edge, taken, cycle, held = RisingEdge(stream.clock), list[int](), 0, False
+    stream.data.value = 0
+    while len(taken) < words:
+        held = held or cycle >= len(paused) or not paused[cycle]
+        stream.valid.value = int(held)
+        await edge
+        if held and stream.ready.value:
+            taken.append(cycle)
+            held = False
+        cycle += 1
+    stream.valid.value = 0
+    return taken
+
+
+async def drain(stream: Stream, words: int, paused: Sequence[bool]) -> list[int]:
+    """Take words; the cycle in which each was."""
+    edge, taken, cycle = RisingEdge(stream.clock), list[int](), 0
+    while len(taken) < words:
+        ready = cycle >= len(paused) or not paused[cycle]
+        stream.ready.value = int(ready)
+        await edge
+        if ready and stream.valid.value:
+            taken.append(cycle)
+        cycle += 1
+        assert cycle < 100_000, f"{stream.name}: {len(taken)} of {words} words came"
+    stream.ready.value = 0
+    return taken
+
+
+@cocotb.test()
+async def record_the_cycles_of_all_words(dut: Any) -> None:
+    plan = json.loads(Path("plan.json").read_text())
+    start_clock(dut.aclk)
+    result: dict[str, dict[str, list[list[int]]]] = {}
+    for run in pauses(0):
+        ends = {top: [axi_stream(dut, f"{top}_{end}_axis") for end in ("s", "m")] for top in plan}
+        for source, target in ends.values():
+            source.valid.value = 0
+            target.ready.value = 0
+        await reset(dut.aclk, dut.aresetn)
+        tasks = {}
+        for index, (top, (words_in, words_out)) in enumerate(plan.items()):
+            chosen = pauses(index)[run]
+            source, target = ends[top]
+            tasks[top] = [
+                cocotb.start_soon(drive(source, words_in, chosen.input)),
+                cocotb.start_soon(drain(target, words_out, chosen.output)),
+            ]
+        result[run] = {top: [await task for task in pair] for top, pair in tasks.items()}
+    write_atomically(Path("results") / RESULT, json.dumps(result).encode())

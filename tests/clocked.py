@@ -1,0 +1,353 @@
+"""The streaming accelerator as plain cells with registers, clocked one cycle after the other.
+
+What the dataflow model is compared with where there is no RTL yet; written without it.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+from vecq_hw.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    Rescale,
+    Threshold,
+    Upsample2d,
+    layer_inputs,
+)
+
+
+class Wire:
+    """A stream in the current cycle."""
+
+    def __init__(self, lanes, raw=False):
+        self.lanes, self.raw = lanes, raw
+        self.valid = self.ready = False
+
+    @property
+    def moves(self):
+        return self.valid and self.ready
+
+
+class Source:
+    def __init__(self, out, words, pauses):
+        self.out, self.words, self.pauses = out, words, pauses
+        self.cycles, self.held, self.now = [], False, 0
+
+    def drive(self):
+        paused = self.now < len(self.pauses) and self.pauses[self.now]
+        self.out.valid = len(self.cycles) < self.words and (self.held or not paused)
+
+    def accept(self):
+        pass
+
+    def edge(self):
+        if self.out.moves:
+            self.cycles.append(self.now)
+        self.held = self.out.valid and not self.out.ready
+        self.now += 1
+
+
+class Sink:
+    def __init__(self, origin, pauses=()):
+        self.origin, self.pauses, self.cycles, self.now = origin, pauses, [], 0
+
+    def drive(self):
+        pass
+
+    def accept(self):
+        self.origin.ready = not (self.now < len(self.pauses) and self.pauses[self.now])
+
+    def edge(self):
+        if self.origin.moves:
+            self.cycles.append(self.now)
+        self.now += 1
+
+
+class Fork:
+    def __init__(self, origin, outs):
+        self.origin, self.outs, self.done = origin, outs, [False] * len(outs)
+
+    def drive(self):
+        for out, done in zip(self.outs, self.done, strict=True):
+            out.valid = self.origin.valid and not done
+
+    def accept(self):
+        ready = [done or out.ready for out, done in zip(self.outs, self.done, strict=True)]
+        self.origin.ready = all(ready)
+
+    def edge(self):
+        if self.origin.valid:
+            moved = [d or out.moves for out, d in zip(self.outs, self.done, strict=True)]
+            self.done = [False] * len(moved) if self.origin.ready else moved
+
+
+class Link:
+    def __init__(self, origin, out, depth):
+        self.origin, self.out, self.count = origin, out, 0
+        group = math.gcd(origin.lanes, out.lanes)
+        self.come, self.go = origin.lanes // group, out.lanes // group
+        self.capacity = self.come + self.go + min(self.come, self.go) - 1
+        if depth is not None and depth * self.come > self.capacity:
+            self.capacity = depth * self.come
+
+    def drive(self):
+        self.out.valid = self.count >= self.go
+
+    def accept(self):
+        self.origin.ready = self.count + self.come <= self.capacity
+
+    def edge(self):
+        self.count += self.come * self.origin.moves - self.go * self.out.moves
+
+
+class Pipe:
+    """Word by word; ``turns`` says which streams the next word takes from."""
+
+    def __init__(self, turns, out, depth):
+        self.turns, self.out, self.stages, self.turn = turns, out, [False] * depth, 0
+
+    def drive(self):
+        self.out.valid = self.stages[-1]
+
+    def accept(self):
+        self.moves = not self.out.valid or self.out.ready
+        wanted = self.turns[self.turn]
+        self.step = self.moves and all(origin.valid for origin in wanted)
+        for origin in {id(o): o for turn in self.turns for o in turn}.values():
+            origin.ready = self.step and any(origin is o for o in wanted)
+
+    def edge(self):
+        if self.moves:
+            self.stages = [self.step, *self.stages[:-1]]
+            self.turn = (self.turn + self.step) % len(self.turns)
+
+
+class Unit:
+    """Reads word ``reads[i]`` in step i (all of them there, the last being the latest)."""
+
+    def __init__(self, periods, origin, out, reads, gives, words, capacity, depth):
+        # Windows of padding alone would go on without end.
+        self.periods = periods
+        self.origin, self.out, self.reads, self.gives = origin, out, reads, gives
+        self.words, self.capacity, self.stages = words, capacity, [False] * depth
+        self.come = self.freed = self.base = self.step = 0
+        last = dict.fromkeys(range(words), 0)
+        for step, word in enumerate(reads):
+            if word is not None:
+                last[word] = step
+        self.free_at = [0] * len(reads)
+        latest = 0
+        for word in range(words):
+            latest = max(latest, last[word])
+            self.free_at[latest] += 1
+
+    def drive(self):
+        self.out.valid = self.stages[-1]
+
+    def accept(self):
+        self.origin.ready = self.come - self.freed < self.capacity
+
+    def edge(self):
+        read = self.reads[self.step]
+        there = self.periods > 0 and (read is None or self.base + read < self.come)
+        moves = not self.out.valid or self.out.ready
+        self.come += self.origin.moves
+        if moves:
+            self.stages = [there and self.gives[self.step], *self.stages[:-1]]
+            if there:
+                self.freed += self.free_at[self.step]
+                self.step += 1
+                if self.step == len(self.reads):
+                    self.step = 0
+                    self.periods -= 1
+                    self.base += self.words
+
+
+def bits(number):
+    """ceil(log2(number))."""
+    count = 0
+    while 2**count < number:
+        count += 1
+    return count
+
+
+class Machine:
+    """All cells of a network, by the rules of docs/cycles.md."""
+
+    def __init__(self, network, schedule, depths, frames, input_pauses, output_pauses):
+        self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
+        self.frames, self.units = frames, []
+        self.readers, self.sources, self.sinks = {}, [], []
+        first = next((la for la in network.layers if isinstance(la, Dense | Conv2d)), None)
+        for entry in network.inputs:
+            lanes = 1
+            if first is not None:
+                lanes = math.gcd(self.window_lanes(first), entry.shape[-1])
+            wire = Wire(lanes, raw=True)
+            words = frames * math.prod(entry.shape) // lanes
+            self.sources.append(Source(wire, words, input_pauses))
+            self.cells.append(self.sources[-1])
+            self.publish(entry.name, wire)
+        for layer in network.layers:
+            self.publish(layer.name, self.layer(layer))
+        self.expected = [cell.words for cell in self.sources]
+        for name in network.outputs:
+            wire = self.readers[name].pop(0)
+            wire = self.link(name, "output", wire, wire.lanes)
+            self.sinks.append(Sink(wire, output_pauses))
+            self.cells.append(self.sinks[-1])
+            self.expected.append(frames * math.prod(network.tensors[name].shape) // wire.lanes)
+
+    def run(self):
+        """The cycles of all words in and out; None if nothing moves for longer than can be."""
+        patience = 600 + sum(cell.periods * len(cell.reads) for cell in self.units)
+        idle = 0
+        while idle < patience:
+            counts = [len(cell.cycles) for cell in (*self.sources, *self.sinks)]
+            if counts == self.expected:
+                return [c.cycles for c in self.sources], [c.cycles for c in self.sinks]
+            for cell in self.cells:
+                cell.drive()
+            for cell in reversed(self.cells):
+                cell.accept()
+            for cell in self.cells:
+                cell.edge()
+            now = [len(cell.cycles) for cell in (*self.sources, *self.sinks)]
+            idle = idle + 1 if counts == now else 0
+        return None
+
+    def publish(self, name, wire):
+        count = sum(layer_inputs(layer).count(name) for layer in self.network.layers)
+        count += self.network.outputs.count(name)
+        if count == 0:
+            self.cells.append(Sink(wire))
+        elif count == 1:
+            self.readers[name] = [wire]
+        else:
+            self.readers[name] = [Wire(wire.lanes) for _ in range(count)]
+            self.cells.append(Fork(wire, list(self.readers[name])))
+
+    def link(self, name, reader, wire, lanes):
+        out = Wire(lanes)
+        self.cells.append(Link(wire, out, self.depths.get(f"{name}→{reader}")))
+        return out
+
+    def entry(self, layer, lanes):
+        wire = self.readers[layer.input].pop(0)
+        if wire.raw and wire.lanes == lanes:
+            return wire
+        return self.link(layer.input, layer.name, wire, lanes)
+
+    def window_lanes(self, layer):
+        fold = self.schedule.folds[layer.name]
+        group_outputs = len(layer.weights.codes) // getattr(layer, "groups", 1)
+        return fold.simd * (fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1)
+
+    def layer(self, layer):
+        shape = self.network.tensors[layer_inputs(layer)[0]].shape
+        if isinstance(layer, Dense):
+            return self.matrix_vector(layer, self.entry(layer, self.window_lanes(layer)))
+        if isinstance(layer, Conv2d):
+            lanes = self.window_lanes(layer)
+            wire = self.entry(layer, lanes)
+            plain = (layer.kernel, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+            if not plain:
+                wire = self.windows(layer, wire, shape, pool=False)
+            return self.matrix_vector(layer, wire)
+        if isinstance(layer, Flatten):
+            return self.readers[layer.input].pop(0)
+        if isinstance(layer, Rescale | Threshold):
+            wire = self.readers[layer.input].pop(0)
+            levels = layer.format.hi - layer.format.lo
+            depth = 5 if isinstance(layer, Rescale) else 2 + bits(levels + 1)
+            return self.pipe([[wire]], wire.lanes, depth)
+        if isinstance(layer, Add):
+            wires = [self.readers[name].pop(0) for name in layer.inputs]
+            lanes = max(wire.lanes for wire in wires)
+            wires = self.operands(layer, wires, lanes)
+            return self.pipe([wires], lanes, max(bits(len(wires)), 1))
+        if isinstance(layer, Concat):
+            wires = [self.readers[name].pop(0) for name in layer.inputs]
+            channels = [self.network.tensors[name].shape[-1] for name in layer.inputs]
+            most = max(wire.lanes for wire in wires)
+            lanes = max(d for d in range(1, most + 1) if all(count % d == 0 for count in channels))
+            wires = self.operands(layer, wires, lanes)
+            turns = [[w] for w, n in zip(wires, channels, strict=True) for _ in range(n // lanes)]
+            return self.pipe(turns, lanes, 1)
+        wire = self.entry(layer, self.readers[layer.input][0].lanes)
+        if isinstance(layer, Upsample2d):
+            height, width, channels = shape
+            lanes = wire.lanes
+            folds = channels // wire.lanes
+            reads = [
+                column * folds + fold
+                for _, column, _, fold in product(
+                    range(layer.factor[0]), range(width), range(layer.factor[1]), range(folds)
+                )
+            ]
+            words = width * folds
+            gives = [True] * len(reads)
+            return self.unit(height, wire, lanes, reads, gives, words, max(words, 2), 1)
+        return self.windows(layer, wire, shape, pool=True)
+
+    def operands(self, layer, wires, lanes):
+        return [
+            self.link(name, layer.name, wire, lanes)
+            for name, wire in zip(layer.inputs, wires, strict=True)
+        ]
+
+    def pipe(self, turns, lanes, depth):
+        out = Wire(lanes)
+        self.cells.append(Pipe(turns, out, depth))
+        return out
+
+    def unit(self, periods, wire, lanes, *arguments):
+        out = Wire(lanes)
+        self.units.append(Unit(self.frames * periods, wire, out, *arguments))
+        self.cells.append(self.units[-1])
+        return out
+
+    def windows(self, layer, wire, shape, pool):
+        height, width, channels = shape
+        folds = channels // wire.lanes
+        down, across = getattr(layer, "dilation", (1, 1))
+        kernel_rows, kernel_columns = layer.kernel
+        tall, wide = down * (kernel_rows - 1) + 1, across * (kernel_columns - 1) + 1
+        tops = range(-layer.padding[0], height + layer.padding[0] - tall + 1, layer.stride[0])
+        lefts = range(-layer.padding[1], width + layer.padding[1] - wide + 1, layer.stride[1])
+        reads, gives = [], []
+        for top, left, i, j, fold in product(
+            tops, lefts, range(kernel_rows), range(kernel_columns), range(folds)
+        ):
+            row, column = top + i * down, left + j * across
+            inside = 0 <= row < height and 0 <= column < width
+            reads.append((row * width + column) * folds + fold if inside else None)
+            gives.append(not pool or (i, j) == (kernel_rows - 1, kernel_columns - 1))
+        ring = max(tall * width * folds, 2)
+        words = height * width * folds
+        return self.unit(1, wire, wire.lanes, reads, gives, words, ring, 2 if pool else 1)
+
+    def matrix_vector(self, layer, wire):
+        fold, codes = self.schedule.folds[layer.name], layer.weights.codes
+        groups = getattr(layer, "groups", 1)
+        taken, taps = codes.shape[-1], codes[0].size // codes.shape[-1]
+        span = wire.lanes // fold.simd
+        words_of_tap = groups // span * (taken // fold.simd)
+        reads, gives = [], []
+        for start in range(0, len(codes), fold.pe):
+            block = (start + fold.pe - 1) // (len(codes) // groups) // span
+            for tap, word in product(range(taps), range(taken // fold.simd)):
+                reads.append(tap * words_of_tap + block * (taken // fold.simd) + word)
+                gives.append(False)
+            gives[-1] = True
+        words = taps * words_of_tap
+        replayed = len(codes) > fold.pe or groups > 1
+        depth = 2 + bits(fold.simd) + bits(layer.weights.grid.bits + 1)
+        capacity = 2 * words if replayed else 2
+        positions = math.prod(self.network.tensors[layer.name].shape[:-1])
+        return self.unit(positions, wire, fold.pe, reads, gives, words, capacity, depth)

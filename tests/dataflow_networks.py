@@ -1,0 +1,88 @@
+"""Networks whose cycles are counted; their codes are random, which no cycle depends on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import (
+    Add,
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    Layer,
+    Network,
+    Rescale,
+    SumPool2d,
+    Weights,
+)
+
+U8, S8 = IntFormat(8, signed=False), IntFormat(8, signed=True)
+_GENERATOR = np.random.default_rng(0)
+
+
+def weights(*shape: int, bits: int = 2) -> Weights:
+    grid = MidRise(bits)
+    fmt = grid.code_format
+    return Weights(codes=_GENERATOR.integers(fmt.lo, fmt.hi + 1, shape), grid=grid)
+
+
+def convolution(name: str, source: str, channels: int, outputs: int, kernel: int, stride: int = 1):
+    return Conv2d(
+        name=name,
+        input=source,
+        weights=weights(outputs, kernel, kernel, channels),
+        stride=(stride, stride),
+        padding=(kernel // 2, kernel // 2),
+    )
+
+
+def rescale(name: str, source: str, channels: int, fmt: IntFormat = U8) -> Rescale:
+    return Rescale(
+        name=name,
+        input=source,
+        mantissa=np.ones(channels, int),
+        offset=np.zeros(channels, int),
+        shift=4,
+        format=fmt,
+    )
+
+
+def resnet8() -> Network:
+    """ResNet-8 on 32x32x3 (MLPerf Tiny's shape): three residual stages of 16, 32, 64 channels."""
+    layers: list[Layer] = [convolution("stem", "image", 3, 16, 3), rescale("stem_relu", "stem", 16)]
+    last, channels = "stem_relu", 16
+    for stage, outputs in enumerate((16, 32, 64)):
+        stride = 1 if outputs == channels else 2
+        n = f"stage{stage}"
+        layers += [
+            convolution(f"{n}_conv1", last, channels, outputs, 3, stride),
+            rescale(f"{n}_relu1", f"{n}_conv1", outputs),
+            convolution(f"{n}_conv2", f"{n}_relu1", outputs, outputs, 3),
+            rescale(f"{n}_scale2", f"{n}_conv2", outputs),
+        ]
+        skip = last
+        if outputs != channels:
+            skip = f"{n}_scale0"
+            layers += [
+                convolution(f"{n}_conv0", last, channels, outputs, 1, stride),
+                rescale(skip, f"{n}_conv0", outputs),
+            ]
+        layers += [
+            Add(name=f"{n}_add", inputs=(f"{n}_scale2", skip)),
+            rescale(f"{n}_relu2", f"{n}_add", outputs),
+        ]
+        last, channels = f"{n}_relu2", outputs
+    layers += [
+        SumPool2d(name="pool", input=last, kernel=(8, 8), stride=(8, 8)),
+        rescale("mean", "pool", 64),
+        Flatten(name="flatten", input="mean"),
+        Dense(name="dense", input="flatten", weights=weights(10, 64)),
+    ]
+    return Network(
+        name="resnet8",
+        inputs=(Input(name="image", shape=(32, 32, 3), format=U8),),
+        layers=tuple(layers),
+        outputs=("dense",),
+    )

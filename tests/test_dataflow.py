@@ -1,0 +1,214 @@
+"""The dataflow model against cells that are clocked one by one; FIFO depths; deadlock."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from itertools import islice
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import strategies
+from tests.clocked import Machine
+from tests.dataflow_networks import convolution, rescale, resnet8
+from vecq_hw import storage
+from vecq_hw.cli import vecq
+from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.formats import IntFormat
+from vecq_hw.network import Add, Conv2d, Dense, Input, Network
+from vecq_hw.passes.thresholds import with_thresholds
+from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
+from vecq_hw.simulate.dataflow import DeadlockError, fifo_depths, simulate_frames
+
+U4 = IntFormat(4, signed=False)
+
+
+@st.composite
+def schedules(draw, network: Network) -> Schedule:
+    folds = {}
+    for layer in network.layers:
+        if isinstance(layer, Dense | Conv2d):
+            outputs, inputs = foldable(layer)
+            folds[layer.name] = Fold(
+                pe=draw(st.sampled_from(divisors(outputs))),
+                simd=draw(st.sampled_from(divisors(inputs))),
+            )
+    return Schedule(folds=folds)
+
+
+def pauses(seed: int) -> list[bool]:
+    """Stretches of full speed, coin tosses, rare words; sometimes none at all."""
+    generator = random.Random(seed)
+    if seed % 3 == 0:
+        return []
+
+    def pattern():
+        while True:
+            likelihood = generator.choice((0.0, 0.3, 0.9))
+            for _ in range(generator.randrange(1, 40)):
+                yield generator.random() < likelihood
+
+    return list(islice(pattern(), 400))
+
+
+def clocked(network, schedule, depths, frames=2, input_pauses=(), output_pauses=()):
+    return Machine(network, schedule, depths, frames, input_pauses, output_pauses).run()
+
+
+def modelled(network, schedule, depths, frames=2, input_pauses=(), output_pauses=()):
+    run = simulate_frames(
+        network, schedule, depths, frames, input_pauses=input_pauses, output_pauses=output_pauses
+    )
+    return list(run.input_cycles.values()), list(run.output_cycles.values())
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
+    network = data.draw(st.one_of(strategies.graphs(), strategies.networks()))
+    if data.draw(st.booleans()):
+        network = with_thresholds(network)
+    schedule = data.draw(schedules(network))
+    ends = [pauses(data.draw(st.integers(0, 1000))) for _ in range(2)]
+    depths = {}
+    try:
+        expected_to_stop = False
+        found = modelled(network, schedule, depths, 3, *ends)
+    except DeadlockError:
+        expected_to_stop = True
+    assert (clocked(network, schedule, depths, 3, *ends) is None) == expected_to_stop
+    if expected_to_stop:
+        depths = fifo_depths(network, schedule)
+        found = modelled(network, schedule, depths, 3, *ends)
+    assert found == clocked(network, schedule, depths, 3, *ends)
+
+
+def residual(depth: int = 3) -> tuple[Network, Schedule]:
+    """A convolution of a 6x6 image beside a skip branch."""
+    network = Network(
+        name="residual",
+        inputs=(Input(name="x", shape=(6, 6, 2), format=U4),),
+        layers=(
+            rescale("scaled", "x", 2, U4),
+            convolution("conv", "scaled", 2, 2, depth),
+            rescale("branch", "conv", 2, U4),
+            Add(name="add", inputs=("branch", "scaled")),
+        ),
+        outputs=("add",),
+    )
+    return network, Schedule(folds={"conv": Fold(pe=1, simd=2)})
+
+
+def test_a_branch_that_is_too_small_is_named_with_the_words_that_it_needs():
+    network, schedule = residual()
+    with pytest.raises(DeadlockError) as error:
+        simulate_frames(network, schedule)
+    needed = 0
+    while clocked(network, schedule, {"scaled→add": needed}) is None:
+        needed += 1
+    assert str(error.value) == (
+        "network 'residual': the fork behind 'scaled' starves 'add': its branch 'scaled→add'"
+        f" needs {needed} words, not 2"
+    )
+    simulate_frames(network, schedule, {"scaled→add": needed})
+    with pytest.raises(DeadlockError, match=f"needs {needed} words, not {needed - 1}"):
+        simulate_frames(network, schedule, {"scaled→add": needed - 1})
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_no_depth_can_be_smaller_and_none_costs_a_cycle(data):
+    network = data.draw(strategies.graphs())
+    schedule = data.draw(schedules(network))
+    depths = fifo_depths(network, schedule)
+    _, ideal = clocked(network, schedule, dict.fromkeys(depths, 10**6))
+    assert clocked(network, schedule, depths)[1] == ideal
+    least = simulate_frames(network, schedule, dict.fromkeys(depths, 10**6)).stored
+    for name, depth in depths.items():
+        try:
+            run = simulate_frames(network, schedule, depths | {name: depth - 1})
+        except DeadlockError:
+            continue
+        except VecqError as error:
+            assert "at least" in str(error)  # noqa: PT017
+            continue
+        assert list(run.output_cycles.values()) != ideal
+    assert least.keys() == depths.keys()
+
+
+def test_resnet8_runs_at_the_pace_of_its_slowest_layer():
+    network = resnet8()
+    schedule = default_schedule(network)
+    depths = fifo_depths(network, schedule)
+    run = simulate_frames(network, schedule, depths, frames=3)
+    # 32 x 32 positions of 3 x 3 x 16 inputs and 16 outputs on 8 x 8 lanes
+    assert run.interval == 32 * 32 * 9 * 2 * 2 == run.busy["stage0_conv1"]
+    assert run.utilisation["stage0_conv1"] == 1
+    assert {name for name, depth in depths.items() if depth > 2} == {
+        "stem_relu→stage0_add",
+        "stage1_scale0→stage1_add",
+        "stage2_scale0→stage2_add",
+    }
+    assert {name: run.stored[name] for name in depths if depths[name] > 2} == {
+        name: depth for name, depth in depths.items() if depth > 2
+    }
+    first, last = run.spans["dense"][0]
+    assert 0 < first < last <= run.total_cycles
+
+
+def test_depths_that_do_not_fit_are_refused():
+    network, schedule = residual()
+    with pytest.raises(VecqError, match="has no stream 'x→y'; it has scaled→conv, branch→add"):
+        simulate_frames(network, schedule, {"x→y": 3})
+    with pytest.raises(VecqError, match="a depth of 1; at least 2 is wanted"):
+        simulate_frames(network, schedule, {"scaled→add": 1})
+    with pytest.raises(VecqError, match="1 frames were given"):
+        simulate_frames(network, schedule, frames=1)
+    with pytest.raises(VecqError, match="use 1, 2"):
+        fifo_depths(network, Schedule(folds={"conv": Fold(pe=3, simd=1)}))
+
+
+def run_command(*arguments):
+    result = CliRunner().invoke(vecq, ["cycles", *map(str, arguments)], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+@pytest.fixture
+def stored(tmp_path):
+    network, schedule = residual()
+    storage.save(network, tmp_path / "residual.npz")
+    (tmp_path / "schedule.json").write_text(to_json(schedule))
+    return tmp_path / "residual.npz", tmp_path / "schedule.json"
+
+
+def test_the_command_prints_what_the_model_says(stored, tmp_path):
+    file, schedule_file = stored
+    network, schedule = residual()
+    depths = fifo_depths(network, schedule)
+    run = simulate_frames(network, schedule, depths, 3)
+    tree = json.loads(run_command(file, "--schedule", schedule_file, "--json"))
+    assert tree["depths"] == depths
+    assert (tree["interval"], tree["first_output"]) == (run.interval, run.first_output)
+    assert tree["total_cycles"] == run.total_cycles
+    assert {row["layer"]: row["busy_cycles"] for row in tree["layers"]} == run.busy
+    lines = run_command(file, "--schedule", schedule_file).splitlines()
+    assert lines[0].startswith(f"residual: a frame every {run.interval} cycles")
+    assert ["scaled→add", str(depths["scaled→add"])] in [line.split() for line in lines]
+
+
+def test_the_plot_grows_with_the_layers_and_says_what_is_wrong(stored, tmp_path, monkeypatch):
+    file, schedule_file = stored
+    plot = tmp_path / "timeline.png"
+    run_command(file, "--schedule", schedule_file, "--plot", plot)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(VecqError, match=r"written as \.png"):
+        run_command(file, "--plot", tmp_path / "timeline.pdf")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingToolError, match=r"vecq-hw\[report\]"):
+        run_command(file, "--plot", plot)

@@ -1,0 +1,75 @@
+"""``vecq cycles``: what a frame takes in the streaming accelerator, and the FIFOs that it needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vecq_hw.cli.emit import lanes_option, schedule_for, schedule_option
+from vecq_hw.cli.output import percent, print_table, spinner
+
+FRAMES = 3
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@schedule_option
+@lanes_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw the timeline to this .png file."
+)
+def cycles(
+    network: Path, schedule_file: Path | None, lanes: int, as_json: bool, plot: Path | None
+) -> None:
+    """Print interval, latency, utilisation and FIFO depths of NETWORK as a streaming accelerator.
+
+    The depths are the smallest with which no word comes later than with FIFOs without limit.
+    """
+    from vecq_hw import storage
+    from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
+
+    net = storage.load(network)
+    folds = schedule_for(net, schedule_file, lanes)
+    with spinner(f"simulating {net.name}"):
+        depths = fifo_depths(net, folds)
+        run = simulate_frames(net, folds, depths, FRAMES)
+    if plot is not None:
+        from vecq_hw.simulate.dataflow.plots import plot_timeline
+
+        plot_timeline(run, plot, f"{net.name}: a frame every {run.interval} cycles")
+    layers = [
+        {
+            "layer": name,
+            "busy_cycles": busy,
+            "utilisation": run.utilisation[name],
+            "first_cycle": run.spans[name][0][0],
+            "last_cycle": run.spans[name][0][1] - 1,
+        }
+        for name, busy in run.busy.items()
+    ]
+    if as_json:
+        tree = {
+            "name": net.name,
+            "interval": run.interval,
+            "first_output": run.first_output,
+            "frames": FRAMES,
+            "total_cycles": run.total_cycles,
+            "layers": layers,
+            "depths": depths,
+        }
+        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
+        return
+    click.echo(
+        f"{net.name}: a frame every {run.interval} cycles, the first output word after"
+        f" {run.first_output}, {FRAMES} frames in {run.total_cycles}"
+    )
+    rows = [
+        (name, str(busy), percent(run.utilisation[name]), *(str(c) for c in run.spans[name][0]))
+        for name, busy in run.busy.items()
+    ]
+    print_table(("layer", "busy cycles", "utilisation", "first frame from", "to"), rows)
+    click.echo()
+    print_table(("stream", "depth in words"), [(n, str(depth)) for n, depth in depths.items()])

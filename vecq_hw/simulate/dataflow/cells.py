@@ -1,0 +1,386 @@
+"""The cells of the streaming accelerator as recurrences: pipeline depths, buffers, stalls.
+
+In each cycle a stream moves a word where one is offered and the receiver is ready; an offered word
+stays until it is taken.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import NamedTuple
+
+from vecq_hw.simulate.dataflow.times import Channel, Process, Times, Wait, Waits
+
+UNLIMITED = 1 << 60
+"""Capacity of a buffer that is never full."""
+BLOCK = 64
+"""Words that are tried at once."""
+
+
+class LateError(Exception):
+    """A word is taken ``cycles`` after its deadline."""
+
+    def __init__(self, cycles: int) -> None:
+        super().__init__(cycles)
+        self.cycles = cycles
+
+
+def source(target: Channel, words: int, pauses: Sequence[bool]) -> Process:
+    """Offer a word in every cycle; begin none in the cycles that ``pauses`` marks."""
+
+    def steps() -> Waits:
+        now = 0
+        for word in range(words):
+            while now < len(pauses) and pauses[now]:
+                now += 1
+            while (wait := target.send(word, now)) is not None:
+                yield (wait,)
+            now = target.takes[word] + 1
+        yield from target.finish()
+
+    return Process(steps(), channels=[target])
+
+
+def sink(
+    origin: Channel, words: int, pauses: Sequence[bool] = (), deadlines: Sequence[int] = ()
+) -> Process:
+    """Take every word, none in the cycles that ``pauses`` marks.
+
+    Where there are ``deadlines``, one for each word, a word after its own raises LateError.
+    """
+
+    def steps() -> Waits:
+        for word in range(words):
+            while len(origin.offers) <= word:
+                yield ((origin.offers, word),)
+            now = origin.offers[word]
+            while now < len(pauses) and pauses[now]:
+                now += 1
+            if deadlines and now > deadlines[word]:
+                raise LateError(now - deadlines[word])
+            origin.takes.append(now)
+
+    return Process(steps(), lists=[origin.takes])
+
+
+def fork(origin: Channel, targets: Sequence[Channel], words: int) -> Process:
+    """Offer each word to every target at once; it is taken when all of them have taken it.
+
+    A target that was quick waits for the others.  Latency: none.
+    """
+
+    def steps() -> Waits:
+        for word in range(words):
+            while len(origin.offers) <= word:
+                yield ((origin.offers, word), *(wait for t in targets for wait in t.idle()))
+            offer = origin.offers[word]
+            while waits := [w for t in targets if (w := t.send(word, offer)) is not None]:
+                yield waits
+            origin.takes.append(max(target.takes[word] for target in targets))
+        while waits := [wait for target in targets for wait in target.idle()]:
+            yield waits
+
+    return Process(steps(), lists=[origin.takes], channels=targets)
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """The places of a buffer of ``capacity`` groups; a group is a word where both numbers are 1.
+
+    ``freed[k]`` is the cycle in which ``groups_out`` groups are read for the k-th time; their place
+    is free from the next cycle on.
+    """
+
+    freed: Times
+    capacity: int
+    groups_in: int = 1
+    groups_out: int = 1
+
+    def after(self, word: int) -> int:
+        """Which entry of ``freed`` makes room for ``word``; below 0 there always is room."""
+        return -((self.capacity - (word + 1) * self.groups_in) // self.groups_out) - 1
+
+    def take(self, word: int, offer: int) -> int | Wait:
+        """When it takes ``word``, offered from ``offer`` on; or what that waits for."""
+        after = self.after(word)
+        if after < 0:
+            return offer
+        return max(offer, self.freed[after] + 1) if after < len(self.freed) else (self.freed, after)
+
+    def idle(self) -> Sequence[Wait]:
+        """Nothing is to be done."""
+        return ()
+
+    def grows(self) -> list[Times]:
+        """Others free the places."""
+        return []
+
+
+@dataclass(slots=True, eq=False)
+class Buffer:
+    """Words of ``room.groups_in`` groups come in, words of ``room.groups_out`` go out, in order.
+
+    It is ready while the room's capacity leaves place for a word; a word is offered from the cycle
+    after the one that completes it.  With one group on both sides and a capacity of 2 it is
+    ``vecq_stream_register.sv``, with more a FIFO; else it is ``vecq_stream_width.sv``.
+    """
+
+    origin: Channel
+    target: Channel
+    room: Room
+
+    def process(self, words: int) -> Process:
+        """Its two sides, for so many words out."""
+        self.origin.receiver = self.room
+
+        def steps() -> Waits:
+            takes, target, free = self.origin.takes, self.target, 0
+            groups_in, groups_out = self.room.groups_in, self.room.groups_out
+            for word in range(words):
+                completing = -(-(word + 1) * groups_out // groups_in) - 1
+                while len(takes) <= completing:
+                    yield ((takes, completing), *target.idle())
+                offer = max(takes[completing] + 1, free)
+                while (wait := target.send(word, offer)) is not None:
+                    yield (wait,)
+                free = target.takes[word] + 1
+            yield from target.finish()
+
+        return Process(steps(), channels=[self.target])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether, as far as is known, the next word would find no room."""
+        return self.room.after(len(self.origin.takes)) >= len(self.target.takes)
+
+
+class Pipeline:
+    """``depth`` stages that move as one and stand still while the last word is not taken.
+
+    So are ``vecq_matrix_vector.sv`` and ``vecq_rescale.sv``.  The recurrence runs on a local clock
+    that counts the cycles in which the pipeline moves: what enters at local cycle L is offered at
+    L + ``depth``, whatever happens.  ``stalls[j]`` cycles it has stood still once output word j is
+    taken: these turn local cycles into cycles.
+
+    Attributes
+    ----------
+    local : int
+        Local cycle of the last entry.
+    due : list of int
+        Local cycle at which each output word is offered.
+    """
+
+    def __init__(self, target: Channel, depth: int) -> None:
+        self.local = -1
+        self.due: list[int] = []
+        self.stalls: list[int] = []
+        self.depth = depth
+        self._target = target
+        # Of the output words, so many have been accounted for at the local clock's front; the
+        # pipeline has stood still so long for them, and the front is not before the last of them.
+        self.taken = 0
+        self.stalled = 0
+        self._floor = -1
+
+    def take(self, word: int, offer: int) -> int | Wait:
+        """When ``word`` enters, offered from ``offer`` on; or what that waits for."""
+        if (wait := self.enter(offer)) is not None:
+            return wait
+        self.due.append(self.local + self.depth)
+        return self.local + self.stalled
+
+    def enter(self, arrival: int, gap: int = 1) -> Wait | None:
+        """Move the front to ``gap`` local cycles on, or later, where the cycle is ``arrival``."""
+        due, stalls = self.due, self.stalls
+        least = self.local + gap
+        while True:
+            local = max(least, self._floor, arrival - self.stalled)
+            if self.taken >= len(due) or due[self.taken] > local:
+                self.local = local
+                return None
+            # All that is due by ``least`` comes before; what is due later only if there is a wait.
+            last = max(self.taken, bisect_right(due, least, self.taken) - 1)
+            while len(stalls) <= last:
+                if (wait := self._advance()) is not None:
+                    return wait
+            self.stalled, self._floor, self.taken = stalls[last], due[last], last + 1
+
+    def idle(self) -> Sequence[Wait]:
+        """Offer what is due, while the front waits; what that waits for."""
+        wait = self._advance()
+        further = self._target.idle()
+        return further if wait is None else (wait, *further)
+
+    def grows(self) -> list[Times]:
+        """The lists of the target."""
+        return self._target.grows()
+
+    def _advance(self) -> Wait | None:
+        target, due, stalls = self._target, self.due, self.stalls
+        room = target.receiver if isinstance(target.receiver, Room) else None
+        word = len(stalls)
+        stalled = stalls[-1] if stalls else 0
+        quiet = False  # the word before was taken at once
+        while word < len(due):
+            if quiet and room is not None and (count := self._unhindered(word, stalled, room)):
+                cycles = [local + stalled for local in due[word : word + count]]
+                target.offers.extend(cycles)
+                target.takes.extend(cycles)
+                stalls.extend([stalled] * count)
+                word += count
+                continue
+            offer = due[word] + stalled
+            if (wait := target.send(word, offer)) is not None:
+                return wait
+            stall = target.takes[word] - offer
+            quiet = not stall
+            stalled += stall
+            stalls.append(stalled)
+            word += 1
+        return None
+
+    def _unhindered(self, word: int, stalled: int, room: Room) -> int:
+        """How many words from ``word`` on surely find room when they are offered; perhaps 0."""
+        if room.groups_in != room.groups_out:
+            return 0
+        after = word - room.capacity
+        count = min(len(self.due) - word, len(room.freed) - after, BLOCK)
+        if count < 2:
+            return 0
+        places = room.freed[max(after, 0) : max(after + count, 0)]
+        offers = self.due[word + count - len(places) : word + count]
+        in_time = all(freed < local + stalled for freed, local in zip(places, offers, strict=True))
+        return count if in_time else 0
+
+
+def join(turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words: int) -> Process:
+    """A pipeline with several streams in front: Add, Concat.
+
+    Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle, and gives
+    one.
+    """
+    pipeline = Pipeline(target, depth)
+
+    def steps() -> Waits:
+        for word, channels in enumerate(islice(cycle(turns), words)):
+            arrival = 0
+            for channel in channels:
+                number = len(channel.takes)
+                while len(channel.offers) <= number:
+                    yield ((channel.offers, number), *pipeline.idle())
+                arrival = max(arrival, channel.offers[number])
+            while not isinstance(taken := pipeline.take(word, arrival), int):
+                yield (taken,)
+            for channel in channels:
+                channel.takes.append(taken)
+        while waits := pipeline.idle():
+            yield waits
+
+    takes = {id(c): c.takes for channels in turns for c in channels}
+    return Process(steps(), lists=list(takes.values()), channels=[target])
+
+
+class Step(NamedTuple):
+    """Consecutive steps of one kind, of a unit that reads its words from a buffer.
+
+    Attributes
+    ----------
+    gap : int
+        Local cycles from the step before to the first of these; those between do nothing.
+    steps : int
+        How many steps, one a local cycle.
+    needs : int
+        Index within the period of the word that the first of them reads and that must have come in,
+        or -1; the others read the words after it.
+    frees : int
+        How many words each of them frees, in the order in which they came; 0 or 1 where ``steps``
+        is more than 1.
+    gives : bool
+        Whether each of them completes an output word.
+    """
+
+    gap: int
+    steps: int
+    needs: int
+    frees: int
+    gives: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A buffer of ``capacity`` words and the periodic steps of the pipeline that reads it.
+
+    A word can be read from the cycle after it came in; its place is free in the cycle after the
+    step that freed it.
+    """
+
+    pattern: Sequence[Step]
+    words: int
+    """Words that come in a period."""
+    capacity: int
+    depth: int
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a period without stalls."""
+        return sum(step.gap + step.steps - 1 for step in self.pattern)
+
+    @property
+    def outputs(self) -> int:
+        """Words that go out a period."""
+        return sum(step.gives * step.steps for step in self.pattern)
+
+    def process(self, origin: Channel, target: Channel, periods: int) -> Process:
+        """The unit between two streams, for so many periods."""
+        freed = Times()
+        origin.receiver = Room(freed, self.capacity)
+        pipeline = Pipeline(target, self.depth)
+        steps = self._read(origin.takes, freed, pipeline, periods)
+        return Process(steps, lists=[freed], channels=[target])
+
+    def _read(self, takes: Times, freed: Times, pipeline: Pipeline, periods: int) -> Waits:
+        due, depth = pipeline.due, self.depth
+        for base in range(0, periods * self.words, self.words):
+            for gap, count, needs, frees, gives in self.pattern:
+                word = base + needs if needs >= 0 else -1
+                while count:
+                    # The next step alone, which may have to wait or may meet a stall.
+                    arrival = 0
+                    if word >= 0:
+                        while len(takes) <= word:
+                            yield ((takes, word), *pipeline.idle())
+                        arrival = takes[word] + 1
+                    while (wait := pipeline.enter(arrival, gap)) is not None:
+                        yield (wait,)
+                    local, now, steps = pipeline.local, pipeline.local + pipeline.stalled, 1
+                    if count > 1:
+                        steps = self._together(count, word, takes, now)
+                        if frees:  # in cycles, so all of the steps must be before the next stall
+                            limit = due[pipeline.taken] if pipeline.taken < len(due) else UNLIMITED
+                            steps = min(steps, limit - local, depth if gives else count)
+                    if frees:
+                        freed.extend(range(now, now + steps) if frees == 1 else [now] * frees)
+                    if gives:
+                        due.extend(range(local + depth, local + depth + steps))
+                    if word >= 0:
+                        word += steps
+                    pipeline.local = local + steps - 1
+                    count -= steps
+                    gap = 1
+        while waits := pipeline.idle():
+            yield waits
+
+    @staticmethod
+    def _together(count: int, word: int, takes: Times, now: int) -> int:
+        """How many of ``count`` steps, the first in cycle ``now``, surely do not wait for input.
+
+        The first reads ``word``, or none of them does where that is -1.  A word comes in each cycle
+        at most, so if the last word is there in time, all are; stalls only give them more time.
+        """
+        if word < 0:
+            return count
+        steps = min(count, len(takes) - word)
+        return steps if takes[word + steps - 1] < now + steps - 1 else 1

@@ -1,0 +1,196 @@
+"""Frames through the streaming accelerator, to the cycle: latency, interval, stalls, deadlock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vecq_hw.errors import VecqError
+from vecq_hw.network import Add, Concat, Network, layer_inputs
+from vecq_hw.schedule import Schedule, check
+from vecq_hw.simulate.dataflow.graph import Graph, Link, Stream
+from vecq_hw.simulate.dataflow.times import run
+
+
+class DeadlockError(VecqError):
+    """The network stands still for ever; the message names the branch and the words it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataflowRun:
+    """When words moved; cycle 0 is the one that offers the first input word.
+
+    Attributes
+    ----------
+    first_output : int
+        Cycle in which the first output word is valid.
+    interval : int
+        Cycles between the ends of the last two frames.
+    total_cycles : int
+        Until the last output word has been taken.
+    busy : mapping
+        Cycles a frame that the busiest cell of each layer works; a share of ``interval``, it is the
+        layer's utilisation.
+    spans : mapping
+        For each layer and frame the cycle of its first word in and the one after its last word out.
+    stored : mapping
+        For each link the smallest depth with which all would have been the same.
+    input_cycles, output_cycles : mapping
+        For each input and output the cycle in which each word was taken.
+    """
+
+    first_output: int
+    interval: int
+    total_cycles: int
+    busy: Mapping[str, int]
+    spans: Mapping[str, Sequence[tuple[int, int]]]
+    stored: Mapping[str, int]
+    input_cycles: Mapping[str, Sequence[int]]
+    output_cycles: Mapping[str, Sequence[int]]
+
+    @property
+    def utilisation(self) -> dict[str, float]:
+        """The share of its cycles that each layer works, 0 to 1."""
+        return {name: cycles / self.interval for name, cycles in self.busy.items()}
+
+
+def simulate_frames(
+    network: Network,
+    schedule: Schedule,
+    depths: Mapping[str, int] | None = None,
+    frames: int = 2,
+    *,
+    input_pauses: Sequence[bool] = (),
+    output_pauses: Sequence[bool] = (),
+) -> DataflowRun:
+    """Send frames back to back through the accelerator that ``schedule`` makes of ``network``.
+
+    The cells and their timing: :mod:`~vecq_hw.simulate.dataflow.cells`,
+    :mod:`~vecq_hw.simulate.dataflow.patterns`; where they stand:
+    :mod:`~vecq_hw.simulate.dataflow.graph`.  A network that ``emit.systemverilog`` takes behaves
+    like its RTL to the cycle.
+
+    Parameters
+    ----------
+    depths : mapping, optional
+        Words of its producer that a link such as ``"conv1→add1"`` holds.  A link that is not named
+        is as small as can be: a register stage, or a width converter.
+    frames : int, at least 2
+    input_pauses, output_pauses : sequence of bool
+        In which cycles the inputs begin no word and the outputs take none; none after their end.
+
+    Raises
+    ------
+    DeadlockError
+        A branch behind a fork is too small.
+    VecqError
+        The schedule does not fit, or a depth is too small or of a link that there is not.
+    """
+    if frames < 2:
+        raise VecqError(f"{frames} frames were given; an interval takes at least 2")
+    check(network, schedule)
+    graph = Graph(network, schedule, frames, input_pauses=input_pauses, output_pauses=output_pauses)
+    given = dict(depths or {})
+    set_depths(graph, given)
+    run(graph.processes)
+    if not is_complete(graph):
+        _explain(graph, given)
+    return _measured(graph)
+
+
+def set_depths(graph: Graph, depths: Mapping[str, int | None]) -> None:
+    """Give links their depths; None is without limit."""
+    for name, depth in depths.items():
+        link = graph.links.get(name)
+        if link is None:
+            raise VecqError(
+                f"network '{graph.network.name}' has no stream '{name}'; it has"
+                f" {', '.join(graph.links)}"
+            )
+        if depth is not None and depth < link.least:
+            raise VecqError(f"stream '{name}': a depth of {depth}; at least {link.least} is wanted")
+        link.set_depth(depth)
+
+
+def is_complete(graph: Graph) -> bool:
+    """Whether every word came out."""
+    ends = graph.outputs.values()
+    return all(len(end.channel.takes) == graph.frames * end.words for end in ends)
+
+
+def grow_until_complete(graph: Graph, depths: dict[str, int]) -> None:
+    """Where the graph stands still, add words to the links that starve a join, until it ends.
+
+    A link starves its join if it is full while the join waits for another operand (T. M. Parks,
+    *Bounded Scheduling of Process Networks*, 1995: grow only what deadlocks).  Whether a graph
+    stands still does not depend on times, so ``depths``, which is updated, is the least for it.
+    """
+    while not is_complete(graph):
+        for name in _starving(graph):
+            depths[name] = depths.get(name, graph.links[name].least) + 1
+            graph.links[name].set_depth(depths[name])
+        run(graph.processes)
+
+
+def _starving(graph: Graph) -> Iterator[str]:
+    """The full links of the last join that waits for an operand; what follows it is idle."""
+    for layer in reversed(graph.network.layers):
+        if isinstance(layer, Add | Concat):
+            links = {n: link for n, link in graph.links.items() if link.reader == layer.name}
+            full = [name for name, link in links.items() if link.buffer.is_full]
+            if any(link.buffer.target.offers.is_awaited for link in links.values()) and full:
+                yield from full
+                return
+
+
+def _explain(graph: Graph, depths: Mapping[str, int]) -> None:
+    """Raise what starves which join, and how many words its branch needs."""
+    first = next(_starving(graph))
+    link = graph.links[first]
+    needed = dict(depths)
+    grow_until_complete(graph, needed)
+    raise DeadlockError(
+        f"network '{graph.network.name}': the fork behind '{_common_source(graph.network, link)}'"
+        f" starves '{link.reader}': its branch '{first}' needs {needed[first]} words, not"
+        f" {depths.get(first, link.least)}"
+    )
+
+
+def _common_source(network: Network, link: Link) -> str:
+    """The last tensor from which all operands of the link's join descend."""
+    layers = {layer.name: layer for layer in network.layers}
+
+    def ancestors(name: str) -> set[str]:
+        found = {name}
+        if name in layers:
+            found.update(*map(ancestors, layer_inputs(layers[name])))
+        return found
+
+    common = set.intersection(*map(ancestors, layer_inputs(layers[link.reader])))
+    return [name for name in network.tensors if name in common][-1]
+
+
+def _measured(graph: Graph) -> DataflowRun:
+    outputs, frames = graph.outputs.values(), graph.frames
+    ends = [
+        max(end.channel.takes[(frame + 1) * end.words - 1] for end in outputs)
+        for frame in range(frames)
+    ]
+    return DataflowRun(
+        first_output=min(end.channel.offers[0] for end in outputs),
+        interval=ends[-1] - ends[-2],
+        total_cycles=ends[-1] + 1,
+        busy={name: layer.busy for name, layer in graph.layers.items()},
+        spans={
+            name: [_span(layer.entry, layer.exit, frame) for frame in range(frames)]
+            for name, layer in graph.layers.items()
+        },
+        stored={name: link.stored() for name, link in graph.links.items()},
+        input_cycles={name: list(entry.channel.takes) for name, entry in graph.inputs.items()},
+        output_cycles={name: list(end.channel.takes) for name, end in graph.outputs.items()},
+    )
+
+
+def _span(entry: Stream, end: Stream, frame: int) -> tuple[int, int]:
+    first = entry.channel.takes[frame * entry.words]
+    return first, end.channel.takes[(frame + 1) * end.words - 1] + 1

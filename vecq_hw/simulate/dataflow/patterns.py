@@ -1,0 +1,148 @@
+"""The steps of each buffered unit: matrix-vector, sliding window, pooling, upsampling.
+
+A unit reads one word a step, in raster order of the image, kernel rows, kernel columns and
+channels, and keeps words for as long as a later step reads them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.layers import Conv2d, MacLayer, Upsample2d, WindowLayer
+from vecq_hw.network import window_outputs
+from vecq_hw.schedule import Fold
+from vecq_hw.simulate.dataflow.cells import Step, Unit
+
+Indices = npt.NDArray[np.int64]
+
+
+def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
+    """The folded unit of ``vecq_matrix_vector.sv``, a vector a period, and its input lanes.
+
+    Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
+    fold makes all outputs; ``2 + ceil(log2(SIMD)) + ceil(log2(weight bits + 1))`` stages behind the
+    step that reads a vector's last word.
+
+    Groups of a convolution (no RTL yet): each fold steps through the words of its group alone.
+    Where the PEs span several groups, each of these has SIMD lanes of its own in a word.
+    """
+    codes, groups = layer.weights.codes, layer.groups if isinstance(layer, Conv2d) else 1
+    taken = codes.shape[-1]
+    taps, folds = codes[0].size // taken, len(codes) // fold.pe
+    group_outputs = len(codes) // groups
+    span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
+    depth = 2 + (fold.simd - 1).bit_length() + layer.weights.grid.bits.bit_length()
+    group_words = taken // fold.simd
+    words = taps * group_words * groups // span
+    if groups > 1:
+        last = ((np.arange(folds) + 1) * fold.pe - 1) // group_outputs // span
+        tap = np.arange(taps)[:, np.newaxis] * (groups // span * group_words)
+        inner = (tap + np.arange(group_words)).ravel()
+        needs = (last[:, np.newaxis] * group_words + inner).ravel()
+        gives = np.arange(1, needs.size + 1) % inner.size == 0
+        return _unit(needs, gives, words, 2 * words, depth), fold.simd * span
+    if folds == 1:
+        return Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth), fold.simd
+    middle = Step(gap=words, steps=1, needs=-1, frees=0, gives=True)
+    pattern = [*_pass(words, 0, 0), *[middle] * (folds - 2), *_pass(words, -1, 1)]
+    return Unit(pattern=pattern, words=words, capacity=2 * words, depth=depth), fold.simd
+
+
+def _pass(words: int, needs: int, frees: int) -> list[Step]:
+    """One step for each word of a vector, the last of which gives the sums."""
+    last = Step(1, 1, needs + words - 1 if needs >= 0 else -1, frees, True)
+    return [Step(1, words - 1, needs, frees, False), last] if words > 1 else [last]
+
+
+def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Unit:
+    """The windows of an image, a frame a period; pools reduce each of them on the way.
+
+    A ring of as many rows as the (dilated) kernel is high: word w takes the place of the word that
+    came so many rows before it as soon as no later window reads that one, also across frames.  One
+    word of a window is read a cycle, padding too, so a frame takes as many cycles as all windows
+    have words, if they come in time.  A convolution passes the words on, one stage behind the read;
+    a pool accumulates them and gives its result two stages behind the last kernel cell's read.
+    """
+    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    height, width, channels = shape
+    folds = channels // lanes
+    rows, columns = (
+        _positions(*sizes)
+        for sizes in zip(
+            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
+        )
+    )
+    # Axes: output row, output column, kernel row, kernel column, fold.
+    row = rows[:, np.newaxis, :, np.newaxis, np.newaxis]
+    column = columns[np.newaxis, :, np.newaxis, :, np.newaxis]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    needs = np.where(inside, (row * width + column) * folds + np.arange(folds), -1)
+    pool = not isinstance(layer, Conv2d)
+    gives = np.ones(needs.shape, bool)
+    if pool:
+        gives[...] = False
+        gives[:, :, -1, -1] = True
+    ring_rows = dilation[0] * (layer.kernel[0] - 1) + 1
+    capacity = max(ring_rows * width * folds, 2)
+    words = height * width * folds
+    return _unit(needs.ravel(), gives.ravel(), words, capacity, 2 if pool else 1)
+
+
+def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:
+    """Each pixel repeated, a row a period: a buffer of one row, read once for each row of outputs.
+
+    One word a cycle, one stage behind its read.
+    """
+    _, width, channels = shape
+    down, across = layer.factor
+    folds = channels // lanes
+    words = width * folds
+    pixels = np.arange(words).reshape(width, 1, folds)
+    row = np.broadcast_to(pixels, (width, across, folds)).ravel()
+    needs = np.tile(row, down)
+    return _unit(needs, np.ones(needs.size, bool), words, max(words, 2), 1)
+
+
+def is_identity(layer: Conv2d) -> bool:
+    """Whether every window is one pixel, in order, so that no sliding window is needed."""
+    return layer.kernel == layer.stride == (1, 1) and layer.padding == (0, 0)
+
+
+def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Indices:
+    """Along one axis: the cells of each window, shape (windows, kernel)."""
+    windows = window_outputs(size, kernel, stride, padding, dilation)
+    starts = np.arange(windows) * stride - padding
+    result: Indices = starts[:, np.newaxis] + np.arange(kernel) * dilation
+    return result
+
+
+def _unit(
+    needs: Indices, gives: npt.NDArray[np.bool_], words: int, capacity: int, depth: int
+) -> Unit:
+    """A unit of one step a cycle; step i reads word ``needs[i]``, or none where that is -1.
+
+    A word is freed by the last step that reads it or a word before it.
+    """
+    last_use = np.full(words, 0, np.int64)
+    reads = np.flatnonzero(needs >= 0)
+    np.maximum.at(last_use, needs[reads], reads)
+    frees = np.bincount(np.maximum.accumulate(last_use), minlength=needs.size)
+    # A word that a step has read is there for all later ones.
+    first = np.maximum.accumulate(needs)
+    fresh = np.flatnonzero(np.diff(first, prepend=-1) > 0)
+    waits = np.full(needs.size, -1, np.int64)
+    waits[fresh] = needs[fresh]
+    kept = np.flatnonzero((waits >= 0) | (frees > 0) | gives)
+    assert kept[-1] == needs.size - 1  # it gives a word
+    gaps = np.diff(kept, prepend=-1)
+    waits, frees, gives = waits[kept], frees[kept], gives[kept]
+    # Consecutive steps of one kind become one.
+    follows = np.where(waits[1:] < 0, waits[:-1] < 0, waits[1:] == waits[:-1] + 1)
+    follows &= (waits[1:] < 0) == (waits[:-1] < 0)
+    same = follows & (gaps[1:] == 1) & (frees[1:] == frees[:-1]) & (gives[1:] == gives[:-1])
+    starts = np.flatnonzero(np.concatenate([[True], ~(same & (frees[1:] <= 1))]))
+    counts = np.diff(starts, append=kept.size)
+    columns = (gaps[starts], counts, waits[starts], frees[starts], gives[starts])
+    pattern = [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return Unit(pattern=pattern, words=words, capacity=capacity, depth=depth)
