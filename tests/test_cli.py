@@ -232,14 +232,13 @@ def test_the_demo_runs_on_a_terminal_and_sums_up(tmp_path):
 def test_ctrl_c_leaves_nothing_behind(stored, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    command = [sys.executable, "-m", "vecq_hw", "verify", str(stored), "--targets", "rtl"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A shell's background jobs ignore Ctrl-C, and so would what they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from vecq_hw.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "verify", str(stored), "--targets", "rtl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while not list(tmp_path.glob("temporary/*/rtl/sim_build")):  # the build has begun
             assert process.poll() is None
             time.sleep(0.05)
