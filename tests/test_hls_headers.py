@@ -28,7 +28,9 @@ def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
     wrong = {
         "vecq::IntFormat<64, true, 0, 0> a;": "1 to 63 bits",
         "vecq::IntFormat<4, true, 0, 8> b;": "does not lie within the bits",
-        "vecq::Packing<17, 1, 1> c;": "1 to 16 bits",
+        "vecq::Packing<33, 1, 1> c;": "codes of 1 to 32 bits",
+        "vecq::MidRise<17> k;": "mid-rise weights have 1 to 16 bits",
+        "vecq::TwosComplement<33> l;": "values have 1 to 32 bits",
         "vecq::Frame<vecq::IntFormat<8, true>, 10, 3> d;": "lanes must divide",
         "vecq::Frame<vecq::IntFormat<8, true>, 1024, 1024> e;": "too wide",
         "vecq::Window<vecq::Image<2, 2, 1>, vecq::Kernel<3, 3>, vecq::Stride<1, 1>,"

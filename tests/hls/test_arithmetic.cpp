@@ -25,18 +25,24 @@ static std::int64_t random_integer() {
   return static_cast<std::int64_t>(state) >> (state >> 58); // all magnitudes
 }
 
+template <class Weight>
+static void check_product(std::int32_t code, std::int64_t value) {
+  for (int repeat = 0; repeat < 4; ++repeat) {
+    const std::int64_t x = random_integer();
+    const auto x32 = static_cast<std::uint32_t>(x);
+    const auto x64 = static_cast<std::uint64_t>(x);
+    check(Weight::product(code, x32) == static_cast<std::uint32_t>(value) * x32, "32-bit product",
+          value, x);
+    check(Weight::product(code, x64) == static_cast<std::uint64_t>(value) * x64, "64-bit product",
+          value, x);
+  }
+}
+
 template <int WeightBits>
 static void check_products() {
   for (std::int32_t code = -(1 << (WeightBits - 1)); code < 1 << (WeightBits - 1); ++code) {
-    for (int repeat = 0; repeat < 4; ++repeat) {
-      const std::int64_t x = random_integer(), value = 2 * std::int64_t{code} + 1;
-      const auto x32 = static_cast<std::uint32_t>(x);
-      const auto x64 = static_cast<std::uint64_t>(x);
-      check(vecq::product<WeightBits>(code, x32) == static_cast<std::uint32_t>(value) * x32,
-            "32-bit product", code, x);
-      check(vecq::product<WeightBits>(code, x64) == static_cast<std::uint64_t>(value) * x64,
-            "64-bit product", code, x);
-    }
+    check_product<vecq::MidRise<WeightBits>>(code, 2 * std::int64_t{code} + 1);
+    check_product<vecq::TwosComplement<WeightBits>>(code, code);
   }
   if constexpr (WeightBits < 16) {
     check_products<WeightBits + 1>();
@@ -68,6 +74,9 @@ static void check_rescale() {
 
 int main() {
   check_products<1>();
+  for (const std::int32_t extreme : {INT32_MIN, INT32_MIN + 1, -1, 0, 1, INT32_MAX}) {
+    check_product<vecq::TwosComplement<32>>(extreme, extreme);
+  }
   check_rescale<1>();
   using Out = vecq::IntFormat<8, true>;
   check(vecq::rescale_value<Out, 2>(-6, 1, 0) == -1, "tie", -6, 0);

@@ -17,7 +17,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from vecq_hw.emit.literals import signed_bits
-from vecq_hw.formats import FloatArray, IntArray, IntFormat
+from vecq_hw.formats import FloatArray, IntArray, IntFormat, MidRise
 from vecq_hw.network import (
     Add,
     Concat,
@@ -167,7 +167,7 @@ def _multiplying(
     """A node that multiplies and adds; its accumulator wraps, which only a narrow one does."""
     precision = {"accum": integer(fmt), "result": integer(fmt)}
     more: dict[str, Any] = {f"{kind}_data": weights.astype(np.float64)}
-    if layer.weights.grid.bits == 1:
+    if layer.weights.grid == MidRise(1):
         from hls4ml.model.quantizers import BinaryQuantizer
 
         more[f"{kind}_quantizer"] = BinaryQuantizer(bits=1)
