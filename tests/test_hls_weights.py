@@ -122,9 +122,8 @@ void run(const std::vector<int>& x, Layer layer) {
         + "\n".join(body)
         + "\n}\n"
     )
-    compiled = compile_cxx(
-        tmp_path / "test.cpp", tmp_path / "test", "-O1", "-Wno-maybe-uninitialized"
-    )
+    vendor = ("-Wno-maybe-uninitialized", "-Wno-uninitialized")  # its default constructors
+    compiled = compile_cxx(tmp_path / "test.cpp", tmp_path / "test", "-O1", *vendor)
     assert compiled.returncode == 0, compiled.stderr
     result = subprocess.run([tmp_path / "test"], capture_output=True, text=True, check=True)
     lines = [np.array(line.split(), np.int64) for line in result.stdout.splitlines()]
