@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.arithmetic import FloatRescale
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import Rescale
 from vecq_hw.passes.thresholds import thresholds_of
 
@@ -28,31 +28,47 @@ _DoubleArray = npt.NDArray[np.float64]
 
 
 def float32_rescale(layer: Rescale, source: IntFormat) -> FloatRescale | None:
-    """The rescale in float32, or None where no line is found for one of its channels.
+    """The rescale in float32, or None where no line is found for one of its channels."""
+    line = proven_line(layer, source) if source.magnitude <= 1 << 24 else None
+    return None if line is None else FloatRescale(*line, layer.format)
+
+
+def proven_line(
+    layer: Rescale, source: IntFormat, moved: IntArray | int = 0, rounded: bool = False
+) -> tuple[_SingleArray, _SingleArray] | None:
+    """Factor and addend of lines that give the codes, or None where one channel has none.
 
     Let output v be reached at accumulator t and not yet at its neighbour u.  With p the exact
     product of accumulator and factor, float32 computes ``p + addend`` with an error of at most
-    ``2^-24 (1 + 2^-24) (|p| + |p + addend|)``.  Where the sum stays by that at or above v for t
-    and below v for u, for every v, all accumulators of the range are on the right side of every v:
-    products, sums and rounding are monotonic.
+    ``2^-24 (1 + 2^-24) (|p| + |p + addend|)``, and with less where product and sum round once.
+    Where the sum stays by more than that above v for t and below v for u, for every v, all
+    accumulators of the range are on the right side of every v: products, sums and rounding are
+    monotonic.
 
     Parameters
     ----------
     source : IntFormat
         Of the accumulators.
+    moved : int array of shape (C,), optional
+        The line takes ``accumulator + moved``, at most 2^24 in magnitude.
+    rounded : bool
+        The codes are the line's values rounded to nearest, not their floor: v is crossed half a
+        code earlier, and never on the tie.
     """
     fmt = layer.format
-    if fmt.bits > MOST_BITS or fmt.lo == fmt.hi or source.magnitude > 1 << 24:
+    if fmt.bits > MOST_BITS or fmt.lo == fmt.hi:
         return None
     rule = thresholds_of(layer, source)
     falling = rule.falling.astype(bool)[:, None]
     reached = rule.thresholds.astype(np.float64)
     missed = reached + np.where(falling, 1, -1)
-    rising_levels = np.arange(fmt.lo + 1.0, fmt.hi + 1)
+    rising_levels = np.arange(fmt.lo + 1.0, fmt.hi + 1) - (0.5 if rounded else 0)
     levels = np.where(falling, rising_levels[::-1], rising_levels)
     # What the accumulator never holds asks for nothing.
-    at_least = np.where((source.lo <= reached) & (reached <= source.hi), levels, -np.inf)
+    above = np.where((source.lo <= reached) & (reached <= source.hi), levels, -np.inf)
     below = np.where((source.lo <= missed) & (missed <= source.hi), levels, np.inf)
+    reached += np.reshape(moved, (-1, 1))
+    missed += np.reshape(moved, (-1, 1))
 
     exact = np.ldexp(layer.mantissa.astype(np.float64), -layer.shift).astype(np.float32)
     factor, addend = exact.copy(), np.zeros_like(exact)
@@ -61,17 +77,17 @@ def float32_rescale(layer: Rescale, source: IntFormat) -> FloatRescale | None:
         slope: _SingleArray = exact[wanting] + step * np.spacing(exact[wanting])
         points = reached[wanting] * slope[:, None].astype(np.float64)
         short = missed[wanting] * slope[:, None].astype(np.float64)
-        low = (at_least[wanting] - points).max(axis=1)
+        low = (above[wanting] - points).max(axis=1)
         high = (below[wanting] - short).min(axis=1)
         middle = _middle(low, high)
-        crosses = (points + middle[:, None] - _error(points, middle) >= at_least[wanting]) & (
+        crosses = (points + middle[:, None] - _error(points, middle) > above[wanting]) & (
             short + middle[:, None] + _error(short, middle) < below[wanting]
         )
         found = crosses.all(axis=1)
         factor[wanting[found]], addend[wanting[found]] = slope[found], middle[found]
         wanting = wanting[~found]
         if not wanting.size:
-            return FloatRescale(factor, addend, fmt)
+            return factor, addend
     return None
 
 
