@@ -165,7 +165,7 @@ def _torch() -> ModuleType:
         import torch
     except ImportError:
         raise MissingToolError("the engine int8 needs torch: pip install 'vecq-hw[int8]'") from None
-    if not torch._C.has_mkldnn:
+    if "onednn" not in torch.backends.quantized.supported_engines:
         raise MissingToolError("the engine int8 needs a torch that was built with oneDNN")
     return torch
 
@@ -206,7 +206,7 @@ def pairs_are_exact() -> bool:
     x = np.array([[0] * 64, [255] * 64, [0, 255] * 32], np.uint8)
     weights = np.array([[w] * 64 for w in (-127, 127)] * 8 + [[127, -127] * 32])
     ones = np.ones(len(weights), np.float32)
-    return np.array_equal(_dense(weights, (ones, 0 * ones), None)(x), x.astype(int) @ weights.T)
+    return np.array_equal(_dense(weights, (ones, 0 * ones), None)(x), _sums(x, weights))
 
 
 @lru_cache
@@ -219,8 +219,13 @@ def computes_lines() -> bool:
     x, weights = rng.integers(0, 256, (64, 48), np.uint8), rng.integers(-3, 4, (48, 48))
     factor = rng.uniform(-0.01, 0.01, 48).astype(np.float32)
     addend = rng.uniform(-200, 200, 48).astype(np.float32)
-    got, sums = _dense(weights, (factor, addend), None)(x), x.astype(int) @ weights.T
+    got, sums = _dense(weights, (factor, addend), None)(x), _sums(x, weights)
     apart = sums.astype(np.float32) * factor + addend
     # Float64 holds the products; its sum rounds once more, which shows nowhere here.
-    fused = (sums * factor.astype(np.float64) + addend).astype(np.float32)
+    fused = (sums * factor + addend).astype(np.float32)
     return bool(np.all((got == apart) | (got == fused)))
+
+
+def _sums(x: Array, weights: IntArray) -> npt.NDArray[np.float64]:
+    exact: npt.NDArray[np.float64] = x.astype(np.float64) @ weights.T.astype(np.float64)
+    return exact

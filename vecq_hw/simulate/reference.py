@@ -75,8 +75,8 @@ def simulate(
         Codes of the input format.
     taps : names of inputs and layers, optional
     engine : {"float", "int8"}
-        ``float`` is NumPy's BLAS, exact at every width.  ``int8`` takes onnxruntime's dot products
-        of bytes: the same integers sooner, refused where a width does not fit.
+        ``float`` is NumPy's BLAS, exact at every width.  ``int8`` takes the dot products
+        of bytes that torch brings: the same integers sooner, refused where a width does not fit.
     hooks : from names of inputs and layers to functions, optional
         Each may put other integers in place of its tensor's (:data:`plan.Hook`).  With hooks every
         tensor may hold whatever its bits hold, beyond its proven range, and sums wrap at the bits
