@@ -115,8 +115,8 @@ def test_convolutions_end_in_their_rescale(
 @pytest.mark.parametrize("fmt", [BYTE, IntFormat(8, True)])
 @pytest.mark.parametrize("inputs", [97, 400])
 def test_dense_layers_end_in_their_rescale(fmt, inputs, monkeypatch):
-    codes = np.random.default_rng(0).integers(-8, 8, (48, inputs))
-    layer = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=MidRise(4)))
+    codes = np.random.default_rng(0).integers(-2, 2, (48, inputs))
+    layer = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=MidRise(2)))
     network = rescaled(layer, (inputs,), fmt, BYTE)
     assert steps_of(network) == ["codes"]
     x = random_inputs(network, 700, 1)
@@ -128,12 +128,12 @@ def test_dense_layers_end_in_their_rescale(fmt, inputs, monkeypatch):
 
 
 def test_a_rescale_stays_apart_where_its_sums_wrap_or_no_line_is_proven(monkeypatch):
-    codes = np.random.default_rng(0).integers(-8, 8, (48, 400))
+    codes = np.random.default_rng(0).integers(-2, 2, (48, 400))
     for bits, names in ((None, ["codes"]), (9, ["fc", "codes"])):
         layer = Dense(
             name="fc",
             input="x",
-            weights=Weights(codes=codes, grid=MidRise(4)),
+            weights=Weights(codes=codes, grid=MidRise(2)),
             accumulator_bits=bits,
         )
         network = rescaled(layer, (400,), BYTE, BYTE)

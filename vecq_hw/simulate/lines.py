@@ -17,11 +17,11 @@ from vecq_hw.passes.thresholds import thresholds_of
 MOST_BITS = 8
 """Widest codes for which a line is sought: 255 thresholds a channel."""
 
-SLOPES = 32
+SLOPES = 256
 """So many float32 numbers on either side of the nearest slope are tried."""
 
 _ROUNDING = 2.0**-24 * (1 + 2.0**-20)
-"""Largest relative error of one operation in float32, and room for what two do to each other."""
+"""Half the distance of neighbours in float32, relative, and room for the error of a float64 sum."""
 
 _SingleArray = npt.NDArray[np.float32]
 _DoubleArray = npt.NDArray[np.float64]
@@ -38,12 +38,10 @@ def proven_line(
 ) -> tuple[_SingleArray, _SingleArray] | None:
     """Factor and addend of lines that give the codes, or None where one channel has none.
 
-    Let output v be reached at accumulator t and not yet at its neighbour u.  With p the exact
-    product of accumulator and factor, float32 computes ``p + addend`` with an error of at most
-    ``2^-24 (1 + 2^-24) (|p| + |p + addend|)``, and with less where product and sum round once.
-    Where the sum stays by more than that above v for t and below v for u, for every v, all
-    accumulators of the range are on the right side of every v: products, sums and rounding are
-    monotonic.
+    Let output v be reached at accumulator t and not yet at its neighbour u.  Where what float32
+    makes of the line lies above v at t and below v at u, for every v, all accumulators of the range
+    lie on the right side of every v: products, sums and rounding are monotonic.  Both ways of
+    computing it are tried at every t and u: product and sum rounded, and the sum alone (FMA).
 
     Parameters
     ----------
@@ -80,10 +78,9 @@ def proven_line(
         low = (above[wanting] - points).max(axis=1)
         high = (below[wanting] - short).min(axis=1)
         middle = _middle(low, high)
-        crosses = (points + middle[:, None] - _error(points, middle) > above[wanting]) & (
-            short + middle[:, None] + _error(short, middle) < below[wanting]
-        )
-        found = crosses.all(axis=1)
+        up = _always_above(points, middle, above[wanting])
+        down = _always_above(-short, -middle, -below[wanting])
+        found = (up & down).all(axis=1)
         factor[wanting[found]], addend[wanting[found]] = slope[found], middle[found]
         wanting = wanting[~found]
         if not wanting.size:
@@ -97,7 +94,16 @@ def _middle(low: _DoubleArray, high: _DoubleArray) -> _SingleArray:
     return ((low + high) / 2).astype(np.float32)
 
 
-def _error(product: _DoubleArray, addend: _SingleArray) -> _DoubleArray:
-    magnitude = np.abs(product) + np.abs(product + addend[:, None])
-    bound: _DoubleArray = _ROUNDING * magnitude
-    return bound
+def _always_above(
+    products: _DoubleArray, addend: _SingleArray, levels: _DoubleArray
+) -> npt.NDArray[np.bool_]:
+    """Whether each line exceeds its level (channels, levels), rounded once and rounded twice.
+
+    Float64 holds the products, and levels are numbers of float32: the sum rounded once exceeds its
+    level where it lies further above than half way to the next number.
+    """
+    twice = products.astype(np.float32) + addend[:, None]
+    half_way = np.where(np.isinf(levels), 0, _ROUNDING * np.abs(levels))
+    once = products + addend[:, None].astype(np.float64) - half_way
+    result: npt.NDArray[np.bool_] = (twice > levels) & (once > levels)
+    return result
