@@ -252,7 +252,7 @@ def test_read_only_images_and_the_threads_of_torch():
         name="conv", input="x", weights=Weights(codes=np.ones((2, 1, 1, 3), int), grid=MidRise(2))
     )
     network = rescaled(conv, (4, 4, 3), BYTE, BYTE)
-    x = random_inputs(network, 5, 0)
+    x = random_inputs(network, 5, 0).astype(np.uint8)
     x.setflags(write=False)
     before = torch.get_num_threads()
     try:

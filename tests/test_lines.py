@@ -4,7 +4,7 @@ import pytest
 from vecq_hw import arithmetic
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Rescale
-from vecq_hw.simulate.lines import float32_rescale, proven_line
+from vecq_hw.simulate.lines import _always_above, float32_rescale, proven_line
 
 BYTE = IntFormat(8, False)
 
@@ -115,3 +115,32 @@ def test_a_rounded_line_equals_the_definition_with_one_rounding_or_two():
         for values in (two, one):
             assert np.array_equal(np.clip(np.rint(values), fmt.lo, fmt.hi), want)
     assert found > 150
+
+
+def test_a_rounded_line_of_small_slope_holds_with_one_rounding_and_with_two():
+    rng = np.random.default_rng(3)
+    source, found = IntFormat(20, True), 0
+    x = np.arange(-15_000, 15_000)[:, np.newaxis]
+    for _ in range(40):
+        m, shift = rng.integers(1 << 16, 1 << 17, 4), 23
+        layer = rescale_layer(m, (128 << shift) + rng.integers(0, 1 << shift, 4), shift)
+        line = proven_line(layer, source, rounded=True)
+        if line is None:
+            continue
+        found += 1
+        factor, addend = line
+        want = arithmetic.rescale(x, m, layer.offset, shift, BYTE)
+        two = x.astype(np.float32) * factor + addend
+        one = (x * factor.astype(np.float64) + addend).astype(np.float32)
+        for values in (two, one):
+            assert np.array_equal(np.clip(np.rint(values), 0, 255), want)
+    assert found > 10
+
+
+def test_a_sum_that_two_roundings_lift_over_its_level_is_not_above_it():
+    level = 3 + 2.0**-22
+    product, addend = np.array([[1 + 2.0**-24 + 2.0**-30]]), np.float32([2 + 2.0**-22])
+    assert product[0, 0].astype(np.float32) + addend[0] > level
+    assert np.float32(product[0, 0] + float(addend[0])) == level
+    assert not _always_above(product, addend, np.array([[level]])).any()
+    assert _always_above(product, addend, np.array([[3.0]])).all()
