@@ -1,4 +1,4 @@
-"""An MLP and a LeNet5 trained for an epoch, and the digits that they see."""
+"""An MLP and a LeNet5 that have learnt a little, and the digits that they see."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from vecq_hw.train import build_model, fit, quantize_model
 
 BITS = (1, 2, 3, 4, 8)
 KINDS = ("mlp", "lenet5")
+SEEN = 1000
+"""Images that a network learns from."""
 
 
 @cache
@@ -31,9 +33,9 @@ def digits(size: int = 28) -> Dataset:
     folder = Path(os.environ.get("VECQ_DATA", "")) / "mnist"
     if size == 28 and folder.is_dir():
         arrays = []
-        for part in ("train", "t10k"):
-            arrays.append(_idx(folder / f"{part}-images-idx3-ubyte.gz")[:, np.newaxis] / 255)
-            arrays.append(_idx(folder / f"{part}-labels-idx1-ubyte.gz"))
+        for part, count in (("train", SEEN), ("t10k", 1000)):
+            arrays.append(_idx(folder / f"{part}-images-idx3-ubyte.gz")[:count, np.newaxis] / 255)
+            arrays.append(_idx(folder / f"{part}-labels-idx1-ubyte.gz")[:count])
         return checked_dataset("MNIST", *arrays)
     small = data.load("digits")
     x_train = small.x_train.reshape(-1, 1, 8, 8)
@@ -62,12 +64,11 @@ def trained(kind: str, bits: int, size: int = 28) -> Network:
     """With ``bits`` bits a weight and 8 an activation; it has learnt what a digit is."""
     torch.manual_seed(bits)
     seen = digits(size)
-    count = 3000 if kind == "mlp" else 1200
     part = checked_dataset(
-        seen.name, seen.x_train[:count], seen.y_train[:count], seen.x_test[:500], seen.y_test[:500]
+        seen.name, seen.x_train[:SEEN], seen.y_train[:SEEN], seen.x_test[:300], seen.y_test[:300]
     )
     model = quantize_model(build_model(kind, seen.shape, seen.classes), bits, 8)
-    fit(model, part, epochs=1, progress=False)
+    fit(model, part, epochs=3 if kind == "mlp" else 1, batch_size=16, progress=False)
     network = lower(model, seen.shape, name=f"{kind}{bits}")
     outputs = simulate(network, network_inputs(network, part.x_test))
     right = (predictions(outputs) == part.y_test).mean()
