@@ -165,15 +165,13 @@ def test_resnet18_is_emitted_and_compiled(tmp_path: Path, record_property: Recor
     command = [sys.executable, "-m", "tests.hls_resnet18", str(tmp_path)]
     emitted = subprocess.run(command, capture_output=True, text=True, check=True)
     figures = json.loads(emitted.stdout)
-    seconds = {}
-    for name in ("resnet18.o", "resnet18_test.o"):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        make = ["make", f"build/{name}", f"AP_TYPES={AP_TYPES.find()}"]
-        environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
-        subprocess.run(make, cwd=tmp_path, env=environment, check=True, capture_output=True)
-        seconds[name] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    make = ["make", "build/test", f"AP_TYPES={AP_TYPES.find()}"]
+    environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
+    subprocess.run(make, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     record_property("images", 1)
-    record_property("figures", json.dumps({**figures, "compile_cpu_seconds": seconds}))
+    record_property("figures", json.dumps({**figures, "compile_cpu_seconds": round(seconds, 1)}))
     outputs = hls.run(tmp_path)
     expected = np.loadtxt(tmp_path / "vectors" / "outputs.txt", dtype=np.int64)
     assert np.array_equal(outputs.ravel(), expected)
@@ -182,4 +180,4 @@ def test_resnet18_is_emitted_and_compiled(tmp_path: Path, record_property: Recor
     assert figures["emission_seconds"] < 30
     assert figures["peak_mb"] < 4000
     assert figures["largest_file_mb"] < 10
-    assert max(seconds.values()) < 60
+    assert seconds < 60
