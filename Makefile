@@ -15,8 +15,11 @@ test: $(VENV)/installed
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 # What takes too long for each change: every width, back end and whole networks of real size.
+# The record of the run is docs/results/nightly.md.
 nightly: $(VENV)/installed
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0
+	mkdir -p build
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0 --junitxml=build/nightly.xml; \
+	status=$$?; $(BIN)/python -m tests.nightly_record build/nightly.xml && exit $$status
 
 # Style, types, the import contract.
 lint: $(VENV)/installed

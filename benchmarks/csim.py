@@ -131,6 +131,33 @@ def measure(network: Network, frames: int, rounds: int, io_type: str) -> dict[st
     }
 
 
+def growth(frames: int = 20) -> list[dict[str, float]]:
+    """Our side alone on convolutions of more and more channels: CPU seconds to compile and to run.
+
+    With a line through zero the seconds a million multiply-adds stay; what is left of the time to
+    compile is the headers.
+    """
+    rows = []
+    for channels in (16, 32, 64, 128):
+        net = networks._Builder("growing", (16, 16, channels))
+        net.convolution("conv", "x", channels, 3)
+        network = net.network()
+        with tempfile.TemporaryDirectory(prefix="vecq-csim-") as folder:
+            ours = Ours(network, networks.inputs(network, frames), Path(folder))
+            compiled, _ = cpu_seconds(ours.compile)
+            ran, _ = cpu_seconds(ours.run)
+        macs = networks.multiplications(network)
+        rows.append(
+            {
+                "multiplications": macs,
+                "compile_cpu_seconds": round(compiled, 2),
+                "run_cpu_seconds": round(ran, 3),
+                "million_macs_a_second": round(macs * frames / ran / 1e6, 1),
+            }
+        )
+    return rows
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -148,6 +175,8 @@ def main() -> None:
         print(name, json.dumps(rows[name]), flush=True)
     rows["convolution"] = measure(convolution(), 60, 1, "io_parallel")
     print("convolution", json.dumps(rows["convolution"]), flush=True)
+    grown = growth()
+    print("growth", json.dumps(grown), flush=True)
     for name, row in rows.items():
         print(
             f"{name}: our C simulation runs {row['throughput_ratio']} times as fast as hls4ml's"
@@ -159,6 +188,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "rounds": arguments.rounds,
         "networks": rows,
+        "growth_of_ours": grown,
     }
     if arguments.out is not None:
         write_atomically(arguments.out, (json.dumps(tree, indent=2) + "\n").encode())

@@ -371,20 +371,40 @@ def with_taps(top: str, root: Path) -> str:
     for index, block in enumerate(blocks):
         stream = re.search(r"> (\w+_stream)\(", block)
         if stream is not None:
-            call = f'  tap({stream[1]}, "{root}/{stream[1]}.txt");'
+            call = f'  tap({stream[1]}, "{root}/{stream[1]}.bin");'
             blocks[index] = f"{block.removesuffix(chr(10))}\n{call}"
     return "\n\n".join(blocks)
 
 
-def different_layers(case: Case, root: Path) -> list[str]:
-    """The layers whose C++ wrote other integers than the simulator, of those that have a stage."""
+def compared_layers(case: Case, root: Path, at_a_time: int = 100) -> dict[str, tuple[int, int]]:
+    """For each layer that has a stage: integers compared with the simulator's, and different ones.
+
+    Parameters
+    ----------
+    at_a_time : int
+        Frames whose every layer is kept in memory at once.
+    """
     names = [la.name for la in case.network.layers if not isinstance(la, Flatten)]
-    taps = simulate(case.network, case.vectors.inputs, taps=names)
-    return [
-        name
-        for name, tap in taps.items()
-        if not np.array_equal(read_vectors(root / f"{name}_stream.txt"), tap.reshape(len(tap), -1))
-    ]
+    written = {}
+    for name in names:
+        fmt = case.network.tensors[name].format  # vecq::IntFormat::Value
+        kind = np.int32 if fmt.bits + (not fmt.signed) <= 32 else np.int64
+        elements = np.fromfile(root / f"{name}_stream.bin", kind)
+        written[name] = elements.reshape(len(case.vectors.inputs), -1)
+    counts = dict.fromkeys(names, (0, 0))
+    for start in range(0, len(case.vectors.inputs), at_a_time):
+        frames = slice(start, start + at_a_time)
+        taps = simulate(case.network, case.vectors.inputs[frames], taps=names)
+        for name, tap in taps.items():
+            wrong = written[name][frames] != tap.reshape(len(tap), -1)
+            compared, different = counts[name]
+            counts[name] = (compared + wrong.size, different + int(wrong.sum()))
+    return counts
+
+
+def different_layers(case: Case, root: Path) -> list[str]:
+    """The layers whose C++ wrote other integers than the simulator."""
+    return [name for name, (_, wrong) in compared_layers(case, root).items() if wrong]
 
 
 def compile_cxx(source: Path, program: Path, *flags: str) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from tests.hls_networks import Builder, Case, case_of
 from tests.strategies import MID_RISE, graphs
 from vecq_hw.emit import hls
 from vecq_hw.emit.hls import streams
+from vecq_hw.emit.hls.streams import LEAST_DEPTH
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Add, Concat, Network
 from vecq_hw.schedule import Fold
+from vecq_hw.simulate.dataflow import fifo_depths
 from vecq_hw.toolchain import AP_TYPES
 
 pytestmark = pytest.mark.needs_cxx
@@ -28,8 +31,27 @@ BOUNDED = Path(__file__).parent / "hls" / "bounded"
 ALL_EQUAL, ALL_WAIT = 0, 3
 
 
-def as_threads(text: str) -> str:
-    """Each process of a dataflow region runs on its own; each stream of the region is bounded."""
+Depths = Callable[[str, int], int]
+"""Of a stream, from its name and the depth that is stated."""
+
+
+def stated(_name: str, depth: int) -> int:
+    return depth
+
+
+def as_threads(text: str, depths: Depths = stated) -> str:
+    """Each process of a dataflow region runs on its own; each stream of the region is bounded.
+
+    A fork writes to all of its streams in one cycle, so that it waits until all have room.
+    """
+    text = text.replace(
+        "(outs.write(x), ...);", "(outs.wait_for_room(), ...);\n(outs.write(x), ...);"
+    )
+    text = re.sub(
+        r"variable = (\w+) depth = (\d+)",
+        lambda found: f"variable = {found[1]} depth = {depths(found[1], int(found[2]))}",
+        text,
+    )
 
     def region(found: re.Match[str]) -> str:
         body = found[1]
@@ -45,16 +67,14 @@ def as_threads(text: str) -> str:
     return re.sub(r"#pragma HLS DATAFLOW\n(.*?)\n}\n", region, text, flags=re.DOTALL)
 
 
-def run(cases: list[Case], folder: Path, depth: int | None = None) -> int:
-    """The exit status of a program of all cases; every depth replaced if one is given."""
+def run(cases: list[Case], folder: Path, depths: Depths = stated) -> int:
+    """The exit status of a program of all cases."""
     lines, calls = ['#include "vecq/testbench.hpp"'], []
     for index, case in enumerate(cases):
         files = dict(hls.emit(case.network, case.schedule, case.vectors).files)
         for name, text in files.items():
             if name.endswith("pp") and "#pragma HLS DATAFLOW\n" in text:
-                if depth is not None:
-                    text = re.sub(r"depth = \d+", f"depth = {depth}", text)
-                files[name] = as_threads(text)
+                files[name] = as_threads(text, depths)
             (folder / str(index) / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / str(index) / name).write_text(files[name])
         source = next(name for name in files if re.fullmatch(r"src/.*\.cpp", name))
@@ -99,7 +119,27 @@ def test_streams_are_deep_enough_and_no_deeper(
     # Without pipelines, as threads run, nothing is to spare.
     monkeypatch.setattr(streams, "PIPELINE_DEPTH", 0)
     assert run(cases, tmp_path / "least") == ALL_EQUAL
-    assert run(cases, tmp_path / "none", depth=2) == ALL_WAIT
+    for case, skip in zip(cases, ("four_x_fork1", "one_x_fork1"), strict=True):
+
+        def one_less(name: str, depth: int, skip: str = skip) -> int:
+            return depth - (name == skip)
+
+        assert run([case], tmp_path / skip, one_less) == ALL_WAIT
+
+
+def test_this_cxx_needs_more_than_the_clocked_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its windows begin with whole rows: what the simulator of cycles finds is too short here."""
+    monkeypatch.setattr(streams, "PIPELINE_DEPTH", 0)
+    case = residual("four").case(4)
+    found = fifo_depths(case.network, case.schedule)["four_x→four_4"]
+
+    def of_cells(name: str, depth: int) -> int:
+        assert name != "four_x_fork1" or LEAST_DEPTH < found < depth
+        return found if name == "four_x_fork1" else depth
+
+    assert run([case], tmp_path, of_cells) == ALL_WAIT
 
 
 BRANCHED = graphs(MID_RISE).filter(

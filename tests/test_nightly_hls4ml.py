@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from benchmarks import networks
 from tests.hls4ml_networks import branches, inputs
 from tests.hls_networks import cnn, mlp
+from tests.hls_trained import BITS, KINDS, digits, images, trained
 from tests.strategies import graphs
-from vecq_hw import data
 from vecq_hw.emit import hls4ml
-from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import IntArray, MidRise
 from vecq_hw.network import Conv2d, Network, SumPool2d, Weights
-from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
-from vecq_hw.verify import hls as runner
 from vecq_hw.verify.hls4ml import trace
 
 pytestmark = [pytest.mark.nightly, pytest.mark.needs_cxx]
@@ -65,39 +63,44 @@ def depthwise_network() -> Network:
     return net.network()
 
 
-def digits(count: int) -> IntArray:
-    """Real digits as codes, 28 × 28."""
-    images = data.load("digits").x_test[:count].reshape(-1, 8, 8)
-    large = np.kron(np.rint(images * 255).astype(np.int64), np.ones((3, 3), np.int64))
-    return np.pad(large, ((0, 0), (2, 2), (2, 2)))[..., np.newaxis]
+Record = Callable[[str, object], None]
 
 
-def exact(network: Network, x: IntArray, folder: Path) -> bool:
-    vectors = Vectors(inputs=x, outputs=simulate(network, x))
-    hls4ml.emit(network, default_schedule(network), vectors).write(folder)
-    assert len(np.unique(vectors.outputs)) > 20
-    return np.array_equal(runner.run(folder), vectors.outputs.reshape(len(x), -1))
+def assert_every_layer(
+    network: Network, x: IntArray, record: Record, io_type: str | None = None
+) -> None:
+    """Every layer of hls4ml's C simulation is the simulator's tap."""
+    traced = trace(network, x, io_type=io_type)
+    taps = simulate(network, x, taps=list(traced))
+    record("images", len(x))
+    record("integers", sum(tap.size for tap in taps.values()))
+    record("mismatches", sum(int((traced[name] != tap).sum()) for name, tap in taps.items()))
+    for name, tap in taps.items():
+        assert np.array_equal(traced[name], tap), name
+    assert len(np.unique(taps[network.outputs[0]])) > 20
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 8], indirect=True)
-@pytest.mark.parametrize("name", ["mlp", "lenet5"])
-def test_200_digits(tmp_path: Path, name: str, bits: int) -> None:
-    network = networks.NETWORKS[name]()
-    x = digits(200)
-    assert exact(network, x.reshape(200, -1) if name == "mlp" else x, tmp_path)
+@pytest.mark.parametrize("io_type", hls4ml.IO_TYPES)
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_trained_networks_on_200_digits(
+    record_property: Record, kind: str, bits: int, io_type: str
+) -> None:
+    # In parallel the windows of 28 × 28 pixels take g++ gigabytes and minutes.
+    size = 8 if kind == "lenet5" and io_type == "io_parallel" else 28
+    network = trained(kind, bits, size)
+    record_property("data", f"{digits(size).name}, {size} × {size}")
+    assert_every_layer(network, images(network, 200, size), record_property, io_type)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4], indirect=True)
 @pytest.mark.parametrize(
     "build", [networks.vgg, networks.resnet8, depthwise_network], ids=lambda build: build.__name__
 )
-def test_every_layer_of_whole_networks(build, bits: int) -> None:
+def test_every_layer_of_whole_networks(build, bits: int, record_property: Record) -> None:
     network = build()
     assert hls4ml.natural_io_type(network) == "io_stream"
-    x = networks.inputs(network, 5)
-    traced = trace(network, x)
-    for name, expected in simulate(network, x, taps=list(traced)).items():
-        assert np.array_equal(traced[name], expected), name
+    assert_every_layer(network, networks.inputs(network, 5), record_property)
 
 
 STRATEGIES = [

@@ -40,7 +40,7 @@ def run(folder: Path) -> IntArray:
     ap_types, _, _ = require(AP_TYPES, CXX, MAKE)
     computed = folder / "build" / "outputs.txt"
     computed.unlink(missing_ok=True)
-    status, output = execute(["make", "-j2", "build/test", f"AP_TYPES={ap_types}"], folder)
+    status, output = execute(["make", "build/test", f"AP_TYPES={ap_types}"], folder)
     if status != 0:
         raise TargetError(f"the C++ in '{folder}' does not build:\n{output}")
     status, output = execute(["build/test", "build/outputs.txt"], folder)

@@ -71,11 +71,16 @@ public:
   std::size_t size() const { return words.size(); }
   bool empty() const { return words.empty(); }
 
-  void write(const Word& word) {
+  /// Room for the only writer; it does not go away.
+  void wait_for_room() {
     std::unique_lock lock(bounded::mutex);
     if (words.size() >= limit) {
       wait(lock, writer_waits);
     }
+  }
+  void write(const Word& word) {
+    wait_for_room();
+    const std::unique_lock lock(bounded::mutex);
     words.push_back(word);
     wake(reader_waits);
   }
