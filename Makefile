@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test nightly lint format wheel clean
+.PHONY: demo test nightly tables lint format wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/vecq demo --out demo
@@ -17,6 +17,12 @@ test: $(VENV)/installed
 # What takes too long for each change: every width, back end and whole networks of real size.
 nightly: $(VENV)/installed
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0
+
+# The paper's tables for our networks: a queue that can be stopped and goes on where it was.  MNIST
+# and CIFAR-10 lie in VECQ_DATA.
+tables: $(VENV)/installed
+	$(BIN)/python python/run_tables.py --threads $(JOBS); status=$$?; \
+	$(BIN)/python python/paper_tables.py && exit $$status
 
 # Style, types, the import contract.
 lint: $(VENV)/installed
