@@ -49,7 +49,7 @@ def trained(case):
 
 
 def main(folder):
-    """Each case, then the command, which begins its own process group."""
+    """Each case, then the command."""
     torch.set_num_threads(1)
     with process_group(torch.device("cpu")):
         rank, size = rank_and_size()
@@ -63,8 +63,8 @@ def main(folder):
                 "kinds": [type(module).__name__ for module in training.model.modules()],
             }
             torch.save(content, Path(folder) / f"{case}{rank}.pt")
-    sys.argv = ["vecq", "train", "--epochs", "2", "--threads", "1", "--out", f"{folder}/out"]
-    cli.main()
+        sys.argv = ["vecq", "train", "--epochs", "2", "--threads", "1", "--out", f"{folder}/out"]
+        cli.main()
 
 
 if __name__ == "__main__":

@@ -32,8 +32,11 @@ def rank_and_size() -> tuple[int, int]:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """The process group that torchrun started this process for; nothing where it did not."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    """The process group that torchrun started this process for; nothing where it did not.
+
+    Where there is a group already, that one.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ or rank_and_size()[1] > 1:
         yield
         return
     if not distributed.is_available():
