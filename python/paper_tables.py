@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -65,25 +66,20 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def origins(names: Iterable[str]) -> str:
-    """Command, seed, commit and device of each run there is."""
-    runs = [(name, result(name)) for name in names]
-    rows = [
-        (
-            name,
-            f"`{run['command']}`",
-            str(run["seed"]),
-            str(run["epochs"]),
-            f"`{run['commit']}`",
-            str(run["device"]),
-            str(run["torch"]),
-            f"{run['training_seconds'] + run['test_seconds']:.0f}",
-        )
-        for name, run in runs
-        if run is not None
-    ]
+    """Command, seeds, commit and device of the runs there are; seeds of one command together."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for run in filter(None, map(result, names)):
+        command = re.sub(r" --seed \d+", "", run["command"])
+        key = (command, str(run["epochs"]), run["commit"], run["device"], run["torch"])
+        groups.setdefault(key, []).append(run)
+    rows = []
+    for (command, *rest), runs in groups.items():
+        seconds = sum(run["training_seconds"] + run["test_seconds"] for run in runs)
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        rows.append((f"`{command}`", seeds, *rest, f"{seconds:.0f}"))
     if not rows:
         return ""
-    titles = ("run", "command", "seed", "epochs", "commit", "device", "torch", "s")
+    titles = ("command", "--seed", "epochs", "commit", "device", "torch", "s in all")
     return f"\nThe runs:\n\n{table(titles, rows)}"
 
 
@@ -153,8 +149,8 @@ def table5() -> str:
         (
             "VGG-like of a quarter of the width on CIFAR-10", "vgg-quarter-cifar10",
             "vgg_like_quarter", "vgg_like", (3, 32, 32), VGG_ROWS,
-            "A sixteenth of the paper's multiplications and a twentieth of its 300 epochs: the rows"
-            " compare with each other; the paper's column is of the whole network.",
+            "A sixteenth of the paper's multiplications, and far fewer than its 300 epochs: the"
+            " rows compare with each other; the paper's column is of the whole network.",
         ),
     )  # fmt: skip
     for title, folder, model, paper_model, shape, names, note in sets:
@@ -216,14 +212,10 @@ def table8() -> str:
     lenet = [name for name, _ in queued("lenet5-mnist/")]
     for name in lenet:
         run = result(name)
-        shown = ("", "", "") if run is None else (str(run["seed"]), str(run["epochs"]), "")
-        rows.append(
-            (
-                name.removeprefix("lenet5-mnist/"),
-                NOT_RUN if run is None else f"{accuracy(run):.2f}",
-                *shown[:2],
-            )
-        )
+        shown = (NOT_RUN, "", "")
+        if run is not None:
+            shown = (f"{accuracy(run):.2f}", str(run["seed"]), str(run["epochs"]))
+        rows.append((name.removeprefix("lenet5-mnist/"), *shown))
     titles = ("method and widths", "accuracy %", "seed", "epochs")
     parts.append(f"\n## MNIST, LeNet5; without a name: VecQ\n\n{table(titles, rows)}")
     parts.append(origins([*names, *lenet]))
