@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import orientation_loss
 from vecq_hw.storage import write_atomically
 from vecq_hw.train import load_checkpoint
 
@@ -116,16 +117,26 @@ def best_intervals(checkpoint: Path) -> dict[str, Any]:
     if not last:
         return {}
     name, layer = last[0]
-    w = (layer.weight / layer.weight.std(correction=0)).detach().flatten()
-    best = {}
-    for bits in range(2, 9):
-        most = 2 ** (bits - 1)
-        losses = []
-        for step in range(1, 3001):
-            v = (w / (step / 1000)).floor_().clamp_(-most, most - 1).add_(0.5)
-            losses.append(float(orientation_loss(w, v)))
-        best[str(bits)] = (1 + min(range(3000), key=losses.__getitem__)) / 1000
-    return {"layer": name, "weights": w.numel(), "lambda": best}
+    w = np.sort(layer.weight.detach().double().flatten().numpy())
+    w /= w.std()
+    best = {str(bits): best_interval(w, bits) for bits in range(2, 9)}
+    return {"layer": name, "weights": len(w), "lambda": best}
+
+
+def best_interval(w: npt.NDArray[np.float64], bits: int) -> float:
+    """The lambda of least orientation loss for sorted weights ``w``.
+
+    Sorted, the weights of one code lie side by side, so that their number and their sum, which are
+    all that the loss takes, are differences at the places of the thresholds.
+    """
+    most = 2 ** (bits - 1)
+    intervals = np.arange(1, 3001)[:, None] / 1000
+    places = np.searchsorted(w, intervals * np.arange(1 - most, most))
+    edges = np.pad(places, ((0, 0), (1, 1)), constant_values=((0, 0), (0, len(w))))
+    v = np.arange(-most, most) + 0.5
+    cross = (np.diff(np.append(0.0, w.cumsum())[edges]) * v).sum(1)
+    square = (np.diff(edges) * v**2).sum(1)
+    return float(intervals[np.argmax(cross / np.sqrt(square)), 0])
 
 
 def commit() -> str:

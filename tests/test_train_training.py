@@ -3,10 +3,12 @@
 import copy
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -320,3 +322,10 @@ def test_load_checkpoint_reads_a_checkpoint_of_training(tmp_path):
     model, _ = load_checkpoint(tmp_path / "c.pt")
     x = torch.from_numpy(pictures().x_test)
     assert torch.equal(model(x), training.model(x))
+
+
+def test_the_example_of_the_guide_runs(capsys):
+    page = Path(__file__).parent.parent / "docs" / "training.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    exec(code, {})
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list("123")
