@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test nightly lint format wheel clean
+.PHONY: demo test nightly tables lint format wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/vecq demo --out demo
@@ -20,6 +20,12 @@ nightly: $(VENV)/installed
 	mkdir -p build
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0 --junitxml=build/nightly.xml; \
 	status=$$?; $(BIN)/python -m tests.nightly_record build/nightly.xml && exit $$status
+
+# The paper's tables for our networks: a queue that can be stopped and goes on where it was.  MNIST
+# and CIFAR-10 lie in VECQ_DATA.
+tables: $(VENV)/installed
+	$(BIN)/python python/run_tables.py --threads $(JOBS); status=$$?; \
+	$(BIN)/python python/paper_tables.py && exit $$status
 
 # Style, types, the import contract.
 lint: $(VENV)/installed

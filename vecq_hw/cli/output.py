@@ -35,7 +35,9 @@ def progress_bar(total: int, text: str) -> Iterator[Callable[[int], None]]:
 
     console = Console(stderr=True)
     begin = time.monotonic()
-    with Progress(console=console, auto_refresh=False, transient=True) as progress:
+    with Progress(
+        console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task(text, total=total, visible=False)
 
         def move(done: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
@@ -141,6 +141,12 @@ class ActivationQuantizer(nn.Module):
             count = x.sign().sum(dtype=spread.dtype)
             largest = x.amax()
         norm = torch.linalg.vector_norm(x, dtype=spread.dtype)
+        if _on_several_ranks():
+            # All ranks take the whole batch's statistics, so that their steps stay the same.
+            sums = torch.stack([norm.square(), count])
+            distributed.all_reduce(sums)
+            norm, count = sums[0].sqrt(), sums[1]
+            distributed.all_reduce(largest, distributed.ReduceOp.MAX)
         seen = norm > 0  # a batch of zeros says nothing
         weight = torch.where(spread > 0, 1 - DECAY, 1.0)
         spread.lerp_(torch.where(seen, norm / count.clamp(min=1).sqrt(), spread), weight)
@@ -224,18 +230,33 @@ class InputQuantizer(ActivationQuantizer):
         return super()._quantized(x.double(), step.double()).to(x.dtype)
 
     def _observe(self, x: torch.Tensor, operand: int) -> None:
-        if not self.signed and bool(x.amin() < 0):
+        if not self.signed and self._any_negative(x):
             # What was averaged so far was the spread of the positive entries.
             self.has_negative.fill_(True)
             self.spread.zero_()
             self.peak.zero_()
         super()._observe(x, operand)
 
+    @staticmethod
+    def _any_negative(x: torch.Tensor) -> bool:
+        lowest = x.amin()
+        if _on_several_ranks():
+            distributed.all_reduce(lowest, distributed.ReduceOp.MIN)
+        return bool(lowest < 0)
+
 
 def check_activation_bits(bits: int) -> None:
     """Refuse a width that activations cannot have."""
     if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
         raise VecqError(f"activations have 1 to 16 bits, not {bits!r}")
+
+
+def _on_several_ranks() -> bool:
+    return (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )
 
 
 class _ClippedStraightThrough(torch.autograd.Function):

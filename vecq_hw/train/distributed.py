@@ -18,6 +18,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vecq_hw.errors import VecqError
 
+_GROUPS: list[object] = []
+"""Every group that was made.  Where DistributedDataParallel is the last to hold its group, torch
+frees it while it holds the interpreter's lock, and waits for a thread that waits for that lock."""
+
 
 def rank_and_size() -> tuple[int, int]:
     """Which of the processes this is, and how many there are; (0, 1) without a process group."""
@@ -28,13 +32,17 @@ def rank_and_size() -> tuple[int, int]:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """The process group that torchrun started this process for; nothing where it did not."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    """The process group that torchrun started this process for; nothing where it did not.
+
+    Where there is a group already, that one.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ or rank_and_size()[1] > 1:
         yield
         return
     if not distributed.is_available():
         raise VecqError("this torch was built without torch.distributed; train in one process")
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    _GROUPS.append(distributed.group.WORLD)
     try:
         yield
     finally:
@@ -45,8 +53,7 @@ def parallel(model: nn.Module) -> nn.Module:
     """What to call in training: the model, or where there are several processes, it in DDP."""
     if rank_and_size()[1] == 1:
         return model
-    # The buffers are statistics that are equal on all ranks already.
-    return DistributedDataParallel(model, broadcast_buffers=False)
+    return DistributedDataParallel(model)
 
 
 def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:

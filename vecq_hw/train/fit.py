@@ -76,9 +76,9 @@ def run(
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     shown = progress and rank_and_size()[0] == 0
-    total = training.settings.epochs * training.batches
+    total = training.settings.epochs * training.steps
     with Progress(*columns, disable=not shown) as bar:
-        done = len(training.history) * training.batches
+        done = len(training.history) * training.steps
         task = bar.add_task("training", total=total, completed=done)
         while not training.finished:
             epoch = training.run_epoch(lambda: bar.advance(task))

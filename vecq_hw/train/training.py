@@ -157,8 +157,8 @@ class Training:
         self._schedule = self._make_schedule()
 
     @property
-    def batches(self) -> int:
-        """How many steps an epoch has.
+    def steps(self) -> int:
+        """How many batches an epoch has.
 
         A last batch that gives a rank less than two samples, which batch norm needs, is left out.
         """
@@ -198,7 +198,7 @@ class Training:
                 self._own_random(),
                 shared_batch_norms(self.model),
             ):
-                for chosen, x in self._batches():
+                for chosen, x in self.batches():
                     totals += self._step(x, self._y[chosen[self._rank :: self._size]], len(chosen))
                     samples += len(chosen)
                     advance()
@@ -207,7 +207,7 @@ class Training:
         loss, right = mean_over_ranks(totals).tolist()
         epoch = Epoch(
             number=number,
-            loss=loss / self.batches,
+            loss=loss / self.steps,
             accuracy=right * self._size / samples,
             learning_rate=rate,
             seconds=time.perf_counter() - begin,
@@ -219,6 +219,21 @@ class Training:
             )
         self.history.append(epoch)
         return epoch
+
+    def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Which samples each whole batch has, and this rank's part of them as the model gets it.
+
+        Each call draws the order of one epoch.
+        """
+        settings = self.settings
+        order = torch.randperm(len(self._x), generator=self._order)
+        for index in range(self.steps):
+            chosen = order[index * settings.batch_size : (index + 1) * settings.batch_size]
+            x = self._x[chosen[self._rank :: self._size].to(self.device)]
+            if self._augmented:
+                views = draw_views(len(chosen), settings.padding, settings.flip, self._order)
+                x = take_views(x, views[self._rank :: self._size], settings.padding)
+            yield chosen, x
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the model's state; tensors, numbers and strings alone."""
@@ -277,23 +292,11 @@ class Training:
                 return torch.optim.SGD(parameters, lr=rate, momentum=MOMENTUM, weight_decay=decay)
 
     def _make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
-        steps = self.settings.epochs * self.batches
+        steps = self.settings.epochs * self.steps
         if self.settings.milestones is None:
             return torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
-        milestones = [at * self.batches for at in self.settings.milestones]
+        milestones = [at * self.steps for at in self.settings.milestones]
         return torch.optim.lr_scheduler.MultiStepLR(self._optimizer, milestones)
-
-    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The samples of each whole batch, and this rank's part of them as it is fed."""
-        settings = self.settings
-        order = torch.randperm(len(self._x), generator=self._order)
-        for index in range(self.batches):
-            chosen = order[index * settings.batch_size : (index + 1) * settings.batch_size]
-            x = self._x[chosen[self._rank :: self._size].to(self.device)]
-            if self._augmented:
-                views = draw_views(len(chosen), settings.padding, settings.flip, self._order)
-                x = take_views(x, views[self._rank :: self._size], settings.padding)
-            yield chosen, x
 
     def _step(self, x: torch.Tensor, y: torch.Tensor, whole: int) -> torch.Tensor:
         """One step; the loss and how many samples were right, (2,)."""

@@ -1,0 +1,261 @@
+"""Write docs/results/table*.md and fig6.svg from the results in docs/results/runs.
+
+    python python/paper_tables.py
+
+Nothing is trained here.  The paper's figures stand beside ours; a row without a result says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from vecq_hw.quantize import gaussian_lambda, gaussian_orientation_loss
+from vecq_hw.storage import write_atomically
+from vecq_hw.train import build_model, model_size_bytes
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "docs" / "results"
+RUNS = OUT / "runs"
+NOT_RUN = "not run"
+
+PAPER_LAMBDA = {2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 7: 0.0569, 8: 0.0308}
+PAPER_ACCURACY = {
+    "lenet5": {
+        "w32a32": 99.40, "w1a32": 99.34, "w2a32": 99.53, "w3a32": 99.48, "w4a32": 99.47,
+        "w8a32": 99.48, "w2a8": 99.43, "w4a8": 99.53, "w8a8": 99.44,
+    },
+    "vgg_like": {
+        "w32a32": 93.49, "w1a32": 90.39, "w2a32": 92.94, "w4a32": 93.27, "w2a8": 92.46,
+        "w4a8": 93.37,
+    },
+}  # fmt: skip
+"""Of its Table 5, in per cent; W1A8 is not in it."""
+LENET_ROWS = (
+    "w32a32", "w1a32", "w2a32", "w3a32", "w4a32", "w8a32", "w1a8", "w2a8", "w4a8", "w8a8",
+)  # fmt: skip
+VGG_ROWS = ("w32a32", "w1a32", "w2a32", "w4a32", "w2a8", "w4a8")
+
+
+def result(name: str) -> dict[str, Any] | None:
+    """The result of a run, or None where it was not run."""
+    path = RUNS / f"{name}.json"
+    content: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return content
+
+
+def accuracy(run: dict[str, Any]) -> float:
+    """In per cent: of the integer network on all test samples where there is one."""
+    return 100 * float(run.get("integer_accuracy", run["qat_accuracy"]))
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown; the first column flush left, the others right."""
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def origins(names: Iterable[str]) -> str:
+    """Command, seeds, commit and device of the runs there are; seeds of one command together."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for run in filter(None, map(result, names)):
+        command = re.sub(r" --seed \d+", "", run["command"])
+        key = (command, str(run["epochs"]), run["commit"], run["device"], run["torch"])
+        groups.setdefault(key, []).append(run)
+    rows = []
+    for (command, *rest), runs in groups.items():
+        seconds = sum(run["training_seconds"] + run["test_seconds"] for run in runs)
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        rows.append((f"`{command}`", seeds, *rest, f"{seconds:.0f}"))
+    if not rows:
+        return ""
+    titles = ("command", "--seed", "epochs", "commit", "device", "torch", "s in all")
+    return f"\nThe runs:\n\n{table(titles, rows)}"
+
+
+def table1() -> str:
+    """The best intervals for Gaussian weights, computed here and now."""
+    rows = []
+    for bits in range(1, 17):
+        best = gaussian_lambda(bits)
+        loss = gaussian_orientation_loss(best, bits)
+        paper = PAPER_LAMBDA.get(bits, 6 / 2**bits if bits > 8 else None)
+        rows.append(
+            (
+                str(bits),
+                "any" if bits == 1 else f"{best:.6g}",
+                "any" if paper is None else f"{paper:.4g}",
+                f"{loss:.3e}",
+                "" if paper is None else f"{gaussian_orientation_loss(paper, bits):.3e}",
+            )
+        )
+    titles = ("bits", "lambda", "paper", "orientation loss", "at the paper's lambda")
+    return (
+        "# Table 1: the best interval lambda, in standard deviations, and Fig. 6\n\n"
+        "Solved by `vecq_hw.quantize.gaussian_lambda`, not trained; the orientation loss is"
+        " 1 − cos of the angle between Gaussian weights and their codes. Beyond 8 bits the paper"
+        " takes 6 / 2^k, which clips at three standard deviations.\n\n"
+        f"{table(titles, rows)}\n![Orientation loss over lambda for 1 to 8 bits](fig6.svg)\n"
+    )
+
+
+def figure6() -> bytes:
+    """The orientation loss over lambda for 1 to 8 bits, the minima marked, as SVG."""
+    import io
+
+    mpl.rcParams["svg.hashsalt"] = "vecq"
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    intervals = np.geomspace(0.01, 3, 160)
+    for bits in range(1, 9):
+        losses = [gaussian_orientation_loss(float(interval), bits) for interval in intervals]
+        (line,) = axes.plot(intervals, losses, label=f"{bits} bits" if bits > 1 else "1 bit")
+        if bits > 1:
+            best = gaussian_lambda(bits)
+            loss = gaussian_orientation_loss(best, bits)
+            axes.plot(best, loss, "o", color=line.get_color())
+    axes.set(xscale="log", yscale="log", xlabel="lambda, in standard deviations")
+    axes.set(ylabel="orientation loss")
+    axes.legend(fontsize="small")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def table5() -> str:
+    """Accuracy and size of our networks over the widths."""
+    parts = [
+        "# Table 5: accuracy and size\n",
+        "Where activations have bits, the accuracy is that of the integer network on all 10,000"
+        " test images, counted by the simulator; `differ` is how many predictions differ from the"
+        " float pass of training. Sizes are counted as the paper counts, in MiB.\n",
+    ]
+    sets = (
+        (
+            "LeNet5 on MNIST", "lenet5-mnist", "lenet5", "lenet5", (1, 28, 28), LENET_ROWS,
+            "The paper's schedule (55 epochs, divided by ten after 35 and 50) shortened in"
+            " proportion to the epochs in the table.",
+        ),
+        (
+            "VGG-like of a quarter of the width on CIFAR-10", "vgg-quarter-cifar10",
+            "vgg_like_quarter", "vgg_like", (3, 32, 32), VGG_ROWS,
+            "A sixteenth of the paper's multiplications, and far fewer than its 300 epochs: the"
+            " rows compare with each other; the paper's column is of the whole network.",
+        ),
+    )  # fmt: skip
+    for title, folder, model, paper_model, shape, names, note in sets:
+        with torch.device("meta"):
+            net = build_model(model, shape, 10)
+        rows = []
+        for name in names:
+            weights, activations = name[1:].split("a")
+            run = result(f"{folder}/{name}")
+            paper = PAPER_ACCURACY[paper_model].get(name)
+            rows.append(
+                (
+                    f"{weights}/{activations}",
+                    f"{model_size_bytes(net, int(weights)) / 2**20:.2f}",
+                    NOT_RUN if run is None else f"{accuracy(run):.2f}",
+                    "" if paper is None else f"{paper:.2f}",
+                    "" if run is None else f"{100 * run['qat_accuracy']:.2f}",
+                    "" if run is None else str(run.get("prediction_differences", "")),
+                    "" if run is None else str(run["epochs"]),
+                )
+            )
+        titles = ("W/A bits", "MiB", "accuracy %", "paper %", "float pass %", "differ", "epochs")
+        parts.append(f"\n## {title}\n\n{note}\n\n{table(titles, rows)}")
+        parts.append(origins(f"{folder}/{name}" for name in names))
+    return "\n".join(parts)
+
+
+def queued(prefix: str) -> list[tuple[str, int]]:
+    """The entries of the queue whose names begin with ``prefix``, and their seeds."""
+    entries = json.loads((ROOT / "python" / "tables.json").read_text())
+    found = [(entry["name"], entry.get("seeds", 0)) for entry in entries]
+    return [(name, seeds) for name, seeds in found if name.startswith(prefix)]
+
+
+def table8() -> str:
+    """The methods against each other: same network, schedule and seeds."""
+    parts = [
+        "# Table 8: methods in our own hands\n",
+        "Same network, schedule and seeds for each method.\n\n## Digits, mlp, 40 epochs\n",
+        "Mean over the seeds of the integer network's accuracy on 597 test images, ± the standard"
+        " error of that mean; one image is 0.17.\n",
+    ]
+    rows, names = [], []
+    for name, seeds in queued("digits/"):
+        members = [f"{name}/seed{seed}" for seed in range(seeds)]
+        values = [accuracy(run) for run in map(result, members) if run is not None]
+        names += members
+        spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        rows.append(
+            (
+                name.removeprefix("digits/"),
+                f"{statistics.mean(values):.2f} ± {spread:.2f}" if values else NOT_RUN,
+                f"{min(values):.2f}..{max(values):.2f}" if values else "",
+                f"{len(values)} of {seeds}",
+            )
+        )
+    parts.append(table(("method and widths", "accuracy %", "range", "seeds"), rows))
+    rows = []
+    lenet = [name for name, _ in queued("lenet5-mnist/")]
+    for name in lenet:
+        run = result(name)
+        shown = (NOT_RUN, "", "")
+        if run is not None:
+            shown = (f"{accuracy(run):.2f}", str(run["seed"]), str(run["epochs"]))
+        rows.append((name.removeprefix("lenet5-mnist/"), *shown))
+    titles = ("method and widths", "accuracy %", "seed", "epochs")
+    parts.append(f"\n## MNIST, LeNet5; without a name: VecQ\n\n{table(titles, rows)}")
+    parts.append(origins([*names, *lenet]))
+    return "\n".join(parts)
+
+
+def table9() -> str:
+    """The best interval of trained weights beside the Gaussian one."""
+    names = [f"{folder}/w32a32" for folder in ("lenet5-mnist", "vgg-quarter-cifar10")]
+    bits = range(2, 9)
+    rows = [("Gaussian", "", *(f"{gaussian_lambda(k):.4f}" for k in bits))]
+    errors: list[list[float]] = []
+    for name in names:
+        run = result(name)
+        found = None if run is None else run.get("best_intervals")
+        if not found:
+            rows.append((name, NOT_RUN, *[""] * len(bits)))
+            continue
+        best = [float(found["lambda"][str(k)]) for k in bits]
+        errors.append([gaussian_lambda(k) - value for k, value in zip(bits, best, strict=True)])
+        weights = f"{found['layer']}, {found['weights']}"
+        rows.append((name, weights, *(f"{value:.3f}" for value in best)))
+    if errors:
+        means = [statistics.mean(column) for column in zip(*errors, strict=True)]
+        rows.append(("mean error", "", *(f"{mean:+.4f}" for mean in means)))
+    titles = ("network", "layer, weights", *(f"{k} bits" for k in bits))
+    return (
+        "# Table 9: the best lambda of trained weights\n\n"
+        "The last convolution of each network trained in float; lambda in standard deviations of"
+        " its weights, by exhaustive search of (0, 3] in steps of 0.001. The error is the Gaussian"
+        f" lambda less the found one.\n\n{table(titles, rows)}{origins(names)}"
+    )
+
+
+def main() -> None:
+    """Write every table."""
+    for name, make in (("1", table1), ("5", table5), ("8", table8), ("9", table9)):
+        write_atomically(OUT / f"table{name}.md", make().encode())
+    write_atomically(OUT / "fig6.svg", figure6())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Run what python/tables.json lists, one result a run; it can be stopped and started again.
+
+    python python/run_tables.py [--threads N] [ID ...]
+
+A run whose result lies in docs/results/runs is skipped; one that was stopped goes on from its last
+checkpoint, in build/tables.  Results are to be committed; ``python python/paper_tables.py`` makes
+the tables of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from vecq_hw.errors import VecqError
+from vecq_hw.storage import write_atomically
+from vecq_hw.train import load_checkpoint
+
+ROOT = Path(__file__).resolve().parent.parent
+QUEUE = ROOT / "python" / "tables.json"
+RESULTS = ROOT / "docs" / "results" / "runs"
+WORK = ROOT / "build" / "tables"
+STOPPED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One entry of the queue: a name that is also its file's, and the options of vecq train."""
+
+    name: str
+    options: tuple[str, ...]
+
+    @property
+    def result(self) -> Path:
+        """Where its result is kept."""
+        return RESULTS / f"{self.name}.json"
+
+    @property
+    def folder(self) -> Path:
+        """Where it works."""
+        return WORK / self.name
+
+
+def queue() -> Iterator[Run]:
+    """The runs in order; an entry with ``seeds`` stands for as many, seeds 0, 1, 2, ..."""
+    for entry in json.loads(QUEUE.read_text()):
+        options = tuple(entry["options"].split())
+        if "seeds" not in entry:
+            yield Run(name=entry["name"], options=options)
+        for seed in range(entry.get("seeds", 0)):
+            yield Run(name=f"{entry['name']}/seed{seed}", options=(*options, "--seed", str(seed)))
+
+
+def run(entry: Run, threads: int) -> int:
+    """Train, or go on training, and keep the result; the status of ``vecq train``."""
+    origin = entry.folder / "origin.json"
+    begun: dict[str, Any] = {}
+    if origin.exists():
+        begun = json.loads(origin.read_text())
+    resume = begun.get("options") == list(entry.options)
+    resume = resume and (entry.folder / "checkpoint.pt").exists()
+    if not resume:
+        begun = {"options": entry.options, "commit": commit()}
+        write_atomically(origin, json.dumps(begun).encode())
+    arguments = ["--resume"] if resume else list(entry.options)
+    command = [sys.executable, "-m", "vecq_hw", "train", *arguments]
+    command += ["--threads", str(threads), "--out", str(entry.folder)]
+    status = run_to_its_end(command)
+    if status == 0:
+        metrics = json.loads((entry.folder / "metrics.json").read_text())
+        result = {
+            "name": entry.name,
+            "command": " ".join(["vecq", "train", *entry.options]),
+            "commit": begun["commit"],
+            "device": device(metrics.pop("device"), threads),
+            "torch": torch.__version__,
+            **metrics,
+        }
+        if metrics["weight_bits"] is None:
+            result["best_intervals"] = best_intervals(entry.folder / "checkpoint.pt")
+        write_atomically(entry.result, (json.dumps(result, indent=2) + "\n").encode())
+    return status
+
+
+def run_to_its_end(command: list[str]) -> int:
+    """The status of ``command``, which is not outlived by what it started."""
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return process.wait()  # it got the same Ctrl-C and tidies up
+    finally:
+        if process.poll() is None:
+            process.terminate()
+
+
+def best_intervals(checkpoint: Path) -> dict[str, Any]:
+    """The best lambda of the last convolution's weights, in standard deviations, for 2 to 8 bits.
+
+    As in the paper's Table 9: an exhaustive search of (0, 3] in steps of 0.001.
+    """
+    model, _ = load_checkpoint(checkpoint)
+    last = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)][-1:]
+    if not last:
+        return {}
+    name, layer = last[0]
+    w = np.sort(layer.weight.detach().double().flatten().numpy())
+    w /= w.std()
+    best = {str(bits): best_interval(w, bits) for bits in range(2, 9)}
+    return {"layer": name, "weights": len(w), "lambda": best}
+
+
+def best_interval(w: npt.NDArray[np.float64], bits: int) -> float:
+    """The lambda of least orientation loss for sorted weights ``w``.
+
+    Sorted, the weights of one code lie side by side, so that their number and their sum, which are
+    all that the loss takes, are differences at the places of the thresholds.
+    """
+    most = 2 ** (bits - 1)
+    intervals = np.arange(1, 3001)[:, None] / 1000
+    places = np.searchsorted(w, intervals * np.arange(1 - most, most))
+    edges = np.pad(places, ((0, 0), (1, 1)), constant_values=((0, 0), (0, len(w))))
+    v = np.arange(-most, most) + 0.5
+    cross = (np.diff(np.append(0.0, w.cumsum())[edges]) * v).sum(1)
+    square = (np.diff(edges) * v**2).sum(1)
+    return float(intervals[np.argmax(cross / np.sqrt(square)), 0])
+
+
+def commit() -> str:
+    """The commit that runs, with '+' where the package differs from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    return git("rev-parse", "--short=12", "HEAD") + "+" * bool(
+        git("status", "--porcelain", "--", "vecq_hw")
+    )
+
+
+def device(place: str, threads: int) -> str:
+    """What computed, in words."""
+    if place.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        models = [line for line in information.read_text().splitlines() if "model name" in line]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"CPU {name}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def main() -> int:
+    """Run what is not done; 1 if a run failed, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="ID", help="only runs that begin so")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    chosen = [
+        entry
+        for entry in queue()
+        if not options.names or any(entry.name.startswith(name) for name in options.names)
+    ]
+    failed = []
+    for number, entry in enumerate(chosen, 1):
+        if entry.result.exists():
+            continue
+        print(f"[{number}/{len(chosen)}] {entry.name}", flush=True)
+        status = run(entry, options.threads)
+        if status == STOPPED:
+            return STOPPED
+        if status != 0:
+            failed.append(entry.name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+    except VecqError as error:
+        sys.exit(f"error: {error}")

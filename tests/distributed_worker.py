@@ -1,0 +1,71 @@
+"""What each process of test_train_distributed.py does; torchrun starts it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from vecq_hw import cli, data
+from vecq_hw.train import Settings, Training, quantize_model, run
+from vecq_hw.train.distributed import process_group, rank_and_size
+
+CASES = ("float", "quantized", "free")
+
+
+def pictures(samples=45, classes=3):
+    """Images with negative values among the last samples only."""
+    rng = np.random.default_rng(0)
+    y = np.arange(samples) % classes
+    x = rng.random((samples, 1, 8, 8)) * 0.3
+    x[np.arange(samples), 0, y + 2] += 0.7
+    x[-3:] -= 0.2
+    return data.checked_dataset("pictures", x, y, x, y)
+
+
+def net(case):
+    """A small network; 'free' has no batch norm."""
+    torch.manual_seed(1)
+    norms = (nn.Identity(), nn.Identity())
+    if case != "free":
+        norms = (nn.BatchNorm2d(4), nn.BatchNorm1d(12, momentum=None))
+    # The gradient of a bias before a batch norm is nothing but rounding.
+    bias = case == "free"
+    modules = (
+        *(nn.Conv2d(1, 4, 3, padding=1, bias=bias), norms[0], nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(64, 12, bias), norms[1], nn.ReLU(), nn.Linear(12, 3)),
+    )
+    model = nn.Sequential(*(m for m in modules if not isinstance(m, nn.Identity)))
+    return model if case == "float" else quantize_model(model, 3, 6)
+
+
+def trained(case):
+    """The training, which looks at parts of 5 and 4 samples on two ranks."""
+    settings = Settings(epochs=2, batch_size=9, learning_rate=2e-3, padding=1, flip=True, seed=4)
+    training = Training(net(case), pictures(), settings)
+    run(training, progress=False)
+    return training
+
+
+def main(folder):
+    """Each case, then the command."""
+    torch.set_num_threads(1)
+    with process_group(torch.device("cpu")):
+        rank, size = rank_and_size()
+        assert size == 2
+        for case in CASES:
+            training = trained(case)
+            content = {
+                "state": training.model.state_dict(),
+                "losses": [epoch.loss for epoch in training.history],
+                "accuracies": [epoch.accuracy for epoch in training.history],
+                "kinds": [type(module).__name__ for module in training.model.modules()],
+            }
+            torch.save(content, Path(folder) / f"{case}{rank}.pt")
+        sys.argv = ["vecq", "train", "--epochs", "2", "--threads", "1", "--out", f"{folder}/out"]
+        cli.main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

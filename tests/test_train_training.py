@@ -1,0 +1,331 @@
+"""Training that is stopped and continued, schedules, presets, and several processes."""
+
+import copy
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.test_train_fit import blobs
+from vecq_hw import cli, data
+from vecq_hw.errors import VecqError
+from vecq_hw.train import (
+    PRESETS,
+    ModelRecipe,
+    Optimizer,
+    SavedTraining,
+    Settings,
+    Training,
+    build_model,
+    evaluate,
+    load_checkpoint,
+    load_training,
+    run,
+    save_checkpoint,
+)
+
+torch.set_num_threads(1)
+
+
+def pictures(samples=48, shape=(1, 8, 8), classes=3):
+    rng = np.random.default_rng(0)
+    y = np.arange(2 * samples) % classes
+    x = rng.random((2 * samples, *shape)) * 0.3
+    x[np.arange(2 * samples), 0, y + 2] += 0.7
+    return data.checked_dataset("pictures", x[:samples], y[:samples], x[samples:], y[samples:])
+
+
+class WithDropout(nn.Sequential):
+    """Everything that has a state or draws random numbers."""
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Flatten(),
+            nn.Linear(256, 3),
+        )
+
+
+RECIPE = ModelRecipe(model=f"{__file__}:WithDropout", shape=(1, 8, 8), classes=3)
+
+
+def begun(settings):
+    torch.manual_seed(5)
+    return Training(RECIPE.build(), pictures(), settings)
+
+
+def assert_equal(first, second):
+    """Every leaf of two states, bit for bit."""
+    assert type(first) is type(second)
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second)
+    elif isinstance(first, dict):
+        assert list(first) == list(second)
+        for key in first:
+            assert_equal(first[key], second[key])
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            assert_equal(one, other)
+    else:
+        assert first == second
+
+
+def comparable(training):
+    """Its whole state, without how long the epochs took."""
+    state = training.state_dict()
+    state["history"] = [row[:-1] for row in state["history"]]
+    return state | {"model": dict(training.model.state_dict())}
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+@pytest.mark.parametrize("milestones", [None, (1, 3)])
+def test_two_epochs_and_two_more_are_four(tmp_path, optimizer, milestones):
+    settings = Settings(
+        epochs=4, batch_size=10, optimizer=optimizer, milestones=milestones, weight_decay=1e-3,
+        padding=1, flip=True, learning_rate=0.01, seed=3,
+    )  # fmt: skip
+    whole = begun(settings)
+    run(whole, progress=False)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(epoch):
+        if epoch.number == 2:
+            saved = SavedTraining(settings=settings, data="x", state=half.state_dict())
+            save_checkpoint(half.model, RECIPE, tmp_path / "half.pt", saved)
+            raise Stopped
+
+    half = begun(settings)
+    with pytest.raises(Stopped):
+        run(half, after_epoch=stop, progress=False)
+    torch.manual_seed(99)  # what the next process draws otherwise
+    model, recipe, saved = load_training(tmp_path / "half.pt")
+    assert recipe == RECIPE
+    assert saved.settings == settings
+    again = Training(model, pictures(), saved.settings)
+    again.load_state_dict(saved.state)
+    assert len(again.history) == 2
+    run(again, progress=False)
+    assert_equal(comparable(again), comparable(whole))
+
+
+def test_training_needs_no_longer_than_its_epochs():
+    training = begun(Settings(epochs=1, batch_size=16))
+    run(training, progress=False)
+    assert training.finished
+    state = copy.deepcopy(comparable(training))
+    run(training, progress=False)
+    assert_equal(comparable(training), state)
+
+
+def rates(**settings):
+    training = begun(Settings(batch_size=16, learning_rate=0.1, **settings))
+    run(training, progress=False)
+    return [epoch.learning_rate for epoch in training.history]
+
+
+def test_schedules():
+    assert rates(epochs=4, milestones=(1, 3)) == pytest.approx([0.1, 0.01, 0.01, 0.001])
+    assert rates(epochs=4) == pytest.approx(
+        [0.05 * (1 + np.cos(np.pi * part / 4)) for part in range(4)]
+    )
+
+
+def test_weight_decay_and_sgd_reach_the_optimizer():
+    for optimizer, kind in ((Optimizer.ADAM, torch.optim.Adam), (Optimizer.SGD, torch.optim.SGD)):
+        training = begun(Settings(optimizer=optimizer, weight_decay=0.25))
+        assert type(training._optimizer) is kind
+        assert training._optimizer.param_groups[0]["weight_decay"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weight_decay": -1.0}, "weight decay is 0 or more"),
+        ({"padding": -1}, "padded with 0 pixels or more"),
+        ({"milestones": (3, 2)}, "rising numbers between 0 and the 40 epochs, not 3, 2"),
+        ({"milestones": (40,)}, "rising numbers"),
+        ({"epochs": 0}, "at least one epoch"),
+        ({"batch_size": 1}, "at least 2 samples"),
+        ({"learning_rate": float("inf")}, "learning rate must be positive"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(VecqError, match=message):
+        Settings(**settings)
+
+
+def test_settings_that_do_not_fit_data_or_device():
+    model = build_model("mlp", (6,), 3)
+    with pytest.raises(VecqError, match="only images are cropped"):
+        Training(model, blobs(), Settings(flip=True))
+    with pytest.raises(VecqError, match="on a GPU only"):
+        Training(model, blobs(), Settings(mixed_precision=True))
+    with pytest.raises(VecqError, match="not of a training of this model"):
+        Training(model, blobs(), Settings()).load_state_dict(
+            begun(Settings(optimizer=Optimizer.SGD)).state_dict() | {"random": None}
+        )
+
+
+def test_presets_scale_their_milestones():
+    preset = PRESETS["lenet5-mnist"]
+    assert preset.settings_for(None).milestones == (35, 50)
+    assert preset.settings_for(10).milestones == (6, 9)
+    assert preset.settings_for(1).milestones == ()
+    for preset in PRESETS.values():
+        assert preset.settings_for(2).epochs == 2
+
+
+def test_the_quarter_network_has_a_quarter_of_the_channels():
+    whole, quarter = (
+        [m for m in build_model(name, (3, 32, 32), 10).modules() if isinstance(m, nn.Conv2d)]
+        for name in ("vgg_like", "vgg_like_quarter")
+    )
+    assert [m.out_channels for m in quarter] == [m.out_channels // 4 for m in whole]
+
+
+def main(*arguments, monkeypatch, capsys):
+    """The command in this process, which has torch already: status, output, errors."""
+    monkeypatch.setattr(sys, "argv", ["vecq", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    shown = capsys.readouterr()
+    return stop.value.code, shown.out, shown.err
+
+
+def test_float_rows_have_no_integers(tmp_path, monkeypatch, capsys):
+    status, shown, errors = main(
+        "train", "--epochs", 2, "--weight-bits", "float", "--activation-bits", "float",
+        "--out", tmp_path / "float", monkeypatch=monkeypatch, capsys=capsys,
+    )  # fmt: skip
+    assert status == 0, errors
+    assert "integer" not in shown
+    metrics = json.loads((tmp_path / "float" / "metrics.json").read_text())
+    assert metrics["weight_bits"] is None
+    assert "integer_accuracy" not in metrics
+    assert not (tmp_path / "float" / "network.npz").exists()
+    status, _, errors = main(
+        "lower", tmp_path / "float" / "checkpoint.pt", "--out", tmp_path / "n.npz",
+        monkeypatch=monkeypatch, capsys=capsys,
+    )  # fmt: skip
+    assert status == 2
+    assert "error: " in errors
+
+
+def test_ctrl_c_leaves_a_checkpoint_to_go_on_with(tmp_path):
+    out = tmp_path / "out"
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from vecq_hw.cli import main; main()"
+    )
+    options = ["--preset", "mlp-digits", "--epochs", "300", "--threads", "1", "--out", str(out)]
+    command = [sys.executable, "-c", code, "train", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not (out / "train.csv").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"'vecq train --resume --out {out}' goes on" in errors.decode()
+    assert b"Traceback" not in errors
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "train.csv"]
+    model, _, saved = load_training(out / "checkpoint.pt")
+    with (out / "train.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(saved.state["history"]) >= 1
+    digits = data.load("digits")
+    assert evaluate(model, digits.x_test, digits.y_test) > 0.2
+
+
+def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, capsys):
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    options = ("--preset", "mlp-digits", "--epochs", 4, "--threads", 1)
+    status, _, errors = main(
+        "train", *options, "--out", whole, monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert status == 0, errors
+    _, recipe, saved = load_training(whole / "checkpoint.pt")
+    # As the process leaves it that is stopped after two epochs.
+    digits = data.load("digits")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model(recipe.model, recipe.shape, recipe.classes)
+    training = Training(recipe.quantize(model), digits, saved.settings)
+    training.run_epoch()
+    training.run_epoch()
+    saved = SavedTraining(settings=saved.settings, data="digits", state=training.state_dict())
+    save_checkpoint(training.model, recipe, half / "checkpoint.pt", saved)
+    status, _, errors = main(
+        "train", "--resume", "--threads", 1, "--out", half, monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert status == 0, errors
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, half))
+    assert first["network_digest"] == second["network_digest"]
+    assert first["losses"] == second["losses"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--resume", "--epochs", "9"], "--epochs cannot be given"),
+        (["--resume", "--out", "absent"], "there is no such file"),
+        (["--resume", "--out", "plain"], "no training to go on with"),
+        (["--resume", "--out", "other"], "is of another model"),
+        (["--preset", "lenet"], "there is no preset 'lenet'; there are lenet5-mnist"),
+        (["--data", "mnist", "--data-dir", "plain"], "data 'mnist' is not in 'plain'"),
+        (["--weight-bits", "float"], "activations of a network with float weights stay float"),
+        (["--activation-bits", "half"], "'half' is not a valid integer range"),
+        (["--milestones", "1,x"], "'1,x' is no list of epochs"),
+        (["--milestones", "50"], "between 0 and the 40 epochs"),
+        (["--device", "tpu"], "cpu or cuda is wanted"),
+        (["--mixed-precision", "--device", "cpu"], "on a GPU only"),
+        (["--optimizer", "lion"], "lion"),
+    ],
+)
+def test_mistakes_at_the_command(tmp_path, monkeypatch, capsys, arguments, says):
+    plain = ModelRecipe(model="mlp", shape=(1, 8, 8), classes=10)
+    save_checkpoint(plain.build(), plain, tmp_path / "plain" / "checkpoint.pt")
+    lines = "from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, {}))"
+    (tmp_path / "net.py").write_text(lines.format(10))
+    other = ModelRecipe(model=f"{tmp_path}/net.py:net", shape=(1, 8, 8), classes=10)
+    save_checkpoint(other.build(), other, tmp_path / "other" / "checkpoint.pt")
+    (tmp_path / "net.py").write_text(lines.format(9))
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    status, _, errors = main("train", *arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 2, errors
+    assert says in errors
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_load_checkpoint_reads_a_checkpoint_of_training(tmp_path):
+    training = begun(Settings(epochs=1, batch_size=16))
+    run(training, progress=False)
+    saved = SavedTraining(settings=training.settings, data="x", state=training.state_dict())
+    save_checkpoint(training.model, RECIPE, tmp_path / "c.pt", saved)
+    model, _ = load_checkpoint(tmp_path / "c.pt")
+    x = torch.from_numpy(pictures().x_test)
+    assert torch.equal(model(x), training.model(x))
+
+
+def test_the_example_of_the_guide_runs(capsys):
+    page = Path(__file__).parent.parent / "docs" / "training.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    exec(code, {})
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list("123")
