@@ -191,8 +191,8 @@ def test_ttq():
     quantizer = Ttq(w)
     threshold = 0.05 * w.detach().abs().max()
     above, below = w.detach() > threshold, w.detach() < -threshold
-    assert quantizer.positive.item() == pytest.approx(float(w[above].mean()))
-    assert quantizer.negative.item() == pytest.approx(-float(w[below].mean()))
+    assert quantizer.positive.item() == pytest.approx(w[above].mean().item())
+    assert quantizer.negative.item() == pytest.approx(-w[below].mean().item())
     with torch.no_grad():
         quantizer.negative.fill_(0.25)
     gradient = weights(1)
