@@ -168,7 +168,7 @@ def _multiplying(
     precision = {"accum": integer(fmt), "result": integer(fmt)}
     more: dict[str, Any] = {f"{kind}_data": weights.astype(np.float64)}
     grid = layer.weights.grid
-    if isinstance(grid, MidRise) and grid.bits == 1:
+    if grid == MidRise(1):
         from hls4ml.model.quantizers import BinaryQuantizer
 
         more[f"{kind}_quantizer"] = BinaryQuantizer(bits=1)
