@@ -151,10 +151,15 @@ def _steer_and_drive(
             gaussian_lambda(bits) if interval is Interval.EXACT else paper_lambda(bits)
         )
     values = (rows / width).floor_().clamp_(fmt.lo, fmt.hi).add_(0.5)
-    # Batched products of rows and columns: dot products without a temporary.
-    columns = values.unsqueeze(2)
-    alpha = torch.bmm(rows.unsqueeze(1), columns) / torch.bmm(values.unsqueeze(1), columns)
+    alpha = _dots(rows, values) / _dots(values, values)
     return values.reshape(w.shape), beside(alpha, w) if per_channel else alpha.reshape(())
+
+
+def _dots(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The dot product of each row.  Not by matrix products, which autocast would round."""
+    if len(left) == 1:
+        return torch.dot(left[0], right[0]).reshape(1)
+    return (left * right).sum(1)
 
 
 def _spread(rows: torch.Tensor, spread: Spread) -> torch.Tensor:
