@@ -162,6 +162,8 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
                 f"there is no preset '{options['preset']}'; there are {', '.join(PRESETS)}"
             )
         preset = PRESETS[options["preset"]]
+    if options["interval"] is not None and options["method"] != "vecq":
+        raise VecqError(f"--lambda is a setting of vecq, which '{options['method']}' has not")
     settings = _settings(preset.settings_for(options["epochs"]), options)
     data, name = options["data"] or preset.data, options["model"] or preset.model
     dataset = loaded(data, data_dir)
