@@ -15,7 +15,7 @@ import torch
 
 from vecq_hw.quantize.weights import root_mean_square
 
-BINS = 1 << 22
+BINS = 1 << 19
 """In all rows together."""
 MOST_BINS = 1 << 16
 LEAST_BINS_AN_INTERVAL = 16
