@@ -18,12 +18,14 @@ import json
 import platform
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from vecq_hw.quantize import weight_method
 from vecq_hw.storage import write_atomically
 from vecq_hw.train import build_model, quantize_model
 
@@ -102,11 +104,19 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     net = build_model("lenet5", SHAPE, CLASSES)
+    method = partial(weight_method, "vecq")
     models = {
         "float": copy.deepcopy(net),
         "float, pooled first": pooled_first(net),
         "vecq W2": quantize_model(net, 2, None),
         "vecq W2A8": quantize_model(net, 2, 8),
+        "vecq W2A8, per channel": quantize_model(net, 2, 8, method=method(per_channel=True)),
+        "vecq W2A8, searched": quantize_model(net, 2, 8, method=method(interval="search")),
+        "vecq W8A8, searched": quantize_model(net, 8, 8, method=method(interval="search")),
+        "vecq W4A8, both": quantize_model(
+            net, 4, 8, method=method(per_channel=True, interval="search")
+        ),
+        "lsq W2A8": quantize_model(net, 2, 8, method=weight_method("lsq")),
         "brevitas W2": brevitas_model(2, None),
         "brevitas W2A8": brevitas_model(2, 8),
     }

@@ -19,8 +19,13 @@ def samples(shape, count, signed, seed):
     return x if signed else np.abs(x)
 
 
-def trained_twin(model, shape, weight_bits, activation_bits, signed=False, seed=0, overrides=None):
-    """A quantized model whose batch norms and quantizers have seen data; some gammas negative."""
+def trained_twin(
+    model, shape, weight_bits, activation_bits, signed=False, seed=0, overrides=None, **settings
+):
+    """A quantized model whose batch norms and quantizers have seen data; some gammas negative.
+
+    ``settings`` are further ones of ``quantize_model``.
+    """
     torch.manual_seed(seed)
     model = nn.Sequential(*model) if isinstance(model, list) else model
     for module in model.modules():
@@ -29,7 +34,7 @@ def trained_twin(model, shape, weight_bits, activation_bits, signed=False, seed=
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.weight)
             nn.init.normal_(module.bias)
-    twin = quantize_model(model, weight_bits, activation_bits, overrides)
+    twin = quantize_model(model, weight_bits, activation_bits, overrides, **settings)
     with torch.no_grad():
         for step in range(8):
             twin(torch.from_numpy(samples(shape, 64, signed, seed + step)))

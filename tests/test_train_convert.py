@@ -196,7 +196,11 @@ def test_overrides():
             "input": LayerBits(activation=8),
         },
     )
-    assert [twin.conv1.weight_bits, twin.conv2.weight_bits, twin.fc.weight_bits] == [8, 2, 5]
+    assert [twin.conv1.quantizer.bits, twin.conv2.quantizer.bits, twin.fc.quantizer.bits] == [
+        8,
+        2,
+        5,
+    ]
     assert [twin.input_quantizer.bits, twin.relu1.bits, twin.relu2.bits] == [8, 6, 4]
 
 

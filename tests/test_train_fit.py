@@ -197,7 +197,7 @@ def test_checkpoint_round_trip(tmp_path):
     x = torch.from_numpy(blobs().x_test)
     assert torch.equal(again(x), model(x))
     assert not again.training
-    assert [again.fc1.weight_bits, again.fc2.weight_bits] == [5, 3]
+    assert [again.fc1.quantizer.bits, again.fc2.quantizer.bits] == [5, 3]
     assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.test_train_convert import Function, kinds
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import ActivationQuantizer, QuantizedHardtanh, SignedQuantizer, vecq
+from vecq_hw.quantize import ActivationQuantizer, QuantizedHardtanh, SignedQuantizer, Vecq, vecq
 from vecq_hw.train import (
     LayerBits,
     ModelRecipe,
@@ -103,7 +103,11 @@ def test_weights_only():
     model = build_model("cnn", (1, 8, 8), 3)
     twin = quantize_model(model, 3, None, {"fc": LayerBits(weight=5)})
     assert not quantizers(twin)
-    assert [twin.conv1.weight_bits, twin.conv2.weight_bits, twin.fc.weight_bits] == [3, 3, 5]
+    assert [twin.conv1.quantizer.bits, twin.conv2.quantizer.bits, twin.fc.quantizer.bits] == [
+        3,
+        3,
+        5,
+    ]
     with torch.no_grad():
         for name, bits in (("conv1", 3), ("conv2", 3), ("fc", 5)):
             layer = model.get_submodule(name)
@@ -137,7 +141,7 @@ def test_hardtanh_passes_gradients_inside_its_bounds():
 def test_lstm_computes_with_quantized_matrices():
     torch.manual_seed(0)
     lstm = nn.LSTM(5, 4, num_layers=2, batch_first=True, bidirectional=True)
-    twin = QuantizedLSTM(lstm, 3)
+    twin = QuantizedLSTM(lstm, Vecq, 3)
     x = torch.randn(3, 7, 5)
     outputs = twin(x)
     with torch.no_grad():
@@ -152,7 +156,7 @@ def test_lstm_computes_with_quantized_matrices():
 def test_embedding_looks_up_quantized_words():
     table = nn.Embedding(9, 4, padding_idx=0)
     codes, alpha = vecq(table.weight, 2)
-    found = QuantizedEmbedding(table, 2)(torch.tensor([[3, 0]]))
+    found = QuantizedEmbedding(table, Vecq(table.weight, 2))(torch.tensor([[3, 0]]))
     assert torch.equal(found[0], ((codes.float() + 0.5) * alpha)[[3, 0]])
 
 

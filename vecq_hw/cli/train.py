@@ -81,6 +81,11 @@ class _Milestones(click.ParamType[Any]):
 @click.option(
     "--activation-bits", type=_Bits(), metavar="1..16|float", default="8", show_default=True
 )
+@click.option("--method", metavar="NAME", default="vecq", show_default=True, help="Of weights.")
+@click.option(
+    "--lambda", "interval", type=click.Choice(["paper", "exact", "search"]), help="Of vecq."
+)
+@click.option("--bits-file", metavar="FILE.json", help="Bits of single layers.")
 @click.option("--epochs", type=click.IntRange(min=1), help="[default: 40]")
 @click.option("--batch-size", type=click.IntRange(min=2), help="[default: 64]")
 @click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="[default: adam]")
@@ -148,7 +153,7 @@ class _Task:
 
 def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
     """The task that the options describe, over those of the preset."""
-    from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings
+    from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings, read_bits
 
     preset = Preset(data="digits", model="mlp", settings=Settings(), source="")
     if options["preset"] is not None:
@@ -157,6 +162,8 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
                 f"there is no preset '{options['preset']}'; there are {', '.join(PRESETS)}"
             )
         preset = PRESETS[options["preset"]]
+    if options["interval"] is not None and options["method"] != "vecq":
+        raise VecqError(f"--lambda is a setting of vecq, which '{options['method']}' has not")
     settings = _settings(preset.settings_for(options["epochs"]), options)
     data, name = options["data"] or preset.data, options["model"] or preset.model
     dataset = loaded(data, data_dir)
@@ -166,6 +173,9 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
         classes=dataset.classes,
         weight_bits=_bits(options["weight_bits"]),
         activation_bits=_bits(options["activation_bits"]),
+        overrides=read_bits(options["bits_file"]) if options["bits_file"] else {},
+        method=options["method"],
+        options={"interval": options["interval"]} if options["interval"] else {},
     )
     path = Path(data)
     return _Task(

@@ -60,6 +60,7 @@ def trained_metrics(training: Training, recipe: ModelRecipe, dataset: Dataset) -
         "model": recipe.model,
         "weight_bits": recipe.weight_bits,
         "activation_bits": recipe.activation_bits,
+        "method": recipe.method,
         "epochs": len(history),
         "seed": training.settings.seed,
         "train_samples": len(dataset.x_train),

@@ -6,10 +6,8 @@ import numpy as np
 from torch import nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import MidRise
-from vecq_hw.lower.values import Value
+from vecq_hw.lower.values import Doubles, Value, doubles
 from vecq_hw.network import Conv2d, Dense, MaxPool2d, SumPool2d, Weights
-from vecq_hw.quantize import vecq
 from vecq_hw.train.layers import (
     QuantizedConv1d,
     QuantizedConv2d,
@@ -20,26 +18,29 @@ from vecq_hw.train.layers import (
 
 def sums(
     name: str, module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d, value: Value
-) -> Dense | Conv2d:
-    """The products and sums of a layer with weights, without its bias.
+) -> tuple[Dense | Conv2d, Doubles]:
+    """The products and sums of a layer with weights, without its bias, and their relative scales.
+
+    The layer's step is the largest where the outputs have steps of their own; each output's sums
+    count the second result times as much, 0..1, one or one an output.
 
     Raises
     ------
     VecqError
         The weights cannot be quantized.
     """
-    result = vecq(module.weight, module.weight_bits)
-    codes = result.codes.cpu().numpy()
-    grid, step = MidRise(module.weight_bits), float(result.alpha) / 2
+    quantized = module.quantizer.codes(module.weight)
+    codes, grid = quantized.codes.cpu().numpy(), quantized.grid
+    steps = doubles(quantized.step)
+    step = float(steps.max())
     if isinstance(module, QuantizedLinear):
         if value.order is not None and len(value.order) == codes.shape[1]:
             codes = codes[:, value.order]
-        return Dense(
-            name=name, input=value.tensor, weights=Weights(codes=codes, grid=grid, step=step)
-        )
+        weights = Weights(codes=codes, grid=grid, step=step)
+        return Dense(name=name, input=value.tensor, weights=weights), steps / step
     across = isinstance(module, QuantizedConv1d)
     codes = codes[:, :, np.newaxis] if across else codes
-    return Conv2d(
+    layer = Conv2d(
         name=name,
         input=value.tensor,
         weights=Weights(codes=codes.transpose(0, 2, 3, 1), grid=grid, step=step),
@@ -48,6 +49,7 @@ def sums(
         dilation=pair(module.dilation, 1 if across else None),
         groups=module.groups,
     )
+    return layer, steps / step
 
 
 def max_pool(name: str, module: nn.MaxPool1d | nn.MaxPool2d, tensor: str) -> MaxPool2d:

@@ -267,13 +267,15 @@ class _Lowering:
         self, name: str, module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d, value: Value
     ) -> Value:
         try:
-            layer = sums(self._free(name), module, value)
+            layer, shares = sums(self._free(name), module, value)
         except VecqError as error:
             raise VecqError(f"layer '{name}': {error}") from None
         tensor = self._add(layer)
-        bias = np.zeros(len(layer.weights.codes)) if module.bias is None else doubles(module.bias)
+        added = trained.quantized_bias(module)
+        bias = np.zeros(len(layer.weights.codes)) if added is None else doubles(added)
         check_finite(name, "bias", bias)
-        return replace(self._codes(tensor, tensor), offset=bias)
+        line = self._codes(tensor, tensor)
+        return replace(line, scale=line.scale * shares, offset=bias)
 
     def _rescale(self, name: str, quantizer: ActivationQuantizer, value: Value) -> Value:
         step, fmt = _step(name, quantizer), quantizer.format

@@ -1,4 +1,4 @@
-"""The quantizers: VecQ for weights, a uniform grid that follows the data for activations."""
+"""The quantizers: methods for weights, a uniform grid that follows the data for activations."""
 
 from vecq_hw import toolchain
 
@@ -12,30 +12,69 @@ from vecq_hw.quantize.activation import (  # noqa: E402
     SignedQuantizer,
     activation_step,
 )
+from vecq_hw.quantize.bwn import Bwn  # noqa: E402
+from vecq_hw.quantize.distributions import Distribution  # noqa: E402
+from vecq_hw.quantize.dorefa import Dorefa  # noqa: E402
+from vecq_hw.quantize.inq import Inq  # noqa: E402
+from vecq_hw.quantize.lsq import Lsq  # noqa: E402
+from vecq_hw.quantize.methods import METHODS, weight_method  # noqa: E402
+from vecq_hw.quantize.minmax import MinMax  # noqa: E402
+from vecq_hw.quantize.mul2q import MuL2q  # noqa: E402
+from vecq_hw.quantize.tqt import Tqt  # noqa: E402
+from vecq_hw.quantize.ttq import Ttq  # noqa: E402
+from vecq_hw.quantize.twn import Twn  # noqa: E402
 from vecq_hw.quantize.vecq import (  # noqa: E402
+    Interval,
+    Spread,
+    Vecq,
     VecqResult,
+    best_lambda,
     direct_quantization_loss,
+    expected_orientation_loss,
     gaussian_lambda,
-    gaussian_orientation_loss,
     modulus_loss,
     orientation_loss,
+    paper_lambda,
     vecq,
-    vecq_straight_through,
+)
+from vecq_hw.quantize.weights import (  # noqa: E402
+    QuantizedWeights,
+    WeightMethod,
+    WeightQuantizer,
 )
 
 __all__ = [
+    "METHODS",
     "ActivationQuantizer",
+    "Bwn",
+    "Distribution",
+    "Dorefa",
     "InputQuantizer",
+    "Inq",
+    "Interval",
+    "Lsq",
+    "MinMax",
+    "MuL2q",
     "QuantizedHardtanh",
     "QuantizedReLU",
+    "QuantizedWeights",
     "SignedQuantizer",
+    "Spread",
+    "Tqt",
+    "Ttq",
+    "Twn",
+    "Vecq",
     "VecqResult",
+    "WeightMethod",
+    "WeightQuantizer",
     "activation_step",
+    "best_lambda",
     "direct_quantization_loss",
+    "expected_orientation_loss",
     "gaussian_lambda",
-    "gaussian_orientation_loss",
     "modulus_loss",
     "orientation_loss",
+    "paper_lambda",
     "vecq",
-    "vecq_straight_through",
+    "weight_method",
 ]

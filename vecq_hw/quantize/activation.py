@@ -18,7 +18,7 @@ from torch import distributed, nn
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.quantize.gaussian import gaussian_step
+from vecq_hw.quantize.distributions import best_step
 
 DECAY = 0.9
 """What an average keeps of its old value at each training batch; the first batch sets it."""
@@ -35,7 +35,7 @@ def activation_step(fmt: IntFormat) -> float:
     >>> round(activation_step(IntFormat(8, signed=False)), 4)
     0.0165
     """
-    return gaussian_step(float(fmt.lo), float(fmt.hi))
+    return best_step(float(fmt.lo), float(fmt.hi))
 
 
 class ActivationQuantizer(nn.Module):

@@ -7,13 +7,45 @@ Quantization*, IEEE Trans. Computers 2020): steer to the best angle, then drive 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import NamedTuple
 
 import torch
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
-from vecq_hw.quantize.gaussian import gaussian_moments, gaussian_step
+from vecq_hw.quantize.distributions import Distribution, best_step, moments
+from vecq_hw.quantize.search import searched_interval
+from vecq_hw.quantize.weights import (
+    WeightQuantizer,
+    beside,
+    channel_rows,
+    check_weights,
+    root_mean_square,
+)
+
+PAPER = {2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 7: 0.0569, 8: 0.0308}
+"""Table 1."""
+
+
+class Interval(Enum):
+    """Where the steering interval lambda comes from."""
+
+    PAPER = "paper"
+    """Table 1 to its four digits, and ``6 / 2^k`` beyond 8 bits, which clips at 3 spreads."""
+    EXACT = "exact"
+    """The root for Gaussian weights: Table 1 with more digits, and right beyond 8 bits."""
+    SEARCH = "search"
+    """The best one for the weights at hand."""
+
+
+class Spread(Enum):
+    """The unit of lambda where it comes from a table."""
+
+    RMS = "rms"
+    """The root mean square."""
+    DEVIATION = "std"
+    """The standard deviation, as the paper writes it."""
 
 
 class VecqResult(NamedTuple):
@@ -22,7 +54,7 @@ class VecqResult(NamedTuple):
     Attributes
     ----------
     codes : int16 tensor of the weights' shape, ``-2^(k-1)..2^(k-1) - 1``
-    alpha : scalar tensor
+    alpha : scalar tensor, or of shape (O,) where each output has its own
         The weights are ``alpha * (codes + 1/2)``, that is ``alpha / 2`` times the odd integer
         ``2 * codes + 1``.
     """
@@ -31,19 +63,29 @@ class VecqResult(NamedTuple):
     alpha: torch.Tensor
 
 
-def vecq(w: torch.Tensor, bits: int) -> VecqResult:
-    """Quantize one weight tensor, one scale for all of it.
+def vecq(
+    w: torch.Tensor,
+    bits: int,
+    interval: Interval = Interval.EXACT,
+    spread: Spread = Spread.RMS,
+    per_channel: bool = False,
+) -> VecqResult:
+    """Quantize one weight tensor.
 
     Steering: ``codes = clamp(floor(w / (lambda * spread)))`` (Eq. 11; ``round(x - 1/2)`` but for
-    exact ties) with the root mean square of w as the spread.  The paper writes the standard
-    deviation, but nothing subtracts the mean from w, and where the mean is not zero the root mean
-    square stays within a few per cent of the best angle where the deviation loses up to a fifth.
+    exact ties).  The paper's spread is the standard deviation, but nothing subtracts the mean from
+    w, and where the mean is not zero the root mean square stays within a few per cent of the best
+    angle where the deviation loses up to a fifth.
     Driving: ``alpha = <v, w> / <v, v>`` (Eq. 17).
 
     Parameters
     ----------
-    w : float tensor of any shape
+    w : float tensor, outputs along axis 0
     bits : int, 1..16
+    interval, spread
+        Of lambda; ``Interval.SEARCH`` needs no spread.
+    per_channel : bool
+        Whether each output has an interval and an alpha of its own.  A row of zeros gets alpha 0.
 
     Raises
     ------
@@ -58,17 +100,33 @@ def vecq(w: torch.Tensor, bits: int) -> VecqResult:
     """
     check_weight_bits(bits)
     check_weights(w)
-    values, alpha = _steer_and_drive(w.detach(), bits)
-    return VecqResult(values.floor_().to(torch.int16), alpha)
+    values, alpha = _steer_and_drive(w.detach(), bits, interval, spread, per_channel)
+    return VecqResult(values.floor_().to(torch.int16), alpha.reshape(-1) if per_channel else alpha)
 
 
-def vecq_straight_through(w: torch.Tensor, bits: int) -> torch.Tensor:
-    """``alpha * v``, the quantized weights, whose gradient is passed to ``w`` unchanged.
+class Vecq(WeightQuantizer):
+    """Weights by :func:`vecq` at each step of training; arguments as there."""
 
-    It computes the very codes and alpha of :func:`vecq`, without its checks.
-    """
-    result: torch.Tensor = _StraightThrough.apply(w, bits)  # type: ignore[no-untyped-call]
-    return result
+    def __init__(
+        self,
+        w: torch.Tensor,
+        bits: int,
+        per_channel: bool = False,
+        interval: Interval | str = Interval.EXACT,
+        spread: Spread | str = Spread.RMS,
+    ) -> None:
+        super().__init__(w, bits, per_channel)
+        self.interval, self.spread = Interval(interval), Spread(spread)
+
+    @property
+    def grid(self) -> MidRise:
+        """Of the integer values."""
+        return MidRise(self.bits)
+
+    def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The odd integers ``2 v`` and ``alpha / 2``."""
+        values, alpha = _steer_and_drive(w, self.bits, self.interval, self.spread, self.per_channel)
+        return values.mul_(2.0), alpha / 2
 
 
 def check_weight_bits(bits: int) -> None:
@@ -78,66 +136,88 @@ def check_weight_bits(bits: int) -> None:
     MidRise(bits)
 
 
-def check_weights(w: torch.Tensor) -> None:
-    """Refuse weights without a direction: NaN, infinite, all zero."""
-    if not bool(torch.isfinite(w).all()):
-        raise VecqError("the weights hold NaN or infinite values; train or load them again")
-    if not bool(w.any()):
-        raise VecqError("all weights are zero, so there is nothing to scale; initialize them")
-    if not 0 < float(_spread(w.detach())) < math.inf:
-        raise VecqError("the weights are too small or too large to be squared; scale them")
-
-
-def _spread(w: torch.Tensor) -> torch.Tensor:
-    norm: torch.Tensor = torch.linalg.vector_norm(w)
-    return norm / math.sqrt(w.numel())
-
-
-def _steer_and_drive(w: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The half-integers v and alpha."""
+def _steer_and_drive(
+    w: torch.Tensor, bits: int, interval: Interval, spread: Spread, per_channel: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The half-integers v and alpha, which is a scalar or of shape (O, 1, ...)."""
     fmt = MidRise(bits).code_format
-    interval = _spread(w) * gaussian_lambda(bits)
-    values = (w / interval).floor_().clamp_(fmt.lo, fmt.hi).add_(0.5)
-    flat = values.reshape(-1)
-    return values, torch.dot(flat, w.reshape(-1)) / torch.dot(flat, flat)
+    rows = channel_rows(w, per_channel)
+    if interval is Interval.SEARCH:
+        width = searched_interval(rows, bits, gaussian_lambda(bits))
+    else:
+        # Rows of zeros stay zero; anything else is far above the clamp.
+        width = _spread(rows, spread).clamp_(min=torch.finfo(w.dtype).tiny)
+        width = width * (
+            gaussian_lambda(bits) if interval is Interval.EXACT else paper_lambda(bits)
+        )
+    values = (rows / width).floor_().clamp_(fmt.lo, fmt.hi).add_(0.5)
+    alpha = _dots(rows, values) / _dots(values, values)
+    return values.reshape(w.shape), beside(alpha, w) if per_channel else alpha.reshape(())
 
 
-class _StraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(_context: Any, w: torch.Tensor, bits: int) -> torch.Tensor:
-        values, alpha = _steer_and_drive(w, bits)
-        return values.mul_(alpha)
+def _dots(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The dot product of each row.  Not by matrix products, which autocast would round."""
+    if len(left) == 1:
+        return torch.dot(left[0], right[0]).reshape(1)
+    return (left * right).sum(1)
 
-    @staticmethod
-    def backward(_context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient, None
+
+def _spread(rows: torch.Tensor, spread: Spread) -> torch.Tensor:
+    if spread is Spread.RMS:
+        return root_mean_square(rows)
+    return rows.std(dim=1, keepdim=True, correction=0)
 
 
 def gaussian_lambda(bits: int) -> float:
     """The best interval, in units of the spread, for Gaussian weights: Table 1, for 1..16 bits.
-
-    The root of the stationarity condition; right beyond 8 bits too, where the paper's 6 / 2^k
-    clips at three standard deviations.  With 1 bit every interval gives the same codes, so it is 1.
 
     Examples
     --------
     >>> [round(gaussian_lambda(bits), 4) for bits in (1, 2, 3, 4)]
     [1.0, 0.9957, 0.586, 0.3352]
     """
-    check_weight_bits(bits)
-    return 1.0 if bits == 1 else gaussian_step(*_half_integers(bits))
+    return best_lambda(bits)
 
 
-def gaussian_orientation_loss(interval: float, bits: int) -> float:
-    """``1 - cos(angle between x and v)`` for x ~ N(0, 1) steered with this interval (Fig. 6).
+def best_lambda(bits: int, of: Distribution = Distribution.GAUSSIAN) -> float:
+    """The best interval, in units of the spread, for weights of that distribution.
+
+    The root of the stationarity condition; right beyond 8 bits too, where the paper's 6 / 2^k
+    clips at three standard deviations.  With 1 bit every interval gives the same codes, so it is 1.
 
     Examples
     --------
-    >>> round(gaussian_orientation_loss(gaussian_lambda(2), 2), 6)
+    >>> round(best_lambda(8, Distribution.LAPLACE), 4)
+    0.0548
+    """
+    check_weight_bits(bits)
+    return 1.0 if bits == 1 else best_step(*_half_integers(bits), of)
+
+
+def paper_lambda(bits: int) -> float:
+    """Table 1 as printed, and the paper's ``6 / 2^k`` beyond 8 bits.
+
+    Examples
+    --------
+    >>> paper_lambda(4), paper_lambda(9)
+    (0.3352, 0.01171875)
+    """
+    check_weight_bits(bits)
+    return 1.0 if bits == 1 else PAPER.get(bits, 6.0 / 2**bits)
+
+
+def expected_orientation_loss(
+    interval: float, bits: int, of: Distribution = Distribution.GAUSSIAN
+) -> float:
+    """``1 - cos(angle between x and v)`` for x of that distribution, steered so (Fig. 6).
+
+    Examples
+    --------
+    >>> round(expected_orientation_loss(gaussian_lambda(2), 2), 6)
     0.061302
     """
     check_weight_bits(bits)
-    cross, square = gaussian_moments(interval, *_half_integers(bits))
+    cross, square = moments(interval, *_half_integers(bits), of)
     return 1.0 - cross / math.sqrt(square)
 
 

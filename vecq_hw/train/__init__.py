@@ -4,6 +4,8 @@ from vecq_hw import toolchain
 
 toolchain.require(toolchain.TORCH)
 
+from vecq_hw.train.bits import read_bits  # noqa: E402
+from vecq_hw.train.calibrate import Calibrated, calibrate  # noqa: E402
 from vecq_hw.train.checkpoint import (  # noqa: E402
     ModelRecipe,
     SavedTraining,
@@ -27,6 +29,7 @@ from vecq_hw.train.training import Epoch, Optimizer, Settings, Training  # noqa:
 __all__ = [
     "MODELS",
     "PRESETS",
+    "Calibrated",
     "Epoch",
     "LayerBits",
     "ModelRecipe",
@@ -36,6 +39,7 @@ __all__ = [
     "Settings",
     "Training",
     "build_model",
+    "calibrate",
     "cnn",
     "evaluate",
     "fit",
@@ -47,6 +51,7 @@ __all__ = [
     "parameter_count",
     "predict",
     "quantize_model",
+    "read_bits",
     "run",
     "save_checkpoint",
 ]

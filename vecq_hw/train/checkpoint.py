@@ -15,6 +15,7 @@ from torch import nn
 
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
+from vecq_hw.quantize import weight_method
 from vecq_hw.train.convert import LayerBits, quantize_model
 from vecq_hw.train.models import build_model
 from vecq_hw.train.training import Optimizer, Settings
@@ -34,6 +35,8 @@ class ModelRecipe:
     classes : int
     weight_bits, activation_bits, overrides
         As in :func:`vecq_hw.train.quantize_model`; ``weight_bits`` None leaves the model float.
+    method, options
+        Name and settings of :func:`vecq_hw.quantize.weight_method`.
     """
 
     model: str
@@ -42,6 +45,8 @@ class ModelRecipe:
     weight_bits: int | None = 2
     activation_bits: int | None = 8
     overrides: Mapping[str, LayerBits] = field(default_factory=dict)
+    method: str = "vecq"
+    options: Mapping[str, str | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.weight_bits is None and (self.activation_bits is not None or self.overrides):
@@ -51,7 +56,8 @@ class ModelRecipe:
         """The quantized twin of a float model that :func:`build_model` built."""
         if self.weight_bits is None:
             return model
-        return quantize_model(model, self.weight_bits, self.activation_bits, self.overrides)
+        method = weight_method(self.method, **self.options)
+        return quantize_model(model, self.weight_bits, self.activation_bits, self.overrides, method)
 
     def build(self) -> nn.Module:
         """The quantized model with fresh parameters."""
@@ -96,6 +102,8 @@ def save_checkpoint(
         "weight_bits": recipe.weight_bits,
         "activation_bits": recipe.activation_bits,
         "overrides": overrides,
+        "method": recipe.method,
+        "options": dict(recipe.options),
         "state": model.state_dict(),
     }
     if training is not None:
@@ -162,6 +170,9 @@ def _rebuilt(where: str, content: Mapping[str, Any]) -> tuple[nn.Module, ModelRe
                 name: LayerBits(weight=weight, activation=activation)
                 for name, (weight, activation) in content["overrides"].items()
             },
+            # Checkpoints from before there was a choice have neither.
+            method=content.get("method", "vecq"),
+            options=dict(content.get("options", {})),
         )
         state = dict(content["state"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

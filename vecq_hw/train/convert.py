@@ -10,7 +10,8 @@ from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize.activation import check_activation_bits
-from vecq_hw.quantize.vecq import check_weight_bits, check_weights
+from vecq_hw.quantize.vecq import Vecq, check_weight_bits
+from vecq_hw.quantize.weights import WeightMethod, check_weights
 from vecq_hw.train.graph import WITH_WEIGHTS, module_graph
 from vecq_hw.train.layers import quantized_layer
 from vecq_hw.train.place import INPUT, place_quantizers
@@ -36,17 +37,19 @@ def quantize_model(
     weight_bits: int = 2,
     activation_bits: int | None = 8,
     overrides: Mapping[str, LayerBits] | None = None,
+    method: WeightMethod = Vecq,
+    bias_bits: int | None = None,
 ) -> nn.Module:
     """The quantized twin of a float model, to be trained as any module.
 
-    Every Linear, convolution, Embedding and LSTM gets VecQ weights, every ReLU an unsigned
+    Every Linear, convolution, Embedding and LSTM gets quantized weights, every ReLU an unsigned
     quantizer.  One rule places the others: what multiplies, pools, flattens or joins reads
     quantized values.  The input gets a quantizer that becomes signed once it sees a negative value;
     what no ReLU made gets a signed one with the bits of the layer it comes from; the operands of a
-    sum or torch.cat share one, so that they have one step; a network that ends in a batch norm or
-    an average gets a 16-bit one.  A max-pool stands before the quantizer of its values, which is
-    the same and cheaper.  In training the quantizers follow the data, in evaluation they stand
-    still.
+    sum or torch.cat share one, so that they have one step; a network that ends in a batch norm, an
+    average or sums with a scale for each output gets a 16-bit one.  A max-pool stands before the
+    quantizer of its values, which is the same and cheaper.  In training the quantizers follow the
+    data, in evaluation they stand still.
 
     Parameters
     ----------
@@ -58,6 +61,12 @@ def quantize_model(
     overrides : mapping from the name of a layer with weights to LayerBits, optional
         ``activation`` there means the output of that layer; the name 'input' means the network's
         input.
+    method : WeightMethod
+        VecQ, or another of :data:`vecq_hw.quantize.METHODS`, settings included:
+        ``weight_method("vecq", interval="search", per_channel=True)``.
+    bias_bits : int, 1..16, or None
+        None keeps biases float in training; the integer network has them exact to a fraction of
+        an accumulator unit.  With bits they lie on VecQ's grid, one scale a layer.
 
     Raises
     ------
@@ -72,12 +81,14 @@ def quantize_model(
     ['QuantizedLinear', 'QuantizedReLU', 'QuantizedLinear', 'InputQuantizer']
     """
     check_weight_bits(weight_bits)
+    if bias_bits is not None:
+        check_weight_bits(bias_bits)
     if activation_bits is not None:
         check_activation_bits(activation_bits)
     twin = module_graph(model)
     default = LayerBits(weight=weight_bits, activation=activation_bits)
     bits = _bits_by_layer(twin, default, overrides or {})
-    _quantize_weights(twin, {name: given.weight for name, given in bits.items()})
+    _quantize_weights(twin, {name: given.weight for name, given in bits.items()}, method, bias_bits)
     if activation_bits is not None:
         place_quantizers(twin, {name: given.activation for name, given in bits.items()})
     twin.graph.lint()
@@ -125,7 +136,12 @@ def _called_modules(twin: fx.GraphModule) -> list[tuple[str, nn.Module]]:
     return [(name, twin.get_submodule(name)) for name in calls]
 
 
-def _quantize_weights(twin: fx.GraphModule, bits: Mapping[str, int | None]) -> None:
+def _quantize_weights(
+    twin: fx.GraphModule,
+    bits: Mapping[str, int | None],
+    method: WeightMethod,
+    bias_bits: int | None,
+) -> None:
     for name, module in _called_modules(twin):
         if isinstance(module, WITH_WEIGHTS):
             weight_bits = bits[name]
@@ -134,6 +150,7 @@ def _quantize_weights(twin: fx.GraphModule, bits: Mapping[str, int | None]) -> N
                 for parameter in module.parameters(recurse=False):
                     if parameter.ndim > 1:  # biases may be zero
                         check_weights(parameter)
+                layer = quantized_layer(module, method, weight_bits, bias_bits)
             except VecqError as error:
                 raise VecqError(f"layer '{name}': {error}") from None
-            twin.add_submodule(name, quantized_layer(module, weight_bits))
+            twin.add_submodule(name, layer)

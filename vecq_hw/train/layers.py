@@ -1,7 +1,7 @@
-"""Layers that compute with VecQ weights while the optimizer moves floats, and joins as modules.
+"""Layers that compute with quantized weights while the optimizer moves floats, joins as modules.
 
-Each quantized layer takes over the parameters of the float one.  Biases stay float here; lowering
-folds them into integers.
+Each quantized layer takes over the parameters of the float one and holds a quantizer for each of
+its weight matrices.  Biases stay float unless they get one, too; lowering folds them into integers.
 """
 
 from __future__ import annotations
@@ -12,29 +12,35 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vecq_hw.quantize import vecq_straight_through
+from vecq_hw.quantize import Vecq, WeightMethod, WeightQuantizer
 
 
 class QuantizedLinear(nn.Linear):
-    """A Linear with ``bits``-bit VecQ weights; it takes over the parameters of ``source``."""
+    """A Linear with quantized weights; it takes over the parameters of ``source``."""
 
-    def __init__(self, source: nn.Linear, bits: int) -> None:
+    quantizer: WeightQuantizer
+    bias_quantizer: WeightQuantizer | None
+
+    def __init__(
+        self, source: nn.Linear, quantizer: WeightQuantizer, bias_quantizer: WeightQuantizer | None
+    ) -> None:
         super().__init__(source.in_features, source.out_features, bias=False, device="meta")
-        self.weight, self.bias, self.weight_bits = source.weight, source.bias, bits
+        _take_over(self, source, quantizer, bias_quantizer)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As of a Linear, with the quantized weights."""
-        return F.linear(input, vecq_straight_through(self.weight, self.weight_bits), self.bias)
-
-    def extra_repr(self) -> str:
-        """What ``repr`` shows between the brackets."""
-        return f"{super().extra_repr()}, weight_bits={self.weight_bits}"
+        return F.linear(input, self.quantizer(self.weight), quantized_bias(self))
 
 
 class QuantizedConv2d(nn.Conv2d):
-    """A Conv2d with ``bits``-bit VecQ weights; it takes over the parameters of ``source``."""
+    """A Conv2d with quantized weights; it takes over the parameters of ``source``."""
 
-    def __init__(self, source: nn.Conv2d, bits: int) -> None:
+    quantizer: WeightQuantizer
+    bias_quantizer: WeightQuantizer | None
+
+    def __init__(
+        self, source: nn.Conv2d, quantizer: WeightQuantizer, bias_quantizer: WeightQuantizer | None
+    ) -> None:
         padding = numeric_padding(source)
         super().__init__(
             source.in_channels,
@@ -47,24 +53,24 @@ class QuantizedConv2d(nn.Conv2d):
             bias=False,
             device="meta",
         )
-        self.weight, self.bias, self.weight_bits = source.weight, source.bias, bits
+        _take_over(self, source, quantizer, bias_quantizer)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As of a Conv2d, with the quantized weights."""
-        weight = vecq_straight_through(self.weight, self.weight_bits)
-        sums: torch.Tensor = self._conv_forward(input, weight, self.bias)
+        weight = self.quantizer(self.weight)
+        sums: torch.Tensor = self._conv_forward(input, weight, quantized_bias(self))
         return sums
-
-    def extra_repr(self) -> str:
-        """What ``repr`` shows between the brackets."""
-        shown = super().extra_repr()  # type: ignore[no-untyped-call]
-        return f"{shown}, weight_bits={self.weight_bits}"
 
 
 class QuantizedConv1d(nn.Conv1d):
-    """A Conv1d with ``bits``-bit VecQ weights; it takes over the parameters of ``source``."""
+    """A Conv1d with quantized weights; it takes over the parameters of ``source``."""
 
-    def __init__(self, source: nn.Conv1d, bits: int) -> None:
+    quantizer: WeightQuantizer
+    bias_quantizer: WeightQuantizer | None
+
+    def __init__(
+        self, source: nn.Conv1d, quantizer: WeightQuantizer, bias_quantizer: WeightQuantizer | None
+    ) -> None:
         super().__init__(
             source.in_channels,
             source.out_channels,
@@ -76,47 +82,42 @@ class QuantizedConv1d(nn.Conv1d):
             bias=False,
             device="meta",
         )
-        self.weight, self.bias, self.weight_bits = source.weight, source.bias, bits
+        _take_over(self, source, quantizer, bias_quantizer)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As of a Conv1d, with the quantized weights."""
-        weight = vecq_straight_through(self.weight, self.weight_bits)
-        sums: torch.Tensor = self._conv_forward(input, weight, self.bias)
+        weight = self.quantizer(self.weight)
+        sums: torch.Tensor = self._conv_forward(input, weight, quantized_bias(self))
         return sums
-
-    def extra_repr(self) -> str:
-        """What ``repr`` shows between the brackets."""
-        shown = super().extra_repr()  # type: ignore[no-untyped-call]
-        return f"{shown}, weight_bits={self.weight_bits}"
 
 
 class QuantizedEmbedding(nn.Embedding):
-    """An Embedding whose table has ``bits``-bit VecQ weights."""
+    """An Embedding whose table is quantized."""
 
-    def __init__(self, source: nn.Embedding, bits: int) -> None:
+    quantizer: WeightQuantizer
+
+    def __init__(self, source: nn.Embedding, quantizer: WeightQuantizer) -> None:
         super().__init__(
             source.num_embeddings,
             source.embedding_dim,
             padding_idx=source.padding_idx,
             device="meta",
         )
-        self.weight, self.weight_bits = source.weight, bits
+        self.weight, self.quantizer = source.weight, quantizer
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As of an Embedding, with the quantized table."""
-        return F.embedding(
-            input, vecq_straight_through(self.weight, self.weight_bits), self.padding_idx
-        )
+        return F.embedding(input, self.quantizer(self.weight), self.padding_idx)
 
 
 class QuantizedLSTM(nn.LSTM):
-    """An LSTM whose weight matrices are quantized, each with a scale of its own.
+    """An LSTM whose weight matrices are quantized, each by a quantizer of its own.
 
     States, gates and biases stay float, as in the paper (section 6.1.1); inputs and outputs get
     quantizers like those of any layer.  It returns the outputs alone.
     """
 
-    def __init__(self, source: nn.LSTM, bits: int) -> None:
+    def __init__(self, source: nn.LSTM, method: WeightMethod, bits: int) -> None:
         super().__init__(
             source.input_size,
             source.hidden_size,
@@ -129,13 +130,18 @@ class QuantizedLSTM(nn.LSTM):
         )
         for name in source._flat_weights_names:
             setattr(self, name, getattr(source, name))
-        self.weight_bits = bits
+        matrices = [name for name in self._flat_weights_names if getattr(self, name).ndim == 2]
+        self.quantizers = nn.ModuleDict(
+            {name: method(getattr(self, name), bits) for name in matrices}
+        )
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """(N, L, C) to the outputs (N, L, hidden)."""
         parameters = [
-            vecq_straight_through(value, self.weight_bits) if value.ndim == 2 else value
-            for value in (getattr(self, name) for name in self._flat_weights_names)
+            self.quantizers[name](getattr(self, name))
+            if name in self.quantizers
+            else getattr(self, name)
+            for name in self._flat_weights_names
         ]
         layers = self.num_layers * (2 if self.bidirectional else 1)
         state = input.new_zeros(layers, len(input), self.hidden_size)
@@ -153,31 +159,69 @@ class QuantizedLSTM(nn.LSTM):
         return output
 
 
-Quantized = (
-    QuantizedLinear,
-    QuantizedConv2d,
-    QuantizedConv1d,
-    QuantizedEmbedding,
-    QuantizedLSTM,
-)
-"""The layers with VecQ weights."""
+Sums = (QuantizedLinear, QuantizedConv1d, QuantizedConv2d)
+"""Those that multiply codes by weights and add."""
+Quantized = (*Sums, QuantizedEmbedding, QuantizedLSTM)
+"""The layers with quantized weights."""
 
 
-def quantized_layer(source: nn.Module, bits: int) -> nn.Module:
-    """The quantized layer that takes the place of ``source``, which has weights."""
+def quantized_layer(
+    source: nn.Module, method: WeightMethod, bits: int, bias_bits: int | None = None
+) -> nn.Module:
+    """The quantized layer that takes the place of ``source``, which has weights.
+
+    Parameters
+    ----------
+    method : WeightMethod
+    bits : int
+    bias_bits : int or None
+        The bias of a Linear or convolution gets VecQ's grid with one scale, or stays float.
+    """
+    if isinstance(source, nn.LSTM):
+        return QuantizedLSTM(source, method, bits)
+    assert isinstance(source.weight, torch.Tensor)
+    quantizer = method(source.weight, bits)
+    if isinstance(source, nn.Embedding):
+        return QuantizedEmbedding(source, quantizer)
+    bias = source.bias
+    of_bias = Vecq(bias, bias_bits) if bias_bits and isinstance(bias, torch.Tensor) else None
     match source:
         case nn.Linear():
-            return QuantizedLinear(source, bits)
+            return QuantizedLinear(source, quantizer, of_bias)
         case nn.Conv2d():
-            return QuantizedConv2d(source, bits)
+            return QuantizedConv2d(source, quantizer, of_bias)
         case nn.Conv1d():
-            return QuantizedConv1d(source, bits)
-        case nn.Embedding():
-            return QuantizedEmbedding(source, bits)
-        case nn.LSTM():
-            return QuantizedLSTM(source, bits)
+            return QuantizedConv1d(source, quantizer, of_bias)
         case _:
             raise AssertionError(f"{type(source).__name__} has no weights")
+
+
+def quantized_bias(layer: QuantizedLinear | QuantizedConv1d | QuantizedConv2d) -> Any:
+    """The bias as the layer adds it, or None."""
+    quantizer = layer.bias_quantizer
+    return layer.bias if quantizer is None or layer.bias is None else quantizer(layer.bias)
+
+
+def advance(model: nn.Module, progress: float) -> None:
+    """Tell each quantizer of weights how much of training is done, 0..1.
+
+    Called before each epoch, and with 1 at the end, it fixes INQ's weights portion by portion;
+    other methods have no schedule.
+    """
+    for module in model.modules():
+        if isinstance(module, QuantizedLSTM):
+            for name, quantizer in module.quantizers.items():
+                assert isinstance(quantizer, WeightQuantizer)
+                quantizer.advance(getattr(module, name), progress)
+        elif isinstance(module, (QuantizedEmbedding, *Sums)):
+            module.quantizer.advance(module.weight, progress)
+
+
+def _take_over(
+    layer: Any, source: Any, quantizer: WeightQuantizer, bias_quantizer: WeightQuantizer | None
+) -> None:
+    layer.weight, layer.bias = source.weight, source.bias
+    layer.quantizer, layer.bias_quantizer = quantizer, bias_quantizer
 
 
 class Add(nn.Module):

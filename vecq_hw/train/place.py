@@ -18,10 +18,10 @@ from vecq_hw.quantize import (
     SignedQuantizer,
 )
 from vecq_hw.train.graph import free_name
-from vecq_hw.train.layers import Add, Concat, Quantized, QuantizedEmbedding, QuantizedLSTM
+from vecq_hw.train.layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 
 OUTPUT_BITS = 16
-"""Of a network that ends in a batch norm or an average: numeric contract, rule 6."""
+"""Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""
 INPUT = "input"
 
 _ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh)
@@ -35,8 +35,8 @@ class _State:
     """What the values of a node are.
 
     ``maker`` is the call of the quantizer whose codes they are, None where they are no codes.
-    ``one_step``: whether their integers have one step (sums) or one a channel (behind a batch
-    norm), or a step that is a fraction of it (averages).
+    ``one_step``: whether their integers have one step (sums) or one a channel (sums of weights
+    with such steps, a batch norm), or a step that is a fraction of it (averages).
     """
 
     owner: str
@@ -113,8 +113,8 @@ class _Placement:
                 node.replace_input_with(source, made)
                 state = self.states[made]
         if isinstance(module, Quantized):
-            sums = not isinstance(module, QuantizedLSTM | QuantizedEmbedding)
-            return _State(owner=str(node.target), one_step=sums)
+            one_step = isinstance(module, Sums) and not module.quantizer.per_channel
+            return _State(owner=str(node.target), one_step=one_step)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             return _State(owner=state.owner, one_step=False)
         if isinstance(module, _AVERAGES):

@@ -22,6 +22,7 @@ from vecq_hw.train.distributed import (
     rank_and_size,
     shared_batch_norms,
 )
+from vecq_hw.train.layers import advance as advance_quantizers
 
 SMALL_BATCH = 1 << 15
 """Elements below which torch does not split an element-wise operation over threads either."""
@@ -218,6 +219,7 @@ class Training:
                 " use a lower learning rate"
             )
         self.history.append(epoch)
+        advance_quantizers(self.model, number / self.settings.epochs)
         return epoch
 
     def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -1,0 +1,263 @@
+"""Methods in training, checkpoints and targets; bits files; calibration; biases."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+from tests.lowered import check_codes, samples, trained_twin
+from vecq_hw.cli import vecq
+from vecq_hw.data import Dataset
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import CodeBook, MidRise, TwosComplement
+from vecq_hw.lower import lower, prediction_differences
+from vecq_hw.network import Conv2d, Dense
+from vecq_hw.quantize import METHODS, Inq, Vecq, weight_method
+from vecq_hw.simulate import network_inputs, simulate
+from vecq_hw.train import (
+    LayerBits,
+    ModelRecipe,
+    Settings,
+    Training,
+    calibrate,
+    evaluate,
+    fit,
+    load_checkpoint,
+    quantize_model,
+    read_bits,
+    save_checkpoint,
+)
+from vecq_hw.verify import compare, targets
+
+torch.set_num_threads(1)
+
+GRIDS = {"twn": TwosComplement, "minmax": TwosComplement, "lsq": TwosComplement}
+GRIDS |= {"tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
+WIDTHS = {"bwn": 1, "twn": 2, "ttq": 2}
+
+
+def blobs(seed=0, count=240):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, count)
+    x = (rng.normal(size=(count, 8)) + 4 * np.eye(3, 8)[y]).astype(np.float32)
+    half = count // 2
+    return Dataset(
+        name="blobs",
+        classes=3,
+        x_train=x[:half],
+        y_train=y[:half],
+        x_test=x[half:],
+        y_test=y[half:],
+    )
+
+
+def mlp():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_lowers_and_predicts_alike(name):
+    data, bits = blobs(), WIDTHS.get(name, 4)
+    twin = quantize_model(mlp(), bits, 8, method=weight_method(name))
+    losses = fit(twin, data, epochs=16, batch_size=32, learning_rate=0.02, progress=False)
+    assert losses[-1] < 0.5 * losses[0]
+    assert evaluate(twin, data.x_test, data.y_test) > 0.9
+    network = lower(twin)
+    grids = {type(la.weights.grid) for la in network.layers if isinstance(la, Dense)}
+    assert grids == {GRIDS.get(name, MidRise)}
+    assert prediction_differences(twin, network, data.x_test) <= (2 if name == "ttq" else 1)
+
+
+def test_inq_is_fixed_by_quarters_of_training():
+    data = blobs()
+    twin = quantize_model(mlp(), 4, 8, method=Inq)
+    training = Training(twin, data, Settings(epochs=8, batch_size=32))
+    parts = []
+    for _ in range(8):
+        training.run_epoch()
+        fixed = twin.get_submodule("0").quantizer.fixed
+        parts.append(float((~fixed.isnan()).float().mean()))
+    assert parts == [0, 0.5, 0.5, 0.75, 0.75, 0.875, 0.875, 1]
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.parametrize("name", ["twn", "ttq", "inq", "lsq"])
+def test_the_cxx_of_a_method_computes_the_simulators_integers(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("CXXFLAGS", "-O0")
+    data = blobs()
+    twin = quantize_model(mlp(), WIDTHS.get(name, 4), 8, method=weight_method(name))
+    fit(twin, data, epochs=4, batch_size=32, progress=False)
+    network = lower(twin)
+    x = network_inputs(network, data.x_test)
+    assert len(np.unique(simulate(network, x))) > 30
+    report = compare.verify(network, x, targets=targets.choose(["hls"]), folder=tmp_path)
+    assert [(row.status.value, row.mismatches) for row in report.rows] == [("passed", 0)]
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("lsq", {}), ("inq", {}), ("vecq", {"interval": "search", "per_channel": True})],
+)
+def test_checkpoints_keep_the_method(tmp_path, method, options):
+    factory = tmp_path / "models.py"
+    factory.write_text(
+        "from torch import nn\n\n\ndef net():\n"
+        "    return nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3))\n"
+    )
+    recipe = ModelRecipe(
+        model=f"{factory}:net", shape=(8,), classes=3, weight_bits=4, method=method, options=options
+    )
+    data = blobs()
+    model = recipe.build()
+    fit(model, data, epochs=3, progress=False)
+    save_checkpoint(model, recipe, tmp_path / "checkpoint.pt")
+    again, read = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert read == recipe
+    x = torch.from_numpy(data.x_test)
+    assert torch.equal(again(x), model(x))
+
+
+def test_bits_of_layers_from_a_file(tmp_path):
+    path = tmp_path / "bits.json"
+    path.write_text('{"0": 5, "2": {"activation": 6, "weight": 3}, "input": {"activation": 7}}')
+    assert read_bits(path) == {
+        "0": LayerBits(weight=5),
+        "2": LayerBits(weight=3, activation=6),
+        "input": LayerBits(activation=7),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[1]", "holds no object"),
+        ("{", "is no JSON"),
+        ('{"fc1": "8"}', "'fc1' has \"8\" where a number of bits"),
+        ('{"fc1": true}', "'fc1' has true where"),
+        ('{"fc1": {}}', "'fc1' has {} where"),
+        ('{"fc1": {"weights": 8}}', "'fc1' has {\"weights\": 8} where"),
+    ],
+)
+def test_bits_files_of_another_form_are_refused(tmp_path, text, says):
+    path = tmp_path / "bits.json"
+    path.write_text(text)
+    with pytest.raises(VecqError) as error:
+        read_bits(path)
+    assert says in str(error.value)
+    with pytest.raises(VecqError, match=r"'.*absent.json' cannot be read"):
+        read_bits(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("bias_bits", [None, 1, 4, 16])
+def test_quantized_biases_are_those_of_the_integers(bias_bits):
+    image = (2, 8, 6)
+    layers = [nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 5)]
+    twin = trained_twin(layers, image, 4, 8, True, bias_bits=bias_bits)
+    network = check_codes(twin, image, samples(image, 300, True, 99))
+    last = network.layers[-1]
+    bias = twin.get_submodule("3").bias.detach()
+    used = bias if bias_bits is None else Vecq(bias, bias_bits)(bias)
+    unit = network.tensors[last.name].step
+    assert np.array_equal(last.bias, np.round(used.double().numpy() / unit))
+    if bias_bits == 1:
+        assert len(np.unique(np.abs(used.numpy()))) == 1
+
+
+def test_a_bias_of_zeros_stays_zero():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    nn.init.zeros_(model[0].bias)
+    twin = quantize_model(model, 2, 8, bias_bits=3)
+    x = torch.rand(5, 4)
+    assert torch.isfinite(twin(x)).all()
+    with pytest.raises(VecqError, match="1 to 16 bits, not 0"):
+        quantize_model(model, bias_bits=0)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_last_layers_scales_per_output_end_in_a_rescale(normalized):
+    layers = [nn.Linear(6, 5), *([nn.BatchNorm1d(5)] if normalized else [])]
+    twin = trained_twin(layers, (6,), 3, 8, method=weight_method("vecq", per_channel=True))
+    network = lower(twin)
+    output = network.tensors[network.outputs[0]]
+    assert repr(output.format) == "s16"
+    x = samples((6,), 200, False, 5)
+    got = simulate(network, network_inputs(network, x)) * output.step
+    with torch.no_grad():
+        wanted = twin(torch.from_numpy(x)).numpy()
+    assert np.abs(got - wanted).max() < 1.01 * output.step
+
+
+def test_calibration_without_training(capsys):
+    data = blobs()
+    model = mlp()
+    fit(model, data, epochs=12, batch_size=32, progress=False)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    x, y = torch.from_numpy(data.x_test), torch.from_numpy(data.y_test)
+    batches = [(x[start : start + 40], y[start : start + 40]) for start in range(0, 120, 40)]
+    twin, before, after = calibrate(model, batches, weight_bits=4)
+    said = capsys.readouterr().out
+    assert f"{before:.2%} right in float, {after:.2%} with 4-bit weights" in said
+    assert before == evaluate(model, data.x_test, data.y_test)
+    assert after == evaluate(twin, data.x_test, data.y_test) > before - 0.05
+    assert not twin.training
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert prediction_differences(twin, lower(twin), data.x_test) <= 1
+    unlabelled = calibrate(model, [x])
+    assert (unlabelled.float_accuracy, unlabelled.accuracy) == (None, None)
+    assert capsys.readouterr().out == ""
+
+
+def test_calibration_keeps_the_statistics_of_batch_norms():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
+    model(torch.randn(50, 8))
+    twin = calibrate(model, [torch.randn(30, 8) + 9.0], method=Inq, weight_bits=5).model
+    assert torch.equal(twin.get_submodule("1").running_mean, model[1].running_mean)
+    assert model.training
+    lower(twin)
+
+
+@pytest.mark.parametrize(
+    ("loader", "says"),
+    [(iter([torch.zeros(2, 8)]), "reads its loader twice"), ([], "got no batch")],
+)
+def test_loaders_that_cannot_serve_are_refused(loader, says):
+    with pytest.raises(VecqError, match=says):
+        calibrate(mlp(), loader)
+
+
+def test_the_commands(tmp_path):
+    shown = CliRunner().invoke(vecq, ["lambda", "--bits", "4", "--json"])
+    row = json.loads(shown.stdout)["rows"][0]
+    assert row["lambda"] == pytest.approx(0.335201, abs=1e-6)
+    assert row["relative_error"] == pytest.approx(0.01154288, abs=1e-8)
+    assert row["paper_lambda"] == 0.3352
+    table = CliRunner().invoke(vecq, ["lambda", "--distribution", "uniform"]).stdout.splitlines()
+    assert len(table) == 17
+    assert "0.866025" in table[2]
+    bits = tmp_path / "bits.json"
+    bits.write_text('{"fc1": 3, "input": {"activation": 6}}')
+    command = ["train", "--epochs", "1", "--method", "lsq", "--weight-bits", "4"]
+    done = CliRunner().invoke(
+        vecq, [*command, "--bits-file", str(bits), "--out", str(tmp_path / "lsq")]
+    )
+    assert done.exit_code == 0, done.output
+    model, recipe = load_checkpoint(tmp_path / "lsq" / "checkpoint.pt")
+    assert (recipe.method, recipe.overrides["fc1"]) == ("lsq", LayerBits(weight=3))
+    widths = [la.weights.grid.bits for la in lower(model).layers if isinstance(la, Dense | Conv2d)]
+    assert widths[0] == 3
+    assert set(widths[1:]) == {4}
+    assert json.loads((tmp_path / "lsq" / "metrics.json").read_text())["method"] == "lsq"
+    for options, says in (
+        (["--method", "lsq", "--lambda", "paper"], "--lambda is a setting of vecq"),
+        (["--method", "lsk"], "there is no method 'lsk' for weights; did you mean 'lsq'?"),
+        (["--method", "bwn"], "weights of Bwn have 1 bit, not 2"),
+        (["--bits-file", str(tmp_path / "no.json")], "cannot be read"),
+    ):
+        result = CliRunner().invoke(vecq, ["train", *options, "--out", str(tmp_path / "x")])
+        assert says in str(result.exception)
+        assert not (tmp_path / "x").exists()

@@ -1,0 +1,63 @@
+"""``vecq lambda``: the best quantization intervals, and what they lose."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from vecq_hw.cli.output import print_table
+
+
+@click.command("lambda")
+@click.option(
+    "--bits", type=click.IntRange(1, 16), multiple=True, help="Again for more.  [default: all]"
+)
+@click.option(
+    "--distribution",
+    type=click.Choice(["gaussian", "laplace", "uniform"]),
+    default="gaussian",
+    show_default=True,
+    help="Of the weights.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def lambda_(bits: tuple[int, ...], distribution: str, as_json: bool) -> None:
+    """The steering interval of VecQ, in units of the spread.
+
+    Beside it the orientation loss 1 - cos(angle between the weights and their codes), and the
+    relative error 1 - cos^2: the square error that is left, as part of the weights' squares.  The
+    paper's lambda follows, and the relative error that it leaves.
+    """
+    from vecq_hw.quantize import (
+        Distribution,
+        best_lambda,
+        expected_orientation_loss,
+        paper_lambda,
+    )
+
+    of = Distribution(distribution)
+    rows = []
+    for width in bits or range(1, 17):
+        best, paper = best_lambda(width, of), paper_lambda(width)
+        losses = [expected_orientation_loss(value, width, of) for value in (best, paper)]
+        # 1 - cos^2 = J (2 - J), which keeps the digits of a small loss.
+        errors = [loss * (2 - loss) for loss in losses]
+        rows.append(
+            {
+                "bits": width,
+                "lambda": best,
+                "orientation_loss": losses[0],
+                "relative_error": errors[0],
+                "paper_lambda": paper,
+                "paper_relative_error": errors[1],
+            }
+        )
+    if as_json:
+        click.echo(json.dumps({"distribution": distribution, "rows": rows}, indent=2))
+        return
+    head = ("bits", "lambda", "orientation loss", "relative error", "paper's lambda", "its error")
+    cells = [
+        (str(row["bits"]), *(f"{value:.6g}" for name, value in row.items() if name != "bits"))
+        for row in rows
+    ]
+    print_table(head, cells)

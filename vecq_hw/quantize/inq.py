@@ -1,0 +1,79 @@
+"""INQ (Zhou et al., *Incremental Network Quantization*, ICLR 2017): powers of two, in portions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from vecq_hw.formats import CodeBook
+from vecq_hw.quantize.weights import WeightQuantizer, check_weights
+
+
+class Inq(WeightQuantizer):
+    """Zero and plus or minus ``2^(m-1)`` powers of two, m = k - 1; the largest weights first.
+
+    Training is float at first.  After each quarter of it the largest weights, by then half, three
+    quarters and seven eighths of all, take their quantized values for good, while the others train
+    on (section 2.2, the weight partition by magnitude); at the end the rest follows.  The largest
+    power is ``2^floor(log2(4/3 max |w|))`` (Eq. 3) of the weights when the first are fixed.
+    """
+
+    BITS = range(2, 7)
+    PORTIONS = ((0.25, 0.5), (0.5, 0.75), (0.75, 0.875), (1.0, 1.0))
+    """From which progress on, which portion of the weights is fixed (Table 1 there, 5 bits)."""
+
+    fixed: torch.Tensor
+    step: torch.Tensor
+
+    def __init__(self, w: torch.Tensor, bits: int = 5) -> None:
+        super().__init__(w, bits)
+        # Not a number where a weight is still free.
+        self.register_buffer("fixed", torch.full_like(w.detach(), math.nan))
+        self.register_buffer("step", torch.zeros((), dtype=w.dtype, device=w.device))
+
+    @property
+    def powers(self) -> int:
+        """How many powers of two there are."""
+        return 1 << (self.bits - 2)
+
+    @property
+    def grid(self) -> CodeBook:
+        """Ascending; the unused codes repeat the largest value."""
+        positive = [1 << exponent for exponent in range(self.powers)]
+        values = [-power for power in reversed(positive)] + [0, *positive]
+        return CodeBook((*values, *[values[-1]] * ((1 << self.bits) - len(values))))
+
+    def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Signed powers of two and 0, and the smallest power as the step."""
+        step = self.step if bool(self.step > 0) else self._step(w)
+        w = torch.where(self.fixed.isnan(), w, self.fixed)
+        # Eq. 4: from 3/4 of a power up to 3/2 of it, that power; zero below half of the smallest.
+        sizes = w.abs() / step
+        exponent = torch.log2(sizes.clamp(min=0.5) / 0.75).floor_().clamp_(0, self.powers - 1)
+        values = torch.where(sizes < 0.5, 0.0, torch.exp2(exponent)) * w.sign()
+        return values, step
+
+    def forward(self, w: torch.Tensor) -> torch.Tensor:
+        """The weights, of which those fixed are quantized; only free ones get a gradient."""
+        return torch.where(self.fixed.isnan(), w, self.fixed)
+
+    def advance(self, w: torch.Tensor, progress: float) -> None:
+        """Fix the portion that is due."""
+        due = max((portion for start, portion in self.PORTIONS if progress >= start), default=0.0)
+        free = self.fixed.isnan()
+        count = round(due * w.numel()) - int((~free).sum())
+        if count <= 0:
+            return
+        with torch.no_grad():
+            check_weights(w)
+            if not bool(self.step > 0):
+                self.step.copy_(self._step(w))
+            values, step = self.integers(w.detach())
+            candidates = torch.where(free, w.detach().abs(), -1.0).reshape(-1)
+            chosen = candidates.topk(count).indices
+            self.fixed.view(-1)[chosen] = (values * step).reshape(-1)[chosen]
+
+    def _step(self, w: torch.Tensor) -> torch.Tensor:
+        largest = torch.floor(torch.log2(w.detach().abs().amax() * 4 / 3))
+        return torch.exp2(largest - (self.powers - 1))

@@ -1,0 +1,170 @@
+"""What every method of quantizing weights has in common: real values for training, codes after it.
+
+A method is a class that takes the float weights, which it may look at to start its own parameters
+from, and the bits: ``method(w, bits)`` is a module.  Called with the weights it returns the
+quantized ones, with a gradient; :meth:`WeightQuantizer.codes` are those for the integer network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import Grid
+
+
+class QuantizedWeights(NamedTuple):
+    """The integers of one weight tensor.
+
+    Attributes
+    ----------
+    codes : int16 tensor of the weights' shape
+    grid : Grid
+        Gives each code its integer value.
+    step : float64 tensor, scalar or of shape (O,)
+        Real value of the integer value 1, for all weights or for those of each output.
+    """
+
+    codes: torch.Tensor
+    grid: Grid
+    step: torch.Tensor
+
+
+class WeightQuantizer(nn.Module):
+    """Float weights to a grid of integers times a step.
+
+    Parameters
+    ----------
+    w : float tensor, outputs along axis 0
+        The weights as they are now.
+    bits : int
+        Of a code; those that the method takes are in ``BITS``.
+    per_channel : bool
+        Whether each output has a step of its own.
+    """
+
+    BITS = range(1, 17)
+
+    def __init__(self, w: torch.Tensor, bits: int, per_channel: bool = False) -> None:
+        super().__init__()
+        if isinstance(bits, bool) or not isinstance(bits, int) or bits not in self.BITS:
+            first, last = self.BITS[0], self.BITS[-1]
+            wanted = (
+                f"{first} to {last} bits" if first < last else f"{first} bit{'s' * (first > 1)}"
+            )
+            raise VecqError(f"weights of {type(self).__name__} have {wanted}, not {bits!r}")
+        self.bits, self.per_channel = bits, per_channel
+
+    @property
+    def grid(self) -> Grid:
+        """Of the integer values."""
+        raise NotImplementedError
+
+    def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The integer value of each weight, as a new float tensor, and the step.
+
+        The step is a scalar or of shape (O, 1, ...), so that their product has the shape of w.
+        """
+        raise NotImplementedError
+
+    def forward(self, w: torch.Tensor) -> torch.Tensor:
+        """The quantized weights; their gradient is passed to ``w`` unchanged."""
+        result: torch.Tensor = _StraightThrough.apply(w, self.integers)  # type: ignore[no-untyped-call]
+        return result
+
+    def codes(self, w: torch.Tensor) -> QuantizedWeights:
+        """What the integer network stores of these weights.
+
+        Raises
+        ------
+        VecqError
+            Weights that are NaN, infinite or all zero; a step that training made unusable.
+        """
+        check_weights(w)
+        with torch.no_grad():
+            values, step = self.integers(w.detach())
+            step = step.double().reshape(-1) if self.per_channel else step.double().reshape(())
+            if not bool((torch.isfinite(step) & (step >= 0)).all()) or not bool(step.any()):
+                raise VecqError(
+                    f"training made a step of its {type(self).__name__} weights"
+                    f" {float(step.min()):.3g}; use a lower learning rate"
+                )
+            return QuantizedWeights(codes_of(values, self.grid), self.grid, step)
+
+    def advance(self, w: torch.Tensor, progress: float) -> None:
+        """Tell how much of training is done, 0..1; methods with a schedule look at it."""
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows between the brackets."""
+        return f"bits={self.bits}{', per_channel=True' * self.per_channel}"
+
+
+WeightMethod = Callable[[torch.Tensor, int], WeightQuantizer]
+"""From float weights and bits to the quantizer that serves them."""
+
+
+def codes_of(values: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """The int16 codes of integer values, all of which lie on the grid; the lowest of several.
+
+    Examples
+    --------
+    >>> from vecq_hw.formats import CodeBook, MidRise
+    >>> codes_of(torch.tensor([-3.0, 1.0]), MidRise(2)).tolist()
+    [-2, 0]
+    >>> codes_of(torch.tensor([4.0, 0.0, -1.0]), CodeBook((0, 4, -1, 0))).tolist()
+    [1, 0, 2]
+    """
+    first = grid.code_format.lo
+    every = np.arange(first, grid.code_format.hi + 1)
+    levels = torch.from_numpy(grid.values(every)).to(values.device)
+    ascending, order = torch.sort(levels, stable=True)
+    places = torch.searchsorted(ascending, values.to(levels.dtype).contiguous())
+    codes = order[places.clamp_(max=len(order) - 1)]
+    if not bool((levels[codes] == values).all()):
+        raise AssertionError(f"values off the grid {grid}")
+    return (codes + first).to(torch.int16)
+
+
+def channel_rows(w: torch.Tensor, per_channel: bool) -> torch.Tensor:
+    """The weights of each scale as a row: (O, n), or (1, n) with one scale for all."""
+    return w.reshape(len(w) if per_channel else 1, -1)
+
+
+def beside(rows: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """One number a row as a tensor that multiplies w: of shape (O, 1, ...), or a scalar."""
+    return rows.reshape(()) if rows.numel() == 1 else rows.reshape(-1, *[1] * (w.ndim - 1))
+
+
+def root_mean_square(rows: torch.Tensor) -> torch.Tensor:
+    """Of each row, as a column."""
+    norm: torch.Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return norm / math.sqrt(rows.shape[1])
+
+
+def check_weights(w: torch.Tensor) -> None:
+    """Refuse weights without a direction: NaN, infinite, all zero."""
+    if not bool(torch.isfinite(w).all()):
+        raise VecqError("the weights hold NaN or infinite values; train or load them again")
+    if not bool(w.any()):
+        raise VecqError("all weights are zero, so there is nothing to scale; initialize them")
+    spread = float(root_mean_square(channel_rows(w.detach(), False)))
+    if not 0 < spread < math.inf:
+        raise VecqError("the weights are too small or too large to be squared; scale them")
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(_context: Any, w: torch.Tensor, integers: Any) -> torch.Tensor:
+        values, step = integers(w)
+        result: torch.Tensor = values.mul_(step)
+        return result
+
+    @staticmethod
+    def backward(_context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None
