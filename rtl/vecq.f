@@ -5,5 +5,10 @@ vecq_replay_buffer.sv
 vecq_frame_end.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
+vecq_fifo.sv
+vecq_fork.sv
+vecq_add.sv
+vecq_concat.sv
+vecq_threshold.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv

@@ -10,7 +10,11 @@ from vecq_hw.toolchain import simulation_environment
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
 PARAMETERS = {
+    "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
+    "vecq_concat": {"Operands": 3, "WordBits": 5},
+    "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
+    "vecq_fork": {"Outputs": 3},
     "vecq_frame_end": {"Words": 7},
     "vecq_matrix_vector": {"Inputs": 12, "Outputs": 6, "Pe": 2, "Simd": 3, "InputSigned": 1},
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
@@ -18,6 +22,7 @@ PARAMETERS = {
     "vecq_rom": {"Words": 5},
     "vecq_stream_register": {"DataBits": 1},
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
+    "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
 }
 
 
