@@ -1,6 +1,8 @@
 vecq.vlt
 vecq_rom.sv
+vecq_adder.sv
 vecq_adder_tree.sv
+vecq_pair_row_array.sv
 vecq_replay_buffer.sv
 vecq_frame_end.sv
 vecq_stream_register.sv

@@ -6,19 +6,19 @@
 // frame is Inputs elements, Simd of them a word, and gives Outputs accumulators, Pe of them a word;
 // they wrap at AccumulatorBits and so are exact where that is wide enough.
 //
-// There is no multiplier.  With u[j] the bits of q, the highest one inverted,
-//   sum of (2q + 1) * x = sum over j of 2^(j+1) * (sum of the x with u[j] set)
-//                         - (2^WeightBits - 1) * (sum of all x),
-// whose last term all outputs share.
+// There is no multiplier: vecq_pair_row_array computes the sums with an offset that depends on the
+// weights alone, and the bias memory takes it off again.  Signed x enter as x + 2^(InputBits-1),
+// one more such offset.
 //
-// Memories, a line each of the following, least significant first:
-//   weights: the codes of one step, lane 0 of output 0 first; the steps of outputs 0..Pe-1 first
-//   bias: AccumulatorBits for each of Pe outputs
+// Memories, a line each of the following, least significant first (vecq_hw/emit/pair_rows.py):
+//   weights: the re-encoded codes of one step, lane 0 of all Pe outputs first; the steps of
+//     outputs 0..Pe-1 first
+//   bias: AccumulatorBits for each of Pe outputs, the bias minus all offsets
 //
 // While a frame is replayed for every output fold the next one is stored, so a frame takes
 // (Outputs / Pe) * (Inputs / Simd) cycles, without a gap, as long as both sides keep up.  The
 // pipeline stands still while an output word is not taken.  Latency, from the last input word to
-// the first output word: 3 + ceil(log2(Simd)) + ceil(log2(WeightBits + 1)) cycles.
+// the first output word: 4 + ceil(Simd / 8) + ceil(log2(WeightBits)) cycles.
 module vecq_matrix_vector #(
   parameter int Inputs          = 1,
   parameter int Outputs         = 1,
@@ -49,11 +49,16 @@ module vecq_matrix_vector #(
   localparam int StepBits     = Steps > 1 ? $clog2(Steps) : 1;
   localparam int InputFoldBits  = InputFolds > 1 ? $clog2(InputFolds) : 1;
   localparam int OutputFoldBits = OutputFolds > 1 ? $clog2(OutputFolds) : 1;
-  // From the memories' outputs to the operands of the accumulators.
-  localparam int TermBits     = InputBits + $clog2(Simd);
-  localparam int ExactBits    = TermBits + WeightBits + 1;
-  localparam int SumBits      = ExactBits < AccumulatorBits ? ExactBits : AccumulatorBits;
-  localparam int Latency      = 1 + $clog2(Simd) + $clog2(WeightBits + 1);
+  // Pair rows between two registers, and the blocks of lanes that this makes.
+  localparam int Rows        = 4;
+  localparam int BlockLanes  = 2 * Rows;
+  localparam int Blocks      = (Simd + BlockLanes - 1) / BlockLanes;
+  localparam int LaneBits    = Pe * WeightBits;
+  // Of a sum at most; wider accumulators never see more.
+  localparam int ExactBits   = InputBits + 1 + $clog2((Simd + 1) / 2) + WeightBits;
+  localparam int SumBits     = ExactBits < AccumulatorBits ? ExactBits : AccumulatorBits;
+  // From a step to the accumulators' operands.
+  localparam int Latency     = 2 + Blocks + $clog2(WeightBits);
 
   logic advance;        // the pipeline moves
   logic step;           // one step enters it
@@ -93,12 +98,40 @@ module vecq_matrix_vector #(
     .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(activations)
   );
 
-  logic [Pe*Simd*WeightBits-1:0] weights;
+  // A block's codes are read so many cycles after its step as it lies behind the first.
+  logic [Simd*LaneBits-1:0] weights;
+  logic [Blocks*StepBits-1:0] addresses_q;
 
-  vecq_rom #(
-    .Words(Steps), .WordBits(Pe * Simd * WeightBits), .File(WeightsFile)
-  ) weight_rom (
-    .clk_i, .enable_i(advance), .address_i(step_q), .data_o(weights)
+  always_ff @(posedge clk_i) begin
+    if (advance) addresses_q <= (Blocks*StepBits)'({addresses_q, step_q});
+  end
+
+  for (genvar block = 0; block < Blocks; block++) begin : gen_block
+    localparam int First = block * BlockLanes;
+    localparam int Lanes = First + BlockLanes < Simd ? BlockLanes : Simd - First;
+
+    vecq_rom #(
+      .Words(Steps), .WordBits(Simd * LaneBits), .File(WeightsFile),
+      .First(First * LaneBits), .Bits(Lanes * LaneBits)
+    ) weight_rom (
+      .clk_i, .enable_i(advance), .address_i(addresses_q[block*StepBits +: StepBits]),
+      .data_o(weights[First*LaneBits +: Lanes*LaneBits])
+    );
+  end
+
+  logic [Simd*InputBits-1:0] unsigned_activations;
+  logic [Pe*SumBits-1:0] sums;
+
+  for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
+    assign unsigned_activations[lane*InputBits +: InputBits] =
+        activations[lane*InputBits +: InputBits] ^ (InputBits'(InputSigned) << (InputBits - 1));
+  end
+
+  vecq_pair_row_array #(
+    .Pe, .Simd, .WeightBits, .InputBits, .SumBits, .Rows
+  ) pair_rows (
+    .clk_i, .enable_i(advance), .activations_i(unsigned_activations), .weights_i(weights),
+    .sums_o(sums)
   );
 
   // What travels beside the sums.
@@ -115,19 +148,6 @@ module vecq_matrix_vector #(
       last_q  <= Latency'({last_q, last_step});
     end
   end
-
-  logic [TermBits-1:0] plain_bits;
-  logic signed [TermBits:0] plain;
-  logic signed [SumBits-1:0] shared;
-
-  vecq_adder_tree #(
-    .Terms(Simd), .TermBits(InputBits), .Signed(InputSigned)
-  ) plain_tree (
-    .clk_i, .enable_i(advance), .terms_i(activations), .sum_o(plain_bits)
-  );
-
-  assign plain  = {InputSigned & plain_bits[TermBits-1], plain_bits};
-  assign shared = SumBits'(plain) - (SumBits'(plain) << WeightBits);
 
   // The start values: this unit counts the output folds at its end, too.
   logic [OutputFoldBits-1:0] sum_fold_q, sum_fold_d;
@@ -168,49 +188,19 @@ module vecq_matrix_vector #(
   end
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
-    logic [(WeightBits+1)*SumBits-1:0] operands;
-    logic signed [SumBits-1:0] sum;
-    logic signed [AccumulatorBits-1:0] accumulator_q, start;
-
-    for (genvar plane = 0; plane < WeightBits; plane++) begin : gen_plane
-      logic [Simd*InputBits-1:0] gated;
-      logic [TermBits-1:0] total_bits;
-      logic signed [TermBits:0] total;
-
-      for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
-        logic set;
-        if (plane == WeightBits - 1) begin : gen_highest
-          assign set = !weights[(pe*Simd+lane)*WeightBits + plane];
-        end else begin : gen_lower
-          assign set = weights[(pe*Simd+lane)*WeightBits + plane];
-        end
-        assign gated[lane*InputBits +: InputBits] =
-            activations[lane*InputBits +: InputBits] & {InputBits{set}};
-      end
-
-      vecq_adder_tree #(
-        .Terms(Simd), .TermBits(InputBits), .Signed(InputSigned)
-      ) plane_tree (
-        .clk_i, .enable_i(advance), .terms_i(gated), .sum_o(total_bits)
-      );
-
-      assign total = {InputSigned & total_bits[TermBits-1], total_bits};
-      assign operands[plane*SumBits +: SumBits] = SumBits'(total) << (plane + 1);
-    end
-
-    assign operands[WeightBits*SumBits +: SumBits] = shared;
-
-    vecq_adder_tree #(
-      .Terms(WeightBits + 1), .TermBits(SumBits), .Signed(1'b1), .SumBits(SumBits)
-    ) operand_tree (
-      .clk_i, .enable_i(advance), .terms_i(operands), .sum_o(sum)
-    );
+    logic [AccumulatorBits-1:0] start, accumulator_d, accumulator_q;
 
     assign start = sum_first ? biases[pe*AccumulatorBits +: AccumulatorBits] : accumulator_q;
     assign data_o[pe*AccumulatorBits +: AccumulatorBits] = accumulator_q;
 
+    vecq_adder #(
+      .PlainBits(SumBits), .LogicBits(AccumulatorBits), .SumBits(AccumulatorBits)
+    ) adder (
+      .plain_i(sums[pe*SumBits +: SumBits]), .logic_i(start), .sum_o(accumulator_d)
+    );
+
     always_ff @(posedge clk_i) begin
-      if (advance && sum_valid) accumulator_q <= start + AccumulatorBits'(sum);
+      if (advance && sum_valid) accumulator_q <= accumulator_d;
     end
   end
 

@@ -2,28 +2,31 @@
 
 // A memory that is only read; its words come from a file of hexadecimal numbers, one a line.
 //
-// The word of address_i is at data_o after a clock edge with enable_i.
+// The word of address_i is at data_o after a clock edge with enable_i.  With Bits it is a part of
+// the file's words, from bit First on; several such memories share a file.
 module vecq_rom #(
   parameter int Words    = 1,
   parameter int WordBits = 8,
   parameter     File     = "",
+  parameter int First    = 0,
+  parameter int Bits     = WordBits,
   localparam int AddressBits = Words > 1 ? $clog2(Words) : 1
 ) (
   input  logic                   clk_i,
   input  logic                   enable_i,
   input  logic [AddressBits-1:0] address_i,
-  output logic [WordBits-1:0]    data_o
+  output logic [Bits-1:0]        data_o
 );
 
   logic [WordBits-1:0] memory [Words];
-  logic [WordBits-1:0] data_q;
+  logic [Bits-1:0] data_q;
 
   initial $readmemh(File, memory);
 
   assign data_o = data_q;
 
   always_ff @(posedge clk_i) begin
-    if (enable_i) data_q <= memory[address_i];
+    if (enable_i) data_q <= memory[address_i][First +: Bits];
   end
 
 endmodule

@@ -10,8 +10,10 @@ from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, t
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
+from vecq_hw.emit.pair_rows import start_values, weight_steps
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.schedule import Fold
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,10 @@ def accumulator_bits(index: int) -> int:
 
 def case(index: int) -> Case:
     shape, bits = SHAPES[index], accumulator_bits(index)
-    # A line for each step: the outputs of a fold, and for each of them the inputs of a fold.
-    lines = [
-        codes(index)[o : o + shape.pe, i : i + shape.simd].ravel()
-        for o in range(0, shape.outputs, shape.pe)
-        for i in range(0, shape.inputs, shape.simd)
-    ]
+    steps = weight_steps(codes(index), shape.weight_bits, Fold(pe=shape.pe, simd=shape.simd))
+    starts = start_values(
+        codes(index), shape.weight_bits, shape.simd, shape.activations, biases(index)
+    )
     return Case(
         module="vecq_matrix_vector",
         parameters={
@@ -110,9 +110,9 @@ def case(index: int) -> Case:
         output_bits=shape.pe * bits,
         memories={
             "WeightsFile": Memory(
-                values=np.array(lines), lanes=shape.pe * shape.simd, bits=shape.weight_bits
+                values=steps, lanes=shape.pe * shape.simd, bits=shape.weight_bits
             ),
-            "BiasFile": Memory(values=biases(index), lanes=shape.pe, bits=bits),
+            "BiasFile": Memory(values=starts, lanes=shape.pe, bits=bits),
         },
     )
 
@@ -143,9 +143,9 @@ async def sums_are_exact(dut: Any, index: int) -> None:
     await compare(seed=index)
     cycles = await compare(seed=None)
     input_folds = shape.inputs // shape.simd
-    tree = (shape.simd - 1).bit_length() + shape.weight_bits.bit_length()
+    stages = -(-shape.simd // 8) + (shape.weight_bits - 1).bit_length()
     # Cycle 1 takes the first word, cycle input_folds the last word of the first frame.
-    first = input_folds + 3 + tree
+    first = input_folds + 4 + stages
     pace = range(first, first + input_folds * count, input_folds)
     equal(f"{CASES[index]}: cycles", cycles, pace)
 

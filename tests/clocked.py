@@ -347,7 +347,7 @@ class Machine:
             gives[-1] = True
         words = taps * words_of_tap
         replayed = len(codes) > fold.pe or groups > 1
-        depth = 2 + bits(fold.simd) + bits(layer.weights.grid.bits + 1)
+        depth = 3 + -(-fold.simd // 8) + bits(layer.weights.grid.bits)
         capacity = 2 * words if replayed else 2
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         return self.unit(positions, wire, fold.pe, reads, gives, words, capacity, depth)

@@ -16,10 +16,11 @@ import numpy as np
 
 from vecq_hw import __version__, assets
 from vecq_hw.emit.identifiers import identifiers
+from vecq_hw.emit.pair_rows import start_values, weight_steps
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.emit.words import pack_rows, padded_bits
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntArray
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import Dense, Flatten, Layer, Network, Rescale, Tensor
 from vecq_hw.schedule import Fold, Schedule, check
 from vecq_hw.simulate.dataflow import simulate_frames
@@ -31,7 +32,12 @@ _CELLS = {
     "vecq_stream_register": (),
     "vecq_stream_width": (),
     "vecq_rescale": ("vecq_rom",),
-    "vecq_matrix_vector": ("vecq_rom", "vecq_adder_tree", "vecq_replay_buffer"),
+    "vecq_matrix_vector": (
+        "vecq_rom",
+        "vecq_adder",
+        "vecq_pair_row_array",
+        "vecq_replay_buffer",
+    ),
 }
 PACE_FRAMES = 4
 """After so many frames the interval has settled."""
@@ -269,8 +275,9 @@ class _Chain:
         source, codes = self.streams[-1], layer.weights.codes
         outputs, inputs = codes.shape
         bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
-        steps = codes.reshape(outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)
         bits = layer.weights.grid.bits
+        activations = IntFormat(source.bits, source.signed)
+        starts = start_values(codes, bits, fold.simd, activations, bias)
         self._append(
             "vecq_matrix_vector",
             self._stream(layer.name, tensor, fold.pe),
@@ -283,9 +290,9 @@ class _Chain:
             InputSigned=_bit(source.signed),
             AccumulatorBits=tensor.format.bits,
             WeightsFile=self._memory(
-                layer, "weights", steps.swapaxes(1, 2), fold.pe * fold.simd, bits
+                layer, "weights", weight_steps(codes, bits, fold), fold.pe * fold.simd, bits
             ),
-            BiasFile=self._memory(layer, "bias", bias, fold.pe, tensor.format.bits),
+            BiasFile=self._memory(layer, "bias", starts, fold.pe, tensor.format.bits),
         )
 
     def rescale(self, layer: Rescale, tensor: Tensor) -> None:

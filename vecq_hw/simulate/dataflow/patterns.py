@@ -21,8 +21,8 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     """The folded unit of ``vecq_matrix_vector.sv``, a vector a period, and its input lanes.
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
-    fold makes all outputs; ``2 + ceil(log2(SIMD)) + ceil(log2(weight bits + 1))`` stages behind the
-    step that reads a vector's last word.
+    fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
+    that reads a vector's last word.
 
     Groups of a convolution (no RTL yet): each fold steps through the words of its group alone.
     Where the PEs span several groups, each of these has SIMD lanes of its own in a word.
@@ -32,7 +32,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     taps, folds = codes[0].size // taken, len(codes) // fold.pe
     group_outputs = len(codes) // groups
     span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
-    depth = 2 + (fold.simd - 1).bit_length() + layer.weights.grid.bits.bit_length()
+    depth = 3 + -(-fold.simd // 8) + (layer.weights.grid.bits - 1).bit_length()
     group_words = taken // fold.simd
     words = taps * group_words * groups // span
     if groups > 1:

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// plain_i + logic_i, both unsigned, as wide as the sum is wanted; no register.
+//
+// A look-up table in front of a carry chain can compute logic_i on its way into the sum, but only
+// if plain_i, ready as it is, feeds the chain's other input.  Yosys 0.70 puts the wrong one there
+// for `a + b` and needs two tables a bit.  The difference of 2 * plain and 2 * ~logic + 1 is
+// 2 * (plain + logic) + 1: the same sum one bit up, with the operands in their places, and the
+// constant lowest bit costs nothing.
+module vecq_adder #(
+  parameter int PlainBits = 8,
+  parameter int LogicBits = 8,
+  parameter int SumBits   = (PlainBits > LogicBits ? PlainBits : LogicBits) + 1
+) (
+  input  logic [PlainBits-1:0] plain_i,
+  input  logic [LogicBits-1:0] logic_i,
+  output logic [SumBits-1:0]   sum_o
+);
+
+  logic [SumBits-1:0] plain, inverted;
+  logic [SumBits:0] doubled;
+
+  assign plain    = SumBits'(plain_i);
+  assign inverted = ~SumBits'(logic_i);
+  assign doubled  = {plain, 1'b0} - {inverted, 1'b1};
+  assign sum_o    = doubled[SumBits:1];
+
+endmodule
