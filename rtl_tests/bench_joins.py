@@ -98,7 +98,9 @@ def words_of(index: int) -> tuple[list[list[int]], list[list[int]], int]:
             fmt, operands = shape.format, range(shape.operands)
             drawn = [frames(n, FRAMES, fmt.lo, fmt.hi, shape.lanes) for n in operands]
             # Beside all corners of one and the same kind, all of the others.
-            drawn = [np.concatenate([rows, np.roll(rows, n, axis=0)]) for n, rows in enumerate(drawn)]
+            drawn = [
+                np.concatenate([rows, np.roll(rows, n, axis=0)]) for n, rows in enumerate(drawn)
+            ]
             sums = np.sum(drawn, axis=0)
             words = [pack_rows(rows, shape.lanes, fmt.bits) for rows in drawn]
             latency = max((shape.operands - 1).bit_length(), 1)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Add, Concat, Network, layer_inputs
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.graph import Activity, Graph, Link
-from vecq_hw.simulate.dataflow.plan import Plan, plan
+from vecq_hw.simulate.dataflow.graph import Graph, Link
+from vecq_hw.simulate.dataflow.plan import Plan, Stream, plan
 from vecq_hw.simulate.dataflow.times import run
 
 
@@ -176,18 +176,18 @@ def _common_source(planned: Plan, link: Link) -> str:
 def _measured(graph: Graph) -> DataflowRun:
     frames, channel = graph.frames, graph.channel
     inputs, outputs = graph.plan.inputs, graph.plan.outputs
-    ends = [
+    last = [
         max(channel(end).takes[(frame + 1) * end.words - 1] for end in outputs.values())
         for frame in range(frames)
     ]
     return DataflowRun(
         first_output=min(channel(end).offers[0] for end in outputs.values()),
-        interval=ends[-1] - ends[-2],
-        total_cycles=ends[-1] + 1,
-        busy={name: layer.busy for name, layer in graph.layers.items()},
+        interval=last[-1] - last[-2],
+        total_cycles=last[-1] + 1,
+        busy=graph.plan.busy,
         spans={
-            name: [_span(graph, layer, frame) for frame in range(frames)]
-            for name, layer in graph.layers.items()
+            name: [_span(graph, *ends, frame) for frame in range(frames)]
+            for name, ends in graph.spans.items()
         },
         stored={name: link.stored() for name, link in graph.links.items()},
         input_cycles={name: list(channel(entry).takes) for name, entry in inputs.items()},
@@ -195,6 +195,6 @@ def _measured(graph: Graph) -> DataflowRun:
     )
 
 
-def _span(graph: Graph, layer: Activity, frame: int) -> tuple[int, int]:
-    first = graph.channel(layer.entry).takes[frame * layer.entry.words]
-    return first, graph.channel(layer.exit).takes[(frame + 1) * layer.exit.words - 1] + 1
+def _span(graph: Graph, entry: Stream, end: Stream, frame: int) -> tuple[int, int]:
+    first = graph.channel(entry).takes[frame * entry.words]
+    return first, graph.channel(end).takes[(frame + 1) * end.words - 1] + 1

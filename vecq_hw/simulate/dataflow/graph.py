@@ -63,15 +63,6 @@ class Link:
         return self.least if most <= self.planned.base else -(-most // room.groups_in)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Activity:
-    """Where a layer's words come in and go out, and how long its busiest cell works on a frame."""
-
-    entry: Stream
-    exit: Stream
-    busy: int
-
-
 @dataclass(slots=True, eq=False)
 class Graph:
     """All cells of a plan for some frames; :func:`vecq_hw.simulate.dataflow.times.run` runs it.
@@ -91,7 +82,8 @@ class Graph:
     deadlines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     processes: list[Process] = field(init=False, default_factory=list)
     links: dict[str, Link] = field(init=False, default_factory=dict)
-    layers: dict[str, Activity] = field(init=False, default_factory=dict)
+    spans: dict[str, tuple[Stream, Stream]] = field(init=False, default_factory=dict)
+    """Of each layer, where its words come in and go out."""
     _channels: dict[Stream, Channel] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -130,22 +122,20 @@ class Graph:
                 self._drain(cell.source)
             case Elementwise():
                 channel(cell.source).receiver = Pipeline(channel(cell.target), cell.depth)
-                self._active(cell.layer, cell.source, cell.target, cell.target.words)
+                self._span(cell.layer, cell.source, cell.target)
             case Join():
                 turns = [[channel(stream) for stream in turn] for turn in cell.turns]
                 words = self.frames * cell.target.words
                 self.processes.append(join(turns, channel(cell.target), cell.depth, words))
-                self._active(cell.layer, cell.sources[0], cell.target, cell.target.words)
+                self._span(cell.layer, cell.sources[0], cell.target)
             case Windows() | MatrixVector() | Pool() | Upsampling():
                 ends = channel(cell.source), channel(cell.target)
                 self.processes.append(cell.unit.process(*ends, self.frames * cell.periods))
-                busy = cell.unit.cycles * cell.periods
-                self._active(cell.layer, cell.source, cell.target, busy)
+                self._span(cell.layer, cell.source, cell.target)
             case _:
                 assert_never(cell)
 
-    def _active(self, layer: Layer, entry: Stream, end: Stream, busy: int) -> None:
-        """Note what a cell does for a layer; a convolution has two of them."""
-        if (before := self.layers.get(layer.name)) is not None:
-            entry, busy = before.entry, max(before.busy, busy)
-        self.layers[layer.name] = Activity(entry=entry, exit=end, busy=busy)
+    def _span(self, layer: Layer, entry: Stream, end: Stream) -> None:
+        """Note the ends of a cell; a convolution has two, one behind the other."""
+        entry, _ = self.spans.get(layer.name, (entry, end))
+        self.spans[layer.name] = entry, end

@@ -196,6 +196,21 @@ class Plan:
         """By name, ``producer→reader``."""
         return {cell.name: cell for cell in self.cells if isinstance(cell, Link)}
 
+    @property
+    def busy(self) -> dict[str, int]:
+        """Cycles a frame that the busiest cell of each layer works, without stalls."""
+        result: dict[str, int] = {}
+        for cell in self.cells:
+            match cell:
+                case Elementwise() | Join():
+                    result[cell.layer.name] = cell.target.words
+                case Windows() | MatrixVector() | Pool() | Upsampling():
+                    cycles = cell.unit.cycles * cell.periods
+                    result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))
+                case _:
+                    pass
+        return result
+
 
 def plan(network: Network, schedule: Schedule) -> Plan:
     """The cells that ``schedule``, which must fit, makes of ``network``."""
