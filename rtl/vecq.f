@@ -2,8 +2,10 @@ vecq.vlt
 vecq_rom.sv
 vecq_adder_tree.sv
 vecq_replay_buffer.sv
+vecq_window_buffer.sv
 vecq_frame_end.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
+vecq_sliding_window.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv
