@@ -4,6 +4,7 @@ vecq_adder.sv
 vecq_adder_tree.sv
 vecq_pair_row_array.sv
 vecq_replay_buffer.sv
+vecq_window_buffer.sv
 vecq_frame_end.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
@@ -12,5 +13,6 @@ vecq_fork.sv
 vecq_add.sv
 vecq_concat.sv
 vecq_threshold.sv
+vecq_sliding_window.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv

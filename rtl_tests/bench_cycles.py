@@ -111,12 +111,17 @@ def configurations() -> dict[str, tuple[Network, Schedule]]:
     return known | {f"chain{index}": random_network(index) for index in range(RANDOM)}
 
 
-async def drive(stream: Stream, words: int, paused: Sequence[bool]) -> list[int]:
-    """Offer words and hold each until it is taken; the cycle in which each was."""
+async def drive(
+    stream: Stream, words: int, paused: Sequence[bool], data: Sequence[int] = ()
+) -> list[int]:
+    """Offer words, zero or ``data``, each until it is taken; the cycle in which each was."""
     edge, taken, cycle, held = RisingEdge(stream.clock), list[int](), 0, False
     stream.data.value = 0
     while len(taken) < words:
-        held = held or cycle >= len(paused) or not paused[cycle]
+        if not held and (cycle >= len(paused) or not paused[cycle]):
+            held = True
+            if data:
+                stream.data.value = data[len(taken)]
         stream.valid.value = int(held)
         await edge
         if held and stream.ready.value:

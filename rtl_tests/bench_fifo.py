@@ -71,7 +71,7 @@ async def elements_keep_their_order_and_the_room_is_exact(dut: Any, index: int) 
         equal("cycles", sink.cycles, range(first, first + len(expected)))
 
     # With nobody to take them, so many words come in and no more; then all come out.
-    (source,), _ = streams(dut, index)
+    source, _ = streams(dut, index)
     sending = cocotb.start_soon(send(source, words, no_stalls(), frame=1))
     taken = 0
     for _ in range(shape.capacity + 20):

@@ -107,7 +107,13 @@ def run_bench(folder: Path, top_name: str, bench: str) -> None:
     assert not status, output[-6000:]
 
 
-def streams(dut: Any, index: int) -> tuple[list[Stream], list[Stream]]:
+def streams(dut: Any, index: int) -> tuple[Stream, Stream]:
+    """The input and the output stream of a case, the first where it has several."""
+    sources, targets = all_streams(dut, index)
+    return sources[0], targets[0]
+
+
+def all_streams(dut: Any, index: int) -> tuple[list[Stream], list[Stream]]:
     """The input and the output streams of a case."""
 
     def some(what: str, forward: str, backward: str) -> list[Stream]:
@@ -127,7 +133,7 @@ def streams(dut: Any, index: int) -> tuple[list[Stream], list[Stream]]:
 
 async def restart(dut: Any, index: int) -> None:
     """Reset while the case's streams are idle."""
-    sources, targets = streams(dut, index)
+    sources, targets = all_streams(dut, index)
     for source in sources:
         source.valid.value = 0
     for target in targets:
@@ -146,7 +152,7 @@ async def exchange(
     def stalls(number: int) -> Iterator[bool]:
         return no_stalls() if seed is None else random_stalls(2 * seed + number)
 
-    sources, targets = streams(dut, index)
+    sources, targets = all_streams(dut, index)
     sinks = [Sink(target, stalls(2 * n + 1), frame=1) for n, target in enumerate(targets)]
     tasks = [
         cocotb.start_soon(send(source, some, stalls(2 * n), frame=1))
@@ -175,7 +181,7 @@ async def interrupt(
     dut: Any, index: int, words: Sequence[int] | Sequence[Sequence[int]], cycles: int, ready: int
 ) -> None:
     """Send for some cycles, to one input or to each of them, then reset in the middle."""
-    sources, targets = streams(dut, index)
+    sources, targets = all_streams(dut, index)
     several = [words] if isinstance(words[0], int) else words
     for target in targets:
         target.ready.value = ready

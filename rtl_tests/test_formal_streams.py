@@ -82,6 +82,16 @@ STREAMS = [
         output_bits=8,
         mutants=[("if (advance && sum_valid) accumulator_q", "if (sum_valid) accumulator_q")],
     ),
+    Stream(
+        cell="vecq_sliding_window",
+        parameters={
+            **{"Height": 3, "Width": 2, "KernelRows": 2, "KernelColumns": 2},
+            **{"PaddingColumns": 1, "WordBits": 2},
+        },
+        input_bits=2,
+        output_bits=2,
+        mutants=[("if (advance) padding_q", "padding_q")],
+    ),
 ]
 
 

@@ -20,9 +20,14 @@ PARAMETERS = {
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62},
     "vecq_rom": {"Words": 5},
+    "vecq_sliding_window": {
+        **{"Height": 5, "Width": 6, "Folds": 3, "KernelRows": 3, "KernelColumns": 3},
+        **{"StrideRows": 2, "PaddingRows": 2, "PaddingColumns": 1, "DilationColumns": 2},
+    },
     "vecq_stream_register": {"DataBits": 1},
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
     "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
+    "vecq_window_buffer": {"Height": 4, "Width": 5, "PaddingRows": 2, "StrideColumns": 2},
 }
 
 

@@ -185,12 +185,11 @@ class _Designer:
                 )
             case Drain():
                 self._drained.append(self._streams[cell.source])
-            case Elementwise(layer=Rescale()):
-                self._rescale(cell, cell.layer)
-            case Elementwise(layer=Threshold()):
-                self._threshold(cell, cell.layer)
             case Elementwise():
-                raise AssertionError(cell)
+                if isinstance(cell.layer, Rescale):
+                    self._rescale(cell, cell.layer)
+                else:
+                    self._threshold(cell, cell.layer)
             case Join():
                 self._join(cell)
             case Windows():
