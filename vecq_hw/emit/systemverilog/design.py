@@ -149,7 +149,7 @@ class _Designer:
         names = identifiers([*plan.inputs, *(layer.name for layer in network.layers)])
         planned, words = _named(plan, names)
         # The names of tensors come first, so that they stay as they are.
-        unique = identifiers([*names.values(), *words])
+        unique = identifiers(dict.fromkeys([*names.values(), *words]))
         self._names = {name: unique[plain] for name, plain in names.items()}
         self._streams = {
             stream: _stream(unique[word], stream, network)
