@@ -361,10 +361,10 @@ class _Designer:
             [cell.target],
             **self._geometry(cell.layer, source),
             Lanes=source.lanes,
-            InputBits=source.bits,
-            InputSigned=bit(source.signed),
+            ElementBits=source.bits,
+            Signed=bit(source.signed),
+            Max=bit(isinstance(cell.layer, MaxPool2d)),
             OutputBits=target.bits,
-            Maximum=bit(isinstance(cell.layer, MaxPool2d)),
         )
 
     def _upsampling(self, cell: Upsampling) -> None:
