@@ -81,7 +81,7 @@ class _Graph(Builder):
     def grow(self) -> None:
         """One or several layers of a kind that is drawn."""
         kind = self.rng.choice(KINDS)
-        height, width, channels = self.tensor.shape
+        height, width, _ = self.tensor.shape
         if kind == "conv":
             self.convolution(int(self.rng.integers(1, 6)))
             self.activation()
