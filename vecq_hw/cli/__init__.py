@@ -13,6 +13,7 @@ from vecq_hw.cli.demo import demo
 from vecq_hw.cli.doctor import doctor
 from vecq_hw.cli.emit import emit
 from vecq_hw.cli.networks import lower, show, simulate
+from vecq_hw.cli.schedule import schedule
 from vecq_hw.cli.train import train
 from vecq_hw.cli.verify import verify
 from vecq_hw.errors import VecqError
@@ -27,7 +28,7 @@ def vecq() -> None:
     """
 
 
-for command in (demo, doctor, train, lower, show, simulate, emit, verify, array, cycles):
+for command in (demo, doctor, train, lower, show, simulate, emit, verify, array, cycles, schedule):
     vecq.add_command(command)
 
 

@@ -1,0 +1,109 @@
+"""Schedules for a pace: reached, and with no lane to spare."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import strategies
+from tests.dataflow_networks import resnet8
+from vecq_hw import schedule, storage
+from vecq_hw.cli import vecq
+from vecq_hw.errors import VecqError
+from vecq_hw.network import Conv2d, Dense
+from vecq_hw.schedule import Fold, Schedule, divisors, foldable
+from vecq_hw.simulate.dataflow import balance, simulate_frames
+from vecq_hw.simulate.dataflow.graph import Graph
+
+
+def busy(net, folds):
+    graph = Graph(net, folds, frames=1)
+    inputs = {name: stream.words for name, stream in graph.inputs.items()}
+    return inputs | {name: layer.busy for name, layer in graph.layers.items()}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.one_of(strategies.networks(), strategies.graphs()), st.integers(1, 2000))
+def test_no_layer_is_slower_than_asked_or_one_cannot_be_faster(net, interval):
+    fastest = {
+        layer.name: Fold(pe=foldable(layer)[0], simd=foldable(layer)[1])
+        for layer in net.layers
+        if isinstance(layer, Dense | Conv2d)
+    }
+    possible = max(busy(net, Schedule(folds=fastest)).values(), default=0) <= interval
+    try:
+        folds = balance(net, interval)
+    except VecqError:
+        assert not possible
+        return
+    assert list(schedule.problems(net, folds)) == []
+    assert max(busy(net, folds).values(), default=0) <= interval
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.one_of(strategies.networks(), strategies.graphs()), st.integers(10, 2000))
+def test_no_single_layer_could_have_fewer_lanes(net, interval):
+    try:
+        folds = balance(net, interval)
+    except VecqError:
+        return
+    for layer in net.layers:
+        if not isinstance(layer, Dense | Conv2d):
+            continue
+        outputs, inputs = foldable(layer)
+        used = folds.folds[layer.name]
+        for pe in divisors(outputs):
+            for simd in divisors(inputs):
+                if pe * simd >= used.pe * used.simd:
+                    continue
+                changed = Schedule(folds={**folds.folds, layer.name: Fold(pe=pe, simd=simd)})
+                assert max(busy(net, changed).values()) > interval
+
+
+def test_resnet8_is_balanced():
+    net = resnet8()
+    interval = 10_000
+    folds = balance(net, interval)
+    run = simulate_frames(net, folds, dict.fromkeys(Graph(net, folds, 2).links))
+    assert run.interval <= interval
+    # The same pace with one number of lanes for all takes more of them.
+    lanes = sum(fold.pe * fold.simd for fold in folds.folds.values())
+    uniform = next(
+        alike
+        for most in range(1, 65)
+        for alike in [schedule.default_schedule(net, most)]
+        if max(busy(net, alike).values()) <= interval
+    )
+    assert lanes < sum(fold.pe * fold.simd for fold in uniform.folds.values())
+
+
+def test_what_cannot_be_is_refused_with_the_layer_and_the_least():
+    with pytest.raises(VecqError, match=r"takes \d+ cycles a frame with all the lanes"):
+        balance(resnet8(), 10)
+
+
+def test_the_command_prints_the_table_and_writes_what_others_take(tmp_path):
+    net = resnet8()
+    storage.save(net, tmp_path / "net.npz")
+    out = tmp_path / "schedule.json"
+    command = ["schedule", str(tmp_path / "net.npz"), "--target-fps", "10000", "--out", str(out)]
+    result = CliRunner().invoke(vecq, command)
+    assert result.exit_code == 0, result.output
+    assert "frames a second at 100 MHz" in result.output
+    assert "utilisation" in result.output
+    assert schedule.load(out) == balance(net, 10_000)
+    tree = json.loads(CliRunner().invoke(vecq, [*command, "--json"]).output)
+    assert tree["fps"] >= 10_000
+    assert {row["layer"] for row in tree["layers"]} == set(schedule.load(out).folds)
+
+
+def test_more_frames_than_cycles_is_one_sentence(tmp_path):
+    storage.save(resnet8(), tmp_path / "net.npz")
+    command = ["schedule", str(tmp_path / "net.npz"), "--target-fps", "2e8"]
+    result = CliRunner().invoke(vecq, command)
+    assert isinstance(result.exception, VecqError)
+    assert "more than the 1e+08 cycles of a second" in str(result.exception)

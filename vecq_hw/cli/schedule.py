@@ -1,0 +1,88 @@
+"""``vecq schedule``: the lanes of each layer for a frame rate."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import click
+
+from vecq_hw.cli.output import percent, print_table
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option(
+    "--target-fps",
+    type=click.FloatRange(min=0, min_open=True),
+    required=True,
+    help="Frames a second.",
+)
+@click.option(
+    "--clock-mhz",
+    type=click.FloatRange(min=0, min_open=True),
+    default=100,
+    show_default=True,
+    help="The clock that the hardware is to reach; nothing here proves that it does.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the schedule as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def schedule(
+    network: Path, target_fps: float, clock_mhz: float, out: Path | None, as_json: bool
+) -> None:
+    """Balance the layers of NETWORK: as few lanes as reach the frame rate.
+
+    The file of --out is what --schedule of the other commands takes; it can be edited by hand.
+    """
+    from vecq_hw import storage
+    from vecq_hw.errors import VecqError
+    from vecq_hw.schedule import to_json
+    from vecq_hw.simulate.dataflow import balance
+    from vecq_hw.simulate.dataflow.graph import Graph
+
+    net = storage.load(network)
+    asked = math.floor(clock_mhz * 1e6 / target_fps)
+    if asked < 1:
+        raise VecqError(
+            f"{target_fps:g} frames a second are more than the {clock_mhz * 1e6:g} cycles of a"
+            f" second at {clock_mhz:g} MHz"
+        )
+    folds = balance(net, asked)
+    graph = Graph(net, folds, frames=1)
+    words = [stream.words for stream in (*graph.inputs.values(), *graph.outputs.values())]
+    interval = max([layer.busy for layer in graph.layers.values()] + words)
+    if out is not None:
+        storage.write_atomically(out, f"{to_json(folds)}\n".encode())
+    layers = [
+        {
+            "layer": name,
+            "pe": folds.folds[name].pe,
+            "simd": folds.folds[name].simd,
+            "lanes": folds.folds[name].pe * folds.folds[name].simd,
+            "busy_cycles": graph.layers[name].busy,
+            "utilisation": graph.layers[name].busy / interval,
+        }
+        for name in folds.folds
+    ]
+    fps = clock_mhz * 1e6 / interval
+    if as_json:
+        tree = {"name": net.name, "interval": interval, "fps": fps, "layers": layers}
+        click.echo(json.dumps(tree, indent=2))
+        return
+    rows = [
+        (
+            str(row["layer"]),
+            *(str(row[key]) for key in ("pe", "simd", "lanes", "busy_cycles")),
+            percent(float(str(row["utilisation"]))),
+        )
+        for row in layers
+    ]
+    print_table(("layer", "PE", "SIMD", "lanes", "busy cycles", "utilisation"), rows)
+    lanes = sum(fold.pe * fold.simd for fold in folds.folds.values())
+    click.echo(
+        f"{net.name}: {lanes} lanes, a frame every {interval} cycles, {fps:,.0f} frames a second at"
+        f" {clock_mhz:g} MHz"
+    )
+    if out is not None:
+        click.echo(f"schedule in {out}")
