@@ -17,12 +17,12 @@ module vecq_adder #(
   output logic [SumBits-1:0]   sum_o
 );
 
-  logic [SumBits-1:0] plain, inverted;
+  logic [SumBits-1:0] plain, computed;
   logic [SumBits:0] doubled;
 
   assign plain    = SumBits'(plain_i);
-  assign inverted = ~SumBits'(logic_i);
-  assign doubled  = {plain, 1'b0} - {inverted, 1'b1};
+  assign computed = SumBits'(logic_i);
+  assign doubled  = {plain, 1'b0} - {~computed, 1'b1};
   assign sum_o    = doubled[SumBits:1];
 
 endmodule
