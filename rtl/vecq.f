@@ -7,5 +7,7 @@ vecq_frame_end.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
 vecq_sliding_window.sv
+vecq_pool.sv
+vecq_upsample.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv
