@@ -14,5 +14,7 @@ vecq_add.sv
 vecq_concat.sv
 vecq_threshold.sv
 vecq_sliding_window.sv
+vecq_pool.sv
+vecq_upsample.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv

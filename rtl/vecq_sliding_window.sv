@@ -6,8 +6,8 @@
 // each as kernel rows, kernel columns, words of a pixel; groups and depthwise layers read the same.
 // Words that no window reads are dropped.
 //
-// A word every cycle, also from frame to frame, as long as both sides keep up; it stands still while
-// its word is not taken.  Latency: two cycles after the word came in, one for padding.
+// A word every cycle, also from frame to frame, as long as both sides keep up; it stands still
+// while its word is not taken.  Latency: two cycles after the word came in.
 module vecq_sliding_window #(
   parameter int Height          = 1,
   parameter int Width           = 1,

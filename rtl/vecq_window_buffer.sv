@@ -56,7 +56,8 @@ module vecq_window_buffer #(
       (Height + 2 * PaddingRows - Tall) / StrideRows * StrideRows - PaddingRows;
   localparam int FirstColumn = -PaddingColumns * Folds;
   localparam int LastColumn  =
-      ((Width + 2 * PaddingColumns - Wide) / StrideColumns * StrideColumns - PaddingColumns) * Folds;
+      ((Width + 2 * PaddingColumns - Wide) / StrideColumns * StrideColumns - PaddingColumns)
+      * Folds;
   // Row numbers from one image to the next: all windows of the one begin above those of the other.
   localparam int Gap       = LastRow - FirstRow >= Height ? LastRow - FirstRow + 1 - Height : 0;
   localparam int FrameRows = Height + Gap;
@@ -85,7 +86,9 @@ module vecq_window_buffer #(
   localparam int AddressBits = $clog2(RingWords);
 
   // Where a row lies in the ring, ``rows`` (less than RingRows) further down.
-  function automatic logic [SlotBits-1:0] below(logic [SlotBits-1:0] slot, logic [SlotBits-1:0] rows);
+  function automatic logic [SlotBits-1:0] below(
+    logic [SlotBits-1:0] slot, logic [SlotBits-1:0] rows
+  );
     logic [SlotBits:0] sum;
     sum   = {1'b0, slot} + {1'b0, rows};
     below = SlotBits'(sum >= (SlotBits + 1)'(RingRows) ? sum - (SlotBits + 1)'(RingRows) : sum);
@@ -238,7 +241,8 @@ module vecq_window_buffer #(
     end
   end
 
-  logic [WordBits-1:0] memory [RingWords];
+  // No word is read in the cycle in which its place is written.
+  (* no_rw_check *) logic [WordBits-1:0] memory [RingWords];
   logic [WordBits-1:0] data_q;
   logic [AddressBits-1:0] write_address, read_address;
 

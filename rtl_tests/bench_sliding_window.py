@@ -1,5 +1,6 @@
 """vecq_sliding_window: every word of every window, in the cycle that the model says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +65,8 @@ class Shape:
         }
 
 
-def random_shapes(count: int) -> list[Shape]:
-    """Windows of any kind, as long as one of them reaches the image."""
+def random_shapes(count: int, accepts: Callable[[Shape], bool]) -> list[Shape]:
+    """Windows of any kind, as long as one of them reaches the image and they are accepted."""
     generator = np.random.default_rng(1)
 
     def pair(lo: int, hi: int) -> Pair:
@@ -83,7 +84,7 @@ def random_shapes(count: int) -> list[Shape]:
             padding=pair(0, 3),
             dilation=pair(1, 3),
         )
-        if shape.is_legal:
+        if shape.is_legal and accepts(shape):
             shapes.append(shape)
     return shapes
 
@@ -117,7 +118,7 @@ SHAPES = [
     # Both axes apart.
     Shape((7, 6, 2), 1, (3, 2), (2, 1), (1, 0), (1, 2)),
     Shape((8, 3, 1), 1, (2, 3), (3, 2), (2, 0), (3, 1)),
-    *random_shapes(17),
+    *random_shapes(17, lambda shape: True),
 ]
 
 

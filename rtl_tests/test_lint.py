@@ -17,6 +17,10 @@ PARAMETERS = {
     "vecq_fork": {"Outputs": 3},
     "vecq_frame_end": {"Words": 7},
     "vecq_matrix_vector": {"Inputs": 12, "Outputs": 6, "Pe": 2, "Simd": 3, "InputSigned": 1},
+    "vecq_pool": {
+        **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
+        **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
+    },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62},
     "vecq_rom": {"Words": 5},
@@ -27,6 +31,7 @@ PARAMETERS = {
     "vecq_stream_register": {"DataBits": 1},
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
     "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
+    "vecq_upsample": {"Width": 5, "Folds": 3, "FactorColumns": 3},
     "vecq_window_buffer": {"Height": 4, "Width": 5, "PaddingRows": 2, "StrideColumns": 2},
 }
 
