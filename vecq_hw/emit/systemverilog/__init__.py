@@ -19,7 +19,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Conv2d, Dense, Network
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, simulate_frames
+from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, patterns, simulate_frames
 from vecq_hw.simulate.dataflow.plan import plan
 from vecq_hw.storage import digest
 
@@ -81,6 +81,11 @@ def unsupported(network: Network) -> str | None:
     for layer in network.layers:
         if isinstance(layer, Dense | Conv2d) and not isinstance(layer.weights.grid, MidRise):
             return f"layer '{layer.name}' with weights on the grid {layer.weights.grid!r}"
+        if isinstance(layer, Conv2d):
+            if layer.groups > 1:
+                return f"layer '{layer.name}' ({layer.groups} groups)"
+            if not patterns.reaches_image(layer, network.tensors[layer.input].shape):
+                return f"layer '{layer.name}' (no window of it reaches the image)"
     return None
 
 

@@ -72,12 +72,7 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
     height, width, channels = shape
     folds = channels // lanes
-    rows, columns = (
-        _positions(*sizes)
-        for sizes in zip(
-            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
-        )
-    )
+    rows, columns = _window_cells(layer, shape)
     # Axes: output row, output column, kernel row, kernel column, fold.
     row = rows[:, np.newaxis, :, np.newaxis, np.newaxis]
     column = columns[np.newaxis, :, np.newaxis, :, np.newaxis] * folds + np.arange(folds)
@@ -123,6 +118,24 @@ def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:
 def is_identity(layer: Conv2d) -> bool:
     """Whether every window is one pixel, in order, so that no sliding window is needed."""
     return layer.kernel == layer.stride == (1, 1) and layer.padding == (0, 0)
+
+
+def reaches_image(layer: Conv2d, shape: tuple[int, ...]) -> bool:
+    """Whether any window reads more than padding."""
+    cells = zip(_window_cells(layer, shape), shape[:2], strict=True)
+    return all(bool(((axis >= 0) & (axis < size)).any()) for axis, size in cells)
+
+
+def _window_cells(layer: WindowLayer, shape: tuple[int, ...]) -> tuple[Indices, Indices]:
+    """The rows and the columns of each window's cells; those of padding lie outside the image."""
+    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    rows, columns = (
+        _positions(*sizes)
+        for sizes in zip(
+            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
+        )
+    )
+    return rows, columns
 
 
 def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Indices:
