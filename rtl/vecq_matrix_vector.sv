@@ -128,7 +128,8 @@ module vecq_matrix_vector #(
   end
 
   vecq_pair_row_array #(
-    .Pe, .Simd, .WeightBits, .InputBits, .SumBits, .Rows
+    .Pe(Pe), .Simd(Simd), .WeightBits(WeightBits), .InputBits(InputBits), .SumBits(SumBits),
+    .Rows(Rows)
   ) pair_rows (
     .clk_i, .enable_i(advance), .activations_i(unsigned_activations), .weights_i(weights),
     .sums_o(sums)
