@@ -73,11 +73,7 @@ module array_alone #(
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
     logic [AccumulatorBits-1:0] sum, accumulator_q, output_q;
-    vecq_adder #(
-      .PlainBits(AccumulatorBits), .LogicBits(SumBits), .SumBits(AccumulatorBits)
-    ) adder (
-      .plain_i(accumulator_q), .logic_i(sums[pe*SumBits +: SumBits]), .sum_o(sum)
-    );
+    assign sum = accumulator_q + AccumulatorBits'(sums[pe*SumBits +: SumBits]);
     always_ff @(posedge clk_i) begin
       accumulator_q <= last_i ? '0 : sum;
       output_q      <= sum;

@@ -3,6 +3,7 @@ vecq_rom.sv
 vecq_adder.sv
 vecq_pair_row_array.sv
 vecq_replay_buffer.sv
+vecq_group_buffer.sv
 vecq_frame_end.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
