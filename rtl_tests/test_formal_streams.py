@@ -82,6 +82,49 @@ STREAMS = [
         output_bits=8,
         mutants=[("if (advance && sum_valid) accumulator_q", "if (sum_valid) accumulator_q")],
     ),
+    Stream(
+        cell="vecq_sliding_window",
+        parameters={
+            **{"Height": 3, "Width": 2, "KernelRows": 2, "KernelColumns": 2},
+            **{"PaddingColumns": 1, "WordBits": 2},
+        },
+        input_bits=2,
+        output_bits=2,
+        mutants=[("if (advance) padding_q", "padding_q")],
+    ),
+    *(
+        Stream(
+            cell="vecq_pool",
+            parameters={
+                **{"Height": 2, "Width": 2, "Folds": folds, "KernelRows": 2, "StrideRows": 2},
+                **{"ElementBits": 2, "Signed": 1, "Max": is_max},
+            },
+            input_bits=2,
+            output_bits=2 if is_max else 3,
+            mutants=[("if (advance && read_q) result_q", "if (read_q) result_q")],
+        )
+        for folds, is_max in ((1, 1), (2, 0))
+    ),
+    Stream(
+        cell="vecq_upsample",
+        parameters={"Width": 2, "WordBits": 2},
+        input_bits=2,
+        output_bits=2,
+        # What is held of the row that is read: its words read once, but not for the last time.
+        invariants="""
+  logic started = 1'b0;
+  logic [7:0] once, gone;
+  assign once = 8'(down_q != 0 ? RowWords : column_q * Folds + (across_q != 0 ? Folds : fold_q));
+  assign gone = 8'(last_down ? column_q * Folds + (last_across ? fold_q : 0) : 0);
+  always_ff @(posedge clk_i) started <= 1'b1;
+  always_comb if (started) begin
+    assert (fold_q < Folds && across_q < FactorColumns);
+    assert (column_q < Width && down_q < FactorRows);
+    assert (stored_q <= Slots && 8'(stored_q) == 8'(unread_q) + once - gone);
+  end
+""",
+        mutants=[("if (advance) data_q", "data_q"), ("stored_q != CountBits'(Slots)", "1'b1")],
+    ),
 ]
 
 
