@@ -4,6 +4,7 @@ vecq_adder.sv
 vecq_adder_tree.sv
 vecq_pair_row_array.sv
 vecq_replay_buffer.sv
+vecq_group_buffer.sv
 vecq_window_buffer.sv
 vecq_frame_end.sv
 vecq_stream_register.sv

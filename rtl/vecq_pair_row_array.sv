@@ -15,8 +15,8 @@
 // whether the two b differ.  In weights_i lane 0 of all outputs comes first.
 //
 // A chain of rows for each output and plane has a register after every Rows rows, then the planes
-// are joined two by two, a register after each level.  Block g of 2 * Rows lanes is added in stage
-// g: its codes come g cycles after those of block 0, and those one cycle after the activations.
+// are joined two by two, a register after each level.  So 2 * Rows lanes are added in a
+// stage; the codes of stage g come g cycles after those of stage 0, and those one cycle after the activations.
 // Latency, from activations_i to sums_o, in cycles with enable_i:
 //   1 + ceil(Simd / (2 * Rows)) + ceil(log2(WeightBits)).
 module vecq_pair_row_array #(
@@ -62,15 +62,12 @@ module vecq_pair_row_array #(
     end
 
     if (Lanes == 2) begin : gen_two
-      vecq_adder #(
-        .PlainBits(InputBits), .LogicBits(InputBits)
-      ) plus_adder (
-        .plain_i(lanes[0 +: InputBits]), .logic_i(lanes[InputBits +: InputBits]), .sum_o(plus_d)
-      );
+      assign plus_d = RowBits'(lanes[0 +: InputBits]) + RowBits'(lanes[InputBits +: InputBits]);
       vecq_adder #(
         .PlainBits(InputBits), .LogicBits(InputBits)
       ) minus_adder (
-        .plain_i(lanes[0 +: InputBits]), .logic_i(~lanes[InputBits +: InputBits]), .sum_o(minus_d)
+        .plain_i(lanes[0 +: InputBits]), .logic_i(~lanes[InputBits +: InputBits]), .carry_i(1'b0),
+        .sum_o(minus_d)
       );
     end else begin : gen_one
       assign plus_d  = RowBits'(lanes);
@@ -114,7 +111,7 @@ module vecq_pair_row_array #(
           vecq_adder #(
             .PlainBits(Below), .LogicBits(RowBits), .SumBits(Bits)
           ) adder (
-            .plain_i(gen_row[pair-1].sum), .logic_i(row), .sum_o(sum_d)
+            .plain_i(gen_row[pair-1].sum), .logic_i(row), .carry_i(1'b0), .sum_o(sum_d)
           );
         end
 
