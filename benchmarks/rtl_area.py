@@ -10,25 +10,16 @@ position without a LUT in front).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import click
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
+from benchmarks.synthesis import ECP5, XCUP, Area, synthesize
 from vecq_hw import assets
 from vecq_hw.emit.pair_rows import start_values, weight_steps
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.schedule import Fold
-from vecq_hw.storage import write_atomically
 
 LANES, INPUTS = 16, 1024
 MACS = LANES * LANES
@@ -132,9 +123,7 @@ def _cells() -> dict[str, str]:
 def array_alone(weight_bits: int, family: str) -> Area:
     """Registers for the inputs and weights, pair rows, accumulators: weights change every cycle."""
     values = {"WeightBits": weight_bits, "AccumulatorBits": accumulator_bits(weight_bits)}
-    return synthesize(
-        _cells() | {"array_alone.sv": _ARRAY}, "array_alone", values, family
-    )
+    return synthesize(_cells() | {"array_alone.sv": _ARRAY}, "array_alone", values, family)
 
 
 def matrix_vector(layer: Layer, family: str) -> Area:

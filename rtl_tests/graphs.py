@@ -6,8 +6,8 @@ import numpy as np
 
 from tests.hls_networks import Builder
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Network
-from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable
+from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.schedule import Schedule, streaming_folds
 
 KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
 
@@ -100,12 +100,11 @@ class _Graph(Builder):
 
     def schedule(self) -> Schedule:
         """Any fold of each layer."""
-        network = self.network()
         folds = {}
-        for layer in network.layers:
-            if layer.name in default_schedule(network).folds:
-                outputs, inputs = (int(self.rng.choice(divisors(n))) for n in foldable(layer))
-                folds[layer.name] = Fold(pe=outputs, simd=inputs)
+        for layer in self.network().layers:
+            if isinstance(layer, Dense | Conv2d):
+                legal = streaming_folds(layer)
+                folds[layer.name] = legal[int(self.rng.integers(len(legal)))]
         return Schedule(folds=folds)
 
 

@@ -359,7 +359,7 @@ class Machine:
                 gives.append(False)
             gives[-1] = True
         words = taps * words_of_tap
-        replayed = len(codes) > fold.pe or groups > 1
+        replayed = len(codes) > fold.pe
         depth = 3 + -(-fold.simd // 8) + bits(layer.weights.grid.bits)
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])

@@ -18,7 +18,7 @@ from vecq_hw.emit.systemverilog.design import Design, Instance, Stream, design
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Conv2d, Dense, Network
-from vecq_hw.schedule import Schedule, check
+from vecq_hw.schedule import Schedule, check, streaming_folds
 from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, patterns, simulate_frames
 from vecq_hw.simulate.dataflow.plan import plan
 from vecq_hw.storage import digest
@@ -82,8 +82,6 @@ def unsupported(network: Network) -> str | None:
         if isinstance(layer, Dense | Conv2d) and not isinstance(layer.weights.grid, MidRise):
             return f"layer '{layer.name}' with weights on the grid {layer.weights.grid!r}"
         if isinstance(layer, Conv2d):
-            if layer.groups > 1:
-                return f"layer '{layer.name}' ({layer.groups} groups)"
             if not patterns.reaches_image(layer, network.tensors[layer.input].shape):
                 return f"layer '{layer.name}' (no window of it reaches the image)"
     return None
@@ -106,6 +104,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     if (reason := unsupported(network)) is not None:
         raise VecqError(f"network '{network.name}': SystemVerilog cannot be emitted for {reason}")
     check(network, schedule)
+    _check_groups(network, schedule)
     check_vectors(network, vectors)
     network_digest = digest(network)
     head = f"vecq-hw {__version__}, network {network_digest}"
@@ -139,6 +138,19 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     }
     files["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
     return Project(files)
+
+
+def _check_groups(network: Network, schedule: Schedule) -> None:
+    """Raise :class:`VecqError` where a fold of a grouped convolution fits no unit of ``rtl/``."""
+    for layer in network.layers:
+        if isinstance(layer, Conv2d) and (fold := schedule.folds[layer.name]):
+            legal = streaming_folds(layer)
+            if fold not in legal:
+                folds = ", ".join(f"{f.pe} × {f.simd}" for f in legal)
+                raise VecqError(
+                    f"layer '{layer.name}': {layer.groups} groups do not fold onto {fold.pe} PE"
+                    f" × {fold.simd} SIMD lanes; use {folds}"
+                )
 
 
 def _templates() -> jinja2.Environment:

@@ -24,8 +24,8 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
     that reads a vector's last word.
 
-    Groups of a convolution (no RTL yet): each fold steps through the words of its group alone.
-    Where the PEs span several groups, each of these has SIMD lanes of its own in a word.
+    Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
+    span several groups, each of these has SIMD lanes of its own in a word.
     """
     codes, groups = layer.weights.codes, layer.groups if isinstance(layer, Conv2d) else 1
     taken = codes.shape[-1]
@@ -35,7 +35,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     depth = 3 + -(-fold.simd // 8) + (layer.weights.grid.bits - 1).bit_length()
     group_words = taken // fold.simd
     words = taps * group_words * groups // span
-    if groups > 1:
+    if groups // span > 1:
         last = ((np.arange(folds) + 1) * fold.pe - 1) // group_outputs // span
         tap = np.arange(taps)[:, np.newaxis] * (groups // span * group_words)
         inner = (tap + np.arange(group_words)).ravel()
