@@ -194,7 +194,8 @@ STREAMS = [
   end
 """
             + "".join(
-                f"always_comb if (started && count_q != 0) assert (row[{bank}*WordInBits +: WordInBits]"
+                "always_comb if (started && count_q != 0)"
+                f" assert (row[{bank}*WordInBits +: WordInBits]"
                 f" == gen_bank[{bank}].memory[read_row_q]);\n"
                 for bank in range(banks)
             ),
