@@ -196,10 +196,11 @@ def test_verify_passes_and_reports_for_scripts(stored, tmp_path):
 
 
 def test_a_run_in_which_nothing_was_compared_fails(tmp_path):
-    storage.save(network(conv(), source=IMAGE), tmp_path / "image.npz")
+    outside = conv((2, 1, 1, 1), stride=(9, 9), padding=(2, 2))
+    storage.save(network(outside, source=IMAGE), tmp_path / "image.npz")
     result = vecq("verify", tmp_path / "image.npz", "--targets", "rtl")
     assert result.returncode == 1
-    assert "unsupported: layer 'conv' (Conv2d)" in result.stdout
+    assert "unsupported: layer 'conv' (no window of it reaches the image)" in result.stdout
 
 
 @pytest.mark.needs_cxx
