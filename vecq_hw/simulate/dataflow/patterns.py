@@ -44,7 +44,8 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
         frees = _last_uses(needs, words)
         return _unit(needs, gives, frees, words, 2 * words, depth), fold.simd * span
     if folds == 1:
-        return Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth), fold.simd
+        unit = Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth)
+        return unit, fold.simd * span
     middle = Step(gap=words, steps=1, needs=-1, frees=0, gives=True)
     pattern = [*_pass(words, 0, 0), *[middle] * (folds - 2), *_pass(words, -1, 1)]
     return Unit(pattern=pattern, words=words, capacity=2 * words, depth=depth), fold.simd
