@@ -19,3 +19,4 @@ vecq_pool.sv
 vecq_upsample.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv
+vecq_rescale_serial.sv
