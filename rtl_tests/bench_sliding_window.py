@@ -120,6 +120,8 @@ SHAPES = [
     Shape((8, 3, 1), 1, (2, 3), (3, 2), (2, 0), (3, 1)),
     *random_shapes(17, lambda shape: True),
 ]
+USUAL = 12
+"""The first so many of these are windows of common networks, in the order above."""
 
 
 def case(shape: Shape) -> Case:
