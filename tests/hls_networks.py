@@ -253,6 +253,25 @@ def cnn(name: str, bits: int) -> Builder:
     )
 
 
+def all_layers() -> Builder:
+    """One of each layer: all headers."""
+    return (
+        Builder("net", (6, 6, 4))
+        .conv(4, 2, (3, 3), padding=(1, 1), groups=4)
+        .rescale()
+        .pool((3, 3), (1, 1), (1, 1))
+        .concat(-1, 1)
+        .conv(12, 5, (1, 1))
+        .threshold(IntFormat(2, False))
+        .add(5)
+        .sum((2, 2), (2, 2))
+        .rescale()
+        .upsample(1, 2)
+        .flatten()
+        .dense(3, 1)
+    )
+
+
 @st.composite
 def builders(draw, name: str) -> Builder:
     """Any chain of layers, small."""

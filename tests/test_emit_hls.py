@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.hls4ml_networks import regridded
 from tests.hls_networks import (
     Builder,
     builders,
@@ -20,12 +21,12 @@ from tests.hls_networks import (
     mlp,
     run_together,
 )
-from tests.strategies import graphs
+from tests.strategies import MID_RISE, graphs
 from vecq_hw import assets
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntFormat, TwosComplement
 from vecq_hw.network import Network
 from vecq_hw.passes.select import layer_network
 from vecq_hw.schedule import Fold, Schedule, default_schedule
@@ -180,7 +181,7 @@ def test_random_networks(tmp_path_factory: pytest.TempPathFactory, nets: tuple[B
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(st.lists(graphs(), min_size=20, max_size=20))
+@given(st.lists(graphs(MID_RISE), min_size=20, max_size=20))
 def test_random_graphs(tmp_path_factory: pytest.TempPathFactory, nets: list[Network]) -> None:
     folder = tmp_path_factory.mktemp("graphs")
     cases = [case_of(net, f"g{index}_", 6, index, 1 + index % 4) for index, net in enumerate(nets)]
@@ -286,6 +287,8 @@ def test_what_cannot_be_emitted_is_refused() -> None:
     case = mlp("m", 2).case(4)
     network, vectors = case.network, case.vectors
     assert hls.unsupported(network) is None
+    other = regridded(network, TwosComplement(2))
+    assert hls.unsupported(other) == "layer 'm_0' (weights on a TwosComplement grid)"
     parts = {"inputs": network.inputs, "layers": network.layers, "outputs": network.outputs}
     two = Network(name="m", **{**parts, "outputs": ("m_3", "m_4")})
     assert hls.unsupported(two) == "1 inputs and 2 outputs (one of each)"
