@@ -57,8 +57,11 @@ module vecq_window_buffer #(
   localparam int LastColumn  =
       ((Width + 2 * PaddingColumns - Wide) / StrideColumns * StrideColumns - PaddingColumns)
       * Folds;
-  // Row numbers from one image to the next: all windows of the one begin above those of the other.
-  localparam int Gap       = LastRow - FirstRow >= Height ? LastRow - FirstRow + 1 - Height : 0;
+  // Row numbers from one image to the next: all windows of the one begin above those of the other,
+  // and no word of the one waits for a step of the other.
+  localparam int Starts    = LastRow - FirstRow + 1 - Height;
+  localparam int LeastGap  = PaddingRows > Tall ? PaddingRows - Tall : 0;
+  localparam int Gap       = Starts > LeastGap ? Starts : LeastGap;
   localparam int FrameRows = Height + Gap;
   // A word is read a cycle after it came, so a single place would not do.
   localparam int RingRows  = Tall * RowWords > 1 ? Tall : 2;
