@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.hls4ml_networks import regridded
 from tests.hls_networks import (
     Builder,
     builders,
@@ -26,7 +25,7 @@ from vecq_hw import assets
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, TwosComplement
+from vecq_hw.formats import CodeBook, IntFormat, TwosComplement
 from vecq_hw.network import Network
 from vecq_hw.passes.select import layer_network
 from vecq_hw.schedule import Fold, Schedule, default_schedule
@@ -132,6 +131,11 @@ def grid() -> list[Builder]:
         .rescale()
         .concat(-1)
         .dense(5, 1, fold=Fold(pe=5, simd=5)),
+        Builder("values", (4, 4, 2))
+        .conv(3, TwosComplement(4), (2, 2), fold=Fold(pe=3, simd=2))
+        .rescale()
+        .flatten()
+        .dense(4, CodeBook((-64, 0, 1, 8)), fold=Fold(pe=2, simd=9)),
     ]  # fmt: skip
     return nets
 
@@ -150,7 +154,7 @@ def test_cxx_equals_simulator(tmp_path: Path) -> None:
 @pytest.mark.needs_cxx
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     chosen = ("c3", "odd", "stride", "pad", "deep", "pool", "wrap33", "step")
-    chosen += ("ragged", "depth", "dilate", "row", "sum", "up", "twice", "inception")
+    chosen += ("ragged", "depth", "dilate", "row", "sum", "up", "twice", "inception", "values")
     cases = [builder.case(6) for builder in grid() if builder.name in chosen]
     assert len(cases) == len(chosen)
     run_together(cases, tmp_path, "-O0", "-fsanitize=address,undefined")
@@ -287,8 +291,6 @@ def test_what_cannot_be_emitted_is_refused() -> None:
     case = mlp("m", 2).case(4)
     network, vectors = case.network, case.vectors
     assert hls.unsupported(network) is None
-    other = regridded(network, TwosComplement(2))
-    assert hls.unsupported(other) == "layer 'm_0' (weights on a TwosComplement grid)"
     parts = {"inputs": network.inputs, "layers": network.layers, "outputs": network.outputs}
     two = Network(name="m", **{**parts, "outputs": ("m_3", "m_4")})
     assert hls.unsupported(two) == "1 inputs and 2 outputs (one of each)"

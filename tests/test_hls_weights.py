@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,42 +12,31 @@ from tests.hls_networks import compile_cxx
 from vecq_hw.arithmetic import columns, exact_matmul
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_words
-from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.formats import CodeBook, IntFormat, MidRise, TwosComplement
 from vecq_hw.layers import Weights
 from vecq_hw.schedule import Fold
 
 INPUT = IntFormat(8, signed=True)
 
 
-@dataclass(frozen=True)
-class Levels:
-    """A code is an index into these values."""
-
-    levels: tuple[int, ...]
-
-    def values(self, codes: IntArray) -> IntArray:
-        return np.array(self.levels, np.int32)[codes]
-
-
 GRIDS = {
-    "minus": Levels((-1, 0)),
-    "ternary": Levels((-1, 0, 1)),
-    "asymmetric": Levels((-4, -1, 2, 3)),
-    "four": Levels(tuple(range(-8, 8))),
-    "five": Levels((-16, 3, 15)),
-    "powers": Levels((-64, -8, -1, 0, 1, 8, 64)),
-    "book": Levels((-30_000, 7, 1234)),
-    "widest": Levels((-(2**31) + 1, 5, 2**31 - 1)),
+    "minus": CodeBook((-1, 0)),
+    "ternary": CodeBook((-1, 0, 1, 0)),
+    "asymmetric": CodeBook((-4, -1, 2, 3)),
+    "four": TwosComplement(4),
+    "five": CodeBook((-16, 3, 15, 15)),
+    "powers": CodeBook((-64, -8, -1, 0, 1, 8, 64, 0)),
+    "book": CodeBook((-30_000, 7, 1234, 7)),
+    "widest": CodeBook((-(2**31) + 1, 5, 2**31 - 1, 0)),
     "midrise3": MidRise(3),
 }
 
 
 def random_weights(grid, rng: np.random.Generator, shape: tuple[int, ...]) -> Weights:
-    if isinstance(grid, MidRise):
-        codes = rng.integers(grid.code_format.lo, grid.code_format.hi, shape, endpoint=True)
-    else:
-        codes = rng.integers(0, len(grid.levels), shape)
-        codes.flat[: len(grid.levels)] = np.arange(len(grid.levels))  # each one occurs
+    fmt = grid.code_format
+    codes = rng.integers(fmt.lo, fmt.hi, shape, endpoint=True)
+    every = np.arange(fmt.lo, fmt.hi + 1)
+    codes.flat[: every.size] = every[: codes.size]
     return Weights(codes=codes, grid=grid)
 
 

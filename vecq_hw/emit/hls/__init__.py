@@ -13,8 +13,7 @@ from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import MidRise
-from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.storage import digest
 
@@ -42,12 +41,9 @@ _TEMPLATES = (
 
 
 def unsupported(network: Network) -> str | None:
-    """Why ``network`` cannot be emitted, or None: one input and one output, VecQ's grid."""
+    """Why ``network`` cannot be emitted, or None: it has one input and one output."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs (one of each)"
-    for layer in network.layers:
-        if isinstance(layer, Dense | Conv2d) and not isinstance(layer.weights.grid, MidRise):
-            return f"layer '{layer.name}' (weights on a {type(layer.weights.grid).__name__} grid)"
     return None
 
 
