@@ -128,6 +128,7 @@ async def drive(
             taken.append(cycle)
             held = False
         cycle += 1
+        assert cycle < 100_000, f"{stream.name}: {len(taken)} of {words} words were taken"
     stream.valid.value = 0
     return taken
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from vecq_hw import assets
 from vecq_hw.toolchain import run_process
 
-_SCRIPT = """\
+SCRIPT = """\
 import sys
 from pyosys import libyosys
 design = libyosys.Design()
@@ -126,7 +126,7 @@ def solve(folder: Path, files: Sequence[str], steps: int = 30) -> tuple[bool, st
     ]
     (folder / "proof.ys").write_text("\n".join(commands))
     status, output = run_process(
-        [sys.executable, "-c", _SCRIPT], folder, dict(os.environ), timeout=120
+        [sys.executable, "-c", SCRIPT], folder, dict(os.environ), timeout=120
     )
     proven = "Induction step proven: SUCCESS!" in output
     assert proven == (not status), output[-3000:]

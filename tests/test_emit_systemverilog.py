@@ -18,7 +18,7 @@ from vecq_hw.emit.systemverilog import emit, unsupported
 from vecq_hw.emit.systemverilog.design import design
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import CodeBook, IntFormat, MidRise
 from vecq_hw.network import (
     Conv2d,
     Dense,
@@ -140,6 +140,12 @@ def test_several_ends_are_unsupported() -> None:
     assert unsupported(network) == "1 inputs and 2 outputs"
     with pytest.raises(VecqError, match="1 inputs and 2 outputs"):
         emit(network, Schedule(), Vectors(inputs=np.zeros((1, 4)), outputs=np.zeros((1, 4))))
+
+
+def test_other_grids_are_unsupported() -> None:
+    weights = Weights(codes=np.zeros((4, 4), np.int64), grid=CodeBook((0, 1)))
+    network = network_of(replace(dense("fc", "x"), weights=weights))
+    assert unsupported(network) == "layer 'fc' (weights on a CodeBook grid)"
 
 
 def test_windows_beside_the_image_are_unsupported() -> None:
