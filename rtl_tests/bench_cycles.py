@@ -20,7 +20,7 @@ from vecq_hw.storage import write_atomically
 
 FRAMES = 4
 PAUSED_CYCLES = 300
-RANDOM = 48
+RANDOM = 32
 RESULT = "cycles.json"
 
 
