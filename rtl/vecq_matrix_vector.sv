@@ -6,69 +6,85 @@
 // frame is Inputs elements, Simd of them a word, and gives Outputs accumulators, Pe of them a word;
 // they wrap at AccumulatorBits and so are exact where that is wide enough.
 //
-// There is no multiplier.  With u[j] the bits of q, the highest one inverted,
-//   sum of (2q + 1) * x = sum over j of 2^(j+1) * (sum of the x with u[j] set)
-//                         - (2^WeightBits - 1) * (sum of all x),
-// whose last term all outputs share.
+// Of a grouped convolution, an output reads the Inputs elements of its own group alone, so a frame
+// is Groups * Inputs elements: Taps kernel positions, in each of them the channels of all groups.
+// Where Pe outputs are of several groups, a word is Simd elements of each of these; else it is of
+// one.  Pe divides the outputs of a group or is a multiple of them.
 //
-// Memories, a line each of the following, least significant first:
-//   weights: the codes of one step, lane 0 of output 0 first; the steps of outputs 0..Pe-1 first
-//   bias: AccumulatorBits for each of Pe outputs
+// There is no multiplier: vecq_pair_row_array computes the sums with an offset that depends on the
+// weights alone, and the bias memory takes it off again.  Signed x enter as x + 2^(InputBits-1),
+// one more such offset.
+//
+// Memories, a line each of the following, least significant first (vecq_hw/emit/pair_rows.py):
+//   weights: the re-encoded codes of one step, lane 0 of all Pe outputs first; the steps of
+//     outputs 0..Pe-1 first
+//   bias: AccumulatorBits for each of Pe outputs, the bias minus all offsets
 //
 // While a frame is replayed for every output fold the next one is stored, so a frame takes
 // (Outputs / Pe) * (Inputs / Simd) cycles, without a gap, as long as both sides keep up.  The
 // pipeline stands still while an output word is not taken.  Latency, from the last input word to
-// the first output word: 3 + ceil(log2(Simd)) + ceil(log2(WeightBits + 1)) cycles.
+// the first output word: 4 + ceil(Simd / 8) + ceil(log2(WeightBits)) cycles.
 module vecq_matrix_vector #(
   parameter int Inputs          = 1,
   parameter int Outputs         = 1,
   parameter int Pe              = 1,
   parameter int Simd            = 1,
+  parameter int Groups          = 1,
+  parameter int Taps            = 1,
   parameter int WeightBits      = 2,
   parameter int InputBits       = 8,
   parameter bit InputSigned     = 1'b0,
   parameter int AccumulatorBits = 16,
   parameter     WeightsFile     = "",
-  parameter     BiasFile        = ""
+  parameter     BiasFile        = "",
+  // Groups that the outputs of a step belong to.
+  localparam int Span = Pe > Outputs / Groups ? Pe / (Outputs / Groups) : 1
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
 
   input  logic                          valid_i,
   output logic                          ready_o,
-  input  logic [Simd*InputBits-1:0]     data_i,
+  input  logic [Span*Simd*InputBits-1:0]  data_i,
 
   output logic                          valid_o,
   input  logic                          ready_i,
   output logic [Pe*AccumulatorBits-1:0] data_o
 );
 
-  localparam int InputFolds   = Inputs / Simd;
-  localparam int OutputFolds  = Outputs / Pe;
-  localparam int Steps        = InputFolds * OutputFolds;
-  localparam int StepBits     = Steps > 1 ? $clog2(Steps) : 1;
+  localparam int InputFolds     = Inputs / Simd;
+  localparam int OutputFolds    = Outputs / Pe;
+  localparam int Steps          = InputFolds * OutputFolds;
+  localparam int StepBits       = Steps > 1 ? $clog2(Steps) : 1;
   localparam int InputFoldBits  = InputFolds > 1 ? $clog2(InputFolds) : 1;
   localparam int OutputFoldBits = OutputFolds > 1 ? $clog2(OutputFolds) : 1;
-  // From the memories' outputs to the operands of the accumulators.
-  localparam int TermBits     = InputBits + $clog2(Simd);
-  localparam int ExactBits    = TermBits + WeightBits + 1;
-  localparam int SumBits      = ExactBits < AccumulatorBits ? ExactBits : AccumulatorBits;
-  localparam int Latency      = 1 + $clog2(Simd) + $clog2(WeightBits + 1);
+  // Blocks of Span groups in a frame.
+  localparam int Blocks         = Groups / Span;
+  localparam int WordBits       = Span * Simd * InputBits;
+  // Pair rows between two registers, and the stages that this makes.
+  localparam int Rows           = 4;
+  localparam int StageLanes     = 2 * Rows;
+  localparam int Stages         = (Simd + StageLanes - 1) / StageLanes;
+  localparam int LaneBits       = Pe * WeightBits;
+  // Of a sum at most; wider accumulators never see more.
+  localparam int ExactBits      = InputBits + 1 + $clog2((Simd + 1) / 2) + WeightBits;
+  localparam int SumBits        = ExactBits < AccumulatorBits ? ExactBits : AccumulatorBits;
+  // From a step to the accumulators' operands.
+  localparam int Latency        = 2 + Stages + $clog2(WeightBits);
 
   logic advance;        // the pipeline moves
   logic step;           // one step enters it
   logic word_there;
-  logic [Simd*InputBits-1:0] activations;
+  logic [WordBits-1:0] activations;
 
   // Position of the step within the frame.
   logic [StepBits-1:0] step_q;
   logic [InputFoldBits-1:0] input_fold_q;
   logic [OutputFoldBits-1:0] output_fold_q;
-  logic first_step, last_step, first_output, last_output;
+  logic first_step, last_step, last_output;
 
   assign first_step   = input_fold_q == '0;
   assign last_step    = input_fold_q == InputFoldBits'(InputFolds - 1);
-  assign first_output = output_fold_q == '0;
   assign last_output  = output_fold_q == OutputFoldBits'(OutputFolds - 1);
   assign step         = advance && word_there;
 
@@ -84,22 +100,73 @@ module vecq_matrix_vector #(
     end
   end
 
-  vecq_replay_buffer #(
-    .Words(InputFolds), .Replays(OutputFolds), .WordBits(Simd * InputBits)
-  ) input_buffer (
-    .clk_i, .rst_ni,
-    .valid_i, .ready_o, .data_i,
-    .first_pass_i(first_output), .last_pass_i(last_output), .last_word_i(last_step),
-    .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(activations)
-  );
+  if (Blocks == 1) begin : gen_replay
+    vecq_replay_buffer #(
+      .Words(InputFolds), .Replays(OutputFolds), .WordBits(WordBits)
+    ) input_buffer (
+      .clk_i, .rst_ni,
+      .valid_i, .ready_o, .data_i,
+      .first_pass_i(output_fold_q == '0), .last_pass_i(last_output), .last_word_i(last_step),
+      .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(activations)
+    );
+  end else begin : gen_groups
+    vecq_group_buffer #(
+      .Taps(Taps), .Blocks(Blocks), .BlockWords(InputFolds / Taps),
+      .Replays(OutputFolds / Blocks), .WordBits(WordBits)
+    ) input_buffer (
+      .clk_i, .rst_ni,
+      .valid_i, .ready_o, .data_i,
+      .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(activations)
+    );
+  end
 
-  logic [Pe*Simd*WeightBits-1:0] weights;
+  // The codes of each stage of lanes are read as many cycles after their step.
+  logic [Simd*LaneBits-1:0] weights;
+  logic [Stages*StepBits-1:0] addresses_q;
 
-  vecq_rom #(
-    .Words(Steps), .WordBits(Pe * Simd * WeightBits), .File(WeightsFile)
-  ) weight_rom (
-    .clk_i, .enable_i(advance), .address_i(step_q), .data_o(weights)
-  );
+  always_ff @(posedge clk_i) begin
+    if (advance) addresses_q <= (Stages*StepBits)'({addresses_q, step_q});
+  end
+
+  for (genvar stage = 0; stage < Stages; stage++) begin : gen_stage
+    localparam int First = stage * StageLanes;
+    localparam int Lanes = First + StageLanes < Simd ? StageLanes : Simd - First;
+
+    vecq_rom #(
+      .Words(Steps), .WordBits(Simd * LaneBits), .File(WeightsFile),
+      .First(First * LaneBits), .Bits(Lanes * LaneBits)
+    ) weight_rom (
+      .clk_i, .enable_i(advance), .address_i(addresses_q[stage*StepBits +: StepBits]),
+      .data_o(weights[First*LaneBits +: Lanes*LaneBits])
+    );
+  end
+
+  logic [WordBits-1:0] unsigned_activations;
+  logic [Pe*SumBits-1:0] sums;
+
+  for (genvar lane = 0; lane < Span * Simd; lane++) begin : gen_lane
+    assign unsigned_activations[lane*InputBits +: InputBits] =
+        activations[lane*InputBits +: InputBits] ^ (InputBits'(InputSigned) << (InputBits - 1));
+  end
+
+  for (genvar group = 0; group < Span; group++) begin : gen_group
+    localparam int GroupPe = Pe / Span;
+    logic [Simd*GroupPe*WeightBits-1:0] group_weights;
+
+    for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
+      assign group_weights[lane*GroupPe*WeightBits +: GroupPe*WeightBits] =
+          weights[(lane*Pe+group*GroupPe)*WeightBits +: GroupPe*WeightBits];
+    end
+
+    vecq_pair_row_array #(
+      .Pe(GroupPe), .Simd(Simd), .WeightBits(WeightBits), .InputBits(InputBits),
+      .SumBits(SumBits), .Rows(Rows)
+    ) pair_rows (
+      .clk_i, .enable_i(advance),
+      .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),
+      .weights_i(group_weights), .sums_o(sums[group*GroupPe*SumBits +: GroupPe*SumBits])
+    );
+  end
 
   // What travels beside the sums.
   logic [Latency-1:0] valid_q, first_q, last_q;
@@ -115,19 +182,6 @@ module vecq_matrix_vector #(
       last_q  <= Latency'({last_q, last_step});
     end
   end
-
-  logic [TermBits-1:0] plain_bits;
-  logic signed [TermBits:0] plain;
-  logic signed [SumBits-1:0] shared;
-
-  vecq_adder_tree #(
-    .Terms(Simd), .TermBits(InputBits), .Signed(InputSigned)
-  ) plain_tree (
-    .clk_i, .enable_i(advance), .terms_i(activations), .sum_o(plain_bits)
-  );
-
-  assign plain  = {InputSigned & plain_bits[TermBits-1], plain_bits};
-  assign shared = SumBits'(plain) - (SumBits'(plain) << WeightBits);
 
   // The start values: this unit counts the output folds at its end, too.
   logic [OutputFoldBits-1:0] sum_fold_q, sum_fold_d;
@@ -168,49 +222,20 @@ module vecq_matrix_vector #(
   end
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
-    logic [(WeightBits+1)*SumBits-1:0] operands;
-    logic signed [SumBits-1:0] sum;
-    logic signed [AccumulatorBits-1:0] accumulator_q, start;
-
-    for (genvar plane = 0; plane < WeightBits; plane++) begin : gen_plane
-      logic [Simd*InputBits-1:0] gated;
-      logic [TermBits-1:0] total_bits;
-      logic signed [TermBits:0] total;
-
-      for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
-        logic set;
-        if (plane == WeightBits - 1) begin : gen_highest
-          assign set = !weights[(pe*Simd+lane)*WeightBits + plane];
-        end else begin : gen_lower
-          assign set = weights[(pe*Simd+lane)*WeightBits + plane];
-        end
-        assign gated[lane*InputBits +: InputBits] =
-            activations[lane*InputBits +: InputBits] & {InputBits{set}};
-      end
-
-      vecq_adder_tree #(
-        .Terms(Simd), .TermBits(InputBits), .Signed(InputSigned)
-      ) plane_tree (
-        .clk_i, .enable_i(advance), .terms_i(gated), .sum_o(total_bits)
-      );
-
-      assign total = {InputSigned & total_bits[TermBits-1], total_bits};
-      assign operands[plane*SumBits +: SumBits] = SumBits'(total) << (plane + 1);
-    end
-
-    assign operands[WeightBits*SumBits +: SumBits] = shared;
-
-    vecq_adder_tree #(
-      .Terms(WeightBits + 1), .TermBits(SumBits), .Signed(1'b1), .SumBits(SumBits)
-    ) operand_tree (
-      .clk_i, .enable_i(advance), .terms_i(operands), .sum_o(sum)
-    );
+    logic [AccumulatorBits-1:0] start, accumulator_d, accumulator_q;
 
     assign start = sum_first ? biases[pe*AccumulatorBits +: AccumulatorBits] : accumulator_q;
     assign data_o[pe*AccumulatorBits +: AccumulatorBits] = accumulator_q;
 
+    vecq_adder #(
+      .PlainBits(SumBits), .LogicBits(AccumulatorBits), .SumBits(AccumulatorBits)
+    ) adder (
+      .plain_i(sums[pe*SumBits +: SumBits]), .logic_i(start), .carry_i(1'b0),
+      .sum_o(accumulator_d)
+    );
+
     always_ff @(posedge clk_i) begin
-      if (advance && sum_valid) accumulator_q <= start + AccumulatorBits'(sum);
+      if (advance && sum_valid) accumulator_q <= accumulator_d;
     end
   end
 

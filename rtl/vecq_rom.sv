@@ -2,28 +2,39 @@
 
 // A memory that is only read; its words come from a file of hexadecimal numbers, one a line.
 //
-// The word of address_i is at data_o after a clock edge with enable_i.
+// The word of address_i is at data_o after a clock edge with enable_i.  With Bits it is a part of
+// the file's words, from bit First on; several such memories share a file.  Up to 64 words lie in
+// look-up tables, one for each bit; more in block RAM.
 module vecq_rom #(
   parameter int Words    = 1,
   parameter int WordBits = 8,
   parameter     File     = "",
+  parameter int First    = 0,
+  parameter int Bits     = WordBits,
   localparam int AddressBits = Words > 1 ? $clog2(Words) : 1
 ) (
   input  logic                   clk_i,
   input  logic                   enable_i,
   input  logic [AddressBits-1:0] address_i,
-  output logic [WordBits-1:0]    data_o
+  output logic [Bits-1:0]        data_o
 );
 
-  logic [WordBits-1:0] memory [Words];
-  logic [WordBits-1:0] data_q;
-
-  initial $readmemh(File, memory);
+  logic [Bits-1:0] data_q;
 
   assign data_o = data_q;
 
-  always_ff @(posedge clk_i) begin
-    if (enable_i) data_q <= memory[address_i];
+  if (Words > 64) begin : gen_block
+    (* rom_style = "block" *) logic [WordBits-1:0] memory [Words];
+    initial $readmemh(File, memory);
+    always_ff @(posedge clk_i) begin
+      if (enable_i) data_q <= memory[address_i][First +: Bits];
+    end
+  end else begin : gen_distributed
+    (* rom_style = "distributed" *) logic [WordBits-1:0] memory [Words];
+    initial $readmemh(File, memory);
+    always_ff @(posedge clk_i) begin
+      if (enable_i) data_q <= memory[address_i][First +: Bits];
+    end
   end
 
 endmodule

@@ -1,4 +1,4 @@
-"""At which cycles words move in whole networks: with and without pauses on either side."""
+"""Which words move in whole networks and at which cycles, with and without pauses."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from vecq_hw.storage import write_atomically
 
 FRAMES = 4
 PAUSED_CYCLES = 300
-RANDOM = 48
+RANDOM = 32
 RESULT = "cycles.json"
 
 
@@ -103,7 +103,7 @@ def random_network(index: int) -> tuple[Network, Schedule]:
 
 
 def configurations() -> dict[str, tuple[Network, Schedule]]:
-    """Every network of the regression and random ones, by the name of their top."""
+    """Every network of the regression and random chains, by the name of their top."""
     known = {
         name: (networks.network(index), networks.schedule(index))
         for index, name in enumerate(networks.TOPS)
@@ -111,42 +111,49 @@ def configurations() -> dict[str, tuple[Network, Schedule]]:
     return known | {f"chain{index}": random_network(index) for index in range(RANDOM)}
 
 
-async def drive(stream: Stream, words: int, paused: Sequence[bool]) -> list[int]:
-    """Offer words and hold each until it is taken; the cycle in which each was."""
+async def drive(
+    stream: Stream, words: int, paused: Sequence[bool], data: Sequence[int] = ()
+) -> list[int]:
+    """Offer words, zero or ``data``, each until it is taken; the cycle in which each was."""
     edge, taken, cycle, held = RisingEdge(stream.clock), list[int](), 0, False
     stream.data.value = 0
     while len(taken) < words:
-        held = held or cycle >= len(paused) or not paused[cycle]
+        if not held and (cycle >= len(paused) or not paused[cycle]):
+            held = True
+            if data:
+                stream.data.value = data[len(taken)]
         stream.valid.value = int(held)
         await edge
         if held and stream.ready.value:
             taken.append(cycle)
             held = False
         cycle += 1
+        assert cycle < 100_000, f"{stream.name}: {len(taken)} of {words} words were taken"
     stream.valid.value = 0
     return taken
 
 
-async def drain(stream: Stream, words: int, paused: Sequence[bool]) -> list[int]:
-    """Take words; the cycle in which each was."""
-    edge, taken, cycle = RisingEdge(stream.clock), list[int](), 0
+async def drain(stream: Stream, words: int, paused: Sequence[bool]) -> tuple[list[int], list[int]]:
+    """Take words; the cycle in which each was, and the words."""
+    edge, taken, found, cycle = RisingEdge(stream.clock), list[int](), list[int](), 0
     while len(taken) < words:
         ready = cycle >= len(paused) or not paused[cycle]
         stream.ready.value = int(ready)
         await edge
         if ready and stream.valid.value:
             taken.append(cycle)
+            found.append(stream.data.value.to_unsigned())
         cycle += 1
         assert cycle < 100_000, f"{stream.name}: {len(taken)} of {words} words came"
     stream.ready.value = 0
-    return taken
+    return taken, found
 
 
 @cocotb.test()
-async def record_the_cycles_of_all_words(dut: Any) -> None:
+async def record_all_words_and_their_cycles(dut: Any) -> None:
     plan = json.loads(Path("plan.json").read_text())
     start_clock(dut.aclk)
-    result: dict[str, dict[str, list[list[int]]]] = {}
+    result: dict[str, dict[str, tuple[list[int], list[int], list[int]]]] = {}
     for run in pauses(0):
         ends = {top: [axi_stream(dut, f"{top}_{end}_axis") for end in ("s", "m")] for top in plan}
         for source, target in ends.values():
@@ -154,12 +161,12 @@ async def record_the_cycles_of_all_words(dut: Any) -> None:
             target.ready.value = 0
         await reset(dut.aclk, dut.aresetn)
         tasks = {}
-        for index, (top, (words_in, words_out)) in enumerate(plan.items()):
+        for index, (top, (inputs, count)) in enumerate(plan.items()):
             chosen = pauses(index)[run]
             source, target = ends[top]
-            tasks[top] = [
-                cocotb.start_soon(drive(source, words_in, chosen.input)),
-                cocotb.start_soon(drain(target, words_out, chosen.output)),
-            ]
-        result[run] = {top: [await task for task in pair] for top, pair in tasks.items()}
+            tasks[top] = (
+                cocotb.start_soon(drive(source, len(inputs), chosen.input, inputs)),
+                cocotb.start_soon(drain(target, count, chosen.output)),
+            )
+        result[run] = {top: (await pair[0], *(await pair[1])) for top, pair in tasks.items()}
     write_atomically(Path("results") / RESULT, json.dumps(result).encode())

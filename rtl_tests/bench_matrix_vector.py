@@ -10,8 +10,10 @@ from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, t
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
+from vecq_hw.emit.pair_rows import start_values, weight_steps
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.schedule import Fold
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,12 @@ class Shape:
     pe: int
     simd: int
     accumulator_bits: int = 0  # 0: as wide as the exact sums need
+    groups: int = 1  # inputs are those of one group
+    taps: int = 1
+
+    @property
+    def lanes(self) -> int:
+        return self.simd * max(self.pe * self.groups // self.outputs, 1)
 
     @property
     def steps(self) -> int:
@@ -52,6 +60,15 @@ SHAPES = [
     Shape(3, signed(5), 1, 7, 1, 7),
     Shape(3, signed(5), 7, 1, 7, 1),
     Shape(2, unsigned(8), 32, 64, 8, 16),
+    # Several stages of lanes, the last one odd.
+    Shape(2, unsigned(8), 4, 34, 2, 17),
+    Shape(1, signed(4), 2, 23, 2, 23),
+    # Groups: outputs of one of them in a step, of all of them, of several; a depthwise kernel.
+    *(Shape(2, unsigned(8), 8, 12, pe, 2, 0, 2, 3) for pe in (1, 2, 4)),
+    Shape(2, unsigned(8), 8, 12, 8, 4, 0, 2, 3),
+    Shape(1, unsigned(4), 8, 6, 4, 2, 0, 4, 3),
+    *(Shape(4, signed(8), 6, 9, pe, 1, 0, 6, 9) for pe in (1, 2, 3, 6)),
+    Shape(3, unsigned(8), 12, 8, 3, 2, 0, 2, 1),
 ]
 
 
@@ -72,9 +89,16 @@ def biases(index: int) -> IntArray:
 
 
 def expected_exactly(index: int, inputs: IntArray) -> IntArray:
-    weights = MidRise(SHAPES[index].weight_bits).values(codes(index))
-    bound = arithmetic.product_bound(weights, SHAPES[index].activations.magnitude)
-    return arithmetic.exact_matmul(inputs, weights, bound) + biases(index)
+    shape = SHAPES[index]
+    weights = MidRise(shape.weight_bits).values(codes(index))
+    bound = arithmetic.product_bound(weights, shape.activations.magnitude)
+    # Channels-last: of each tap the channels of all groups.
+    elements = inputs.reshape(len(inputs), shape.taps, shape.groups, -1)
+    groups = [
+        arithmetic.exact_matmul(elements[:, :, group].reshape(len(inputs), -1), rows, bound)
+        for group, rows in enumerate(np.split(weights, shape.groups))
+    ]
+    return np.concatenate(groups, axis=1) + biases(index)
 
 
 def accumulator_bits(index: int) -> int:
@@ -88,12 +112,10 @@ def accumulator_bits(index: int) -> int:
 
 def case(index: int) -> Case:
     shape, bits = SHAPES[index], accumulator_bits(index)
-    # A line for each step: the outputs of a fold, and for each of them the inputs of a fold.
-    lines = [
-        codes(index)[o : o + shape.pe, i : i + shape.simd].ravel()
-        for o in range(0, shape.outputs, shape.pe)
-        for i in range(0, shape.inputs, shape.simd)
-    ]
+    steps = weight_steps(codes(index), shape.weight_bits, Fold(pe=shape.pe, simd=shape.simd))
+    starts = start_values(
+        codes(index), shape.weight_bits, shape.simd, shape.activations, biases(index)
+    )
     return Case(
         module="vecq_matrix_vector",
         parameters={
@@ -101,18 +123,20 @@ def case(index: int) -> Case:
             "Outputs": shape.outputs,
             "Pe": shape.pe,
             "Simd": shape.simd,
+            "Groups": shape.groups,
+            "Taps": shape.taps,
             "WeightBits": shape.weight_bits,
             "InputBits": shape.activations.bits,
             "InputSigned": int(shape.activations.signed),
             "AccumulatorBits": bits,
         },
-        input_bits=shape.simd * shape.activations.bits,
+        input_bits=shape.lanes * shape.activations.bits,
         output_bits=shape.pe * bits,
         memories={
             "WeightsFile": Memory(
-                values=np.array(lines), lanes=shape.pe * shape.simd, bits=shape.weight_bits
+                values=steps, lanes=shape.pe * shape.simd, bits=shape.weight_bits
             ),
-            "BiasFile": Memory(values=biases(index), lanes=shape.pe, bits=bits),
+            "BiasFile": Memory(values=starts, lanes=shape.pe, bits=bits),
         },
     )
 
@@ -125,9 +149,9 @@ CASES = [case(index) for index in range(len(SHAPES))]
 async def sums_are_exact(dut: Any, index: int) -> None:
     shape, bits = SHAPES[index], accumulator_bits(index)
     fmt = shape.activations
-    inputs = frames(index, 15, fmt.lo, fmt.hi, shape.inputs)
+    inputs = frames(index, 15, fmt.lo, fmt.hi, shape.inputs * shape.groups)
     expected = arithmetic.wrap(expected_exactly(index, inputs), bits)
-    words = pack_rows(inputs, shape.simd, fmt.bits)
+    words = pack_rows(inputs, shape.lanes, fmt.bits)
     folds = shape.outputs // shape.pe
     count = len(inputs) * folds
     start_clock(dut.clk_i)
@@ -143,11 +167,17 @@ async def sums_are_exact(dut: Any, index: int) -> None:
     await compare(seed=index)
     cycles = await compare(seed=None)
     input_folds = shape.inputs // shape.simd
-    tree = (shape.simd - 1).bit_length() + shape.weight_bits.bit_length()
-    # Cycle 1 takes the first word, cycle input_folds the last word of the first frame.
-    first = input_folds + 3 + tree
-    pace = range(first, first + input_folds * count, input_folds)
-    equal(f"{CASES[index]}: cycles", cycles, pace)
+    stages = -(-shape.simd // 8) + (shape.weight_bits - 1).bit_length()
+    blocks = max(shape.inputs * shape.groups // shape.lanes // input_folds, 1)
+    if blocks == 1:
+        # Cycle 1 takes the first word, cycle input_folds the last word of the first frame.
+        first = input_folds + 4 + stages
+        pace = range(first, first + input_folds * count, input_folds)
+        equal(f"{CASES[index]}: cycles", cycles, pace)
+    else:
+        # Once the first frame is there, a word every input_folds cycles.
+        pace = range(cycles[folds], cycles[folds] + input_folds * (count - folds), input_folds)
+        equal(f"{CASES[index]}: cycles", cycles[folds:], pace)
 
     for ready in (0, 1):
         await interrupt(dut, index, words, shape.steps + 5, ready)

@@ -43,9 +43,9 @@ SHAPES = [
 ]
 
 
-def numbers(index: int) -> tuple[IntArray, IntArray]:
+def numbers(shape: Shape) -> tuple[IntArray, IntArray]:
     """Mantissa and offset: the extremes of their bits, zero where that fits, the rest random."""
-    shape, generator = SHAPES[index], np.random.default_rng(index)
+    generator = np.random.default_rng(shape.shift)
     drawn = []
     for bits in (shape.mantissa_bits, shape.offset_bits):
         fmt = IntFormat(bits, signed=True)
@@ -55,12 +55,13 @@ def numbers(index: int) -> tuple[IntArray, IntArray]:
     return drawn[0], drawn[1]
 
 
+def literal(value: int) -> str:
+    return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
+
+
 def case(index: int) -> Case:
     shape = SHAPES[index]
-    mantissa, offset = numbers(index)
-
-    def literal(value: int) -> str:
-        return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
+    mantissa, offset = numbers(shape)
 
     return Case(
         module="vecq_rescale",
@@ -88,11 +89,10 @@ def case(index: int) -> Case:
 CASES = [case(index) for index in range(len(SHAPES))]
 
 
-def accumulators(index: int) -> IntArray:
+def accumulators(shape: Shape) -> IntArray:
     """Corners, random ones, and those whose product lies next to a tie or a clamp."""
-    shape = SHAPES[index]
     fmt = shape.accumulator
-    mantissa, offset = numbers(index)
+    mantissa, offset = numbers(shape)
     near = []
     for target in (shape.output.lo, shape.output.hi, 0):
         for nudge in (-1, 0, 1):
@@ -101,7 +101,7 @@ def accumulators(index: int) -> IntArray:
                 for m, b in zip(mantissa.tolist(), offset.tolist(), strict=True)
             ]
             near.append([min(max(value, fmt.lo), fmt.hi) for value in exact])
-    drawn = frames(index, 40, fmt.lo, fmt.hi, shape.channels)
+    drawn = frames(shape.shift, 40, fmt.lo, fmt.hi, shape.channels)
     return np.concatenate([drawn, np.array(near, dtype=np.int64)])
 
 
@@ -109,8 +109,8 @@ def accumulators(index: int) -> IntArray:
 @cocotb.parametrize(index=range(len(CASES)))
 async def rounds_and_clamps(dut: Any, index: int) -> None:
     shape = SHAPES[index]
-    inputs = accumulators(index)
-    expected = arithmetic.rescale(inputs, *numbers(index), shape.shift, shape.output)
+    inputs = accumulators(shape)
+    expected = arithmetic.rescale(inputs, *numbers(shape), shape.shift, shape.output)
     words = pack_rows(inputs, shape.lanes, shape.accumulator.bits)
     start_clock(dut.clk_i)
     await restart(dut, index)

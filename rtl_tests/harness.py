@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,18 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One instance: parameters, widths of its two streams, memories by parameter."""
+    """One instance: parameters, widths of its words, memories by parameter.
+
+    Cells of several input or output streams have vectors of valid and ready, and all words in data.
+    """
 
     module: str
     parameters: Mapping[str, object]
     input_bits: int
     output_bits: int
     memories: Mapping[str, Memory] = field(default_factory=dict)
+    inputs: int = 1
+    outputs: int = 1
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.parameters.items())
@@ -53,19 +58,22 @@ def top(cases: Sequence[Case]) -> str:
     ports = ["input logic clk_i", "input logic rst_ni"]
     body = []
     for index, case in enumerate(cases):
-        c = f"c{index}"
-        ports += [
-            f"input logic {c}_valid_i, output logic {c}_ready_o",
-            f"input logic [{case.input_bits - 1}:0] {c}_data_i",
-            f"output logic {c}_valid_o, input logic {c}_ready_i",
-            f"output logic [{case.output_bits - 1}:0] {c}_data_o",
-        ]
-        files = {name: f'"rtl/{c}_{name}.mem"' for name in case.memories}
+        wires: dict[str, list[str]] = {}
+        for names, count, bits in (
+            (("valid_i", "ready_o", "data_i"), case.inputs, case.input_bits),
+            (("valid_o", "ready_i", "data_o"), case.outputs, case.output_bits),
+        ):
+            for name in names:
+                width = f"[{bits - 1}:0] " if name.startswith("data") else ""
+                direction = "input" if name.endswith("_i") else "output"
+                wires[name] = [f"c{index}_{stream}_{name}" for stream in range(count)]
+                ports += [f"{direction} logic {width}{wire}" for wire in wires[name]]
+        files = {name: f'"rtl/c{index}_{name}.mem"' for name in case.memories}
         values = {**case.parameters, **files}.items()
-        names = ("valid_i", "ready_o", "data_i", "valid_o", "ready_i", "data_o")
+        connections = [f".{name}({{{', '.join(w[::-1])}}})" for name, w in wires.items()]
         body.append(
-            f"  {case.module} #({', '.join(f'.{n}({v})' for n, v in values)}) {c}_unit (.clk_i,"
-            f" .rst_ni, {', '.join(f'.{name}({c}_{name})' for name in names)});\n"
+            f"  {case.module} #({', '.join(f'.{n}({v})' for n, v in values)}) c{index}_unit"
+            f" (.clk_i, .rst_ni, {', '.join(connections)});\n"
         )
     port_list = ",\n  ".join(ports)
     return f"module {TOP} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
@@ -100,47 +108,90 @@ def run_bench(folder: Path, top_name: str, bench: str) -> None:
 
 
 def streams(dut: Any, index: int) -> tuple[Stream, Stream]:
-    """The input and the output stream of a case."""
+    """The input and the output stream of a case, the first where it has several."""
+    sources, targets = all_streams(dut, index)
+    return sources[0], targets[0]
 
-    def stream(what: str, forward: str, backward: str) -> Stream:
-        handles = {
-            name: getattr(dut, f"c{index}_{name}{suffix}")
-            for name, suffix in (("valid", forward), ("ready", backward), ("data", forward))
-        }
-        return Stream(name=f"{what} of case {index}", clock=dut.clk_i, **handles)
 
-    return stream("input", "_i", "_o"), stream("output", "_o", "_i")
+def all_streams(dut: Any, index: int) -> tuple[list[Stream], list[Stream]]:
+    """The input and the output streams of a case."""
+
+    def some(what: str, forward: str, backward: str) -> list[Stream]:
+        found: list[Stream] = []
+        while hasattr(dut, f"c{index}_{len(found)}_valid{forward}"):
+            number = len(found)
+            handles = {
+                name: getattr(dut, f"c{index}_{number}_{name}{suffix}")
+                for name, suffix in (("valid", forward), ("ready", backward), ("data", forward))
+            }
+            name = f"{what} {number} of case {index}"
+            found.append(Stream(name=name, clock=dut.clk_i, **handles))
+        return found
+
+    return some("input", "_i", "_o"), some("output", "_o", "_i")
 
 
 async def restart(dut: Any, index: int) -> None:
     """Reset while the case's streams are idle."""
-    source, target = streams(dut, index)
-    source.valid.value = 0
-    target.ready.value = 0
+    sources, targets = all_streams(dut, index)
+    for source in sources:
+        source.valid.value = 0
+    for target in targets:
+        target.ready.value = 0
     await reset(dut.clk_i, dut.rst_ni)
+
+
+async def exchange(
+    dut: Any, index: int, words: Sequence[Sequence[int]], counts: Sequence[int], seed: int | None
+) -> list[Sink]:
+    """Send the words of each input, receive exactly so many of each output.
+
+    All streams pause unless ``seed`` is None.
+    """
+
+    def stalls(number: int) -> Iterator[bool]:
+        return no_stalls() if seed is None else random_stalls(2 * seed + number)
+
+    sources, targets = all_streams(dut, index)
+    sinks = [Sink(target, stalls(2 * n + 1), frame=1) for n, target in enumerate(targets)]
+    tasks = [
+        cocotb.start_soon(send(source, some, stalls(2 * n), frame=1))
+        for n, (source, some) in enumerate(zip(sources, words, strict=True))
+    ]
+    tasks += [
+        cocotb.start_soon(sink.receive(count, PATIENCE))
+        for sink, count in zip(sinks, counts, strict=True)
+    ]
+    for task in tasks:
+        await task
+    for sink in sinks:
+        await sink.stay_empty(20)
+    return sinks
 
 
 async def transfer(
     dut: Any, index: int, words: Sequence[int], count: int, seed: int | None
 ) -> Sink:
-    """Send ``words``, receive exactly ``count``; pauses on both sides unless ``seed`` is None."""
-    source, target = streams(dut, index)
-    stalls = [no_stalls() if seed is None else random_stalls(2 * seed + end) for end in (0, 1)]
-    sink = Sink(target, stalls[1], frame=1)
-    sending = cocotb.start_soon(send(source, words, stalls[0], frame=1))
-    await sink.receive(count, PATIENCE)
-    await sending
-    await sink.stay_empty(20)
+    """:func:`exchange` for a cell of one input and one output."""
+    (sink,) = await exchange(dut, index, [words], [count], seed)
     return sink
 
 
-async def interrupt(dut: Any, index: int, words: Sequence[int], cycles: int, ready: int) -> None:
-    """Send for some cycles, then reset in the middle."""
-    source, target = streams(dut, index)
-    target.ready.value = ready
-    sending = cocotb.start_soon(send(source, words, no_stalls(), frame=1))
+async def interrupt(
+    dut: Any, index: int, words: Sequence[int] | Sequence[Sequence[int]], cycles: int, ready: int
+) -> None:
+    """Send for some cycles, to one input or to each of them, then reset in the middle."""
+    sources, targets = all_streams(dut, index)
+    several = [words] if isinstance(words[0], int) else words
+    for target in targets:
+        target.ready.value = ready
+    tasks = [
+        cocotb.start_soon(send(source, some, no_stalls(), frame=1))
+        for source, some in zip(sources, several, strict=True)
+    ]
     await wait(dut.clk_i, cycles)
-    sending.cancel()
+    for task in tasks:
+        task.cancel()
     await restart(dut, index)
 
 

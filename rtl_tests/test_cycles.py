@@ -1,7 +1,8 @@
-"""The cycles of the dataflow model are those of the RTL, word by word."""
+"""The words of the RTL are the simulator's, and their cycles those of the dataflow model."""
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,69 +10,96 @@ import pytest
 
 from rtl_tests import bench_cycles, harness
 from rtl_tests.bench_cycles import FRAMES
+from rtl_tests.graphs import random_graph
 from rtl_tests.test_networks import wrapper
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit
+from vecq_hw.emit.words import pack_rows
+from vecq_hw.network import Network
+from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
-from vecq_hw.simulate.dataflow import simulate_frames
+from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
+from vecq_hw.simulate.dataflow.plan import plan
 
 TOP = "cycles"
+GRAPHS = 44
+LONGEST = 700
+"""Cycles that a frame of a random graph takes at most, so that all of them are through soon."""
+
+
+def graphs(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
+    """Random graphs whose frames are short, by the name of their top."""
+    drawn = {f"graph{index}": random_graph(index) for index in range(first, last)}
+    return {name: pair for name, pair in drawn.items() if max(plan(*pair).busy.values()) <= LONGEST}
 
 
 @pytest.mark.needs_verilator
+@pytest.mark.parametrize(
+    "kind",
+    ["chains", "graphs", pytest.param("more graphs", marks=pytest.mark.nightly)],
+)
 def test_every_word_moves_in_the_cycle_that_the_model_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The build takes a third of the time, and the few cycles are run in no time either way.
+    # The build takes most of the time, and the few cycles are run in no time either way.
     monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
-    configurations = bench_cycles.configurations()
-    assert len(configurations) >= 50
-    for name, (network, schedule) in configurations.items():
-        inputs = np.zeros((1, *network.inputs[0].shape), int)
-        vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
-        emit(network, schedule, vectors).write(tmp_path / name)
-        shutil.copytree(tmp_path / name / "rtl", tmp_path / "rtl", dirs_exist_ok=True)
-    (tmp_path / "rtl" / f"{TOP}.sv").write_text(wrapper(tmp_path, TOP, list(configurations)))
-    expected = {
-        run: {
-            name: simulate_frames(
+    match kind:
+        case "chains":
+            configurations = bench_cycles.configurations()
+        case "graphs":
+            configurations = graphs(0, GRAPHS)
+        case _:
+            configurations = graphs(GRAPHS, 5 * GRAPHS)
+    assert len(configurations) >= 40
+    compare(configurations, tmp_path)
+
+
+def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path) -> None:
+    """Run all of them in one top; assert words and cycles of every run."""
+    words = {}
+    for index, (name, (network, schedule)) in enumerate(configurations.items()):
+        entry = network.inputs[0]
+        shape = (FRAMES, *entry.shape)
+        inputs = np.random.default_rng(index).integers(entry.format.lo, entry.format.hi + 1, shape)
+        outputs = simulate(network, inputs).astype(np.int64)
+        emit(network, schedule, Vectors(inputs=inputs, outputs=outputs)).write(folder / name)
+        shutil.copytree(folder / name / "rtl", folder / "rtl", dirs_exist_ok=True)
+        planned = plan(network, schedule)
+        (source,), (target,) = planned.inputs.values(), planned.outputs.values()
+        words[name] = (
+            pack_rows(inputs, source.lanes, entry.format.bits),
+            pack_rows(outputs, target.lanes, network.tensors[network.outputs[0]].format.bits),
+        )
+    (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(configurations)))
+    expected = {run: {} for run in bench_cycles.pauses(0)}
+    for index, (name, (network, schedule)) in enumerate(configurations.items()):
+        depths = fifo_depths(network, schedule)
+        for run, chosen in bench_cycles.pauses(index).items():
+            expected[run][name] = simulate_frames(
                 network,
                 schedule,
+                depths,
                 frames=FRAMES,
-                input_pauses=bench_cycles.pauses(index)[run].input,
-                output_pauses=bench_cycles.pauses(index)[run].output,
+                input_pauses=chosen.input,
+                output_pauses=chosen.output,
             )
-            for index, (name, (network, schedule)) in enumerate(configurations.items())
-        }
-        for run in bench_cycles.pauses(0)
-    }
-    plan = {
-        name: [
-            sum(map(len, run.input_cycles.values())),
-            sum(map(len, run.output_cycles.values())),
-        ]
-        for name, run in expected["free"].items()
-    }
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-    harness.run_bench(tmp_path, TOP, "rtl_tests.bench_cycles")
+    sent = {name: (given, len(wanted)) for name, (given, wanted) in words.items()}
+    (folder / "plan.json").write_text(json.dumps(sent))
+    harness.run_bench(folder, TOP, "rtl_tests.bench_cycles")
 
-    measured = json.loads((tmp_path / "results" / bench_cycles.RESULT).read_text())
-    different = [
-        f"{name}, {run}: {what} words move in the cycles {found}, but should in {wanted}"
-        for run, results in expected.items()
-        for name, result in results.items()
-        for what, found, wanted in zip(
-            ("input", "output"),
-            measured[run][name],
-            (*result.input_cycles.values(), *result.output_cycles.values()),
-            strict=True,
-        )
-        if found != wanted
-    ]
+    measured = json.loads((folder / "results" / bench_cycles.RESULT).read_text())
+    different = []
+    for run, results in expected.items():
+        for name, result in results.items():
+            (entered,), (left,) = result.input_cycles.values(), result.output_cycles.values()
+            wanted = {"input cycles": entered, "output cycles": left, "words": words[name][1]}
+            for (what, some), found in zip(wanted.items(), measured[run][name], strict=True):
+                if found != list(some):
+                    different.append(f"{name}, {run}: {what} {found}, but should be {list(some)}")
     assert not different, "\n".join([f"{len(different)} streams differ", *different[:3]])
     for name, result in expected["free"].items():
-        _, outputs = measured["free"][name]
-        words = len(outputs) // FRAMES
-        assert result.first_output == outputs[0]
-        assert result.interval == outputs[-1] - outputs[-1 - words]
-        assert result.total_cycles == outputs[-1] + 1
+        _, cycles, _ = measured["free"][name]
+        count = len(cycles) // FRAMES
+        assert result.first_output == cycles[0]
+        assert result.interval == cycles[-1] - cycles[-1 - count]
+        assert result.total_cycles == cycles[-1] + 1

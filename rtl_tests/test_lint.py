@@ -1,23 +1,47 @@
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rtl_tests import networks
+from rtl_tests.graphs import random_graph
+from rtl_tests.image_networks import BUILDERS
+from rtl_tests.test_networks import image_project
 from vecq_hw import assets
+from vecq_hw.emit.project import Project, Vectors
+from vecq_hw.emit.systemverilog import emit
+from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import simulation_environment
+from vecq_hw.verify.vectors import random_vectors
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
 PARAMETERS = {
+    "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
+    "vecq_concat": {"Operands": 3, "WordBits": 5},
+    "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
+    "vecq_fork": {"Outputs": 3},
     "vecq_frame_end": {"Words": 7},
     "vecq_matrix_vector": {"Inputs": 12, "Outputs": 6, "Pe": 2, "Simd": 3, "InputSigned": 1},
+    "vecq_pool": {
+        **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
+        **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
+    },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62},
     "vecq_rom": {"Words": 5},
+    "vecq_sliding_window": {
+        **{"Height": 5, "Width": 6, "Folds": 3, "KernelRows": 3, "KernelColumns": 3},
+        **{"StrideRows": 2, "PaddingRows": 2, "PaddingColumns": 1, "DilationColumns": 2},
+    },
     "vecq_stream_register": {"DataBits": 1},
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
+    "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
+    "vecq_upsample": {"Width": 5, "Folds": 3, "FactorColumns": 3},
+    "vecq_window_buffer": {"Height": 4, "Width": 5, "PaddingRows": 2, "StrideColumns": 2},
 }
 
 
@@ -47,11 +71,23 @@ def test_cells_lint_clean(cell: str) -> None:
         assert lint(assets.rtl(), "-F", "vecq.f", "--top-module", cell, *values) == ""
 
 
+def projects() -> dict[str, Callable[[], Project]]:
+    """Chains of vectors, whole networks of images, random graphs."""
+    chains = {top: partial(networks.project, index) for index, top in enumerate(networks.TOPS)}
+    images = {name: partial(image_project, name, 1) for name in BUILDERS}
+    return chains | images | {f"graph{index}": partial(graph_project, index) for index in range(6)}
+
+
+def graph_project(index: int) -> Project:
+    network, schedule = random_graph(index)
+    inputs = random_vectors(network, 1)
+    return emit(network, schedule, Vectors(inputs=inputs, outputs=simulate(network, inputs)))
+
+
 @pytest.mark.needs_verilator
-@pytest.mark.parametrize("index", range(len(networks.TOPS)))
-def test_generated_tops_lint_clean(index: int, tmp_path: Path) -> None:
-    top = networks.TOPS[index]
-    networks.project(index).write(tmp_path)
+@pytest.mark.parametrize("top", projects())
+def test_generated_tops_lint_clean(top: str, tmp_path: Path) -> None:
+    projects()[top]().write(tmp_path)
     sources = sorted(str(path) for path in (tmp_path / "rtl").glob("*.[sv][vl]*"))
     assert lint(tmp_path, "rtl/vecq.vlt", *sources, "--top-module", top) == ""
 

@@ -1,13 +1,16 @@
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rtl_tests import harness, networks
-from vecq_hw.emit.project import read_vectors
+from rtl_tests.image_networks import BUILDERS, image_network, vectors
+from vecq_hw.emit.project import Project, read_vectors
+from vecq_hw.emit.systemverilog import emit
+from vecq_hw.network import Conv2d, Dense
 
 TOP = "networks"
 
@@ -25,13 +28,46 @@ def wrapper(folder: Path, top: str, names: Sequence[str]) -> str:
     return f"module {top} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
 
 
+def run_projects(folder: Path, projects: Mapping[str, Project]) -> None:
+    """Run the benches of all projects, by the names of their tops, in one build."""
+    for name, project in projects.items():
+        project.write(folder / name)
+        shutil.copytree(folder / name / "rtl", folder / "rtl", dirs_exist_ok=True)
+    (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(projects)))
+    harness.run_bench(folder, TOP, "rtl_tests.bench_networks")
+
+
 @pytest.mark.needs_verilator
 def test_networks(tmp_path: Path) -> None:
-    for index, name in enumerate(networks.TOPS):
-        networks.project(index).write(tmp_path / name)
-        shutil.copytree(tmp_path / name / "rtl", tmp_path / "rtl", dirs_exist_ok=True)
-    (tmp_path / "rtl" / f"{TOP}.sv").write_text(wrapper(tmp_path, TOP, networks.TOPS))
-    harness.run_bench(tmp_path, TOP, "rtl_tests.bench_networks")
+    run_projects(tmp_path, {name: networks.project(n) for n, name in enumerate(networks.TOPS)})
+
+
+@pytest.mark.needs_verilator
+def test_networks_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The build takes longer than the few frames.
+    monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
+    run_projects(tmp_path, {name: image_project(name, 5) for name in BUILDERS})
+
+
+@pytest.mark.needs_verilator
+@pytest.mark.nightly
+def test_networks_of_more_images(tmp_path: Path) -> None:
+    run_projects(tmp_path, {name: image_project(name, 300) for name in BUILDERS})
+
+
+def image_project(name: str, count: int) -> Project:
+    network, schedule = image_network(name)
+    return emit(network, schedule, vectors(network, count))
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_the_networks_of_images_are_worth_comparing(name: str) -> None:
+    network, _ = image_network(name)
+    outputs = vectors(network, 20).outputs
+    assert len(np.unique(outputs)) >= 40
+    assert len(np.unique(outputs, axis=0)) >= 20
+    bits = {la.weights.grid.bits for la in network.layers if isinstance(la, Conv2d | Dense)}
+    assert len(bits) >= 3
 
 
 @pytest.mark.parametrize("index", range(len(networks.TOPS)))

@@ -128,29 +128,23 @@ class Pipe:
 
 
 class Unit:
-    """Reads word ``reads[i]`` in step i (all of them there, the last being the latest)."""
+    """Reads word ``reads[i]`` in step i (all of them there, the last being the latest).
 
-    def __init__(self, periods, origin, out, reads, gives, words, capacity, depth):
+    Before step i, and in frames after the first as many more, ``room[i]`` words may have come in.
+    """
+
+    def __init__(self, periods, origin, out, reads, gives, words, room, depth):
         # Windows of padding alone would go on without end.
         self.periods = periods
         self.origin, self.out, self.reads, self.gives = origin, out, reads, gives
-        self.words, self.capacity, self.stages = words, capacity, [False] * depth
-        self.come = self.freed = self.base = self.step = 0
-        last = dict.fromkeys(range(words), 0)
-        for step, word in enumerate(reads):
-            if word is not None:
-                last[word] = step
-        self.free_at = [0] * len(reads)
-        latest = 0
-        for word in range(words):
-            latest = max(latest, last[word])
-            self.free_at[latest] += 1
+        self.words, self.room, self.stages = words, room, [False] * depth
+        self.come = self.base = self.step = 0
 
     def drive(self):
         self.out.valid = self.stages[-1]
 
     def accept(self):
-        self.origin.ready = self.come - self.freed < self.capacity
+        self.origin.ready = self.come < self.base + self.room[self.step]
 
     def edge(self):
         read = self.reads[self.step]
@@ -160,12 +154,20 @@ class Unit:
         if moves:
             self.stages = [there and self.gives[self.step], *self.stages[:-1]]
             if there:
-                self.freed += self.free_at[self.step]
                 self.step += 1
                 if self.step == len(self.reads):
                     self.step = 0
                     self.periods -= 1
                     self.base += self.words
+
+
+def kept(reads, words, capacity):
+    """Room where a place is free once no later step of the frame reads its word."""
+    room, oldest = [], words
+    for read in reversed(reads):
+        oldest = min(oldest, read)
+        room.append(oldest + capacity)
+    return room[::-1]
 
 
 def bits(number):
@@ -292,7 +294,8 @@ class Machine:
             ]
             words = width * folds
             gives = [True] * len(reads)
-            return self.unit(height, wire, lanes, reads, gives, words, max(words, 2), 1)
+            room = kept(reads, words, max(words, 2))
+            return self.unit(height, wire, lanes, reads, gives, words, room, 1)
         return self.windows(layer, wire, shape, pool=True)
 
     def operands(self, layer, wires, lanes):
@@ -320,17 +323,27 @@ class Machine:
         tall, wide = down * (kernel_rows - 1) + 1, across * (kernel_columns - 1) + 1
         tops = range(-layer.padding[0], height + layer.padding[0] - tall + 1, layer.stride[0])
         lefts = range(-layer.padding[1], width + layer.padding[1] - wide + 1, layer.stride[1])
-        reads, gives = [], []
-        for top, left, i, j, fold in product(
-            tops, lefts, range(kernel_rows), range(kernel_columns), range(folds)
-        ):
-            row, column = top + i * down, left + j * across
-            inside = 0 <= row < height and 0 <= column < width
-            reads.append((row * width + column) * folds + fold if inside else None)
-            gives.append(not pool or (i, j) == (kernel_rows - 1, kernel_columns - 1))
-        ring = max(tall * width * folds, 2)
+        reads, gives, room = [], [], []
+        # Rows are numbered on from image to image, perhaps with some between that do not exist.
+        period = max(height, tops[-1] - tops[0] + 1, height + layer.padding[0] - tall)
+        starts = [*product(tops, lefts), (period + tops[0], lefts[0])]
+        for place, (top, left) in enumerate(starts[:-1]):
+            next_top, next_left = starts[place + 1]
+            for i, j, fold in product(range(kernel_rows), range(kernel_columns), range(folds)):
+                row, column = top + i * down, left + j * across
+                inside = 0 <= row < height and 0 <= column < width
+                reads.append((row * width + column) * folds + fold if inside else None)
+                gives.append(not pool or (i, j) == (kernel_rows - 1, kernel_columns - 1))
+                # The first word that may not come in takes the place of one of these.
+                word = column * folds + fold
+                below, at = min((row, max(word, 0)), (next_top, max(next_left * folds, 0)))
+                below += max(tall, 2) if width * folds == 1 else tall
+                image, line = divmod(below, period)
+                whole = min(line, height) * width * folds
+                part = min(at, width * folds) if line < height else 0
+                room.append(image * height * width * folds + whole + part)
         words = height * width * folds
-        return self.unit(1, wire, wire.lanes, reads, gives, words, ring, 2 if pool else 1)
+        return self.unit(1, wire, wire.lanes, reads, gives, words, room, 2 if pool else 1)
 
     def matrix_vector(self, layer, wire):
         fold, codes = self.schedule.folds[layer.name], layer.weights.codes
@@ -346,8 +359,8 @@ class Machine:
                 gives.append(False)
             gives[-1] = True
         words = taps * words_of_tap
-        replayed = len(codes) > fold.pe or groups > 1
-        depth = 2 + bits(fold.simd) + bits(layer.weights.grid.bits + 1)
-        capacity = 2 * words if replayed else 2
+        replayed = len(codes) > fold.pe
+        depth = 3 + -(-fold.simd // 8) + bits(layer.weights.grid.bits)
+        room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
-        return self.unit(positions, wire, fold.pe, reads, gives, words, capacity, depth)
+        return self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)

@@ -17,13 +17,12 @@ from vecq_hw.errors import VecqError
 from vecq_hw.network import Conv2d, Dense
 from vecq_hw.schedule import Fold, Schedule, divisors, foldable
 from vecq_hw.simulate.dataflow import balance, simulate_frames
-from vecq_hw.simulate.dataflow.graph import Graph
+from vecq_hw.simulate.dataflow.plan import plan
 
 
 def busy(net, folds):
-    graph = Graph(net, folds, frames=1)
-    inputs = {name: stream.words for name, stream in graph.inputs.items()}
-    return inputs | {name: layer.busy for name, layer in graph.layers.items()}
+    planned = plan(net, folds)
+    return {name: stream.words for name, stream in planned.inputs.items()} | planned.busy
 
 
 @settings(max_examples=50, deadline=None)
@@ -68,7 +67,7 @@ def test_resnet8_is_balanced():
     net = resnet8()
     interval = 10_000
     folds = balance(net, interval)
-    run = simulate_frames(net, folds, dict.fromkeys(Graph(net, folds, 2).links))
+    run = simulate_frames(net, folds, dict.fromkeys(plan(net, folds).links))
     assert run.interval <= interval
     # The same pace with one number of lanes for all takes more of them.
     lanes = sum(fold.pe * fold.simd for fold in folds.folds.values())

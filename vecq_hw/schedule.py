@@ -50,17 +50,39 @@ def divisors(number: int) -> list[int]:
     return small + [number // d for d in reversed(small) if d * d != number]
 
 
+def streaming_folds(layer: MacLayer) -> list[Fold]:
+    """The folds that ``rtl/vecq_matrix_vector.sv`` takes.
+
+    With groups, the PEs divide the outputs of a group, or they span whole groups and take all
+    channels of each of them a cycle: a word is then neighbouring channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vecq_hw.formats import MidRise
+    >>> from vecq_hw.layers import Weights
+    >>> weights = Weights(codes=np.zeros((4, 1, 1, 2), int), grid=MidRise(1))
+    >>> layer = Conv2d(name="c", input="x", weights=weights, groups=2)
+    >>> [(fold.pe, fold.simd) for fold in streaming_folds(layer)]
+    [(1, 1), (1, 2), (2, 1), (2, 2), (4, 2)]
+    """
+    outputs, inputs = foldable(layer)
+    group = outputs // (layer.groups if isinstance(layer, Conv2d) else 1)
+    return [
+        Fold(pe=pe, simd=simd)
+        for pe in divisors(outputs)
+        for simd in divisors(inputs)
+        if group % pe == 0 or (pe % group == 0 and simd == inputs)
+    ]
+
+
 def default_schedule(network: Network, lanes: int = 8) -> Schedule:
     """Up to ``lanes`` processing elements and inputs for each layer."""
-
-    def lane_count(size: int) -> int:
-        return max(d for d in divisors(size) if d <= lanes)
-
     folds = {}
     for layer in network.layers:
         if isinstance(layer, Dense | Conv2d):
-            outputs, inputs = foldable(layer)
-            folds[layer.name] = Fold(pe=lane_count(outputs), simd=lane_count(inputs))
+            fits = [f for f in streaming_folds(layer) if max(f.pe, f.simd) <= lanes]
+            folds[layer.name] = max(fits, key=lambda fold: (fold.pe * fold.simd, fold.pe))
     return Schedule(folds=folds)
 
 

@@ -39,7 +39,7 @@ def schedule(
     from vecq_hw.errors import VecqError
     from vecq_hw.schedule import to_json
     from vecq_hw.simulate.dataflow import balance
-    from vecq_hw.simulate.dataflow.graph import Graph
+    from vecq_hw.simulate.dataflow.plan import plan
 
     net = storage.load(network)
     asked = math.floor(clock_mhz * 1e6 / target_fps)
@@ -49,9 +49,10 @@ def schedule(
             f" second at {clock_mhz:g} MHz"
         )
     folds = balance(net, asked)
-    graph = Graph(net, folds, frames=1)
-    words = [stream.words for stream in (*graph.inputs.values(), *graph.outputs.values())]
-    interval = max([layer.busy for layer in graph.layers.values()] + words)
+    planned = plan(net, folds)
+    busy = planned.busy
+    ends = [stream.words for stream in (*planned.inputs.values(), *planned.outputs.values())]
+    interval = max([*busy.values(), *ends])
     if out is not None:
         storage.write_atomically(out, f"{to_json(folds)}\n".encode())
     layers = [
@@ -60,8 +61,8 @@ def schedule(
             "pe": folds.folds[name].pe,
             "simd": folds.folds[name].simd,
             "lanes": folds.folds[name].pe * folds.folds[name].simd,
-            "busy_cycles": graph.layers[name].busy,
-            "utilisation": graph.layers[name].busy / interval,
+            "busy_cycles": busy[name],
+            "utilisation": busy[name] / interval,
         }
         for name in folds.folds
     ]

@@ -9,7 +9,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.layers import MacLayer
 from vecq_hw.network import Conv2d, Dense, Network, layer_inputs
 from vecq_hw.schedule import Fold, Schedule, divisors, foldable
-from vecq_hw.simulate.dataflow.graph import Graph
+from vecq_hw.simulate.dataflow.plan import plan
 
 
 def balance(network: Network, interval: int) -> Schedule:
@@ -73,9 +73,8 @@ def _mac_layers(network: Network) -> list[MacLayer]:
 
 def _slow(network: Network, schedule: Schedule, interval: int) -> Iterator[tuple[str, int]]:
     """Inputs and layers that take more cycles a frame, with these."""
-    graph = Graph(network, schedule, frames=1)
-    cycles = {name: stream.words for name, stream in graph.inputs.items()}
-    cycles |= {name: layer.busy for name, layer in graph.layers.items()}
+    planned = plan(network, schedule)
+    cycles = {name: stream.words for name, stream in planned.inputs.items()} | planned.busy
     return ((name, busy) for name, busy in cycles.items() if busy > interval)
 
 

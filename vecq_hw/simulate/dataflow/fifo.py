@@ -10,6 +10,7 @@ from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow.cells import LateError
 from vecq_hw.simulate.dataflow.frames import grow_until_complete, is_complete, set_depths
 from vecq_hw.simulate.dataflow.graph import Graph
+from vecq_hw.simulate.dataflow.plan import plan
 from vecq_hw.simulate.dataflow.times import run
 
 
@@ -38,19 +39,23 @@ class _Search:
     """Depths that are enough, and shrink."""
 
     def __init__(self, network: Network, schedule: Schedule, frames: int) -> None:
-        self._arguments = (network, schedule, frames)
+        self._arguments = (plan(network, schedule), frames)
         ideal = Graph(*self._arguments)
         self._depths: dict[str, int | None] = dict.fromkeys(ideal.links)
         set_depths(ideal, self._depths)
         run(ideal.processes)
-        self._deadlines = {name: end.channel.takes for name, end in ideal.outputs.items()}
+        self._deadlines = {
+            name: ideal.channel(end).takes for name, end in ideal.plan.outputs.items()
+        }
         self._stored = _stored(ideal)
         least = Graph(*self._arguments)
         self._least = {name: link.least for name, link in least.links.items()}
         run(least.processes)
         grow_until_complete(least, self._least)
         joins = {la.name for la in network.layers if isinstance(la, Add | Concat)}
-        self._branches = [name for name, link in least.links.items() if link.reader in joins]
+        self._branches = [
+            name for name, link in least.links.items() if link.planned.reader in joins
+        ]
 
     def result(self) -> dict[str, int]:
         # Only the branches of joins have to store much: the rest mostly fits at once.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Add, Concat, Network, layer_inputs
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.graph import Graph, Link, Stream
+from vecq_hw.simulate.dataflow.graph import Graph, Link
+from vecq_hw.simulate.dataflow.plan import Plan, Stream, plan
 from vecq_hw.simulate.dataflow.times import run
 
 
@@ -67,7 +68,7 @@ def simulate_frames(
 
     The cells and their timing: :mod:`~vecq_hw.simulate.dataflow.cells`,
     :mod:`~vecq_hw.simulate.dataflow.patterns`; where they stand:
-    :mod:`~vecq_hw.simulate.dataflow.graph`.  A network that ``emit.systemverilog`` takes behaves
+    :mod:`~vecq_hw.simulate.dataflow.plan`.  A network that ``emit.systemverilog`` takes behaves
     like its RTL to the cycle.
 
     Parameters
@@ -89,7 +90,8 @@ def simulate_frames(
     if frames < 2:
         raise VecqError(f"{frames} frames were given; an interval takes at least 2")
     check(network, schedule)
-    graph = Graph(network, schedule, frames, input_pauses=input_pauses, output_pauses=output_pauses)
+    planned = plan(network, schedule)
+    graph = Graph(planned, frames, input_pauses=input_pauses, output_pauses=output_pauses)
     given = dict(depths or {})
     set_depths(graph, given)
     run(graph.processes)
@@ -104,7 +106,7 @@ def set_depths(graph: Graph, depths: Mapping[str, int | None]) -> None:
         link = graph.links.get(name)
         if link is None:
             raise VecqError(
-                f"network '{graph.network.name}' has no stream '{name}'; it has"
+                f"network '{graph.plan.network.name}' has no stream '{name}'; it has"
                 f" {', '.join(graph.links)}"
             )
         if depth is not None and depth < link.least:
@@ -113,9 +115,12 @@ def set_depths(graph: Graph, depths: Mapping[str, int | None]) -> None:
 
 
 def is_complete(graph: Graph) -> bool:
-    """Whether every word came out."""
-    ends = graph.outputs.values()
-    return all(len(end.channel.takes) == graph.frames * end.words for end in ends)
+    """Whether every word went in and came out.
+
+    Where all windows lie in the padding, words come out of a network that stands still before them.
+    """
+    ends = (*graph.plan.inputs.values(), *graph.plan.outputs.values())
+    return all(len(graph.channel(end).takes) == graph.frames * end.words for end in ends)
 
 
 def grow_until_complete(graph: Graph, depths: dict[str, int]) -> None:
@@ -134,9 +139,9 @@ def grow_until_complete(graph: Graph, depths: dict[str, int]) -> None:
 
 def _starving(graph: Graph) -> Iterator[str]:
     """The full links of the last join that waits for an operand; what follows it is idle."""
-    for layer in reversed(graph.network.layers):
+    for layer in reversed(graph.plan.network.layers):
         if isinstance(layer, Add | Concat):
-            links = {n: link for n, link in graph.links.items() if link.reader == layer.name}
+            links = {n: li for n, li in graph.links.items() if li.planned.reader == layer.name}
             full = [name for name, link in links.items() if link.buffer.is_full]
             if any(link.buffer.target.offers.is_awaited for link in links.values()) and full:
                 yield from full
@@ -150,14 +155,15 @@ def _explain(graph: Graph, depths: Mapping[str, int]) -> None:
     needed = dict(depths)
     grow_until_complete(graph, needed)
     raise DeadlockError(
-        f"network '{graph.network.name}': the fork behind '{_common_source(graph.network, link)}'"
-        f" starves '{link.reader}': its branch '{first}' needs {needed[first]} words, not"
+        f"network '{graph.plan.network.name}': the fork behind '{_common_source(graph.plan, link)}'"
+        f" starves '{link.planned.reader}': its branch '{first}' needs {needed[first]} words, not"
         f" {depths.get(first, link.least)}"
     )
 
 
-def _common_source(network: Network, link: Link) -> str:
+def _common_source(planned: Plan, link: Link) -> str:
     """The last tensor from which all operands of the link's join descend."""
+    network = planned.network
     layers = {layer.name: layer for layer in network.layers}
 
     def ancestors(name: str) -> set[str]:
@@ -166,31 +172,32 @@ def _common_source(network: Network, link: Link) -> str:
             found.update(*map(ancestors, layer_inputs(layers[name])))
         return found
 
-    common = set.intersection(*map(ancestors, layer_inputs(layers[link.reader])))
+    common = set.intersection(*map(ancestors, layer_inputs(layers[link.planned.reader])))
     return [name for name in network.tensors if name in common][-1]
 
 
 def _measured(graph: Graph) -> DataflowRun:
-    outputs, frames = graph.outputs.values(), graph.frames
-    ends = [
-        max(end.channel.takes[(frame + 1) * end.words - 1] for end in outputs)
+    frames, channel = graph.frames, graph.channel
+    inputs, outputs = graph.plan.inputs, graph.plan.outputs
+    last = [
+        max(channel(end).takes[(frame + 1) * end.words - 1] for end in outputs.values())
         for frame in range(frames)
     ]
     return DataflowRun(
-        first_output=min(end.channel.offers[0] for end in outputs),
-        interval=ends[-1] - ends[-2],
-        total_cycles=ends[-1] + 1,
-        busy={name: layer.busy for name, layer in graph.layers.items()},
+        first_output=min(channel(end).offers[0] for end in outputs.values()),
+        interval=last[-1] - last[-2],
+        total_cycles=last[-1] + 1,
+        busy=graph.plan.busy,
         spans={
-            name: [_span(layer.entry, layer.exit, frame) for frame in range(frames)]
-            for name, layer in graph.layers.items()
+            name: [_span(graph, *ends, frame) for frame in range(frames)]
+            for name, ends in graph.spans.items()
         },
         stored={name: link.stored() for name, link in graph.links.items()},
-        input_cycles={name: list(entry.channel.takes) for name, entry in graph.inputs.items()},
-        output_cycles={name: list(end.channel.takes) for name, end in graph.outputs.items()},
+        input_cycles={name: list(channel(entry).takes) for name, entry in inputs.items()},
+        output_cycles={name: list(channel(end).takes) for name, end in outputs.items()},
     )
 
 
-def _span(entry: Stream, end: Stream, frame: int) -> tuple[int, int]:
-    first = entry.channel.takes[frame * entry.words]
-    return first, end.channel.takes[(frame + 1) * end.words - 1] + 1
+def _span(graph: Graph, entry: Stream, end: Stream, frame: int) -> tuple[int, int]:
+    first = graph.channel(entry).takes[frame * entry.words]
+    return first, graph.channel(end).takes[(frame + 1) * end.words - 1] + 1

@@ -21,29 +21,31 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     """The folded unit of ``vecq_matrix_vector.sv``, a vector a period, and its input lanes.
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
-    fold makes all outputs; ``2 + ceil(log2(SIMD)) + ceil(log2(weight bits + 1))`` stages behind the
-    step that reads a vector's last word.
+    fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
+    that reads a vector's last word.
 
-    Groups of a convolution (no RTL yet): each fold steps through the words of its group alone.
-    Where the PEs span several groups, each of these has SIMD lanes of its own in a word.
+    Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
+    span several groups, each of these has SIMD lanes of its own in a word.
     """
     codes, groups = layer.weights.codes, layer.groups if isinstance(layer, Conv2d) else 1
     taken = codes.shape[-1]
     taps, folds = codes[0].size // taken, len(codes) // fold.pe
     group_outputs = len(codes) // groups
     span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
-    depth = 2 + (fold.simd - 1).bit_length() + layer.weights.grid.bits.bit_length()
+    depth = 3 + -(-fold.simd // 8) + (layer.weights.grid.bits - 1).bit_length()
     group_words = taken // fold.simd
     words = taps * group_words * groups // span
-    if groups > 1:
+    if groups // span > 1:
         last = ((np.arange(folds) + 1) * fold.pe - 1) // group_outputs // span
         tap = np.arange(taps)[:, np.newaxis] * (groups // span * group_words)
         inner = (tap + np.arange(group_words)).ravel()
         needs = (last[:, np.newaxis] * group_words + inner).ravel()
         gives = np.arange(1, needs.size + 1) % inner.size == 0
-        return _unit(needs, gives, words, 2 * words, depth), fold.simd * span
+        frees = _last_uses(needs, words)
+        return _unit(needs, gives, frees, words, 2 * words, depth), fold.simd * span
     if folds == 1:
-        return Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth), fold.simd
+        unit = Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth)
+        return unit, fold.simd * span
     middle = Step(gap=words, steps=1, needs=-1, frees=0, gives=True)
     pattern = [*_pass(words, 0, 0), *[middle] * (folds - 2), *_pass(words, -1, 1)]
     return Unit(pattern=pattern, words=words, capacity=2 * words, depth=depth), fold.simd
@@ -58,35 +60,46 @@ def _pass(words: int, needs: int, frees: int) -> list[Step]:
 def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Unit:
     """The windows of an image, a frame a period; pools reduce each of them on the way.
 
-    A ring of as many rows as the (dilated) kernel is high: word w takes the place of the word that
-    came so many rows before it as soon as no later window reads that one, also across frames.  One
-    word of a window is read a cycle, padding too, so a frame takes as many cycles as all windows
-    have words, if they come in time.  A convolution passes the words on, one stage behind the read;
-    a pool accumulates them and gives its result two stages behind the last kernel cell's read.
+    One word of a window is read a cycle, padding too, so a frame takes as many cycles as all
+    windows have words, if they come in time.  A convolution passes the words on, one stage behind
+    the read; a pool accumulates them and gives its result two stages behind the last kernel cell's
+    read.
+
+    A ring holds as many rows as the (dilated) kernel is high.  Rows are numbered on from frame to
+    frame, and those of padding have numbers like any other: the ``padding`` rows above an image are
+    the last before it.  A word comes in once the word that many rows above it lies, in raster
+    order, before the next step's cell and before the next window.
     """
     dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
     height, width, channels = shape
     folds = channels // lanes
-    rows, columns = (
-        _positions(*sizes)
-        for sizes in zip(
-            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
-        )
-    )
+    rows, columns = _window_cells(layer, shape)
     # Axes: output row, output column, kernel row, kernel column, fold.
     row = rows[:, np.newaxis, :, np.newaxis, np.newaxis]
-    column = columns[np.newaxis, :, np.newaxis, :, np.newaxis]
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    needs = np.where(inside, (row * width + column) * folds + np.arange(folds), -1)
+    column = columns[np.newaxis, :, np.newaxis, :, np.newaxis] * folds + np.arange(folds)
+    row_words = width * folds
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < row_words)
+    needs = np.where(inside, row * row_words + column, -1)
     pool = not isinstance(layer, Conv2d)
     gives = np.ones(needs.shape, bool)
     if pool:
         gives[...] = False
         gives[:, :, -1, -1] = True
-    ring_rows = dilation[0] * (layer.kernel[0] - 1) + 1
-    capacity = max(ring_rows * width * folds, 2)
-    words = height * width * folds
-    return _unit(needs.ravel(), gives.ravel(), words, capacity, 2 if pool else 1)
+
+    # Row numbers from one image to the next: all windows of the one begin above those of the other,
+    # and no word of the one waits for a step of the other.
+    tall = dilation[0] * (layer.kernel[0] - 1) + 1
+    starts = int(rows[-1, 0] - rows[0, 0]) + 1
+    frame_rows = max(height, starts, height + layer.padding[0] - tall)
+    ring = max(tall * row_words, 2)
+    cells = row * row_words + np.clip(column, 0, row_words)
+    windows = np.append(cells[:, :, 0, 0, 0], cells[0, 0, 0, 0, 0] + frame_rows * row_words)
+    front = np.minimum(cells.reshape(windows.size - 1, -1), windows[1:, np.newaxis]).ravel()
+    # So many words may have come in before each step, and before the first of the next frame.
+    frame, word = np.divmod(np.append(front + ring, windows[-1] + ring), frame_rows * row_words)
+    room = frame * (height * row_words) + np.minimum(word, height * row_words)
+    words = height * row_words
+    return _unit(needs.ravel(), gives.ravel(), np.diff(room), words, int(room[0]), 2 if pool else 1)
 
 
 def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:
@@ -101,12 +114,31 @@ def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:
     pixels = np.arange(words).reshape(width, 1, folds)
     row = np.broadcast_to(pixels, (width, across, folds)).ravel()
     needs = np.tile(row, down)
-    return _unit(needs, np.ones(needs.size, bool), words, max(words, 2), 1)
+    frees = _last_uses(needs, words)
+    return _unit(needs, np.ones(needs.size, bool), frees, words, max(words, 2), 1)
 
 
 def is_identity(layer: Conv2d) -> bool:
     """Whether every window is one pixel, in order, so that no sliding window is needed."""
     return layer.kernel == layer.stride == (1, 1) and layer.padding == (0, 0)
+
+
+def reaches_image(layer: Conv2d, shape: tuple[int, ...]) -> bool:
+    """Whether any window reads more than padding."""
+    cells = zip(_window_cells(layer, shape), shape[:2], strict=True)
+    return all(bool(((axis >= 0) & (axis < size)).any()) for axis, size in cells)
+
+
+def _window_cells(layer: WindowLayer, shape: tuple[int, ...]) -> tuple[Indices, Indices]:
+    """The rows and the columns of each window's cells; those of padding lie outside the image."""
+    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    rows, columns = (
+        _positions(*sizes)
+        for sizes in zip(
+            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
+        )
+    )
+    return rows, columns
 
 
 def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Indices:
@@ -117,17 +149,23 @@ def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int)
     return result
 
 
-def _unit(
-    needs: Indices, gives: npt.NDArray[np.bool_], words: int, capacity: int, depth: int
-) -> Unit:
-    """A unit of one step a cycle; step i reads word ``needs[i]``, or none where that is -1.
-
-    A word is freed by the last step that reads it or a word before it.
-    """
+def _last_uses(needs: Indices, words: int) -> Indices:
+    """How many words each step frees: those that it, or a step before it, reads last."""
     last_use = np.full(words, 0, np.int64)
     reads = np.flatnonzero(needs >= 0)
     np.maximum.at(last_use, needs[reads], reads)
-    frees = np.bincount(np.maximum.accumulate(last_use), minlength=needs.size)
+    return np.bincount(np.maximum.accumulate(last_use), minlength=needs.size)
+
+
+def _unit(
+    needs: Indices,
+    gives: npt.NDArray[np.bool_],
+    frees: Indices,
+    words: int,
+    capacity: int,
+    depth: int,
+) -> Unit:
+    """A unit of one step a cycle; step i reads word ``needs[i]``, or none where that is -1."""
     # A word that a step has read is there for all later ones.
     first = np.maximum.accumulate(needs)
     fresh = np.flatnonzero(np.diff(first, prepend=-1) > 0)

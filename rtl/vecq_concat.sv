@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Words of several operands, one operand after the other, again and again.
+//
+// Operand n is valid_i[n], ready_o[n] and the n-th word of data_i.  It gives bits n*16 +: 16 of
+// Turns words, then it is the turn of the next.
+//
+// A word every cycle; the register stands still while its word is not taken.  Latency: one cycle.
+module vecq_concat #(
+  parameter int Operands = 2,
+  parameter int WordBits = 8,
+  parameter bit [Operands*16-1:0] Turns = {Operands{16'd1}}
+) (
+  input  logic                         clk_i,
+  input  logic                         rst_ni,
+
+  input  logic [Operands-1:0]          valid_i,
+  output logic [Operands-1:0]          ready_o,
+  input  logic [Operands*WordBits-1:0] data_i,
+
+  output logic                         valid_o,
+  input  logic                         ready_i,
+  output logic [WordBits-1:0]          data_o
+);
+
+  localparam int OperandBits = Operands > 1 ? $clog2(Operands) : 1;
+
+  logic [OperandBits-1:0] operand_q;
+  logic [15:0] word_q;
+  logic valid_q, advance, valid, step, last;
+  logic [WordBits-1:0] data, data_q;
+
+  assign valid_o = valid_q;
+  assign data_o  = data_q;
+  assign advance = !valid_q || ready_i;
+  assign step    = advance && valid;
+
+  always_comb begin
+    valid   = 1'b0;
+    last    = 1'b0;
+    data    = '0;
+    ready_o = '0;
+    for (int n = 0; n < Operands; n++) begin
+      if (operand_q == OperandBits'(n)) begin
+        valid      = valid_i[n];
+        ready_o[n] = advance && valid_i[n];
+        data       = data_i[n*WordBits +: WordBits];
+        last       = word_q == Turns[n*16 +: 16] - 16'd1;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      valid_q   <= 1'b0;
+      operand_q <= '0;
+      word_q    <= '0;
+    end else if (advance) begin
+      valid_q <= valid;
+      if (step) begin
+        word_q <= last ? '0 : word_q + 16'd1;
+        if (last) begin
+          operand_q <= operand_q == OperandBits'(Operands - 1) ? '0
+                                                              : operand_q + OperandBits'(1);
+        end
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) if (advance) data_q <= data;
+
+endmodule

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The arithmetic of vecq_matrix_vector: for each of Pe outputs the sum over Simd lanes of
+// (2 * q + 1) * x, plus an offset that depends on the codes q alone.  No multiplier, no sign.
+//
+// x are unsigned.  2q + 1 is the sum over planes j of 2^j * b[j], where b[j] is +1 or -1: bit j of
+// q, the highest one inverted.  Two neighbouring lanes are a pair, and all outputs share
+//   plus = x[0] + x[1]   and   minus = x[0] + ~x[1], which is x[0] - x[1] + 2^InputBits - 1.
+// A row is one of these four, plus, minus or their complements: one look-up table a bit in front of
+// the carry chain that adds it.  It is the signed sum of the pair in a plane, plus its offset:
+//   2^InputBits - 1 for each b of -1, and 1 more if the first one is.
+// The last lane of an odd number is a row alone, x or its complement, without the 1 more.
+//
+// Codes, re-encoded: in each plane the first lane of a pair says whether its b is -1, the second
+// whether the two b differ.  In weights_i lane 0 of all outputs comes first.
+//
+// A chain of rows for each output and plane has a register after every Rows rows, then the planes
+// are joined two by two, a register after each level.  So 2 * Rows lanes are added in a
+// stage; the codes of stage g come g cycles after those of stage 0, and those one cycle after the activations.
+// Latency, from activations_i to sums_o, in cycles with enable_i:
+//   1 + ceil(Simd / (2 * Rows)) + ceil(log2(WeightBits)).
+module vecq_pair_row_array #(
+  parameter int Pe         = 1,
+  parameter int Simd       = 2,
+  parameter int WeightBits = 2,
+  parameter int InputBits  = 8,
+  parameter int SumBits    = 16,
+  parameter int Rows       = 4
+) (
+  input  logic                          clk_i,
+  input  logic                          enable_i,
+  input  logic [Simd*InputBits-1:0]     activations_i,
+  input  logic [Simd*Pe*WeightBits-1:0] weights_i,
+  output logic [Pe*SumBits-1:0]         sums_o
+);
+
+  localparam int Pairs     = (Simd + 1) / 2;
+  localparam int RowBits   = InputBits + 1;
+  localparam int PlaneBits = $clog2(Pairs * ((1 << RowBits) - 1) + 1);
+  localparam int Levels    = $clog2(WeightBits);
+
+  // The two operands of each pair, in time for its stage.
+  logic [Pairs*RowBits-1:0] plus, minus;
+
+  for (genvar pair = 0; pair < Pairs; pair++) begin : gen_pair
+    localparam int Lanes = 2 * pair + 1 < Simd ? 2 : 1;
+    localparam int Delay = pair / Rows;
+    logic [Lanes*InputBits-1:0] lanes;
+    logic [RowBits-1:0] plus_d, minus_d, plus_q, minus_q;
+
+    if (Delay == 0) begin : gen_now
+      assign lanes = activations_i[2*pair*InputBits +: Lanes*InputBits];
+    end else begin : gen_delayed
+      logic [Delay*Lanes*InputBits-1:0] delayed_q;
+      assign lanes = delayed_q[(Delay-1)*Lanes*InputBits +: Lanes*InputBits];
+      always_ff @(posedge clk_i) begin
+        if (enable_i) begin
+          delayed_q <= (Delay*Lanes*InputBits)'(
+              {delayed_q, activations_i[2*pair*InputBits +: Lanes*InputBits]});
+        end
+      end
+    end
+
+    if (Lanes == 2) begin : gen_two
+      assign plus_d = RowBits'(lanes[0 +: InputBits]) + RowBits'(lanes[InputBits +: InputBits]);
+      vecq_adder #(
+        .PlainBits(InputBits), .LogicBits(InputBits)
+      ) minus_adder (
+        .plain_i(lanes[0 +: InputBits]), .logic_i(~lanes[InputBits +: InputBits]), .carry_i(1'b0),
+        .sum_o(minus_d)
+      );
+    end else begin : gen_one
+      assign plus_d  = RowBits'(lanes);
+      assign minus_d = '0;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (enable_i) begin
+        plus_q  <= plus_d;
+        minus_q <= minus_d;
+      end
+    end
+    assign plus[pair*RowBits +: RowBits]  = plus_q;
+    assign minus[pair*RowBits +: RowBits] = minus_q;
+  end
+
+  for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
+    for (genvar plane = 0; plane < WeightBits; plane++) begin : gen_plane
+      for (genvar pair = 0; pair < Pairs; pair++) begin : gen_row
+        // Sums of the rows so far.
+        localparam int Bits = $clog2((pair + 1) * ((1 << RowBits) - 1) + 1);
+        localparam bit Last = pair % Rows == Rows - 1 || pair == Pairs - 1;
+        logic [RowBits-1:0] row;
+        logic [Bits-1:0] sum_d, sum;
+        logic negative;
+
+        assign negative = weights_i[(2*pair*Pe+pe)*WeightBits + plane];
+        if (2 * pair + 1 < Simd) begin : gen_two
+          logic differ;
+          assign differ = weights_i[((2*pair+1)*Pe+pe)*WeightBits + plane];
+          assign row = (differ ? minus[pair*RowBits +: RowBits] : plus[pair*RowBits +: RowBits])
+                       ^ {RowBits{negative}};
+        end else begin : gen_one
+          assign row = plus[pair*RowBits +: RowBits] ^ {1'b0, {InputBits{negative}}};
+        end
+
+        if (pair == 0) begin : gen_first
+          assign sum_d = row;
+        end else begin : gen_next
+          localparam int Below = $clog2(pair * ((1 << RowBits) - 1) + 1);
+          vecq_adder #(
+            .PlainBits(Below), .LogicBits(RowBits), .SumBits(Bits)
+          ) adder (
+            .plain_i(gen_row[pair-1].sum), .logic_i(row), .carry_i(1'b0), .sum_o(sum_d)
+          );
+        end
+
+        if (Last) begin : gen_register
+          always_ff @(posedge clk_i) begin
+            if (enable_i) sum <= sum_d;
+          end
+        end else begin : gen_wire
+          assign sum = sum_d;
+        end
+      end
+    end
+
+    // Join n of a level: planes n * 2^level up to the next one's first, or the last.
+    for (genvar level = 0; level <= Levels; level++) begin : gen_level
+      for (genvar n = 0; n << level < WeightBits; n++) begin : gen_join
+        localparam int First  = n << level;
+        localparam int After  = (n + 1) << level;
+        localparam int Planes = (After < WeightBits ? After : WeightBits) - First;
+        localparam int Bits   = Planes == 1 ? PlaneBits : PlaneBits + Planes;
+        logic [Bits-1:0] sum;
+
+        if (level == 0) begin : gen_chain
+          assign sum = gen_plane[n].gen_row[Pairs-1].sum;
+        end else begin : gen_sum
+          localparam int Shift = 1 << (level - 1);
+          logic [Bits-1:0] sum_q;
+          assign sum = sum_q;
+          if (First + Shift < WeightBits) begin : gen_two
+            localparam int High = Bits - Shift;
+            logic [High-1:0] low, high;
+            assign low  = High'(gen_level[level-1].gen_join[2*n].sum >> Shift);
+            assign high = High'(gen_level[level-1].gen_join[2*n+1].sum);
+            always_ff @(posedge clk_i) begin
+              if (enable_i) begin
+                sum_q <= {high + low, gen_level[level-1].gen_join[2*n].sum[Shift-1:0]};
+              end
+            end
+          end else begin : gen_one
+            always_ff @(posedge clk_i) begin
+              if (enable_i) sum_q <= gen_level[level-1].gen_join[2*n].sum;
+            end
+          end
+        end
+      end
+    end
+
+    assign sums_o[pe*SumBits +: SumBits] = SumBits'(gen_level[Levels].gen_join[0].sum);
+  end
+
+endmodule

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The largest element (Max) or the sum of each window of an image, channel by channel.
+//
+// An image is Height x Width pixels of Folds words of Lanes elements, in raster order; so are the
+// windows, each of which gives Folds words.  Padding is ignored by the maximum, for which each
+// window must hold a pixel of the image, and adds nothing to the sum.  Results have the sign of the
+// elements and wrap at OutputBits; the default is exact.
+//
+// A frame takes as many cycles as its windows have words, padding included, without a gap, as long
+// as both sides keep up; all stands still while an output word is not taken.  Latency: three cycles
+// after a window's last word came in.
+module vecq_pool #(
+  parameter int Height         = 1,
+  parameter int Width          = 1,
+  parameter int Folds          = 1,
+  parameter int KernelRows     = 1,
+  parameter int KernelColumns  = 1,
+  parameter int StrideRows     = 1,
+  parameter int StrideColumns  = 1,
+  parameter int PaddingRows    = 0,
+  parameter int PaddingColumns = 0,
+  parameter int Lanes          = 1,
+  parameter int ElementBits    = 8,
+  parameter bit Signed         = 1'b0,
+  parameter bit Max            = 1'b1,
+  parameter int OutputBits     = ElementBits + (Max ? 0 : $clog2(KernelRows * KernelColumns))
+) (
+  input  logic                         clk_i,
+  input  logic                         rst_ni,
+
+  input  logic                         valid_i,
+  output logic                         ready_o,
+  input  logic [Lanes*ElementBits-1:0] data_i,
+
+  output logic                         valid_o,
+  input  logic                         ready_i,
+  output logic [Lanes*OutputBits-1:0]  data_o
+);
+
+  localparam int FoldBits = Folds > 1 ? $clog2(Folds) : 1;
+  // What changes no result.
+  localparam logic [OutputBits-1:0] Neutral =
+      Max && Signed ? OutputBits'(-1) << (ElementBits - 1) : '0;
+
+  logic advance, step, padding, first_cell, last_cell;
+  logic [FoldBits-1:0] fold;
+  logic [Lanes*ElementBits-1:0] elements;
+
+  vecq_window_buffer #(
+    .Height(Height), .Width(Width), .Folds(Folds),
+    .KernelRows(KernelRows), .KernelColumns(KernelColumns),
+    .StrideRows(StrideRows), .StrideColumns(StrideColumns),
+    .PaddingRows(PaddingRows), .PaddingColumns(PaddingColumns),
+    .WordBits(Lanes * ElementBits)
+  ) window_buffer (
+    .clk_i, .rst_ni,
+    .valid_i, .ready_o, .data_i,
+    .enable_i(advance), .step_o(step), .padding_o(padding),
+    .first_cell_o(first_cell), .last_cell_o(last_cell), .fold_o(fold), .data_o(elements)
+  );
+
+  // Beside the elements: a cell was read, and which.
+  logic read_q, padding_q, first_q, last_q;
+  logic valid_q;
+
+  assign advance = !valid_q || ready_i;
+  assign valid_o = valid_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      read_q  <= 1'b0;
+      valid_q <= 1'b0;
+    end else if (advance) begin
+      read_q  <= step;
+      valid_q <= read_q && last_q;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      padding_q <= padding;
+      first_q   <= first_cell;
+      last_q    <= last_cell;
+    end
+  end
+
+  // What the cells before gave, for each word of a pixel.
+  logic [Lanes*OutputBits-1:0] results, result_q, partials;
+
+  assign data_o = result_q;
+
+  always_ff @(posedge clk_i) begin
+    if (advance && read_q) result_q <= results;
+  end
+
+  if (Folds == 1) begin : gen_register
+    assign partials = result_q;
+  end else begin : gen_memory
+    logic [FoldBits-1:0] fold_q;
+    logic [Lanes*OutputBits-1:0] partials_q;
+    // A word's turn comes again after Folds steps at the earliest, and its result after one.
+    (* no_rw_check *) logic [Lanes*OutputBits-1:0] memory [Folds];
+
+    assign partials = partials_q;
+
+    always_ff @(posedge clk_i) begin
+      if (advance && read_q) memory[fold_q] <= results;
+      if (advance) begin
+        fold_q     <= fold;
+        partials_q <= memory[fold];
+      end
+    end
+  end
+
+  for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
+    logic [ElementBits-1:0] bits;
+    logic [OutputBits-1:0] partial;
+    logic signed [ElementBits:0] element;
+    logic signed [OutputBits:0] left, right;
+
+    assign bits    = elements[lane*ElementBits +: ElementBits];
+    assign partial = partials[lane*OutputBits +: OutputBits];
+    assign element = {Signed & bits[ElementBits-1], bits};
+    assign left    = padding_q ? {Signed & Neutral[OutputBits-1], Neutral}
+                               : (OutputBits + 1)'(element);
+    assign right   = first_q ? {Signed & Neutral[OutputBits-1], Neutral}
+                             : {Signed & partial[OutputBits-1], partial};
+    assign results[lane*OutputBits +: OutputBits] =
+        OutputBits'(!Max ? left + right : left > right ? left : right);
+  end
+
+endmodule

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What vecq_rescale computes, one mantissa bit a cycle: for words that come seldom, without a
+// multiplier and in a tenth of its look-up tables.
+//
+//   clamp((accumulator * mantissa + offset + 2^(Shift-1)) >>> Shift, Lo, Hi),  Shift >= MantissaBits
+//
+// A frame is Channels elements, Lanes of them a word.  ceil(Lanes / Turns) units work side by side,
+// each on Turns lanes of a word one after the other: unit u takes lane turn * Units + u.  In each
+// cycle a unit adds the accumulator, where the mantissa bit is set, and a bit of the constant to
+// its sum and halves it; the last mantissa bit counts negative, so there it adds the complement and
+// the constant has the 1 that is missing.  Then it adds the rest of the constant.
+//
+// Memories, a line each of the following, least significant first:
+//   bits: for each word, turn and mantissa bit two bits of each unit: the mantissa's, the constant's
+//   rests: for each word and turn RestBits of each unit, the constant >>> MantissaBits, where
+//     constant = offset + 2^(Shift-1), and 2^(MantissaBits-1) more if the mantissa is negative
+//
+// A word every Turns * (MantissaBits + 1) + 1 cycles.  It is taken into a register while none is
+// worked on; all but that stands still while an output word is not taken.  Latency:
+// Turns * (MantissaBits + 1) + 2 cycles.
+module vecq_rescale_serial #(
+  parameter int Channels        = 1,
+  parameter int Lanes           = 1,
+  parameter int Turns           = 1,
+  parameter int AccumulatorBits = 16,
+  parameter bit InputSigned     = 1'b1,
+  parameter int MantissaBits    = 16,
+  parameter int RestBits        = 16,
+  parameter int Shift           = 16,
+  parameter int OutputBits      = 8,
+  parameter logic signed [63:0] Lo = 0,
+  parameter logic signed [63:0] Hi = 255,
+  parameter     BitsFile        = "",
+  parameter     RestsFile       = ""
+) (
+  input  logic                             clk_i,
+  input  logic                             rst_ni,
+
+  input  logic                             valid_i,
+  output logic                             ready_o,
+  input  logic [Lanes*AccumulatorBits-1:0] data_i,
+
+  output logic                             valid_o,
+  input  logic                             ready_i,
+  output logic [Lanes*OutputBits-1:0]      data_o
+);
+
+  localparam int Units     = (Lanes + Turns - 1) / Turns;
+  localparam int AllTurns  = Channels / Lanes * Turns;
+  localparam int AllBits   = AllTurns * MantissaBits;
+  localparam int CountBits = $clog2(MantissaBits + 1);
+  localparam int TurnBits  = Turns > 1 ? $clog2(Turns) : 1;
+  localparam int RestAddressBits = AllTurns > 1 ? $clog2(AllTurns) : 1;
+  localparam int BitAddressBits  = AllBits > 1 ? $clog2(AllBits) : 1;
+  // A sum stays within the range of a signed accumulator until the rest of the constant joins.
+  localparam int HeldBits  = AccumulatorBits + int'(!InputSigned);
+  localparam int SumBits   = (HeldBits > RestBits ? HeldBits : RestBits) + 1;
+
+  logic advance;
+  logic busy_q, result_q, valid_q;
+  logic last_bit, rest, done;
+  logic [CountBits-1:0] count_q;
+  logic [TurnBits-1:0] turn_q, result_turn_q;
+  logic [BitAddressBits-1:0] bit_q, bit_d;
+  logic [RestAddressBits-1:0] rest_q, rest_d;
+  logic [Lanes*AccumulatorBits-1:0] word_q;
+  logic [2*Units-1:0] bits;
+  logic [Units*RestBits-1:0] rests;
+
+  assign advance  = !valid_q || ready_i;
+  assign ready_o  = !busy_q;
+  assign valid_o  = valid_q;
+  assign last_bit = count_q == CountBits'(MantissaBits - 1);
+  assign rest     = count_q == CountBits'(MantissaBits);
+  assign done     = rest && turn_q == TurnBits'(Turns - 1);
+
+  always_comb begin
+    bit_d  = bit_q;
+    rest_d = rest_q;
+    if (busy_q && !rest) begin
+      bit_d = bit_q == BitAddressBits'(AllBits - 1) ? '0 : bit_q + BitAddressBits'(1);
+    end
+    if (busy_q && rest) begin
+      rest_d = rest_q == RestAddressBits'(AllTurns - 1) ? '0 : rest_q + RestAddressBits'(1);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      busy_q   <= 1'b0;
+      result_q <= 1'b0;
+      valid_q  <= 1'b0;
+      count_q  <= '0;
+      turn_q   <= '0;
+      bit_q    <= '0;
+      rest_q   <= '0;
+    end else begin
+      if (!busy_q) busy_q <= valid_i;
+      else if (advance && done) busy_q <= 1'b0;
+      if (advance) begin
+        valid_q  <= result_q && result_turn_q == TurnBits'(Turns - 1);
+        result_q <= busy_q && rest;
+        bit_q    <= bit_d;
+        rest_q   <= rest_d;
+        if (busy_q) count_q <= rest ? '0 : count_q + CountBits'(1);
+        if (busy_q && rest) turn_q <= done ? '0 : turn_q + TurnBits'(1);
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!busy_q) word_q <= data_i;
+    if (advance) result_turn_q <= turn_q;
+  end
+
+  vecq_rom #(
+    .Words(AllBits), .WordBits(2 * Units), .File(BitsFile)
+  ) bit_rom (
+    .clk_i, .enable_i(advance), .address_i(bit_d), .data_o(bits)
+  );
+
+  vecq_rom #(
+    .Words(AllTurns), .WordBits(Units * RestBits), .File(RestsFile)
+  ) rest_rom (
+    .clk_i, .enable_i(advance), .address_i(rest_d), .data_o(rests)
+  );
+
+  for (genvar unit = 0; unit < Units; unit++) begin : gen_unit
+    // How many lanes it has.
+    localparam int Own = (Lanes - unit + Units - 1) / Units;
+    logic [Own*AccumulatorBits-1:0] own;
+    logic [AccumulatorBits-1:0] chosen;
+    logic signed [HeldBits-1:0] accumulator, held_q;
+    logic signed [SumBits-1:0] term, added, sum, result;
+    logic signed [SumBits-1:0] final_q;
+    logic [OutputBits-1:0] clamped;
+
+    for (genvar turn = 0; turn < Own; turn++) begin : gen_own
+      logic [OutputBits-1:0] output_q;
+      assign own[turn*AccumulatorBits +: AccumulatorBits] =
+          word_q[(turn*Units+unit)*AccumulatorBits +: AccumulatorBits];
+      always_ff @(posedge clk_i) begin
+        if (advance && result_q && result_turn_q == TurnBits'(turn)) output_q <= clamped;
+      end
+      assign data_o[(turn*Units+unit)*OutputBits +: OutputBits] = output_q;
+    end
+
+    always_comb begin
+      chosen = own[0 +: AccumulatorBits];
+      for (int turn = 1; turn < Own; turn++) begin
+        if (turn_q == TurnBits'(turn)) chosen = own[turn*AccumulatorBits +: AccumulatorBits];
+      end
+    end
+
+    if (InputSigned) begin : gen_signed
+      assign accumulator = chosen;
+    end else begin : gen_unsigned
+      assign accumulator = {1'b0, chosen};
+    end
+
+    assign term = SumBits'(accumulator) ^ {SumBits{last_bit}};
+    assign added = rest ? SumBits'(signed'(rests[unit*RestBits +: RestBits]))
+                        : term & {SumBits{bits[2*unit]}};
+
+    vecq_adder #(
+      .PlainBits(SumBits), .LogicBits(SumBits), .SumBits(SumBits)
+    ) adder (
+      .plain_i(SumBits'(held_q)), .logic_i(added), .carry_i(bits[2*unit+1] && !rest), .sum_o(sum)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        if (!busy_q || rest) held_q <= '0;
+        else held_q <= HeldBits'(sum >>> 1);
+        final_q <= sum;
+      end
+    end
+
+    assign result = final_q >>> (Shift - MantissaBits);
+    always_comb begin
+      if (64'(result) < Lo) clamped = OutputBits'(Lo);
+      else if (64'(result) > Hi) clamped = OutputBits'(Hi);
+      else clamped = OutputBits'(result);
+    end
+  end
+
+endmodule

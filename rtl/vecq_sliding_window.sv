@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Turns an image into the words of all its windows; padding is zero.
+//
+// An image is Height x Width pixels of Folds words, in raster order.  Windows come in raster order,
+// each as kernel rows, kernel columns, words of a pixel; groups and depthwise layers read the same.
+// Words that no window reads are dropped.
+//
+// A word every cycle, also from frame to frame, as long as both sides keep up; it stands still
+// while its word is not taken.  Latency: two cycles after the word came in.
+module vecq_sliding_window #(
+  parameter int Height          = 1,
+  parameter int Width           = 1,
+  parameter int Folds           = 1,
+  parameter int KernelRows      = 1,
+  parameter int KernelColumns   = 1,
+  parameter int StrideRows      = 1,
+  parameter int StrideColumns   = 1,
+  parameter int PaddingRows     = 0,
+  parameter int PaddingColumns  = 0,
+  parameter int DilationRows    = 1,
+  parameter int DilationColumns = 1,
+  parameter int WordBits        = 8
+) (
+  input  logic                clk_i,
+  input  logic                rst_ni,
+
+  input  logic                valid_i,
+  output logic                ready_o,
+  input  logic [WordBits-1:0] data_i,
+
+  output logic                valid_o,
+  input  logic                ready_i,
+  output logic [WordBits-1:0] data_o
+);
+
+  logic advance, step, padding, valid_q, padding_q;
+  logic [WordBits-1:0] cell_word;
+
+  vecq_window_buffer #(
+    .Height(Height), .Width(Width), .Folds(Folds),
+    .KernelRows(KernelRows), .KernelColumns(KernelColumns),
+    .StrideRows(StrideRows), .StrideColumns(StrideColumns),
+    .PaddingRows(PaddingRows), .PaddingColumns(PaddingColumns),
+    .DilationRows(DilationRows), .DilationColumns(DilationColumns),
+    .WordBits(WordBits)
+  ) window_buffer (
+    .clk_i, .rst_ni,
+    .valid_i, .ready_o, .data_i,
+    .enable_i(advance), .step_o(step), .padding_o(padding),
+    .first_cell_o(), .last_cell_o(), .fold_o(), .data_o(cell_word)
+  );
+
+  assign advance = !valid_q || ready_i;
+  assign valid_o = valid_q;
+  assign data_o  = padding_q ? '0 : cell_word;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= 1'b0;
+    else if (advance) valid_q <= step;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (advance) padding_q <= padding;
+  end
+
+endmodule

@@ -1,0 +1,166 @@
+"""vecq_sliding_window: every word of every window, in the cycle that the model says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from rtl_tests.harness import Case, frames
+from rtl_tests.images import Words, check
+from vecq_hw.emit.words import pack_rows
+from vecq_hw.formats import IntArray, MidRise
+from vecq_hw.network import Conv2d, Weights, window_outputs
+from vecq_hw.simulate.dataflow.patterns import sliding_window
+
+Pair = tuple[int, int]
+BITS = 5
+FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Shape:
+    image: tuple[int, int, int]
+    lanes: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+
+    @property
+    def folds(self) -> int:
+        return self.image[2] // self.lanes
+
+    def positions(self, axis: int) -> IntArray:
+        """Of each window the rows or columns of its cells in the padded image."""
+        sizes = (self.kernel, self.stride, self.padding, self.dilation)
+        kernel, stride, padding, dilation = (size[axis] for size in sizes)
+        count = window_outputs(self.image[axis], kernel, stride, padding, dilation)
+        return np.arange(count)[:, np.newaxis] * stride + np.arange(kernel) * dilation
+
+    @property
+    def is_legal(self) -> bool:
+        """Whether there are windows and one reaches the image."""
+        rows = [self.positions(axis) - self.padding[axis] for axis in (0, 1)]
+        return all(((r >= 0) & (r < n)).any() for r, n in zip(rows, self.image, strict=False))
+
+    def windows(self, images: IntArray) -> IntArray:
+        """All windows of (N, H, W, C): (N, window row, window column, row, column, C)."""
+        around = [(0, 0), *((p, p) for p in self.padding), (0, 0)]
+        rows, columns = self.positions(0), self.positions(1)
+        cut: IntArray = np.pad(images, around)[:, rows][:, :, :, columns]
+        return cut.transpose(0, 1, 3, 2, 4, 5)
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        height, width, _ = self.image
+        return {
+            "Height": height,
+            "Width": width,
+            "Folds": self.folds,
+            **dict(zip(("KernelRows", "KernelColumns"), self.kernel, strict=True)),
+            **dict(zip(("StrideRows", "StrideColumns"), self.stride, strict=True)),
+            **dict(zip(("PaddingRows", "PaddingColumns"), self.padding, strict=True)),
+        }
+
+
+def random_shapes(count: int, accepts: Callable[[Shape], bool]) -> list[Shape]:
+    """Windows of any kind, as long as one of them reaches the image and they are accepted."""
+    generator = np.random.default_rng(1)
+
+    def pair(lo: int, hi: int) -> Pair:
+        down, across = generator.integers(lo, hi, 2, endpoint=True).tolist()
+        return down, across
+
+    shapes: list[Shape] = []
+    while len(shapes) < count:
+        lanes, folds = pair(1, 3)
+        shape = Shape(
+            image=(*pair(1, 7), lanes * folds),
+            lanes=lanes,
+            kernel=pair(1, 4),
+            stride=pair(1, 4),
+            padding=pair(0, 3),
+            dilation=pair(1, 3),
+        )
+        if shape.is_legal and accepts(shape):
+            shapes.append(shape)
+    return shapes
+
+
+SHAPES = [
+    # The usual ones: with and without padding, stride 2, a dilated one, depthwise lanes.
+    Shape((5, 6, 2), 1, (3, 3)),
+    Shape((5, 6, 4), 2, (3, 3), padding=(1, 1)),
+    Shape((7, 5, 4), 4, (3, 3), (2, 2), (1, 1)),
+    Shape((8, 8, 3), 3, (7, 7), (2, 2), (3, 3)),
+    Shape((6, 7, 1), 1, (3, 3), padding=(2, 2), dilation=(2, 2)),
+    Shape((6, 6, 8), 2, (3, 3), padding=(1, 1)),
+    Shape((5, 5, 2), 2, (5, 5), padding=(2, 2)),
+    # Every word once; some words never; the whole image at once.
+    Shape((6, 6, 2), 1, (2, 2), (2, 2)),
+    Shape((9, 8, 1), 1, (3, 3), (3, 3)),
+    Shape((4, 5, 3), 3, (1, 1), (2, 2)),
+    Shape((7, 8, 2), 1, (2, 2), (3, 3)),
+    Shape((3, 4, 2), 1, (3, 4)),
+    # One pixel, one row, one column, one word a row.
+    Shape((1, 1, 1), 1, (1, 1), padding=(1, 1)),
+    Shape((1, 1, 3), 1, (3, 3), padding=(1, 1)),
+    Shape((1, 7, 2), 1, (1, 3), (1, 2), (0, 1)),
+    Shape((7, 1, 2), 1, (3, 1)),
+    Shape((5, 1, 1), 1, (1, 1), (2, 1)),
+    # More padding than the kernel has cells beside its middle, also with nothing read first.
+    Shape((4, 5, 2), 2, (1, 1), padding=(1, 1)),
+    Shape((4, 4, 1), 1, (3, 3), padding=(2, 2)),
+    Shape((3, 3, 2), 1, (3, 3), (5, 5), (4, 4)),
+    Shape((2, 2, 1), 1, (7, 7), padding=(3, 3)),
+    Shape((10, 1, 2), 1, (1, 1), (8, 1), (3, 0)),
+    # Both axes apart.
+    Shape((7, 6, 2), 1, (3, 2), (2, 1), (1, 0), (1, 2)),
+    Shape((8, 3, 1), 1, (2, 3), (3, 2), (2, 0), (3, 1)),
+    *random_shapes(17, lambda shape: True),
+]
+USUAL = 12
+"""The first so many of these are windows of common networks, in the order above."""
+
+
+def case(shape: Shape) -> Case:
+    dilation = dict(zip(("DilationRows", "DilationColumns"), shape.dilation, strict=True))
+    bits = shape.lanes * BITS
+    return Case(
+        module="vecq_sliding_window",
+        parameters={**shape.parameters, **dilation, "WordBits": bits},
+        input_bits=bits,
+        output_bits=bits,
+    )
+
+
+CASES = [case(shape) for shape in SHAPES]
+
+
+def words(index: int) -> Words:
+    shape = SHAPES[index]
+    elements = int(np.prod(shape.image))
+    drawn = frames(index, FRAMES, 0, (1 << BITS) - 1, elements)[-FRAMES - 1 :]
+    images = drawn.reshape(-1, *shape.image)
+    layer = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=np.zeros((1, *shape.kernel, shape.image[2]), int), grid=MidRise(1)),
+        stride=shape.stride,
+        padding=shape.padding,
+        dilation=shape.dilation,
+    )
+    return Words(
+        given=pack_rows(images, shape.lanes, BITS),
+        expected=pack_rows(shape.windows(images), shape.lanes, BITS),
+        unit=sliding_window(layer, shape.image, shape.lanes),
+        periods=len(images),
+    )
+
+
+@cocotb.test()
+@cocotb.parametrize(index=range(len(CASES)))
+async def windows_are_whole_and_in_time(dut: Any, index: int) -> None:
+    await check(dut, index, CASES[index], words(index))

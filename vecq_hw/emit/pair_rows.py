@@ -1,0 +1,86 @@
+"""Memories of ``rtl/vecq_matrix_vector.sv``: its codes re-encoded for pair rows, its start values.
+
+The unit adds unsigned rows, each of which is the signed sum of two lanes in one bit plane of the
+weights plus an offset that depends on the weights alone.  Here the offsets of a whole output are
+summed up and taken off its bias, so that the accumulators come out exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.schedule import Fold
+
+
+def weight_steps(codes: IntArray, bits: int, fold: Fold) -> npt.NDArray[np.int64]:
+    """The re-encoded codes in the order of the weight memory.
+
+    Of each two neighbouring lanes of a step, in each bit plane, the first says whether its weight
+    counts -1 there, the second whether the two differ; the last of an odd number of lanes stands
+    alone.  (The plane of a weight counts +1 where the bit of its code, the highest one inverted, is
+    set.)
+
+    Parameters
+    ----------
+    codes : int array of shape (outputs, inputs)
+        Signed codes on the mid-rise grid, inputs in the order of the unit's input words.
+    bits : int
+        Of a code.
+
+    Returns
+    -------
+    int64 array of shape (steps, simd * pe)
+        Unsigned numbers of ``bits`` bits, a line of the memory a row: lane 0 of all PEs first.
+
+    Examples
+    --------
+    >>> weight_steps(np.array([[1, -2]]), 2, Fold(pe=1, simd=2))  # +3 and -3
+    array([[0, 3]])
+    """
+    outputs, inputs = codes.shape
+    shape = (outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)
+    planes = codes.astype(np.int64).reshape(shape) & ((1 << bits) - 1)
+    first = planes[..., 0::2] ^ ((1 << (bits - 1)) - 1)
+    encoded = planes.copy()
+    encoded[..., 0::2] = first
+    encoded[..., 1::2] ^= planes[..., 0 : fold.simd - 1 : 2]
+    # (output folds, pe, input folds, simd) to (output folds, input folds, simd, pe)
+    return encoded.transpose(0, 2, 3, 1).reshape(-1, fold.simd * fold.pe)
+
+
+def start_values(
+    codes: IntArray, bits: int, simd: int, activations: IntFormat, bias: IntArray
+) -> npt.NDArray[np.int64]:
+    """The accumulators' start values: the bias of each output minus the offset of all its rows.
+
+    A weight's planes that count -1 add up to ``n = 2^(bits-1) - 1 - q``.  Each of them brings the
+    offset ``2^A - 1`` for activations of A bits, and 1 more in the first lane of a pair.  Signed
+    activations enter as ``x + 2^(A-1)``.
+
+    Parameters
+    ----------
+    codes : int array of shape (outputs, inputs)
+    bias : int array of shape (outputs,)
+
+    Returns
+    -------
+    int64 array of shape (outputs,)
+        To be taken modulo two to the power of the accumulator's bits.
+
+    Examples
+    --------
+    >>> fmt = IntFormat(8, signed=False)
+    >>> start_values(np.array([[1, -2]]), 2, 2, fmt, np.array([7]))
+    array([-758])
+    """
+    minus = (1 << (bits - 1)) - 1 - codes.astype(np.int64)
+    offset = ((1 << activations.bits) - 1) * minus.sum(axis=1)
+    lanes = np.arange(codes.shape[1]) % simd
+    offset += minus[:, (lanes % 2 == 0) & (lanes + 1 < simd)].sum(axis=1)
+    if activations.signed:
+        values = 2 * codes.astype(np.int64) + 1
+        offset += (1 << (activations.bits - 1)) * values.sum(axis=1)
+    result: npt.NDArray[np.int64] = bias.astype(np.int64) - offset
+    return result

@@ -1,0 +1,70 @@
+"""Memories of ``rtl/vecq_rescale_serial.sv``: mantissas and constants, bit by bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.formats import IntArray, IntFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SerialMemories:
+    """What the unit reads for a frame.
+
+    Attributes
+    ----------
+    bits : int64 array of shape (words * turns * mantissa bits, units * 2)
+        Of each unit a bit of the mantissa and one of the constant.
+    rests : int64 array of shape (words * turns, units)
+        The constants without those low bits.
+    rest_bits : int
+        Of a rest, signed.
+    """
+
+    bits: npt.NDArray[np.int64]
+    rests: npt.NDArray[np.int64]
+    rest_bits: int
+
+
+def serial_memories(
+    mantissa: IntArray, offset: IntArray, shift: int, mantissa_bits: int, lanes: int, turns: int
+) -> SerialMemories:
+    """The constants of a rescale in the order of ``lanes`` channels a word.
+
+    Lane ``turn * units + unit`` of a word is worked on by a unit in a turn; where the lanes do not
+    divide, the last turn has fewer.
+
+    Parameters
+    ----------
+    mantissa, offset : int arrays of shape (C,)
+    mantissa_bits : int
+        At most ``shift``; every mantissa fits it, signed.
+
+    Examples
+    --------
+    >>> memories = serial_memories(np.array([3]), np.array([5]), 3, 3, 1, 1)  # 5 + 4 is 1 * 8 + 1
+    >>> memories.bits.tolist(), memories.rests.tolist(), memories.rest_bits
+    ([[1, 1], [1, 0], [0, 0]], [[1]], 2)
+    """
+    m, b = mantissa.astype(np.int64), offset.astype(np.int64)
+    # The last mantissa bit counts negative: its term is the complement, one too little.
+    constant = b + (1 << (shift - 1)) + ((m < 0).astype(np.int64) << (mantissa_bits - 1))
+    units = -(-lanes // turns)
+    words = m.size // lanes
+    pads = ((0, 0), (0, turns * units - lanes))
+
+    def in_turns(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """To shape (words * turns, units)."""
+        return np.pad(values.reshape(words, lanes), pads).reshape(words * turns, units)
+
+    places = np.arange(mantissa_bits)[:, np.newaxis]
+    bits = np.stack([(in_turns(v)[:, np.newaxis] >> places) & 1 for v in (m, constant)], axis=-1)
+    rests = in_turns(constant >> mantissa_bits)
+    return SerialMemories(
+        bits=bits.reshape(-1, units * 2),
+        rests=rests,
+        rest_bits=IntFormat.covering(int(rests.min()), int(rests.max())).bits,
+    )

@@ -1,0 +1,205 @@
+"""SystemVerilog of a network: a top that wires the cells of rtl/, memories, and a cocotb bench.
+
+Every lowered network: vectors and images, branches that part and meet again.  What stands where is
+the plan of :mod:`vecq_hw.simulate.dataflow.plan`, so that what is emitted is what is timed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import jinja2
+
+from vecq_hw import __version__, assets
+from vecq_hw.emit.identifiers import identifiers
+from vecq_hw.emit.project import Project, Vectors, check_vectors
+from vecq_hw.emit.systemverilog.design import Design, Instance, Stream, design
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import MidRise
+from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.schedule import Schedule, check, streaming_folds
+from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, patterns, simulate_frames
+from vecq_hw.simulate.dataflow.plan import plan
+from vecq_hw.storage import digest
+
+PACE_FRAMES = 4
+"""After so many frames the interval has settled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """A row of the table of layers in a project's README.
+
+    Attributes
+    ----------
+    lanes : str
+        PE × SIMD of a Dense or Conv2d, else empty.
+    cycles : int
+        That its busiest cell works on a frame.
+    """
+
+    name: str
+    kind: str
+    shape: str
+    lanes: str
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """All that the templates see.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the first input word taken to the first output word valid.
+    interval : int
+        Cycles from frame to frame.  Both hold while neither stream pauses.
+    """
+
+    head: str
+    title: str
+    version: str
+    top: str
+    streams: tuple[Stream, ...]
+    instances: tuple[Instance, ...]
+    drained: tuple[Stream, ...]
+    source: Stream
+    target: Stream
+    input_shape: str
+    output_shape: str
+    layers: tuple[LayerRow, ...]
+    latency: int
+    interval: int
+
+
+def unsupported(network: Network) -> str | None:
+    """What of the network cannot be emitted, or None."""
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
+    for layer in network.layers:
+        if isinstance(layer, Dense | Conv2d) and not isinstance(layer.weights.grid, MidRise):
+            grid = type(layer.weights.grid).__name__
+            return f"layer '{layer.name}' (weights on a {grid} grid)"
+        if isinstance(layer, Conv2d):
+            if not patterns.reaches_image(layer, network.tensors[layer.input].shape):
+                return f"layer '{layer.name}' (no window of it reaches the image)"
+    return None
+
+
+def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
+    """A project that builds and tests the network's RTL by itself; equal inputs, equal bytes.
+
+    Parameters
+    ----------
+    vectors : Vectors
+        Inputs of shape (N, C) or (N, H, W, C) and the outputs that the project's bench expects, N
+        at least 1.
+
+    Raises
+    ------
+    VecqError
+        The network is not supported, the schedule does not fit, or the vectors do not.
+    """
+    if (reason := unsupported(network)) is not None:
+        raise VecqError(f"network '{network.name}': SystemVerilog cannot be emitted for {reason}")
+    check(network, schedule)
+    _check_groups(network, schedule)
+    check_vectors(network, vectors)
+    network_digest = digest(network)
+    head = f"vecq-hw {__version__}, network {network_digest}"
+    depths = fifo_depths(network, schedule)
+    made = design(plan(network, schedule), depths)
+    timing = simulate_frames(network, schedule, depths, frames=PACE_FRAMES)
+    context = _context(network, schedule, made, timing, head)
+    templates = _templates()
+    top = context.top
+    texts = {
+        f"rtl/{top}.sv": "top.sv.j2",
+        f"bench_{top}.py": "bench.py.j2",
+        "run.py": "run.py.j2",
+        "Makefile": "Makefile.j2",
+        "README.md": "README.md.j2",
+        ".github/workflows/rtl.yml": "rtl.yml.j2",
+    }
+    variables = {name: getattr(context, name) for name in context.__dataclass_fields__}
+    files = {name: templates.get_template(text).render(variables) for name, text in texts.items()}
+    files |= {name: f"// {head}\n{content}" for name, content in made.memories.items()}
+    files |= vectors.files()
+    for name in made.cells:
+        files[f"rtl/{name}.sv"] = (assets.rtl() / f"{name}.sv").read_text()
+    files["rtl/vecq.vlt"] = (assets.rtl() / "vecq.vlt").read_text()
+    manifest = {
+        "tool": "vecq-hw",
+        "version": __version__,
+        "network": network_digest,
+        "top": top,
+        "files": sorted([*files, "manifest.json"]),
+    }
+    files["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
+    return Project(files)
+
+
+def _check_groups(network: Network, schedule: Schedule) -> None:
+    """Raise :class:`VecqError` where a fold of a grouped convolution fits no unit of ``rtl/``."""
+    for layer in network.layers:
+        if isinstance(layer, Conv2d) and (fold := schedule.folds[layer.name]):
+            legal = streaming_folds(layer)
+            if fold not in legal:
+                folds = ", ".join(f"{f.pe} × {f.simd}" for f in legal)
+                raise VecqError(
+                    f"layer '{layer.name}': {layer.groups} groups do not fold onto {fold.pe} PE"
+                    f" × {fold.simd} SIMD lanes; use {folds}"
+                )
+
+
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("vecq_hw.emit", "templates/rtl"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def _context(
+    network: Network, schedule: Schedule, made: Design, timing: DataflowRun, head: str
+) -> Context:
+    cells = sorted(path.stem for path in assets.rtl().glob("*.sv"))
+    rows = []
+    for layer in network.layers:
+        if layer.name not in timing.busy:
+            continue  # Flatten is no hardware
+        fold = schedule.folds.get(layer.name)
+        rows.append(
+            LayerRow(
+                name=made.names[layer.name],
+                kind=type(layer).__name__,
+                shape=_shape(network, layer.name),
+                lanes="" if fold is None else f"{fold.pe} × {fold.simd}",
+                cycles=timing.busy[layer.name],
+            )
+        )
+    return Context(
+        head=head,
+        title=json.dumps(network.name[:60]),
+        version=__version__,
+        top=identifiers([*cells, network.name])[network.name],
+        streams=tuple(made.streams),
+        instances=tuple(made.instances),
+        drained=tuple(made.drained),
+        source=made.source,
+        target=made.target,
+        input_shape=_shape(network, network.inputs[0].name),
+        output_shape=_shape(network, network.outputs[0]),
+        layers=tuple(rows),
+        latency=timing.first_output,
+        interval=timing.interval,
+    )
+
+
+def _shape(network: Network, tensor: str) -> str:
+    return " × ".join(map(str, network.tensors[tensor].shape))

@@ -1,0 +1,429 @@
+"""The plan of a network as instances of the cells of ``rtl/``, with their parameters and memories.
+
+Which cell stands where, and with how many lanes, says the plan that the cycle model times, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from vecq_hw.emit.identifiers import identifiers
+from vecq_hw.emit.pair_rows import start_values, weight_steps
+from vecq_hw.emit.systemverilog.parameters import (
+    bit,
+    memory_text,
+    signed_bits,
+    signed_literal,
+    threshold_lines,
+)
+from vecq_hw.emit.words import padded_bits
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.layers import Layer, WindowLayer
+from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Network, Rescale, Threshold
+from vecq_hw.simulate.dataflow import plan as planning
+from vecq_hw.simulate.dataflow.plan import (
+    Cell,
+    Drain,
+    Elementwise,
+    Fork,
+    Join,
+    Link,
+    MatrixVector,
+    Plan,
+    Pool,
+    Upsampling,
+    Windows,
+)
+
+# Each cell with the cells that it instantiates.
+_CELLS: Mapping[str, Sequence[str]] = {
+    "vecq_frame_end": (),
+    "vecq_stream_register": (),
+    "vecq_stream_width": (),
+    "vecq_fifo": (),
+    "vecq_fork": (),
+    "vecq_add": ("vecq_adder_tree",),
+    "vecq_concat": (),
+    "vecq_rescale": ("vecq_rom",),
+    "vecq_threshold": (),
+    "vecq_matrix_vector": (
+        "vecq_rom",
+        "vecq_adder",
+        "vecq_pair_row_array",
+        "vecq_replay_buffer",
+        "vecq_group_buffer",
+    ),
+    "vecq_sliding_window": ("vecq_window_buffer",),
+    "vecq_pool": ("vecq_window_buffer",),
+    "vecq_upsample": (),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A stream of the top: frames of ``elements``, ``lanes`` of them a word."""
+
+    name: str
+    elements: int
+    lanes: int
+    bits: int
+    signed: bool
+
+    @property
+    def words(self) -> int:
+        """Of a frame."""
+        return self.elements // self.lanes
+
+    @property
+    def word(self) -> int:
+        """Bits of a word."""
+        return self.lanes * self.bits
+
+    @property
+    def padded(self) -> int:
+        """Bits of a word at the ports of the top."""
+        return padded_bits(self.lanes, self.bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A cell between streams; values of parameters are SystemVerilog text."""
+
+    module: str
+    sources: tuple[Stream, ...]
+    targets: tuple[Stream, ...]
+    parameters: tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """All that a top holds.
+
+    Attributes
+    ----------
+    names : mapping
+        The identifier of every input and layer.
+    drained : sequence of Stream
+        Those that nobody reads.
+    memories : mapping
+        Contents of the memory files by name.
+    """
+
+    names: Mapping[str, str]
+    streams: Sequence[Stream]
+    source: Stream
+    target: Stream
+    instances: Sequence[Instance]
+    drained: Sequence[Stream]
+    memories: Mapping[str, str]
+
+    @property
+    def cells(self) -> list[str]:
+        """The modules of rtl/ that it needs."""
+        used = {"vecq_frame_end", *(instance.module for instance in self.instances)}
+        return sorted(used.union(*(_CELLS[module] for module in used)))
+
+
+def design(plan: Plan, depths: Mapping[str, int]) -> Design:
+    """The instances that make up a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of a network with one input and one output.
+    depths : mapping
+        Words of its producer that each link holds.
+    """
+    return _Designer(plan, depths).result()
+
+
+class _Designer:
+    """Goes over the cells of the plan; streams are named before."""
+
+    def __init__(self, plan: Plan, depths: Mapping[str, int]) -> None:
+        self._plan, self._depths = plan, depths
+        network = plan.network
+        names = identifiers([*plan.inputs, *(layer.name for layer in network.layers)])
+        planned, words = _named(plan, names)
+        # The names of tensors come first, so that they stay as they are.
+        unique = identifiers(dict.fromkeys([*names.values(), *words]))
+        self._names = {name: unique[plain] for name, plain in names.items()}
+        self._streams = {
+            stream: _stream(unique[word], stream, network)
+            for stream, word in zip(planned, words, strict=True)
+        }
+        self._instances: list[Instance] = []
+        self._drained: list[Stream] = []
+        self._memories: dict[str, str] = {}
+
+    def result(self) -> Design:
+        for cell in self._plan.cells:
+            self._add(cell)
+        (source,), (target,) = self._plan.inputs.values(), self._plan.outputs.values()
+        return Design(
+            names=self._names,
+            streams=tuple(self._streams.values()),
+            source=self._streams[source],
+            target=self._streams[target],
+            instances=tuple(self._instances),
+            drained=tuple(self._drained),
+            memories=self._memories,
+        )
+
+    def _add(self, cell: Cell) -> None:
+        match cell:
+            case Link():
+                self._link(cell)
+            case Fork():
+                source = self._streams[cell.source]
+                count = len(cell.targets)
+                self._put(
+                    "vecq_fork", [cell.source], cell.targets, Outputs=count, WordBits=source.word
+                )
+            case Drain():
+                self._drained.append(self._streams[cell.source])
+            case Elementwise():
+                if isinstance(cell.layer, Rescale):
+                    self._rescale(cell, cell.layer)
+                else:
+                    self._threshold(cell, cell.layer)
+            case Join():
+                self._join(cell)
+            case Windows():
+                source = self._streams[cell.source]
+                geometry = self._geometry(cell.layer, source)
+                ends = [cell.source], [cell.target]
+                self._put("vecq_sliding_window", *ends, **geometry, WordBits=source.word)
+            case MatrixVector():
+                self._matrix_vector(cell)
+            case Pool():
+                self._pool(cell)
+            case Upsampling():
+                self._upsampling(cell)
+            case _:
+                assert_never(cell)
+
+    def _put(
+        self,
+        module: str,
+        sources: Iterable[planning.Stream],
+        targets: Iterable[planning.Stream],
+        /,
+        **parameters: object,
+    ) -> None:
+        self._instances.append(
+            Instance(
+                module=module,
+                sources=tuple(self._streams[stream] for stream in sources),
+                targets=tuple(self._streams[stream] for stream in targets),
+                parameters=tuple(parameters.items()),
+            )
+        )
+
+    def _memory(self, layer: Layer, what: str, values: IntArray, lanes: int, bits: int) -> str:
+        """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
+        name = f"rtl/{self._names[layer.name]}_{what}.mem"
+        self._memories[name] = memory_text(values, lanes, bits)
+        return f'"{name}"'
+
+    def _link(self, cell: Link) -> None:
+        """A register stage or width converter, a FIFO where that holds too little."""
+        source, target = self._streams[cell.source], self._streams[cell.target]
+        ends = [cell.source], [cell.target]
+        lanes = {"LanesIn": source.lanes, "LanesOut": target.lanes, "ElementBits": source.bits}
+        capacity = cell.capacity(self._depths[cell.name])
+        if capacity > cell.base:
+            elements = capacity * source.lanes // cell.groups[0]
+            self._put("vecq_fifo", *ends, **lanes, Capacity=elements)
+        elif source.lanes != target.lanes:
+            self._put("vecq_stream_width", *ends, **lanes)
+        else:
+            self._put("vecq_stream_register", *ends, DataBits=source.word)
+
+    def _matrix_vector(self, cell: MatrixVector) -> None:
+        layer, fold = cell.layer, cell.fold
+        source, target = self._streams[cell.source], self._streams[cell.target]
+        codes = layer.weights.codes.reshape(len(layer.weights.codes), -1)
+        outputs, inputs = codes.shape
+        bits = layer.weights.grid.bits
+        bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
+        activations = IntFormat(source.bits, source.signed)
+        starts = start_values(codes, bits, fold.simd, activations, bias)
+        self._put(
+            "vecq_matrix_vector",
+            [cell.source],
+            [cell.target],
+            Inputs=inputs,
+            Outputs=outputs,
+            Pe=fold.pe,
+            Simd=fold.simd,
+            Groups=layer.groups if isinstance(layer, Conv2d) else 1,
+            Taps=inputs // layer.weights.codes.shape[-1],
+            WeightBits=bits,
+            InputBits=source.bits,
+            InputSigned=bit(source.signed),
+            AccumulatorBits=target.bits,
+            WeightsFile=self._memory(
+                layer, "weights", weight_steps(codes, bits, fold), fold.pe * fold.simd, bits
+            ),
+            BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
+        )
+
+    def _rescale(self, cell: Elementwise, layer: Rescale) -> None:
+        source = self._streams[cell.source]
+        lanes = source.lanes
+        mantissa_bits, offset_bits = signed_bits(layer.mantissa), signed_bits(layer.offset)
+        self._put(
+            "vecq_rescale",
+            [cell.source],
+            [cell.target],
+            Channels=layer.mantissa.size,
+            Lanes=lanes,
+            AccumulatorBits=source.bits,
+            InputSigned=bit(source.signed),
+            MantissaBits=mantissa_bits,
+            OffsetBits=offset_bits,
+            Shift=layer.shift,
+            OutputBits=layer.format.bits,
+            Lo=signed_literal(layer.format.lo),
+            Hi=signed_literal(layer.format.hi),
+            MantissaFile=self._memory(layer, "mantissa", layer.mantissa, lanes, mantissa_bits),
+            OffsetFile=self._memory(layer, "offset", layer.offset, lanes, offset_bits),
+        )
+
+    def _threshold(self, cell: Elementwise, layer: Threshold) -> None:
+        source = self._streams[cell.source]
+        fmt = self._plan.network.tensors[layer.input].format
+        lines, bits, count_bits = threshold_lines(layer, fmt, source.lanes)
+        self._put(
+            "vecq_threshold",
+            [cell.source],
+            [cell.target],
+            Channels=len(layer.falling),
+            Lanes=source.lanes,
+            InputBits=source.bits,
+            InputSigned=bit(source.signed),
+            ThresholdBits=bits,
+            CountBits=count_bits,
+            OutputBits=layer.format.bits,
+            Lo=signed_literal(layer.format.lo),
+            Hi=signed_literal(layer.format.hi),
+            File=self._memory(layer, "thresholds", lines, source.lanes, bits),
+        )
+
+    def _join(self, cell: Join) -> None:
+        source, target = self._streams[cell.sources[0]], self._streams[cell.target]
+        match cell.layer:
+            case Add():
+                self._put(
+                    "vecq_add",
+                    cell.sources,
+                    [cell.target],
+                    Operands=len(cell.sources),
+                    Lanes=source.lanes,
+                    ElementBits=source.bits,
+                    Signed=bit(source.signed),
+                    SumBits=target.bits,
+                )
+            case Concat():
+                turns = [sum(turn[0] is stream for turn in cell.turns) for stream in cell.sources]
+                literal = ", ".join(f"16'd{count}" for count in reversed(turns))
+                self._put(
+                    "vecq_concat",
+                    cell.sources,
+                    [cell.target],
+                    Operands=len(cell.sources),
+                    WordBits=source.word,
+                    Turns=f"{{{literal}}}",
+                )
+            case _:
+                assert_never(cell.layer)
+
+    def _geometry(self, layer: WindowLayer, source: Stream) -> dict[str, object]:
+        """The parameters of a sliding window."""
+        height, width, channels = self._plan.network.tensors[layer.input].shape
+        pairs = {"Kernel": layer.kernel, "Stride": layer.stride, "Padding": layer.padding}
+        if isinstance(layer, Conv2d):
+            pairs["Dilation"] = layer.dilation
+        result: dict[str, object] = {
+            f"{name}{axis}": number
+            for name, pair in pairs.items()
+            for axis, number in zip(("Rows", "Columns"), pair, strict=True)
+        }
+        return {"Height": height, "Width": width, "Folds": channels // source.lanes} | result
+
+    def _pool(self, cell: Pool) -> None:
+        source, target = self._streams[cell.source], self._streams[cell.target]
+        self._put(
+            "vecq_pool",
+            [cell.source],
+            [cell.target],
+            **self._geometry(cell.layer, source),
+            Lanes=source.lanes,
+            ElementBits=source.bits,
+            Signed=bit(source.signed),
+            Max=bit(isinstance(cell.layer, MaxPool2d)),
+            OutputBits=target.bits,
+        )
+
+    def _upsampling(self, cell: Upsampling) -> None:
+        source = self._streams[cell.source]
+        _, width, channels = self._plan.network.tensors[cell.layer.input].shape
+        rows, columns = cell.layer.factor
+        self._put(
+            "vecq_upsample",
+            [cell.source],
+            [cell.target],
+            Width=width,
+            Folds=channels // source.lanes,
+            FactorRows=rows,
+            FactorColumns=columns,
+            WordBits=source.word,
+        )
+
+
+def _stream(name: str, stream: planning.Stream, network: Network) -> Stream:
+    fmt = network.tensors[stream.tensor].format
+    return Stream(
+        name=name,
+        elements=stream.elements,
+        lanes=stream.lanes,
+        bits=fmt.bits,
+        signed=fmt.signed,
+    )
+
+
+def _named(plan: Plan, names: Mapping[str, str]) -> tuple[list[planning.Stream], list[str]]:
+    """All streams in the order of their cells, each with words that are its alone.
+
+    Identifiers hold no blank, so that no layer has the name of what lies between two.
+    """
+    found: dict[planning.Stream, str] = {}
+
+    def name(stream: planning.Stream, words: str) -> None:
+        count, unique = 1, words
+        while unique in found.values():
+            count, unique = count + 1, f"{words} {count + 1}"
+        found[stream] = unique
+
+    for tensor, stream in plan.inputs.items():
+        name(stream, names[tensor])
+    for cell in plan.cells:
+        match cell:
+            case Link():
+                reader = names.get(cell.reader, cell.reader)
+                name(cell.target, f"{names[cell.target.tensor]} to {reader}")
+            case Fork():
+                for stream in cell.targets:
+                    name(stream, f"{names[stream.tensor]} copy")
+            case Windows():
+                name(cell.target, f"{names[cell.layer.name]} windows")
+            case Drain():
+                pass
+            case _:
+                name(cell.target, names[cell.layer.name])
+    return list(found), list(found.values())

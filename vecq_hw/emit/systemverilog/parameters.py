@@ -1,0 +1,86 @@
+"""Numbers of layers as the parameters and memories that the cells of ``rtl/`` take."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.emit.words import pack_rows
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.network import Threshold
+
+
+def signed_bits(values: IntArray) -> int:
+    """Bits of the narrowest two's complement that holds all values.
+
+    Examples
+    --------
+    >>> signed_bits(np.array([-4, 3])), signed_bits(np.array([0]))
+    (3, 1)
+    """
+    return 1 + max(int(values.max()), -int(values.min()) - 1, 0).bit_length()
+
+
+def signed_literal(value: int) -> str:
+    """A literal of 64 bits.
+
+    Examples
+    --------
+    >>> signed_literal(-3)
+    "-64'sd3"
+    """
+    return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
+
+
+def bit(value: bool) -> str:
+    """A literal of one bit."""
+    return f"1'b{int(value)}"
+
+
+def memory_text(values: IntArray, lanes: int, bits: int) -> str:
+    """A memory file of ``lanes`` values of ``bits`` bits a line, hexadecimal."""
+    digits = -(-lanes * bits // 4)
+    return "".join(f"{word:0{digits}x}\n" for word in pack_rows(values, lanes, bits))
+
+
+def threshold_lines(
+    layer: Threshold, source: IntFormat, lanes: int
+) -> tuple[npt.NDArray[np.int64], int, int]:
+    """The memory of ``vecq_threshold``: a search tree for each channel.
+
+    A falling channel counts ``x <= t``, which is all its thresholds less the ``t + 1`` that x
+    reaches.  Thresholds outside the range of ``source`` move to just outside it, which no count
+    sees; a tree whose thresholds are no power of two less one is filled up with such.
+
+    Returns
+    -------
+    lines : int64 array of shape (C / lanes * 2^count_bits, lanes)
+    bits : int
+        Of a threshold, signed.
+    count_bits : int
+
+    Examples
+    --------
+    >>> layer = Threshold(
+    ...     name="t", input="x", thresholds=np.array([[2, 5, 9]]), falling=np.array([0]),
+    ...     format=IntFormat(2, signed=False),
+    ... )
+    >>> lines, bits, count_bits = threshold_lines(layer, IntFormat(4, signed=False), 1)
+    >>> lines.ravel(), bits, count_bits
+    (array([0, 5, 2, 9]), 6, 2)
+    """
+    channels, levels = layer.thresholds.shape
+    count_bits = levels.bit_length()
+    never = source.hi + 1
+    reached = np.clip(layer.thresholds, source.lo - 1, never) + layer.falling[:, np.newaxis]
+    ascending = np.full((channels, 1 << count_bits), never, np.int64)
+    ascending[:, :levels] = np.clip(reached, source.lo, never)
+    tree = np.empty_like(ascending)
+    tree[:, 0] = layer.falling
+    for level in range(count_bits):
+        # Of 2^level stretches of thresholds the middle of each.
+        stretch = 1 << (count_bits - level)
+        tree[:, 1 << level : 2 << level] = ascending[:, stretch // 2 - 1 :: stretch]
+    # (words, lanes, lines) to (words, lines, lanes)
+    lines = tree.reshape(channels // lanes, lanes, -1).swapaxes(1, 2).reshape(-1, lanes)
+    return lines, signed_bits(np.array([source.lo, never, 1])), count_bits
