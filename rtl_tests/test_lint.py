@@ -28,7 +28,7 @@ PARAMETERS = {
         **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
     },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
-    "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62},
+    "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62, "UseDsp": 1},
     "vecq_rescale_serial": {
         **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20},
     },
