@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ def run(entry: Run, threads: int) -> int:
     resume = begun.get("options") == list(entry.options)
     resume = resume and (entry.folder / "checkpoint.pt").exists()
     if not resume:
+        shutil.rmtree(entry.folder, ignore_errors=True)
         begun = {"options": entry.options, "commit": commit()}
         write_atomically(origin, json.dumps(begun).encode())
     arguments = ["--resume"] if resume else list(entry.options)

@@ -149,6 +149,13 @@ def test_layouts_and_archives_that_are_none(tmp_path):
     cut.write_bytes(archive(tmp_path, files()).read_bytes()[:-40])
     with pytest.raises(VecqError, match="cannot be read or is cut short"):
         data.load(cut)
+    locked = tmp_path / "locked.zip"
+    content = bytearray(archive(tmp_path, files()).read_bytes())
+    at = content.rindex(b"PK\x01\x02", 0, content.index(b"PK\x01\x02") + 4)
+    content[at + 8] |= 1  # the first entry of the directory, as if it were encrypted
+    locked.write_bytes(content)
+    with pytest.raises(VecqError, match="cannot be read or is cut short"):
+        data.load(locked)
     with pytest.raises(VecqError, match="no such file"):
         data.load(tmp_path / "absent.zip")
     (tmp_path / "empty").mkdir()

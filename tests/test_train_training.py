@@ -226,7 +226,7 @@ def test_float_rows_have_no_integers(tmp_path, monkeypatch, capsys):
     assert "error: " in errors
 
 
-def test_ctrl_c_leaves_a_checkpoint_to_go_on_with(tmp_path):
+def test_ctrl_c_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     # A shell's background jobs ignore Ctrl-C, and so would what they start.
     code = (
@@ -251,6 +251,12 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_with(tmp_path):
     assert len(rows) == len(saved.state["history"]) >= 1
     digits = data.load("digits")
     assert evaluate(model, digits.x_test, digits.y_test) > 0.2
+    # What was stopped is not overwritten.
+    before = (out / "checkpoint.pt").read_bytes()
+    status, _, errors = main("train", "--out", out, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 2
+    assert "go on with --resume, or give another --out" in errors
+    assert (out / "checkpoint.pt").read_bytes() == before
 
 
 def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, capsys):
@@ -278,6 +284,14 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
     first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, half))
     assert first["network_digest"] == second["network_digest"]
     assert first["losses"] == second["losses"]
+    # A new training in that folder takes away what is not its own.
+    options = ("--epochs", 2, "--weight-bits", "float", "--activation-bits", "float")
+    status, _, errors = main(
+        "train", *options, "--out", half, monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert status == 0, errors
+    assert not (half / "network.npz").exists()
+    assert json.loads((half / "metrics.json").read_text())["weight_bits"] is None
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vecq_hw.data import Dataset
-    from vecq_hw.train import ModelRecipe, Settings, Training
+    from vecq_hw.train import Epoch, ModelRecipe, Settings, Training
 
 FLOAT = "float"
+LOG, METRICS, NETWORK = "train.csv", "metrics.json", "network.npz"
 _EVERY_RUN = ("out", "data_dir", "device", "threads", "resume")
 """Options that go with --resume; what the others say is in the checkpoint."""
 
@@ -128,6 +129,10 @@ def train(
 
     if resume:
         _check_resume(context)
+    elif (out / LOG).exists() and not (out / METRICS).exists():
+        raise VecqError(
+            f"'{out}' holds a training that was stopped; go on with --resume, or give another --out"
+        )
     writable_folder(out)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -242,13 +247,16 @@ def _run(task: _Task, place: torch.device, out: Path) -> Training:
     if task.state is not None:
         training.load_state_dict(task.state)
 
-    def save(_: object) -> None:
+    def save(epoch: Epoch) -> None:
         if rank == 0:
+            if epoch.number == 1:  # what is there is of another training
+                for name in (METRICS, NETWORK):
+                    (out / name).unlink(missing_ok=True)
             saved = SavedTraining(
                 settings=task.settings, data=task.data, state=training.state_dict()
             )
             save_checkpoint(training.model, task.recipe, out / "checkpoint.pt", saved)
-            storage.write_atomically(out / "train.csv", _log(training))
+            storage.write_atomically(out / LOG, _log(training))
 
     try:
         run(training, after_epoch=save)
@@ -295,7 +303,7 @@ def _test(training: Training, task: _Task, place: torch.device, out: Path) -> No
         name = task.recipe.model
         name = Path(name.rpartition(":")[0]).stem if ":" in name else name
         network, lowered = lowered_metrics(training.model.cpu(), task.dataset, name)
-        storage.save(network, out / "network.npz")
+        storage.save(network, out / NETWORK)
         metrics |= lowered
         shown = (
             f"QAT {shown}, integer {percent(metrics['integer_accuracy'])},"
@@ -304,7 +312,7 @@ def _test(training: Training, task: _Task, place: torch.device, out: Path) -> No
         )
     metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
     text = json.dumps(metrics, indent=2) + "\n"
-    storage.write_atomically(out / "metrics.json", text.encode())
+    storage.write_atomically(out / METRICS, text.encode())
     click.echo(f"{out}: {shown}")
 
 

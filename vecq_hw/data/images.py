@@ -10,6 +10,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -77,7 +78,8 @@ def read_images(path: Path, name: str, progress: Progress | None = None) -> Data
             return _decoded(name, listing, archive.read, progress)
     except FileNotFoundError:
         raise VecqError(f"{name}: there is no file '{path}'") from None
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        # RuntimeError: it is encrypted, or packed in a way that zipfile does not know.
         raise VecqError(f"{name}: '{path}' cannot be read or is cut short ({error})") from None
 
 
@@ -202,7 +204,7 @@ def _decode(
 
 def _image(name: str, file: str, content: bytes, gray: bool | None) -> npt.NDArray[np.uint8]:
     """One image, channels first; of a colour where ``gray`` is None, the first is what it is."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -212,7 +214,7 @@ def _image(name: str, file: str, content: bytes, gray: bool | None) -> npt.NDArr
             if gray:
                 raise VecqError(f"{name}: '{file}' is coloured, the images before it are gray")
             return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise VecqError(f"{name}: '{file}' is no image or is damaged ({reason})") from None
 
