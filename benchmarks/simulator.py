@@ -8,13 +8,15 @@ A ratio above 1 means that ours is faster.  A peer that is not installed is "not
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +46,43 @@ def interleaved(
     return {name: float(np.median(times)) for name, times in seconds.items()}
 
 
+def keep_freed_memory() -> None:
+    """Let glibc keep all memory that is freed, for every side of a comparison.
+
+    Torch takes fresh memory for every result.  What glibc returns to the system between two of them
+    depends on everything that the process did before; the page faults of getting it back cost
+    torch from nothing to nearly half of its time, on the very same network.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        trim_threshold, mmap_threshold = -1, -3
+        libc.mallopt(mmap_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, (1 << 31) - 1)
+
+
+@contextmanager
+def one_processor() -> Iterator[None]:
+    """The calling thread on one of its processors, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def against_torch(rounds: int) -> dict[str, Any]:
     """Float32 forward of the same layers.
 
-    Twice: elapsed time with two threads each, and processor time with torch on one thread, where
-    a busy machine disturbs neither side and no thread of torch's spins.
+    Twice: elapsed time with two threads each, and processor time with both sides on one processor,
+    where a busy machine disturbs neither and no thread of torch's spins.
     """
     import torch
 
+    keep_freed_memory()
     results = {}
     for name, build in networks.NETWORKS.items():
         network = build()
@@ -64,15 +95,15 @@ def against_torch(rounds: int) -> dict[str, Any]:
             "torch_float32": lambda module=module, images=images: module(images),
             "float": lambda network=network, x=x: simulate(network, x),
         }
-        if installed("onnxruntime"):
-            sides["int8"] = lambda network=network, x=x: simulate(network, x, engine="int8")
-            assert np.array_equal(sides["int8"](), sides["float"]())
+        sides["int8"] = lambda network=network, x=x: simulate(network, x, engine="int8")
+        assert np.array_equal(sides["int8"](), sides["float"]())
         turns = rounds * (20 if name == "mlp" else 1)
         with torch.inference_mode():
             torch.set_num_threads(2)
             elapsed = interleaved(sides, turns, time.perf_counter)
-            torch.set_num_threads(1)
-            processor = interleaved(sides, turns, time.process_time)
+            with one_processor():
+                torch.set_num_threads(1)
+                processor = interleaved(sides, turns, time.process_time)
         results[name] = {
             "multiply_adds": networks.multiplications(network),
             "elapsed": with_ratios(elapsed, "torch_float32"),

@@ -41,6 +41,8 @@ module vecq_threshold #(
   localparam int WordBits = Words > 1 ? $clog2(Words) : 1;
   localparam int Lines    = 1 << CountBits;
   localparam int LineBits = CountBits > 0 ? CountBits : 1;
+  // Of both sides of a comparison.
+  localparam int CompareBits = ThresholdBits > InputBits + 1 ? ThresholdBits : InputBits + 1;
 
   logic [Lanes*ThresholdBits-1:0] memory [Words * Lines];
 
@@ -90,16 +92,19 @@ module vecq_threshold #(
         end
       end else begin : gen_comparison
         logic [InputBits-1:0] below;
-        logic signed [InputBits:0] element;
+        logic signed [InputBits:0] extended;
         logic [Lanes*ThresholdBits-1:0] line;
-        logic signed [ThresholdBits-1:0] threshold;
+        logic signed [ThresholdBits-1:0] selected;
+        logic signed [CompareBits-1:0] element, threshold;
         logic [LineBits-1:0] count_q;
 
         assign below     = gen_stage[stage-1].element_q;
-        assign element   = {InputSigned & below[InputBits-1], below};
+        assign extended  = {InputSigned & below[InputBits-1], below};
+        assign element   = CompareBits'(extended);
         assign line      = memory[32'(word_q[stage-1]) * Lines + (1 << (stage - 1))
                                   + 32'(gen_stage[stage-1].count)];
-        assign threshold = line[lane*ThresholdBits +: ThresholdBits];
+        assign selected  = line[lane*ThresholdBits +: ThresholdBits];
+        assign threshold = CompareBits'(selected);
         assign count     = count_q;
 
         always_ff @(posedge clk_i) begin

@@ -3,11 +3,10 @@
 // Keeps the rows of an image that its windows need and reads the windows: one word a step.
 //
 // An image is Height rows of Width pixels of Folds words.  Windows come in raster order, each as
-// kernel rows, kernel columns, words of a pixel.  The cell that the next step reads is at hand
-// if it has come in or is padding; with enable_i the step is done (step_o), and after the
-// clock edge the cell is at data_o.  Of the step itself are told: whether it reads padding, and
-// data_o is nothing (padding_o), the first or the last cell of the kernel,
-// and the word of the pixel.
+// kernel rows, kernel columns, words of a pixel.  With enable_i a step is done (step_o) if its cell
+// has come in or is padding; after the clock edge the cell is at data_o.  Of the next step is told
+// whether its cell is padding (padding_o, and data_o will be nothing), whether it is the first or
+// the last of the kernel, and which word of its pixel.
 //
 // The ring holds as many rows as the dilated kernel is high.  Rows are numbered on from frame to
 // frame, and those of padding have numbers like any other: the Padding rows above an image are the
@@ -58,8 +57,11 @@ module vecq_window_buffer #(
   localparam int LastColumn  =
       ((Width + 2 * PaddingColumns - Wide) / StrideColumns * StrideColumns - PaddingColumns)
       * Folds;
-  // Row numbers from one image to the next: all windows of the one begin above those of the other.
-  localparam int Gap       = LastRow - FirstRow >= Height ? LastRow - FirstRow + 1 - Height : 0;
+  // Row numbers from one image to the next: all windows of the one begin above those of the other,
+  // and no word of the one waits for a step of the other.
+  localparam int Starts    = LastRow - FirstRow + 1 - Height;
+  localparam int LeastGap  = PaddingRows > Tall ? PaddingRows - Tall : 0;
+  localparam int Gap       = Starts > LeastGap ? Starts : LeastGap;
   localparam int FrameRows = Height + Gap;
   // A word is read a cycle after it came, so a single place would not do.
   localparam int RingRows  = Tall * RowWords > 1 ? Tall : 2;

@@ -20,7 +20,7 @@ from vecq_hw.storage import write_atomically
 
 FRAMES = 4
 PAUSED_CYCLES = 300
-RANDOM = 48
+RANDOM = 32
 RESULT = "cycles.json"
 
 
@@ -128,6 +128,7 @@ async def drive(
             taken.append(cycle)
             held = False
         cycle += 1
+        assert cycle < 100_000, f"{stream.name}: {len(taken)} of {words} words were taken"
     stream.valid.value = 0
     return taken
 

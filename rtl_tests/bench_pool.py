@@ -15,7 +15,7 @@ from vecq_hw.network import Input, MaxPool2d, Network, SumPool2d
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow.patterns import sliding_window
 
-FRAMES = 3
+FRAMES = 1
 
 
 @dataclass(frozen=True)

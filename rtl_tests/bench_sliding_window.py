@@ -115,11 +115,14 @@ SHAPES = [
     Shape((4, 4, 1), 1, (3, 3), padding=(2, 2)),
     Shape((3, 3, 2), 1, (3, 3), (5, 5), (4, 4)),
     Shape((2, 2, 1), 1, (7, 7), padding=(3, 3)),
+    Shape((10, 1, 2), 1, (1, 1), (8, 1), (3, 0)),
     # Both axes apart.
     Shape((7, 6, 2), 1, (3, 2), (2, 1), (1, 0), (1, 2)),
     Shape((8, 3, 1), 1, (2, 3), (3, 2), (2, 0), (3, 1)),
     *random_shapes(17, lambda shape: True),
 ]
+USUAL = 12
+"""The first so many of these are windows of common networks, in the order above."""
 
 
 def case(shape: Shape) -> Case:

@@ -12,7 +12,7 @@ from pathlib import Path
 from vecq_hw import assets
 from vecq_hw.toolchain import run_process
 
-_SCRIPT = """\
+SCRIPT = """\
 import sys
 from pyosys import libyosys
 design = libyosys.Design()
@@ -23,10 +23,12 @@ for command in open("proof.ys").read().splitlines():
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """A cell between two streams, and what has to hold of it.
+    """A cell between streams, and what has to hold of it.
 
     Attributes
     ----------
+    inputs, outputs : int
+        How many streams there are on each side; each has its word in data.
     invariants : str
         Assertions about the cell's own registers, put into a copy of its text before the end.
     mutants : sequence of (str, str)
@@ -39,6 +41,8 @@ class Stream:
     output_bits: int
     invariants: str = ""
     mutants: Sequence[tuple[str, str]] = field(default_factory=list)
+    inputs: int = 1
+    outputs: int = 1
 
     def __str__(self) -> str:
         return self.cell.removeprefix("vecq_")
@@ -46,15 +50,20 @@ class Stream:
     def text(self) -> str:
         """A module whose ports are free: the rules of a stream on the one side, on the other."""
         parameters = ", ".join(f".{name}({value})" for name, value in self.parameters.items())
+        offered = _held("in", "assume", "valid_i", "data_i", self.inputs, self.input_bits)
+        offered += _held("out", "assert", "valid_o", "data_o", self.outputs, self.output_bits)
         return f"""\
 module proof (
-  input logic clk_i, input logic valid_i, input logic ready_i,
-  input logic [{self.input_bits - 1}:0] data_i
+  input logic clk_i,
+  input logic [{self.inputs - 1}:0] valid_i,
+  input logic [{self.outputs - 1}:0] ready_i,
+  input logic [{self.inputs * self.input_bits - 1}:0] data_i
 );
   logic started = 1'b0;
-  logic ready_o, valid_o, waits_in = 1'b0, waits_out = 1'b0;
-  logic [{self.input_bits - 1}:0] held_in;
-  logic [{self.output_bits - 1}:0] data_o, held_out;
+  logic [{self.inputs - 1}:0] ready_o, waits_in = 0;
+  logic [{self.outputs - 1}:0] valid_o, waits_out = 0;
+  logic [{self.inputs * self.input_bits - 1}:0] held_in;
+  logic [{self.outputs * self.output_bits - 1}:0] data_o, held_out;
 
   {self.cell} #({parameters}) unit (
     .clk_i, .rst_ni(started), .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o
@@ -62,18 +71,25 @@ module proof (
 
   always_ff @(posedge clk_i) begin
     started   <= 1'b1;
-    waits_in  <= started && valid_i && !ready_o;
+    waits_in  <= started ? valid_i & ~ready_o : 0;
     held_in   <= data_i;
-    waits_out <= started && valid_o && !ready_i;
+    waits_out <= started ? valid_o & ~ready_i : 0;
     held_out  <= data_o;
   end
 
   always_comb begin
-    if (waits_in) assume (valid_i && data_i == held_in);
-    if (waits_out) assert (valid_o && data_o == held_out);
-  end
+{offered}  end
 endmodule
 """
+
+
+def _held(side: str, verb: str, valid: str, data: str, count: int, bits: int) -> str:
+    """That each stream which waits offers what it offered before."""
+    return "".join(
+        f"    if (waits_{side}[{n}]) {verb} ({valid}[{n}]"
+        f" && {data}[{n * bits} +: {bits}] == held_{side}[{n * bits} +: {bits}]);\n"
+        for n in range(count)
+    )
 
 
 def prove(folder: Path, stream: Stream, mutant: tuple[str, str] | None = None) -> tuple[bool, str]:
@@ -90,7 +106,7 @@ def prove(folder: Path, stream: Stream, mutant: tuple[str, str] | None = None) -
         cut = texts[name].rindex("endmodule")
         texts[name] = f"{texts[name][:cut]}{stream.invariants}\nendmodule\n"
     # A memory without contents may hold anything: the proof is for all of them.
-    texts["vecq_rom.sv"] = re.sub(r"initial \$readmemh.*", "", texts["vecq_rom.sv"])
+    texts = {file: re.sub(r"initial \$readmemh.*", "", text) for file, text in texts.items()}
     texts["proof.sv"] = stream.text()
     for file, text in texts.items():
         (folder / file).write_text(text)
@@ -110,7 +126,7 @@ def solve(folder: Path, files: Sequence[str], steps: int = 30) -> tuple[bool, st
     ]
     (folder / "proof.ys").write_text("\n".join(commands))
     status, output = run_process(
-        [sys.executable, "-c", _SCRIPT], folder, dict(os.environ), timeout=120
+        [sys.executable, "-c", SCRIPT], folder, dict(os.environ), timeout=120
     )
     proven = "Induction step proven: SUCCESS!" in output
     assert proven == (not status), output[-3000:]

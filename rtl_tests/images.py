@@ -16,7 +16,7 @@ from vecq_hw.simulate.dataflow.cells import Unit, sink, source
 from vecq_hw.simulate.dataflow.times import Channel, run
 
 PATIENCE = 2000
-PAUSED_CYCLES = 400
+PAUSED_CYCLES = 250
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,20 @@
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rtl_tests import networks
+from rtl_tests.graphs import random_graph
+from rtl_tests.image_networks import BUILDERS
+from rtl_tests.test_networks import image_project
 from vecq_hw import assets
+from vecq_hw.emit.project import Project, Vectors
+from vecq_hw.emit.systemverilog import emit
+from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import simulation_environment
+from vecq_hw.verify.vectors import random_vectors
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
@@ -71,11 +80,23 @@ def test_cells_lint_clean(cell: str) -> None:
         assert lint(assets.rtl(), "-F", "vecq.f", "--top-module", cell, *values) == ""
 
 
+def projects() -> dict[str, Callable[[], Project]]:
+    """Chains of vectors, whole networks of images, random graphs."""
+    chains = {top: partial(networks.project, index) for index, top in enumerate(networks.TOPS)}
+    images = {name: partial(image_project, name, 1) for name in BUILDERS}
+    return chains | images | {f"graph{index}": partial(graph_project, index) for index in range(6)}
+
+
+def graph_project(index: int) -> Project:
+    network, schedule = random_graph(index)
+    inputs = random_vectors(network, 1)
+    return emit(network, schedule, Vectors(inputs=inputs, outputs=simulate(network, inputs)))
+
+
 @pytest.mark.needs_verilator
-@pytest.mark.parametrize("index", range(len(networks.TOPS)))
-def test_generated_tops_lint_clean(index: int, tmp_path: Path) -> None:
-    top = networks.TOPS[index]
-    networks.project(index).write(tmp_path)
+@pytest.mark.parametrize("top", projects())
+def test_generated_tops_lint_clean(top: str, tmp_path: Path) -> None:
+    projects()[top]().write(tmp_path)
     sources = sorted(str(path) for path in (tmp_path / "rtl").glob("*.[sv][vl]*"))
     assert lint(tmp_path, "rtl/vecq.vlt", *sources, "--top-module", top) == ""
 

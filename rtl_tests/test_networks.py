@@ -43,8 +43,16 @@ def test_networks(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_verilator
-def test_networks_of_images(tmp_path: Path) -> None:
-    run_projects(tmp_path, {name: image_project(name, 10) for name in BUILDERS})
+def test_networks_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The build takes longer than the few frames.
+    monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
+    run_projects(tmp_path, {name: image_project(name, 5) for name in BUILDERS})
+
+
+@pytest.mark.needs_verilator
+@pytest.mark.nightly
+def test_networks_of_more_images(tmp_path: Path) -> None:
+    run_projects(tmp_path, {name: image_project(name, 300) for name in BUILDERS})
 
 
 def image_project(name: str, count: int) -> Project:

@@ -331,7 +331,7 @@ class Machine:
         lefts = range(-layer.padding[1], width + layer.padding[1] - wide + 1, layer.stride[1])
         reads, gives, room = [], [], []
         # Rows are numbered on from image to image, perhaps with some between that do not exist.
-        period = max(height, tops[-1] - tops[0] + 1)
+        period = max(height, tops[-1] - tops[0] + 1, height + layer.padding[0] - tall)
         starts = [*product(tops, lefts), (period + tops[0], lefts[0])]
         for place, (top, left) in enumerate(starts[:-1]):
             next_top, next_left = starts[place + 1]

@@ -196,17 +196,20 @@ def test_verify_passes_and_reports_for_scripts(stored, tmp_path):
 
 
 def test_a_run_in_which_nothing_was_compared_fails(tmp_path):
-    storage.save(network(conv(), source=IMAGE), tmp_path / "image.npz")
+    outside = conv((2, 1, 1, 1), stride=(9, 9), padding=(2, 2))
+    storage.save(network(outside, source=IMAGE), tmp_path / "image.npz")
     result = vecq("verify", tmp_path / "image.npz", "--targets", "rtl")
     assert result.returncode == 1
-    assert "unsupported: layer 'conv' (Conv2d)" in result.stdout
+    assert "unsupported: layer 'conv' (no window of it reaches the image)" in result.stdout
 
 
 @pytest.mark.needs_cxx
 @pytest.mark.needs_verilator
-def test_the_demo_runs_on_a_terminal_and_sums_up(tmp_path):
+@pytest.mark.parametrize("model", ["mlp", pytest.param("cnn", marks=pytest.mark.nightly)])
+def test_the_demo_runs_on_a_terminal_and_sums_up(tmp_path, model):
     """Spinners and progress bars are shown there, and must not get in each other's way."""
-    command = [sys.executable, "-m", "vecq_hw", "demo", "--epochs", "3", "--out", "demo"]
+    options = ["--model", model, "--epochs", "3", "--out", "demo"]
+    command = [sys.executable, "-m", "vecq_hw", "demo", *options]
     leader, follower = pty.openpty()
     with subprocess.Popen(command, cwd=tmp_path, stdout=follower, stderr=follower) as process:
         os.close(follower)
@@ -216,16 +219,15 @@ def test_the_demo_runs_on_a_terminal_and_sums_up(tmp_path):
                 shown += chunk
     os.close(leader)
     assert process.returncode == 0, shown.decode()
-    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())[model]
     rows = {row["name"]: row for row in summary["targets"]}
     assert all(row["vectors"] == 602 and row["mismatches"] == 0 for row in rows.values())
     assert {"hls", "rtl"} <= rows.keys()
     for key in ("float_accuracy", "qat_accuracy", "integer_accuracy"):
         assert summary[key] > 0.8
     assert summary["prediction_differences"] <= 1
-    assert (
-        storage.digest(storage.load(tmp_path / "demo" / "network.npz")) == summary["network_digest"]
-    )
+    stored = storage.load(tmp_path / "demo" / model / "network.npz")
+    assert storage.digest(stored) == summary["network_digest"]
 
 
 @pytest.mark.needs_verilator

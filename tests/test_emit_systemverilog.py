@@ -5,18 +5,22 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rtl_tests.graphs import random_graph
 from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
+from vecq_hw.emit.systemverilog.design import design
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import CodeBook, IntFormat, MidRise
 from vecq_hw.network import (
+    Conv2d,
     Dense,
     Input,
     Layer,
@@ -26,6 +30,8 @@ from vecq_hw.network import (
 )
 from vecq_hw.schedule import Fold, Schedule, default_schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.simulate.dataflow import fifo_depths
+from vecq_hw.simulate.dataflow.plan import Drain, Fork, Join, Link, plan
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import simulation_environment
 from vecq_hw.verify.rtl import TARGET
@@ -134,6 +140,62 @@ def test_several_ends_are_unsupported() -> None:
     assert unsupported(network) == "1 inputs and 2 outputs"
     with pytest.raises(VecqError, match="1 inputs and 2 outputs"):
         emit(network, Schedule(), Vectors(inputs=np.zeros((1, 4)), outputs=np.zeros((1, 4))))
+
+
+def test_other_grids_are_unsupported() -> None:
+    weights = Weights(codes=np.zeros((4, 4), np.int64), grid=CodeBook((0, 1)))
+    network = network_of(replace(dense("fc", "x"), weights=weights))
+    assert unsupported(network) == "layer 'fc' (weights on a CodeBook grid)"
+
+
+def test_windows_beside_the_image_are_unsupported() -> None:
+    weights = Weights(codes=np.zeros((2, 1, 1, 1), int), grid=MidRise(1))
+    beside = Conv2d(name="conv", input="x", weights=weights, stride=(9, 9), padding=(2, 2))
+    assert unsupported(network_of(beside, shape=(4, 4, 1))) == (
+        "layer 'conv' (no window of it reaches the image)"
+    )
+    inside = replace(beside, padding=(0, 0))
+    assert unsupported(network_of(inside, shape=(4, 4, 1))) is None
+
+
+@pytest.mark.parametrize("index", range(30))
+def test_what_is_emitted_is_what_is_timed(index: int) -> None:
+    """An instance for each cell of the plan, as wide as it says; FIFOs hold the depths."""
+    network, folds = random_graph(index)
+    planned, depths = plan(network, folds), fifo_depths(network, folds)
+    made = design(planned, depths)
+    cells = [cell for cell in planned.cells if not isinstance(cell, Drain)]
+    for cell, instance in zip(cells, made.instances, strict=True):
+        ends = (
+            cell.sources if isinstance(cell, Join) else [cell.source],
+            cell.targets if isinstance(cell, Fork) else [cell.target],
+        )
+        for planned_streams, streams in zip(
+            ends, (instance.sources, instance.targets), strict=True
+        ):
+            assert [(s.lanes, s.words) for s in planned_streams] == [
+                (s.lanes, s.words) for s in streams
+            ]
+        if isinstance(cell, Link):
+            (source,), (target,) = instance.sources, instance.targets
+            room = cell.capacity(depths[cell.name]) * source.lanes // cell.groups[0]
+            capacity = dict(instance.parameters).get("Capacity")
+            assert capacity == (room if room > cell.base * source.lanes // cell.groups[0] else None)
+            assert capacity is None or capacity >= source.lanes + target.lanes
+    names = [stream.name for stream in made.streams]
+    assert len(set(names)) == len(names)
+
+
+def test_tensors_that_nobody_reads_are_drained() -> None:
+    network = Network(
+        name="drained",
+        inputs=(Input(name="x", shape=(4,), format=U8),),
+        layers=(dense("a", "x"), rescale("b", "a", 3), dense("c", "x")),
+        outputs=("c",),
+    )
+    folds = Schedule(folds={"a": Fold(pe=3, simd=2), "c": Fold(pe=1, simd=2)})
+    project = emit(network, folds, vectors(network))
+    assert "assign b_ready = 1'b1;" in project.files["rtl/drained.sv"]
 
 
 def test_bad_schedules_and_vectors_are_refused() -> None:

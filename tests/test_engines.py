@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.strategies import graphs, networks, random_inputs
+from tests.strategies import random_inputs
 from vecq_hw import arithmetic
 from vecq_hw.arithmetic import Engine
-from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
-from vecq_hw.simulate import engines, kernels, simulate
-from vecq_hw.simulate.convolution import windows_to_join
+from vecq_hw.simulate import simulate
 from vecq_hw.simulate.reference import engine
 
 
@@ -68,87 +62,6 @@ def test_wide_weights_shorten_the_limbs():
     assert np.array_equal(simulate(network, x), expected(network, x))
 
 
-@settings(max_examples=60, deadline=None)
-@given(networks() | graphs(), st.integers(0, 2**32))
-def test_the_integer_engine_gives_the_same_integers_or_refuses(network, seed):
-    x = random_inputs(network, 3, seed)
-    names = list(network.tensors)
-    exact = simulate(network, x, taps=names)
-    try:
-        taps = simulate(network, x, taps=names, engine="int8")
-    except VecqError as error:
-        assert "engine int8" in str(error)  # noqa: PT017
-        return
-    for name in names:
-        assert np.array_equal(taps[name], exact[name]), name
-
-
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("bits", [1, 2, 5, 6, 7])
-@pytest.mark.parametrize("inputs", [1, 2, 3, 31, 64, 129])
-def test_the_integer_engine_is_exact_at_the_extremes_of_both_operands(
-    signed, bits, inputs, monkeypatch
-):
-    monkeypatch.setattr(kernels, "FEW_WEIGHTS", 0)
-    network = dense(inputs, IntFormat(8, signed), bits)
-    fmt = network.inputs[0].format
-    x = np.array([[fmt.hi] * inputs, [fmt.lo] * inputs, ([fmt.lo, fmt.hi] * inputs)[:inputs]])
-    try:
-        got = simulate(network, x, engine="int8")
-    except (
-        VecqError
-    ) as error:  # only where pairs of products leave 16 bits, on a machine without VNNI
-        assert bits == 7 or (signed and bits == 7)
-        assert "saturate" in str(error)  # noqa: PT017
-        return
-    assert np.array_equal(got, expected(network, x))
-
-
-@pytest.mark.parametrize(
-    ("network", "says"),
-    [
-        (dense(3, IntFormat(9, False), 2), "inputs of up to 8 bits, not u9"),
-        (dense(3, IntFormat(8, False), 8), "weights of up to 7 bits"),
-        (dense(1 << 17, IntFormat(8, False), 7), "beyond the 32 bits"),
-    ],
-)
-def test_the_integer_engine_refuses_what_does_not_fit(network, says):
-    x = np.zeros((1, *network.inputs[0].shape), int)
-    with pytest.raises(VecqError, match="layer 'fc'") as error:
-        simulate(network, x, engine="int8")
-    assert says in str(error.value)
-
-
-def test_a_machine_that_saturates_is_refused(monkeypatch):
-    monkeypatch.setattr(engines, "pairs_are_exact", lambda _signed: False)
-    source = IntFormat(8, False)
-    with pytest.raises(VecqError, match="dot products saturate"):
-        engines.product_for("layer 'fc'", np.array([[65]]), source, 65 * 255, "int8")
-    engines.product_for("layer 'fc'", np.array([[64]]), source, 64 * 255, "int8")
-
-
-def test_the_probe_knows_a_saturating_product(monkeypatch):
-    class Saturating:
-        """Adds pairs of products in 16 bits, as x86 does without VNNI."""
-
-        def __init__(self, weights, _signed):
-            self.weights = weights
-
-        def run(self, _names, feeds):
-            products = feeds["x"][:, np.newaxis].astype(int) * self.weights
-            pairs = products.reshape(*products.shape[:2], -1, 2).sum(axis=-1)
-            return [pairs.clip(-(1 << 15), (1 << 15) - 1).sum(axis=-1)]
-
-    monkeypatch.setattr(engines, "_session", Saturating)
-    assert not engines.pairs_are_exact.__wrapped__(False)
-
-
-def test_without_onnxruntime_the_engine_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingToolError, match=r"pip install 'vecq-hw\[int8\]'"):
-        simulate(dense(5000, IntFormat(8, False), 2), np.zeros((1, 5000), int), engine="int8")
-
-
 @pytest.mark.parametrize("bits", [8, 20, 40])
 @pytest.mark.parametrize("outputs", [6, 12])
 def test_depthwise_at_every_width(bits, outputs):
@@ -193,12 +106,6 @@ def test_wide_kernels_are_summed_row_by_row(name, stride, dilation):
     assert np.array_equal(simulate(network, x, engine=name), sums)
 
 
-def test_the_integer_engine_takes_few_inputs_with_a_large_bias():
-    network = dense(2, IntFormat(8, False), 2, bias=(1 << 24) + 1)
-    x = np.array([[255, 253], [0, 2]])
-    assert np.array_equal(simulate(network, x, engine="int8"), expected(network, x))
-
-
 def test_a_hook_beyond_the_proven_range_is_still_multiplied_exactly():
     # Proven 0..1 would let float32 carry sums of 2^25.
     network = dense(512, IntFormat(16, False, 0, 1), bits=1)
@@ -210,56 +117,3 @@ def test_a_hook_beyond_the_proven_range_is_still_multiplied_exactly():
     bits = network.tensors["fc"].format.bits
     exact = expected(network, large).astype(np.int64)
     assert np.array_equal(got, arithmetic.wrap(exact, bits))
-
-
-@pytest.mark.parametrize(
-    ("channels", "kernel", "stride", "dilation", "joined"),
-    [
-        (3, (3, 3), (1, 1), (1, 1), 4),
-        (16, (3, 3), (1, 1), (1, 1), 2),
-        (3, (3, 2), (2, 2), (2, 1), 4),
-        (17, (3, 3), (1, 1), (1, 1), 1),
-        (4, (1, 1), (1, 2), (1, 1), 4),
-        (4, (1, 1), (1, 1), (1, 1), 1),
-        (3, (3, 3), (1, 1), (1, 2), 1),
-    ],
-)
-@pytest.mark.parametrize("groups", [1, 2])
-def test_joined_windows_give_the_same_sums(channels, kernel, stride, dilation, joined, groups):
-    rng = np.random.default_rng(0)
-    padding = (kernel[0] // 2, (kernel[1] - 1) * dilation[1] // 2)
-    conv = Conv2d(
-        name="conv",
-        input="x",
-        weights=Weights(codes=rng.integers(-2, 2, (6, *kernel, channels)), grid=MidRise(2)),
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-    )
-    width = 8 if stride[1] == 1 else 16
-    source = Input(name="x", shape=(7, width, channels * groups), format=IntFormat(8, False))
-    network = Network(name="joined", inputs=(source,), layers=(conv,), outputs=("conv",))
-    assert windows_to_join(conv, network.tensors["conv"].shape[1], "int8") == joined
-    assert windows_to_join(conv, network.tensors["conv"].shape[1], "float") == 1
-    x = random_inputs(network, 3, 1)
-    windows = arithmetic.columns(x, kernel, stride, padding, dilation)
-    values = conv.weights.values.astype(np.int64)
-    sums = [
-        np.einsum(
-            "nhwijc,oijc->nhwo",
-            windows[..., group * channels : (group + 1) * channels],
-            values[group * 6 // groups : (group + 1) * 6 // groups],
-        )
-        for group in range(groups)
-    ]
-    got = simulate(network, x, engine="int8")
-    assert np.array_equal(got, np.concatenate(sums, axis=-1))
-
-
-def test_small_dense_layers_take_floats_in_the_integer_engine_too():
-    source = IntFormat(8, False)
-    values = np.ones((32, 64), np.int32)
-    small = engines.product_for("here", values, source, 64 * 255, "int8", few_weights=2048)
-    large = engines.product_for("here", values, source, 64 * 255, "int8", few_weights=2047)
-    assert (small.operand, large.operand) == (np.float32, np.uint8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vecq_hw.cli.data import data_option, samples_option, vectors_for
+from vecq_hw.cli.output import spinner
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def emit(
     if reason is not None:
         raise VecqError(f"target '{target}' cannot take this network yet: {reason}")
     inputs = vectors_for(net, data, samples)
-    project = emitter.emit(net, folds, Vectors(inputs=inputs, outputs=simulate(net, inputs)))
+    vectors = Vectors(inputs=inputs, outputs=simulate(net, inputs))
+    with spinner(f"writing down {net.name} for {target}"):
+        project = emitter.emit(net, folds, vectors)
     folder = project.write(out or Path(target))
     click.echo(f"{len(project.files)} files in {folder}; run its test with: make -C {folder}")

@@ -92,7 +92,7 @@ def show(network: Path, as_json: bool) -> None:
     type=click.Choice(["float", "int8"]),
     default="float",
     show_default=True,
-    help="BLAS, or onnxruntime's dot products of bytes; the integers are the same.",
+    help="BLAS, or oneDNN's dot products of bytes; the integers are the same.",
 )
 @click.option(
     "--trace", type=click.Path(path_type=Path), help="Write every tensor as DIR/NAME.npy."

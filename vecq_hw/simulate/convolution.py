@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,7 @@ from vecq_hw import arithmetic
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d
 from vecq_hw.network import window_outputs
-from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName, FloatProduct, Product
-
-JOINED_INPUTS = 192
-"""Up to here bytes are multiplied by zeros sooner than they are copied into place."""
+from vecq_hw.simulate.engines import FEW_INPUTS, Array, FloatProduct, Product, product_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +25,25 @@ class _Geometry:
     dilation: tuple[int, int]
 
 
-def pad(x: Array, padding: tuple[int, int], kind: np.dtype[np.generic], fill: float = 0) -> Array:
-    """The image in type ``kind`` with a frame of ``fill``; ``x`` itself where nothing changes."""
+def pad(
+    x: Array,
+    padding: tuple[int, int],
+    kind: np.dtype[np.generic],
+    fill: float = 0,
+    samples_outermost: bool = False,
+) -> Array:
+    """The image in type ``kind`` with a frame of ``fill``; ``x`` itself where nothing changes.
+
+    With ``samples_outermost`` a copy lies in memory sample by sample.
+    """
     down, across = padding
     if not down and not across:
         return x.astype(kind, copy=False)
     height, count, width, channels = x.shape
-    padded = np.empty((height + 2 * down, count, width + 2 * across, channels), kind)
+    shape = (height + 2 * down, count, width + 2 * across, channels)
+    padded = np.empty(shape, kind)
+    if samples_outermost:
+        padded = np.moveaxis(np.empty((count, shape[0], *shape[2:]), kind), 0, 1)
     padded[:down] = padded[down + height :] = fill
     middle = padded[down : down + height]
     middle[:, :, :across] = middle[:, :, across + width :] = fill
@@ -50,10 +59,8 @@ class Convolution:
     layer : Conv2d
         Its stride and dilation count.
     kernel : int array of shape (O, KH, KW, C)
-    product_for : weights (O, inputs) -> Product
-    joined : int
-        So many neighbouring windows make one of as many outputs, which shares the pixels that they
-        read; it divides the width of the result.
+    bound : int
+        Of every partial sum.
 
     Notes
     -----
@@ -67,21 +74,19 @@ class Convolution:
         self,
         layer: Conv2d,
         kernel: IntArray,
-        product_for: Callable[[IntArray], Product],
-        joined: int = 1,
+        bound: int,
     ) -> None:
-        (down, across), self._joined = layer.stride, joined
-        if joined > 1:
-            kernel = _side_by_side(kernel, across, joined)
         self._outputs, height, width, _ = kernel.shape
-        self._at = _Geometry((height, width), (down, across * joined), layer.dilation)
+        self._at = _Geometry((height, width), layer.stride, layer.dilation)
         rows = kernel.reshape(self._outputs, height, -1)
-        whole = product_for(rows.reshape(self._outputs, -1))
+        whole = product_for(rows.reshape(self._outputs, -1), bound)
         self.operand, self._result = whole.operand, whole.result
         few = 1 < height * kernel.shape[2] and kernel[0].size <= FEW_INPUTS
         self._by_input = few and isinstance(whole, FloatProduct)
         split = height > 1 and rows.shape[-1] >= whole.least_part
-        self._products = [product_for(rows[:, i]) for i in range(height)] if split else [whole]
+        self._products = (
+            [product_for(rows[:, i], bound) for i in range(height)] if split else [whole]
+        )
 
     def __call__(self, padded: Array) -> Array:
         """Sums (OH, N, OW, O) from the padded image (H, N, W, C) in the operand's type."""
@@ -91,18 +96,16 @@ class Convolution:
         width = window_outputs(padded.shape[2], at.kernel[1], across, 0, dilation_across)
         out = np.empty((height, padded.shape[1], width, self._outputs), self._result)
         flat = out.reshape(-1, self._outputs)
-        apart = (width * self._joined, self._outputs // self._joined)
-        result = out.reshape(*out.shape[:2], *apart)
         if self._by_input:
             planes = np.ascontiguousarray(np.moveaxis(padded, -1, 0))
             windows = _windows(np.moveaxis(planes, 0, -1), at, height, width)
             columns = np.ascontiguousarray(windows.transpose(3, 4, 5, 0, 1, 2))
             self._products[0](columns.reshape(-1, len(flat)).T, flat)
-            return result
+            return out
         if len(self._products) == 1:
             columns = np.ascontiguousarray(_windows(padded, at, height, width))
             self._products[0](columns.reshape(len(flat), -1), flat)
-            return result
+            return out
         # Every row of the image once, as if the kernel were one row high.
         rows = np.ascontiguousarray(_windows(padded, at, len(padded), width, one_row=True))
         part = np.empty_like(out)
@@ -112,34 +115,7 @@ class Convolution:
             _multiply(product, read.reshape(*read.shape[:3], -1), part if index else out)
             if index:
                 np.add(out, part, out=out)
-        return result
-
-
-def windows_to_join(layer: Conv2d, width: int, engine: EngineName) -> int:
-    """How many neighbouring windows are worth joining where the result is ``width`` across.
-
-    On bytes, where moving costs more than multiplying: the largest power of two up to 4 that
-    leaves few inputs.
-    """
-    (high, wide), across = layer.kernel, layer.stride[1]
-    if engine != "int8" or layer.dilation[1] > 1 or high * wide == across == 1:
-        return 1
-    channels = layer.weights.codes.shape[-1]
-    fitting = (
-        joined
-        for joined in (4, 2)
-        if width % joined == 0 and high * (wide + (joined - 1) * across) * channels <= JOINED_INPUTS
-    )
-    return next(fitting, 1)
-
-
-def _side_by_side(kernel: IntArray, stride: int, count: int) -> IntArray:
-    """The kernels (O, KH, KW, C) of ``count`` neighbouring windows as one, zeros in between."""
-    outputs, high, wide, channels = kernel.shape
-    joined = np.zeros((count, outputs, high, wide + (count - 1) * stride, channels), kernel.dtype)
-    for index in range(count):
-        joined[index, :, :, index * stride : index * stride + wide] = kernel
-    return joined.reshape(-1, *joined.shape[2:])
+        return out
 
 
 def _multiply(product: Product, rows: Array, out: Array) -> None:

@@ -14,7 +14,7 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw import arithmetic
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import IntFormat
 from vecq_hw.network import (
     Add,
     Concat,
@@ -31,19 +31,19 @@ from vecq_hw.network import (
     Upsample2d,
     layer_inputs,
 )
+from vecq_hw.simulate.bytes import byte_product, check_bytes
 from vecq_hw.simulate.convolution import (
     Convolution,
     depthwise,
     max_pool,
     pad,
     sum_pool,
-    windows_to_join,
 )
-from vecq_hw.simulate.engines import Array, EngineName, Product, product_for
+from vecq_hw.simulate.engines import Array, EngineName, product_for
 from vecq_hw.simulate.lines import float32_rescale
 
 FEW_WEIGHTS = 1 << 12
-"""Up to here a Dense is done in floats before the library of the engine int8 is reached."""
+"""Up to here a Dense is done in floats before the engine int8 has begun."""
 
 Kernel = Callable[[Sequence[Array]], Array]
 """The tensors that the layer reads to the one that it makes."""
@@ -61,10 +61,9 @@ def kernel_for(
         sources = [IntFormat(fmt.bits, fmt.signed) for fmt in sources]
     source, result = sources[0], network.tensors[layer.name].format
     match layer:
-        case Dense():
-            return _dense(layer, source, engine)
-        case Conv2d():
-            return _convolution(layer, source, engine, network.tensors[layer.name].shape[1])
+        case Dense() | Conv2d():
+            on_bytes = engine == "int8" and _in_bytes(layer, source)
+            return on_bytes or _in_floats(layer, source)
         case Rescale():
             return _rescale(layer, source, len(network.tensors[layer.name].shape) == 3)
         case Threshold():
@@ -86,6 +85,11 @@ def kernel_for(
             return lambda tensors: np.concatenate(tensors, axis=-1)
         case _:
             assert_never(layer)
+
+
+def fused_kernel(layer: MacLayer, rescale: Rescale, network: Network) -> Kernel | None:
+    """Both in one go, from what ``layer`` reads; None where the engine int8 cannot."""
+    return _in_bytes(layer, network.tensors[layer.input].format, rescale)
 
 
 def bound_of(layer: MacLayer, source: IntFormat) -> int:
@@ -128,32 +132,35 @@ def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:
     return total
 
 
-def _dense(layer: Dense, source: IntFormat, engine: EngineName) -> Kernel:
-    values, where = layer.weights.values, f"layer '{layer.name}'"
-    bound = bound_of(layer, source)
-    product = product_for(where, values, source, bound, engine, FEW_WEIGHTS)
+def _in_bytes(layer: MacLayer, source: IntFormat, rescale: Rescale | None = None) -> Kernel | None:
+    check_bytes(f"layer '{layer.name}'", layer.weights.values, source)
+    if isinstance(layer, Dense) and layer.weights.codes.size <= FEW_WEIGHTS:
+        return None
+    product = byte_product(layer, source, rescale)
+    return None if product is None else lambda tensors: product(tensors[0])
+
+
+def _in_floats(layer: MacLayer, source: IntFormat) -> Kernel:
+    if isinstance(layer, Conv2d):
+        return _with_bias(layer, _convolution(layer, bound_of(layer, source)))
+    product = product_for(layer.weights.values, bound_of(layer, source))
 
     def run(tensors: Sequence[Array]) -> Array:
         rows = np.ascontiguousarray(tensors[0], product.operand)
-        out = np.empty((len(rows), len(values)), product.result)
+        out = np.empty((len(rows), len(layer.weights.codes)), product.result)
         product(rows, out)
         return out
 
     return _with_bias(layer, run)
 
 
-def _convolution(layer: Conv2d, source: IntFormat, engine: EngineName, width: int) -> Kernel:
-    values, bound = layer.weights.values, bound_of(layer, source)
+def _convolution(layer: Conv2d, bound: int) -> Kernel:
+    values = layer.weights.values
     if layer.groups > 1 and values.shape[-1] == 1:
-        return _with_bias(layer, lambda tensors: depthwise(layer, tensors[0], bound))
+        return lambda tensors: depthwise(layer, tensors[0], bound)
     kernels = values.reshape(layer.groups, -1, *values.shape[1:])
-    where, channels = f"layer '{layer.name}'", values.shape[-1]
-    joined = windows_to_join(layer, width, engine)
-
-    def product(weights: IntArray) -> Product:
-        return product_for(where, weights, source, bound, engine)
-
-    parts = [Convolution(layer, kernel, product, joined) for kernel in kernels]
+    channels = values.shape[-1]
+    parts = [Convolution(layer, kernel, bound) for kernel in kernels]
 
     def run(tensors: Sequence[Array]) -> Array:
         padded = pad(tensors[0], layer.padding, parts[0].operand)
@@ -163,7 +170,7 @@ def _convolution(layer: Conv2d, source: IntFormat, engine: EngineName, width: in
         sums = [part(piece) for part, piece in zip(parts, slices, strict=True)]
         return np.concatenate(sums, axis=-1)
 
-    return _with_bias(layer, run)
+    return run
 
 
 def _with_bias(layer: MacLayer, kernel: Kernel) -> Kernel:

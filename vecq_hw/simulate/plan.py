@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,8 @@ from vecq_hw.network import (
     Conv2d,
     Dense,
     Flatten,
+    Layer,
+    MacLayer,
     Network,
     Rescale,
     Tensor,
@@ -23,7 +26,7 @@ from vecq_hw.network import (
 )
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName
-from vecq_hw.simulate.kernels import Kernel, kernel_for
+from vecq_hw.simulate.kernels import Kernel, fused_kernel, kernel_for
 
 TILE_BYTES = 1 << 22
 """Largest intermediate of one tile of images, so that a thread works in its caches."""
@@ -112,7 +115,8 @@ def prepare(
     The last few are remembered: a Network is immutable, and equal to itself alone.  ``stored``
     lets every tensor hold whatever its bits hold, and wraps every result to its register.
     """
-    network = pool_before_rescale(network, keep)
+    if engine == "float":  # the engine int8 rescales sooner than it pools sums
+        network = pool_before_rescale(network, keep)
     ends = [i + 1 for i, layer in enumerate(network.layers) if isinstance(layer, Flatten)]
     cut = ends[-1] if ends else 0
     parts = [part for part in (network.layers[:cut], network.layers[cut:]) if part]
@@ -122,18 +126,9 @@ def prepare(
         wanted = keep | later
         made = {layer.name for layer in layers}
         read = {name for layer in layers for name in layer_inputs(layer)}
-        steps = []
-        for place, layer in enumerate(layers):
-            ahead = {name for la in layers[place + 1 :] for name in layer_inputs(la)}
-            spent = {layer.name, *layer_inputs(layer)} - ahead - wanted
-            kernel = kernel_for(layer, network, engine, stored)
-            register = _register(layer, network.tensors[layer.name], stored)
-            steps.append(
-                Step(layer.name, kernel, layer_inputs(layer), tuple(sorted(spent)), register)
-            )
         stages.append(
             Stage(
-                steps=tuple(steps),
+                steps=_steps(layers, network, wanted, engine, stored),
                 takes=tuple(sorted(read - made)),
                 gives={name: network.tensors[name] for name in sorted(made & wanted)},
                 tile=_tile(layers, network),
@@ -141,6 +136,57 @@ def prepare(
             )
         )
     return tuple(stages)
+
+
+def _steps(
+    layers: Sequence[Layer],
+    network: Network,
+    wanted: frozenset[str],
+    engine: EngineName,
+    stored: bool,
+) -> tuple[Step, ...]:
+    fused: dict[str, tuple[MacLayer, Kernel]] = {}
+    if engine == "int8" and not stored:
+        fused = _fused(layers, network, wanted)
+    begun = {layer.name for layer, _ in fused.values()}
+    left = [layer for layer in layers if layer.name not in begun]
+    sources = {
+        layer.name: layer_inputs(fused[layer.name][0] if layer.name in fused else layer)
+        for layer in left
+    }
+    steps = []
+    for place, layer in enumerate(left):
+        ahead = {name for la in left[place + 1 :] for name in sources[la.name]}
+        spent = {layer.name, *sources[layer.name]} - ahead - wanted
+        if layer.name in fused:
+            kernel = fused[layer.name][1]
+        else:
+            kernel = kernel_for(layer, network, engine, stored)
+        register = _register(layer, network.tensors[layer.name], stored)
+        steps.append(Step(layer.name, kernel, sources[layer.name], tuple(sorted(spent)), register))
+    return tuple(steps)
+
+
+def _fused(
+    layers: Sequence[Layer], network: Network, wanted: frozenset[str]
+) -> dict[str, tuple[MacLayer, Kernel]]:
+    """From the name of each Rescale that is done in one go with the layer before it to both."""
+    readers = Counter(name for layer in layers for name in layer_inputs(layer))
+    macs = {
+        layer.name: layer
+        for layer in layers
+        if isinstance(layer, Dense | Conv2d)
+        and layer.accumulator_bits is None
+        and readers[layer.name] == 1
+        and layer.name not in wanted
+    }
+    fused = {}
+    for layer in layers:
+        if isinstance(layer, Rescale) and layer.input in macs:
+            kernel = fused_kernel(macs[layer.input], layer, network)
+            if kernel is not None:
+                fused[layer.name] = macs[layer.input], kernel
+    return fused
 
 
 def _register(layer: object, tensor: Tensor, stored: bool) -> IntFormat | None:

@@ -75,8 +75,8 @@ def simulate(
         Codes of the input format.
     taps : names of inputs and layers, optional
     engine : {"float", "int8"}
-        ``float`` is NumPy's BLAS, exact at every width.  ``int8`` takes onnxruntime's dot products
-        of bytes: the same integers sooner, refused where a width does not fit.
+        ``float`` is NumPy's BLAS, exact at every width.  ``int8`` takes the dot products
+        of bytes that torch brings: the same integers sooner, refused where a width does not fit.
     hooks : from names of inputs and layers to functions, optional
         Each may put other integers in place of its tensor's (:data:`plan.Hook`).  With hooks every
         tensor may hold whatever its bits hold, beyond its proven range, and sums wrap at the bits
@@ -156,6 +156,13 @@ def _keep_freed_memory() -> None:
     np.empty(LARGEST_KEPT, np.uint8)
 
 
+def _processors() -> int:
+    """How many the calling thread may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @lru_cache(maxsize=1)
 def _helper() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "simulate")
@@ -185,7 +192,7 @@ def _run_stage(
     count = len(values[network.inputs[0].name])
     for name, tensor in stage.gives.items():
         values[name] = np.empty((count, *tensor.shape), tensor.format.dtype)
-    helped = count * stage.work > SMALL_WORK and count > 1
+    helped = count * stage.work > SMALL_WORK and count > 1 and _processors() > 1
     tile = min(stage.tile, -(-count // 2)) if helped else stage.tile
     starts = iter(range(0, count, tile))
 

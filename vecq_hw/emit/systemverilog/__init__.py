@@ -80,7 +80,8 @@ def unsupported(network: Network) -> str | None:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
     for layer in network.layers:
         if isinstance(layer, Dense | Conv2d) and not isinstance(layer.weights.grid, MidRise):
-            return f"layer '{layer.name}' with weights on the grid {layer.weights.grid!r}"
+            grid = type(layer.weights.grid).__name__
+            return f"layer '{layer.name}' (weights on a {grid} grid)"
         if isinstance(layer, Conv2d):
             if not patterns.reaches_image(layer, network.tensors[layer.input].shape):
                 return f"layer '{layer.name}' (no window of it reaches the image)"

@@ -118,9 +118,11 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
         gives[...] = False
         gives[:, :, -1, -1] = True
 
-    # Row numbers from one image to the next: all windows of the one begin above those of the other.
-    frame_rows = max(height, int(rows[-1, 0] - rows[0, 0]) + 1)
+    # Row numbers from one image to the next: all windows of the one begin above those of the other,
+    # and no word of the one waits for a step of the other.
     tall = dilation[0] * (layer.kernel[0] - 1) + 1
+    starts = int(rows[-1, 0] - rows[0, 0]) + 1
+    frame_rows = max(height, starts, height + layer.padding[0] - tall)
     ring = max(tall * row_words, 2)
     cells = row * row_words + np.clip(column, 0, row_words)
     windows = np.append(cells[:, :, 0, 0, 0], cells[0, 0, 0, 0, 0] + frame_rows * row_words)

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import graphs, networks, random_inputs
+from vecq_hw import arithmetic
+from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
+from vecq_hw.simulate import bytes as byte_engine
+from vecq_hw.simulate import kernels, simulate
+from vecq_hw.simulate.plan import prepare
+
+BYTE = IntFormat(8, False)
+
+
+def dense(inputs: int, fmt: IntFormat, bits: int) -> Network:
+    """Outputs of the largest positive and the largest negative weights."""
+    top = (1 << (bits - 1)) - 1
+    codes = np.array([[top] * inputs, [-top - 1] * inputs])
+    layer = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=MidRise(bits)))
+    source = Input(name="x", shape=(inputs,), format=fmt)
+    return Network(name="dense", inputs=(source,), layers=(layer,), outputs=("fc",))
+
+
+def exact(network: Network, x: np.ndarray) -> np.ndarray:
+    return x.astype(np.int64).dot(network.layers[0].weights.values.T.astype(np.int64))
+
+
+def rescaled(layer: Dense | Conv2d, shape: tuple[int, ...], fmt: IntFormat, to: IntFormat):
+    """The layer and a rescale of long mantissas of both signs, whose codes fill their range."""
+    source = Input(name="x", shape=shape, format=fmt)
+    alone = Network(name="alone", inputs=(source,), layers=(layer,), outputs=(layer.name,))
+    sums = simulate(alone, random_inputs(alone, 20, 3)).reshape(-1, len(layer.weights.codes))
+    rng = np.random.default_rng(5)
+    scale = rng.choice([-1, 1], sums.shape[1]) * (to.hi - to.lo) / (4 * sums.std(axis=0) + 1)
+    offset = (to.hi + to.lo) / 2 - scale * sums.mean(axis=0)
+    rescale = Rescale(
+        name="codes",
+        input=layer.name,
+        mantissa=np.rint(scale * 2.0**16).astype(np.int64),
+        offset=np.rint(offset * 2.0**16).astype(np.int64),
+        shift=16,
+        format=to,
+    )
+    return Network(name="net", inputs=(source,), layers=(layer, rescale), outputs=("codes",))
+
+
+def steps_of(network: Network) -> list[str]:
+    stages = prepare(network, frozenset(network.outputs), "int8", False)
+    return [step.name for stage in stages for step in stage.steps]
+
+
+@settings(max_examples=80, deadline=None)
+@given(networks() | graphs(), st.integers(0, 2**32))
+def test_the_same_integers_or_a_refusal(network, seed):
+    x = random_inputs(network, 3, seed)
+    names = list(network.tensors)
+    want = simulate(network, x, taps=names)
+    try:
+        got = simulate(network, x, engine="int8")  # rescales are done with the sums
+        taps = simulate(network, x, taps=names, engine="int8")  # and not
+    except VecqError as error:
+        assert "engine int8" in str(error)  # noqa: PT017
+        return
+    assert np.array_equal(got, want[network.outputs[0]])
+    for name in names:
+        assert np.array_equal(taps[name], want[name]), name
+
+
+@pytest.mark.parametrize("fmt", [BYTE, IntFormat(8, True), IntFormat(4, True), IntFormat(5, False)])
+@pytest.mark.parametrize("to", [BYTE, IntFormat(8, True), IntFormat(4, False), IntFormat(3, True)])
+@pytest.mark.parametrize(
+    ("channels", "groups", "kernel", "stride", "padding", "dilation"),
+    [
+        (3, 1, (3, 3), (1, 1), (1, 1), (1, 1)),
+        (16, 1, (3, 3), (2, 2), (1, 1), (1, 1)),
+        (5, 1, (2, 1), (2, 1), (1, 3), (1, 3)),  # whole windows of padding
+        (16, 16, (4, 4), (1, 2), (3, 1), (1, 1)),
+        (8, 2, (3, 2), (1, 1), (0, 2), (2, 1)),
+        (4, 1, (1, 1), (2, 2), (0, 0), (1, 1)),
+    ],
+)
+def test_convolutions_end_in_their_rescale(
+    fmt, to, channels, groups, kernel, stride, padding, dilation
+):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-2, 2, (16, *kernel, channels // groups))
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=codes, grid=MidRise(2)),
+        bias=rng.integers(-50, 50, 16) if stride == (1, 1) else None,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    network = rescaled(conv, (7, 9, channels), fmt, to)
+    assert steps_of(network) == ["codes"]
+    x = random_inputs(network, 6, 1)
+    want = simulate(network, x)
+    assert len(np.unique(want)) > (to.hi - to.lo) // 2
+    assert np.array_equal(simulate(network, x, engine="int8"), want)
+    taps = simulate(network, x, engine="int8", taps=["conv", "codes"])
+    assert np.array_equal(taps["conv"], simulate(network, x, taps=["conv"])["conv"])
+    assert np.array_equal(taps["codes"], want)
+
+
+@pytest.mark.parametrize("fmt", [BYTE, IntFormat(8, True)])
+@pytest.mark.parametrize("inputs", [97, 400])
+def test_dense_layers_end_in_their_rescale(fmt, inputs, monkeypatch):
+    codes = np.random.default_rng(0).integers(-2, 2, (48, inputs))
+    layer = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=MidRise(2)))
+    network = rescaled(layer, (inputs,), fmt, BYTE)
+    assert steps_of(network) == ["codes"]
+    x = random_inputs(network, 700, 1)
+    assert np.array_equal(simulate(network, x, engine="int8"), simulate(network, x))
+    monkeypatch.setattr(kernels, "FEW_WEIGHTS", codes.size)
+    prepare.cache_clear()
+    assert steps_of(network) == ["fc", "codes"]
+    prepare.cache_clear()
+
+
+def test_a_rescale_stays_apart_where_its_sums_wrap_or_no_line_is_proven(monkeypatch):
+    codes = np.random.default_rng(0).integers(-2, 2, (48, 400))
+    for bits, names in ((None, ["codes"]), (9, ["fc", "codes"])):
+        layer = Dense(
+            name="fc",
+            input="x",
+            weights=Weights(codes=codes, grid=MidRise(2)),
+            accumulator_bits=bits,
+        )
+        network = rescaled(layer, (400,), BYTE, BYTE)
+        assert steps_of(network) == names
+        x = random_inputs(network, 9, 1)
+        assert np.array_equal(simulate(network, x, engine="int8"), simulate(network, x))
+    monkeypatch.setattr(byte_engine, "computes_lines", lambda: False)
+    prepare.cache_clear()
+    network = rescaled(Dense(name="fc", input="x", weights=layer.weights), (400,), BYTE, BYTE)
+    assert steps_of(network) == ["fc", "codes"]
+    wide = rescaled(network.layers[0], (400,), BYTE, IntFormat(12, False))
+    assert steps_of(wide) == ["fc", "codes"]
+    x = random_inputs(wide, 9, 1)
+    assert np.array_equal(simulate(wide, x, engine="int8"), simulate(wide, x))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 5, 6, 7])
+@pytest.mark.parametrize("inputs", [1, 2, 3, 31, 64, 129, 600])
+def test_sums_are_exact_at_the_extremes_of_both_operands(signed, bits, inputs, monkeypatch):
+    monkeypatch.setattr(kernels, "FEW_WEIGHTS", 0)
+    network = dense(inputs, IntFormat(8, signed), bits)
+    fmt = network.inputs[0].format
+    x = np.array([[fmt.hi] * inputs, [fmt.lo] * inputs, ([fmt.lo, fmt.hi] * inputs)[:inputs]])
+    try:
+        got = simulate(network, x, engine="int8")
+    except VecqError as error:  # only where pairs of products leave 16 bits, without VNNI
+        assert bits == 7
+        assert "saturate" in str(error)  # noqa: PT017
+        return
+    assert np.array_equal(got, exact(network, x))
+
+
+def test_sums_beyond_float32_are_done_in_floats():
+    network = dense(1 << 14, BYTE, 7)
+    x = random_inputs(network, 2, 0)
+    x[0] = 255
+    got = simulate(network, x, engine="int8")
+    assert int(got.max()) > 1 << 24
+    assert np.array_equal(got, exact(network, x))
+
+
+def test_few_inputs_with_a_large_bias():
+    layer = Dense(
+        name="fc",
+        input="x",
+        weights=Weights(codes=np.array([[1] * 5000]), grid=MidRise(2)),
+        bias=np.array([(1 << 24) + 1]),
+    )
+    source = Input(name="x", shape=(5000,), format=BYTE)
+    network = Network(name="n", inputs=(source,), layers=(layer,), outputs=("fc",))
+    x = random_inputs(network, 3, 0)
+    assert np.array_equal(simulate(network, x, engine="int8"), exact(network, x) + layer.bias)
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        (dense(3, IntFormat(9, False), 2), "inputs of up to 8 bits, not u9"),
+        (dense(3, BYTE, 8), "weights of up to 7 bits"),
+    ],
+)
+def test_what_does_not_fit_is_refused(network, says):
+    x = np.zeros((1, *network.inputs[0].shape), int)
+    with pytest.raises(VecqError, match="layer 'fc'") as error:
+        simulate(network, x, engine="int8")
+    assert says in str(error.value)
+
+
+def test_a_machine_that_saturates_is_refused(monkeypatch):
+    monkeypatch.setattr(byte_engine, "pairs_are_exact", lambda: False)
+    with pytest.raises(VecqError, match="dot products saturate"):
+        byte_engine.check_bytes("layer 'fc'", np.array([[65]]), BYTE)
+    byte_engine.check_bytes("layer 'fc'", np.array([[64]]), BYTE)
+
+
+def test_the_probes_know_a_library_that_does_otherwise(monkeypatch):
+    def saturating(weights, _line, _codes):
+        """Adds pairs of products in 16 bits, as x86 does without VNNI."""
+
+        def run(x):
+            products = x[:, np.newaxis].astype(int) * weights
+            pairs = products.reshape(*products.shape[:2], -1, 2).sum(axis=-1)
+            return pairs.clip(-(1 << 15), (1 << 15) - 1).sum(axis=-1)
+
+        return run
+
+    def addend_first(weights, line, _codes):
+        factor, addend = line
+
+        def run(x):
+            sums = arithmetic.exact_matmul(x, weights, 1 << 24).astype(np.float32)
+            return (sums + addend / factor) * factor
+
+        return run
+
+    monkeypatch.setattr(byte_engine, "_dense", saturating)
+    assert not byte_engine.pairs_are_exact.__wrapped__()
+    monkeypatch.setattr(byte_engine, "_dense", addend_first)
+    assert not byte_engine.computes_lines.__wrapped__()
+    monkeypatch.undo()
+    assert byte_engine.computes_lines.__wrapped__()
+
+
+def test_without_torch_the_engine_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    byte_engine._torch.cache_clear()
+    with pytest.raises(MissingToolError, match=r"pip install 'vecq-hw\[int8\]'"):
+        simulate(dense(5000, BYTE, 2), np.zeros((1, 5000), int), engine="int8")
+
+
+def test_read_only_images_and_the_threads_of_torch():
+    import torch
+
+    conv = Conv2d(
+        name="conv", input="x", weights=Weights(codes=np.ones((2, 1, 1, 3), int), grid=MidRise(2))
+    )
+    network = rescaled(conv, (4, 4, 3), BYTE, BYTE)
+    x = random_inputs(network, 5, 0).astype(np.uint8)
+    x.setflags(write=False)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        got = simulate(network, x, engine="int8")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(got, simulate(network, x))

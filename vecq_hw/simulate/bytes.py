@@ -1,0 +1,231 @@
+"""The engine int8: oneDNN's products of bytes, as torch brings them, and the rescale in their end.
+
+The library multiplies unsigned bytes by signed ones into 32 bits, makes a line in float32 of each
+sum, and rounds that to a byte while it is still in a register: no sum reaches the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw import arithmetic
+from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.layers import Conv2d, MacLayer, Rescale
+from vecq_hw.network import accumulator_range
+from vecq_hw.simulate.convolution import pad
+from vecq_hw.simulate.engines import Array
+from vecq_hw.simulate.lines import proven_line
+
+Line = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Factor and addend for each output."""
+
+
+def byte_product(
+    layer: MacLayer, source: IntFormat, rescale: Rescale | None = None
+) -> ByteProduct | None:
+    """The exact sums of ``layer``, or with ``rescale`` the codes that it makes of them.
+
+    None where float32 does not hold every sum, or where no line is proven to give the codes.
+    ``source`` is the format of what the layer reads; :func:`check_bytes` has passed.
+    """
+    values = layer.weights.values
+    # The library's inputs are unsigned: signed ones move up by 128, and the sums move with them.
+    up = 128 if source.signed else 0
+    flat = values.reshape(len(values), -1).astype(np.int64)
+    moved = up * flat.sum(axis=1)
+    if layer.bias is not None:
+        moved -= layer.bias
+    least, most = accumulator_range(layer, source)
+    inside = arithmetic.product_bound(flat, source.hi + up)
+    if max(inside, -least, most, int(np.abs(moved).max())) > 1 << 24:
+        return None
+    if rescale is None:
+        line = np.ones(len(values), np.float32), (-moved).astype(np.float32)
+        return ByteProduct(layer, up, line, None)
+    if not computes_lines():
+        return None
+    found = proven_line(rescale, IntFormat.covering(least, most), moved, rounded=True)
+    return None if found is None else ByteProduct(layer, up, found, rescale.format)
+
+
+class ByteProduct:
+    """A Dense or Conv2d on bytes: ``sums * factor + addend`` in float32, or rounded to codes.
+
+    Parameters
+    ----------
+    up : int
+        What is added to the inputs to make them unsigned: 0 or 128.
+    line : pair of float32 arrays of shape (O,)
+        Factor and addend.
+    codes : IntFormat, optional
+        Of the result, rounded half to even and clamped; without it the result is float32.
+    """
+
+    def __init__(self, layer: MacLayer, up: int, line: Line, codes: IntFormat | None) -> None:
+        self._up, self._codes = up, codes
+        self._padding = layer.padding if isinstance(layer, Conv2d) else (0, 0)
+        if isinstance(layer, Conv2d):
+            self._product = _convolution(layer, line, codes)
+        else:
+            self._product = _dense(layer.weights.values, line, codes)
+
+    def __call__(self, x: Array) -> Array:
+        """From (H, N, W, C) or (N, C) to the same with O channels; samples are outermost inside."""
+        kind = np.dtype(np.int8 if self._up else np.uint8)
+        if x.ndim == 4:
+            x = np.moveaxis(pad(x, self._padding, kind, samples_outermost=True), 0, 1)
+        x = x.astype(kind, copy=not x.flags.writeable)  # torch warns of what it may not write
+        if self._up:
+            x = x.view(np.uint8) ^ np.uint8(self._up)
+        out = self._product(x)
+        if self._codes is not None:
+            kept = np.iinfo(out.dtype)
+            if (self._codes.lo, self._codes.hi) != (kept.min, kept.max):
+                np.clip(out, self._codes.lo, self._codes.hi, out=out)
+        return np.moveaxis(out, 0, 1) if out.ndim == 4 else out
+
+
+def _convolution(layer: Conv2d, line: Line, codes: IntFormat | None) -> Callable[[Array], Array]:
+    """From unsigned bytes (N, H, W, C), padded, to (N, OH, OW, O)."""
+    torch = _torch()
+    weights = np.moveaxis(layer.weights.values, -1, 1).astype(np.int8, order="C")
+    factor, addend, zeros = _tensors(line)
+    # The library's own padding goes wrong where images are small (2.13): they come padded.
+    places = list(layer.stride), [0, 0], list(layer.dilation), layer.groups
+    pack = torch.ops.onednn.qconv_prepack
+    packed = pack(torch.from_numpy(weights), factor, 1.0, 0, *places, None)
+    rest = packed, factor, zeros, addend, *places, *_result(codes)
+    operator = torch.ops.onednn.qconv2d_pointwise.default
+
+    def run(x: Array) -> Array:
+        with _alone():
+            result = operator(torch.from_numpy(x).permute(0, 3, 1, 2), 1.0, 0, *rest)
+        out: Array = result.permute(0, 2, 3, 1).numpy()
+        return out
+
+    return run
+
+
+def _dense(values: IntArray, line: Line, codes: IntFormat | None) -> Callable[[Array], Array]:
+    """From unsigned bytes (N, inputs) to (N, O)."""
+    torch = _torch()
+    factor, addend, zeros = _tensors(line)
+    packed = torch.ops.onednn.qlinear_prepack(torch.from_numpy(values.astype(np.int8)), None)
+    rest = packed, factor, zeros, addend, *_result(codes)
+    operator = torch.ops.onednn.qlinear_pointwise.default
+
+    def run(x: Array) -> Array:
+        with _alone():
+            out: Array = operator(torch.from_numpy(x), 1.0, 0, *rest).numpy()
+        return out
+
+    return run
+
+
+def _tensors(line: Line) -> tuple[Any, Any, Any]:
+    """The factor, the addend, and the zero points of the weights."""
+    torch = _torch()
+    factor, addend = (torch.from_numpy(part) for part in line)
+    return factor, addend, torch.zeros(len(factor), dtype=torch.int64)
+
+
+def _result(codes: IntFormat | None) -> tuple[Any, ...]:
+    """Scale, zero point and type of a result, with nothing behind it."""
+    torch = _torch()
+    kind = torch.float32
+    if codes is not None:
+        kind = torch.int8 if codes.signed else torch.uint8
+    return 1.0, 0, kind, "none", [], ""
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Torch on the calling thread only, which is one of the simulator's, and without gradients."""
+    torch = _torch()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _torch() -> ModuleType:
+    try:
+        import torch
+    except ImportError:
+        raise MissingToolError("the engine int8 needs torch: pip install 'vecq-hw[int8]'") from None
+    if "onednn" not in torch.backends.quantized.supported_engines:
+        raise MissingToolError("the engine int8 needs a torch that was built with oneDNN")
+    return torch
+
+
+def check_bytes(where: str, weights: IntArray, source: IntFormat) -> None:
+    """Refuse what the engine int8 cannot multiply exactly on this machine.
+
+    Without VNNI, x86 adds two products of bytes in 16 bits and saturates.  Products whose pairs fit
+    16 bits are exact on any machine; wider ones are taken where a probe at the extremes is exact.
+
+    Raises
+    ------
+    VecqError
+        Inputs or weights wider than 8 bits, or a machine that saturates.
+    """
+    if source.bits > 8:
+        raise VecqError(
+            f"{where}: the engine int8 takes inputs of up to 8 bits, not {source!r};"
+            " the engine float takes any"
+        )
+    largest = int(np.abs(weights).max())
+    if largest > 127:
+        raise VecqError(
+            f"{where}: the engine int8 takes weights of up to 7 bits (values up to 127), here"
+            f" they reach {largest}; the engine float takes any"
+        )
+    unsigned = source.hi + 128 if source.signed else source.hi
+    if 2 * unsigned * largest >= 1 << 15 and not pairs_are_exact():
+        raise VecqError(
+            f"{where}: this machine's 8-bit dot products saturate at {source!r} by {largest};"
+            " use the engine float"
+        )
+
+
+@lru_cache
+def pairs_are_exact() -> bool:
+    """Whether 8-bit dot products on this machine are exact at the extremes of both operands."""
+    x = np.array([[0] * 64, [255] * 64, [0, 255] * 32], np.uint8)
+    weights = np.array([[w] * 64 for w in (-127, 127)] * 8 + [[127, -127] * 32])
+    ones = np.ones(len(weights), np.float32)
+    return np.array_equal(_dense(weights, (ones, 0 * ones), None)(x), _sums(x, weights))
+
+
+@lru_cache
+def computes_lines() -> bool:
+    """Whether the library computes lines as they are proven: a product, then a sum, or both in one.
+
+    Its release could as well divide the addend by the factor and add it first.
+    """
+    rng = np.random.default_rng(0)
+    x, weights = rng.integers(0, 256, (64, 48), np.uint8), rng.integers(-3, 4, (48, 48))
+    factor = rng.uniform(-0.01, 0.01, 48).astype(np.float32)
+    addend = rng.uniform(-200, 200, 48).astype(np.float32)
+    got, sums = _dense(weights, (factor, addend), None)(x), _sums(x, weights)
+    apart = sums.astype(np.float32) * factor + addend
+    # Float64 holds the products; its sum rounds once more, which shows nowhere here.
+    fused = (sums * factor + addend).astype(np.float32)
+    return bool(np.all((got == apart) | (got == fused)))
+
+
+def _sums(x: Array, weights: IntArray) -> npt.NDArray[np.float64]:
+    exact: npt.NDArray[np.float64] = x.astype(np.float64) @ weights.T.astype(np.float64)
+    return exact
