@@ -267,7 +267,8 @@ def _count_all(forms: list[Digits], patterns: _Patterns) -> None:
         parts.append((((x >> 6) << 26) + y - (x & 63) + 32) * 2 + (signs[first] != signs[second]))
     keys, counts = np.unique(np.concatenate(parts), return_counts=True)
     for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-        patterns.counts[patterns.new(key)] = count
+        place = patterns.new(key)
+        patterns.counts[place] = count
 
 
 def _remove(form: Digits, code: int, patterns: _Patterns) -> None:
