@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from tests.hls_networks import Builder
 from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors
-from vecq_hw.formats import IntArray, IntFormat, MidRise
-from vecq_hw.network import Add, Concat, Conv2d, Network, SumPool2d, Upsample2d, Weights
+from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
+from vecq_hw.network import Add, Concat, Conv2d, Dense, Network, SumPool2d, Upsample2d, Weights
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.vectors import corner_vectors, random_vectors
@@ -60,6 +61,23 @@ def corners() -> Network:
     net.dense(8, 1).rescale(IntFormat(6, True, 5, 20), shift=1)
     net.dense(7, 5).rescale(IntFormat(12, signed=False))
     return net.dense(5, 2, bias=1 << 45).network()
+
+
+def regridded(network: Network, grid: Grid) -> Network:
+    """The network with random codes of another grid, as many bits wide."""
+    rng, fmt = np.random.default_rng(0), grid.code_format
+    layers = [
+        replace(
+            layer,
+            weights=Weights(
+                codes=rng.integers(fmt.lo, fmt.hi + 1, layer.weights.codes.shape), grid=grid
+            ),
+        )
+        if isinstance(layer, Dense | Conv2d)
+        else layer
+        for layer in network.layers
+    ]
+    return replace(network, layers=tuple(layers))
 
 
 def inputs(network: Network, count: int = 30) -> IntArray:

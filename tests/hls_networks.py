@@ -15,7 +15,7 @@ from vecq_hw import assets
 from vecq_hw import schedule as schedules
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import Vectors, read_vectors
-from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
 from vecq_hw.network import (
     Add,
     Concat,
@@ -85,15 +85,17 @@ class Builder:
         self._source = None
         return names
 
-    def _weights(self, bits: int, *shape: int) -> Weights:
-        least = -(1 << (bits - 1))
-        return Weights(codes=self.rng.integers(least, -least, shape), grid=MidRise(bits))
+    def _weights(self, bits: int | Grid, *shape: int) -> Weights:
+        """Random codes, of the mid-rise grid where only bits are given."""
+        grid = MidRise(bits) if isinstance(bits, int) else bits
+        codes = grid.code_format
+        return Weights(codes=self.rng.integers(codes.lo, codes.hi + 1, shape), grid=grid)
 
     def _fold(self, fold: Fold | None) -> None:
         if fold is not None:
             self.folds[self.layers[-1].name] = fold
 
-    def dense(self, outputs: int, bits: int, *, bias=None, wrap=None, fold=None) -> Builder:
+    def dense(self, outputs: int, bits: int | Grid, *, bias=None, wrap=None, fold=None) -> Builder:
         weights = self._weights(bits, outputs, self.tensor.shape[0])
         if bias is not None:
             bias = self.rng.integers(-bias, bias + 1, outputs)
@@ -250,6 +252,25 @@ def cnn(name: str, bits: int) -> Builder:
         .rescale(IntFormat(5, signed=False))
         .flatten()
         .dense(10, bits)
+    )
+
+
+def all_layers() -> Builder:
+    """One of each layer: all headers."""
+    return (
+        Builder("net", (6, 6, 4))
+        .conv(4, 2, (3, 3), padding=(1, 1), groups=4)
+        .rescale()
+        .pool((3, 3), (1, 1), (1, 1))
+        .concat(-1, 1)
+        .conv(12, 5, (1, 1))
+        .threshold(IntFormat(2, False))
+        .add(5)
+        .sum((2, 2), (2, 2))
+        .rescale()
+        .upsample(1, 2)
+        .flatten()
+        .dense(3, 1)
     )
 
 

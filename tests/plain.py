@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from vecq_hw.formats import MidRise, TwosComplement
 from vecq_hw.network import (
     Add,
     Concat,
@@ -34,9 +35,7 @@ def _run(layer, sources, shape):
     x = sources[0]
     if isinstance(layer, Dense):
         return [
-            _wrap(
-                sum((2 * q + 1) * a for q, a in zip(row, x, strict=True)) + _bias(layer, o), layer
-            )
+            _wrap(_products(layer, row, x) + _bias(layer, o), layer)
             for o, row in enumerate(layer.weights.codes.tolist())
         ]
     if isinstance(layer, Flatten):
@@ -84,14 +83,19 @@ def _cell(layer, sources, i, j, c):
     total = _bias(layer, c)
     for di, dj, r, s in taps:
         kernel = codes[c, di, dj].tolist()
-        total += sum(
-            (2 * q + 1) * a for q, a in zip(kernel, x[r][s][first : first + taken], strict=True)
-        )
+        total += _products(layer, kernel, x[r][s][first : first + taken])
     return _wrap(total, layer)
 
 
-def _products(codes, x):
-    return sum((2 * q + 1) * a for q, a in zip(codes, x, strict=True))
+def _products(layer, codes, x):
+    return sum(value(layer.weights.grid, q) * a for q, a in zip(codes, x, strict=True))
+
+
+def value(grid, code):
+    """The integer that a code stands for."""
+    if isinstance(grid, MidRise):
+        return 2 * code + 1
+    return code if isinstance(grid, TwosComplement) else grid.levels[code]
 
 
 def _rescale(layer, cell):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.network import (
     Add,
     Concat,
@@ -43,10 +43,31 @@ def formats(min_bits: int = 1, max_bits: int = 16) -> st.SearchStrategy[IntForma
     return draw_format()
 
 
+MID_RISE = (MidRise,)
+"""The grids that every target takes."""
+ANY_GRID = (MidRise, TwosComplement, CodeBook)
+
+
 @st.composite
-def weights(draw, shape: tuple[int, ...], bits: int | None = None) -> Weights:
-    """Codes of a random width; extremes are as likely as anything else."""
-    grid = MidRise(draw(st.integers(1, 16)) if bits is None else bits)
+def grids(draw, kinds: tuple[type, ...] = ANY_GRID) -> Grid:
+    """Code books hold small and very large values, in any order."""
+    kind = draw(st.sampled_from(kinds))
+    if kind is not CodeBook:
+        return kind(draw(st.integers(1, 16)))
+    size = 1 << draw(st.integers(1, 6))
+    most = draw(st.sampled_from([1, 127, 2**31 - 1]))
+    return CodeBook(draw(st.lists(st.integers(-most, most), min_size=size, max_size=size)))
+
+
+@st.composite
+def weights(
+    draw,
+    shape: tuple[int, ...],
+    bits: int | None = None,
+    kinds: tuple[type, ...] = ANY_GRID,
+) -> Weights:
+    """Codes on a random grid, the mid-rise one of ``bits`` where given; extremes are frequent."""
+    grid = MidRise(bits) if bits is not None else draw(grids(kinds))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     fmt = grid.code_format
     kind = draw(st.sampled_from(["random", "lowest", "highest"]))
@@ -77,7 +98,12 @@ def rescales(draw, name: str, source: str, tensor: NetworkTensor) -> Rescale:
 
 
 @st.composite
-def networks(draw, images: bool | None = None, max_layers: int = 3) -> Network:
+def networks(
+    draw,
+    images: bool | None = None,
+    max_layers: int = 3,
+    kinds: tuple[type, ...] = ANY_GRID,
+) -> Network:
     """A chain of random layers over a vector or a small image."""
     images = draw(st.booleans()) if images is None else images
     size = st.integers(1, 6)
@@ -115,7 +141,7 @@ def networks(draw, images: bool | None = None, max_layers: int = 3) -> Network:
                 Conv2d(
                     name=f"conv{index}",
                     input=last(),
-                    weights=draw(weights((outputs, *kernel, tensor.shape[-1]))),
+                    weights=draw(weights((outputs, *kernel, tensor.shape[-1]), kinds=kinds)),
                     bias=bias,
                     stride=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
                     padding=padding,
@@ -127,7 +153,7 @@ def networks(draw, images: bool | None = None, max_layers: int = 3) -> Network:
                 Dense(
                     name=f"dense{index}",
                     input=last(),
-                    weights=draw(weights((outputs, tensor.shape[-1]))),
+                    weights=draw(weights((outputs, tensor.shape[-1]), kinds=kinds)),
                     bias=bias,
                     accumulator_bits=wrap,
                 )
@@ -148,7 +174,7 @@ def networks(draw, images: bool | None = None, max_layers: int = 3) -> Network:
 
 
 @st.composite
-def graphs(draw) -> Network:
+def graphs(draw, kinds: tuple[type, ...] = ANY_GRID) -> Network:
     """Images through every kind of layer, with branches that meet again."""
     shape = (draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 4)))
     source = Input(name="x", shape=shape, format=draw(formats(2, 6)))
@@ -179,7 +205,7 @@ def graphs(draw) -> Network:
             Conv2d(
                 name=name("conv"),
                 input=source,
-                weights=draw(weights((outputs, *kernel, channels // groups))),
+                weights=draw(weights((outputs, *kernel, channels // groups), kinds=kinds)),
                 stride=(1, 1) if same else draw(_pairs(1, 2)),
                 padding=padding,
                 dilation=dilation,
@@ -229,7 +255,7 @@ def graphs(draw) -> Network:
             last = rescaled(last)
     if draw(st.booleans()):
         flat = append(Flatten(name="flatten", input=last))
-        taken = weights((3, tensors[flat].shape[0]))
+        taken = weights((3, tensors[flat].shape[0]), kinds=kinds)
         last = append(Dense(name="dense", input=flat, weights=draw(taken)))
     if not layers:
         last = rescaled(last)

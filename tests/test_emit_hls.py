@@ -20,12 +20,12 @@ from tests.hls_networks import (
     mlp,
     run_together,
 )
-from tests.strategies import graphs
+from tests.strategies import MID_RISE, graphs
 from vecq_hw import assets
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import CodeBook, IntFormat, TwosComplement
 from vecq_hw.network import Network
 from vecq_hw.passes.select import layer_network
 from vecq_hw.schedule import Fold, Schedule, default_schedule
@@ -131,6 +131,11 @@ def grid() -> list[Builder]:
         .rescale()
         .concat(-1)
         .dense(5, 1, fold=Fold(pe=5, simd=5)),
+        Builder("values", (4, 4, 2))
+        .conv(3, TwosComplement(4), (2, 2), fold=Fold(pe=3, simd=2))
+        .rescale()
+        .flatten()
+        .dense(4, CodeBook((-64, 0, 1, 8)), fold=Fold(pe=2, simd=9)),
     ]  # fmt: skip
     return nets
 
@@ -149,7 +154,7 @@ def test_cxx_equals_simulator(tmp_path: Path) -> None:
 @pytest.mark.needs_cxx
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     chosen = ("c3", "odd", "stride", "pad", "deep", "pool", "wrap33", "step")
-    chosen += ("ragged", "depth", "dilate", "row", "sum", "up", "twice", "inception")
+    chosen += ("ragged", "depth", "dilate", "row", "sum", "up", "twice", "inception", "values")
     cases = [builder.case(6) for builder in grid() if builder.name in chosen]
     assert len(cases) == len(chosen)
     run_together(cases, tmp_path, "-O0", "-fsanitize=address,undefined")
@@ -180,7 +185,7 @@ def test_random_networks(tmp_path_factory: pytest.TempPathFactory, nets: tuple[B
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(st.lists(graphs(), min_size=20, max_size=20))
+@given(st.lists(graphs(MID_RISE), min_size=20, max_size=20))
 def test_random_graphs(tmp_path_factory: pytest.TempPathFactory, nets: list[Network]) -> None:
     folder = tmp_path_factory.mktemp("graphs")
     cases = [case_of(net, f"g{index}_", 6, index, 1 + index % 4) for index, net in enumerate(nets)]

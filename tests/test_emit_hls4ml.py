@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.hls4ml_networks import branches, inputs, write
+from tests.hls4ml_networks import branches, inputs, regridded, write
 from tests.hls_networks import Builder, cnn, mlp
 from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors, read_vectors
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import CodeBook, Grid, IntFormat, TwosComplement
 from vecq_hw.network import Dense, Network, Rescale
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import default_schedule
@@ -49,6 +49,16 @@ def mismatches(network: Network, folder: Path, io_type: str | None = None) -> in
 @pytest.mark.usefixtures("unoptimised")
 def test_small_networks_are_exact(tmp_path: Path, name: str, bits: int, io_type: str) -> None:
     assert mismatches(NETWORKS[name](name, bits).network(), tmp_path, io_type) == 0
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.parametrize(
+    "grid", [TwosComplement(3), TwosComplement(1), CodeBook((0, -113, 64, 5)), CodeBook((-1, 1))]
+)
+@pytest.mark.usefixtures("unoptimised")
+def test_other_grids_are_exact(tmp_path: Path, grid: Grid) -> None:
+    network = regridded(branches(grid.bits), grid)
+    assert mismatches(network, tmp_path, "io_parallel") == 0
 
 
 def test_one_bit_weights_are_binary(tmp_path: Path) -> None:

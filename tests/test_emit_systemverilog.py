@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import CodeBook, IntFormat, MidRise
 from vecq_hw.network import (
     Conv2d,
     Dense,
@@ -129,11 +130,16 @@ def test_memories_hold_the_numbers_of_the_network() -> None:
 
 
 IMAGE = np.zeros((2, 3, 3, 1), np.int64)
+ON_A_BOOK = Weights(codes=np.zeros((4, 4), np.int64), grid=CodeBook((0, 1)))
 
 
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
+        (
+            network_of(replace(dense("fc", "x"), weights=ON_A_BOOK)),
+            "layer 'fc' (weights on a CodeBook grid)",
+        ),
         (
             network_of(
                 Conv2d(name="conv1", input="x", weights=Weights(codes=IMAGE, grid=MidRise(1))),

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import formats
+from tests.strategies import formats, grids
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import CodeBook, IntFormat, MidRise, TwosComplement
 
 
 @given(formats(max_bits=63))
@@ -54,5 +54,42 @@ def test_mid_rise_values_are_the_odd_integers_and_complement_negates(bits):
 
 @pytest.mark.parametrize("bits", [0, 17])
 def test_weight_bits_out_of_range_are_refused(bits):
-    with pytest.raises(VecqError, match=f"1 to 16 bits, not {bits}"):
-        MidRise(bits)
+    for kind in (MidRise, TwosComplement):
+        with pytest.raises(VecqError, match=f"1 to 16 bits, not {bits}"):
+            kind(bits)
+
+
+@given(grids())
+def test_every_code_of_a_grid_has_a_value_in_its_format(grid):
+    fmt = grid.code_format
+    assert fmt.bits == grid.bits
+    assert fmt.hi - fmt.lo == 2**grid.bits - 1
+    values = grid.values(np.arange(fmt.lo, fmt.hi + 1, dtype=np.int32).astype(np.int16))
+    assert values.dtype == np.int32
+    assert (grid.value_format.lo, grid.value_format.hi) == (values.min(), values.max())
+
+
+def test_the_values_of_each_grid():
+    assert TwosComplement(3).values(np.arange(-4, 4)).tolist() == list(range(-4, 4))
+    book = CodeBook((7, 0, -7, 2**31 - 1))
+    assert book.values(np.array([[3, 2], [1, 0]])).tolist() == [[2**31 - 1, -7], [0, 7]]
+    assert CodeBook([np.int64(5), 5]) == CodeBook((5, 5))
+    assert CodeBook((5, 5)).bits == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "says"),
+    [
+        ((), "one for each code, not 0"),
+        ((1,), "one for each code, not 1"),
+        ((-1, 0, 1), "one for each code, not 3; repeat one"),
+        ((0,) * (1 << 16), "not 65536"),
+        ((0.5, 1), "holds integers, not 0.5"),
+        ((True, 1), "holds integers, not True"),
+        ((0, -(2**31)), "within ±(2^31 - 1), not -2147483648"),
+    ],
+)
+def test_impossible_code_books_are_refused(levels, says):
+    with pytest.raises(VecqError) as error:
+        CodeBook(levels)
+    assert says in str(error.value)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hls_networks import Builder, compile_cxx
+from tests.hls_networks import all_layers, compile_cxx
 from vecq_hw import assets
 from vecq_hw.emit import hls
-from vecq_hw.formats import IntFormat
 from vecq_hw.toolchain import AP_TYPES
 
 
@@ -29,7 +28,9 @@ def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
     wrong = {
         "vecq::IntFormat<64, true, 0, 0> a;": "1 to 63 bits",
         "vecq::IntFormat<4, true, 0, 8> b;": "does not lie within the bits",
-        "vecq::Packing<17, 1, 1> c;": "1 to 16 bits",
+        "vecq::Packing<33, 1, 1> c;": "codes of 1 to 32 bits",
+        "vecq::MidRise<17> k;": "mid-rise weights have 1 to 16 bits",
+        "vecq::TwosComplement<33> l;": "values have 1 to 32 bits",
         "vecq::Frame<vecq::IntFormat<8, true>, 10, 3> d;": "lanes must divide",
         "vecq::Frame<vecq::IntFormat<8, true>, 1024, 1024> e;": "too wide",
         "vecq::Window<vecq::Image<2, 2, 1>, vecq::Kernel<3, 3>, vecq::Stride<1, 1>,"
@@ -50,22 +51,7 @@ def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
 @pytest.mark.needs_cxx
 @pytest.mark.skipif(shutil.which("clang++") is None, reason="clang++ is not installed")
 def test_clang_takes_every_layer(tmp_path: Path) -> None:
-    net = (
-        Builder("net", (6, 6, 4))
-        .conv(4, 2, (3, 3), padding=(1, 1), groups=4)
-        .rescale()
-        .pool((3, 3), (1, 1), (1, 1))
-        .concat(-1, 1)
-        .conv(12, 5, (1, 1))
-        .threshold(IntFormat(2, False))
-        .add(5)
-        .sum((2, 2), (2, 2))
-        .rescale()
-        .upsample(1, 2)
-        .flatten()
-        .dense(3, 1)
-        .case(4)
-    )
+    net = all_layers().case(4)
     hls.emit(net.network, net.schedule, net.vectors).write(tmp_path)
     make = ["make", "build/net.o", "build/net_test.o", "CXX=clang++", "CXXFLAGS=-fsyntax-only"]
     made = subprocess.run(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import networks, random_inputs, weights
+from tests.strategies import MID_RISE, networks, random_inputs, weights
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import IntFormat, MidRise, TwosComplement
 from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.mac_array import (
@@ -151,8 +151,15 @@ def test_the_narrowest_format_is_taken_for_inputs_without_one():
     assert many.buffer.activations == 8
 
 
+def test_the_bit_serial_array_refuses_codes_that_are_no_binary_bases():
+    taken = Weights(codes=np.array([[0, 1]]), grid=TwosComplement(2))
+    layer = Dense(name="y", input="x", weights=taken)
+    with pytest.raises(VecqError, match=r"layer 'y': .* takes the mid-rise grid .* TwosComplement"):
+        bit_serial(layer, np.ones((1, 2), int), ArraySize(rows=1, columns=1))
+
+
 @settings(max_examples=25, deadline=None)
-@given(networks(), sizes)
+@given(networks(kinds=MID_RISE), sizes)
 def test_the_costs_of_a_network_are_those_of_its_layers(network, array):
     x = random_inputs(network, 1, 0)
     for kind, run in RUN.items():

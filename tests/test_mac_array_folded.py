@@ -111,7 +111,8 @@ def _saturating(layer, simd, x, bits):
                 total = 0 if layer.bias is None else int(layer.bias[output])
                 count += not lo <= total <= hi
                 total = min(max(total, lo), hi)
-                terms = [(2 * q + 1) * a for q, a in zip(codes.ravel().tolist(), window(output))]  # noqa: B905
+                values = [plain.value(layer.weights.grid, q) for q in codes.ravel().tolist()]
+                terms = [v * a for v, a in zip(values, window(output))]  # noqa: B905
                 for start in range(0, len(terms), simd):
                     total += sum(terms[start : start + simd])
                     count += not lo <= total <= hi

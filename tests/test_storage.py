@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from tests.strategies import networks, random_inputs
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.network import Dense, Input, Network, Weights
 from vecq_hw.simulate import simulate
 
@@ -28,17 +28,21 @@ def test_round_trip(tmp_path_factory, network):
     assert np.array_equal(simulate(again, x), simulate(network, x))
 
 
-def small(code: int = 0, step: float = 1.0) -> Network:
+BITS2 = MidRise(2)
+
+
+def small(code: int = 0, step: float = 1.0, grid: Grid = BITS2) -> Network:
     codes = np.zeros((40, 40), int)
     codes[20, 20] = code
-    dense = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=MidRise(2), step=step))
+    dense = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=grid, step=step))
     source = Input(name="x", shape=(40,), format=IntFormat(8, False))
     return Network(name="small", inputs=(source,), layers=(dense,), outputs=("fc",))
 
 
 def test_the_digest_sees_every_code_and_every_field():
-    digests = {storage.digest(n) for n in (small(), small(code=1), small(step=0.5))}
-    assert len(digests) == 3
+    grids = (TwosComplement(2), CodeBook((0, 1, 2, 3)), CodeBook((0, 1, 2, 4)))
+    nets = [small(), small(code=1), small(step=0.5), *(small(grid=grid) for grid in grids)]
+    assert len({storage.digest(net) for net in nets}) == 6
 
 
 def rewrite(path, edit) -> None:
@@ -71,6 +75,12 @@ def _illegal(header, members):
     _redigest(header, members)
 
 
+def _book_of_three(header, members):
+    grid = {"type": "CodeBook", "levels": [1, 2, 3]}
+    header["network"]["layers"][0]["weights"]["grid"] = grid
+    _redigest(header, members)
+
+
 def _foreign_type(header, members):
     header["network"]["layers"][0]["type"] = "System"
     _redigest(header, members)
@@ -100,6 +110,7 @@ def _no_header_fields(header, members):
         (_bad_version, "has the format version 99; this vecq reads 1"),
         (_flipped_code, "do not match its digest"),
         (_illegal, "layer 'fc': the codes 0..7 do not fit 2 bits"),
+        (_book_of_three, "one for each code, not 3"),
         (_foreign_type, "holds a 'System'"),
         (_missing_field, "the header is malformed"),
         (_not_a_network, "does not hold a network"),
@@ -127,10 +138,11 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
             storage.load(path)
 
 
-def test_a_flipped_byte_anywhere_is_refused_or_harmless(tmp_path):
+@pytest.mark.parametrize("grid", [MidRise(2), CodeBook((7, -1, 0, 300))])
+def test_a_flipped_byte_anywhere_is_refused_or_harmless(tmp_path, grid):
     path = tmp_path / "network.npz"
-    storage.save(small(), path)
-    whole, digest = path.read_bytes(), storage.digest(small())
+    storage.save(small(grid=grid), path)
+    whole, digest = path.read_bytes(), storage.digest(small(grid=grid))
     for position in range(0, len(whole)):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 8

@@ -85,6 +85,11 @@ class IntFormat:
         return f"{'s' if self.signed else 'u'}{self.bits}{tight}"
 
 
+def _check_weight_bits(bits: int) -> None:
+    if not 1 <= bits <= 16:
+        raise VecqError(f"weights have 1 to 16 bits, not {bits}")
+
+
 @dataclass(frozen=True, slots=True)
 class MidRise:
     """VecQ's grid: the k-bit code q stands for the odd integer ``2q + 1``; there is no zero.
@@ -100,8 +105,7 @@ class MidRise:
     bits: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 16:
-            raise VecqError(f"weights have 1 to 16 bits, not {self.bits}")
+        _check_weight_bits(self.bits)
 
     @property
     def code_format(self) -> IntFormat:
@@ -119,5 +123,93 @@ class MidRise:
         return 2 * codes.astype(np.int32) + 1
 
 
-Grid = MidRise
+@dataclass(frozen=True, slots=True)
+class TwosComplement:
+    """The code is the value: ``-2^(k-1)..2^(k-1) - 1``, zero among them.
+
+    A ternary weight is one of 2 bits that never holds -2; accumulators are proven from the codes at
+    hand, so the unused value costs nothing there.
+
+    Examples
+    --------
+    >>> TwosComplement(2).values(np.arange(-2, 2))
+    array([-2, -1,  0,  1], dtype=int32)
+    """
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        _check_weight_bits(self.bits)
+
+    @property
+    def code_format(self) -> IntFormat:
+        """The format of the stored codes."""
+        return IntFormat(self.bits, signed=True)
+
+    @property
+    def value_format(self) -> IntFormat:
+        """That of the codes."""
+        return self.code_format
+
+    def values(self, codes: IntArray) -> npt.NDArray[np.int32]:
+        """The codes as they are; same shape."""
+        return codes.astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBook:
+    """A code is an index, ``0..2^k - 1``, into a tuple of 2^k integers.
+
+    Every pattern of k bits has a value, so that a memory with a flipped bit still means something;
+    a book with fewer values repeats one.
+
+    Parameters
+    ----------
+    levels : tuple of int
+        2, 4, 8, ... 2^15 of them, in any order, each within ``±(2^31 - 1)``.
+
+    Examples
+    --------
+    >>> book = CodeBook((-3, 0, 5, 5))
+    >>> book.bits, book.value_format, book.values(np.array([[0, 3], [1, 2]])).tolist()
+    (2, s4[-3..5], [[-3, 5], [0, 5]])
+    """
+
+    levels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.levels)
+        if not 2 <= count <= 1 << 15 or count & (count - 1):
+            raise VecqError(
+                f"a code book holds 2, 4, 8, ... {1 << 15} values, one for each code, not {count};"
+                " repeat one to fill it"
+            )
+        for level in self.levels:
+            if not isinstance(level, int | np.integer) or isinstance(level, bool):
+                raise VecqError(f"a code book holds integers, not {level!r}")
+            if abs(int(level)) >= 1 << 31:
+                raise VecqError(f"the values of a code book lie within ±(2^31 - 1), not {level}")
+        object.__setattr__(self, "levels", tuple(map(int, self.levels)))
+
+    @property
+    def bits(self) -> int:
+        """Of a code."""
+        return len(self.levels).bit_length() - 1
+
+    @property
+    def code_format(self) -> IntFormat:
+        """The format of the stored codes: unsigned."""
+        return IntFormat(self.bits, signed=False)
+
+    @property
+    def value_format(self) -> IntFormat:
+        """The narrowest signed format of the book's values."""
+        return IntFormat.covering(min(self.levels), max(self.levels))
+
+    def values(self, codes: IntArray) -> npt.NDArray[np.int32]:
+        """The value that each code stands for; same shape."""
+        return np.array(self.levels, np.int32)[codes]
+
+
+Grid = MidRise | TwosComplement | CodeBook
 """The grids that turn a code into an integer value; further ones join by union."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.formats import CodeBook, IntArray, IntFormat, MidRise, TwosComplement
 from vecq_hw.network import (
     Add,
     Concat,
@@ -41,6 +41,8 @@ _CLASSES: dict[str, type[Any]] = {
     for cls in (
         IntFormat,
         MidRise,
+        TwosComplement,
+        CodeBook,
         Weights,
         Input,
         Dense,

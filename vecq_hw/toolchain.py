@@ -78,6 +78,7 @@ SCIKIT_LEARN = Tool(
     find=_package("sklearn"),
     install=_pip("train"),
 )
+PILLOW = Tool(name="Pillow", purpose="reading images", find=_package("PIL"), install=_pip("train"))
 AP_TYPES = Tool(
     name="ap_types",
     purpose="headers for the HLS C++ (shipped by hls4ml)",
@@ -98,7 +99,7 @@ MAKE = Tool(
 PERL = Tool(
     name="perl", purpose="running verilator", find=_program("perl"), install="apt-get install perl"
 )
-TOOLS = (TORCH, SCIKIT_LEARN, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
+TOOLS = (TORCH, SCIKIT_LEARN, PILLOW, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
 
 
 def require(*tools: Tool) -> list[Path]:

@@ -21,22 +21,28 @@ static void check(bool holds, const char* what, std::int64_t a, std::int64_t b) 
 
 static std::int64_t random_integer() {
   static std::uint64_t state = 1;
-  state = state * 6364136223846793005u + 1442695040888963407u;
+  state = state * 6364136223846793005U + 1442695040888963407U;
   return static_cast<std::int64_t>(state) >> (state >> 58); // all magnitudes
+}
+
+template <class Weight>
+static void check_product(std::int32_t code, std::int64_t value) {
+  for (int repeat = 0; repeat < 4; ++repeat) {
+    const std::int64_t x = random_integer();
+    const auto x32 = static_cast<std::uint32_t>(x);
+    const auto x64 = static_cast<std::uint64_t>(x);
+    check(Weight::product(code, x32) == static_cast<std::uint32_t>(value) * x32, "32-bit product",
+          value, x);
+    check(Weight::product(code, x64) == static_cast<std::uint64_t>(value) * x64, "64-bit product",
+          value, x);
+  }
 }
 
 template <int WeightBits>
 static void check_products() {
   for (std::int32_t code = -(1 << (WeightBits - 1)); code < 1 << (WeightBits - 1); ++code) {
-    for (int repeat = 0; repeat < 4; ++repeat) {
-      const std::int64_t x = random_integer(), value = 2 * std::int64_t{code} + 1;
-      const auto x32 = static_cast<std::uint32_t>(x);
-      const auto x64 = static_cast<std::uint64_t>(x);
-      check(vecq::product<WeightBits>(code, x32) == static_cast<std::uint32_t>(value) * x32,
-            "32-bit product", code, x);
-      check(vecq::product<WeightBits>(code, x64) == static_cast<std::uint64_t>(value) * x64,
-            "64-bit product", code, x);
-    }
+    check_product<vecq::MidRise<WeightBits>>(code, 2 * std::int64_t{code} + 1);
+    check_product<vecq::TwosComplement<WeightBits>>(code, code);
   }
   if constexpr (WeightBits < 16) {
     check_products<WeightBits + 1>();
@@ -58,7 +64,7 @@ static void check_rescale() {
     const Wide twice = 2 * total + unit, divisor = 2 * unit;
     Wide expected = twice / divisor - (twice % divisor < 0 ? 1 : 0);
     expected = expected < -100 ? -100 : expected > 90 ? 90 : expected;
-    check((vecq::rescale_value<Out, Shift>(accumulator, mantissa, offset)) == expected, "rescale",
+    check(vecq::rescale_value<Out, Shift>(accumulator, mantissa, offset) == expected, "rescale",
           accumulator, offset);
   }
   if constexpr (Shift < 62) {
@@ -68,10 +74,13 @@ static void check_rescale() {
 
 int main() {
   check_products<1>();
+  for (const std::int32_t extreme : {INT32_MIN, INT32_MIN + 1, -1, 0, 1, INT32_MAX}) {
+    check_product<vecq::TwosComplement<32>>(extreme, extreme);
+  }
   check_rescale<1>();
   using Out = vecq::IntFormat<8, true>;
-  check((vecq::rescale_value<Out, 2>(-6, 1, 0)) == -1, "tie", -6, 0);
-  check((vecq::rescale_value<Out, 2>(2, 1, 0)) == 1, "tie", 2, 0);
+  check(vecq::rescale_value<Out, 2>(-6, 1, 0) == -1, "tie", -6, 0);
+  check(vecq::rescale_value<Out, 2>(2, 1, 0) == 1, "tie", 2, 0);
   check(vecq::wrap<4>(std::uint32_t{8}) == -8, "wrap", 8, 4);
   check(vecq::wrap<63>(std::uint64_t{1} << 62) == -(std::int64_t{1} << 62), "wrap", 62, 63);
   static_assert(vecq::IntFormat<63, false>::hi == INT64_MAX);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,20 +14,30 @@ if TYPE_CHECKING:
 
 data_option = click.option(
     "--data",
-    metavar="digits|PATH.npz",
-    help="Data set whose test split is used (PATH.npz: x_train, y_train, x_test, y_test).",
+    metavar="digits|mnist|cifar10|PATH",
+    help="Data set whose test split is used; PATH: an .npz file (x_train, y_train, x_test,"
+    " y_test), a folder or a .zip of images.  mnist and cifar10 lie in the folder VECQ_DATA.",
 )
 samples_option = click.option(
     "--samples", type=click.IntRange(min=1), metavar="N", help="At most this many samples."
 )
 
 
+def loaded(data: str, folder: Path | None = None) -> Dataset:
+    """The data set called ``data``; a progress bar while images are decoded."""
+    from vecq_hw import data as datasets
+    from vecq_hw.cli.output import progress_bar
+
+    steps = 100
+    with progress_bar(steps, "decoding images") as move:
+        return datasets.load(data, folder, lambda done, total: move(steps * done // total))
+
+
 def test_codes(network: Network, data: str, samples: int | None) -> tuple[IntArray, Dataset]:
     """The first ``samples`` test samples as codes of the network's input, and the data set."""
-    from vecq_hw import data as datasets
     from vecq_hw.simulate import network_inputs
 
-    dataset = datasets.load(data)
+    dataset = loaded(data)
     return network_inputs(network, dataset.x_test[:samples]), dataset
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from vecq_hw.cli.output import percent, print_report, print_table, spinner
-from vecq_hw.cli.train import seeded_model, train_and_lower, writable_folder
+from vecq_hw.cli.training import seeded_model, train_and_lower, writable_folder
 
 
 @click.command()

@@ -2,133 +2,328 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vecq_hw.cli.data import loaded
 from vecq_hw.cli.output import percent
+from vecq_hw.cli.training import lowered_metrics, seeded_model, trained_metrics, writable_folder
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from vecq_hw.data import Dataset
-    from vecq_hw.network import Network
-    from vecq_hw.train.checkpoint import ModelRecipe
+    from vecq_hw.train import ModelRecipe, Settings, Training
+
+FLOAT = "float"
+_EVERY_RUN = ("out", "data_dir", "device", "threads", "resume")
+"""Options that go with --resume; what the others say is in the checkpoint."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """A quantized model that was trained, the network lowered from it, and what both get right."""
+class _Bits(click.ParamType[Any]):
+    """1..16, or 'float'."""
 
-    model: nn.Module
-    network: Network
-    metrics: dict[str, Any]
+    name = "bits"
 
-
-def seeded_model(recipe: ModelRecipe, seed: int) -> nn.Module:
-    """The float model of ``recipe``, its parameters drawn from ``seed``."""
-    import torch
-
-    from vecq_hw.train import build_model
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build_model(recipe.model, recipe.shape, recipe.classes)
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int | str:
+        """An int, or 'float'."""
+        if value == FLOAT:
+            return FLOAT
+        return click.IntRange(1, 16).convert(value, parameter, context)
 
 
-def train_and_lower(
-    recipe: ModelRecipe, dataset: Dataset, *, epochs: int, seed: int, name: str
-) -> Trained:
-    """Train the quantized twin of the recipe's model and lower it; prints a progress bar."""
-    from vecq_hw import storage
-    from vecq_hw.lower import lower, prediction_differences, shortened_mantissas
-    from vecq_hw.simulate import network_inputs, predictions, simulate
-    from vecq_hw.train import evaluate, fit
+class _Milestones(click.ParamType[Any]):
+    """Numbers of epochs with commas between them."""
 
-    model = recipe.quantize(seeded_model(recipe, seed))
-    losses = fit(model, dataset, epochs=epochs, seed=seed)
-    network = lower(model, dataset.shape, name=name)
-    outputs = simulate(network, network_inputs(network, dataset.x_test))
-    metrics = {
-        "data": dataset.name,
-        "model": recipe.model,
-        "weight_bits": recipe.weight_bits,
-        "activation_bits": recipe.activation_bits,
-        "epochs": epochs,
-        "seed": seed,
-        "train_samples": len(dataset.x_train),
-        "test_samples": len(dataset.x_test),
-        "qat_accuracy": evaluate(model, dataset.x_test, dataset.y_test),
-        "integer_accuracy": float((predictions(outputs) == dataset.y_test).mean()),
-        "prediction_differences": prediction_differences(model, network, dataset.x_test),
-        "shortened_mantissas": shortened_mantissas(network),
-        "network_digest": storage.digest(network),
-        "losses": [round(loss, 6) for loss in losses],
-    }
-    return Trained(model=model, network=network, metrics=metrics)
+    name = "epochs"
 
-
-def writable_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written before the work begins, not after."""
-    import os
-
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise VecqError(f"'{folder}' cannot be written: '{existing}' is no folder open to writing")
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, ...]:
+        """A tuple of int."""
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"'{value}' is no list of epochs such as 35,50", parameter, context)
 
 
 @click.command()
-@click.option("--data", metavar="digits|PATH.npz", default="digits", show_default=True)
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Data, model and schedule at once: lenet5-mnist, vgg-cifar10, vgg-quarter-cifar10,"
+    " mlp-digits, cnn-digits; other options change it.",
+)
+@click.option("--data", metavar="digits|mnist|cifar10|PATH", help="[default: digits]")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where mnist and cifar10 lie.  [default: VECQ_DATA, else 'data']",
+)
 @click.option(
     "--model",
     metavar="NAME|FILE.py:FUNCTION",
-    default="mlp",
-    show_default=True,
-    help="mlp, cnn, lenet5, vgg_like, resnet8, mobilenet_v2, ... or a function of your own.",
+    help="mlp, cnn, lenet5, vgg_like, resnet8, ... or a function of your own.  [default: mlp]",
 )
-@click.option("--weight-bits", type=click.IntRange(1, 16), default=2, show_default=True)
-@click.option("--activation-bits", type=click.IntRange(1, 16), default=8, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=40, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--weight-bits", type=_Bits(), metavar="1..16|float", default="2", show_default=True)
+@click.option(
+    "--activation-bits", type=_Bits(), metavar="1..16|float", default="8", show_default=True
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="[default: 40]")
+@click.option("--batch-size", type=click.IntRange(min=2), help="[default: 64]")
+@click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="[default: adam]")
+@click.option("--learning-rate", type=float, help="[default: 0.004]")
+@click.option("--weight-decay", type=float, help="[default: 0]")
+@click.option(
+    "--milestones",
+    type=_Milestones(),
+    metavar="EPOCH,...",
+    help="Divide the learning rate by ten after these; else it falls as a cosine.",
+)
+@click.option("--crop-padding", type=click.IntRange(min=0), help="Pad and crop images at random.")
+@click.option("--flip/--no-flip", default=None, help="Mirror half of the images.")
+@click.option("--mixed-precision", is_flag=True, default=None, help="bfloat16, on a GPU only.")
+@click.option("--device", metavar="cpu|cuda", help="[default: a GPU if there is one]")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
+@click.option("--seed", type=click.IntRange(min=0), help="[default: 0]")
+@click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder --out.")
 @click.option("--out", type=click.Path(path_type=Path), default="trained", show_default=True)
+@click.pass_context
 def train(
-    data: str,
-    model: str,
-    weight_bits: int,
-    activation_bits: int,
-    epochs: int,
-    seed: int,
+    context: click.Context,
+    /,
     out: Path,
+    data_dir: Path | None,
+    device: str | None,
+    threads: int | None,
+    resume: bool,
+    **options: Any,
 ) -> None:
     """Train a quantized network and lower it.
 
-    Writes checkpoint.pt, network.npz and metrics.json to the folder --out.
+    Writes checkpoint.pt and train.csv to the folder --out after each epoch; network.npz and
+    metrics.json at the end.  After Ctrl-C, --resume goes on.  With torchrun several processes train
+    one model.
     """
-    from vecq_hw import data as datasets
-    from vecq_hw import storage
-    from vecq_hw.train.checkpoint import ModelRecipe, save_checkpoint
+    import torch
 
+    from vecq_hw.train.distributed import process_group, rank_and_size
+
+    if resume:
+        _check_resume(context)
     writable_folder(out)
-    dataset = datasets.load(data)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place = _device(device)
+    with process_group(place):
+        task = _resumed(out, data_dir) if resume else _begun(options, data_dir)
+        training = _run(task, place, out)
+        if rank_and_size()[0] == 0:
+            _test(training, task, place, out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What is to be trained."""
+
+    model: nn.Module
+    recipe: ModelRecipe
+    dataset: Dataset
+    data: str
+    settings: Settings
+    state: Mapping[str, Any] | None
+
+
+def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
+    """The task that the options describe, over those of the preset."""
+    from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings
+
+    preset = Preset(data="digits", model="mlp", settings=Settings(), source="")
+    if options["preset"] is not None:
+        if options["preset"] not in PRESETS:
+            raise VecqError(
+                f"there is no preset '{options['preset']}'; there are {', '.join(PRESETS)}"
+            )
+        preset = PRESETS[options["preset"]]
+    settings = _settings(preset.settings_for(options["epochs"]), options)
+    data, name = options["data"] or preset.data, options["model"] or preset.model
+    dataset = loaded(data, data_dir)
     recipe = ModelRecipe(
-        model=model,
+        model=name,
         shape=dataset.shape,
         classes=dataset.classes,
-        weight_bits=weight_bits,
-        activation_bits=activation_bits,
+        weight_bits=_bits(options["weight_bits"]),
+        activation_bits=_bits(options["activation_bits"]),
     )
-    name = Path(model.rpartition(":")[0]).stem if ":" in model else model
-    trained = train_and_lower(recipe, dataset, epochs=epochs, seed=seed, name=name)
-    save_checkpoint(trained.model, recipe, out / "checkpoint.pt")
-    storage.save(trained.network, out / "network.npz")
-    metrics = json.dumps(trained.metrics, indent=2) + "\n"
-    storage.write_atomically(out / "metrics.json", metrics.encode())
-    click.echo(
-        f"{out}: QAT {percent(trained.metrics['qat_accuracy'])},"
-        f" integer {percent(trained.metrics['integer_accuracy'])},"
-        f" {trained.metrics['prediction_differences']} of {len(dataset.x_test)} predictions differ"
+    path = Path(data)
+    return _Task(
+        model=recipe.quantize(seeded_model(recipe, settings.seed)),
+        recipe=recipe,
+        dataset=dataset,
+        data=str(path.resolve()) if path.exists() else data,
+        settings=settings,
+        state=None,
     )
+
+
+def _settings(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    from vecq_hw.train import Optimizer
+
+    names = {"crop_padding": "padding"}
+    given = {
+        names.get(name, name): options[name]
+        for name in (
+            "batch_size",
+            "learning_rate",
+            "weight_decay",
+            "milestones",
+            "crop_padding",
+            "flip",
+            "mixed_precision",
+            "seed",
+        )
+        if options[name] is not None
+    }
+    if options["optimizer"] is not None:
+        given["optimizer"] = Optimizer(options["optimizer"])
+    return replace(settings, **given)
+
+
+def _resumed(out: Path, data_dir: Path | None) -> _Task:
+    from vecq_hw.train import load_training
+
+    model, recipe, saved = load_training(out / "checkpoint.pt")
+    dataset = loaded(saved.data, data_dir)
+    if dataset.shape != recipe.shape or dataset.classes != recipe.classes:
+        raise VecqError(
+            f"checkpoint '{out / 'checkpoint.pt'}' is of {recipe.classes} classes of samples of"
+            f" {recipe.shape}, but {dataset!r} is what is there now"
+        )
+    return _Task(
+        model=model,
+        recipe=recipe,
+        dataset=dataset,
+        data=saved.data,
+        settings=saved.settings,
+        state=saved.state,
+    )
+
+
+def _run(task: _Task, place: torch.device, out: Path) -> Training:
+    """Train to the end, with a checkpoint and a log after each epoch."""
+    from vecq_hw import storage
+    from vecq_hw.train import SavedTraining, Training, run, save_checkpoint
+    from vecq_hw.train.distributed import rank_and_size
+
+    rank, _ = rank_and_size()
+    training = Training(task.model.to(place), task.dataset, task.settings)
+    if task.state is not None:
+        training.load_state_dict(task.state)
+
+    def save(_: object) -> None:
+        if rank == 0:
+            saved = SavedTraining(
+                settings=task.settings, data=task.data, state=training.state_dict()
+            )
+            save_checkpoint(training.model, task.recipe, out / "checkpoint.pt", saved)
+            storage.write_atomically(out / "train.csv", _log(training))
+
+    try:
+        run(training, after_epoch=save)
+    except KeyboardInterrupt:
+        done = len(training.history)
+        if rank == 0 and done:
+            click.echo(
+                f"{out / 'checkpoint.pt'} holds {done} of {task.settings.epochs} epochs;"
+                f" 'vecq train --resume --out {out}' goes on",
+                err=True,
+            )
+        raise
+    return training
+
+
+def _log(training: Training) -> bytes:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("epoch", "loss", "train_accuracy", "learning_rate", "seconds"))
+    for epoch in training.history:
+        rows.writerow(
+            (
+                epoch.number,
+                f"{epoch.loss:.6f}",
+                f"{epoch.accuracy:.6f}",
+                f"{epoch.learning_rate:.6g}",
+                f"{epoch.seconds:.2f}",
+            )
+        )
+    return text.getvalue().encode()
+
+
+def _test(training: Training, task: _Task, place: torch.device, out: Path) -> None:
+    """Count what is right on all test samples; write the metrics, and the network if there is one.
+
+    There is none where weights or activations are float.
+    """
+    from vecq_hw import storage
+
+    begin = time.perf_counter()
+    metrics = trained_metrics(training, task.recipe, task.dataset)
+    shown = percent(metrics["qat_accuracy"])
+    if task.recipe.activation_bits is not None:
+        name = task.recipe.model
+        name = Path(name.rpartition(":")[0]).stem if ":" in name else name
+        network, lowered = lowered_metrics(training.model.cpu(), task.dataset, name)
+        storage.save(network, out / "network.npz")
+        metrics |= lowered
+        shown = (
+            f"QAT {shown}, integer {percent(metrics['integer_accuracy'])},"
+            f" {metrics['prediction_differences']} of {len(task.dataset.x_test)}"
+            " predictions differ"
+        )
+    metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
+    text = json.dumps(metrics, indent=2) + "\n"
+    storage.write_atomically(out / "metrics.json", text.encode())
+    click.echo(f"{out}: {shown}")
+
+
+def _check_resume(context: click.Context) -> None:
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in _EVERY_RUN and source is click.core.ParameterSource.COMMANDLINE:
+            raise VecqError(
+                f"--resume goes on as the training began, so --{name.replace('_', '-')} cannot be"
+                " given; start a new one in another folder"
+            )
+
+
+def _bits(given: int | str) -> int | None:
+    return given if isinstance(given, int) else None
+
+
+def _device(name: str | None) -> torch.device:
+    import os
+
+    import torch
+
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise VecqError(f"device '{name}': cpu or cuda is wanted")
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise VecqError("device 'cuda': torch finds no GPU here")
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")

@@ -1,6 +1,6 @@
-"""Data sets as NumPy arrays: the digits that scikit-learn ships, and the user's own .npz."""
+"""Data sets as NumPy arrays: digits, MNIST, CIFAR-10, images in class folders, one's own .npz."""
 
 from vecq_hw.data.dataset import Dataset, checked_dataset
-from vecq_hw.data.readers import load
+from vecq_hw.data.readers import data_folder, load
 
-__all__ = ["Dataset", "checked_dataset", "load"]
+__all__ = ["Dataset", "checked_dataset", "data_folder", "load"]

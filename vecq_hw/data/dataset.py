@@ -94,6 +94,11 @@ def checked_dataset(
     )
 
 
+def pixels(codes: npt.NDArray[np.uint8]) -> FloatImages:
+    """Bytes 0..255 as floats in 0..1."""
+    return codes.astype(np.float32) / np.float32(255)
+
+
 def _samples(name: str, key: str, given: npt.ArrayLike) -> FloatImages:
     x = np.asarray(given)
     if x.dtype.kind not in "biuf":

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from vecq_hw import toolchain
+from vecq_hw.data.cifar import find_cifar, read_cifar
 from vecq_hw.data.dataset import Dataset, checked_dataset
+from vecq_hw.data.idx import find_idx, read_idx_folder
+from vecq_hw.data.images import Progress, find_images, read_images
 from vecq_hw.errors import VecqError
 
 DIGITS_TEST = 597
 """Test samples of both splits of the digits; 1,200 remain to train on."""
+_PLACES = {
+    "mnist": ("mnist", "MNIST/raw", "MNIST", "."),
+    "cifar10": (
+        "cifar10",
+        "cifar-10-batches-bin",
+        "cifar-10-binary.tar.gz",
+        "cifar10.zip",
+        "CIFAR-10",
+        ".",
+    ),
+}
+"""In the data folder."""
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load(name: str | Path) -> Dataset:
+def load(
+    name: str | Path, folder: str | Path | None = None, progress: Progress | None = None
+) -> Dataset:
     """Read a data set.
 
     Parameters
@@ -24,25 +42,79 @@ def load(name: str | Path) -> Dataset:
     name : str or Path
         'digits': scikit-learn's 1,797 handwritten digits, (1, 8, 8) in 0..1, in a stratified split
         (seed 0) of 1,200 and 597.  'digits-last': the same images, the last 597 to test on; they
-        were written by other people than the rest, which is harder.  Else the path of an .npz file
-        with ``x_train``, ``y_train``, ``x_test``, ``y_test``: samples first, features or
-        channels-first images, floats or integers; labels 0, 1, 2, ....
+        were written by other people than the rest, which is harder.
+
+        'mnist', 'cifar10': looked for in ``folder``.
+
+        Else a path: an .npz file with ``x_train``, ``y_train``, ``x_test``, ``y_test`` (samples
+        first, features or channels-first images, floats or integers; labels 0, 1, 2, ...); a folder
+        of idx files; a folder of CIFAR-10's binary files, or their .tar.gz; a folder or .zip of
+        ``{train,test}/CLASS/FILE`` images.
+    folder : str or Path, optional
+        Where named data sets lie; else :func:`data_folder` says it.
+    progress : callable (done, total), optional
+        Told of images as they are decoded, which is done once.
 
     Raises
     ------
     VecqError
         There is no such data set, or it cannot be used; the message says why.
     MissingToolError
-        The digits need scikit-learn.
+        The digits need scikit-learn, image files need Pillow.
     """
     if str(name) in ("digits", "digits-last"):
         return _digits(str(name))
+    if str(name) in _PLACES:
+        return _read(_found(str(name), folder), str(name), progress)
     path = Path(name)
-    if path.suffix != ".npz" and not path.exists():
+    if not path.exists() and path.suffix.lower() not in (".npz", ".zip", ".gz", ".tgz", ".tar"):
         raise VecqError(
-            f"data '{name}': 'digits', 'digits-last' or the path of an .npz file is wanted"
+            f"data '{name}': 'digits', 'digits-last', 'mnist', 'cifar10' or the path of an .npz"
+            " file, of a folder or of a .zip of images is wanted"
+        )
+    if not path.exists():
+        raise VecqError(f"data '{name}': there is no such file")
+    return _read(path, f"data '{name}'", progress)
+
+
+def data_folder(folder: str | Path | None = None) -> Path:
+    """Where named data sets lie: ``folder``, else VECQ_DATA in the environment, else 'data'."""
+    return Path(folder or os.environ.get("VECQ_DATA") or "data")
+
+
+def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
+    """The data set at ``path``, of whatever kind is seen there."""
+    if path.suffix == ".npz":
+        return _npz(path)
+    if find_idx(path):
+        return read_idx_folder(path, name)
+    if find_cifar(path):
+        return read_cifar(path, name)
+    if find_images(path):
+        return read_images(path, name, progress)
+    if path.is_dir():
+        raise VecqError(
+            f"{name}: '{path}' is a folder without idx files (train-images-idx3-ubyte), CIFAR-10's"
+            " test_batch.bin or the folders train and test"
         )
     return _npz(path)
+
+
+def _found(name: str, folder: str | Path | None) -> Path:
+    """The first of the usual places of a named data set where there is one."""
+    base = data_folder(folder)
+    for place in _PLACES[name]:
+        path = base / place
+        archives = sorted(path.glob(f"{name}*.zip")) if path.is_dir() else []
+        for candidate in (path, *archives):
+            if candidate.exists() and any(
+                find(candidate) for find in (find_idx, find_cifar, find_images)
+            ):
+                return candidate
+    raise VecqError(
+        f"data '{name}' is not in '{base}'; say with --data-dir or VECQ_DATA in which folder"
+        f" {_PLACES[name][0]} lies"
+    )
 
 
 def _digits(name: str) -> Dataset:

@@ -17,7 +17,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from vecq_hw.emit.literals import signed_bits
-from vecq_hw.formats import FloatArray, IntArray, IntFormat
+from vecq_hw.formats import FloatArray, IntArray, IntFormat, MidRise
 from vecq_hw.network import (
     Add,
     Concat,
@@ -167,12 +167,13 @@ def _multiplying(
     """A node that multiplies and adds; its accumulator wraps, which only a narrow one does."""
     precision = {"accum": integer(fmt), "result": integer(fmt)}
     more: dict[str, Any] = {f"{kind}_data": weights.astype(np.float64)}
-    if layer.weights.grid.bits == 1:
+    grid = layer.weights.grid
+    if grid == MidRise(1):
         from hls4ml.model.quantizers import BinaryQuantizer
 
         more[f"{kind}_quantizer"] = BinaryQuantizer(bits=1)
     else:
-        precision["weight"] = integer(layer.weights.grid.value_format)
+        precision["weight"] = integer(grid.value_format)
     bias = layer.bias
     if bias is not None:
         precision["bias"] = fixed(signed_bits(bias), signed=True)

@@ -19,7 +19,7 @@ from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.emit.words import pack_rows, padded_bits
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntArray
+from vecq_hw.formats import IntArray, MidRise
 from vecq_hw.network import Dense, Flatten, Layer, Network, Rescale, Tensor
 from vecq_hw.schedule import Fold, Schedule, check
 from vecq_hw.simulate.dataflow import simulate_frames
@@ -127,6 +127,8 @@ def unsupported(network: Network) -> str | None:
             return f"layer '{layer.name}' ({type(layer).__name__})"
         if len(network.tensors[layer.input].shape) != 1:
             return f"layer '{layer.name}' ({type(layer).__name__} of an image)"
+        if isinstance(layer, Dense) and not isinstance(layer.weights.grid, MidRise):
+            return f"layer '{layer.name}' (weights on a {type(layer.weights.grid).__name__} grid)"
         if layer.input != previous:
             return f"layer '{layer.name}', which does not read the layer before it"
         previous = layer.name

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import Conv2d, Dense, Layer, Network, Rescale, Threshold
@@ -71,10 +70,10 @@ def flip_weights(network: Network, count: int, seed: int) -> Network:
         codes = layer.weights.codes.astype(np.int64).reshape(-1)
         elements, bits = flips[layer.name]
         np.bitwise_xor.at(codes, elements, np.int64(1) << bits)
-        wrapped = arithmetic.wrap(codes, widths[layer.name]).reshape(layer.weights.codes.shape)
+        kept = to_register(codes, layer.weights.grid.code_format)
         flipped[layer.name] = replace(
             layer,
-            weights=replace(layer.weights, codes=wrapped),
+            weights=replace(layer.weights, codes=kept.reshape(layer.weights.codes.shape)),
             accumulator_bits=network.tensors[layer.name].format.bits,
         )
     return replace(network, layers=tuple(flipped.get(la.name, la) for la in network.layers))

@@ -6,11 +6,13 @@ toolchain.require(toolchain.TORCH)
 
 from vecq_hw.train.checkpoint import (  # noqa: E402
     ModelRecipe,
+    SavedTraining,
     load_checkpoint,
+    load_training,
     save_checkpoint,
 )
 from vecq_hw.train.convert import LayerBits, quantize_model  # noqa: E402
-from vecq_hw.train.fit import evaluate, fit, predict  # noqa: E402
+from vecq_hw.train.fit import evaluate, fit, predict, run  # noqa: E402
 from vecq_hw.train.models import (  # noqa: E402
     MODELS,
     build_model,
@@ -18,22 +20,33 @@ from vecq_hw.train.models import (  # noqa: E402
     load_model_factory,
     mlp,
 )
+from vecq_hw.train.presets import PRESETS, Preset  # noqa: E402
 from vecq_hw.train.sizes import model_size_bytes, parameter_count  # noqa: E402
+from vecq_hw.train.training import Epoch, Optimizer, Settings, Training  # noqa: E402
 
 __all__ = [
     "MODELS",
+    "PRESETS",
+    "Epoch",
     "LayerBits",
     "ModelRecipe",
+    "Optimizer",
+    "Preset",
+    "SavedTraining",
+    "Settings",
+    "Training",
     "build_model",
     "cnn",
     "evaluate",
     "fit",
     "load_checkpoint",
     "load_model_factory",
+    "load_training",
     "mlp",
     "model_size_bytes",
     "parameter_count",
     "predict",
     "quantize_model",
+    "run",
     "save_checkpoint",
 ]

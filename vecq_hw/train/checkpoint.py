@@ -6,7 +6,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.train.convert import LayerBits, quantize_model
 from vecq_hw.train.models import build_model
+from vecq_hw.train.training import Optimizer, Settings
 
 VERSION = 1
 
@@ -27,23 +28,29 @@ class ModelRecipe:
 
     Attributes
     ----------
-    model : 'mlp', 'cnn' or 'FILE.py:FUNCTION'
+    model : a name of ``MODELS``, or 'FILE.py:FUNCTION'
     shape : (C,) or (C, H, W)
         Of one sample.
     classes : int
     weight_bits, activation_bits, overrides
-        As in :func:`vecq_hw.train.quantize_model`.
+        As in :func:`vecq_hw.train.quantize_model`; ``weight_bits`` None leaves the model float.
     """
 
     model: str
     shape: tuple[int, ...]
     classes: int
-    weight_bits: int = 2
+    weight_bits: int | None = 2
     activation_bits: int | None = 8
     overrides: Mapping[str, LayerBits] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.weight_bits is None and (self.activation_bits is not None or self.overrides):
+            raise VecqError("activations of a network with float weights stay float, too")
+
     def quantize(self, model: nn.Module) -> nn.Module:
         """The quantized twin of a float model that :func:`build_model` built."""
+        if self.weight_bits is None:
+            return model
         return quantize_model(model, self.weight_bits, self.activation_bits, self.overrides)
 
     def build(self) -> nn.Module:
@@ -51,23 +58,54 @@ class ModelRecipe:
         return self.quantize(build_model(self.model, self.shape, self.classes))
 
 
-def save_checkpoint(model: nn.Module, recipe: ModelRecipe, path: str | Path) -> None:
-    """Write the recipe and the state of ``model`` to ``path``, atomically."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedTraining:
+    """How far the training of a checkpoint came, and what it takes to go on.
+
+    Attributes
+    ----------
+    settings : Settings
+    data : str
+        As in :func:`vecq_hw.data.load`.
+    state : mapping
+        Of :meth:`vecq_hw.train.training.Training.state_dict`.
+    """
+
+    settings: Settings
+    data: str
+    state: Mapping[str, Any]
+
+
+def save_checkpoint(
+    model: nn.Module,
+    recipe: ModelRecipe,
+    path: str | Path,
+    training: SavedTraining | None = None,
+) -> None:
+    """Write the recipe and the state of ``model`` to ``path``, atomically.
+
+    With ``training`` the checkpoint is one to go on from.
+    """
     buffer = io.BytesIO()
     overrides = {name: (bits.weight, bits.activation) for name, bits in recipe.overrides.items()}
-    torch.save(
-        {
-            "vecq_checkpoint": VERSION,
-            "model": recipe.model,
-            "shape": tuple(recipe.shape),
-            "classes": recipe.classes,
-            "weight_bits": recipe.weight_bits,
-            "activation_bits": recipe.activation_bits,
-            "overrides": overrides,
-            "state": model.state_dict(),
-        },
-        buffer,
-    )
+    content = {
+        "vecq_checkpoint": VERSION,
+        "model": recipe.model,
+        "shape": tuple(recipe.shape),
+        "classes": recipe.classes,
+        "weight_bits": recipe.weight_bits,
+        "activation_bits": recipe.activation_bits,
+        "overrides": overrides,
+        "state": model.state_dict(),
+    }
+    if training is not None:
+        settings = asdict(training.settings) | {"optimizer": training.settings.optimizer.value}
+        content["training"] = {
+            "settings": settings,
+            "data": training.data,
+            "state": dict(training.state),
+        }
+    torch.save(content, buffer)
     storage.write_atomically(Path(path), buffer.getvalue())
 
 
@@ -82,7 +120,37 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelRecipe]:
         The file is missing, damaged, no checkpoint, or of another model than its recipe builds now.
     """
     where = f"checkpoint '{path}'"
+    return _rebuilt(where, _read(where, Path(path)))
+
+
+def load_training(path: str | Path) -> tuple[nn.Module, ModelRecipe, SavedTraining]:
+    """As :func:`load_checkpoint`, and the training to go on with.
+
+    Raises
+    ------
+    VecqError
+        As there; the checkpoint holds no training.
+    """
+    where = f"checkpoint '{path}'"
     content = _read(where, Path(path))
+    model, recipe = _rebuilt(where, content)
+    if "training" not in content:
+        raise VecqError(f"{where} holds a model, but no training to go on with; train again")
+    try:
+        saved = content["training"]
+        settings = dict(saved["settings"])
+        settings["optimizer"] = Optimizer(settings["optimizer"])
+        if settings["milestones"] is not None:
+            settings["milestones"] = tuple(settings["milestones"])
+        training = SavedTraining(
+            settings=Settings(**settings), data=str(saved["data"]), state=dict(saved["state"])
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise VecqError(f"{where} is malformed ({error!r}); train again") from None
+    return model, recipe, training
+
+
+def _rebuilt(where: str, content: Mapping[str, Any]) -> tuple[nn.Module, ModelRecipe]:
     try:
         recipe = ModelRecipe(
             model=content["model"],

@@ -69,6 +69,10 @@ def _mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
     return mlp(math.prod(shape), classes)
 
 
+def _vgg_like_quarter(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return vgg_like(shape, classes, divisor=4)
+
+
 def _imdb(shape: tuple[int, ...], classes: int) -> nn.Module:
     return TextConvLSTM(outputs=classes)
 
@@ -82,6 +86,7 @@ MODELS: Mapping[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "cnn": cnn,
     "lenet5": lenet5,
     "vgg_like": vgg_like,
+    "vgg_like_quarter": _vgg_like_quarter,
     "alexnet_bn": alexnet_bn,
     "resnet18": resnet18,
     "mobilenet_v2": mobilenet_v2,

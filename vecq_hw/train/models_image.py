@@ -42,10 +42,11 @@ def lenet5(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     )
 
 
-def vgg_like(shape: tuple[int, ...], classes: int) -> nn.Sequential:
+def vgg_like(shape: tuple[int, ...], classes: int, divisor: int = 1) -> nn.Sequential:
     """64C3-64C3-MP2-128C3-128C3-MP2-256C3-256C3-MP2-1024FC-10, a BN and a ReLU behind each layer.
 
-    5,350,986 weights on CIFAR-10.
+    5,350,986 weights on CIFAR-10; with a ``divisor`` each layer but the last has as many times
+    fewer outputs.
 
     Parameters
     ----------
@@ -54,13 +55,14 @@ def vgg_like(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     """
     channels, height, width = _image("vgg_like", shape, 8)
     layers: list[nn.Module] = []
-    for outputs in (64, 128, 256):
+    for outputs in (64 // divisor, 128 // divisor, 256 // divisor):
         layers += _conv_norm_relu(channels, outputs, bias=True)
         layers += _conv_norm_relu(outputs, outputs, bias=True)
         layers.append(nn.MaxPool2d(2))
         channels = outputs
-    layers += [nn.Flatten(), nn.Linear(channels * (height // 8) * (width // 8), 1024)]
-    layers += [nn.BatchNorm1d(1024), nn.ReLU(), nn.Linear(1024, classes)]
+    hidden = 1024 // divisor
+    layers += [nn.Flatten(), nn.Linear(channels * (height // 8) * (width // 8), hidden)]
+    layers += [nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, classes)]
     return nn.Sequential(*layers)
 
 

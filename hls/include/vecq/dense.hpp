@@ -5,14 +5,15 @@
 
 namespace vecq {
 
-/// `out[o] = sum_c (2 q[o, c] + 1) * in[c] + bias[o]`, exact or wrapping at the width of `Out`.
-template <class In, class Out, int WeightBits, int Inputs, int Outputs, int Pe, int Simd,
-          class Words, class Bias>
+/// `out[o] = sum_c value(weights[o, c]) * in[c] + bias[o]`, exact or wrapping at the width of
+/// `Out`.
+template <class In, class Out, class Weight, int Inputs, int Outputs, int Pe, int Simd, class Words,
+          class Bias>
 void dense(Stream<In, Simd>& in, Stream<Out, Pe>& out, const Words& weights,
            const Bias (&bias)[Outputs]) {
 #pragma HLS INLINE
-  matrix_vector<In, Out, WeightBits, 1, Inputs, Grouping<Inputs, Outputs, 1, Pe, Simd>>(
-      in, out, weights, bias);
+  matrix_vector<In, Out, Weight, 1, Inputs, Grouping<Inputs, Outputs, 1, Pe, Simd>>(in, out,
+                                                                                    weights, bias);
 }
 
 } // namespace vecq

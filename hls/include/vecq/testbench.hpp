@@ -15,7 +15,7 @@
 namespace vecq {
 
 /// What a testbench returns, as the exit status of a program.
-enum TestResult { all_equal = 0, some_differ = 1, not_finished = 2 };
+enum TestResult : std::uint8_t { all_equal = 0, some_differ = 1, not_finished = 2 };
 
 /// Holds back what is printed to std::cout: hls::stream reports a starved or a clogged stream
 /// there, and nowhere else.
@@ -83,11 +83,12 @@ TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
                    Input::elements, Output::elements);
       return not_finished;
     }
+    std::size_t next = 0;
     for (int word = 0; word < Input::words; ++word) {
       typename Input::Word packed;
       packed.data = 0;
       for (int lane = 0; lane < Input::lanes; ++lane) {
-        const std::int64_t element = x[static_cast<std::size_t>(word * Input::lanes + lane)];
+        const std::int64_t element = x[next++];
         if (element < Input::Format::lo || element > Input::Format::hi) {
           std::fprintf(stderr, "vector %lld: the input %lld leaves its format\n", vector,
                        static_cast<long long>(element));

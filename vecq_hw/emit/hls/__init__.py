@@ -11,7 +11,7 @@ from vecq_hw import schedule as schedules
 from vecq_hw.emit.hls.design import Design
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
-from vecq_hw.emit.project import Project, Vectors
+from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
@@ -41,7 +41,7 @@ _TEMPLATES = (
 
 
 def unsupported(network: Network) -> str | None:
-    """Why ``network`` cannot be emitted, or None: it must have one input and one output."""
+    """Why ``network`` cannot be emitted, or None: it has one input and one output."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs (one of each)"
     return None
@@ -68,7 +68,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     if reason is not None:
         raise VecqError(f"network '{network.name}': HLS C++ cannot express {reason}")
     schedules.check(network, schedule)
-    _check_vectors(network, vectors)
+    check_vectors(network, vectors)
     names = identifiers(
         dict.fromkeys([network.name, network.inputs[0].name, *(la.name for la in network.layers)])
     )
@@ -103,21 +103,3 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         text = parameters.render(design=design, arrays=arrays)
         files[f"src/{name}_parameters.hpp"] = text
     return Project({**files, **vectors.files()})
-
-
-def _check_vectors(network: Network, vectors: Vectors) -> None:
-    for what, given, name in (
-        ("inputs", vectors.inputs, network.inputs[0].name),
-        ("outputs", vectors.outputs, network.outputs[0]),
-    ):
-        wanted = network.tensors[name].shape
-        if given.shape[1:] != wanted or not len(given):
-            raise VecqError(
-                f"network '{network.name}': the vectors' {what} have the shape {given.shape};"
-                f" (N, {', '.join(map(str, wanted))}) with at least one vector is wanted"
-            )
-    if len(vectors.inputs) != len(vectors.outputs):
-        raise VecqError(
-            f"network '{network.name}': {len(vectors.inputs)} input vectors and"
-            f" {len(vectors.outputs)} output vectors; equal numbers are wanted"
-        )

@@ -12,7 +12,7 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw.emit.hls import streams as needs
-from vecq_hw.emit.hls.packing import Grouping, packed_words
+from vecq_hw.emit.hls.packing import Grouping, packed_words, stored
 from vecq_hw.emit.hls.streams import Counts, Port, Stage, Stream
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
 from vecq_hw.errors import VecqError
@@ -193,8 +193,9 @@ class Design:
         grouping = Grouping.of(layer, fold)
         stream = self._resized(self._read(layer.input), grouping.lanes, f"{name}_resized")
         result = self._stream(layer.name, fold.pe)
-        codes = layer.weights.codes.reshape(len(layer.weights.codes), -1)
-        bits, outputs = layer.weights.grid.bits, len(codes)
+        kind, bits, codes = stored(layer.weights)
+        outputs = len(codes)
+        codes = codes.reshape(outputs, -1)
         bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
         words, word_bits = packed_words(codes, bits, fold)
         self.parameters[name] = [
@@ -214,7 +215,7 @@ class Design:
             ),
         )
         arguments = f"{stream.variable}, {result.variable}, {name}_weights, {name}_bias"
-        formats = f"{stream.format_name}, {result.format_name}, {bits}"
+        formats = f"{stream.format_name}, {result.format_name}, vecq::{kind}<{bits}>"
         if isinstance(layer, Dense):
             call = f"vecq::dense<{formats}, {codes.shape[1]}, {outputs}, {fold.pe}, {fold.simd}>"
         else:

@@ -1,4 +1,4 @@
-"""How channels meet the lanes, and weight codes as the ROM words of ``vecq::Packing``."""
+"""How channels meet the lanes, and weights as the ROM words of ``vecq::Packing``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.network import Conv2d, MacLayer
+from vecq_hw.emit.literals import signed_bits
+from vecq_hw.formats import IntArray, MidRise
+from vecq_hw.network import Conv2d, MacLayer, Weights
 from vecq_hw.schedule import Fold
 
 WORD_BITS = 32
@@ -42,10 +44,20 @@ class Grouping:
         return cls(lanes, groups // together, block_outputs)
 
 
+def stored(weights: Weights) -> tuple[str, int, IntArray]:
+    """What a ROM holds of ``weights``: the C++ kind of weight, its bits, and the integers.
+
+    The codes of a mid-rise grid; of every other grid the values, as narrow as they are.
+    """
+    if isinstance(weights.grid, MidRise):
+        return "MidRise", weights.grid.bits, weights.codes
+    return "TwosComplement", signed_bits(weights.values), weights.values
+
+
 def packed_words(
     codes: npt.NDArray[np.integer], bits: int, fold: Fold
 ) -> tuple[npt.NDArray[np.uint32], int]:
-    """Weight codes as the words of ``vecq::Packing``, and how many bits a word has.
+    """What :func:`stored` gives as the words of ``vecq::Packing``, and how many bits a word has.
 
     Parameters
     ----------

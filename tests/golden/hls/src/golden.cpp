@@ -31,7 +31,7 @@ void golden(hls::stream<golden_input::Word>& s_axis,
   // Conv2d golden_0
   vecq::Stream<golden_0_format, 1> golden_0_stream("golden_0_stream");
 #pragma HLS STREAM variable = golden_0_stream depth = 2
-  vecq::conv2d<golden_x_format, golden_0_format, 2, golden_0_window, golden_0_grouping>(golden_x_stream, golden_0_stream, golden_0_weights, golden_0_bias);
+  vecq::conv2d<golden_x_format, golden_0_format, vecq::MidRise<2>, golden_0_window, golden_0_grouping>(golden_x_stream, golden_0_stream, golden_0_weights, golden_0_bias);
 
   // Rescale golden_1
   vecq::Stream<golden_1_format, 1> golden_1_stream("golden_1_stream");
@@ -51,7 +51,7 @@ void golden(hls::stream<golden_input::Word>& s_axis,
   // Dense golden_4
   vecq::Stream<golden_4_format, 3> golden_4_stream("golden_4_stream");
 #pragma HLS STREAM variable = golden_4_stream depth = 2
-  vecq::dense<golden_2_format, golden_4_format, 1, 4, 3, 3, 4>(golden_4_resized, golden_4_stream, golden_4_weights, golden_4_bias);
+  vecq::dense<golden_2_format, golden_4_format, vecq::MidRise<1>, 4, 3, 3, 4>(golden_4_resized, golden_4_stream, golden_4_weights, golden_4_bias);
 
   // AXI4-Stream out
   vecq::write_axis<golden_output>(golden_4_stream, m_axis);

@@ -1,0 +1,44 @@
+"""clang-tidy over the headers, through a project that uses all of them, and over their tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hls_networks import all_layers
+from vecq_hw.emit import hls
+from vecq_hw.toolchain import AP_TYPES, VERILATOR
+
+ROOT = Path(__file__).parent.parent
+TIDY = Path(sys.executable).with_name("clang-tidy")
+
+
+def tidy(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [
+        *(TIDY, "--quiet", f"--config-file={ROOT / '.clang-tidy'}", source, "--", "-std=c++17"),
+        *("-I", folder / "include", "-I", folder / "src", "-Wno-unknown-pragmas"),
+        *("-isystem", AP_TYPES.find(), "-isystem", VERILATOR.find() / "include" / "vltstd"),
+    ]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.skipif(not TIDY.exists(), reason="clang-tidy is not installed (the lint extra)")
+def test_clang_tidy_finds_nothing(tmp_path: Path) -> None:
+    case = all_layers().case(4)
+    hls.emit(case.network, case.schedule, case.vectors).write(tmp_path)
+    sources = sorted(tmp_path.rglob("*.cpp"))
+    assert [source.name for source in sources] == ["net_dpi.cpp", "net.cpp", "net_test.cpp"]
+    header = tmp_path / "include" / "vecq" / "stream.hpp"
+    sources.append(ROOT / "tests" / "hls" / "test_arithmetic.cpp")
+    for source in sources:
+        result = tidy(source, tmp_path)
+        assert result.returncode == 0, result.stdout
+    with header.open("a") as file:
+        file.write("inline bool negated(bool x) { return x ? false : true; }\n")
+    found = tidy(tmp_path / "src" / "net.cpp", tmp_path)
+    assert found.returncode != 0
+    assert "[readability-simplify-boolean-expr" in found.stdout

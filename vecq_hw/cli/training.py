@@ -1,0 +1,97 @@
+"""What ``vecq train`` and ``vecq demo`` do alike: train, lower, count what is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vecq_hw.errors import VecqError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vecq_hw.data import Dataset
+    from vecq_hw.network import Network
+    from vecq_hw.train import ModelRecipe, Training
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A quantized model that was trained, the network lowered from it, and what both get right."""
+
+    model: nn.Module
+    network: Network
+    metrics: dict[str, Any]
+
+
+def seeded_model(recipe: ModelRecipe, seed: int) -> nn.Module:
+    """The float model of ``recipe``, its parameters drawn from ``seed``."""
+    import torch
+
+    from vecq_hw.train import build_model
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(recipe.model, recipe.shape, recipe.classes)
+
+
+def train_and_lower(
+    recipe: ModelRecipe, dataset: Dataset, *, epochs: int, seed: int, name: str
+) -> Trained:
+    """Train the quantized twin of the recipe's model and lower it; prints a progress bar."""
+    from vecq_hw.train import Settings, Training, run
+
+    model = recipe.quantize(seeded_model(recipe, seed))
+    training = Training(model, dataset, Settings(epochs=epochs, seed=seed))
+    run(training)
+    network, lowered = lowered_metrics(model, dataset, name)
+    metrics = trained_metrics(training, recipe, dataset) | lowered
+    return Trained(model=model, network=network, metrics=metrics)
+
+
+def trained_metrics(training: Training, recipe: ModelRecipe, dataset: Dataset) -> dict[str, Any]:
+    """What was trained and how, and the accuracy of the float pass on all test samples."""
+    from vecq_hw.train import evaluate
+
+    history = training.history
+    return {
+        "data": dataset.name,
+        "model": recipe.model,
+        "weight_bits": recipe.weight_bits,
+        "activation_bits": recipe.activation_bits,
+        "epochs": len(history),
+        "seed": training.settings.seed,
+        "train_samples": len(dataset.x_train),
+        "test_samples": len(dataset.x_test),
+        "qat_accuracy": evaluate(training.model, dataset.x_test, dataset.y_test),
+        "losses": [round(epoch.loss, 6) for epoch in history],
+        "training_seconds": round(sum(epoch.seconds for epoch in history), 1),
+    }
+
+
+def lowered_metrics(
+    model: nn.Module, dataset: Dataset, name: str
+) -> tuple[Network, dict[str, Any]]:
+    """The network lowered from a quantized model, and what it gets right of all test samples."""
+    from vecq_hw import storage
+    from vecq_hw.lower import lower, prediction_differences, shortened_mantissas
+    from vecq_hw.simulate import network_inputs, predictions, simulate
+
+    network = lower(model, dataset.shape, name=name)
+    outputs = simulate(network, network_inputs(network, dataset.x_test))
+    return network, {
+        "integer_accuracy": float((predictions(outputs) == dataset.y_test).mean()),
+        "prediction_differences": prediction_differences(model, network, dataset.x_test),
+        "shortened_mantissas": shortened_mantissas(network),
+        "network_digest": storage.digest(network),
+    }
+
+
+def writable_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written before the work begins, not after."""
+    import os
+
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise VecqError(f"'{folder}' cannot be written: '{existing}' is no folder open to writing")

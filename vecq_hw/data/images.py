@@ -1,0 +1,222 @@
+"""Images in class folders, ``train/CLASS/FILE`` and ``test/CLASS/FILE``, in a folder or a .zip.
+
+Decoded once; the pixels are kept in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw import storage, toolchain
+from vecq_hw.data.dataset import Dataset, checked_dataset, pixels
+from vecq_hw.errors import VecqError
+
+Progress = Callable[[int, int], None]
+"""Called with how many images are decoded and how many there are."""
+
+_VERSION = 1
+"""Of the cached arrays."""
+_SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listing:
+    """The images of a folder or archive: for each split and class the files, all sorted.
+
+    ``stamp`` changes when a file does.
+    """
+
+    files: dict[str, dict[str, list[str]]]
+    stamp: list[tuple[str, int, int]]
+
+
+def find_images(path: Path) -> bool:
+    """Whether ``path`` is a .zip, or a folder with the folders ``train`` and ``test``."""
+    if path.is_dir():
+        return all((path / split).is_dir() for split in _SPLITS)
+    return path.suffix.lower() == ".zip"
+
+
+def read_images(path: Path, name: str, progress: Progress | None = None) -> Dataset:
+    """The data set of a folder or .zip of class folders; (1 or 3, H, W) in 0..1.
+
+    The classes are numbered in the order of their sorted names.  Hidden files are passed over.
+    Images are gray where the first one is, else RGB.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Told of each image that is decoded; where the cache has the pixels, nothing is.
+
+    Raises
+    ------
+    VecqError
+        No such layout, an empty class, a file that is no image, images of mixed sizes, paths that
+        leave the archive.
+    MissingToolError
+        Decoding needs Pillow.
+    """
+    toolchain.require(toolchain.PILLOW)
+    try:
+        if path.is_dir():
+            listing = _listed_folder(path)
+            return _decoded(name, listing, lambda file: (path / file).read_bytes(), progress)
+        with zipfile.ZipFile(path) as archive:
+            listing = _listed_archive(archive, name)
+            return _decoded(name, listing, archive.read, progress)
+    except FileNotFoundError:
+        raise VecqError(f"{name}: there is no file '{path}'") from None
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise VecqError(f"{name}: '{path}' cannot be read or is cut short ({error})") from None
+
+
+def cache_folder() -> Path:
+    """Where decoded images are kept: ``vecq-hw`` in XDG_CACHE_HOME, else in ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "vecq-hw"
+
+
+def _listed_folder(path: Path) -> _Listing:
+    found, stamp = [], []
+    for folder in sorted(path.glob("*/*/")):
+        inside = folder.relative_to(path).as_posix()
+        found.append(f"{inside}/")
+        for entry in os.scandir(folder):
+            state = entry.stat()
+            found.append(f"{inside}/{entry.name}")
+            stamp.append((f"{folder}/{entry.name}", state.st_size, state.st_mtime_ns))
+    return _Listing(files=_by_class(found), stamp=sorted(stamp))
+
+
+def _listed_archive(archive: zipfile.ZipFile, name: str) -> _Listing:
+    entries = archive.infolist()
+    for entry in entries:
+        parts = PurePosixPath(entry.filename.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+            raise VecqError(f"{name}: the archive holds '{entry.filename}', a path outside of it")
+    stamp = sorted((entry.filename, entry.file_size, entry.CRC) for entry in entries)
+    return _Listing(files=_by_class([entry.filename for entry in entries]), stamp=stamp)
+
+
+def _by_class(found: list[str]) -> dict[str, dict[str, list[str]]]:
+    """Files by split and class; a name that ends in '/' is a class without files as yet."""
+    files: dict[str, dict[str, list[str]]] = {split: {} for split in _SPLITS}
+    for file in sorted(found):
+        split, _, rest = file.partition("/")
+        label, slash, image = rest.partition("/")
+        if split not in files or not slash or label.startswith("."):
+            continue
+        held = files[split].setdefault(label, [])
+        if image and not image.startswith("."):
+            held.append(file)
+    return files
+
+
+def _decoded(
+    name: str, listing: _Listing, read: Callable[[str], bytes], progress: Progress | None
+) -> Dataset:
+    """The data set of the listed files: from the cache, else decoded and cached."""
+    classes = _classes(name, listing)
+    key = json.dumps([_VERSION, listing.stamp]).encode()
+    path = cache_folder() / f"{hashlib.sha256(key).hexdigest()}.npz"
+    arrays = _cached(path)
+    if arrays is None:
+        arrays = _decode(name, listing, classes, read, progress)
+        buffer = io.BytesIO()
+        np.savez(buffer, *arrays)
+        try:
+            storage.write_atomically(path, buffer.getvalue())
+        except VecqError:
+            pass  # without a cache folder it is decoded again next time
+    x_train, y_train, x_test, y_test = arrays
+    return checked_dataset(name, pixels(x_train), y_train, pixels(x_test), y_test)
+
+
+def _classes(name: str, listing: _Listing) -> list[str]:
+    train, test = (listing.files[split] for split in _SPLITS)
+    if not train or not test:
+        raise VecqError(
+            f"{name}: images are wanted as train/CLASS/FILE and test/CLASS/FILE; there is no"
+            f" {'test' if train else 'train'}/CLASS"
+        )
+    for label in sorted(train.keys() ^ test.keys()):
+        split = "test" if label in train else "train"
+        raise VecqError(f"{name}: there is no class '{label}' in {split}, but in the other split")
+    for split in _SPLITS:
+        for label, files in listing.files[split].items():
+            if not files:
+                raise VecqError(f"{name}: the class '{split}/{label}' holds no image")
+    return sorted(train)
+
+
+def _cached(path: Path) -> list[npt.NDArray[Any]] | None:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return [archive[f"arr_{index}"] for index in range(4)]
+    except Exception:  # a damaged archive raises a dozen kinds; it is made again
+        return None
+
+
+def _decode(
+    name: str,
+    listing: _Listing,
+    classes: list[str],
+    read: Callable[[str], bytes],
+    progress: Progress | None,
+) -> list[npt.NDArray[Any]]:
+    total = sum(len(files) for split in listing.files.values() for files in split.values())
+    done = 0
+    first: tuple[str, npt.NDArray[np.uint8]] | None = None
+    arrays: list[npt.NDArray[Any]] = []
+    for split in _SPLITS:
+        images: list[npt.NDArray[np.uint8]] = []
+        labels: list[int] = []
+        for number, label in enumerate(classes):
+            for file in listing.files[split][label]:
+                image = _image(name, file, read(file), gray=first and len(first[1]) == 1)
+                first = first or (file, image)
+                if image.shape != first[1].shape:
+                    raise VecqError(
+                        f"{name}: '{file}' has {_size(image)}, '{first[0]}' {_size(first[1])};"
+                        " scale them to one size"
+                    )
+                images.append(image)
+                labels.append(number)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+        arrays += [np.stack(images), np.array(labels, np.int64)]
+    return arrays
+
+
+def _image(name: str, file: str, content: bytes, gray: bool | None) -> npt.NDArray[np.uint8]:
+    """One image, channels first; of a colour where ``gray`` is None, the first is what it is."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            is_gray = image.mode in ("L", "1")
+            if is_gray and gray is not False:
+                return np.asarray(image.convert("L"))[None]
+            if gray:
+                raise VecqError(f"{name}: '{file}' is coloured, the images before it are gray")
+            return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise VecqError(f"{name}: '{file}' is no image or is damaged ({reason})") from None
+
+
+def _size(image: npt.NDArray[np.uint8]) -> str:
+    _, height, width = image.shape
+    return f"{width} × {height} pixels"

@@ -1,0 +1,373 @@
+"""Training, epoch by epoch: it can be stopped after each and continued later, bit for bit."""
+
+from __future__ import annotations
+
+import enum
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from vecq_hw.data import Dataset
+from vecq_hw.errors import VecqError
+from vecq_hw.train.augment import draw_views, take_views
+from vecq_hw.train.distributed import (
+    mean_over_ranks,
+    parallel,
+    rank_and_size,
+    shared_batch_norms,
+)
+
+SMALL_BATCH = 1 << 15
+"""Elements below which torch does not split an element-wise operation over threads either."""
+MOMENTUM = 0.9
+"""Of SGD."""
+
+
+class Optimizer(enum.StrEnum):
+    """What moves the parameters."""
+
+    ADAM = "adam"
+    SGD = "sgd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a model is trained.
+
+    Attributes
+    ----------
+    epochs : int
+    batch_size : int
+        Of all processes together.
+    optimizer : Optimizer
+        SGD has momentum 0.9.
+    learning_rate, weight_decay : float
+    milestones : tuple of int, or None
+        The learning rate is divided by ten after each of these numbers of epochs; None lets it fall
+        to zero as a cosine.
+    padding : int
+        Images are padded with as many zeros at each side and cropped at a random place.
+    flip : bool
+        Whether half of the images, drawn anew each time, are mirrored.
+    mixed_precision : bool
+        bfloat16 where torch deems it safe; on a GPU only.
+    seed : int
+        Of the order of the samples, their views and of dropout; the parameters are those that the
+        model comes with.
+    """
+
+    epochs: int = 40
+    batch_size: int = 64
+    optimizer: Optimizer = Optimizer.ADAM
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.0
+    milestones: tuple[int, ...] | None = None
+    padding: int = 0
+    flip: bool = False
+    mixed_precision: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise VecqError(f"training takes at least one epoch, not {self.epochs}")
+        if self.batch_size < 2:
+            raise VecqError(
+                f"a batch holds at least 2 samples (batch norm needs them), not {self.batch_size}"
+            )
+        if not 0 < self.learning_rate < math.inf:
+            raise VecqError(
+                f"the learning rate must be positive and finite, not {self.learning_rate}"
+            )
+        if not 0 <= self.weight_decay < math.inf:
+            raise VecqError(f"the weight decay is 0 or more, not {self.weight_decay}")
+        if self.padding < 0:
+            raise VecqError(f"images are padded with 0 pixels or more, not {self.padding}")
+        steps = self.milestones or ()
+        if list(steps) != sorted(set(steps)) or any(not 0 < at < self.epochs for at in steps):
+            raise VecqError(
+                f"milestones are rising numbers between 0 and the {self.epochs} epochs, not"
+                f" {', '.join(map(str, steps))}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes
+    ----------
+    number : int, from 1
+    loss : float
+        Mean over the batches, each before the step that it led to.
+    accuracy : float, 0..1
+        Of the same scores, on the samples as they were augmented.
+    learning_rate : float
+        Of the first step.
+    seconds : float
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+class Training:
+    """A model in training: parameters, optimizer, schedule, random numbers, history.
+
+    Between two epochs :meth:`state_dict` and the model's own state are all that it takes to go on
+    in another process; with one CPU thread the result then has the same bits.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Float or quantized classifier from (N, ...data.shape) to scores (N, data.classes), on the
+        device where it is to be trained.
+    data : Dataset
+        Only its training samples are looked at.
+    settings : Settings
+
+    Raises
+    ------
+    VecqError
+        Settings that do not fit the data or the device.
+    """
+
+    def __init__(self, model: nn.Module, data: Dataset, settings: Settings) -> None:
+        self.model, self.settings, self.classes = model, settings, data.classes
+        self.device = device_of(model)
+        self.history: list[Epoch] = []
+        self._rank, self._size = rank_and_size()
+        self._augmented = settings.padding > 0 or settings.flip
+        self._check(data)
+        self._x = torch.from_numpy(data.x_train).to(self.device)
+        self._y = torch.from_numpy(data.y_train).to(self.device)
+        self._parallel = parallel(model)
+        # The order and the views are drawn on the CPU: the same on every device and rank.
+        self._order = torch.Generator().manual_seed(settings.seed)
+        self._random = self._seeded_random()
+        self._optimizer = self._make_optimizer()
+        self._schedule = self._make_schedule()
+
+    @property
+    def batches(self) -> int:
+        """How many steps an epoch has.
+
+        A last batch that gives a rank less than two samples, which batch norm needs, is left out.
+        """
+        samples, size = len(self._x), self.settings.batch_size
+        return samples // size + (samples % size >= 2 * self._size)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs were run."""
+        return len(self.history) >= self.settings.epochs
+
+    def run_epoch(self, advance: Callable[[], object] = lambda: None) -> Epoch:
+        """Train for one epoch; the model is left in evaluation mode.
+
+        After an exception, Ctrl-C included, the model holds what it has learnt so far, but this
+        object is in the middle of an epoch: go on from a saved state.
+
+        Parameters
+        ----------
+        advance : callable
+            Called after each step.
+
+        Raises
+        ------
+        VecqError
+            The model does not take the data; the loss is no longer a number.
+        """
+        begin = time.perf_counter()
+        number = len(self.history) + 1
+        rate = float(self._optimizer.param_groups[0]["lr"])
+        totals = torch.zeros(2, device=self.device)
+        samples = 0
+        self.model.train()
+        try:
+            with (
+                _threads_for(self.settings.batch_size * self._x[0].numel()),
+                self._own_random(),
+                shared_batch_norms(self.model),
+            ):
+                for chosen, x in self._batches():
+                    totals += self._step(x, self._y[chosen[self._rank :: self._size]], len(chosen))
+                    samples += len(chosen)
+                    advance()
+        finally:
+            self.model.eval()
+        loss, right = mean_over_ranks(totals).tolist()
+        epoch = Epoch(
+            number=number,
+            loss=loss / self.batches,
+            accuracy=right * self._size / samples,
+            learning_rate=rate,
+            seconds=time.perf_counter() - begin,
+        )
+        if not math.isfinite(epoch.loss):
+            raise VecqError(
+                f"training diverged in epoch {number} (the loss is {epoch.loss});"
+                " use a lower learning rate"
+            )
+        self.history.append(epoch)
+        return epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the model's state; tensors, numbers and strings alone."""
+        return {
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "order": self._order.get_state(),
+            "random": self._random,
+            "history": [
+                (epoch.number, epoch.loss, epoch.accuracy, epoch.learning_rate, epoch.seconds)
+                for epoch in self.history
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave; the model's state is loaded by itself.
+
+        Raises
+        ------
+        VecqError
+            The state is not of a training of this model.
+        """
+        try:
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._schedule.load_state_dict(state["schedule"])
+            self._order.set_state(state["order"])
+            self._random = list(state["random"])
+            names = ("number", "loss", "accuracy", "learning_rate", "seconds")
+            self.history = [Epoch(**dict(zip(names, row, strict=True))) for row in state["history"]]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise VecqError(
+                f"the state is not of a training of this model ({error}); train it from the start"
+            ) from None
+
+    def _check(self, data: Dataset) -> None:
+        settings = self.settings
+        if len(data.x_train) < 2 * self._size:
+            raise VecqError(f"training takes at least {2 * self._size} samples")
+        if settings.batch_size < 2 * self._size:
+            raise VecqError(
+                f"a batch of {settings.batch_size} samples is too small for {self._size}"
+                " processes; give each two samples or more"
+            )
+        if self._augmented and data.x_train.ndim != 4:
+            raise VecqError(f"only images are cropped and mirrored, not samples of {data.shape}")
+        if settings.mixed_precision and self.device.type != "cuda":
+            raise VecqError("mixed precision trains on a GPU only; leave it out on this device")
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        parameters, settings = self.model.parameters(), self.settings
+        rate, decay = settings.learning_rate, settings.weight_decay
+        match settings.optimizer:
+            case Optimizer.ADAM:
+                return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+            case Optimizer.SGD:
+                return torch.optim.SGD(parameters, lr=rate, momentum=MOMENTUM, weight_decay=decay)
+
+    def _make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
+        steps = self.settings.epochs * self.batches
+        if self.settings.milestones is None:
+            return torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
+        milestones = [at * self.batches for at in self.settings.milestones]
+        return torch.optim.lr_scheduler.MultiStepLR(self._optimizer, milestones)
+
+    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The samples of each whole batch, and this rank's part of them as it is fed."""
+        settings = self.settings
+        order = torch.randperm(len(self._x), generator=self._order)
+        for index in range(self.batches):
+            chosen = order[index * settings.batch_size : (index + 1) * settings.batch_size]
+            x = self._x[chosen[self._rank :: self._size].to(self.device)]
+            if self._augmented:
+                views = draw_views(len(chosen), settings.padding, settings.flip, self._order)
+                x = take_views(x, views[self._rank :: self._size], settings.padding)
+            yield chosen, x
+
+    def _step(self, x: torch.Tensor, y: torch.Tensor, whole: int) -> torch.Tensor:
+        """One step; the loss and how many samples were right, (2,)."""
+        self._optimizer.zero_grad()
+        mixed = self.settings.mixed_precision
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+            scores = checked_scores(self._parallel, x, self.classes)
+            # DDP takes the mean of the ranks' gradients, and their parts may differ in size.
+            share = self._size * len(x) / whole
+            loss = nn.functional.cross_entropy(scores, y) * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._schedule.step()
+        right = (scores.detach().argmax(1) == y).sum()
+        return torch.stack([loss.detach(), right.to(loss.dtype)])
+
+    def _seeded_random(self) -> list[torch.Tensor]:
+        """The states of torch's own generators, CPU and GPU, as dropout is to find them."""
+        with torch.random.fork_rng(self._gpus()):
+            torch.manual_seed(self.settings.seed + self._rank)
+            return self._random_state()
+
+    def _random_state(self) -> list[torch.Tensor]:
+        gpu = [torch.cuda.get_rng_state(self.device)] if self._gpus() else []
+        return [torch.get_rng_state(), *gpu]
+
+    @contextmanager
+    def _own_random(self) -> Iterator[None]:
+        """Meanwhile torch's generators are this training's; the user's stay as they are."""
+        with torch.random.fork_rng(self._gpus()):
+            torch.set_rng_state(self._random[0])
+            if self._gpus() and len(self._random) > 1:
+                torch.cuda.set_rng_state(self._random[1], self.device)
+            yield
+            self._random = self._random_state()
+
+    def _gpus(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []
+
+
+def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Tensor:
+    """The model's scores, (N, classes); one sentence where model and data do not fit."""
+    try:
+        scores: torch.Tensor = model(x)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VecqError(
+            f"the model fails on samples of the shape {tuple(x.shape[1:])}: {reason}"
+        ) from error
+    if scores.shape != (len(x), classes):
+        raise VecqError(
+            f"the model gives scores of the shape {tuple(scores.shape)};"
+            f" ({len(x)}, {classes}) is wanted: one score for each of the {classes} classes"
+        )
+    return scores
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's parameters lie; the CPU for a model without any."""
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+@contextmanager
+def _threads_for(elements: int) -> Iterator[None]:
+    """One thread for a small batch: two would mostly wait for each other.
+
+    On cores that are busy otherwise, that wait made the training of a small network thirty times
+    slower; on idle ones a second thread gained nothing.
+    """
+    before = torch.get_num_threads()
+    if elements < SMALL_BATCH:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
