@@ -1,4 +1,5 @@
 vecq.vlt
+vecq_adder.sv
 vecq_rom.sv
 vecq_adder_tree.sv
 vecq_replay_buffer.sv

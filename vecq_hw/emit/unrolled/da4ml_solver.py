@@ -48,9 +48,7 @@ class _Value(NamedTuple):
     negative: bool
 
 
-def _stage(
-    stage: Any, values: list[Any], adders: list[Adder], first: int
-) -> list[_Value | None]:
+def _stage(stage: Any, values: list[Any], adders: list[Adder], first: int) -> list[_Value | None]:
     """Append the adders of one stage; the values of its outputs."""
     buffer: list[_Value | None] = []
     for operation in stage.ops:
@@ -85,7 +83,6 @@ def _stage(
     ):
         value = buffer[place] if place >= 0 else None
         outputs.append(
-            value
-            and _Value(value.node, value.shift + int(shift), value.negative ^ bool(negative))
+            value and _Value(value.node, value.shift + int(shift), value.negative ^ bool(negative))
         )
     return outputs

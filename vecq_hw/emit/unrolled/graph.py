@@ -88,8 +88,7 @@ class AdderGraph:
 class Row:
     """``plain * 2^plain_shift + other * 2^other_shift`` on unsigned integers; one shift is 0.
 
-    With ``complement``, ``other`` stands for ``~other`` over its own bits, plus one where the two
-    operands overlap: a subtraction has a carry to give away (see :attr:`correction`).
+    With ``complement``, ``other`` stands for ``~other`` over its own bits.
     """
 
     plain: int
@@ -172,10 +171,10 @@ class OffsetGraph:
             column + (1 << (fmt.bits - 1) if fmt.signed else 0)
             for column, fmt in zip(x.astype(np.int64).T, self.inputs, strict=True)
         ]
-        for row, bits in zip(self.rows, self.overlaps, strict=True):
+        for row in self.rows:
             other = values[row.other]
             if row.complement:
-                other = correction(self.nodes[row.other].bits, bits) - other
+                other = (1 << self.nodes[row.other].bits) - 1 - other
             values.append((values[row.plain] << row.plain_shift) + (other << row.other_shift))
         zero = np.zeros(len(x), np.int64)
         columns = [zero if node is None else values[node] for node, _ in self.outputs]
@@ -197,11 +196,6 @@ def overlap(plain_bits: int, other_bits: int, shift: int) -> int:
     (5, 5, 0)
     """
     return max(0, min(plain_bits, other_bits + shift) - max(0, shift))
-
-
-def correction(bits: int, overlap_bits: int) -> int:
-    """What ``other`` of so many bits is subtracted from in a row with ``complement``."""
-    return (1 << bits) - (overlap_bits == 0)
 
 
 def offset_form(graph: AdderGraph) -> OffsetGraph:
@@ -261,9 +255,7 @@ class _OffsetBuilder:
             operands.sort(key=lambda operand: (operand[2], self.nodes[operand[0]].bits))
         (plain, sign, plain_shift, _), (other, _, other_shift, _) = operands
         if complement:
-            bits = self.nodes[other].bits
-            shared = overlap(self.nodes[plain].bits, bits, other_shift - plain_shift)
-            constant -= sign * (correction(bits, shared) << other_shift)
+            constant -= sign * (((1 << self.nodes[other].bits) - 1) << other_shift)
         least, most = self.ranges[index]
         extreme = most if sign > 0 else least
         reach, rest = divmod(sign * (extreme - constant), 1 << shift)

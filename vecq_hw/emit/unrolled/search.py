@@ -14,28 +14,68 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output, overlap
+from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output
 from vecq_hw.formats import IntArray, IntFormat
 
 Digits = dict[int, int]
 """A linear form: the sign of each ``node * PLACES + shift``."""
 PLACES = 64
+FAVOUR = 1.0
+"""Signed digits by which an edge of a good forest is preferred."""
 
 
-def attempt(
-    matrix: IntArray, inputs: tuple[IntFormat, ...], generator: np.random.Generator
+Forest = tuple[tuple[int, int | None, int], ...]
+"""Each output with its parent, or None, and the parent's sign; parents first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one attempt follows, luck apart.
+
+    Attributes
+    ----------
+    forest : Forest
+    chain : bool
+        Whether 3 is written as 2 + 1 instead of 4 - 1.
+    power : float
+        0 counts the adders that a pattern saves, 1 their bits.
+    noise : float
+        How much luck weighs in the choice of patterns.
+    """
+
+    forest: Forest
+    chain: bool
+    power: float
+    noise: float
+
+
+def draw_recipe(
+    matrix: IntArray, generator: np.random.Generator, model: Recipe | None = None
+) -> Recipe:
+    """A recipe for ``matrix``, of shape (outputs, inputs); near ``model`` if there is one."""
+    forest = tuple(_forest(matrix.astype(np.int64), generator, model.forest if model else ()))
+    chain, power = bool(generator.integers(2)), float(generator.uniform())
+    if model is not None:
+        chain, power = model.chain, (3 * model.power + power) / 4
+    return Recipe(forest, chain, power, float(generator.uniform(0, 0.5)))
+
+
+def follow(
+    recipe: Recipe,
+    matrix: IntArray,
+    inputs: tuple[IntFormat, ...],
+    generator: np.random.Generator,
 ) -> AdderGraph:
     """One random graph of ``matrix``, of shape (outputs, inputs)."""
-    parents = _forest(matrix.astype(np.int64), generator)
-    chain = bool(generator.integers(2))
-    forms, order = [], []
-    for output, parent, sign in parents:
+    forms = []
+    for output, parent, sign in recipe.forest:
         row = matrix[output].tolist()
         if parent is not None:
             base = matrix[parent].tolist()
@@ -45,14 +85,13 @@ def attempt(
                 node * PLACES + shift: digit
                 for node, value in enumerate(row)
                 if value
-                for shift, digit in signed_digits(value, chain)
+                for shift, digit in signed_digits(value, recipe.chain)
             }
         )
-        order.append((output, parent, sign))
     maker = _Maker(inputs)
-    _share(forms, maker, float(generator.uniform()), float(generator.uniform(0, 0.5)), generator)
+    _share(forms, maker, recipe.power, recipe.noise, generator)
     outputs: list[Output] = [Output(None)] * len(matrix)
-    for form, (output, parent, sign) in zip(forms, order, strict=True):
+    for form, (output, parent, sign) in zip(forms, recipe.forest, strict=True):
         terms = [(code // PLACES, code % PLACES, digit) for code, digit in form.items()]
         if parent is not None and (known := outputs[parent]).node is not None:
             terms.append((known.node, known.shift, -sign if known.negative else sign))
@@ -89,15 +128,21 @@ def _weights(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _forest(
-    matrix: npt.NDArray[np.int64], generator: np.random.Generator
+    matrix: npt.NDArray[np.int64], generator: np.random.Generator, model: Forest
 ) -> Iterator[tuple[int, int | None, int]]:
-    """Outputs with their parent and its sign, parents first (Prim, noisy edges)."""
+    """Outputs with their parent and its sign (Prim, noisy edges); those of ``model`` cost less."""
     outputs = len(matrix)
     noise = generator.uniform(0, 2 * generator.uniform(), (outputs, outputs))
     same = np.stack([_weights(matrix - row) for row in matrix])
     opposite = np.stack([_weights(matrix + row) for row in matrix])
     edges = np.minimum(same, opposite) + noise
     best = _weights(matrix) - 1 + generator.uniform(0, 2, outputs)
+    for output, source, _ in model:
+        if source is None:
+            best[output] -= FAVOUR
+        else:
+            edges[source, output] -= FAVOUR
+            edges[output, source] -= FAVOUR
     parent = np.full(outputs, -1)
     for _ in range(outputs):
         output = int(np.argmin(best))
@@ -129,9 +174,7 @@ class _Maker:
         mosts = [self.most[left] << low, self.most[right] << high]
         if subtract:
             inverted = int(high > low)
-            mosts[inverted] = (1 << self.bits[(left, right)[inverted]]) << (low + high) * (
-                distance != 0
-            )
+            mosts[inverted] = ((1 << self.bits[(left, right)[inverted]]) - 1) << max(low, high)
         self.most.append(sum(mosts))
         self.bits.append(self.most[-1].bit_length())
         return self.first + len(self.adders) - 1
@@ -150,19 +193,20 @@ class _Maker:
             node = self.add(a[0], b[0], b[1] - a[1], a[2] != b[2])
             joined = (node, min(a[1], b[1]), a[2])
             terms = [term for term in terms if term not in (a, b)]
-            prices = {pair: cost for pair, cost in prices.items() if a not in pair and b not in pair}
+            prices = {
+                pair: cost for pair, cost in prices.items() if a not in pair and b not in pair
+            }
             prices |= {(term, joined): price(term, joined) for term in terms}
             terms.append(joined)
         return terms[0]
 
 
-def _pattern(x: int, y: int, differ: bool) -> int:
-    """A number for the sum of two digits, whatever their common shift and sign; x < y."""
-    return (((x >> 6) << 26) + y - (x & 63) + 32) * 2 + differ
-
-
 class _Patterns:
-    """How often each pattern of two digits occurs, and what it is worth."""
+    """How often each pattern of two digits occurs, and what it is worth.
+
+    The key of a pattern is one number that says the same for all common shifts and signs of its
+    digits x < y: node of x, node of y, distance of their shifts, and whether their signs differ.
+    """
 
     def __init__(self, power: float, noise: float, generator: np.random.Generator) -> None:
         self.place: dict[int, int] = {}

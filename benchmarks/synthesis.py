@@ -1,0 +1,185 @@
+"""How large is a circuit?  Synthesis by yosys (pyosys) and the count of what silicon spends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vecq_hw.toolchain import run_process
+
+XCUP, ECP5 = "xcup", "ecp5"
+_SYNTHESIS = {
+    XCUP: "synth_xilinx -family xcup -noiopad -flatten -nodsp",
+    ECP5: "synth_ecp5 -nodsp",
+}
+# Look-up tables that a memory in LUTs is made of; a shift register is one each.
+_MEMORY_LUTS = {
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1D": 4,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32M16": 8,
+    "RAM64M8": 8,
+    "RAM128X1S": 2,
+    "RAM64X1S": 1,
+    "RAM32X1S": 1,
+    "TRELLIS_DPR16X4": 4,
+}
+_SCRIPT = """\
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in open("synthesis.ys").read().splitlines():
+    libyosys.run_pass(command, design)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """What a circuit is made of.
+
+    Attributes
+    ----------
+    luts : int
+        LUT1 to LUT6 (xcup), LUT4 (ecp5) and the LUTs of memories made of them.
+    shift_registers : int
+        SRL16 and SRLC32; each takes the place of a LUT.
+    carry_only : int
+        Positions of carry chains (xcup) without a LUT in front, which nothing else can use.
+    carries : int
+        CCU2C (ecp5), two LUT4 positions each.
+    """
+
+    luts: int
+    shift_registers: int
+    carry_only: int
+    carries: int
+    flip_flops: int
+    block_rams: float
+    dsps: int
+    seconds: float
+    cells: Mapping[str, int] = field(repr=False)
+
+    @property
+    def physical(self) -> int:
+        """LUT positions that silicon spends."""
+        return self.luts + self.shift_registers + self.carry_only + 2 * self.carries
+
+    def tree(self) -> dict[str, Any]:
+        """For a record in JSON."""
+        return {
+            "luts": self.luts,
+            "shift_registers": self.shift_registers,
+            "carry_positions_without_lut": self.carry_only,
+            "ccu2c": self.carries,
+            "physical_luts": self.physical,
+            "flip_flops": self.flip_flops,
+            "block_rams_36k": self.block_rams,
+            "dsps": self.dsps,
+            "cpu_seconds": self.seconds,
+        }
+
+
+def yosys_version() -> str:
+    """The version whose counts these are; counts of two versions are no comparison."""
+    from importlib.metadata import version
+
+    return version("pyosys")
+
+
+def synthesize(
+    files: Mapping[str, str], top: str, parameters: Mapping[str, object], family: str
+) -> Area:
+    """Synthesize ``top`` and count.
+
+    Parameters
+    ----------
+    files : mapping
+        Texts by name: SystemVerilog (``.sv``, ``.v``) and the memories that they read.
+    family : str
+        ``xcup`` (UltraScale+) or ``ecp5``.
+    """
+    with tempfile.TemporaryDirectory(prefix="vecq_area_") as name:
+        folder = Path(name)
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        sources = [file for file in files if file.endswith((".sv", ".v"))]
+        values = " ".join(f"-chparam {key} {value}" for key, value in parameters.items())
+        commands = [
+            f"read_verilog -sv -defer {' '.join(sources)}",
+            f"hierarchy -top {top} {values}",
+            _SYNTHESIS[family],
+            "opt_clean -purge",
+            "write_json netlist.json",
+        ]
+        (folder / "synthesis.ys").write_text("\n".join(commands))
+        before = os.times()
+        status, output = run_process(
+            [sys.executable, "-c", _SCRIPT], folder, dict(os.environ), timeout=1200
+        )
+        after = os.times()
+        if status:
+            raise RuntimeError(f"yosys: {output[-2000:]}")
+        netlist = json.loads((folder / "netlist.json").read_text())
+    spent = after.children_user - before.children_user
+    return _count(netlist["modules"][top], round(spent, 1))
+
+
+def _count(module: Mapping[str, Any], seconds: float) -> Area:
+    cells = [cell for cell in module["cells"].values() if cell["type"] != "$scopeinfo"]
+    types = Counter(cell["type"] for cell in cells)
+
+    def number(*prefixes: str) -> int:
+        return sum(count for name, count in types.items() if name.startswith(prefixes))
+
+    memories = sum(types[name] * luts for name, luts in _MEMORY_LUTS.items())
+    return Area(
+        luts=number("LUT", "INV") + memories,
+        shift_registers=number("SRL"),
+        carry_only=_carry_only(module, cells),
+        carries=types["CCU2C"],
+        flip_flops=number("FD", "TRELLIS_FF"),
+        block_rams=types["RAMB36E2"] + types["RAMB18E2"] / 2 + types["DP16KD"] / 2,
+        dsps=number("DSP", "MULT18X18D"),
+        seconds=seconds,
+        cells=dict(sorted(types.items())),
+    )
+
+
+def _carry_only(module: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> int:
+    """Positions of CARRY4 up to the last one used whose S no LUT drives.
+
+    An inverter in front of S is itself counted as a LUT.
+    """
+    by_lut, read = set(), Counter[int]()
+    for port in module["ports"].values():
+        read.update(bit for bit in port["bits"] if isinstance(bit, int))
+    for cell in cells:
+        outputs = {name for name, way in cell["port_directions"].items() if way == "output"}
+        for name, bits in cell["connections"].items():
+            if name not in outputs:
+                read.update(bit for bit in bits if isinstance(bit, int))
+            elif cell["type"].startswith(("LUT", "INV")):
+                by_lut.update(bits)
+    positions = 0
+    for cell in cells:
+        if cell["type"] != "CARRY4":
+            continue
+        wires = cell["connections"]
+        used = [
+            place
+            for place in range(4)
+            if any(read[wires[name][place]] for name in ("O", "CO") if place < len(wires[name]))
+        ]
+        last = max(used, default=-1)
+        positions += sum(wires["S"][place] not in by_lut for place in range(last + 1))
+    return positions

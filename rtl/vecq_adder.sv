@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// plain_i + logic_i + carry_i, all unsigned, as wide as the sum is wanted; no register.
+//
+// A look-up table in front of a carry chain can compute logic_i on its way into the sum, but only
+// if plain_i, ready as it is, feeds the chain's other input.  Yosys 0.70 puts the wrong one there
+// for `a + b` and needs two tables a bit.  The difference of 2 * plain and 2 * ~logic + 1 is
+// 2 * (plain + logic) + 1: the same sum one bit up, with the operands in their places.  A carry
+// becomes the lowest bit of the first term; a constant one costs nothing.
+//
+// Where both operands are ready as they are, write `a + b`.
+module vecq_adder #(
+  parameter int PlainBits = 8,
+  parameter int LogicBits = 8,
+  parameter int SumBits   = (PlainBits > LogicBits ? PlainBits : LogicBits) + 1
+) (
+  input  logic [PlainBits-1:0] plain_i,
+  input  logic [LogicBits-1:0] logic_i,
+  input  logic                 carry_i,
+  output logic [SumBits-1:0]   sum_o
+);
+
+  logic [SumBits-1:0] plain, computed;
+  logic [SumBits:0] doubled;
+
+  assign plain    = SumBits'(plain_i);
+  assign computed = SumBits'(logic_i);
+  assign doubled  = {plain, carry_i} - {~computed, 1'b1};
+  assign sum_o    = doubled[SumBits:1];
+
+endmodule
