@@ -38,7 +38,8 @@ SHAPES = ((16, 16), (32, 64), (64, 64))
 """Outputs and inputs."""
 WIDTHS = (1, 2, 3, 4)
 SOURCE = IntFormat(8, signed=False)
-SECONDS = 60.0
+EFFORT = 600_000
+"""Attempts of the search, times weights, times their bits."""
 GOALS = {"geometric_mean": 0.9, "largest": 1.0}
 
 
@@ -66,9 +67,9 @@ def peer(matrix: IntArray, x: IntArray, expected: IntArray) -> dict[str, str]:
         return {path.name: path.read_text() for path in sources}
 
 
-def ours(matrix: IntArray, x: IntArray, expected: IntArray, seconds: float) -> tuple[str, int, int]:
+def ours(matrix: IntArray, x: IntArray, expected: IntArray, attempts: int) -> tuple[str, int, int]:
     """Our combinational RTL, the overlap bits and the adders in a row."""
-    graph = solve(matrix, (SOURCE,) * matrix.shape[1], attempts=100_000, seconds=seconds)
+    graph = solve(matrix, (SOURCE,) * matrix.shape[1], attempts=attempts)
     assert np.array_equal(graph(x), expected)
     return combinational(graph, "matrix"), graph.cost, max(graph.depths)
 
@@ -86,16 +87,14 @@ def area(files: Mapping[str, str], work: Path) -> dict[str, int]:
     return result
 
 
-def measure(outputs: int, inputs: int, bits: int, work: Path, seconds: float) -> dict[str, Any]:
+def measure(outputs: int, inputs: int, bits: int, work: Path) -> dict[str, Any]:
     """One cell of the table."""
     matrix = matrix_of(outputs, inputs, bits)
     x = np.random.default_rng(0).integers(0, SOURCE.hi, (500, inputs), endpoint=True)
     x[:2] = [[0], [SOURCE.hi]]
     expected = exact_matmul(x, matrix, product_bound(matrix, SOURCE.hi))
-    name = work / f"ours_{outputs}x{inputs}_{bits}_{seconds:g}.json"
-    if not name.exists():  # found within a time, so kept: the same text synthesizes once
-        write_atomically(name, json.dumps(ours(matrix, x, expected, seconds)).encode())
-    text, cost, depth = json.loads(name.read_text())
+    attempts = EFFORT // (matrix.size * bits)
+    text, cost, depth = ours(matrix, x, expected, attempts)
     adder = (assets.rtl() / "vecq_adder.sv").read_text()
     sides = {
         "ours": area({"matrix.sv": text, "vecq_adder.sv": adder}, work),
@@ -106,7 +105,14 @@ def measure(outputs: int, inputs: int, bits: int, work: Path, seconds: float) ->
         for count in ("luts", "physical_luts")
     }
     cell = {"inputs": inputs, "outputs": outputs, "weight_bits": bits}
-    return {**cell, "overlap_bits": cost, "adders_in_a_row": depth, **sides, "ratio": ratios}
+    return {
+        **cell,
+        "attempts": attempts,
+        "overlap_bits": cost,
+        "adders_in_a_row": depth,
+        **sides,
+        "ratio": ratios,
+    }
 
 
 def geometric_mean(values: list[float]) -> float:
@@ -114,14 +120,13 @@ def geometric_mean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
-def summary(cells: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
     """The record, with the means of what was measured."""
     ratios = {
         count: [cell["ratio"][count] for cell in cells] for count in ("luts", "physical_luts")
     }
     return {
         "yosys": f"pyosys {yosys_version()}, synth_xilinx -family {XCUP} -noiopad -flatten -nodsp",
-        "search_seconds": seconds,
         "goals_for_luts": GOALS,
         "geometric_mean": {k: round(geometric_mean(v), 4) for k, v in ratios.items()},
         "largest": {k: max(v) for k, v in ratios.items()},
@@ -154,8 +159,7 @@ def show(tree: dict[str, Any]) -> None:
     show_default=True,
     help="Where finished parts are kept.",
 )
-@click.option("--seconds", type=float, default=SECONDS, show_default=True, help="For each search.")
-def main(out: Path | None, work: Path, seconds: float) -> None:
+def main(out: Path | None, work: Path) -> None:
     """Synthesize both sides of every matrix, print the table."""
     os.nice(5)
     work.mkdir(parents=True, exist_ok=True)
@@ -163,14 +167,14 @@ def main(out: Path | None, work: Path, seconds: float) -> None:
     for outputs, inputs in SHAPES:
         for bits in WIDTHS:
             start = time.monotonic()
-            cells.append(measure(outputs, inputs, bits, work, seconds))
+            cells.append(measure(outputs, inputs, bits, work))
             ratio = cells[-1]["ratio"]
             took = time.monotonic() - start
             click.echo(f"{inputs} x {outputs}, {bits} bits: {ratio} ({took:.0f} s)", err=True)
             if out is not None:
-                text = json.dumps(summary(cells, seconds), indent=2)
+                text = json.dumps(summary(cells), indent=2)
                 write_atomically(out, text.encode() + b"\n")
-    show(summary(cells, seconds))
+    show(summary(cells))
 
 
 if __name__ == "__main__":
