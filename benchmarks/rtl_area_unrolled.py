@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.synthesis import XCUP, synthesize, yosys_version
 from vecq_hw import assets
 from vecq_hw.arithmetic import exact_matmul, product_bound
-from vecq_hw.emit.unrolled import solve
+from vecq_hw.emit.unrolled import offset_form, solve
 from vecq_hw.emit.unrolled.verilog import combinational
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.quantize.gaussian import gaussian_step
@@ -69,7 +69,7 @@ def peer(matrix: IntArray, x: IntArray, expected: IntArray) -> dict[str, str]:
 
 def ours(matrix: IntArray, x: IntArray, expected: IntArray, attempts: int) -> tuple[str, int, int]:
     """Our combinational RTL, the overlap bits and the adders in a row."""
-    graph = solve(matrix, (SOURCE,) * matrix.shape[1], attempts=attempts)
+    graph = offset_form(solve(matrix, (SOURCE,) * matrix.shape[1], attempts=attempts))
     assert np.array_equal(graph(x), expected)
     return combinational(graph, "matrix"), graph.cost, max(graph.depths)
 

@@ -37,16 +37,17 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One instance: parameters, widths of its two streams, memories by parameter."""
+    """One instance: parameters, widths of its two streams, memories by parameter, own sources."""
 
     module: str
     parameters: Mapping[str, object]
     input_bits: int
     output_bits: int
     memories: Mapping[str, Memory] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return " ".join([self.module, *(f"{n}={value}" for n, value in self.parameters.items())])
 
 
 def top(cases: Sequence[Case]) -> str:
@@ -62,9 +63,11 @@ def top(cases: Sequence[Case]) -> str:
         ]
         files = {name: f'"rtl/{c}_{name}.mem"' for name in case.memories}
         values = {**case.parameters, **files}.items()
+        given = ", ".join(f".{name}({value})" for name, value in values)
+        parameters = f"#({given}) " if given else ""
         names = ("valid_i", "ready_o", "data_i", "valid_o", "ready_i", "data_o")
         body.append(
-            f"  {case.module} #({', '.join(f'.{n}({v})' for n, v in values)}) {c}_unit (.clk_i,"
+            f"  {case.module} {parameters}{c}_unit (.clk_i,"
             f" .rst_ni, {', '.join(f'.{name}({c}_{name})' for name in names)});\n"
         )
     port_list = ",\n  ".join(ports)
@@ -77,6 +80,8 @@ def run(folder: Path, bench: str, cases: Sequence[Case]) -> None:
     shutil.copytree(assets.rtl(), rtl)
     (rtl / f"{TOP}.sv").write_text(top(cases))
     for index, case in enumerate(cases):
+        for name, text in case.sources.items():
+            (rtl / name).write_text(text)
         for name, memory in case.memories.items():
             (rtl / f"c{index}_{name}.mem").write_text(memory.text())
     run_bench(folder, TOP, f"rtl_tests.{bench}")

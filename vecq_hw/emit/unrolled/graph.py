@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 
 Coefficients = npt.NDArray[np.int64]
@@ -258,9 +257,7 @@ class _OffsetBuilder:
             constant -= sign * (((1 << self.nodes[other].bits) - 1) << other_shift)
         least, most = self.ranges[index]
         extreme = most if sign > 0 else least
-        reach, rest = divmod(sign * (extreme - constant), 1 << shift)
-        if rest or reach < 0:
-            raise VecqError(f"adder {index} of the graph reads a node that comes after it")
+        reach = sign * (extreme - constant) >> shift  # a multiple of 2^shift
         self.nodes.append(Affine(sign, shift, constant, reach))
         self.rows.append(Row(plain, other, plain_shift - shift, other_shift - shift, complement))
 

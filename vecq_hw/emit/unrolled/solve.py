@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vecq_hw.emit.unrolled import da4ml_solver
-from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, OffsetGraph, Output, offset_form
+from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output, offset_form
 from vecq_hw.emit.unrolled.search import Recipe, draw_recipe, follow
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
@@ -28,7 +28,7 @@ def solve(
     seed: int = 0,
     seconds: float | None = None,
     progress: Callable[[int], None] | None = None,
-) -> OffsetGraph:
+) -> AdderGraph:
     """The cheapest graph of ``matrix @ x``; equal arguments, equal graph, unless time runs out.
 
     Parameters
@@ -56,7 +56,8 @@ def solve(
     generator = np.random.default_rng(seed)
     end = time.monotonic() + seconds if seconds is not None else None
     elite: list[tuple[int, int, Recipe]] = []
-    best: OffsetGraph | None = None
+    best: AdderGraph | None = None
+    least = 0
     for count in range(attempts + permutations * da4ml_solver.available()):
         if best is not None and end is not None and time.monotonic() >= end:
             break
@@ -70,11 +71,11 @@ def solve(
         else:
             graph = _permuted(matrix, inputs, generator if count > attempts else None)
         if graph is not None:
-            offset = offset_form(graph)
-            if best is None or offset.cost < best.cost:
-                best = offset
+            cost = offset_form(graph).cost
+            if best is None or cost < least:
+                best, least = graph, cost
             if count < attempts:
-                elite = sorted([*elite, (offset.cost, count, recipe)], key=lambda e: e[:2])[:ELITE]
+                elite = sorted([*elite, (cost, count, recipe)], key=lambda e: e[:2])[:ELITE]
         if progress is not None:
             progress(count + 1)
     assert best is not None

@@ -6,7 +6,7 @@ that only one operand has: these are wires.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vecq_hw.emit.unrolled.graph import OffsetGraph
 from vecq_hw.formats import IntFormat
@@ -29,7 +29,7 @@ def combinational(graph: OffsetGraph, module: str) -> str:
         *input_lines(graph, "x_i", names),
     ]
     for index in range(len(graph.rows)):
-        lines += row_lines(graph, index, names)
+        lines += row_lines(graph, index, dict(enumerate(names)))
     place = 0
     for (output, _), width in zip(graph.outputs, widths, strict=True):
         value = "1'b0" if output is None else names[output]
@@ -62,7 +62,7 @@ def _input(vector: str, fmt: IntFormat, place: int, bits: int) -> str:
     return f"{{{sign}, {vector}[{place} +: {bits - 1}]}}" if bits > 1 else sign
 
 
-def row_lines(graph: OffsetGraph, index: int, names: Sequence[str]) -> list[str]:
+def row_lines(graph: OffsetGraph, index: int, names: Mapping[int, str]) -> list[str]:
     """Declare and compute row ``index``; ``names`` are those of its operands and of itself."""
     row = graph.rows[index]
     node = len(graph.inputs) + index
