@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from rtl_tests import networks
+from rtl_tests import bench_unrolled, networks
 from vecq_hw import assets
 from vecq_hw.toolchain import simulation_environment
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, int]] = {
+    "vecq_adder": {"PlainBits": 3, "SumBits": 12},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
     "vecq_frame_end": {"Words": 7},
     "vecq_matrix_vector": {"Inputs": 12, "Outputs": 6, "Pe": 2, "Simd": 3, "InputSigned": 1},
@@ -54,6 +55,16 @@ def test_generated_tops_lint_clean(index: int, tmp_path: Path) -> None:
     networks.project(index).write(tmp_path)
     sources = sorted(str(path) for path in (tmp_path / "rtl").glob("*.[sv][vl]*"))
     assert lint(tmp_path, "rtl/vecq.vlt", *sources, "--top-module", top) == ""
+
+
+@pytest.mark.needs_verilator
+@pytest.mark.parametrize("index", [1, 12, 20, 24, 28])
+def test_unrolled_layers_lint_clean(index: int, tmp_path: Path) -> None:
+    case = bench_unrolled.CASES[index]
+    for name, text in case.sources.items():
+        (tmp_path / name).write_text(text)
+    cells = (str(assets.rtl() / name) for name in ("vecq.vlt", "vecq_adder.sv"))
+    assert lint(tmp_path, *cells, *case.sources, "--top-module", case.module) == ""
 
 
 @pytest.mark.needs_verilator

@@ -27,7 +27,7 @@ def solve(matrix: IntArray, inputs: tuple[IntFormat, ...]) -> AdderGraph | None:
     intervals = [QInterval(float(fmt.lo), float(fmt.hi), 1.0) for fmt in inputs]
     pipeline = search(np.ascontiguousarray(matrix.T, np.float32), qintervals=intervals)
     adders: list[Adder] = []
-    values = [_Value(index, 0, False) for index in range(len(inputs))]
+    values: list[_Value | None] = [_Value(index, 0, False) for index in range(len(inputs))]
     for stage in pipeline.solutions:
         values = _stage(stage, values, adders, len(inputs))
     if any(value is not None and value.shift < 0 for value in values):
@@ -48,7 +48,9 @@ class _Value(NamedTuple):
     negative: bool
 
 
-def _stage(stage: Any, values: list[Any], adders: list[Adder], first: int) -> list[_Value | None]:
+def _stage(
+    stage: Any, values: list[_Value | None], adders: list[Adder], first: int
+) -> list[_Value | None]:
     """Append the adders of one stage; the values of its outputs."""
     buffer: list[_Value | None] = []
     for operation in stage.ops:

@@ -6,9 +6,10 @@ word is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import jinja2
 import numpy as np
 
 from vecq_hw.emit.unrolled import outputs
@@ -89,11 +90,11 @@ def unrolled_layer(
     bias = [0] * len(matrix) if layer.bias is None else layer.bias.tolist()
     if rescale is None:
         form = offset_form(graph)
-        ends = [
+        sums = [
             outputs.Sum(meaning, constant, accumulator)
             for (_, meaning), constant in zip(form.outputs, bias, strict=True)
         ]
-        return _pipeline(module, form, ends, levels)
+        return _pipeline(module, form, sums, levels)
     half = 1 << (rescale.shift - 1)
     mantissas = rescale.mantissa.tolist()
     offsets = [
@@ -131,9 +132,24 @@ def scaled(graph: AdderGraph, factors: list[int]) -> AdderGraph:
     return AdderGraph(graph.inputs, tuple(adders), tuple(ends))
 
 
+def _template() -> jinja2.Template:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("vecq_hw.emit", "templates/rtl"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    ).get_template("unrolled.sv.j2")
+
+
 def _pipeline(
-    module: str, graph: OffsetGraph, ends: list[outputs.Sum] | list[outputs.Step], levels: int
+    module: str,
+    graph: OffsetGraph,
+    ends: Sequence[outputs.Sum | outputs.Step],
+    levels: int,
 ) -> UnrolledLayer:
+    """Registers after every ``levels`` adders, then the ends and the last register."""
     stages = [max(0, depth - 1) // levels for depth in graph.depths]
     last = max(stages)
     names = node_names(graph)
@@ -147,58 +163,41 @@ def _pipeline(
             needed[node] = last + 1
 
     def at(node: int, stage: int) -> str:
-        delay = stage - stages[node]
-        return f"{names[node]}_q{delay}" if delay else names[node]
+        cycles = stage - stages[node]
+        return f"{names[node]}_q{cycles}" if cycles else names[node]
 
-    body, registers = input_lines(graph, "data_i", names), []
-    for index, row in enumerate(graph.rows):
-        node = len(graph.inputs) + index
-        stage = stages[node]
-        operands = {row.plain: at(row.plain, stage), row.other: at(row.other, stage)}
-        body += row_lines(graph, index, {**operands, node: names[node]})
-    for node, stage in enumerate(stages):
-        delayed = [at(node, later) for later in range(stage + 1, needed[node] + 1)]
+    body = input_lines(graph, "data_i", names)
+    registers: list[str] = []
+
+    def delay(node: int) -> None:
+        delayed = [at(node, stage) for stage in range(stages[node] + 1, needed[node] + 1)]
         if delayed:
             body.append(f"  logic [{graph.nodes[node].bits - 1}:0] {', '.join(delayed)};")
             sources = [names[node], *delayed]
-            registers += [f"      {to} <= {of};" for of, to in zip(sources, delayed, strict=False)]
+            registers.extend(f"      {q} <= {d};" for d, q in zip(sources, delayed, strict=False))
+
+    for node in range(len(graph.inputs)):
+        delay(node)
+    for index, row in enumerate(graph.rows):
+        node = len(graph.inputs) + index
+        operands = {operand: at(operand, stages[node]) for operand in (row.plain, row.other)}
+        body.extend(row_lines(graph, index, {**operands, node: names[node]}))
+        delay(node)
     bits = ends[0].format.bits
     for index, ((node_or_none, _), end) in enumerate(zip(graph.outputs, ends, strict=True)):
         value = "1'b0" if node_or_none is None else at(node_or_none, last + 1)
         body += end.lines(index, value)
         registers.append(f"      data_o[{index * bits} +: {bits}] <= y{index};")
     latency = last + 2
-    total = sum(fmt.bits for fmt in graph.inputs)
-    text = "\n".join(
-        [
-            f"module {module} (",
-            "  input  logic clk_i,",
-            "  input  logic rst_ni,",
-            "  input  logic valid_i,",
-            "  output logic ready_o,",
-            f"  input  logic [{total - 1}:0] data_i,",
-            "  output logic valid_o,",
-            "  input  logic ready_i,",
-            f"  output logic [{bits * len(ends) - 1}:0] data_o",
-            ");",
-            f"  logic [{latency - 1}:0] valid_q;",
-            "  logic advance;",
-            f"  assign valid_o = valid_q[{latency - 1}];",
-            "  assign advance = !valid_o || ready_i;",
-            "  assign ready_o = advance;",
-            "  always_ff @(posedge clk_i) begin",
-            "    if (!rst_ni) valid_q <= '0;",
-            f"    else if (advance) valid_q <= {{valid_q[{latency - 2}:0], valid_i}};",
-            "  end",
-            *body,
-            "  always_ff @(posedge clk_i) begin",
-            "    if (advance) begin",
-            *registers,
-            "    end",
-            "  end",
-            "endmodule",
-            "",
-        ]
+    text = _template().render(
+        module=module,
+        inputs=len(graph.inputs),
+        outputs=len(ends),
+        input_bits=sum(fmt.bits for fmt in graph.inputs),
+        output_bits=bits * len(ends),
+        latency=latency,
+        body=body,
+        registers=registers,
     )
     return UnrolledLayer(
         module=module, files={f"{module}.sv": text}, latency=latency, output_bits=bits

@@ -124,7 +124,8 @@ def signed_digits(value: int, chain: bool = False) -> tuple[tuple[int, int], ...
 def _weights(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """How many signed digits the rows of values have; the last axis is summed."""
     size = np.abs(values)
-    return np.bitwise_count(size ^ (3 * size)).sum(axis=-1, dtype=np.int64)
+    counts: npt.NDArray[np.int64] = np.bitwise_count(size ^ (3 * size)).sum(-1, np.int64)
+    return counts
 
 
 def _forest(
