@@ -1,6 +1,6 @@
 vecq.vlt
-vecq_rom.sv
 vecq_adder.sv
+vecq_rom.sv
 vecq_adder_tree.sv
 vecq_pair_row_array.sv
 vecq_replay_buffer.sv

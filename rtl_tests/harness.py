@@ -37,7 +37,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One instance: parameters, widths of its words, memories by parameter.
+    """One instance: parameters, widths of its words, memories by parameter, own sources.
 
     Cells of several input or output streams have vectors of valid and ready, and all words in data.
     """
@@ -49,9 +49,10 @@ class Case:
     memories: Mapping[str, Memory] = field(default_factory=dict)
     inputs: int = 1
     outputs: int = 1
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return " ".join([self.module, *(f"{n}={value}" for n, value in self.parameters.items())])
 
 
 def top(cases: Sequence[Case]) -> str:
@@ -71,8 +72,10 @@ def top(cases: Sequence[Case]) -> str:
         files = {name: f'"rtl/c{index}_{name}.mem"' for name in case.memories}
         values = {**case.parameters, **files}.items()
         connections = [f".{name}({{{', '.join(w[::-1])}}})" for name, w in wires.items()]
+        given = ", ".join(f".{name}({value})" for name, value in values)
+        parameters = f"#({given}) " if given else ""
         body.append(
-            f"  {case.module} #({', '.join(f'.{n}({v})' for n, v in values)}) c{index}_unit"
+            f"  {case.module} {parameters}c{index}_unit"
             f" (.clk_i, .rst_ni, {', '.join(connections)});\n"
         )
     port_list = ",\n  ".join(ports)
@@ -85,6 +88,8 @@ def run(folder: Path, bench: str, cases: Sequence[Case]) -> None:
     shutil.copytree(assets.rtl(), rtl)
     (rtl / f"{TOP}.sv").write_text(top(cases))
     for index, case in enumerate(cases):
+        for name, text in case.sources.items():
+            (rtl / name).write_text(text)
         for name, memory in case.memories.items():
             (rtl / f"c{index}_{name}.mem").write_text(memory.text())
     run_bench(folder, TOP, f"rtl_tests.{bench}")

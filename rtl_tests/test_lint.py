@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rtl_tests import networks
+from rtl_tests import bench_unrolled, networks
 from rtl_tests.graphs import random_graph
 from rtl_tests.image_networks import BUILDERS
 from rtl_tests.test_networks import image_project
@@ -18,7 +18,7 @@ from vecq_hw.verify.vectors import random_vectors
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
     "vecq_adder": {"PlainBits": 3, "SumBits": 12},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
@@ -99,6 +99,16 @@ def test_generated_tops_lint_clean(top: str, tmp_path: Path) -> None:
     projects()[top]().write(tmp_path)
     sources = sorted(str(path) for path in (tmp_path / "rtl").glob("*.[sv][vl]*"))
     assert lint(tmp_path, "rtl/vecq.vlt", *sources, "--top-module", top) == ""
+
+
+@pytest.mark.needs_verilator
+@pytest.mark.parametrize("index", [1, 12, 20, 24, 28])
+def test_unrolled_layers_lint_clean(index: int, tmp_path: Path) -> None:
+    case = bench_unrolled.CASES[index]
+    for name, text in case.sources.items():
+        (tmp_path / name).write_text(text)
+    cells = (str(assets.rtl() / name) for name in ("vecq.vlt", "vecq_adder.sv"))
+    assert lint(tmp_path, *cells, *case.sources, "--top-module", case.module) == ""
 
 
 @pytest.mark.needs_verilator

@@ -1,0 +1,204 @@
+"""A Dense with all its lanes, and the Rescale behind it, as one streaming module.
+
+A frame is a word, and a word is taken every cycle.  The whole pipeline stands still while its last
+word is not taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jinja2
+import numpy as np
+
+from vecq_hw.emit.unrolled import outputs
+from vecq_hw.emit.unrolled.graph import (
+    Adder,
+    AdderGraph,
+    OffsetGraph,
+    Output,
+    offset_form,
+)
+from vecq_hw.emit.unrolled.solve import solve
+from vecq_hw.emit.unrolled.verilog import input_lines, node_names, row_lines
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat
+from vecq_hw.layers import Dense, Rescale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnrolledLayer:
+    """A module and its sources.
+
+    Attributes
+    ----------
+    module : str
+        With the ports of every streaming cell (``clk_i, rst_ni, valid_i, ready_o, data_i, ...``).
+    files : mapping of str to str
+        Texts by file name; the module also needs ``vecq_adder`` of rtl/.
+    latency : int
+        Cycles from a word taken to its result offered.
+    output_bits : int
+        Of one element of the result.
+    """
+
+    module: str
+    files: Mapping[str, str]
+    latency: int
+    output_bits: int
+
+
+def unrolled_layer(
+    module: str,
+    layer: Dense,
+    source: IntFormat,
+    accumulator: IntFormat,
+    rescale: Rescale | None = None,
+    *,
+    levels: int = 2,
+    attempts: int = 100,
+    seed: int = 0,
+) -> UnrolledLayer:
+    """Emit ``layer``, and ``rescale`` if it follows; equal arguments, equal text.
+
+    Parameters
+    ----------
+    module : str
+        A legal identifier.
+    source, accumulator : IntFormat
+        Of the inputs and of the exact sums with their bias.
+    levels : int
+        Adders between two registers, at least 1.
+    attempts, seed : int
+        Of the search (:func:`vecq_hw.emit.unrolled.solve`).
+
+    Raises
+    ------
+    VecqError
+        The accumulator wraps, or ``levels`` is not positive.
+    """
+    if layer.accumulator_bits is not None:
+        raise VecqError(
+            f"layer '{layer.name}': an unrolled layer has no accumulator that could wrap at"
+            f" {layer.accumulator_bits} bits; leave out accumulator_bits or fold the layer"
+        )
+    if levels < 1:
+        raise VecqError(f"layer '{layer.name}': at least 1 adder a register, not {levels}")
+    matrix = layer.weights.values
+    graph = solve(matrix, (source,) * matrix.shape[1], attempts=attempts, seed=seed)
+    bias = [0] * len(matrix) if layer.bias is None else layer.bias.tolist()
+    if rescale is None:
+        form = offset_form(graph)
+        sums = [
+            outputs.Sum(meaning, constant, accumulator)
+            for (_, meaning), constant in zip(form.outputs, bias, strict=True)
+        ]
+        return _pipeline(module, form, sums, levels)
+    half = 1 << (rescale.shift - 1)
+    mantissas = rescale.mantissa.tolist()
+    offsets = [
+        m * known + b + half
+        for m, known, b in zip(mantissas, bias, rescale.offset.tolist(), strict=True)
+    ]
+    search = rescale.format.hi - rescale.format.lo < outputs.SEARCHED
+    form = offset_form(graph if search else scaled(graph, mantissas))
+    steps = [
+        outputs.Step(
+            meaning, mantissa if search else 1, offset, rescale.shift, rescale.format, search
+        )
+        for (_, meaning), mantissa, offset in zip(form.outputs, mantissas, offsets, strict=True)
+    ]
+    return _pipeline(module, form, steps, levels)
+
+
+def scaled(graph: AdderGraph, factors: list[int]) -> AdderGraph:
+    """The graph with each output multiplied by an integer, in a few more adders."""
+    adders, ends = list(graph.adders), []
+    for output, factor in zip(graph.outputs, factors, strict=True):
+        if output.node is None or factor == 0:
+            ends.append(Output(None))
+            continue
+        product = solve(np.array([[factor]]), (IntFormat(1, signed=False),), attempts=4)
+        places = [output.node]
+        for adder in product.adders:
+            left, right = places[adder.left], places[adder.right]
+            adders.append(Adder(left, right, adder.left_shift, adder.right_shift, adder.subtract))
+            places.append(len(graph.inputs) + len(adders) - 1)
+        (end,) = product.outputs
+        assert end.node is not None
+        negative = end.negative != output.negative
+        ends.append(Output(places[end.node], end.shift + output.shift, negative))
+    return AdderGraph(graph.inputs, tuple(adders), tuple(ends))
+
+
+def _template() -> jinja2.Template:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("vecq_hw.emit", "templates/rtl"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    ).get_template("unrolled.sv.j2")
+
+
+def _pipeline(
+    module: str,
+    graph: OffsetGraph,
+    ends: Sequence[outputs.Sum | outputs.Step],
+    levels: int,
+) -> UnrolledLayer:
+    """Registers after every ``levels`` adders, then the ends and the last register."""
+    stages = [max(0, depth - 1) // levels for depth in graph.depths]
+    last = max(stages)
+    names = node_names(graph)
+    needed = list(stages)
+    for index, row in enumerate(graph.rows):
+        stage = stages[len(graph.inputs) + index]
+        needed[row.plain] = max(needed[row.plain], stage)
+        needed[row.other] = max(needed[row.other], stage)
+    for node, _ in graph.outputs:
+        if node is not None:
+            needed[node] = last + 1
+
+    def at(node: int, stage: int) -> str:
+        cycles = stage - stages[node]
+        return f"{names[node]}_q{cycles}" if cycles else names[node]
+
+    body = input_lines(graph, "data_i", names)
+    registers: list[str] = []
+
+    def delay(node: int) -> None:
+        delayed = [at(node, stage) for stage in range(stages[node] + 1, needed[node] + 1)]
+        if delayed:
+            body.append(f"  logic [{graph.nodes[node].bits - 1}:0] {', '.join(delayed)};")
+            sources = [names[node], *delayed]
+            registers.extend(f"      {q} <= {d};" for d, q in zip(sources, delayed, strict=False))
+
+    for node in range(len(graph.inputs)):
+        delay(node)
+    for index, row in enumerate(graph.rows):
+        node = len(graph.inputs) + index
+        operands = {operand: at(operand, stages[node]) for operand in (row.plain, row.other)}
+        body.extend(row_lines(graph, index, {**operands, node: names[node]}))
+        delay(node)
+    bits = ends[0].format.bits
+    for index, ((node_or_none, _), end) in enumerate(zip(graph.outputs, ends, strict=True)):
+        value = "1'b0" if node_or_none is None else at(node_or_none, last + 1)
+        body += end.lines(index, value)
+        registers.append(f"      data_o[{index * bits} +: {bits}] <= y{index};")
+    latency = last + 2
+    text = _template().render(
+        module=module,
+        inputs=len(graph.inputs),
+        outputs=len(ends),
+        input_bits=sum(fmt.bits for fmt in graph.inputs),
+        output_bits=bits * len(ends),
+        latency=latency,
+        body=body,
+        registers=registers,
+    )
+    return UnrolledLayer(
+        module=module, files={f"{module}.sv": text}, latency=latency, output_bits=bits
+    )

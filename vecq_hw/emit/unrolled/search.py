@@ -1,0 +1,343 @@
+"""A randomized search for an adder graph of few bits: spanning forest, then shared two-term sums.
+
+One attempt: each output becomes plus or minus another one and a remainder, along a spanning forest
+(Prim) whose edges cost the signed digits of the remainder and some noise.  In the remainders, the
+sum of two shifted nodes that saves most becomes a node of its own, again and again (two-term common
+subexpressions, as Hartley 1996 counts them), with noise on what a pattern saves.  What is left of
+an output is joined in order of the bits that an adder would take.
+
+Cost is measured in the unsigned-offset form (:mod:`vecq_hw.emit.unrolled.graph`): the bits in which
+the two operands of an adder overlap.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output
+from vecq_hw.formats import IntArray, IntFormat
+
+Digits = dict[int, int]
+"""A linear form: the sign of each ``node * PLACES + shift``."""
+PLACES = 64
+FAVOUR = 1.0
+"""Signed digits by which an edge of a good forest is preferred."""
+
+
+Forest = tuple[tuple[int, int | None, int], ...]
+"""Each output with its parent, or None, and the parent's sign; parents first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one attempt follows, luck apart.
+
+    Attributes
+    ----------
+    forest : Forest
+    chain : bool
+        Whether 3 is written as 2 + 1 instead of 4 - 1.
+    power : float
+        0 counts the adders that a pattern saves, 1 their bits.
+    noise : float
+        How much luck weighs in the choice of patterns.
+    """
+
+    forest: Forest
+    chain: bool
+    power: float
+    noise: float
+
+
+def draw_recipe(
+    matrix: IntArray, generator: np.random.Generator, model: Recipe | None = None
+) -> Recipe:
+    """A recipe for ``matrix``, of shape (outputs, inputs); near ``model`` if there is one."""
+    forest = tuple(_forest(matrix.astype(np.int64), generator, model.forest if model else ()))
+    chain, power = bool(generator.integers(2)), float(generator.uniform())
+    if model is not None:
+        chain, power = model.chain, (3 * model.power + power) / 4
+    return Recipe(forest, chain, power, float(generator.uniform(0, 0.5)))
+
+
+def follow(
+    recipe: Recipe,
+    matrix: IntArray,
+    inputs: tuple[IntFormat, ...],
+    generator: np.random.Generator,
+) -> AdderGraph:
+    """One random graph of ``matrix``, of shape (outputs, inputs)."""
+    forms = []
+    for output, parent, sign in recipe.forest:
+        row = matrix[output].tolist()
+        if parent is not None:
+            base = matrix[parent].tolist()
+            row = [value - sign * known for value, known in zip(row, base, strict=True)]
+        forms.append(
+            {
+                node * PLACES + shift: digit
+                for node, value in enumerate(row)
+                if value
+                for shift, digit in signed_digits(value, recipe.chain)
+            }
+        )
+    maker = _Maker(inputs)
+    _share(forms, maker, recipe.power, recipe.noise, generator)
+    outputs: list[Output] = [Output(None)] * len(matrix)
+    for form, (output, parent, sign) in zip(forms, recipe.forest, strict=True):
+        terms = [(code // PLACES, code % PLACES, digit) for code, digit in form.items()]
+        if parent is not None and (known := outputs[parent]).node is not None:
+            terms.append((known.node, known.shift, -sign if known.negative else sign))
+        if terms:
+            node, shift, digit = maker.join(terms)
+            outputs[output] = Output(node, shift, digit < 0)
+    return AdderGraph(inputs, tuple(maker.adders), tuple(outputs))
+
+
+@cache
+def signed_digits(value: int, chain: bool = False) -> tuple[tuple[int, int], ...]:
+    """Shifts and signs of the canonical signed digits; ``chain`` writes 3 as 2 + 1, not 4 - 1.
+
+    Examples
+    --------
+    >>> signed_digits(7), signed_digits(-3), signed_digits(3, chain=True)
+    (((0, -1), (3, 1)), ((0, 1), (2, -1)), ((0, 1), (1, 1)))
+    """
+    sign, rest, shift, digits = 1 if value > 0 else -1, abs(value), 0, []
+    while rest:
+        if rest & 1:
+            digit = 1 if rest & 3 == 1 or (chain and rest & 7 == 3) else -1
+            digits.append((shift, sign * digit))
+            rest -= digit
+        rest >>= 1
+        shift += 1
+    return tuple(digits)
+
+
+def _weights(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many signed digits the rows of values have; the last axis is summed."""
+    size = np.abs(values)
+    counts: npt.NDArray[np.int64] = np.bitwise_count(size ^ (3 * size)).sum(-1, np.int64)
+    return counts
+
+
+def _forest(
+    matrix: npt.NDArray[np.int64], generator: np.random.Generator, model: Forest
+) -> Iterator[tuple[int, int | None, int]]:
+    """Outputs with their parent and its sign (Prim, noisy edges); those of ``model`` cost less."""
+    outputs = len(matrix)
+    noise = generator.uniform(0, 2 * generator.uniform(), (outputs, outputs))
+    same = np.stack([_weights(matrix - row) for row in matrix])
+    opposite = np.stack([_weights(matrix + row) for row in matrix])
+    edges = np.minimum(same, opposite) + noise
+    best = _weights(matrix) - 1 + generator.uniform(0, 2, outputs)
+    for output, source, _ in model:
+        if source is None:
+            best[output] -= FAVOUR
+        else:
+            edges[source, output] -= FAVOUR
+            edges[output, source] -= FAVOUR
+    parent = np.full(outputs, -1)
+    for _ in range(outputs):
+        output = int(np.argmin(best))
+        source = int(parent[output])
+        if source < 0:
+            yield output, None, 1
+        else:
+            yield output, source, 1 if same[source, output] <= opposite[source, output] else -1
+        best[output] = np.inf
+        closer = edges[output] < best
+        closer &= np.isfinite(best)
+        best[closer] = edges[output][closer]
+        parent[closer] = output
+
+
+class _Maker:
+    """Appends adders and knows the bits of every node in unsigned-offset form."""
+
+    def __init__(self, inputs: tuple[IntFormat, ...]) -> None:
+        self.first = len(inputs)
+        self.adders: list[Adder] = []
+        self.most = [fmt.hi + (1 << (fmt.bits - 1)) * fmt.signed for fmt in inputs]
+        self.bits = [max(1, most.bit_length()) for most in self.most]
+
+    def add(self, left: int, right: int, distance: int, subtract: bool) -> int:
+        """The node ``left ± right * 2^distance``, over a common power of two."""
+        low, high = max(0, -distance), max(0, distance)
+        self.adders.append(Adder(left, right, low, high, subtract))
+        mosts = [self.most[left] << low, self.most[right] << high]
+        if subtract:
+            inverted = int(high > low)
+            mosts[inverted] = ((1 << self.bits[(left, right)[inverted]]) - 1) << max(low, high)
+        self.most.append(sum(mosts))
+        self.bits.append(self.most[-1].bit_length())
+        return self.first + len(self.adders) - 1
+
+    def join(self, terms: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+        """Add the terms (node, shift, sign), cheapest pair first."""
+        bits = self.bits
+
+        def price(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int]:
+            top_a, top_b = a[1] + bits[a[0]], b[1] + bits[b[0]]
+            return max(0, min(top_a, top_b) - max(a[1], b[1])), max(top_a, top_b)
+
+        prices = {pair: price(*pair) for pair in combinations(terms, 2)}
+        while len(terms) > 1:
+            a, b = min(prices, key=prices.__getitem__)
+            node = self.add(a[0], b[0], b[1] - a[1], a[2] != b[2])
+            joined = (node, min(a[1], b[1]), a[2])
+            terms = [term for term in terms if term not in (a, b)]
+            prices = {
+                pair: cost for pair, cost in prices.items() if a not in pair and b not in pair
+            }
+            prices |= {(term, joined): price(term, joined) for term in terms}
+            terms.append(joined)
+        return terms[0]
+
+
+class _Patterns:
+    """How often each pattern of two digits occurs, and what it is worth.
+
+    The key of a pattern is one number that says the same for all common shifts and signs of its
+    digits x < y: node of x, node of y, distance of their shifts, and whether their signs differ.
+    """
+
+    def __init__(self, power: float, noise: float, generator: np.random.Generator) -> None:
+        self.place: dict[int, int] = {}
+        self.keys: list[int] = []
+        self.counts = array("i", bytes(4 << 12))
+        self.values = np.zeros(1 << 12)
+        self.valued = 0
+        self.power, self.noise, self.generator = power, noise, generator
+
+    def new(self, key: int) -> int:
+        """The place of a pattern not seen before."""
+        place = self.place[key] = len(self.keys)
+        self.keys.append(key)
+        if place == len(self.counts):
+            self.counts = self.counts + array("i", bytes(4 * place))
+            self.values = np.concatenate([self.values, np.zeros(place)])
+        return place
+
+    def best(self, bits: list[int]) -> int | None:
+        """The key of the pattern that saves most, or None where none occurs twice."""
+        known, total = self.valued, len(self.keys)
+        if total > known:
+            keys = np.array(self.keys[known:], np.int64) >> 1
+            sizes = np.array(bits)
+            left, right = keys >> 26, (keys >> 6) & ((1 << 20) - 1)
+            distance = (keys & 63) - 32
+            top = np.minimum(sizes[left], sizes[right] + distance)
+            shared = np.maximum(top - np.maximum(distance, 0), 0.5)
+            luck = 1 + self.noise * self.generator.uniform(size=len(keys))
+            self.values[known:total] = shared**self.power * luck
+            self.valued = total
+        counts = np.frombuffer(self.counts, np.int32, total)
+        scores = (counts + (self.power / 2 - 1)) * self.values[:total]
+        scores[counts < 2] = 0
+        place = int(np.argmax(scores)) if total else 0
+        return self.keys[place] if total and scores[place] > 0 else None
+
+    def drop(self, key: int) -> None:
+        """Never choose this pattern again."""
+        self.values[self.place[key]] = 0
+
+
+def _share(
+    forms: list[Digits], maker: _Maker, power: float, noise: float, generator: np.random.Generator
+) -> None:
+    """Replace patterns that occur twice and more by nodes, in place."""
+    patterns = _Patterns(power, noise, generator)
+    _count_all(forms, patterns)
+    holders: dict[int, set[int]] = {}
+    for column, form in enumerate(forms):
+        for code in form:
+            holders.setdefault(code >> 6, set()).add(column)
+    while (key := patterns.best(maker.bits)) is not None:
+        code = key >> 1
+        left, right = code >> 26, (code >> 6) & ((1 << 20) - 1)
+        distance, differ = (code & 63) - 32, key & 1
+        found = _occurrences(forms, holders, left, right, distance, 1 - 2 * differ)
+        if len(found) < 2:
+            patterns.drop(key)
+            continue
+        node = maker.add(left, right, distance, bool(differ))
+        holders[node] = set()
+        for column, x, y in found:
+            form = forms[column]
+            sign = form[x]
+            _remove(form, x, patterns)
+            _remove(form, y, patterns)
+            _insert(form, node * PLACES + min(x & 63, y & 63), sign, patterns)
+            holders[node].add(column)
+
+
+def _occurrences(
+    forms: list[Digits],
+    holders: dict[int, set[int]],
+    left: int,
+    right: int,
+    distance: int,
+    product: int,
+) -> list[tuple[int, int, int]]:
+    """Where the pattern stands, no digit used twice: (form, left digit, right digit)."""
+    found = []
+    step = (right - left) * PLACES + distance
+    for column in sorted(holders[left] & holders[right]):
+        form, used = forms[column], set()
+        for x in range(left * PLACES, (left + 1) * PLACES):
+            if x in form and x not in used:
+                y = x + step
+                if y >> 6 == right and form.get(y) == product * form[x] and y not in used:
+                    found.append((column, x, y))
+                    used |= {x, y}
+    return found
+
+
+def _count_all(forms: list[Digits], patterns: _Patterns) -> None:
+    """Count the patterns of the first forms at once."""
+    parts = []
+    for form in forms:
+        codes = np.array(sorted(form), np.int64)
+        signs = np.array([form[code] for code in codes.tolist()], np.int64)
+        first, second = np.triu_indices(len(codes), 1)
+        x, y = codes[first], codes[second]
+        parts.append((((x >> 6) << 26) + y - (x & 63) + 32) * 2 + (signs[first] != signs[second]))
+    keys, counts = np.unique(np.concatenate(parts), return_counts=True)
+    for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+        place = patterns.new(key)
+        patterns.counts[place] = count
+
+
+def _remove(form: Digits, code: int, patterns: _Patterns) -> None:
+    sign = form.pop(code)
+    place, counts = patterns.place, patterns.counts
+    base, shift = ((code >> 6) << 26) - (code & 63) + 32, code
+    for other, digit in form.items():
+        if other > code:
+            key = (base + other) * 2 + (digit != sign)
+        else:
+            key = (((other >> 6) << 26) + shift - (other & 63) + 32) * 2 + (digit != sign)
+        counts[place[key]] -= 1
+
+
+def _insert(form: Digits, code: int, sign: int, patterns: _Patterns) -> None:
+    get, new = patterns.place.get, patterns.new
+    base = ((code >> 6) << 26) - (code & 63) + 32
+    for other, digit in form.items():
+        if other > code:
+            key = (base + other) * 2 + (digit != sign)
+        else:
+            key = (((other >> 6) << 26) + code - (other & 63) + 32) * 2 + (digit != sign)
+        place = get(key)
+        if place is None:
+            place = new(key)
+        patterns.counts[place] += 1
+    form[code] = sign
