@@ -10,16 +10,27 @@ position without a LUT in front).
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
 
-from benchmarks.synthesis import ECP5, XCUP, Area, synthesize
+from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
 from vecq_hw import assets
-from vecq_hw.emit.pair_rows import start_values, weight_steps
-from vecq_hw.emit.words import pack_rows
-from vecq_hw.formats import IntArray, IntFormat, MidRise
-from vecq_hw.schedule import Fold
+from vecq_hw.emit.project import Vectors
+from vecq_hw.emit.systemverilog import emit
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Dense, Input, Network, Rescale, Weights
+from vecq_hw.schedule import Fold, Schedule
+from vecq_hw.simulate import simulate
+from vecq_hw.storage import write_atomically
 
 LANES, INPUTS = 16, 1024
 MACS = LANES * LANES
@@ -75,74 +86,162 @@ endmodule
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """Random weights of a layer that the unit computes, and the rescale behind it."""
-
-    bits: int
-    outputs: int
-    mantissa_bits: int = 18
-    offset_bits: int = 32
-
-    @property
-    def codes(self) -> IntArray:
-        grid = MidRise(self.bits).code_format
-        return np.random.default_rng(self.bits).integers(
-            grid.lo, grid.hi, (self.outputs, INPUTS), endpoint=True
-        )
-
-    @property
-    def accumulator_bits(self) -> int:
-        return accumulator_bits(self.bits)
-
-    def memories(self) -> dict[str, str]:
-        """The memories of the matrix-vector unit."""
-        zero = np.zeros(self.outputs, np.int64)
-        starts = start_values(self.codes, self.bits, LANES, ACTIVATIONS, zero)
-        steps = weight_steps(self.codes, self.bits, Fold(pe=LANES, simd=LANES))
-        return {
-            "weights.mem": _lines(pack_rows(steps, MACS, self.bits)),
-            "bias.mem": _lines(pack_rows(starts, LANES, self.accumulator_bits)),
-        }
-
-
 def accumulator_bits(weight_bits: int) -> int:
-    """Of the sum of 1,024 products."""
+    """Of any sum of 1,024 products."""
     bound = INPUTS * MidRise(weight_bits).value_format.hi * ACTIVATIONS.hi
     return IntFormat.covering(-bound, bound).bits
 
 
-def _lines(words: list[int]) -> str:
-    return "".join(f"{word:x}\n" for word in words)
-
-
-def _cells() -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted(assets.rtl().glob("*.sv"))}
-
-
 def array_alone(weight_bits: int, family: str) -> Area:
-    """Registers for the inputs and weights, pair rows, accumulators: weights change every cycle."""
+    """Registers for activations and weights, pair rows, accumulators that start from zero."""
     values = {"WeightBits": weight_bits, "AccumulatorBits": accumulator_bits(weight_bits)}
-    return synthesize(_cells() | {"array_alone.sv": _ARRAY}, "array_alone", values, family)
+    cells = ("vecq_adder", "vecq_pair_row_array")
+    files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in cells}
+    return synthesize(files | {"array_alone.sv": _ARRAY}, "array_alone", values, family)
 
 
-def matrix_vector(layer: Layer, family: str) -> Area:
-    """The streaming unit with its weight and bias memories and its buffer."""
-    values = {
-        "Inputs": INPUTS,
-        "Outputs": layer.outputs,
-        "Pe": LANES,
-        "Simd": LANES,
-        "WeightBits": layer.bits,
-        "InputBits": ACTIVATIONS.bits,
-        "AccumulatorBits": layer.accumulator_bits,
-    }
-    text = (
-        "module unit (\n  input logic clk_i, input logic rst_ni,\n"
-        f"  input logic valid_i, output logic ready_o, input logic [{LANES * 8 - 1}:0] data_i,\n"
-        "  output logic valid_o, input logic ready_i,\n"
-        f"  output logic [{LANES * layer.accumulator_bits - 1}:0] data_o\n);\n"
-        f"  vecq_matrix_vector #({', '.join(f'.{k}({v})' for k, v in values.items())},\n"
-        '    .WeightsFile("weights.mem"), .BiasFile("bias.mem")\n  ) unit (.*);\nendmodule\n'
+def complete_unit(weight_bits: int, outputs: int, family: str) -> Area:
+    """What ``emit.systemverilog`` makes of a Dense and a Rescale to 8 bits, all of it.
+
+    Weight and bias memories, input buffer, pair rows, accumulators, rescale, output register.
+    """
+    generator, grid = np.random.default_rng(weight_bits), MidRise(weight_bits)
+    limits, shift = grid.code_format, 23 + weight_bits
+    dense = Dense(
+        name="dense",
+        input="x",
+        weights=Weights(
+            codes=generator.integers(limits.lo, limits.hi + 1, (outputs, INPUTS)), grid=grid
+        ),
+        accumulator_bits=accumulator_bits(weight_bits),
     )
-    return synthesize(_cells() | layer.memories() | {"unit.sv": text}, "unit", {}, family)
+    rescale = Rescale(
+        name="rescale",
+        input="dense",
+        mantissa=generator.integers(1 << 16, 1 << 17, outputs),
+        offset=generator.integers(64 << shift, 192 << shift, outputs),
+        shift=shift,
+        format=ACTIVATIONS,
+    )
+    network = Network(
+        name="unit",
+        inputs=(Input(name="x", shape=(INPUTS,), format=ACTIVATIONS),),
+        layers=(dense, rescale),
+        outputs=("rescale",),
+    )
+    inputs = generator.integers(0, ACTIVATIONS.hi + 1, (1, INPUTS))
+    vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
+    schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES)})
+    project = emit(network, schedule, vectors)
+    files = {name: text for name, text in project.files.items() if name.endswith((".sv", ".mem"))}
+    return synthesize(files, "unit", {}, family)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A circuit, its size, and what its size is set beside."""
+
+    part: str
+    family: str
+    weight_bits: int
+    area: Area
+
+    @property
+    def goal(self) -> float | None:
+        """LUTs per MAC at most; on ecp5 LUT4 positions."""
+        return GOALS.get((self.part, self.family), {}).get(self.weight_bits)
+
+    @property
+    def luts(self) -> float:
+        """Per MAC, as yosys counts; on ecp5 with the two positions of each CCU2C."""
+        return (self.area.luts + 2 * self.area.carries) / MACS
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether it stands beside FINN's and ESB's figures, which are of whole units."""
+        return self.part.startswith("unit")
+
+    def tree(self) -> dict[str, Any]:
+        """For the record."""
+        tree = {
+            "part": self.part,
+            "family": self.family,
+            "weight_bits": self.weight_bits,
+            "luts_per_mac": round(self.luts, 2),
+            "physical_luts_per_mac": round(self.area.physical / MACS, 2),
+            "goal_luts_per_mac": self.goal,
+            **self.area.tree(),
+        }
+        if self.is_unit:
+            finn, gops = FINN_LUTS.get(self.weight_bits), 2 * MACS * CLOCK_MHZ / 1000
+            tree |= {
+                "finn_luts": finn,
+                "finn_over_ours": finn and round(finn / self.area.luts, 2),
+                "gops_per_1000_luts_at_assumed_clock": round(1000 * gops / self.area.luts, 1),
+                "gops_per_1000_physical_luts": round(1000 * gops / self.area.physical, 1),
+                "esb_gops_per_1000_luts": ESB_GOPS_PER_1000_LUTS,
+            }
+        return tree
+
+
+PARTS: dict[str, Callable[[int, str], Area]] = {
+    "array": array_alone,
+    "unit": lambda bits, family: complete_unit(bits, 4 * LANES, family),
+    "unit, 16 outputs": lambda bits, family: complete_unit(bits, LANES, family),
+}
+RUNS = [
+    *(("array", XCUP, bits) for bits in (1, 2, 4)),
+    *(("array", ECP5, bits) for bits in (1, 2)),
+    *(("unit", XCUP, bits) for bits in (1, 2, 4)),
+    *(("unit, 16 outputs", XCUP, bits) for bits in (1, 2, 4)),
+]
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """What is printed."""
+    result = Table(title=f"256 MACs, 8-bit activations, yosys {yosys_version()}")
+    for name in ("part", "family", "weights", "LUT/MAC", "physical", "goal", "LUT", "BRAM"):
+        result.add_column(name, justify="left" if name in ("part", "family") else "right")
+    result.add_column("FINN / ours", justify="right")
+    result.add_column(f"GOPS/1000 LUT, {CLOCK_MHZ} MHz assumed", justify="right")
+    for row in rows:
+        finn, tree = FINN_LUTS.get(row.weight_bits) if row.is_unit else None, row.tree()
+        result.add_row(
+            row.part,
+            row.family,
+            f"{row.weight_bits} bit",
+            f"{row.luts:.2f}",
+            f"{row.area.physical / MACS:.2f}",
+            f"{row.goal or ''}",
+            f"{row.area.luts}",
+            f"{row.area.block_rams:g}",
+            f"{finn / row.area.luts:.1f}" if finn else "",
+            f"{tree.get('gops_per_1000_luts_at_assumed_clock', '')}",
+        )
+    return result
+
+
+@click.command(help=__doc__)
+@click.option("--part", "parts", multiple=True, type=click.Choice([*PARTS]), default=[*PARTS])
+@click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
+def main(parts: Sequence[str], out: Path | None) -> None:
+    """Synthesize, print, record."""
+    console, rows = Console(width=120), list[Row]()
+    runs = [run for run in RUNS if run[0] in parts]
+    with Progress(console=console, transient=True) as progress:
+        for part, family, bits in progress.track(runs, description="yosys"):
+            area = PARTS[part](bits, family)
+            rows.append(Row(part=part, family=family, weight_bits=bits, area=area))
+    console.print(table(rows))
+    if out is not None:
+        tree = {
+            "yosys": yosys_version(),
+            "macs": MACS,
+            "clock_mhz_assumed": CLOCK_MHZ,
+            "rows": [row.tree() for row in rows],
+        }
+        write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

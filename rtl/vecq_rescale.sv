@@ -7,6 +7,9 @@
 // of one word a line, lane 0 in the least significant bits.  The contract keeps
 // accumulator * mantissa + offset within +-2^62, so 64 bits hold every sum.
 //
+// The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
+// -nodsp.  Where words come seldom, vecq_rescale_serial needs a tenth of it.
+//
 // A word every cycle; the whole pipeline stands still while its last word is not taken.
 // Latency: five cycles.
 module vecq_rescale #(
@@ -20,6 +23,7 @@ module vecq_rescale #(
   parameter int OutputBits      = 8,
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 255,
+  parameter bit UseDsp          = 1'b0,
   parameter     MantissaFile    = "",
   parameter     OffsetFile      = ""
 ) (
@@ -90,7 +94,7 @@ module vecq_rescale #(
     logic signed [AccumulatorBits:0] accumulator;
     logic signed [MantissaBits-1:0] mantissa;
     logic signed [OffsetBits-1:0] offset;
-    logic signed [SumBits-1:0] product_q, sum_q, rounded_q;
+    logic signed [SumBits-1:0] product, sum_q, rounded_q;
     logic [OutputBits-1:0] result_q;
 
     assign bits        = accumulators_q[lane*AccumulatorBits +: AccumulatorBits];
@@ -99,10 +103,23 @@ module vecq_rescale #(
     assign offset      = offsets_q[lane*OffsetBits +: OffsetBits];
     assign data_o[lane*OutputBits +: OutputBits] = result_q;
 
+    if (UseDsp) begin : gen_dsp
+      (* use_dsp = "yes" *) logic signed [SumBits-1:0] product_q;
+      assign product = product_q;
+      always_ff @(posedge clk_i) begin
+        if (advance) product_q <= SumBits'(accumulator) * SumBits'(mantissa);
+      end
+    end else begin : gen_logic
+      (* use_dsp = "no" *) logic signed [SumBits-1:0] product_q;
+      assign product = product_q;
+      always_ff @(posedge clk_i) begin
+        if (advance) product_q <= SumBits'(accumulator) * SumBits'(mantissa);
+      end
+    end
+
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        product_q <= SumBits'(accumulator) * SumBits'(mantissa);
-        sum_q     <= product_q + SumBits'(offset);
+        sum_q     <= product + SumBits'(offset);
         rounded_q <= (sum_q + Half) >>> Shift;
         if (64'(rounded_q) < Lo) result_q <= OutputBits'(Lo);
         else if (64'(rounded_q) > Hi) result_q <= OutputBits'(Hi);

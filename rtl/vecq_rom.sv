@@ -3,8 +3,8 @@
 // A memory that is only read; its words come from a file of hexadecimal numbers, one a line.
 //
 // The word of address_i is at data_o after a clock edge with enable_i.  With Bits it is a part of
-// the file's words, from bit First on; several such memories share a file.  Up to 64 words lie in
-// look-up tables, one for each bit; more in block RAM.
+// the file's words, from bit First on; several such memories share a file.  More than 64 words
+// ask for block RAM; up to 64 take one look-up table a bit.
 module vecq_rom #(
   parameter int Words    = 1,
   parameter int WordBits = 8,
@@ -30,7 +30,7 @@ module vecq_rom #(
       if (enable_i) data_q <= memory[address_i][First +: Bits];
     end
   end else begin : gen_distributed
-    (* rom_style = "distributed" *) logic [WordBits-1:0] memory [Words];
+    logic [WordBits-1:0] memory [Words];
     initial $readmemh(File, memory);
     always_ff @(posedge clk_i) begin
       if (enable_i) data_q <= memory[address_i][First +: Bits];

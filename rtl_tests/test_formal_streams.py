@@ -69,6 +69,23 @@ STREAMS = [
         mutants=[("assign advance = !valid_o || ready_i;", "assign advance = 1'b1;")],
     ),
     Stream(
+        cell="vecq_rescale_serial",
+        parameters={
+            "Channels": 4,
+            "Lanes": 2,
+            "Turns": 2,
+            "AccumulatorBits": 4,
+            "MantissaBits": 3,
+            "RestBits": 4,
+            "Shift": 3,
+            "OutputBits": 3,
+            "Hi": 7,
+        },
+        input_bits=8,
+        output_bits=6,
+        mutants=[("assign advance  = !valid_q || ready_i;", "assign advance = 1'b1;")],
+    ),
+    Stream(
         cell="vecq_matrix_vector",
         parameters={
             "Inputs": 4,

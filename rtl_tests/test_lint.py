@@ -20,19 +20,28 @@ CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
 PARAMETERS = {
     "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
+    "vecq_adder": {"PlainBits": 3, "SumBits": 12},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
     "vecq_concat": {"Operands": 3, "WordBits": 5},
     "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
     "vecq_fork": {"Outputs": 3},
     "vecq_frame_end": {"Words": 7},
-    "vecq_matrix_vector": {"Inputs": 12, "Outputs": 6, "Pe": 2, "Simd": 3, "InputSigned": 1},
+    "vecq_group_buffer": {"Taps": 9, "Blocks": 3, "BlockWords": 2, "Replays": 2},
+    "vecq_matrix_vector": {
+        **{"Inputs": 12, "Outputs": 12, "Pe": 2, "Simd": 3, "InputSigned": 1},
+        **{"Groups": 3, "Taps": 2, "AccumulatorBits": 9},
+    },
+    "vecq_pair_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
         **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
     },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
-    "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62},
-    "vecq_rom": {"Words": 5},
+    "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62, "UseDsp": 1},
+    "vecq_rescale_serial": {
+        **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20},
+    },
+    "vecq_rom": {"Words": 500, "WordBits": 8, "First": 2, "Bits": 3},
     "vecq_sliding_window": {
         **{"Height": 5, "Width": 6, "Folds": 3, "KernelRows": 3, "KernelColumns": 3},
         **{"StrideRows": 2, "PaddingRows": 2, "PaddingColumns": 1, "DilationColumns": 2},

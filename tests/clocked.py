@@ -26,6 +26,7 @@ class Wire:
 
     def __init__(self, lanes, raw=False):
         self.lanes, self.raw = lanes, raw
+        self.interval = 0  # cycles from word to word at least, if known
         self.valid = self.ready = False
 
     @property
@@ -265,6 +266,11 @@ class Machine:
             return self.readers[layer.input].pop(0)
         if isinstance(layer, Rescale | Threshold):
             wire = self.readers[layer.input].pop(0)
+            if isinstance(layer, Rescale) and (cycles := self.serial_cycles(layer, wire)):
+                # The word is kept until the last of its cycles.
+                reads, gives = [0, *[None] * (cycles - 2), 0], [False] * (cycles - 1) + [True]
+                words = math.prod(self.network.tensors[layer.name].shape) // wire.lanes
+                return self.unit(words, wire, wire.lanes, reads, gives, 1, [1] * cycles, 2)
             levels = layer.format.hi - layer.format.lo
             depth = 5 if isinstance(layer, Rescale) else 2 + bits(levels + 1)
             return self.pipe([[wire]], wire.lanes, depth)
@@ -363,4 +369,16 @@ class Machine:
         depth = 3 + -(-fold.simd // 8) + bits(layer.weights.grid.bits)
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
-        return self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
+        out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
+        out.interval = taps * taken // fold.simd
+        return out
+
+    def serial_cycles(self, layer, wire):
+        """Cycles of a word, a mantissa bit in each; 0 where the folds before leave no time."""
+        least, most = min(layer.mantissa.tolist()), max(layer.mantissa.tolist())
+        width = next(n for n in range(1, 64) if -(2 ** (n - 1)) <= least and most < 2 ** (n - 1))
+        for turns in range(wire.lanes, 0, -1):
+            if width <= layer.shift and turns * (width + 1) < wire.interval:
+                units = -(-wire.lanes // turns)
+                return -(-wire.lanes // units) * (width + 1)
+        return 0

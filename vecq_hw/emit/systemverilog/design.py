@@ -13,6 +13,7 @@ import numpy as np
 
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.pair_rows import start_values, weight_steps
+from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
     memory_text,
@@ -24,6 +25,7 @@ from vecq_hw.emit.words import padded_bits
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Network, Rescale, Threshold
+from vecq_hw.simulate.dataflow import patterns
 from vecq_hw.simulate.dataflow import plan as planning
 from vecq_hw.simulate.dataflow.plan import (
     Cell,
@@ -35,6 +37,7 @@ from vecq_hw.simulate.dataflow.plan import (
     MatrixVector,
     Plan,
     Pool,
+    SerialRescale,
     Upsampling,
     Windows,
 )
@@ -49,6 +52,7 @@ _CELLS: Mapping[str, Sequence[str]] = {
     "vecq_add": ("vecq_adder_tree",),
     "vecq_concat": (),
     "vecq_rescale": ("vecq_rom",),
+    "vecq_rescale_serial": ("vecq_rom", "vecq_adder"),
     "vecq_threshold": (),
     "vecq_matrix_vector": (
         "vecq_rom",
@@ -191,6 +195,8 @@ class _Designer:
                     self._rescale(cell, cell.layer)
                 else:
                     self._threshold(cell, cell.layer)
+            case SerialRescale():
+                self._serial_rescale(cell)
             case Join():
                 self._join(cell)
             case Windows():
@@ -293,6 +299,32 @@ class _Designer:
             Hi=signed_literal(layer.format.hi),
             MantissaFile=self._memory(layer, "mantissa", layer.mantissa, lanes, mantissa_bits),
             OffsetFile=self._memory(layer, "offset", layer.offset, lanes, offset_bits),
+        )
+
+    def _serial_rescale(self, cell: SerialRescale) -> None:
+        layer, source = cell.layer, self._streams[cell.source]
+        bits = patterns.mantissa_bits(layer)
+        memories = serial_memories(
+            layer.mantissa, layer.offset, layer.shift, bits, source.lanes, cell.turns
+        )
+        pairs, units = memories.bits.shape[1], memories.rests.shape[1]
+        self._put(
+            "vecq_rescale_serial",
+            [cell.source],
+            [cell.target],
+            Channels=layer.mantissa.size,
+            Lanes=source.lanes,
+            Turns=cell.turns,
+            AccumulatorBits=source.bits,
+            InputSigned=bit(source.signed),
+            MantissaBits=bits,
+            RestBits=memories.rest_bits,
+            Shift=layer.shift,
+            OutputBits=layer.format.bits,
+            Lo=signed_literal(layer.format.lo),
+            Hi=signed_literal(layer.format.hi),
+            BitsFile=self._memory(layer, "bits", memories.bits, pairs, 1),
+            RestsFile=self._memory(layer, "rests", memories.rests, units, memories.rest_bits),
         )
 
     def _threshold(self, cell: Elementwise, layer: Threshold) -> None:

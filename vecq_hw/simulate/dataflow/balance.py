@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import MacLayer
 from vecq_hw.network import Conv2d, Dense, Network, layer_inputs
-from vecq_hw.schedule import Fold, Schedule, divisors, foldable
+from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
 from vecq_hw.simulate.dataflow.plan import plan
 
 
@@ -51,8 +51,7 @@ class _Folds:
         shape = network.tensors[layer.name].shape
         self.least_cycles = math.prod(shape[:-1]) * layer.weights.codes[0].size // inputs
         work = self.least_cycles * outputs * inputs
-        folds = [Fold(pe=pe, simd=simd) for pe in divisors(outputs) for simd in divisors(inputs)]
-        fast = [fold for fold in folds if work <= interval * fold.pe * fold.simd]
+        fast = [fold for fold in streaming_folds(layer) if work <= interval * fold.pe * fold.simd]
         self._folds = sorted(fast, key=lambda fold: (fold.pe * fold.simd, fold.pe))
 
     @property

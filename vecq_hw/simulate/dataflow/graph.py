@@ -28,6 +28,7 @@ from vecq_hw.simulate.dataflow.plan import (
     MatrixVector,
     Plan,
     Pool,
+    SerialRescale,
     Stream,
     Upsampling,
     Windows,
@@ -128,7 +129,7 @@ class Graph:
                 words = self.frames * cell.target.words
                 self.processes.append(join(turns, channel(cell.target), cell.depth, words))
                 self._span(cell.layer, cell.sources[0], cell.target)
-            case Windows() | MatrixVector() | Pool() | Upsampling():
+            case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                 ends = channel(cell.source), channel(cell.target)
                 self.processes.append(cell.unit.process(*ends, self.frames * cell.periods))
                 self._span(cell.layer, cell.source, cell.target)

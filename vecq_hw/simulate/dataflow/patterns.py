@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.layers import Conv2d, MacLayer, Upsample2d, WindowLayer
+from vecq_hw.formats import IntFormat
+from vecq_hw.layers import Conv2d, MacLayer, Rescale, Upsample2d, WindowLayer
 from vecq_hw.network import window_outputs
 from vecq_hw.schedule import Fold
 from vecq_hw.simulate.dataflow.cells import Step, Unit
@@ -55,6 +56,37 @@ def _pass(words: int, needs: int, frees: int) -> list[Step]:
     """One step for each word of a vector, the last of which gives the sums."""
     last = Step(1, 1, needs + words - 1 if needs >= 0 else -1, frees, True)
     return [Step(1, words - 1, needs, frees, False), last] if words > 1 else [last]
+
+
+def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
+    """How many lanes a unit of ``vecq_rescale_serial.sv`` works on, one after the other.
+
+    With the fewest units where a word of ``lanes`` comes every ``interval`` cycles; 0 where there
+    is no time for one lane, or where mantissa bits reach beyond the shift.
+    """
+    bits = mantissa_bits(layer)
+    most = min(lanes, (interval - 1) // (bits + 1))
+    if bits > layer.shift or not most:
+        return 0
+    units = -(-lanes // most)
+    return -(-lanes // units)
+
+
+def mantissa_bits(layer: Rescale) -> int:
+    """Of the narrowest two's complement that holds all mantissas."""
+    return IntFormat.covering(int(layer.mantissa.min()), int(layer.mantissa.max())).bits
+
+
+def serial_rescale(layer: Rescale, turns: int) -> Unit:
+    """The unit of ``vecq_rescale_serial.sv``, a word a period.
+
+    For each turn a cycle a mantissa bit and one for the rest of the constant; the word is kept
+    until the last of them, and two stages behind that one the result is offered.
+    """
+    cycles = turns * (mantissa_bits(layer) + 1)
+    begin = Step(gap=1, steps=1, needs=0, frees=0, gives=False)
+    end = Step(gap=cycles - 1, steps=1, needs=-1, frees=1, gives=True)
+    return Unit(pattern=[begin, end], words=1, capacity=1, depth=2)
 
 
 def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Unit:

@@ -111,6 +111,24 @@ class Elementwise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SerialRescale:
+    """A Rescale that works on a word for so many cycles; a word a period.
+
+    Attributes
+    ----------
+    turns : int
+        Lanes that one of its units works on, one after the other.
+    """
+
+    layer: Rescale
+    source: Stream
+    target: Stream
+    turns: int
+    unit: Unit
+    periods: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Join:
     """An Add, which takes a word of all sources at once, or a Concat, of one after the other.
 
@@ -172,7 +190,18 @@ class Upsampling:
     periods: int
 
 
-Cell = Link | Fork | Drain | Elementwise | Join | Windows | MatrixVector | Pool | Upsampling
+Cell = (
+    Link
+    | Fork
+    | Drain
+    | Elementwise
+    | SerialRescale
+    | Join
+    | Windows
+    | MatrixVector
+    | Pool
+    | Upsampling
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -204,7 +233,7 @@ class Plan:
             match cell:
                 case Elementwise() | Join():
                     result[cell.layer.name] = cell.target.words
-                case Windows() | MatrixVector() | Pool() | Upsampling():
+                case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))
                 case _:
@@ -287,6 +316,26 @@ class _Planner:
         self._cells.append(Link(name=unique, reader=reader, source=source, target=target))
         return target
 
+    def _elementwise(self, layer: Rescale | Threshold, source: Stream, target: Stream) -> Cell:
+        """A word a cycle, unless the folds before leave a Rescale the cycles for its bits."""
+        if isinstance(layer, Threshold):
+            # Its input, a comparison for each bit of the count, its output.
+            depth = 2 + (layer.format.hi - layer.format.lo).bit_length()
+            return Elementwise(layer=layer, source=source, target=target, depth=depth)
+        for cell in self._cells:
+            if isinstance(cell, MatrixVector) and cell.target is source:
+                interval = cell.unit.cycles // cell.unit.outputs
+                if turns := patterns.rescale_turns(layer, source.lanes, interval):
+                    return SerialRescale(
+                        layer=layer,
+                        source=source,
+                        target=target,
+                        turns=turns,
+                        unit=patterns.serial_rescale(layer, turns),
+                        periods=source.words,
+                    )
+        return Elementwise(layer=layer, source=source, target=target, depth=RESCALE_DEPTH)
+
     def _entry(self, layer: Layer, tensor: str, lanes: int | None = None) -> Stream:
         """The stream that a buffered unit reads; an input of the network needs no link."""
         stream = self._read(tensor)
@@ -300,14 +349,9 @@ class _Planner:
             case Dense() | Conv2d():
                 return self._matrix_vector(layer)
             case Rescale() | Threshold():
-                # A Threshold: its input, a comparison for each bit of the count, its output.
-                levels = layer.format.hi - layer.format.lo
-                depth = RESCALE_DEPTH if isinstance(layer, Rescale) else 2 + levels.bit_length()
                 source = self._read(layer.input)
                 target = self._stream(layer.name, source.lanes)
-                self._cells.append(
-                    Elementwise(layer=layer, source=source, target=target, depth=depth)
-                )
+                self._cells.append(self._elementwise(layer, source, target))
                 return target
             case MaxPool2d() | SumPool2d():
                 source = self._entry(layer, layer.input)
