@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +110,7 @@ def synthesize(
     with tempfile.TemporaryDirectory(prefix="vecq_area_") as name:
         folder = Path(name)
         for file, text in files.items():
+            (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(text)
         sources = [file for file in files if file.endswith((".sv", ".v"))]
         values = " ".join(f"-chparam {key} {value}" for key, value in parameters.items())
