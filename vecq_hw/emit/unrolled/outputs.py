@@ -110,7 +110,9 @@ class Step:
             f"  assign {x} = {{1'b0, {'~' if falls else ''}{value}}};",
         ]
         for level in reversed(range(levels)):
-            lines.append(f"  assign {j}[{level}] = {x} >= {limit(level, levels, 0)};")
+            least = limit(level, levels, 0)
+            reached = "1'b1" if least == f"{width + 1}'d0" else f"{x} >= {least}"
+            lines.append(f"  assign {j}[{level}] = {reached};")
         pad = f"{{{fmt.bits - levels}'d0, {j}}}" if fmt.bits > levels else j
         plus = f" + {fmt.bits}'d{lowest}" if lowest else ""
         return [*lines, f"  assign {y} = {pad}{plus};"]
