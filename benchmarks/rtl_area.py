@@ -5,7 +5,9 @@ DSP.  Everything is synthesized in this run by one yosys.  Two counts, never one
 LUTs as yosys counts them, and LUT positions as silicon spends them (LUT + shift register + carry
 position without a LUT in front).
 
-    python -m benchmarks.rtl_area [--out docs/results/rtl_area.json]
+    python -m benchmarks.rtl_area [--part array] [--out docs/results/rtl_area.json]
+
+With --part, the rows of the other parts stay in the file if the same yosys made them.
 """
 
 from __future__ import annotations
@@ -234,12 +236,11 @@ def main(parts: Sequence[str], out: Path | None) -> None:
             rows.append(Row(part=part, family=family, weight_bits=bits, area=area))
     console.print(table(rows))
     if out is not None:
-        tree = {
-            "yosys": yosys_version(),
-            "macs": MACS,
-            "clock_mhz_assumed": CLOCK_MHZ,
-            "rows": [row.tree() for row in rows],
-        }
+        head = {"yosys": yosys_version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
+        known = json.loads(out.read_text()) if out.exists() else {"rows": []}
+        same = known.get("yosys") == head["yosys"]
+        kept = [row for row in known["rows"] if same and row["part"] not in parts]
+        tree = head | {"rows": kept + [row.tree() for row in rows]}
         write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
 
 
