@@ -41,6 +41,7 @@ module vecq_threshold #(
   localparam int WordBits = Words > 1 ? $clog2(Words) : 1;
   localparam int Lines    = 1 << CountBits;
   localparam int LineBits = CountBits > 0 ? CountBits : 1;
+  localparam int AddressBits = Words * Lines > 1 ? $clog2(Words * Lines) : 1;
   // Of both sides of a comparison.
   localparam int CompareBits = ThresholdBits > InputBits + 1 ? ThresholdBits : InputBits + 1;
 
@@ -93,7 +94,7 @@ module vecq_threshold #(
       end else begin : gen_comparison
         logic [InputBits-1:0] below;
         logic signed [InputBits:0] extended;
-        logic [Lanes*ThresholdBits-1:0] line;
+        logic [AddressBits-1:0] address;
         logic signed [ThresholdBits-1:0] selected;
         logic signed [CompareBits-1:0] element, threshold;
         logic [LineBits-1:0] count_q;
@@ -101,9 +102,9 @@ module vecq_threshold #(
         assign below     = gen_stage[stage-1].element_q;
         assign extended  = {InputSigned & below[InputBits-1], below};
         assign element   = CompareBits'(extended);
-        assign line      = memory[32'(word_q[stage-1]) * Lines + (1 << (stage - 1))
-                                  + 32'(gen_stage[stage-1].count)];
-        assign selected  = line[lane*ThresholdBits +: ThresholdBits];
+        assign address   = AddressBits'(32'(word_q[stage-1]) * Lines + (1 << (stage - 1))
+                                        + 32'(gen_stage[stage-1].count));
+        assign selected  = memory[address][lane*ThresholdBits +: ThresholdBits];
         assign threshold = CompareBits'(selected);
         assign count     = count_q;
 
@@ -116,17 +117,19 @@ module vecq_threshold #(
       end
     end
 
-    logic [Lanes*ThresholdBits-1:0] first_line;
+    logic [AddressBits-1:0] first;
+    logic falls;
     logic signed [63:0] count;
     logic [OutputBits-1:0] result_q;
 
-    assign first_line = memory[32'(word_q[CountBits]) * Lines];
-    assign count      = CountBits > 0 ? 64'(gen_stage[CountBits].count) : '0;
+    assign first = AddressBits'(32'(word_q[CountBits]) * Lines);
+    assign falls = memory[first][lane*ThresholdBits];
+    assign count = CountBits > 0 ? 64'(gen_stage[CountBits].count) : '0;
     assign data_o[lane*OutputBits +: OutputBits] = result_q;
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        result_q <= OutputBits'(first_line[lane*ThresholdBits] ? Hi - count : Lo + count);
+        result_q <= OutputBits'(falls ? Hi - count : Lo + count);
       end
     end
   end

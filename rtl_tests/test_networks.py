@@ -52,7 +52,7 @@ def test_networks_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.needs_verilator
 @pytest.mark.nightly
 def test_networks_of_more_images(tmp_path: Path) -> None:
-    run_projects(tmp_path, {name: image_project(name, 300) for name in BUILDERS})
+    run_projects(tmp_path, {name: image_project(name, 100) for name in BUILDERS})
 
 
 def image_project(name: str, count: int) -> Project:

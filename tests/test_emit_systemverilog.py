@@ -31,7 +31,8 @@ from vecq_hw.network import (
 from vecq_hw.schedule import Fold, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths
-from vecq_hw.simulate.dataflow.plan import Drain, Fork, Join, Link, plan
+from vecq_hw.simulate.dataflow.plan import plan
+from vecq_hw.simulate.dataflow.structure import Drain, Fork, Join, Link
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import simulation_environment
 from vecq_hw.verify.rtl import TARGET

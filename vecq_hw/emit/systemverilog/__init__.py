@@ -14,7 +14,8 @@ import jinja2
 from vecq_hw import __version__, assets
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.project import Project, Vectors, check_vectors
-from vecq_hw.emit.systemverilog.design import Design, Instance, Stream, design
+from vecq_hw.emit.systemverilog.design import Design, Instance, design
+from vecq_hw.emit.systemverilog.streams import Stream
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Conv2d, Dense, Network

@@ -11,7 +11,6 @@ from typing import assert_never
 
 import numpy as np
 
-from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.pair_rows import start_values, weight_steps
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.parameters import (
@@ -21,13 +20,12 @@ from vecq_hw.emit.systemverilog.parameters import (
     signed_literal,
     threshold_lines,
 )
-from vecq_hw.emit.words import padded_bits
+from vecq_hw.emit.systemverilog.streams import Stream, named_streams
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
-from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Network, Rescale, Threshold
-from vecq_hw.simulate.dataflow import patterns
-from vecq_hw.simulate.dataflow import plan as planning
-from vecq_hw.simulate.dataflow.plan import (
+from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
+from vecq_hw.simulate.dataflow import patterns, structure
+from vecq_hw.simulate.dataflow.structure import (
     Cell,
     Drain,
     Elementwise,
@@ -65,32 +63,6 @@ _CELLS: Mapping[str, Sequence[str]] = {
     "vecq_pool": ("vecq_window_buffer",),
     "vecq_upsample": (),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """A stream of the top: frames of ``elements``, ``lanes`` of them a word."""
-
-    name: str
-    elements: int
-    lanes: int
-    bits: int
-    signed: bool
-
-    @property
-    def words(self) -> int:
-        """Of a frame."""
-        return self.elements // self.lanes
-
-    @property
-    def word(self) -> int:
-        """Bits of a word."""
-        return self.lanes * self.bits
-
-    @property
-    def padded(self) -> int:
-        """Bits of a word at the ports of the top."""
-        return padded_bits(self.lanes, self.bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,16 +122,7 @@ class _Designer:
 
     def __init__(self, plan: Plan, depths: Mapping[str, int]) -> None:
         self._plan, self._depths = plan, depths
-        network = plan.network
-        names = identifiers([*plan.inputs, *(layer.name for layer in network.layers)])
-        planned, words = _named(plan, names)
-        # The names of tensors come first, so that they stay as they are.
-        unique = identifiers(dict.fromkeys([*names.values(), *words]))
-        self._names = {name: unique[plain] for name, plain in names.items()}
-        self._streams = {
-            stream: _stream(unique[word], stream, network)
-            for stream, word in zip(planned, words, strict=True)
-        }
+        self._names, self._streams = named_streams(plan)
         self._instances: list[Instance] = []
         self._drained: list[Stream] = []
         self._memories: dict[str, str] = {}
@@ -216,8 +179,8 @@ class _Designer:
     def _put(
         self,
         module: str,
-        sources: Iterable[planning.Stream],
-        targets: Iterable[planning.Stream],
+        sources: Iterable[structure.Stream],
+        targets: Iterable[structure.Stream],
         /,
         **parameters: object,
     ) -> None:
@@ -416,46 +379,3 @@ class _Designer:
             FactorColumns=columns,
             WordBits=source.word,
         )
-
-
-def _stream(name: str, stream: planning.Stream, network: Network) -> Stream:
-    fmt = network.tensors[stream.tensor].format
-    return Stream(
-        name=name,
-        elements=stream.elements,
-        lanes=stream.lanes,
-        bits=fmt.bits,
-        signed=fmt.signed,
-    )
-
-
-def _named(plan: Plan, names: Mapping[str, str]) -> tuple[list[planning.Stream], list[str]]:
-    """All streams in the order of their cells, each with words that are its alone.
-
-    Identifiers hold no blank, so that no layer has the name of what lies between two.
-    """
-    found: dict[planning.Stream, str] = {}
-
-    def name(stream: planning.Stream, words: str) -> None:
-        count, unique = 1, words
-        while unique in found.values():
-            count, unique = count + 1, f"{words} {count + 1}"
-        found[stream] = unique
-
-    for tensor, stream in plan.inputs.items():
-        name(stream, names[tensor])
-    for cell in plan.cells:
-        match cell:
-            case Link():
-                reader = names.get(cell.reader, cell.reader)
-                name(cell.target, f"{names[cell.target.tensor]} to {reader}")
-            case Fork():
-                for stream in cell.targets:
-                    name(stream, f"{names[stream.tensor]} copy")
-            case Windows():
-                name(cell.target, f"{names[cell.layer.name]} windows")
-            case Drain():
-                pass
-            case _:
-                name(cell.target, names[cell.layer.name])
-    return list(found), list(found.values())

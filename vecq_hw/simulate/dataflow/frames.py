@@ -9,7 +9,8 @@ from vecq_hw.errors import VecqError
 from vecq_hw.network import Add, Concat, Network, layer_inputs
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow.graph import Graph, Link
-from vecq_hw.simulate.dataflow.plan import Plan, Stream, plan
+from vecq_hw.simulate.dataflow.plan import plan
+from vecq_hw.simulate.dataflow.structure import Plan, Stream
 from vecq_hw.simulate.dataflow.times import run
 
 

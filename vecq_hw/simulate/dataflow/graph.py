@@ -9,7 +9,7 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw.layers import Layer
-from vecq_hw.simulate.dataflow import plan as planning
+from vecq_hw.simulate.dataflow import structure
 from vecq_hw.simulate.dataflow.cells import (
     UNLIMITED,
     Buffer,
@@ -20,7 +20,7 @@ from vecq_hw.simulate.dataflow.cells import (
     sink,
     source,
 )
-from vecq_hw.simulate.dataflow.plan import (
+from vecq_hw.simulate.dataflow.structure import (
     Drain,
     Elementwise,
     Fork,
@@ -40,7 +40,7 @@ from vecq_hw.simulate.dataflow.times import Channel, Process
 class Link:
     """The buffer of a link of the plan."""
 
-    planned: planning.Link
+    planned: structure.Link
     buffer: Buffer
 
     @property
@@ -106,10 +106,10 @@ class Graph:
         words = self.frames * stream.words
         self.processes.append(sink(self.channel(stream), words, pauses, deadlines))
 
-    def _add(self, cell: planning.Cell) -> None:
+    def _add(self, cell: structure.Cell) -> None:
         channel = self.channel
         match cell:
-            case planning.Link():
+            case structure.Link():
                 target = channel(cell.target)
                 room = Room(target.takes, cell.base, *cell.groups)
                 buffer = Buffer(channel(cell.source), target, room)

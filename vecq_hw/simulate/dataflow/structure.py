@@ -1,0 +1,222 @@
+"""The parts of a streaming accelerator: streams, and the cells between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from vecq_hw.layers import (
+    Add,
+    Concat,
+    Conv2d,
+    MacLayer,
+    MaxPool2d,
+    Rescale,
+    SumPool2d,
+    Threshold,
+    Upsample2d,
+)
+from vecq_hw.network import Network
+from vecq_hw.schedule import Fold
+from vecq_hw.simulate.dataflow.cells import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stream:
+    """Frames of ``elements`` of a tensor, ``lanes`` of them a word.
+
+    The windows of a convolution are a stream of the tensor that it reads, with more elements.
+    """
+
+    tensor: str
+    elements: int
+    lanes: int
+
+    @property
+    def words(self) -> int:
+        """Of a frame."""
+        return self.elements // self.lanes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Link:
+    """A buffer before ``reader``: a register stage, a width converter, or a FIFO."""
+
+    name: str
+    reader: str
+    source: Stream
+    target: Stream
+
+    @property
+    def groups(self) -> tuple[int, int]:
+        """Groups in a word that comes in and in one that goes out; elements move in groups."""
+        group = math.gcd(self.source.lanes, self.target.lanes)
+        return self.source.lanes // group, self.target.lanes // group
+
+    @property
+    def base(self) -> int:
+        """Groups that ``vecq_stream_width``, for equal lanes ``vecq_stream_register``, holds."""
+        come, go = self.groups
+        return come + go + min(come, go) - 1
+
+    def capacity(self, depth: int) -> int:
+        """Groups that it holds with a depth of so many words of its producer."""
+        return max(self.base, depth * self.groups[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fork:
+    """Every word goes to each of the targets."""
+
+    source: Stream
+    targets: Sequence[Stream]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drain:
+    """Takes the words of a tensor that nobody reads."""
+
+    source: Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Elementwise:
+    """A Rescale or Threshold: a word a cycle."""
+
+    layer: Rescale | Threshold
+    source: Stream
+    target: Stream
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SerialRescale:
+    """A Rescale that works on a word for so many cycles; a word a period.
+
+    Attributes
+    ----------
+    turns : int
+        Lanes that one of its units works on, one after the other.
+    """
+
+    layer: Rescale
+    source: Stream
+    target: Stream
+    turns: int
+    unit: Unit
+    periods: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Join:
+    """An Add, which takes a word of all sources at once, or a Concat, of one after the other.
+
+    Attributes
+    ----------
+    turns : sequence of sequences of Stream
+        From which sources the next word takes, again and again.
+    """
+
+    layer: Add | Concat
+    sources: Sequence[Stream]
+    turns: Sequence[Sequence[Stream]]
+    target: Stream
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Windows:
+    """The sliding window before a convolution; a frame a period."""
+
+    layer: Conv2d
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MatrixVector:
+    """The multiplications of a Dense or Conv2d; a vector or window a period."""
+
+    layer: MacLayer
+    fold: Fold
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pool:
+    """A MaxPool2d or SumPool2d with its window; a frame a period."""
+
+    layer: MaxPool2d | SumPool2d
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Upsampling:
+    """An Upsample2d; a row that comes in a period."""
+
+    layer: Upsample2d
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int
+
+
+Cell = (
+    Link
+    | Fork
+    | Drain
+    | Elementwise
+    | SerialRescale
+    | Join
+    | Windows
+    | MatrixVector
+    | Pool
+    | Upsampling
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """All cells of a network, in the order of its layers.
+
+    Attributes
+    ----------
+    inputs, outputs : mapping of str to Stream
+        The ends; outputs are called ``output``, or ``output 0`` and so on.
+    cells : sequence of Cell
+    """
+
+    network: Network
+    inputs: MappingProxyType[str, Stream]
+    outputs: MappingProxyType[str, Stream]
+    cells: Sequence[Cell]
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """By name, ``producer→reader``."""
+        return {cell.name: cell for cell in self.cells if isinstance(cell, Link)}
+
+    @property
+    def busy(self) -> dict[str, int]:
+        """Cycles a frame that the busiest cell of each layer works, without stalls."""
+        result: dict[str, int] = {}
+        for cell in self.cells:
+            match cell:
+                case Elementwise() | Join():
+                    result[cell.layer.name] = cell.target.words
+                case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
+                    cycles = cell.unit.cycles * cell.periods
+                    result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))
+                case _:
+                    pass
+        return result
