@@ -1,7 +1,7 @@
 """How many look-up tables does the folded matrix-vector unit take, beside FINN's and ESB's?
 
 256 multiply-accumulates (PE 16 x SIMD 16), 8-bit activations, accumulators for 1,024 inputs, no
-DSP.  Everything is synthesized in this run by one yosys.  Two counts, never one without the other:
+DSP.  One yosys makes all of it.  Two counts, never one without the other:
 LUTs as yosys counts them, and LUT positions as silicon spends them (LUT + shift register + carry
 position without a LUT in front).
 

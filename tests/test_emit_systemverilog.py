@@ -199,6 +199,22 @@ def test_tensors_that_nobody_reads_are_drained() -> None:
     assert "assign b_ready = 1'b1;" in project.files["rtl/drained.sv"]
 
 
+def test_lanes_across_parts_of_groups_are_refused() -> None:
+    weights = Weights(codes=np.zeros((6, 1, 1, 2), int), grid=MidRise(1))
+    network = Network(
+        name="grouped",
+        inputs=(Input(name="x", shape=(2, 2, 4), format=U8),),
+        layers=(Conv2d(name="conv", input="x", weights=weights, groups=2),),
+        outputs=("conv",),
+    )
+    inputs = np.zeros((1, 2, 2, 4), int)
+    vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
+    emit(network, Schedule(folds={"conv": Fold(pe=6, simd=2)}), vectors)
+    for pe, simd in ((2, 1), (6, 1)):
+        with pytest.raises(VecqError, match="2 groups do not fold onto"):
+            emit(network, Schedule(folds={"conv": Fold(pe=pe, simd=simd)}), vectors)
+
+
 def test_bad_schedules_and_vectors_are_refused() -> None:
     network = mlp()
     wrong = Schedule(folds={"fc1": Fold(pe=2, simd=1), "fc2": Fold()})
