@@ -76,8 +76,8 @@ def network(index: int) -> Network:
     mantissa[:4] = [reach - 1, -reach, 0, 64]
     sums = Network(name="n", inputs=(source,), layers=(dense,), outputs=("dense",))
     magnitude = sums.tensors["dense"].format.magnitude * reach
-    shift = max(1, magnitude.bit_length() - shape.result.bits)
-    offset = generator.integers(-magnitude // 2, magnitude // 2, shape.outputs)
+    shift = max(1, magnitude.bit_length() - shape.result.bits - 2)
+    offset = generator.integers(-magnitude // 8, magnitude // 8, shape.outputs)
     rescale = Rescale(
         name="rescale",
         input="dense",
