@@ -55,6 +55,10 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
         assert f"\n  {command} " in result.stdout
 
 
+# Its only window lies in the padding.
+BESIDE = conv((2, 1, 1, 1), stride=(9, 9), padding=(2, 2))
+
+
 def test_doctor_finds_everything_here():
     result = vecq("doctor", "--json")
     assert result.returncode == 0
@@ -96,7 +100,7 @@ def test_simulate_writes_the_outputs(stored, tmp_path):
         (["verify", "{network}", "--schedule", "fold.json"], "3 inputs do not fold onto 2 lanes"),
         (["emit", "hls", "{network}", "--schedule", "fold.json"], "do not fold onto 2 lanes"),
         (["emit", "rtl", "{network}", "--layer", "fc9"], "fc9"),
-        (["emit", "rtl", "{image}"], "cannot take this network yet: layer 'conv' (Conv2d)"),
+        (["emit", "rtl", "{image}"], "layer 'conv' (no window of it reaches the image)"),
         (["emit", "verilog", "{network}"], "'verilog' is not one of"),
         (["emit", "hls", "{network}", "--out", "file/below"], "cannot be written"),
         (["train", "--weight-bits", "17"], "17"),
@@ -113,7 +117,7 @@ def test_a_mistake_gives_one_sentence_status_2_and_leaves_nothing(
     tmp_path, stored, arguments, says
 ):
     image = tmp_path / "image.npz"
-    storage.save(network(conv(), source=IMAGE), image)
+    storage.save(network(BESIDE, source=IMAGE), image)
     np.save(tmp_path / "wide.npy", np.full((1, 3), 256))
     np.savez(tmp_path / "bad.npz", x_train=np.zeros((3, 2)))
     (tmp_path / "file").write_text("not a folder")
@@ -196,8 +200,7 @@ def test_verify_passes_and_reports_for_scripts(stored, tmp_path):
 
 
 def test_a_run_in_which_nothing_was_compared_fails(tmp_path):
-    outside = conv((2, 1, 1, 1), stride=(9, 9), padding=(2, 2))
-    storage.save(network(outside, source=IMAGE), tmp_path / "image.npz")
+    storage.save(network(BESIDE, source=IMAGE), tmp_path / "image.npz")
     result = vecq("verify", tmp_path / "image.npz", "--targets", "rtl")
     assert result.returncode == 1
     assert "unsupported: layer 'conv' (no window of it reaches the image)" in result.stdout
