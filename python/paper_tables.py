@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from vecq_hw.quantize import gaussian_lambda, gaussian_orientation_loss
+from vecq_hw.quantize import expected_orientation_loss, gaussian_lambda
 from vecq_hw.storage import write_atomically
 from vecq_hw.train import build_model, model_size_bytes
 
@@ -88,7 +88,7 @@ def table1() -> str:
     rows = []
     for bits in range(1, 17):
         best = gaussian_lambda(bits)
-        loss = gaussian_orientation_loss(best, bits)
+        loss = expected_orientation_loss(best, bits)
         paper = PAPER_LAMBDA.get(bits, 6 / 2**bits if bits > 8 else None)
         rows.append(
             (
@@ -96,7 +96,7 @@ def table1() -> str:
                 "any" if bits == 1 else f"{best:.6g}",
                 "any" if paper is None else f"{paper:.4g}",
                 f"{loss:.3e}",
-                "" if paper is None else f"{gaussian_orientation_loss(paper, bits):.3e}",
+                "" if paper is None else f"{expected_orientation_loss(paper, bits):.3e}",
             )
         )
     titles = ("bits", "lambda", "paper", "orientation loss", "at the paper's lambda")
@@ -118,11 +118,11 @@ def figure6() -> bytes:
     axes = figure.subplots()
     intervals = np.geomspace(0.01, 3, 160)
     for bits in range(1, 9):
-        losses = [gaussian_orientation_loss(float(interval), bits) for interval in intervals]
+        losses = [expected_orientation_loss(float(interval), bits) for interval in intervals]
         (line,) = axes.plot(intervals, losses, label=f"{bits} bits" if bits > 1 else "1 bit")
         if bits > 1:
             best = gaussian_lambda(bits)
-            loss = gaussian_orientation_loss(best, bits)
+            loss = expected_orientation_loss(best, bits)
             axes.plot(best, loss, "o", color=line.get_color())
     axes.set(xscale="log", yscale="log", xlabel="lambda, in standard deviations")
     axes.set(ylabel="orientation loss")
