@@ -37,7 +37,12 @@ SHAPES = [
     *(Shape(10, lanes, signed(16)) for lanes in (1, 2, 5, 10)),
     *(Shape(12, lanes, unsigned(8)) for lanes in (1, 2, 3, 4, 6, 12)),
     # Widths down to one bit, where all but a few elements are equal.
-    *(Shape(9, lanes, fmt(bits)) for lanes in (1, 3, 9) for bits in (1, 2) for fmt in (unsigned, signed)),
+    *(
+        Shape(9, lanes, fmt(bits))
+        for lanes in (1, 3, 9)
+        for bits in (1, 2)
+        for fmt in (unsigned, signed)
+    ),
     Shape(1, 1, signed(8)),
     Shape(2, 1, unsigned(1)),
     Shape(2, 2, signed(33)),
