@@ -52,7 +52,7 @@ def test_folds_are_named(module: str, values: dict[str, str], kind: str) -> None
 
 
 def test_a_folder_without_counts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(VecqError, match="no coverage.dat"):
+    with pytest.raises(VecqError, match=r"no coverage\.dat"):
         coverage.report(tmp_path, "make coverage")
 
 
@@ -62,6 +62,7 @@ def test_the_register_is_covered_whole(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv(COVERAGE, "1")
     harness.run(tmp_path / "run", "bench_stream_register", CASES)
     cell = coverage.merged([tmp_path / "run" / "coverage.dat"])[CELL]
-    assert cell.lines and cell.toggles and not cell.missed
+    assert cell.lines and cell.toggles
+    assert not cell.missed
     seen = coverage.situations([tmp_path / "run"])[CELL, "one kind"]
     assert seen["blocked"] == seen["instances"] == len(CASES)
