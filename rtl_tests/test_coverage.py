@@ -62,7 +62,8 @@ def test_the_register_is_covered_whole(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv(COVERAGE, "1")
     harness.run(tmp_path / "run", "bench_stream_register", CASES)
     cell = coverage.merged([tmp_path / "run" / "coverage.dat"])[CELL]
-    assert cell.lines and cell.toggles
+    assert cell.lines
+    assert cell.toggles
     assert not cell.missed
     seen = coverage.situations([tmp_path / "run"])[CELL, "one kind"]
     assert seen["blocked"] == seen["instances"] == len(CASES)
