@@ -78,15 +78,31 @@ def spans(text: str, line: int) -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
+def elaborated(text: str) -> set[int]:
+    """The lines of a cell's functions of int: these are of parameters, no signal is an int.
+
+    >>> sorted(elaborated("module m;\\n  function int f();\\n  endfunction\\nendmodule"))
+    [2, 3]
+    """
+    found = re.finditer(r"^ *function (automatic )?int .*?endfunction", text, re.M | re.S)
+    lines = set()
+    for function in found:
+        first = text.count("\n", 0, function.start()) + 1
+        lines |= set(range(first, first + function[0].count("\n") + 1))
+    return lines
+
+
 def merged(files: Iterable[Path]) -> dict[str, Cell]:
     """All instances of all files, by cell; instances meet in the source line, name and bit."""
-    cells = {path.stem: Cell() for path in sorted(assets.rtl().glob("*.sv"))}
+    sources = sorted(assets.rtl().glob("*.sv"))
+    cells = {path.stem: Cell() for path in sources}
+    left_out = {path.stem: elaborated(path.read_text()) for path in sources}
     for file in files:
         for keys, count in points(file):
-            cell = cells.get(Path(keys["f"]).stem)
-            if cell is None:
+            name, line = Path(keys["f"]).stem, int(keys["l"])
+            if name not in cells or line in left_out[name]:
                 continue
-            line = int(keys["l"])
+            cell = cells[name]
             if keys["t"] == "toggle":
                 cell.toggles[line, keys["o"]] += count
             else:
@@ -186,7 +202,8 @@ def report(folder: Path, command: str) -> str:
         "A line counts only if each block and each branch on it was entered, ternaries included. A",
         "bit counts once for rising and once for falling. All instances of a cell are merged by",
         "source line, name and bit; a bit that only the widest instance has must toggle there.",
-        "Lines without a statement to enter (ports, `assign` without a choice) are not counted.",
+        "Not counted are lines without a statement to enter (ports, `assign` without a choice) and",
+        "functions of parameters, which run when a cell is elaborated.",
         "",
         "| cell | lines, % | of | missed | toggles, % | of |",
         "|---|---:|---:|---|---:|---:|",
