@@ -203,11 +203,14 @@ async def transfer(
 async def interrupt(
     dut: Any, index: int, words: Sequence[int] | Sequence[Sequence[int]], cycles: int, ready: int
 ) -> None:
-    """Send for some cycles, to one input or to each of them, then reset in the middle."""
+    """Send for some cycles, to one input or to each of them, then reset in the middle.
+
+    Bit n of ``ready`` is that of output n; -1 is all of them.
+    """
     sources, targets = all_streams(dut, index)
     several = [words] if isinstance(words[0], int) else words
-    for target in targets:
-        target.ready.value = ready
+    for number, target in enumerate(targets):
+        target.ready.value = ready >> number & 1
     tasks = [
         cocotb.start_soon(send(source, some, no_stalls(), frame=1))
         for source, some in zip(sources, several, strict=True)
