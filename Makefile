@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test nightly tables lint format wheel clean
+.PHONY: demo test nightly coverage tables lint format wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/vecq demo --out demo
@@ -19,7 +19,18 @@ test: $(VENV)/installed
 nightly: $(VENV)/installed
 	mkdir -p build
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0 --junitxml=build/nightly.xml; \
-	status=$$?; $(BIN)/python -m tests.nightly_record build/nightly.xml && exit $$status
+	status=$$?; $(BIN)/python -m tests.nightly_record build/nightly.xml && \
+	$(MAKE) coverage && exit $$status
+
+# Which lines, bits, stalls and folds of the cells the benches reach: docs/results/coverage.md.
+# Compiled without optimization: the counters make the C++ many times larger.
+BENCHES := argmax fifo joins matrix_vector networks pool rescale rescale_serial sliding_window \
+	stream_register stream_width threshold upsample
+coverage: $(VENV)/installed
+	rm -rf build/coverage && mkdir -p build
+	VECQ_COVERAGE=1 GNUMAKEFLAGS="OPT_FAST=-O0 OPT_GLOBAL=-O0" $(BIN)/pytest -n $(JOBS) \
+		-m "not nightly" --basetemp build/coverage $(BENCHES:%=rtl_tests/test_%.py)
+	$(BIN)/python -m rtl_tests.coverage build/coverage
 
 # The paper's tables for our networks: a queue that can be stopped and goes on where it was.  MNIST
 # and CIFAR-10 lie in VECQ_DATA.

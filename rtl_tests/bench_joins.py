@@ -136,6 +136,6 @@ async def words_meet_and_part_in_order(dut: Any, index: int) -> None:
         await compare(seed)
     for cycles in await compare(seed=None):
         equal(f"{CASES[index]}: cycles", cycles, range(latency + 1, latency + 1 + len(cycles)))
-    for ready in (0, 1):
+    for ready in (0, 1, -1):  # 1: only the first receiver of a fork has its word
         await interrupt(dut, index, words, 7, ready)
         await compare(seed=index + 1)

@@ -14,6 +14,7 @@ import cocotb
 import numpy as np
 
 from vecq_hw import assets
+from vecq_hw.bench.runner import COVERAGE
 from vecq_hw.bench.stream import Sink, Stream, no_stalls, random_stalls, reset, send, wait
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray
@@ -21,6 +22,17 @@ from vecq_hw.toolchain import run_process
 
 TOP = "cells"
 PATIENCE = 5000
+# What the two ends of a cell do, for the record of coverage: of all its streams on a side, any.
+SITUATIONS = {
+    "sender_pauses": "rst_ni && |( ready_o & ~ valid_i )",
+    "sender_waits": "rst_ni && |( valid_i & ~ ready_o )",
+    "receiver_pauses": "rst_ni && |( valid_o & ~ ready_i )",
+    "receiver_waits": "rst_ni && |( ready_i & ~ valid_o )",
+    "both_wait": "rst_ni && |( valid_i & ~ ready_o ) && |( ready_i & ~ valid_o )",
+    "both_move": "rst_ni && |( valid_i & ready_o ) && |( valid_o & ready_i )",
+    "blocked": "rst_ni && |( valid_i & ~ ready_o ) && |( valid_o & ~ ready_i )",
+    "reset_while_offered": "! rst_ni && |( valid_o )",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +90,12 @@ def top(cases: Sequence[Case]) -> str:
             f"  {case.module} {parameters}c{index}_unit"
             f" (.clk_i, .rst_ni, {', '.join(connections)});\n"
         )
+        ends = {n: f"{{{', '.join(w)}}}" for n, w in wires.items()}
+        for situation, text in SITUATIONS.items():
+            condition = " ".join(
+                f"({ends[word]})" if word in ends else word for word in text.split()
+            )
+            body.append(f"  c{index}_{situation}: cover property (@(posedge clk_i) {condition});\n")
     port_list = ",\n  ".join(ports)
     return f"module {TOP} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
 
@@ -107,7 +125,7 @@ def run_bench(folder: Path, top_name: str, bench: str) -> None:
         [sys.executable, "-c", code, str(folder), top_name, bench],
         folder,
         {**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        timeout=300,
+        timeout=3000 if os.environ.get(COVERAGE) else 300,
     )
     assert not status, output[-6000:]
 
@@ -185,11 +203,14 @@ async def transfer(
 async def interrupt(
     dut: Any, index: int, words: Sequence[int] | Sequence[Sequence[int]], cycles: int, ready: int
 ) -> None:
-    """Send for some cycles, to one input or to each of them, then reset in the middle."""
+    """Send for some cycles, to one input or to each of them, then reset in the middle.
+
+    Bit n of ``ready`` is that of output n; -1 is all of them.
+    """
     sources, targets = all_streams(dut, index)
     several = [words] if isinstance(words[0], int) else words
-    for target in targets:
-        target.ready.value = ready
+    for number, target in enumerate(targets):
+        target.ready.value = ready >> number & 1
     tasks = [
         cocotb.start_soon(send(source, some, no_stalls(), frame=1))
         for source, some in zip(sources, several, strict=True)

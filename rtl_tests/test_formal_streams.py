@@ -191,6 +191,18 @@ STREAMS = [
         output_bits=2,
         mutants=[("assign advance = !valid_o || ready_i;", "assign advance = 1'b1;")],
     ),
+    Stream(
+        cell="vecq_argmax",
+        parameters={"Elements": 6, "Lanes": 3, "ElementBits": 2, "Signed": 1},
+        input_bits=6,
+        output_bits=3,
+        invariants="always_comb if (rst_ni) assert (before_q == 0 || before_q == Lanes);",
+        mutants=[
+            ("assign advance = !valid_q || ready_i;", "assign advance = 1'b1;"),
+            ("if (advance && gen_level[Levels].valid &&", "if (gen_level[Levels].valid &&"),
+            ("last ? '0 : before_q", "before_q"),
+        ],
+    ),
     *(
         Stream(
             cell="vecq_fifo",

@@ -22,6 +22,7 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
     "vecq_adder": {"PlainBits": 3, "SumBits": 12},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
+    "vecq_argmax": {"Elements": 12, "Lanes": 3, "Signed": 1},
     "vecq_concat": {"Operands": 3, "WordBits": 5},
     "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
     "vecq_fork": {"Outputs": 3},

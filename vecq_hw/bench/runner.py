@@ -21,12 +21,14 @@ from vecq_hw.storage import write_atomically
 from vecq_hw.toolchain import simulation_environment
 
 BUILD = "sim_build"
+COVERAGE = "VECQ_COVERAGE"
 REPORT = "results/results.xml"
 SEED = "1"
 
 # cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
 _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 _ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
+_COVERAGE_ARGUMENTS = ("--coverage-line", "--coverage-toggle", "--coverage-user")
 
 
 def main(
@@ -44,7 +46,8 @@ def main(
     bench : str
         Python module with the cocotb tests, found from ``folder`` or from PYTHONPATH.
     arguments : sequence of str
-        ``lint``, or nothing.  COCOTB_RANDOM_SEED in the environment sets the seed.
+        ``lint``, or nothing.  COCOTB_RANDOM_SEED in the environment sets the seed; VECQ_COVERAGE
+        has Verilator count lines, toggles and cover statements into ``folder``/coverage.dat.
     objects : sequence of Path
         Compiled C++ that ``top`` calls through DPI-C.
     """
@@ -76,7 +79,8 @@ def _simulate(
     runner = get_runner("verilator")
     public = build / "public.vlt"
     write_atomically(public, _PUBLIC.format(top=top).encode())
-    arguments, runtime = list(_ARGUMENTS), _runtime_objects()
+    arguments = [*_ARGUMENTS, *(_COVERAGE_ARGUMENTS if os.environ.get(COVERAGE) else ())]
+    runtime = _runtime_objects(arguments)
     compiled = _copied(runtime, build)
     linked = [path.name for path in objects]
     if compiled:
@@ -134,15 +138,17 @@ def failures(report: Path) -> list[str]:
     ]
 
 
-def _runtime_objects() -> list[Path]:
+def _runtime_objects(arguments: Sequence[str]) -> list[Path]:
     """Verilator's compiled runtime, in a folder for each compiler and Verilator; perhaps not there.
 
     It is two thirds of the build time of a small design and the same for all.
     """
     compiler = subprocess.run(["c++", "--version"], capture_output=True, check=False).stdout
-    key = hashlib.sha256(compiler + " ".join(_ARGUMENTS).encode())
+    key = hashlib.sha256(compiler + " ".join(arguments).encode())
     for path in sorted((Path(os.environ["VERILATOR_ROOT"]) / "include").glob("verilated*")):
         key.update(path.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vecq-hw"
-    names = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o")
+    names = ["verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vpi.o"]
+    if set(_COVERAGE_ARGUMENTS) <= set(arguments):
+        names.append("verilated_cov.o")
     return [cache / f"verilator-{key.hexdigest()[:16]}" / name for name in names]
