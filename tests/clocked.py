@@ -27,6 +27,7 @@ class Wire:
     def __init__(self, lanes, raw=False):
         self.lanes, self.raw = lanes, raw
         self.interval = 0  # cycles from word to word at least, if known
+        self.rescaled_by = None  # what the cell before does as well
         self.valid = self.ready = False
 
     @property
@@ -253,6 +254,8 @@ class Machine:
 
     def layer(self, layer):
         shape = self.network.tensors[layer_inputs(layer)[0]].shape
+        if isinstance(layer, Dense) and self.schedule.folds[layer.name].unrolled:
+            return self.unrolled(layer)
         if isinstance(layer, Dense):
             return self.matrix_vector(layer, self.entry(layer, self.window_lanes(layer)))
         if isinstance(layer, Conv2d):
@@ -266,6 +269,8 @@ class Machine:
             return self.readers[layer.input].pop(0)
         if isinstance(layer, Rescale | Threshold):
             wire = self.readers[layer.input].pop(0)
+            if layer is wire.rescaled_by:
+                return wire
             if isinstance(layer, Rescale) and (cycles := self.serial_cycles(layer, wire)):
                 # The word is kept until the last of its cycles.
                 reads, gives = [0, *[None] * (cycles - 2), 0], [False] * (cycles - 1) + [True]
@@ -373,10 +378,27 @@ class Machine:
         out.interval = taps * taken // fold.simd
         return out
 
+    def unrolled(self, layer):
+        outputs, inputs = layer.weights.codes.shape
+        wire = self.entry(layer, inputs)
+        depth = 2 + bits(inputs) + bits(layer.weights.grid.bits)
+        readers = [la for la in self.network.layers if layer.name in layer_inputs(la)]
+        alone = len(readers) == 1 and layer.name not in self.network.outputs
+        rescale = readers[0] if alone and isinstance(readers[0], Rescale) else None
+        if rescale is not None and rescale.format.hi - rescale.format.lo > 31:
+            depth += bits(self.mantissa_bits(rescale))
+        out = self.pipe([[wire]], outputs, depth)
+        out.rescaled_by = rescale
+        return out
+
+    @staticmethod
+    def mantissa_bits(layer):
+        least, most = min(layer.mantissa.tolist()), max(layer.mantissa.tolist())
+        return next(n for n in range(1, 64) if -(2 ** (n - 1)) <= least and most < 2 ** (n - 1))
+
     def serial_cycles(self, layer, wire):
         """Cycles of a word, a mantissa bit in each; 0 where the folds before leave no time."""
-        least, most = min(layer.mantissa.tolist()), max(layer.mantissa.tolist())
-        width = next(n for n in range(1, 64) if -(2 ** (n - 1)) <= least and most < 2 ** (n - 1))
+        width = self.mantissa_bits(layer)
         for turns in range(wire.lanes, 0, -1):
             if width <= layer.shift and turns * (width + 1) < wire.interval:
                 units = -(-wire.lanes // turns)

@@ -37,6 +37,8 @@ def schedules(draw, network: Network) -> Schedule:
                 pe=draw(st.sampled_from(divisors(outputs))),
                 simd=draw(st.sampled_from(divisors(inputs))),
             )
+            if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
+                folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)
     return Schedule(folds=folds)
 
 

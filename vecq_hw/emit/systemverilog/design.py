@@ -21,6 +21,7 @@ from vecq_hw.emit.systemverilog.parameters import (
     threshold_lines,
 )
 from vecq_hw.emit.systemverilog.streams import Stream, named_streams
+from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
@@ -36,6 +37,7 @@ from vecq_hw.simulate.dataflow.structure import (
     Plan,
     Pool,
     SerialRescale,
+    Unrolled,
     Upsampling,
     Windows,
 )
@@ -85,6 +87,8 @@ class Design:
         The identifier of every input and layer.
     drained : sequence of Stream
         Those that nobody reads.
+    modules : mapping
+        Modules of unrolled layers, by name.
     memories : mapping
         Contents of the memory files by name.
     """
@@ -95,13 +99,16 @@ class Design:
     target: Stream
     instances: Sequence[Instance]
     drained: Sequence[Stream]
+    modules: Mapping[str, str]
     memories: Mapping[str, str]
 
     @property
     def cells(self) -> list[str]:
         """The modules of rtl/ that it needs."""
         used = {"vecq_frame_end", *(instance.module for instance in self.instances)}
-        return sorted(used.union(*(_CELLS[module] for module in used)))
+        cells = used - self.modules.keys()
+        adders = ["vecq_adder"] if self.modules else []
+        return sorted(cells.union(adders, *(_CELLS[module] for module in cells)))
 
 
 def design(plan: Plan, depths: Mapping[str, int]) -> Design:
@@ -125,6 +132,7 @@ class _Designer:
         self._names, self._streams = named_streams(plan)
         self._instances: list[Instance] = []
         self._drained: list[Stream] = []
+        self._modules: dict[str, str] = {}
         self._memories: dict[str, str] = {}
 
     def result(self) -> Design:
@@ -138,6 +146,7 @@ class _Designer:
             target=self._streams[target],
             instances=tuple(self._instances),
             drained=tuple(self._drained),
+            modules=self._modules,
             memories=self._memories,
         )
 
@@ -169,6 +178,8 @@ class _Designer:
                 self._put("vecq_sliding_window", *ends, **geometry, WordBits=source.word)
             case MatrixVector():
                 self._matrix_vector(cell)
+            case Unrolled():
+                self._unrolled(cell)
             case Pool():
                 self._pool(cell)
             case Upsampling():
@@ -241,6 +252,15 @@ class _Designer:
             ),
             BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
         )
+
+    def _unrolled(self, cell: Unrolled) -> None:
+        layer, tensors = cell.layer, self._plan.network.tensors
+        module = f"{self._names[layer.name]}_unrolled"
+        source, accumulator = tensors[layer.input].format, tensors[layer.name].format
+        self._modules[module] = unrolled_layer(
+            module, layer, source, accumulator, cell.rescale, latency=cell.depth
+        )
+        self._put(module, [cell.source], [cell.target])
 
     def _rescale(self, cell: Elementwise, layer: Rescale) -> None:
         source = self._streams[cell.source]
