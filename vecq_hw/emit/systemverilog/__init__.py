@@ -126,8 +126,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     }
     variables = {name: getattr(context, name) for name in context.__dataclass_fields__}
     files = {name: templates.get_template(text).render(variables) for name, text in texts.items()}
-    own = {f"rtl/{name}.sv": text for name, text in made.modules.items()} | made.memories
-    files |= {name: f"// {head}\n{content}" for name, content in own.items()}
+    files |= {name: f"// {head}\n{content}" for name, content in made.contents.items()}
     files |= vectors.files()
     for name in made.cells:
         files[f"rtl/{name}.sv"] = (assets.rtl() / f"{name}.sv").read_text()

@@ -42,7 +42,7 @@ from vecq_hw.simulate.dataflow.structure import (
     Windows,
 )
 
-# Each cell with the cells that it instantiates.
+# Each cell with those that it instantiates.
 _CELLS: Mapping[str, Sequence[str]] = {
     "vecq_frame_end": (),
     "vecq_stream_register": (),
@@ -87,10 +87,10 @@ class Design:
         The identifier of every input and layer.
     drained : sequence of Stream
         Those that nobody reads.
-    modules : mapping
-        Modules of unrolled layers, by name.
-    memories : mapping
-        Contents of the memory files by name.
+    modules : sequence of str
+        Those of unrolled layers.
+    contents : mapping
+        Of the memory files, and of the files of these modules, by name.
     """
 
     names: Mapping[str, str]
@@ -99,14 +99,14 @@ class Design:
     target: Stream
     instances: Sequence[Instance]
     drained: Sequence[Stream]
-    modules: Mapping[str, str]
-    memories: Mapping[str, str]
+    modules: Sequence[str]
+    contents: Mapping[str, str]
 
     @property
     def cells(self) -> list[str]:
         """The modules of rtl/ that it needs."""
         used = {"vecq_frame_end", *(instance.module for instance in self.instances)}
-        cells = used - self.modules.keys()
+        cells = used.difference(self.modules)
         adders = ["vecq_adder"] if self.modules else []
         return sorted(cells.union(adders, *(_CELLS[module] for module in cells)))
 
@@ -132,8 +132,8 @@ class _Designer:
         self._names, self._streams = named_streams(plan)
         self._instances: list[Instance] = []
         self._drained: list[Stream] = []
-        self._modules: dict[str, str] = {}
-        self._memories: dict[str, str] = {}
+        self._modules: list[str] = []
+        self._contents: dict[str, str] = {}
 
     def result(self) -> Design:
         for cell in self._plan.cells:
@@ -147,7 +147,7 @@ class _Designer:
             instances=tuple(self._instances),
             drained=tuple(self._drained),
             modules=self._modules,
-            memories=self._memories,
+            contents=self._contents,
         )
 
     def _add(self, cell: Cell) -> None:
@@ -207,7 +207,7 @@ class _Designer:
     def _memory(self, layer: Layer, what: str, values: IntArray, lanes: int, bits: int) -> str:
         """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
         name = f"rtl/{self._names[layer.name]}_{what}.mem"
-        self._memories[name] = memory_text(values, lanes, bits)
+        self._contents[name] = memory_text(values, lanes, bits)
         return f'"{name}"'
 
     def _link(self, cell: Link) -> None:
@@ -257,7 +257,8 @@ class _Designer:
         layer, tensors = cell.layer, self._plan.network.tensors
         module = f"{self._names[layer.name]}_unrolled"
         source, accumulator = tensors[layer.input].format, tensors[layer.name].format
-        self._modules[module] = unrolled_layer(
+        self._modules.append(module)
+        self._contents[f"rtl/{module}.sv"] = unrolled_layer(
             module, layer, source, accumulator, cell.rescale, latency=cell.depth
         )
         self._put(module, [cell.source], [cell.target])

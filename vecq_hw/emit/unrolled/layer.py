@@ -50,8 +50,8 @@ def unrolled_layer(
     source, accumulator : IntFormat
         Of the inputs and of the exact sums with their bias.
     latency : int
-        Cycles from a word taken to its result offered, at least 2: the adders are spread evenly over
-        all but the last, in which a bias is added or the rescale ends.
+        Cycles from a word taken to its result offered, at least 2.  The adders are spread evenly
+        over all but the last, in which the bias is added or the rescale ends.
     attempts, seed : int
         Of the search (:func:`vecq_hw.emit.unrolled.solve`).
 

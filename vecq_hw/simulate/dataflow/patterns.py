@@ -68,10 +68,11 @@ def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:
     more.  That much would be a register behind each level of a tree; the shared additions, which
     are a deeper graph, are spread evenly over all stages but the last.
     """
-    bits = [layer.weights.codes.shape[1], layer.weights.grid.bits]
+    _, inputs = layer.weights.codes.shape
+    depth: int = 2 + (inputs - 1).bit_length() + (layer.weights.grid.bits - 1).bit_length()
     if rescale is not None and not is_searched(rescale):
-        bits.append(mantissa_bits(rescale))
-    return 2 + sum((count - 1).bit_length() for count in bits)
+        depth += (mantissa_bits(rescale) - 1).bit_length()
+    return depth
 
 
 def is_searched(rescale: Rescale) -> bool:
