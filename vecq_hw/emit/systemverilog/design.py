@@ -42,7 +42,7 @@ from vecq_hw.simulate.dataflow.structure import (
     Windows,
 )
 
-# Each cell with those that it instantiates.
+# Each cell with those that it instantiates; unrolled layers are made of adders.
 _CELLS: Mapping[str, Sequence[str]] = {
     "vecq_frame_end": (),
     "vecq_stream_register": (),
@@ -106,9 +106,8 @@ class Design:
     def cells(self) -> list[str]:
         """The modules of rtl/ that it needs."""
         used = {"vecq_frame_end", *(instance.module for instance in self.instances)}
-        cells = used.difference(self.modules)
-        adders = ["vecq_adder"] if self.modules else []
-        return sorted(cells.union(adders, *(_CELLS[module] for module in cells)))
+        inner = (_CELLS.get(module, ["vecq_adder"]) for module in used)
+        return sorted(used.union(*inner).difference(self.modules))
 
 
 def design(plan: Plan, depths: Mapping[str, int]) -> Design:
@@ -156,10 +155,8 @@ class _Designer:
                 self._link(cell)
             case Fork():
                 source = self._streams[cell.source]
-                count = len(cell.targets)
-                self._put(
-                    "vecq_fork", [cell.source], cell.targets, Outputs=count, WordBits=source.word
-                )
+                count, ends = len(cell.targets), ([cell.source], cell.targets)
+                self._put("vecq_fork", *ends, Outputs=count, WordBits=source.word)
             case Drain():
                 self._drained.append(self._streams[cell.source])
             case Elementwise():
