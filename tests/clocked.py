@@ -189,8 +189,7 @@ class Machine:
 
     def __init__(self, network, schedule, depths, frames, input_pauses, output_pauses):
         self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
-        self.frames, self.units = frames, []
-        self.readers, self.sources, self.sinks = {}, [], []
+        self.frames, self.units, self.readers, self.sources, self.sinks = frames, [], {}, [], []
         first = next((la for la in network.layers if isinstance(la, Dense | Conv2d)), None)
         for entry in network.inputs:
             lanes = 1
