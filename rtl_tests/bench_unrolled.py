@@ -10,7 +10,7 @@ import numpy as np
 from rtl_tests.harness import Case, equal, frames, interrupt, restart, transfer
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
-from vecq_hw.emit.unrolled.layer import UnrolledLayer, unrolled_layer
+from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Dense, Input, Rescale, Weights
@@ -25,7 +25,7 @@ class Shape:
     outputs: int
     inputs: int
     result: IntFormat | None = None
-    levels: int = 2
+    latency: int = 5
     mantissa_bits: int = 12
 
 
@@ -38,7 +38,7 @@ def signed(bits: int) -> IntFormat:
 
 
 SHAPES = [
-    *(Shape(k, unsigned(8), 5, 9, levels=levels) for k in (1, 2, 3, 4) for levels in (1, 99)),
+    *(Shape(k, unsigned(8), 5, 9, latency=latency) for k in (1, 2, 3, 4) for latency in (2, 20)),
     *(Shape(k, signed(b), 4, 6) for k, b in ((1, 1), (2, 2), (3, 8), (8, 16))),
     *(Shape(k, unsigned(b), 4, 6) for k, b in ((1, 1), (2, 3), (4, 16))),
     Shape(2, IntFormat(6, signed=True, lo=-5, hi=-2), 4, 6),
@@ -51,7 +51,7 @@ SHAPES = [
     Shape(3, unsigned(4), 6, 8, IntFormat(8, signed=True, lo=-100, hi=-3)),
     Shape(3, unsigned(4), 6, 8, IntFormat(6, signed=True, lo=-7, hi=12)),
     Shape(3, unsigned(4), 6, 8, IntFormat(6, signed=False, lo=9, hi=9)),
-    Shape(4, unsigned(8), 6, 8, unsigned(8), levels=1, mantissa_bits=18),
+    Shape(4, unsigned(8), 6, 8, unsigned(8), latency=20, mantissa_bits=18),
     # The same module once more, which test_unrolled.py replaces by its netlist after synthesis.
     Shape(2, unsigned(8), 6, 8),
     Shape(2, signed(8), 4, 6, unsigned(8)),
@@ -89,30 +89,34 @@ def network(index: int) -> Network:
     return Network(name="n", inputs=(source,), layers=(dense, rescale), outputs=("rescale",))
 
 
+def module(index: int) -> str:
+    return f"unrolled_{index}"
+
+
 @cache
-def layer(index: int) -> UnrolledLayer:
+def layer(index: int) -> str:
     net = network(index)
     dense, rescale = net.layers[0], net.layers[-1]
     assert isinstance(dense, Dense)
     return unrolled_layer(
-        f"unrolled_{index}",
+        module(index),
         dense,
         SHAPES[index].source,
         net.tensors["dense"].format,
         rescale if isinstance(rescale, Rescale) else None,
-        levels=SHAPES[index].levels,
+        latency=SHAPES[index].latency,
         attempts=3,
     )
 
 
 def case(index: int) -> Case:
-    shape, made = SHAPES[index], layer(index)
+    shape, net = SHAPES[index], network(index)
     return Case(
-        module=made.module,
+        module=module(index),
         parameters={},
         input_bits=shape.inputs * shape.source.bits,
-        output_bits=shape.outputs * made.output_bits,
-        sources=made.files,
+        output_bits=shape.outputs * net.tensors[net.outputs[0]].format.bits,
+        sources={f"{module(index)}.sv": layer(index)},
     )
 
 
@@ -131,7 +135,7 @@ def data(index: int) -> tuple[IntArray, IntArray]:
 @cocotb.test()
 @cocotb.parametrize(index=range(len(CASES)))
 async def every_output_is_exact(dut: Any, index: int) -> None:
-    shape, made, net = SHAPES[index], layer(index), network(index)
+    shape, net = SHAPES[index], network(index)
     fmt = net.tensors[net.outputs[0]].format
     inputs, expected = data(index)
     words = pack_rows(inputs, shape.inputs, shape.source.bits)
@@ -146,8 +150,8 @@ async def every_output_is_exact(dut: Any, index: int) -> None:
         return sink.cycles
 
     await compare(seed=index)
-    first = 1 + made.latency
+    first = 1 + shape.latency
     equal(f"{shape}: cycles", await compare(seed=None), range(first, first + len(words)))
     for ready in (0, 1):
-        await interrupt(dut, index, words, made.latency + 3, ready)
+        await interrupt(dut, index, words, shape.latency + 3, ready)
         await compare(seed=index + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Sketch:
 
     sizes: Sequence[int]
     folds: Sequence[tuple[int, int]]  # PE and SIMD
+    unrolled: Sequence[int] = ()  # places
     bits: Sequence[int]
     input: IntFormat = U8
     hidden: IntFormat = U8
@@ -61,6 +63,25 @@ SKETCHES = [
     ),
     Sketch(sizes=(1, 1), folds=((1, 1),), bits=(2,)),
     Sketch(sizes=(24, 3), folds=((3, 2),), bits=(3,), output=IntFormat(1, signed=True)),
+    # One layer unrolled, and all of them: a Rescale by a product, by a search, and none.
+    Sketch(sizes=(12, 8, 9, 4), folds=((4, 3), (9, 8), (2, 3)), bits=(2, 2, 3), unrolled=(1,)),
+    Sketch(
+        sizes=(16, 9, 6, 3),
+        folds=((9, 16), (6, 9), (3, 6)),
+        bits=(1, 2, 4),
+        hidden=IntFormat(4, signed=True),
+        unrolled=(0, 1, 2),
+    ),
+    Sketch(
+        sizes=(10, 6, 5),
+        folds=((6, 10), (5, 6)),
+        bits=(2, 3),
+        input=IntFormat(5, signed=True, lo=-9, hi=6),
+        output=None,
+        rescale_hidden=False,
+        unrolled=(0, 1),
+    ),
+    Sketch(sizes=(1, 1), folds=((1, 1),), bits=(1,), unrolled=(0,)),
 ]
 TOPS = [f"random{index}" for index in range(len(SKETCHES))]
 
@@ -124,10 +145,15 @@ def network(index: int) -> Network:
 
 def schedule(index: int) -> Schedule:
     names = [layer.name for layer in network(index).layers if isinstance(layer, Dense)]
-    folds = [Fold(pe=pe, simd=simd) for pe, simd in SKETCHES[index].folds]
+    sketch = SKETCHES[index]
+    folds = [
+        Fold(pe=pe, simd=simd, unrolled=place in sketch.unrolled)
+        for place, (pe, simd) in enumerate(sketch.folds)
+    ]
     return Schedule(folds=dict(zip(names, folds, strict=True)))
 
 
+@cache
 def project(index: int) -> Project:
     """The emitted project, with the corner vectors and 25 random ones."""
     net = network(index)

@@ -27,6 +27,7 @@ class Wire:
     def __init__(self, lanes, raw=False):
         self.lanes, self.raw = lanes, raw
         self.interval = 0  # cycles from word to word at least, if known
+        self.rescaled_by = None  # what the cell before does as well
         self.valid = self.ready = False
 
     @property
@@ -179,13 +180,16 @@ def bits(number):
     return count
 
 
+def mantissa_bits(layer):
+    return max((m if m >= 0 else ~m).bit_length() for m in layer.mantissa.tolist()) + 1
+
+
 class Machine:
     """All cells of a network, by the rules of docs/cycles.md."""
 
     def __init__(self, network, schedule, depths, frames, input_pauses, output_pauses):
         self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
-        self.frames, self.units = frames, []
-        self.readers, self.sources, self.sinks = {}, [], []
+        self.frames, self.units, self.readers, self.sources, self.sinks = frames, [], {}, [], []
         first = next((la for la in network.layers if isinstance(la, Dense | Conv2d)), None)
         for entry in network.inputs:
             lanes = 1
@@ -208,8 +212,7 @@ class Machine:
 
     def run(self):
         """The cycles of all words in and out; None if nothing moves for longer than can be."""
-        patience = 600 + sum(cell.periods * len(cell.reads) for cell in self.units)
-        idle = 0
+        idle, patience = 0, 600 + sum(cell.periods * len(cell.reads) for cell in self.units)
         while idle < patience:
             counts = [len(cell.cycles) for cell in (*self.sources, *self.sinks)]
             if counts == self.expected:
@@ -254,7 +257,9 @@ class Machine:
     def layer(self, layer):
         shape = self.network.tensors[layer_inputs(layer)[0]].shape
         if isinstance(layer, Dense):
-            return self.matrix_vector(layer, self.entry(layer, self.window_lanes(layer)))
+            wire = self.entry(layer, self.window_lanes(layer))
+            unrolled = self.schedule.folds[layer.name].unrolled
+            return self.unrolled(layer, wire) if unrolled else self.matrix_vector(layer, wire)
         if isinstance(layer, Conv2d):
             lanes = self.window_lanes(layer)
             wire = self.entry(layer, lanes)
@@ -266,6 +271,8 @@ class Machine:
             return self.readers[layer.input].pop(0)
         if isinstance(layer, Rescale | Threshold):
             wire = self.readers[layer.input].pop(0)
+            if layer is wire.rescaled_by:
+                return wire
             if isinstance(layer, Rescale) and (cycles := self.serial_cycles(layer, wire)):
                 # The word is kept until the last of its cycles.
                 reads, gives = [0, *[None] * (cycles - 2), 0], [False] * (cycles - 1) + [True]
@@ -282,16 +289,15 @@ class Machine:
         if isinstance(layer, Concat):
             wires = [self.readers[name].pop(0) for name in layer.inputs]
             channels = [self.network.tensors[name].shape[-1] for name in layer.inputs]
-            most = max(wire.lanes for wire in wires)
-            lanes = max(d for d in range(1, most + 1) if all(count % d == 0 for count in channels))
+            most = 1 + max(wire.lanes for wire in wires)
+            lanes = max(d for d in range(1, most) if all(count % d == 0 for count in channels))
             wires = self.operands(layer, wires, lanes)
             turns = [[w] for w, n in zip(wires, channels, strict=True) for _ in range(n // lanes)]
             return self.pipe(turns, lanes, 1)
         wire = self.entry(layer, self.readers[layer.input][0].lanes)
         if isinstance(layer, Upsample2d):
             height, width, channels = shape
-            lanes = wire.lanes
-            folds = channels // wire.lanes
+            lanes, folds = wire.lanes, channels // wire.lanes
             reads = [
                 column * folds + fold
                 for _, column, _, fold in product(
@@ -299,8 +305,7 @@ class Machine:
                 )
             ]
             words = width * folds
-            gives = [True] * len(reads)
-            room = kept(reads, words, max(words, 2))
+            gives, room = [True] * len(reads), kept(reads, words, max(words, 2))
             return self.unit(height, wire, lanes, reads, gives, words, room, 1)
         return self.windows(layer, wire, shape, pool=True)
 
@@ -373,10 +378,21 @@ class Machine:
         out.interval = taps * taken // fold.simd
         return out
 
+    def unrolled(self, layer, wire):
+        outputs, inputs = layer.weights.codes.shape
+        depth = 2 + bits(inputs) + bits(layer.weights.grid.bits)
+        readers = [la for la in self.network.layers if layer.name in layer_inputs(la)]
+        alone = len(readers) == 1 and layer.name not in self.network.outputs
+        rescale = readers[0] if alone and isinstance(readers[0], Rescale) else None
+        if rescale and rescale.format.hi - rescale.format.lo > 31:
+            depth += bits(mantissa_bits(rescale))
+        out = self.pipe([[wire]], outputs, depth)
+        out.rescaled_by = rescale
+        return out
+
     def serial_cycles(self, layer, wire):
         """Cycles of a word, a mantissa bit in each; 0 where the folds before leave no time."""
-        least, most = min(layer.mantissa.tolist()), max(layer.mantissa.tolist())
-        width = next(n for n in range(1, 64) if -(2 ** (n - 1)) <= least and most < 2 ** (n - 1))
+        width = mantissa_bits(layer)
         for turns in range(wire.lanes, 0, -1):
             if width <= layer.shift and turns * (width + 1) < wire.interval:
                 units = -(-wire.lanes // turns)

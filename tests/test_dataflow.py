@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.clocked import Machine
-from tests.dataflow_networks import convolution, rescale, resnet8
+from tests.dataflow_networks import convolution, rescale, resnet8, weights
 from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
@@ -23,6 +23,8 @@ from vecq_hw.network import Add, Conv2d, Dense, Input, Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
 from vecq_hw.simulate.dataflow import DeadlockError, fifo_depths, simulate_frames
+from vecq_hw.simulate.dataflow.plan import plan
+from vecq_hw.simulate.dataflow.structure import Unrolled
 
 U4 = IntFormat(4, signed=False)
 
@@ -37,6 +39,8 @@ def schedules(draw, network: Network) -> Schedule:
                 pe=draw(st.sampled_from(divisors(outputs))),
                 simd=draw(st.sampled_from(divisors(inputs))),
             )
+            if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
+                folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)
     return Schedule(folds=folds)
 
 
@@ -85,6 +89,25 @@ def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
         depths = fifo_depths(network, schedule)
         found = modelled(network, schedule, depths, 3, *ends)
     assert found == clocked(network, schedule, depths, 3, *ends)
+
+
+@pytest.mark.parametrize("outputs", [("r1",), ("r1", "fc"), ("sum",)])
+def test_an_unrolled_layer_takes_the_rescale_that_alone_reads_it(outputs):
+    source = Input(name="x", shape=(6,), format=U4)
+    layers = [Dense(name="fc", input="x", weights=weights(4, 6)), rescale("r1", "fc", 4, U4)]
+    if outputs == ("sum",):
+        layers += [rescale("r2", "fc", 4, U4), Add(name="sum", inputs=("r1", "r2"))]
+    network = Network(name="n", inputs=(source,), layers=tuple(layers), outputs=outputs)
+    schedule = Schedule(folds={"fc": Fold(pe=4, simd=6, unrolled=True)})
+    absorbed = [
+        cell.rescale for cell in plan(network, schedule).cells if isinstance(cell, Unrolled)
+    ]
+    assert absorbed == ([network.layers[1]] if outputs == ("r1",) else [None])
+    for ends in ((), (pauses(1), pauses(2))):
+        found = modelled(network, schedule, {}, 40, *ends)
+        assert found == clocked(network, schedule, {}, 40, *ends)
+    run = simulate_frames(network, schedule)
+    assert (run.interval, run.busy["fc"]) == (1, 1)
 
 
 def residual(depth: int = 3) -> tuple[Network, Schedule]:

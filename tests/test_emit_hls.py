@@ -309,6 +309,16 @@ def test_what_cannot_be_emitted_is_refused() -> None:
         hls.emit(wide.network, wide.schedule, wide.vectors)
 
 
+def test_an_unrolled_layer_is_a_fold_onto_all_lanes() -> None:
+    case = mlp("m", 2).case(4)
+    folds = dict(case.schedule.folds)
+    name = next(iter(folds))
+    folds[name] = Fold(pe=16, simd=24)
+    plain = hls.emit(case.network, Schedule(folds=folds), case.vectors)
+    folds[name] = replace(folds[name], unrolled=True)
+    assert hls.emit(case.network, Schedule(folds=folds), case.vectors).files == plain.files
+
+
 @pytest.mark.needs_cxx
 def test_one_layer_is_emitted_by_itself(tmp_path: Path) -> None:
     case = cnn("c", 3).case()

@@ -131,6 +131,16 @@ def test_memories_hold_the_numbers_of_the_network() -> None:
     assert unpack(int(mantissas, 16), 3, 8, signed=True) == [90, 97, 104]
 
 
+def test_an_unrolled_layer_takes_its_rescale_and_a_module_of_its_own() -> None:
+    network = mlp("fc1_unrolled")
+    folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=4, unrolled=True)}
+    project = emit(network, Schedule(folds=folds), vectors(network)).files
+    assert "| fc1 | Dense | 3 | 3 × 4, unrolled | 1 |" in project["README.md"]
+    assert "act1_mantissa" not in "".join(project)
+    assert "module fc1_unrolled (" in project["rtl/fc1_unrolled.sv"]
+    assert "  fc1_unrolled act1_unit (" in project["rtl/fc1_unrolled_2.sv"]  # the top
+
+
 def test_several_ends_are_unsupported() -> None:
     network = Network(
         name="two",

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from tests.strategies import formats
 from vecq_hw.emit.unrolled import OffsetGraph, offset_form, solve
 from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output
+from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.emit.unrolled.search import signed_digits
 from vecq_hw.emit.unrolled.solve import _restored
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.layers import Dense, Weights
 
 U8 = IntFormat(8, signed=False)
 
@@ -140,6 +142,15 @@ def test_what_cannot_be_solved_is_refused() -> None:
         solve(np.ones((2, 4), int), (U8,) * 3)
     with pytest.raises(VecqError, match="more than 58 bits"):
         solve(np.full((1, 1), 1 << 40), (U8,))
+
+
+def test_an_unrolled_layer_takes_two_cycles_and_does_not_wrap() -> None:
+    weights = Weights(codes=np.zeros((2, 3), int), grid=MidRise(1))
+    layer = Dense(name="fc", input="x", weights=weights)
+    with pytest.raises(VecqError, match="'fc': a latency of at least 2 cycles, not 1"):
+        unrolled_layer("m", layer, U8, U8, latency=1)
+    with pytest.raises(VecqError, match="'fc': an unrolled layer has no accumulator"):
+        unrolled_layer("m", replace(layer, accumulator_bits=7), U8, U8, latency=2)
 
 
 def test_time_ends_a_search_after_one_attempt() -> None:

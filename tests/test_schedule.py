@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import networks
+from tests.test_dataflow import residual
 from tests.test_network import dense, network
 from vecq_hw import schedule
 from vecq_hw.errors import VecqError
 from vecq_hw.schedule import Fold, Schedule
 
 NETWORK = network(dense(shape=(4, 3)))
+WRAPPING = network(replace(dense(shape=(4, 3)), accumulator_bits=5))
+IMAGE = residual()[0]
 
 
 @settings(max_examples=40, deadline=None)
@@ -37,20 +42,45 @@ def test_an_illegal_fold_is_refused_with_the_legal_ones_named(folds, says):
     assert says in str(error.value)
 
 
+ALL_LANES = Fold(pe=4, simd=3, unrolled=True)
+
+
+@pytest.mark.parametrize(
+    ("net", "name", "fold", "says"),
+    [
+        (NETWORK, "fc", replace(ALL_LANES, pe=2), "has all lanes, not 2 PE × 3 SIMD; use 4 × 3"),
+        (NETWORK, "fc", replace(ALL_LANES, simd=1), "not 4 PE × 1 SIMD; use 4 × 3"),
+        (WRAPPING, "fc", ALL_LANES, "'fc': an unrolled layer has no accumulator that could wrap"),
+        (IMAGE, "conv", Fold(pe=2, simd=2, unrolled=True), "'conv': a Conv2d cannot be unrolled"),
+    ],
+)
+def test_only_a_dense_with_all_lanes_is_unrolled(net, name, fold, says):
+    with pytest.raises(VecqError) as error:
+        schedule.check(net, Schedule(folds={name: fold}))
+    assert says in str(error.value)
+
+
+def test_a_dense_with_all_lanes_may_be_unrolled():
+    schedule.check(NETWORK, Schedule(folds={"fc": ALL_LANES}))
+
+
 @given(st.integers(1, 2000))
 def test_divisors(number):
     assert schedule.divisors(number) == [d for d in range(1, number + 1) if number % d == 0]
 
 
 def test_json_round_trip(tmp_path):
-    folds = Schedule(folds={"fc": Fold(pe=2, simd=3)})
+    folds = Schedule(folds={"fc": Fold(pe=2, simd=3), "fc2": ALL_LANES})
     path = tmp_path / "schedule.json"
     path.write_text(schedule.to_json(folds))
     assert schedule.load(path) == folds
+    path.write_text('{"fc": {"pe": 2}}')
+    assert schedule.load(path) == Schedule(folds={"fc": Fold(pe=2, simd=1, unrolled=False)})
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"fc": 3}', '{"fc": {"PE": 3}}', '{"fc": {"pe": "8"}}']
+    "text",
+    ["", "[]", '{"fc": 3}', '{"fc": {"PE": 3}}', '{"fc": {"pe": "8"}}', '{"fc": {"unrolled": 1}}'],
 )
 def test_a_malformed_schedule_is_refused(tmp_path, text):
     path = tmp_path / "schedule.json"

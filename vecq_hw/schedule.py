@@ -23,10 +23,14 @@ class Fold:
         Processing elements: outputs computed side by side; divides the outputs.
     simd : int
         Inputs that each of them takes a cycle; divides the inputs (the channels of a Conv2d).
+    unrolled : bool
+        A Dense with all its lanes as a circuit of shared additions, made for its weights; RTL only,
+        the other targets fold it onto as many lanes.
     """
 
     pe: int = 1
     simd: int = 1
+    unrolled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,25 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
             if lanes < 1 or size % lanes:
                 legal = ", ".join(map(str, divisors(size)))
                 yield f"layer '{name}': {size} {what} do not fold onto {lanes} lanes; use {legal}"
+        if fold.unrolled:
+            yield from _unrolled_problems(layer, fold)
+
+
+def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
+    if isinstance(layer, Conv2d):
+        yield f"layer '{layer.name}': a Conv2d cannot be unrolled, only a Dense; leave out unrolled"
+        return
+    outputs, inputs = foldable(layer)
+    if (fold.pe, fold.simd) != (outputs, inputs):
+        yield (
+            f"layer '{layer.name}': an unrolled layer has all lanes, not {fold.pe} PE × {fold.simd}"
+            f" SIMD; use {outputs} × {inputs}"
+        )
+    if layer.accumulator_bits is not None:
+        yield (
+            f"layer '{layer.name}': an unrolled layer has no accumulator that could wrap at"
+            f" {layer.accumulator_bits} bits; leave out accumulator_bits or unrolled"
+        )
 
 
 def check(network: Network, schedule: Schedule) -> None:
@@ -110,7 +133,7 @@ def check(network: Network, schedule: Schedule) -> None:
 
 
 def to_json(schedule: Schedule) -> str:
-    """``{"fc1": {"pe": 8, "simd": 16}, ...}``."""
+    """``{"fc1": {"pe": 8, "simd": 16, "unrolled": false}, ...}``."""
     return json.dumps({name: asdict(fold) for name, fold in schedule.folds.items()}, indent=2)
 
 
@@ -119,8 +142,9 @@ def load(path: str | Path) -> Schedule:
     try:
         tree = json.loads(Path(path).read_text())
         folds = {name: Fold(**fold) for name, fold in tree.items()}
-        if not all(type(n) is int for fold in folds.values() for n in (fold.pe, fold.simd)):
-            raise TypeError
+        for fold in folds.values():
+            if (type(fold.pe), type(fold.simd), type(fold.unrolled)) != (int, int, bool):
+                raise TypeError
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError):

@@ -126,7 +126,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     }
     variables = {name: getattr(context, name) for name in context.__dataclass_fields__}
     files = {name: templates.get_template(text).render(variables) for name, text in texts.items()}
-    files |= {name: f"// {head}\n{content}" for name, content in made.memories.items()}
+    files |= {name: f"// {head}\n{content}" for name, content in made.contents.items()}
     files |= vectors.files()
     for name in made.cells:
         files[f"rtl/{name}.sv"] = (assets.rtl() / f"{name}.sv").read_text()
@@ -180,7 +180,9 @@ def _context(
                 name=made.names[layer.name],
                 kind=type(layer).__name__,
                 shape=_shape(network, layer.name),
-                lanes="" if fold is None else f"{fold.pe} × {fold.simd}",
+                lanes=""
+                if fold is None
+                else f"{fold.pe} × {fold.simd}" + ", unrolled" * fold.unrolled,
                 cycles=timing.busy[layer.name],
             )
         )
@@ -188,7 +190,7 @@ def _context(
         head=head,
         title=json.dumps(network.name[:60]),
         version=__version__,
-        top=identifiers([*cells, network.name])[network.name],
+        top=identifiers([*cells, *made.modules, network.name])[network.name],
         streams=tuple(made.streams),
         instances=tuple(made.instances),
         drained=tuple(made.drained),

@@ -21,6 +21,7 @@ from vecq_hw.emit.systemverilog.parameters import (
     threshold_lines,
 )
 from vecq_hw.emit.systemverilog.streams import Stream, named_streams
+from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
@@ -36,11 +37,12 @@ from vecq_hw.simulate.dataflow.structure import (
     Plan,
     Pool,
     SerialRescale,
+    Unrolled,
     Upsampling,
     Windows,
 )
 
-# Each cell with the cells that it instantiates.
+# Each cell with those that it instantiates; unrolled layers are made of adders.
 _CELLS: Mapping[str, Sequence[str]] = {
     "vecq_frame_end": (),
     "vecq_stream_register": (),
@@ -85,8 +87,10 @@ class Design:
         The identifier of every input and layer.
     drained : sequence of Stream
         Those that nobody reads.
-    memories : mapping
-        Contents of the memory files by name.
+    modules : sequence of str
+        Those of unrolled layers.
+    contents : mapping
+        Of the memory files, and of the files of these modules, by name.
     """
 
     names: Mapping[str, str]
@@ -95,13 +99,15 @@ class Design:
     target: Stream
     instances: Sequence[Instance]
     drained: Sequence[Stream]
-    memories: Mapping[str, str]
+    modules: Sequence[str]
+    contents: Mapping[str, str]
 
     @property
     def cells(self) -> list[str]:
         """The modules of rtl/ that it needs."""
         used = {"vecq_frame_end", *(instance.module for instance in self.instances)}
-        return sorted(used.union(*(_CELLS[module] for module in used)))
+        inner = (_CELLS.get(module, ["vecq_adder"]) for module in used)
+        return sorted(used.union(*inner).difference(self.modules))
 
 
 def design(plan: Plan, depths: Mapping[str, int]) -> Design:
@@ -125,7 +131,8 @@ class _Designer:
         self._names, self._streams = named_streams(plan)
         self._instances: list[Instance] = []
         self._drained: list[Stream] = []
-        self._memories: dict[str, str] = {}
+        self._modules: list[str] = []
+        self._contents: dict[str, str] = {}
 
     def result(self) -> Design:
         for cell in self._plan.cells:
@@ -138,7 +145,8 @@ class _Designer:
             target=self._streams[target],
             instances=tuple(self._instances),
             drained=tuple(self._drained),
-            memories=self._memories,
+            modules=self._modules,
+            contents=self._contents,
         )
 
     def _add(self, cell: Cell) -> None:
@@ -147,10 +155,8 @@ class _Designer:
                 self._link(cell)
             case Fork():
                 source = self._streams[cell.source]
-                count = len(cell.targets)
-                self._put(
-                    "vecq_fork", [cell.source], cell.targets, Outputs=count, WordBits=source.word
-                )
+                count, ends = len(cell.targets), ([cell.source], cell.targets)
+                self._put("vecq_fork", *ends, Outputs=count, WordBits=source.word)
             case Drain():
                 self._drained.append(self._streams[cell.source])
             case Elementwise():
@@ -169,6 +175,8 @@ class _Designer:
                 self._put("vecq_sliding_window", *ends, **geometry, WordBits=source.word)
             case MatrixVector():
                 self._matrix_vector(cell)
+            case Unrolled():
+                self._unrolled(cell)
             case Pool():
                 self._pool(cell)
             case Upsampling():
@@ -196,7 +204,7 @@ class _Designer:
     def _memory(self, layer: Layer, what: str, values: IntArray, lanes: int, bits: int) -> str:
         """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
         name = f"rtl/{self._names[layer.name]}_{what}.mem"
-        self._memories[name] = memory_text(values, lanes, bits)
+        self._contents[name] = memory_text(values, lanes, bits)
         return f'"{name}"'
 
     def _link(self, cell: Link) -> None:
@@ -241,6 +249,16 @@ class _Designer:
             ),
             BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
         )
+
+    def _unrolled(self, cell: Unrolled) -> None:
+        layer, tensors = cell.layer, self._plan.network.tensors
+        module = f"{self._names[layer.name]}_unrolled"
+        source, accumulator = tensors[layer.input].format, tensors[layer.name].format
+        self._modules.append(module)
+        self._contents[f"rtl/{module}.sv"] = unrolled_layer(
+            module, layer, source, accumulator, cell.rescale, latency=cell.depth
+        )
+        self._put(module, [cell.source], [cell.target])
 
     def _rescale(self, cell: Elementwise, layer: Rescale) -> None:
         source = self._streams[cell.source]

@@ -9,7 +9,7 @@ from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.network import Network
 from vecq_hw.simulate.dataflow import structure
-from vecq_hw.simulate.dataflow.structure import Drain, Fork, Link, Plan, Windows
+from vecq_hw.simulate.dataflow.structure import Drain, Fork, Link, Plan, Unrolled, Windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,8 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[structure.Stream]
                 name(cell.target, f"{names[cell.layer.name]} windows")
             case Drain():
                 pass
+            case Unrolled():
+                name(cell.target, names[cell.target.tensor])
             case _:
                 name(cell.target, names[cell.layer.name])
     return list(found), list(found.values())

@@ -6,8 +6,7 @@ word is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import jinja2
 import numpy as np
@@ -25,28 +24,7 @@ from vecq_hw.emit.unrolled.verilog import input_lines, node_names, row_lines
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Dense, Rescale
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnrolledLayer:
-    """A module and its sources.
-
-    Attributes
-    ----------
-    module : str
-        With the ports of every streaming cell (``clk_i, rst_ni, valid_i, ready_o, data_i, ...``).
-    files : mapping of str to str
-        Texts by file name; the module also needs ``vecq_adder`` of rtl/.
-    latency : int
-        Cycles from a word taken to its result offered.
-    output_bits : int
-        Of one element of the result.
-    """
-
-    module: str
-    files: Mapping[str, str]
-    latency: int
-    output_bits: int
+from vecq_hw.simulate.dataflow import patterns
 
 
 def unrolled_layer(
@@ -56,11 +34,14 @@ def unrolled_layer(
     accumulator: IntFormat,
     rescale: Rescale | None = None,
     *,
-    levels: int = 2,
+    latency: int,
     attempts: int = 100,
     seed: int = 0,
-) -> UnrolledLayer:
-    """Emit ``layer``, and ``rescale`` if it follows; equal arguments, equal text.
+) -> str:
+    """The text of a module for ``layer``, and ``rescale`` if it follows.
+
+    It has the ports of every streaming cell (``clk_i, rst_ni, valid_i, ready_o, data_i, ...``) and
+    needs ``vecq_adder`` of rtl/.  Equal arguments, equal text.
 
     Parameters
     ----------
@@ -68,23 +49,24 @@ def unrolled_layer(
         A legal identifier.
     source, accumulator : IntFormat
         Of the inputs and of the exact sums with their bias.
-    levels : int
-        Adders between two registers, at least 1.
+    latency : int
+        Cycles from a word taken to its result offered, at least 2.  The adders are spread evenly
+        over all but the last, in which the bias is added or the rescale ends.
     attempts, seed : int
         Of the search (:func:`vecq_hw.emit.unrolled.solve`).
 
     Raises
     ------
     VecqError
-        The accumulator wraps, or ``levels`` is not positive.
+        The accumulator wraps, or ``latency`` is less than 2.
     """
     if layer.accumulator_bits is not None:
         raise VecqError(
             f"layer '{layer.name}': an unrolled layer has no accumulator that could wrap at"
             f" {layer.accumulator_bits} bits; leave out accumulator_bits or fold the layer"
         )
-    if levels < 1:
-        raise VecqError(f"layer '{layer.name}': at least 1 adder a register, not {levels}")
+    if latency < 2:
+        raise VecqError(f"layer '{layer.name}': a latency of at least 2 cycles, not {latency}")
     matrix = layer.weights.values
     graph = solve(matrix, (source,) * matrix.shape[1], attempts=attempts, seed=seed)
     bias = [0] * len(matrix) if layer.bias is None else layer.bias.tolist()
@@ -94,14 +76,14 @@ def unrolled_layer(
             outputs.Sum(meaning, constant, accumulator)
             for (_, meaning), constant in zip(form.outputs, bias, strict=True)
         ]
-        return _pipeline(module, form, sums, levels)
+        return _pipeline(module, form, sums, latency)
     half = 1 << (rescale.shift - 1)
     mantissas = rescale.mantissa.tolist()
     offsets = [
         m * known + b + half
         for m, known, b in zip(mantissas, bias, rescale.offset.tolist(), strict=True)
     ]
-    search = rescale.format.hi - rescale.format.lo < outputs.SEARCHED
+    search = patterns.is_searched(rescale)
     form = offset_form(graph if search else scaled(graph, mantissas))
     steps = [
         outputs.Step(
@@ -109,7 +91,7 @@ def unrolled_layer(
         )
         for (_, meaning), mantissa, offset in zip(form.outputs, mantissas, offsets, strict=True)
     ]
-    return _pipeline(module, form, steps, levels)
+    return _pipeline(module, form, steps, latency)
 
 
 def scaled(graph: AdderGraph, factors: list[int]) -> AdderGraph:
@@ -147,11 +129,11 @@ def _pipeline(
     module: str,
     graph: OffsetGraph,
     ends: Sequence[outputs.Sum | outputs.Step],
-    levels: int,
-) -> UnrolledLayer:
-    """Registers after every ``levels`` adders, then the ends and the last register."""
-    stages = [max(0, depth - 1) // levels for depth in graph.depths]
-    last = max(stages)
+    latency: int,
+) -> str:
+    """The adders in all stages but the last, then the ends and the last register."""
+    last, deepest = latency - 2, max(1, *graph.depths)
+    stages = [max(0, depth - 1) * (last + 1) // deepest for depth in graph.depths]
     names = node_names(graph)
     needed = list(stages)
     for index, row in enumerate(graph.rows):
@@ -188,8 +170,7 @@ def _pipeline(
         value = "1'b0" if node_or_none is None else at(node_or_none, last + 1)
         body += end.lines(index, value)
         registers.append(f"      data_o[{index * bits} +: {bits}] <= y{index};")
-    latency = last + 2
-    text = _template().render(
+    return _template().render(
         module=module,
         inputs=len(graph.inputs),
         outputs=len(ends),
@@ -198,7 +179,4 @@ def _pipeline(
         latency=latency,
         body=body,
         registers=registers,
-    )
-    return UnrolledLayer(
-        module=module, files={f"{module}.sv": text}, latency=latency, output_bits=bits
     )

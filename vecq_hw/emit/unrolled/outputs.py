@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from vecq_hw.emit.unrolled.graph import Affine
 from vecq_hw.formats import IntFormat
 
-SEARCHED = 32
-"""Up to so many output codes a binary search over constants is smaller than a product."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sum:

@@ -30,6 +30,7 @@ from vecq_hw.simulate.dataflow.structure import (
     Pool,
     SerialRescale,
     Stream,
+    Unrolled,
     Upsampling,
     Windows,
 )
@@ -121,7 +122,7 @@ class Graph:
                 self.processes.append(fork(channel(cell.source), targets, words))
             case Drain():
                 self._drain(cell.source)
-            case Elementwise():
+            case Elementwise() | Unrolled():
                 channel(cell.source).receiver = Pipeline(channel(cell.target), cell.depth)
                 self._span(cell.layer, cell.source, cell.target)
             case Join():

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import Conv2d, MacLayer, Rescale, Upsample2d, WindowLayer
+from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Upsample2d, WindowLayer
 from vecq_hw.network import window_outputs
 from vecq_hw.schedule import Fold
 from vecq_hw.simulate.dataflow.cells import Step, Unit
 
 Indices = npt.NDArray[np.int64]
+
+SEARCHED = 32
+"""Up to so many output codes an unrolled Rescale is a search."""
 
 
 def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
@@ -56,6 +59,25 @@ def _pass(words: int, needs: int, frees: int) -> list[Step]:
     """One step for each word of a vector, the last of which gives the sums."""
     last = Step(1, 1, needs + words - 1 if needs >= 0 else -1, frees, True)
     return [Step(1, words - 1, needs, frees, False), last] if words > 1 else [last]
+
+
+def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:
+    """Stages of an unrolled layer: ``2 + ceil(log2(inputs)) + ceil(log2(weight bits))``.
+
+    Where the mantissas of the Rescale are multiplied among the sums, ``ceil(log2(mantissa bits))``
+    more.  That much would be a register behind each level of a tree; the shared additions, which
+    are a deeper graph, are spread evenly over all stages but the last.
+    """
+    _, inputs = layer.weights.codes.shape
+    depth: int = 2 + (inputs - 1).bit_length() + (layer.weights.grid.bits - 1).bit_length()
+    if rescale is not None and not is_searched(rescale):
+        depth += (mantissa_bits(rescale) - 1).bit_length()
+    return depth
+
+
+def is_searched(rescale: Rescale) -> bool:
+    """Whether a search over constants, behind an unrolled layer, is smaller than a product."""
+    return rescale.format.hi - rescale.format.lo < SEARCHED
 
 
 def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:

@@ -3,7 +3,8 @@
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
 differ: before every Dense, Conv2d, pool, Upsample2d and output, and before each operand of an Add
-or Concat.  A Rescale or Threshold sits on the stream that it reads; Flatten is no hardware.  Where
+or Concat.  A Rescale or Threshold sits on the stream that it reads; behind an unrolled Dense a
+Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no hardware.  Where
 several layers read one tensor, a fork stands behind it.
 """
 
@@ -44,6 +45,7 @@ from vecq_hw.simulate.dataflow.structure import (
     Pool,
     SerialRescale,
     Stream,
+    Unrolled,
     Upsampling,
     Windows,
 )
@@ -106,8 +108,7 @@ class _Planner:
 
     def _publish(self, tensor: str, stream: Stream) -> None:
         """Hand the stream to those who read the tensor, through a fork if they are several."""
-        readers = sum(layer_inputs(layer).count(tensor) for layer in self._network.layers)
-        readers += self._network.outputs.count(tensor)
+        readers = self._readers(tensor)
         if not readers:
             self._cells.append(Drain(source=stream))
         elif readers == 1:
@@ -116,6 +117,10 @@ class _Planner:
             copies = [self._stream(tensor, stream.lanes) for _ in range(readers)]
             self._cells.append(Fork(source=stream, targets=tuple(copies)))
             self._branches[tensor] = copies
+
+    def _readers(self, tensor: str) -> int:
+        readers = sum(layer_inputs(layer).count(tensor) for layer in self._network.layers)
+        return readers + self._network.outputs.count(tensor)
 
     def _read(self, tensor: str) -> Stream:
         return self._branches[tensor].pop(0)
@@ -160,10 +165,14 @@ class _Planner:
 
     def _layer(self, layer: Layer) -> Stream:
         match layer:
+            case Dense() if self._schedule.folds[layer.name].unrolled:
+                return self._unrolled(layer)
             case Dense() | Conv2d():
                 return self._matrix_vector(layer)
             case Rescale() | Threshold():
                 source = self._read(layer.input)
+                if source.tensor == layer.name:  # the unrolled Dense before it gives its outputs
+                    return source
                 target = self._stream(layer.name, source.lanes)
                 self._cells.append(self._elementwise(layer, source, target))
                 return target
@@ -235,5 +244,21 @@ class _Planner:
                 unit=unit,
                 periods=math.prod(self._shape(layer.name)[:-1]),
             )
+        )
+        return target
+
+    def _unrolled(self, layer: Dense) -> Stream:
+        rescales = [
+            reader
+            for reader in self._network.layers
+            if isinstance(reader, Rescale) and reader.input == layer.name
+        ]
+        rescale = rescales[0] if rescales and self._readers(layer.name) == 1 else None
+        outputs, inputs = layer.weights.codes.shape
+        source = self._entry(layer, layer.input, inputs)
+        target = self._stream(layer.name if rescale is None else rescale.name, outputs)
+        depth = patterns.unrolled_depth(layer, rescale)
+        self._cells.append(
+            Unrolled(layer=layer, rescale=rescale, source=source, target=target, depth=depth)
         )
         return target

@@ -11,6 +11,7 @@ from vecq_hw.layers import (
     Add,
     Concat,
     Conv2d,
+    Dense,
     MacLayer,
     MaxPool2d,
     Rescale,
@@ -150,6 +151,17 @@ class MatrixVector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Unrolled:
+    """A Dense as a circuit of additions, with the Rescale that alone reads it: a frame a cycle."""
+
+    layer: Dense
+    rescale: Rescale | None
+    source: Stream
+    target: Stream
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pool:
     """A MaxPool2d or SumPool2d with its window; a frame a period."""
 
@@ -180,6 +192,7 @@ Cell = (
     | Join
     | Windows
     | MatrixVector
+    | Unrolled
     | Pool
     | Upsampling
 )
@@ -212,7 +225,7 @@ class Plan:
         result: dict[str, int] = {}
         for cell in self.cells:
             match cell:
-                case Elementwise() | Join():
+                case Elementwise() | Join() | Unrolled():
                     result[cell.layer.name] = cell.target.words
                 case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                     cycles = cell.unit.cycles * cell.periods
