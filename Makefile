@@ -19,8 +19,8 @@ test: $(VENV)/installed
 nightly: $(VENV)/installed
 	mkdir -p build
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0 --junitxml=build/nightly.xml; \
-	status=$$?; $(BIN)/python -m tests.nightly_record build/nightly.xml && \
-	$(MAKE) coverage && exit $$status
+	status=$$?; $(BIN)/python -m tests.nightly_record build/nightly.xml || status=1; \
+	$(MAKE) coverage || status=1; exit $$status
 
 # Which lines, bits, stalls and folds of the cells the benches reach: docs/results/coverage.md.
 # Compiled without optimization: the counters make the C++ many times larger.
