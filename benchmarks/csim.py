@@ -17,7 +17,6 @@ import os
 import platform
 import resource
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -183,7 +182,7 @@ def main() -> None:
             f" and compiles in {row['compile_ratio']} of its time"
         )
     tree = {
-        "command": "python -m benchmarks.csim " + " ".join(sys.argv[1:]),
+        "command": f"python -m benchmarks.csim --rounds {arguments.rounds}",
         "commit": commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "rounds": arguments.rounds,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.hls_networks import Builder
-from tests.test_hls_whole_networks import Calibrated
+from tests.hls_networks import Builder, Calibrated
 from vecq_hw import data
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import IntArray

@@ -1,20 +1,14 @@
-"""Networks for the tests of the HLS C++, and many of them in one compilation."""
+"""Networks for the tests of generators, with random contents and schedules."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
 
-from vecq_hw import assets
 from vecq_hw import schedule as schedules
-from vecq_hw.emit import hls
-from vecq_hw.emit.project import Vectors, read_vectors
+from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
 from vecq_hw.network import (
     Add,
@@ -34,7 +28,6 @@ from vecq_hw.network import (
 from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.schedule import Fold, Schedule, divisors
 from vecq_hw.simulate import simulate
-from vecq_hw.toolchain import AP_TYPES
 
 U8 = IntFormat(8, signed=False)
 
@@ -198,6 +191,28 @@ class Builder:
         return Case(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
 
 
+class Calibrated(Builder):
+    """Rescales that spread what random inputs give, as a batch norm does."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], seed: int) -> None:
+        super().__init__(name, shape, seed=seed)
+        self.sample = self.rng.integers(0, 256, (4, *shape))
+
+    def norm(self, zero: int = 30) -> Calibrated:
+        sums = simulate(self.network(), self.sample).astype(np.float64)
+        sums = sums.reshape(-1, sums.shape[-1])
+        scale = 80 / (sums.std(0) + 1)
+        shift = 16 - int(np.ceil(np.log2(scale.max())))
+        self.rescale(shift=shift)
+        layer = self.layers.pop()
+        offset = np.ldexp(zero - sums.mean(0) * scale, shift)
+        changes = {"mantissa": np.rint(np.ldexp(scale, shift)), "offset": np.rint(offset)}
+        changes = {key: values.astype(np.int64) for key, values in changes.items()}
+        self.layers.append(type(layer)(name=layer.name, input=layer.input, shift=shift,
+                                       format=layer.format, **changes))  # fmt: skip
+        return self
+
+
 def case_of(network: Network, prefix: str, count: int, seed: int, lanes: int = 8) -> Case:
     """Random codes for ``network``; its names begin with ``prefix``."""
 
@@ -319,99 +334,3 @@ def builders(draw, name: str) -> Builder:
         if draw(st.booleans()):
             builder.rescale(draw(formats), draw(st.integers(1, 30)))
     return builder
-
-
-def run_together(cases: list[Case], folder: Path, *flags: str) -> list[IntArray]:
-    """What the C++ of each case computes; one program, since the headers take a second to read.
-
-    What each layer computed lies in files, see :func:`different_layers`.
-    """
-    lines = [f'#include "{Path(__file__).parent}/hls/tap.hpp"', '#include "vecq/testbench.hpp"']
-    calls = []
-    for index, case in enumerate(cases):
-        project = hls.emit(case.network, case.schedule, case.vectors)
-        root = project.write(folder / str(index))
-        source = next(name for name in project.files if name.endswith(".cpp") and "src/" in name)
-        top = Path(source).stem
-        (root / source).write_text(with_taps(project.files[source], root))
-        lines.append(f'#include "{index}/{source}"')
-        calls.append(
-            f'  result = vecq::testbench<{top}_input, {top}_output>({top}, "{root}/vectors",'
-            f' "{root}/outputs.txt"); worst = result > worst ? result : worst;'
-            f' if (result != 0) std::fprintf(stderr, "case {index}\\n");'
-        )
-    lines += ["int main() { int result = 0, worst = 0;", *calls, "  return worst; }"]
-    (folder / "all.cpp").write_text("\n".join(lines))
-    subprocess.run(
-        [
-            *("g++", "-std=c++17", "-O1", "-Wno-unknown-pragmas", *flags),
-            *("-I", "0/include", "-isystem", str(AP_TYPES.find()), "all.cpp", "-o", "all"),
-        ],
-        cwd=folder,
-        check=True,
-    )
-    (folder / "suppressions").write_text("shift-base:ap_private.h\nshift-exponent:ap_private.h\n")
-    environment = {**os.environ, "UBSAN_OPTIONS": "suppressions=suppressions"}
-    result = subprocess.run(["./all"], cwd=folder, env=environment, capture_output=True, text=True)
-    assert result.returncode in (0, 1), result.stderr[-3000:]
-    for word in ("runtime error", "Sanitizer"):  # its exit status is 1 too
-        assert word not in result.stderr, result.stderr[-3000:]
-    outputs = [read_vectors(folder / str(index) / "outputs.txt") for index in range(len(cases))]
-    differ = any(
-        not np.array_equal(out, case.vectors.outputs.reshape(len(out), -1))
-        for out, case in zip(outputs, cases, strict=True)
-    )
-    assert result.returncode == differ, result.stderr[-3000:]
-    return outputs
-
-
-def with_taps(top: str, root: Path) -> str:
-    """The text of a top in which each stage also copies what it wrote to a file."""
-    blocks = top.split("\n\n")
-    for index, block in enumerate(blocks):
-        stream = re.search(r"> (\w+_stream)\(", block)
-        if stream is not None:
-            call = f'  tap({stream[1]}, "{root}/{stream[1]}.bin");'
-            blocks[index] = f"{block.removesuffix(chr(10))}\n{call}"
-    return "\n\n".join(blocks)
-
-
-def compared_layers(case: Case, root: Path, at_a_time: int = 100) -> dict[str, tuple[int, int]]:
-    """For each layer that has a stage: integers compared with the simulator's, and different ones.
-
-    Parameters
-    ----------
-    at_a_time : int
-        Frames whose every layer is kept in memory at once.
-    """
-    names = [la.name for la in case.network.layers if not isinstance(la, Flatten)]
-    written = {}
-    for name in names:
-        fmt = case.network.tensors[name].format  # vecq::IntFormat::Value
-        kind = np.int32 if fmt.bits + (not fmt.signed) <= 32 else np.int64
-        elements = np.fromfile(root / f"{name}_stream.bin", kind)
-        written[name] = elements.reshape(len(case.vectors.inputs), -1)
-    counts = dict.fromkeys(names, (0, 0))
-    for start in range(0, len(case.vectors.inputs), at_a_time):
-        frames = slice(start, start + at_a_time)
-        taps = simulate(case.network, case.vectors.inputs[frames], taps=names)
-        for name, tap in taps.items():
-            wrong = written[name][frames] != tap.reshape(len(tap), -1)
-            compared, different = counts[name]
-            counts[name] = (compared + wrong.size, different + int(wrong.sum()))
-    return counts
-
-
-def different_layers(case: Case, root: Path) -> list[str]:
-    """The layers whose C++ wrote other integers than the simulator."""
-    return [name for name, (_, wrong) in compared_layers(case, root).items() if wrong]
-
-
-def compile_cxx(source: Path, program: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    include = ("-I", str(assets.hls_include()), "-isystem", str(AP_TYPES.find()))
-    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
-    return subprocess.run(
-        ["g++", "-std=c++17", *warnings, *flags, *include, str(source), "-o", str(program)],
-        capture_output=True,
-        text=True,
-    )

@@ -10,16 +10,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.hls_networks import (
-    Builder,
-    builders,
-    case_of,
-    cnn,
-    compile_cxx,
-    different_layers,
-    mlp,
-    run_together,
-)
+from tests.hls_networks import Builder, builders, case_of, cnn, mlp
+from tests.hls_programs import compile_cxx, different_layers, run_together
 from tests.strategies import MID_RISE, graphs
 from vecq_hw import assets
 from vecq_hw.emit import hls

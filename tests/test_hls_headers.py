@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hls_networks import all_layers, compile_cxx
+from tests.hls_networks import all_layers
+from tests.hls_programs import compile_cxx
 from vecq_hw import assets
 from vecq_hw.emit import hls
 from vecq_hw.toolchain import AP_TYPES

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.hls_networks import compile_cxx
+from tests.hls_programs import compile_cxx
 from vecq_hw.arithmetic import columns, exact_matmul
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_words

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from benchmarks import networks
-from tests.hls_networks import Builder, Case, case_of, compared_layers, run_together
+from tests.hls_networks import Builder, Calibrated, Case, case_of
+from tests.hls_programs import compared_layers, run_together
 from tests.hls_trained import BITS, KINDS, digits, images, trained
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import MidRise
@@ -26,28 +27,6 @@ from vecq_hw.toolchain import AP_TYPES
 from vecq_hw.verify import hls
 
 pytestmark = pytest.mark.needs_cxx
-
-
-class Calibrated(Builder):
-    """Rescales that spread what random inputs give, as a batch norm does."""
-
-    def __init__(self, name: str, shape: tuple[int, ...], seed: int) -> None:
-        super().__init__(name, shape, seed=seed)
-        self.sample = self.rng.integers(0, 256, (4, *shape))
-
-    def norm(self, zero: int = 30) -> Calibrated:
-        sums = simulate(self.network(), self.sample).astype(np.float64)
-        sums = sums.reshape(-1, sums.shape[-1])
-        scale = 80 / (sums.std(0) + 1)
-        shift = 16 - int(np.ceil(np.log2(scale.max())))
-        self.rescale(shift=shift)
-        layer = self.layers.pop()
-        offset = np.ldexp(zero - sums.mean(0) * scale, shift)
-        changes = {"mantissa": np.rint(np.ldexp(scale, shift)), "offset": np.rint(offset)}
-        changes = {key: values.astype(np.int64) for key, values in changes.items()}
-        self.layers.append(type(layer)(name=layer.name, input=layer.input, shift=shift,
-                                       format=layer.format, **changes))  # fmt: skip
-        return self
 
 
 def lenet(bits: int) -> Builder:
