@@ -173,8 +173,6 @@ def test_settings_that_do_not_fit_data_or_device():
     model = build_model("mlp", (6,), 3)
     with pytest.raises(VecqError, match="only images are cropped"):
         Training(model, blobs(), Settings(flip=True))
-    with pytest.raises(VecqError, match="on a GPU only"):
-        Training(model, blobs(), Settings(mixed_precision=True))
     with pytest.raises(VecqError, match="not of a training of this model"):
         Training(model, blobs(), Settings()).load_state_dict(
             begun(Settings(optimizer=Optimizer.SGD)).state_dict() | {"random": None}
@@ -308,7 +306,6 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
         (["--milestones", "1,x"], "'1,x' is no list of epochs"),
         (["--milestones", "50"], "between 0 and the 40 epochs"),
         (["--device", "tpu"], "cpu or cuda is wanted"),
-        (["--mixed-precision", "--device", "cpu"], "on a GPU only"),
         (["--optimizer", "lion"], "lion"),
     ],
 )

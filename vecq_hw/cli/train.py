@@ -100,7 +100,7 @@ class _Milestones(click.ParamType[Any]):
 )
 @click.option("--crop-padding", type=click.IntRange(min=0), help="Pad and crop images at random.")
 @click.option("--flip/--no-flip", default=None, help="Mirror half of the images.")
-@click.option("--mixed-precision", is_flag=True, default=None, help="bfloat16, on a GPU only.")
+@click.option("--mixed-precision", is_flag=True, default=None, help="bfloat16 where it is safe.")
 @click.option("--device", metavar="cpu|cuda", help="[default: a GPU if there is one]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
 @click.option("--seed", type=click.IntRange(min=0), help="[default: 0]")

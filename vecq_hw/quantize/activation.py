@@ -227,7 +227,11 @@ class InputQuantizer(ActivationQuantizer):
     def _quantized(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
         # Real data sit on ties (half of full scale with 8 bits), and the integer network's input is
         # quantized in float64; so is this, that both always read the same codes.
-        return super()._quantized(x.double(), step.double()).to(x.dtype)
+        codes = super()._quantized(x.double(), step.double())
+        # Images of one channel lie in both layouts at once, and operations forget which was meant.
+        beside = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if beside else torch.preserve_format
+        return codes.to(x.dtype, memory_format=layout)
 
     def _observe(self, x: torch.Tensor, operand: int) -> None:
         if not self.signed and self._any_negative(x):

