@@ -11,7 +11,7 @@ from typing import assert_never
 
 import numpy as np
 
-from vecq_hw.emit.pair_rows import start_values, weight_steps
+from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
@@ -25,6 +25,7 @@ from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
+from vecq_hw.schedule import Fabric
 from vecq_hw.simulate.dataflow import patterns, structure
 from vecq_hw.simulate.dataflow.structure import (
     Cell,
@@ -58,6 +59,8 @@ _CELLS: Mapping[str, Sequence[str]] = {
         "vecq_rom",
         "vecq_adder",
         "vecq_pair_row_array",
+        "vecq_quad_row_array",
+        "vecq_carry_adder",
         "vecq_replay_buffer",
         "vecq_group_buffer",
     ),
@@ -110,7 +113,7 @@ class Design:
         return sorted(used.union(*inner).difference(self.modules))
 
 
-def design(plan: Plan, depths: Mapping[str, int]) -> Design:
+def design(plan: Plan, depths: Mapping[str, int], fabric: Fabric) -> Design:
     """The instances that make up a plan.
 
     Parameters
@@ -120,14 +123,14 @@ def design(plan: Plan, depths: Mapping[str, int]) -> Design:
     depths : mapping
         Words of its producer that each link holds.
     """
-    return _Designer(plan, depths).result()
+    return _Designer(plan, depths, fabric).result()
 
 
 class _Designer:
     """Goes over the cells of the plan; streams are named before."""
 
-    def __init__(self, plan: Plan, depths: Mapping[str, int]) -> None:
-        self._plan, self._depths = plan, depths
+    def __init__(self, plan: Plan, depths: Mapping[str, int], fabric: Fabric) -> None:
+        self._plan, self._depths, self._fabric = plan, depths, fabric
         self._names, self._streams = named_streams(plan)
         self._instances: list[Instance] = []
         self._drained: list[Stream] = []
@@ -229,7 +232,12 @@ class _Designer:
         bits = layer.weights.grid.bits
         bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
         activations = IntFormat(source.bits, source.signed)
-        starts = start_values(codes, bits, fold.simd, activations, bias)
+        rows = quad_rows if self._fabric is Fabric.ECP5 else pair_rows
+        steps = rows.weight_steps(codes, bits, fold)
+        if fold.bit_serial:
+            steps = pair_rows.by_planes(steps, bits, inputs // fold.simd)
+        starts = rows.start_values(codes, bits, fold.simd, activations, bias)
+        step_bits = 1 if fold.bit_serial else bits
         self._put(
             "vecq_matrix_vector",
             [cell.source],
@@ -244,10 +252,10 @@ class _Designer:
             InputBits=source.bits,
             InputSigned=bit(source.signed),
             AccumulatorBits=target.bits,
-            WeightsFile=self._memory(
-                layer, "weights", weight_steps(codes, bits, fold), fold.pe * fold.simd, bits
-            ),
+            WeightsFile=self._memory(layer, "weights", steps, fold.pe * fold.simd, step_bits),
             BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
+            BitSerial=bit(fold.bit_serial),
+            QuadRows=bit(rows is quad_rows),
         )
 
     def _unrolled(self, cell: Unrolled) -> None:
