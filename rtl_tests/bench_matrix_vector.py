@@ -87,7 +87,7 @@ SHAPES = [
     *(serial(3, unsigned(8), 6, 12, pe, simd) for pe, simd in ((1, 1), (2, 12), (6, 3), (6, 12))),
     *(serial(k, signed(8), 4, 12, 2, 4, wrap) for k, wrap in ((3, 1), (8, 5), (4, 9))),
     serial(2, unsigned(8), 4, 34, 2, 17),
-    *(serial(2, unsigned(8), 8, 12, pe, 2, 0, 2, 3) for pe in (2, 8)),
+    *(serial(2, unsigned(8), 8, 12, pe, simd, 0, 2, 3) for pe, simd in ((2, 2), (8, 4))),
     serial(4, signed(8), 6, 9, 3, 1, 0, 6, 9),
     # Rows of four lanes: any number of them at the end, widths, stages, groups, bit-serial.
     *(quads(2, unsigned(8), 4, 2 * simd, 2, simd) for simd in range(1, 10)),

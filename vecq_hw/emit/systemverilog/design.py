@@ -113,7 +113,7 @@ class Design:
         return sorted(used.union(*inner).difference(self.modules))
 
 
-def design(plan: Plan, depths: Mapping[str, int], fabric: Fabric) -> Design:
+def design(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LUT6) -> Design:
     """The instances that make up a plan.
 
     Parameters
