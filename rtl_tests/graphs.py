@@ -107,7 +107,7 @@ class _Graph(Builder):
             if isinstance(layer, Dense | Conv2d):
                 legal = streaming_folds(layer)
                 fold = legal[int(self.rng.integers(len(legal)))]
-                folds[layer.name] = replace(fold, bit_serial=self._chance(3))
+                folds[layer.name] = replace(fold, bit_serial=bool(self._chance(3)))
         return Schedule(folds=folds, fabric=Fabric.ECP5 if self._chance(3) else Fabric.LUT6)
 
 

@@ -79,6 +79,8 @@ def emit(
     from vecq_hw.simulate import simulate
     from vecq_hw.verify.targets import TARGETS
 
+    if target != "rtl" and fabric != "lut6":
+        raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
     net = storage.load(network)
     if layer is not None:
         if data is not None:
