@@ -7,7 +7,7 @@ max-pools before the ReLU, which a float model gains from too: 'float, pooled fi
 Memory is the most that a step of each side holds at a time, gradients included, from torch's
 profiler.
 
-    python benchmarks/training_step.py [--rounds 30] [--threads 2] [--out FILE.json]
+    python -m benchmarks.training_step [--rounds 30] [--threads 2] [--out FILE.json]
 
 Brevitas is measured where it is installed (pip install brevitas), else its rows say 'not run'.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import platform
 import time
 import warnings
 from functools import partial
@@ -27,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.origin import origin
 from vecq_hw.quantize import weight_method
 from vecq_hw.storage import write_atomically
 from vecq_hw.train import build_model, quantize_model
@@ -150,12 +150,12 @@ def main() -> None:
         for name in models
     }
     result = {
+        **origin(),
         "network": "lenet5",
         "batch": BATCH,
         "rounds": arguments.rounds,
         "threads": arguments.threads,
         "torch": torch.__version__,
-        "machine": platform.machine(),
         "rows": rows,
     }
     text = json.dumps(result)
