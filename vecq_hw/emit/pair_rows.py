@@ -4,8 +4,9 @@ The unit adds unsigned rows, each of which is the signed sum of two lanes in one
 weights plus an offset that depends on the weights alone.  Here the offsets of a whole output are
 summed up and taken off its bias, so that the accumulators come out exact.
 
-Two kinds of bit planes (:class:`vecq_hw.formats.BitPlanes`): of signs, for VecQ's grid, and those of
-two's complement, for all other integers; :func:`weight_memory` and :func:`bias_memory` take both.
+There are two kinds of bit planes (:class:`vecq_hw.formats.BitPlanes`): of signs, for VecQ's grid,
+and those of two's complement, for all other integers; :func:`weight_memory` and :func:`bias_memory`
+take both.
 """
 
 from __future__ import annotations
