@@ -2,7 +2,8 @@
 
 // acc[o] = bias[o] + sum over c of (2 * q[o][c] + 1) * x[c], folded onto Pe x Simd lanes.
 //
-// q are signed codes of WeightBits bits on VecQ's mid-rise grid (numeric contract, rule 2).  A
+// q are signed codes of WeightBits bits on VecQ's mid-rise grid (numeric contract, rule 2).  With
+// TwosComplement they are worth q instead of 2 * q + 1: ternary weights and all other integers.  A
 // frame is Inputs elements, Simd of them a word, and gives Outputs accumulators, Pe of them a word;
 // they wrap at AccumulatorBits and so are exact where that is wide enough.
 //
@@ -21,8 +22,8 @@
 // all planes included, needs no adder, and the unit is as small as one for weights of one bit.
 //
 // Memories, a line each of the following, least significant first (vecq_hw/emit/pair_rows.py):
-//   weights: the re-encoded codes of one step, lane 0 of all Pe outputs first; the steps of
-//     outputs 0..Pe-1 first; with BitSerial of one plane
+//   weights: the codes of one step, those of the mid-rise grid re-encoded, lane 0 of all Pe outputs
+//     first; the steps of outputs 0..Pe-1 first; with BitSerial of one plane
 //   bias: AccumulatorBits for each of Pe outputs, the bias minus all offsets
 //
 // While a frame is replayed for every output fold the next one is stored, so a frame takes
@@ -38,6 +39,7 @@ module vecq_matrix_vector #(
   parameter int Groups          = 1,
   parameter int Taps            = 1,
   parameter int WeightBits      = 2,
+  parameter bit TwosComplement  = 1'b0,
   parameter int InputBits       = 8,
   parameter bit InputSigned     = 1'b0,
   parameter int AccumulatorBits = 16,
@@ -182,8 +184,8 @@ module vecq_matrix_vector #(
       );
     end else begin : gen_pair_rows
       vecq_pair_row_array #(
-        .Pe(GroupPe), .Simd(Simd), .WeightBits(ArrayBits), .InputBits(InputBits),
-        .SumBits(SumBits), .Rows(Rows)
+        .Pe(GroupPe), .Simd(Simd), .WeightBits(ArrayBits), .TwosComplement(TwosComplement),
+        .InputBits(InputBits), .SumBits(SumBits), .Rows(Rows)
       ) pair_rows (
         .clk_i, .enable_i(advance),
         .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),

@@ -13,7 +13,7 @@ from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
 from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.words import pack_rows, unpack_rows
-from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.formats import IntArray, IntFormat, MidRise, TwosComplement, bit_planes
 from vecq_hw.schedule import Fold
 
 
@@ -28,6 +28,7 @@ class Shape:
     accumulator_bits: int = 0  # 0: as wide as the exact sums need
     groups: int = 1  # inputs are those of one group
     taps: int = 1
+    kind: type[MidRise] | type[TwosComplement] = MidRise
     bit_serial: bool = False
     quad_rows: bool = False
 
@@ -35,6 +36,10 @@ class Shape:
     def passes(self) -> int:
         """Over the inputs, for a word of outputs."""
         return self.weight_bits if self.bit_serial else 1
+
+    @property
+    def grid(self) -> MidRise | TwosComplement:
+        return self.kind(self.weight_bits)
 
     @property
     def lanes(self) -> int:
@@ -53,6 +58,7 @@ def signed(bits: int) -> IntFormat:
     return IntFormat(bits, signed=True)
 
 
+twos = partial(Shape, kind=TwosComplement)
 serial = partial(Shape, bit_serial=True)
 quads = partial(Shape, quad_rows=True)
 
@@ -81,6 +87,15 @@ SHAPES = [
     Shape(1, unsigned(4), 8, 6, 4, 2, 0, 4, 3),
     *(Shape(4, signed(8), 6, 9, pe, 1, 0, 6, 9) for pe in (1, 2, 3, 6)),
     Shape(3, unsigned(8), 12, 8, 3, 2, 0, 2, 1),
+    # Codes that are the values: folds, widths, an accumulator that wraps, stages, groups.
+    *(twos(2, unsigned(8), 6, 12, pe, simd) for pe, simd in ((1, 1), (2, 3), (3, 4), (6, 12))),
+    *(twos(k, unsigned(8), 4, 10, 2, 5) for k in (1, 2, 3, 4, 7, 16)),
+    *(twos(k, signed(b), 4, 12, 2, 4) for k, b in ((1, 1), (2, 8), (3, 2), (5, 16))),
+    twos(4, signed(8), 4, 12, 2, 4, 9),
+    twos(2, unsigned(8), 4, 34, 2, 17),
+    *(twos(2, unsigned(8), 8, 12, pe, 2, 0, 2, 3) for pe in (2, 4)),
+    twos(3, signed(8), 8, 12, 8, 4, 0, 2, 3),
+    twos(4, signed(8), 6, 9, 3, 1, 0, 6, 9),
     # Bit-serial: widths, folds down to one word, accumulators that wrap at fewer bits than there
     # are planes, stages, groups.
     *(serial(k, signed(8), 4, 10, 2, 5) for k in (1, 2, 3, 4, 8, 16)),
@@ -103,7 +118,7 @@ SHAPES = [
 
 def codes(index: int) -> IntArray:
     shape = SHAPES[index]
-    grid = MidRise(shape.weight_bits).code_format
+    grid = shape.grid.code_format
     drawn = np.random.default_rng(index).integers(
         grid.lo, grid.hi, (shape.outputs, shape.inputs), endpoint=True
     )
@@ -119,7 +134,7 @@ def biases(index: int) -> IntArray:
 
 def expected_exactly(index: int, inputs: IntArray) -> IntArray:
     shape = SHAPES[index]
-    weights = MidRise(shape.weight_bits).values(codes(index))
+    weights = shape.grid.values(codes(index))
     bound = arithmetic.product_bound(weights, shape.activations.magnitude)
     # Channels-last: of each tap the channels of all groups.
     elements = inputs.reshape(len(inputs), shape.taps, shape.groups, -1)
@@ -134,20 +149,19 @@ def accumulator_bits(index: int) -> int:
     shape = SHAPES[index]
     if shape.accumulator_bits:
         return shape.accumulator_bits
-    weights = MidRise(shape.weight_bits).values(codes(index))
+    weights = shape.grid.values(codes(index))
     bound = arithmetic.product_bound(weights, shape.activations.magnitude) + 1000
     return IntFormat.covering(-bound, bound).bits
 
 
 def case(index: int) -> Case:
     shape, bits = SHAPES[index], accumulator_bits(index)
+    planes = bit_planes(shape.grid)
     rows = quad_rows if shape.quad_rows else pair_rows
-    steps = rows.weight_steps(codes(index), shape.weight_bits, Fold(pe=shape.pe, simd=shape.simd))
+    steps = rows.weight_memory(codes(index), planes, Fold(pe=shape.pe, simd=shape.simd))
     if shape.bit_serial:
         steps = pair_rows.by_planes(steps, shape.weight_bits, shape.inputs // shape.simd)
-    starts = rows.start_values(
-        codes(index), shape.weight_bits, shape.simd, shape.activations, biases(index)
-    )
+    starts = rows.bias_memory(codes(index), planes, shape.simd, shape.activations, biases(index))
     return Case(
         module="vecq_matrix_vector",
         parameters={
@@ -158,6 +172,7 @@ def case(index: int) -> Case:
             "Groups": shape.groups,
             "Taps": shape.taps,
             "WeightBits": shape.weight_bits,
+            "TwosComplement": int(not planes.signs),
             "InputBits": shape.activations.bits,
             "InputSigned": int(shape.activations.signed),
             "AccumulatorBits": bits,

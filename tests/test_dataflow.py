@@ -18,7 +18,7 @@ from tests.dataflow_networks import convolution, rescale, resnet8, weights
 from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import IntFormat, bit_planes
 from vecq_hw.network import Add, Conv2d, Dense, Input, Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
@@ -40,7 +40,7 @@ def schedules(draw, network: Network) -> Schedule:
             folds[layer.name] = Fold(
                 pe=draw(st.sampled_from(divisors(outputs))),
                 simd=draw(st.sampled_from(divisors(inputs))),
-                bit_serial=isinstance(layer.weights.grid, MidRise) and draw(st.booleans()),
+                bit_serial=bit_planes(layer.weights.grid).signs and draw(st.booleans()),
             )
             if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
                 folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)

@@ -68,7 +68,7 @@ def test_only_binary_bases_pass_bit_by_bit():
     schedule.check(NETWORK, Schedule(folds={"fc": serial}))
     ternary = Weights(codes=np.zeros((4, 3), int), grid=TwosComplement(2))
     layer = replace(NETWORK.layers[0], weights=ternary)
-    with pytest.raises(VecqError, match="'fc': a bit-serial layer takes the mid-rise grid"):
+    with pytest.raises(VecqError, match="'fc': a bit-serial layer takes odd weights"):
         schedule.check(replace(NETWORK, layers=(layer,)), Schedule(folds={"fc": serial}))
     with pytest.raises(VecqError, match="'fc': an unrolled layer has no passes"):
         schedule.check(NETWORK, Schedule(folds={"fc": replace(ALL_LANES, bit_serial=True)}))

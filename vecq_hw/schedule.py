@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import MidRise
+from vecq_hw.formats import bit_planes
 from vecq_hw.network import Conv2d, Dense, MacLayer, Network
 
 
@@ -153,10 +153,10 @@ def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
 def _bit_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
     if fold.unrolled:
         yield f"layer '{layer.name}': an unrolled layer has no passes; leave out bit_serial"
-    if not isinstance(layer.weights.grid, MidRise):
+    if not bit_planes(layer.weights.grid).signs:
         yield (
-            f"layer '{layer.name}': a bit-serial layer takes the mid-rise grid of VecQ, whose codes"
-            f" are binary bases, not {type(layer.weights.grid).__name__}; leave out bit_serial"
+            f"layer '{layer.name}': a bit-serial layer takes odd weights, as on VecQ's mid-rise"
+            f" grid, not {type(layer.weights.grid).__name__}; leave out bit_serial"
         )
 
 

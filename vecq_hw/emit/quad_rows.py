@@ -9,30 +9,32 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.emit import pair_rows
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import BitPlanes, IntArray, IntFormat
 from vecq_hw.schedule import Fold
 
 
-def weight_steps(codes: IntArray, bits: int, fold: Fold) -> npt.NDArray[np.int64]:
+def weight_memory(codes: IntArray, planes: BitPlanes, fold: Fold) -> npt.NDArray[np.int64]:
     """The re-encoded codes in the order of the weight memory; see :func:`pair_rows.weight_steps`.
+
+    The planes must be of signs.
 
     As there, but the first lane of a row says, in each plane, whether its weight's sign differs
     from that of the third, where there is one.
 
     Examples
     --------
-    >>> weight_steps(np.array([[1, -2, -1]]), 2, Fold(pe=1, simd=3))  # +3, -3 and -1
+    >>> weight_memory(np.array([[1, -2, -1]]), BitPlanes(2, signs=True), Fold(pe=1, simd=3))
     array([[2, 3, 2]])
     """
-    steps = pair_rows.weight_steps(codes, bits, fold)
+    steps = pair_rows.weight_steps(codes, planes.bits, fold)
     lanes = steps.reshape(len(steps), fold.simd, fold.pe)
     thirds = lanes[:, 2::4]
     lanes[:, 0::4][:, : thirds.shape[1]] ^= thirds
     return steps
 
 
-def start_values(
-    codes: IntArray, bits: int, simd: int, activations: IntFormat, bias: IntArray
+def bias_memory(
+    codes: IntArray, planes: BitPlanes, simd: int, activations: IntFormat, bias: IntArray
 ) -> npt.NDArray[np.int64]:
     """The accumulators' start values; see :func:`pair_rows.start_values`.
 
@@ -42,11 +44,11 @@ def start_values(
     Examples
     --------
     >>> fmt = IntFormat(8, signed=False)
-    >>> start_values(np.array([[1, -2, -1]]), 2, 3, fmt, np.array([7]))
+    >>> bias_memory(np.array([[1, -2, -1]]), BitPlanes(2, signs=True), 3, fmt, np.array([7]))
     array([-1782])
     """
-    starts = pair_rows.start_values(codes, bits, simd, activations, bias)
-    minus = (1 << (bits - 1)) - 1 - codes.astype(np.int64)
+    starts = pair_rows.start_values(codes, planes.bits, simd, activations, bias)
+    minus = (1 << (planes.bits - 1)) - 1 - codes.astype(np.int64)
     lanes = np.arange(codes.shape[1]) % simd
     alone = lanes + 1 == simd
     more = np.where(lanes % 4 == 2, np.where(alone, (1 << activations.bits) + 1, 1), 0)

@@ -22,7 +22,7 @@ from vecq_hw.emit.systemverilog.parameters import (
 )
 from vecq_hw.emit.systemverilog.streams import Stream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import IntArray, IntFormat, bit_planes
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
 from vecq_hw.schedule import Fabric
@@ -227,17 +227,18 @@ class _Designer:
     def _matrix_vector(self, cell: MatrixVector) -> None:
         layer, fold = cell.layer, cell.fold
         source, target = self._streams[cell.source], self._streams[cell.target]
-        codes = layer.weights.codes.reshape(len(layer.weights.codes), -1)
+        planes = bit_planes(layer.weights.grid)
+        codes = planes.codes(layer.weights.values).reshape(len(layer.weights.codes), -1)
         outputs, inputs = codes.shape
-        bits = layer.weights.grid.bits
         bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
         activations = IntFormat(source.bits, source.signed)
-        rows = quad_rows if self._fabric is Fabric.ECP5 else pair_rows
-        steps = rows.weight_steps(codes, bits, fold)
+        quads = self._fabric is Fabric.ECP5 and planes.signs
+        rows = quad_rows if quads else pair_rows
+        steps = rows.weight_memory(codes, planes, fold)
         if fold.bit_serial:
-            steps = pair_rows.by_planes(steps, bits, inputs // fold.simd)
-        starts = rows.start_values(codes, bits, fold.simd, activations, bias)
-        step_bits = 1 if fold.bit_serial else bits
+            steps = pair_rows.by_planes(steps, planes.bits, inputs // fold.simd)
+        starts = rows.bias_memory(codes, planes, fold.simd, activations, bias)
+        step_bits = 1 if fold.bit_serial else planes.bits
         self._put(
             "vecq_matrix_vector",
             [cell.source],
@@ -248,14 +249,15 @@ class _Designer:
             Simd=fold.simd,
             Groups=layer.groups if isinstance(layer, Conv2d) else 1,
             Taps=inputs // layer.weights.codes.shape[-1],
-            WeightBits=bits,
+            WeightBits=planes.bits,
+            TwosComplement=bit(not planes.signs),
             InputBits=source.bits,
             InputSigned=bit(source.signed),
             AccumulatorBits=target.bits,
             WeightsFile=self._memory(layer, "weights", steps, fold.pe * fold.simd, step_bits),
             BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
             BitSerial=bit(fold.bit_serial),
-            QuadRows=bit(rows is quad_rows),
+            QuadRows=bit(quads),
         )
 
     def _unrolled(self, cell: Unrolled) -> None:
