@@ -9,9 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-import numpy as np
-
-from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
@@ -19,10 +16,11 @@ from vecq_hw.emit.systemverilog.parameters import (
     signed_bits,
     signed_literal,
     threshold_lines,
+    unit_memories,
 )
 from vecq_hw.emit.systemverilog.streams import Stream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
-from vecq_hw.formats import IntArray, IntFormat, bit_planes
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
 from vecq_hw.schedule import Fabric
@@ -227,37 +225,28 @@ class _Designer:
     def _matrix_vector(self, cell: MatrixVector) -> None:
         layer, fold = cell.layer, cell.fold
         source, target = self._streams[cell.source], self._streams[cell.target]
-        planes = bit_planes(layer.weights.grid)
-        codes = planes.codes(layer.weights.values).reshape(len(layer.weights.codes), -1)
-        outputs, inputs = codes.shape
-        bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
         activations = IntFormat(source.bits, source.signed)
-        quads = self._fabric is Fabric.ECP5 and planes.signs
-        rows = quad_rows if quads else pair_rows
-        steps = rows.weight_memory(codes, planes, fold)
-        if fold.bit_serial:
-            steps = pair_rows.by_planes(steps, planes.bits, inputs // fold.simd)
-        starts = rows.bias_memory(codes, planes, fold.simd, activations, bias)
-        step_bits = 1 if fold.bit_serial else planes.bits
+        memories = unit_memories(layer, fold, activations, self._fabric)
+        inputs, lanes = layer.weights.codes[0].size, fold.pe * fold.simd
         self._put(
             "vecq_matrix_vector",
             [cell.source],
             [cell.target],
             Inputs=inputs,
-            Outputs=outputs,
+            Outputs=len(layer.weights.codes),
             Pe=fold.pe,
             Simd=fold.simd,
             Groups=layer.groups if isinstance(layer, Conv2d) else 1,
             Taps=inputs // layer.weights.codes.shape[-1],
-            WeightBits=planes.bits,
-            TwosComplement=bit(not planes.signs),
+            WeightBits=memories.planes.bits,
+            TwosComplement=bit(not memories.planes.signs),
             InputBits=source.bits,
             InputSigned=bit(source.signed),
             AccumulatorBits=target.bits,
-            WeightsFile=self._memory(layer, "weights", steps, fold.pe * fold.simd, step_bits),
-            BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
+            WeightsFile=self._memory(layer, "weights", memories.steps, lanes, memories.step_bits),
+            BiasFile=self._memory(layer, "bias", memories.starts, fold.pe, target.bits),
             BitSerial=bit(fold.bit_serial),
-            QuadRows=bit(quads),
+            QuadRows=bit(memories.quad_rows),
         )
 
     def _unrolled(self, cell: Unrolled) -> None:
