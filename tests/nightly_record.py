@@ -2,7 +2,7 @@
 
 python -m tests.nightly_record build/nightly.xml [...] --out docs/results/nightly.md
 
-Of a run in parts, give the files in their order: where a test stands in several, its last run counts.
+Of a run in parts, give the files in their order: of a test that stands in several the last counts.
 """
 
 from __future__ import annotations

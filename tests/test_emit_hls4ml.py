@@ -68,6 +68,16 @@ def test_one_bit_weights_are_binary(tmp_path: Path) -> None:
     assert "product::weight_binary" in (tmp_path / "firmware/parameters.h").read_text()
 
 
+def test_windows_are_not_optimized(tmp_path: Path) -> None:
+    """Else g++ takes longer than anybody waits for an image in parallel; the rest is optimized."""
+    write(cnn("c", 2).network(), tmp_path, "io_parallel")
+    text = (tmp_path / "firmware" / "nnet_utils" / "nnet_code_gen.h").read_text()
+    unoptimized = re.findall(r'GCC optimize\("O0"\)(.*?)GCC pop_options', text, re.DOTALL)
+    windows = [re.findall(r"class (fill_buffer_\w+)", part) for part in unoptimized]
+    assert [len(names) for names in windows] == [1, 1]
+    assert text.count("class fill_buffer_") == 2
+
+
 @pytest.mark.needs_cxx
 def test_the_model_graph_predicts_and_nothing_is_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
