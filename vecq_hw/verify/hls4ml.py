@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +19,15 @@ from vecq_hw.toolchain import CXX, require
 from vecq_hw.verify.hls import run
 from vecq_hw.verify.target import Target
 
+if TYPE_CHECKING:
+    from hls4ml.model import ModelGraph
+
 FLOAT_BITS = 53
 """Wider integers do not come out of hls4ml whole, since it hands out float64."""
+
+_STACK_BYTES = 1 << 30
+"""hls4ml keeps all products of a layer on the stack: 4.2 million for the first dense layer of a
+VGG, beyond the 8 MB that a program usually gets.  What is not used takes no memory."""
 
 
 def trace(
@@ -56,8 +66,7 @@ def trace(
     names = hls4ml.node_names(network)
     with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
         model = hls4ml.convert(network, output_dir=folder, io_type=io_type, trace=True)
-        with hls4ml.quiet():
-            _, traced = model.trace(np.ascontiguousarray(codes, dtype=np.float64))
+        traced = _traced(model, codes)
     values: dict[str, IntArray] = {network.inputs[0].name: codes}
     for layer in network.layers:
         # hls4ml flattens in place: there is nothing to trace.
@@ -65,6 +74,18 @@ def trace(
         shape = network.tensors[layer.name].shape
         values[layer.name] = np.asarray(found).reshape(len(codes), *shape).astype(np.int64)
     return {layer.name: values[layer.name] for layer in network.layers}
+
+
+def _traced(model: ModelGraph, codes: IntArray) -> dict[str, npt.NDArray[np.float64]]:
+    """Every node's numbers, from a thread with room for hls4ml's arrays."""
+    before = threading.stack_size(_STACK_BYTES)
+    try:
+        with hls4ml.quiet(), ThreadPoolExecutor(max_workers=1) as pool:
+            x = np.ascontiguousarray(codes, dtype=np.float64)
+            _, traced = pool.submit(model.trace, x).result()
+    finally:
+        threading.stack_size(before)
+    return dict(traced)
 
 
 TARGET = Target(name="hls4ml", unsupported=hls4ml.unsupported, emit=hls4ml.emit, run=run)
