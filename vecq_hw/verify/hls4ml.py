@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,7 @@ from vecq_hw.toolchain import CXX, require
 from vecq_hw.verify.hls import run
 from vecq_hw.verify.target import Target
 
-if TYPE_CHECKING:
-    from hls4ml.model import ModelGraph
+Result = TypeVar("Result")
 
 FLOAT_BITS = 53
 """Wider integers do not come out of hls4ml whole, since it hands out float64."""
@@ -66,7 +66,9 @@ def trace(
     names = hls4ml.node_names(network)
     with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
         model = hls4ml.convert(network, output_dir=folder, io_type=io_type, trace=True)
-        traced = _traced(model, codes)
+        x = np.ascontiguousarray(codes, dtype=np.float64)
+        with hls4ml.quiet():
+            _, traced = _with_room(lambda: model.trace(x))
     values: dict[str, IntArray] = {network.inputs[0].name: codes}
     for layer in network.layers:
         # hls4ml flattens in place: there is nothing to trace.
@@ -76,16 +78,14 @@ def trace(
     return {layer.name: values[layer.name] for layer in network.layers}
 
 
-def _traced(model: ModelGraph, codes: IntArray) -> dict[str, npt.NDArray[np.float64]]:
-    """Every node's numbers, from a thread with room for hls4ml's arrays."""
+def _with_room(work: Callable[[], Result]) -> Result:
+    """What ``work`` returns, from a thread with room on its stack for hls4ml's arrays."""
     before = threading.stack_size(_STACK_BYTES)
     try:
-        with hls4ml.quiet(), ThreadPoolExecutor(max_workers=1) as pool:
-            x = np.ascontiguousarray(codes, dtype=np.float64)
-            _, traced = pool.submit(model.trace, x).result()
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(work).result()
     finally:
         threading.stack_size(before)
-    return dict(traced)
 
 
 TARGET = Target(name="hls4ml", unsupported=hls4ml.unsupported, emit=hls4ml.emit, run=run)
