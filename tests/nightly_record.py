@@ -32,7 +32,9 @@ def row(case: ElementTree.Element) -> dict[str, str]:
 def table(files: list[Path], command: str) -> str:
     """The Markdown of all tests in ``files``, in their order; of a test's runs, the last."""
     roots = [ElementTree.parse(file).getroot() for file in files]
-    found = [row(case) for root in roots for case in root.iter("testcase")]
+    cases = [case for root in roots for case in root.iter("testcase")]
+    # A test that Ctrl-C stopped has no name, and no result.
+    found = [row(case) for case in cases if "classname" in case.attrib]
     rows = list({each["test"]: each for each in found}.values())
     suites = [suite for root in roots for suite in root.iter("testsuite")]
     begun = min(datetime.fromisoformat(suite.attrib["timestamp"]) for suite in suites)

@@ -32,7 +32,8 @@ def test_a_run_becomes_a_table(tmp_path: Path) -> None:
 def test_parts_of_a_run_are_joined(tmp_path: Path) -> None:
     again = """<testsuites><testsuite timestamp="2026-01-03T03:04:05+01:00">
 <testcase classname="tests.test_a" name="test_c"><properties>
-<property name="commit" value="def"/></properties></testcase></testsuite></testsuites>"""
+<property name="commit" value="def"/></properties></testcase>
+<testcase time="0.000"/></testsuite></testsuites>"""
     files = [tmp_path / "first.xml", tmp_path / "second.xml"]
     for file, text in zip(files, (RUN, again), strict=True):
         file.write_text(text)
