@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,9 +21,18 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
+@cache
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    found = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()
+
+
 @pytest.fixture(autouse=True)
 def _processor_time(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a nightly test took, compilers included, for the record (tests/nightly_record.py)."""
+    """What a nightly test took, compilers included, and of which commit, for nightly_record.py."""
     if request.node.get_closest_marker("nightly") is None:
         yield
         return
@@ -29,6 +41,7 @@ def _processor_time(request: pytest.FixtureRequest) -> Iterator[None]:
         usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
+    request.node.user_properties.append(("commit", _commit()))
     start = total()
     yield
     request.node.user_properties.append(("cpu_seconds", round(total() - start, 1)))

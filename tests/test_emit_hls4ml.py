@@ -68,6 +68,28 @@ def test_one_bit_weights_are_binary(tmp_path: Path) -> None:
     assert "product::weight_binary" in (tmp_path / "firmware/parameters.h").read_text()
 
 
+def test_windows_are_not_optimized(tmp_path: Path) -> None:
+    """Else g++ takes longer than anybody waits for an image in parallel; the rest is optimized."""
+    write(cnn("c", 2).network(), tmp_path, "io_parallel")
+    text = (tmp_path / "firmware" / "nnet_utils" / "nnet_code_gen.h").read_text()
+    unoptimized = re.findall(r'GCC optimize\("O0"\)(.*?)GCC pop_options', text, re.DOTALL)
+    windows = [re.findall(r"class (fill_buffer_\w+)", part) for part in unoptimized]
+    assert [len(names) for names in windows] == [1, 1]
+    assert text.count("class fill_buffer_") == 2
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.usefixtures("unoptimised")
+def test_a_layer_whose_products_leave_the_stack(tmp_path: Path) -> None:
+    """As of a large network: 240 kB of products, 160 kB of stack."""
+    network = Builder("wide", (200,), IntFormat(20, signed=True)).dense(150, 16).network()
+    write(network, tmp_path, count=1)
+    runner.run(tmp_path)
+    command = ["sh", "-c", "ulimit -S -s 160 && build/test"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.needs_cxx
 def test_the_model_graph_predicts_and_nothing_is_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]

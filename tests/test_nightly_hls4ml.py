@@ -87,11 +87,9 @@ def assert_every_layer(
 def test_trained_networks_on_200_digits(
     record_property: Record, kind: str, bits: int, io_type: str
 ) -> None:
-    # In parallel the windows of 28 × 28 pixels take g++ gigabytes and minutes.
-    size = 8 if kind == "lenet5" and io_type == "io_parallel" else 28
-    network = trained(kind, bits, size)
-    record_property("data", f"{digits(size).name}, {size} × {size}")
-    assert_every_layer(network, images(network, 200, size), record_property, io_type)
+    network = trained(kind, bits)
+    record_property("data", f"{digits().name}, 28 × 28")
+    assert_every_layer(network, images(network, 200), record_property, io_type)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4], indirect=True)

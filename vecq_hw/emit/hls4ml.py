@@ -134,7 +134,7 @@ def convert(
             by_name[name]["Strategy"] = "Latency"
         config["HLSConfig"] = {"Model": model, "LayerName": by_name}
         try:
-            return ModelGraph.from_layer_list(
+            graph = ModelGraph.from_layer_list(
                 config,
                 [dict(node.attributes) for node in listed],
                 outputs=[names[network.outputs[0]]],
@@ -144,15 +144,42 @@ def convert(
                 f"network '{network.name}': hls4ml's back end {backend} with {io_type} and the"
                 f" strategy {strategy} refuses it: {error}"
             ) from error
+    _leave_windows_unoptimized(graph)
+    return graph
+
+
+# Vendors' HLS compilers are clang, and see nothing of this.
+_UNOPTIMIZED = """
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O0")
+#endif
+{code}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+"""
+
+
+def _leave_windows_unoptimized(graph: ModelGraph) -> None:
+    """Let g++ compile what only copies as it stands.
+
+    In io_parallel hls4ml writes down each element of each window of a convolution as an assignment,
+    176,400 of them for LeNet5 on 28 × 28 pixels.  Optimizing that takes longer than anybody waits.
+    """
+    for node in graph.get_layers():
+        source = node.get_attr("line_buffer_codegen")
+        if source is not None:
+            source.code = _UNOPTIMIZED.format(code=source.code)
 
 
 def natural_io_type(network: Network) -> str:
     """io_stream for images, io_parallel for vectors.
 
-    In io_parallel a convolution is one expression for each pixel of its image: a 32 × 32 one takes
-    g++ more than a minute.  A stream takes the same few seconds whatever the size.  Vectors have
-    no pixels, and in parallel they need no control at all.  Images whose max pools overlap have
-    no stream.
+    In io_parallel a convolution has an assignment for each element of each of its windows: g++
+    takes a minute for LeNet5.  A stream takes the same few seconds whatever the size.  Vectors
+    have no pixels, and in parallel they need no control at all.  Images whose max pools overlap
+    have no stream.
     """
     images = any(len(tensor.shape) == 3 for tensor in network.tensors.values())
     return "io_stream" if images and unsupported(network, "io_stream") is None else "io_parallel"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +20,14 @@ from vecq_hw.toolchain import CXX, require
 from vecq_hw.verify.hls import run
 from vecq_hw.verify.target import Target
 
+Result = TypeVar("Result")
+
 FLOAT_BITS = 53
 """Wider integers do not come out of hls4ml whole, since it hands out float64."""
+
+_STACK_BYTES = 1 << 30
+"""hls4ml keeps all products of a layer on the stack: 4.2 million for the first dense layer of a
+VGG, beyond the 8 MB that a program usually gets.  What is not used takes no memory."""
 
 
 def trace(
@@ -56,8 +66,9 @@ def trace(
     names = hls4ml.node_names(network)
     with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
         model = hls4ml.convert(network, output_dir=folder, io_type=io_type, trace=True)
+        x = np.ascontiguousarray(codes, dtype=np.float64)
         with hls4ml.quiet():
-            _, traced = model.trace(np.ascontiguousarray(codes, dtype=np.float64))
+            _, traced = _with_room(lambda: model.trace(x))
     values: dict[str, IntArray] = {network.inputs[0].name: codes}
     for layer in network.layers:
         # hls4ml flattens in place: there is nothing to trace.
@@ -65,6 +76,16 @@ def trace(
         shape = network.tensors[layer.name].shape
         values[layer.name] = np.asarray(found).reshape(len(codes), *shape).astype(np.int64)
     return {layer.name: values[layer.name] for layer in network.layers}
+
+
+def _with_room(work: Callable[[], Result]) -> Result:
+    """What ``work`` returns, from a thread with room on its stack for hls4ml's arrays."""
+    before = threading.stack_size(_STACK_BYTES)
+    try:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(work).result()
+    finally:
+        threading.stack_size(before)
 
 
 TARGET = Target(name="hls4ml", unsupported=hls4ml.unsupported, emit=hls4ml.emit, run=run)
