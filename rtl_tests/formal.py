@@ -27,6 +27,8 @@ class Stream:
 
     Attributes
     ----------
+    steps : int
+        So many cycles may the induction look back on.
     inputs, outputs : int
         How many streams there are on each side; each has its word in data.
     invariants : str
@@ -46,6 +48,7 @@ class Stream:
     cuts: Sequence[tuple[str, str]] = field(default_factory=list)
     inputs: int = 1
     outputs: int = 1
+    steps: int = 30
 
     def __str__(self) -> str:
         return self.cell.removeprefix("vecq_")
@@ -117,7 +120,7 @@ def prove(folder: Path, stream: Stream, mutant: tuple[str, str] | None = None) -
     texts["proof.sv"] = stream.text()
     for file, text in texts.items():
         (folder / file).write_text(text)
-    return solve(folder, list(texts), ["-tempinduct -maxsteps 30"])
+    return solve(folder, list(texts), [f"-tempinduct -maxsteps {stream.steps}"])
 
 
 def _any_contents(text: str) -> str:

@@ -1,9 +1,9 @@
 """The rows of vecq_pair_row_array are the products (2q + 1) * x, for all codes and activations.
 
 The proof covers one pair, or one lane alone, with every weight and activation that there is; a sum
-over more lanes is a chain of additions.  Whatever the registers held, the sum is right once code and
-activations have stood still for the latency.  The solver goes through the high bits of the first
-code one by one: multiplications are hard for it.
+over more lanes is a chain of additions.  Whatever the registers held, the sum is right once code
+and activations have stood still for the latency.  The solver goes through the high bits of the
+first code one by one: multiplications are hard for it.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ SERIAL = """
   localparam int MostBits = ProductBits > ConstantBits ? ProductBits : ConstantBits;
   localparam int Wide = (MostBits > OutputBits + Shift ? MostBits : OutputBits + Shift) + 3;
   (* anyconst *) logic [AccumulatorBits-1:0] element;
-  (* anyconst *) logic [15:0] number;
+  (* anyconst *) logic [RestAddressBits-1:0] number;
   (* hierconn *) logic [AllBits*2*Units-1:0] \\bit_rom.gen_distributed.contents ;
   (* hierconn *) logic [AllTurns*Units*RestBits-1:0] \\rest_rom.gen_distributed.contents ;
   logic signed [Wide-1:0] factor, own_rest, total;
@@ -138,7 +138,8 @@ SERIAL = """
   end
 
   logic started = 1'b0, settled = 1'b0;
-  logic [15:0] index_q = '0, line;           // of the word that is worked on; its line of rests
+  // The word that is worked on, of its frame; its line in the memory of rests.
+  logic [RestAddressBits-1:0] index_q = '0, line;
   logic hit_q = 1'b0;                        // it is the watched one
   logic hit_result_q = 1'b0, hit_last_q = 1'b0, hit_valid_q = 1'b0, stored_q = 1'b0;
   logic [CountBits-1:0] steps_q = '0;        // so many bits of each are in the sum
@@ -146,7 +147,7 @@ SERIAL = """
   logic signed [Wide-1:0] sum_q = '0, term, doubled;
   logic mine, first;
 
-  assign line     = index_q * 16'(Turns) + 16'(turn_q);
+  assign line     = RestAddressBits'(32'(index_q) * Turns + 32'(turn_q));
   assign mine     = busy_q && turn_q == TurnBits'(Turn);
   assign first    = count_q == '0;
   assign term     = mantissa[count_q] ? (32'(count_q) == M - 1 ? -factor - Wide'(1) : factor) : '0;
@@ -157,7 +158,8 @@ SERIAL = """
         && data_i[Lane*AccumulatorBits +: AccumulatorBits] == element;
     if (started && advance) begin
       settled <= 1'b1;
-      if (busy_q && done) index_q <= 32'(index_q) + 1 == Words ? '0 : index_q + 16'd1;
+      if (busy_q && done) index_q <= 32'(index_q) + 1 == Words ? '0
+                                                          : index_q + RestAddressBits'(1);
       if (mine && !rest) begin
         steps_q <= count_q + CountBits'(1);
         zeros_q <= (first ? '1 : zeros_q) >> 1;
@@ -179,7 +181,7 @@ SERIAL = """
     assert (32'(count_q) <= M && 32'(turn_q) < Turns && 32'(index_q) < Words);
     assert (busy_q || (count_q == '0 && turn_q == '0));
     assert (!(busy_q || valid_q || result_q) || settled);
-    assert (32'(rest_q) == 32'(line));
+    assert (rest_q == line);
     assert (32'(bit_q) == (rest ? (32'(line) + 1 == AllTurns ? 0 : (32'(line) + 1) * M)
                                 : 32'(line) * M + 32'(count_q)));
     assert (!result_q || (count_q == '0 && !valid_q && 32'(result_turn_q) < Turns));
@@ -238,6 +240,7 @@ def about(cell: str, lane: int, invariants: str, parameters: Mapping[str, Any]) 
         parameters=parameters,
         input_bits=lanes * parameters["AccumulatorBits"],
         output_bits=lanes * parameters["OutputBits"],
+        steps=3,
         invariants=f"\n  localparam int Lane = {lane};\n{invariants}{CONTRACT}",
     )
 
@@ -263,6 +266,10 @@ SMALL_SERIAL = {
     **{"RestBits": 4, "Shift": 4, "OutputBits": 3, "Lo": 0, "Hi": 6},
 }
 
+SMALLEST_SERIAL = {
+    **{"AccumulatorBits": 2, "MantissaBits": 2, "RestBits": 2},
+    **{"Shift": 2, "OutputBits": 2, "Lo": 0, "Hi": 3},
+}
 WIDE = {
     **{"Channels": 4, "Lanes": 2, "AccumulatorBits": 32, "MantissaBits": 18, "OffsetBits": 48},
     **{"Shift": 30, "OutputBits": 8, "Lo": 0, "Hi": 255},
@@ -346,3 +353,18 @@ def test_the_proof_fails_for_a_mutant(
 ) -> None:
     proven, _ = prove(tmp_path, stream, mutant)
     assert not proven
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize(
+    ("stream", "out"),
+    [(pipeline(1, **SMALL), "watched_q[4]"), (serial(0, **SMALLEST_SERIAL), "hit_valid_q")],
+    ids=str,
+)
+def test_the_watched_word_comes_out(stream: Stream, out: str, tmp_path: Path) -> None:
+    """From reset, that is: the proofs speak of words that there are."""
+    never = f"always_comb if (started) assert (!{out});"
+    stream = replace(stream, steps=10, invariants=stream.invariants + never)
+    proven, output = prove(tmp_path, stream)
+    assert not proven
+    assert "model found for base case" in output
