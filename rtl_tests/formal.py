@@ -155,7 +155,7 @@ def solve(folder: Path, files: Sequence[str], goals: Sequence[str]) -> tuple[boo
     ]
     (folder / "proof.ys").write_text("\n".join(commands))
     status, output = run_process(
-        [sys.executable, "-c", SCRIPT], folder, dict(os.environ), timeout=900
+        [sys.executable, "-c", SCRIPT], folder, dict(os.environ), timeout=1800
     )
     found = re.findall(r"(?:Induction step proven|no model found): SUCCESS!", output)
     proven = len(found) == len(goals)
