@@ -139,7 +139,9 @@ def _any_contents(text: str) -> str:
     return text
 
 
-def solve(folder: Path, files: Sequence[str], goals: Sequence[str]) -> tuple[bool, str]:
+def solve(
+    folder: Path, files: Sequence[str], goals: Sequence[str] = ("-tempinduct -maxsteps 30",)
+) -> tuple[bool, str]:
     """Prove the assertions of the module ``proof`` in these files; the solver's words beside it.
 
     Each goal is options of yosys' ``sat``: how, and for which part of the inputs.
