@@ -6,9 +6,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+
+from rtl_tests.harness import Case
+from vecq_hw import assets
 
 _SCRIPT = """\
 import sys
@@ -17,6 +21,42 @@ design = libyosys.Design()
 for command in sys.argv[1:]:
     libyosys.run_pass(command, design)
 """
+
+
+def synthesized(folder: Path, cases: Sequence[Case], chosen: Collection[int]) -> list[Case]:
+    """The cases of a cell of one input and one output; instead of the chosen ones, netlists."""
+    folder.mkdir()
+    sources = {path.name: path.read_text() for path in sorted(assets.rtl().glob("*.sv"))}
+    tops = {index: f"netlist_{index}" for index in chosen}
+    for index, top in tops.items():
+        case = cases[index]
+        for name, memory in case.memories.items():
+            (folder / f"{top}_{name}.mem").write_text(memory.text())
+        files = {name: f'"{top}_{name}.mem"' for name in case.memories}
+        values = {**case.parameters, **files}.items()
+        sources[f"{top}.sv"] = f"""\
+module {top} (
+  input  logic clk_i,
+  input  logic rst_ni,
+  input  logic valid_i,
+  output logic ready_o,
+  input  logic [{case.input_bits - 1}:0] data_i,
+  output logic valid_o,
+  input  logic ready_i,
+  output logic [{case.output_bits - 1}:0] data_o
+);
+  {case.module} #({", ".join(f".{name}({value})" for name, value in values)}) unit (
+    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o
+  );
+endmodule
+"""
+    made = netlists(folder, sources, list(tops.values()))
+    return [
+        replace(case, module=tops[index], parameters={}, memories={}, sources=made)
+        if index in tops
+        else case
+        for index, case in enumerate(cases)
+    ]
 
 
 def netlists(folder: Path, sources: Mapping[str, str], tops: list[str]) -> dict[str, str]:
@@ -29,7 +69,7 @@ def netlists(folder: Path, sources: Mapping[str, str], tops: list[str]) -> dict[
         commands += [
             "design -reset",
             read,
-            f"synth_xilinx -family xcup -noiopad -noclkbuf -flatten -top {top}",
+            f"synth_xilinx -family xcup -nodsp -noiopad -noclkbuf -flatten -top {top}",
             "opt_clean -purge",
             f"write_json {top}.json",
             f"write_verilog -noattr {top}.netlist.sv",

@@ -2,7 +2,9 @@
 activations.
 
 The proof covers one pair, or one lane alone, with every weight and activation that there is; a sum
-over more lanes is a chain of additions.  Each width has mutants that it catches.
+over more lanes is a chain of additions.  Whatever the registers held, the sum is right once code
+and activations have stood still for the latency.  The solver goes through the high bits of the
+first code one by one: multiplications are hard for it.
 """
 
 from __future__ import annotations
@@ -28,20 +30,19 @@ VALUE_MUTANTS = [
 
 
 def proof(bits: int, lanes: int, activation_bits: int, values: bool = False) -> str:
-    """Codes and activations that stand still for the latency give their products' sum.
+    """Codes and activations that stand still give their products' sum.
 
     The offset is that of ``vecq_hw.emit.pair_rows``: for each weight the planes that count -1,
     times the greatest activation, and for the first lane of a pair once more.  With ``values``, the
     codes as they are: a row of ones in the highest plane.
     """
     half, top = 1 << (bits - 1), (1 << activation_bits) - 1
-    latency = 2 + (bits - 1).bit_length()
-    codes = [f"q_i[{n * bits} +: {bits}]" for n in range(lanes)]
+    codes = [f"q[{n * bits} +: {bits}]" for n in range(lanes)]
     # Lane 0 says whether it counts -1, lane 1 whether they differ; the highest bit is inverted.
     weights = [f"~({codes[0]} ^ {bits}'d{half})", *(f"{codes[0]} ^ {code}" for code in codes[1:])]
     terms = []
     for n, code in enumerate(codes):
-        x = f"$signed({{1'b0, x_i[{n * activation_bits} +: {activation_bits}]}})"
+        x = f"$signed({{1'b0, x[{n * activation_bits} +: {activation_bits}]}})"
         if values:
             terms.append(f"$signed({code}) * {x}")
             continue
@@ -51,15 +52,13 @@ def proof(bits: int, lanes: int, activation_bits: int, values: bool = False) -> 
         weights, terms = codes, [*terms, str(half * (2 * top + 1))]
     return f"""\
 module proof (
-  input logic clk_i,
-  input logic [{lanes * bits - 1}:0] q_i,
-  input logic [{lanes * activation_bits - 1}:0] x_i
+  input logic clk_i
 );
-  logic [{lanes * bits - 1}:0] weights, q_q;
-  logic [{lanes * activation_bits - 1}:0] x_q;
+  (* anyconst *) logic [{lanes * bits - 1}:0] q;
+  (* anyconst *) logic [{lanes * activation_bits - 1}:0] x;
+  logic [{lanes * bits - 1}:0] weights;
   logic [23:0] sum;
   logic signed [23:0] expected;
-  logic [3:0] still = 4'd0;
 
   assign weights = {{{", ".join(weights[::-1])}}};
   assign expected = {" + ".join(terms)};
@@ -68,19 +67,10 @@ module proof (
     .Pe(1), .Simd({lanes}), .WeightBits({bits}), .TwosComplement({int(values)}),
     .InputBits({activation_bits}), .SumBits(24)
   ) pair_rows (
-    .clk_i, .enable_i(1'b1), .activations_i(x_i), .weights_i(weights), .sums_o(sum)
+    .clk_i, .enable_i(1'b1), .activations_i(x), .weights_i(weights), .sums_o(sum)
   );
 
-  always_ff @(posedge clk_i) begin
-    q_q <= q_i;
-    x_q <= x_i;
-    if (q_i != q_q || x_i != x_q) still <= 4'd0;
-    else if (still != 4'd15) still <= still + 4'd1;
-  end
-
-  always_comb begin
-    if (still > {latency} && q_i == q_q && x_i == x_q) assert (sum == expected);
-  end
+  always_comb assert (sum == expected);
 endmodule
 """
 
@@ -99,7 +89,12 @@ def proven(
     texts["proof.sv"] = proof(*sizes, values)
     for file, text in texts.items():
         (folder / file).write_text(text)
-    result, _ = solve(folder, list(texts))
+    bits, _, _ = sizes
+    steps = 3 + (bits - 1).bit_length()
+    cut = min(bits, 4)
+    cases = (f"-set q[{bits - 1}:{bits - cut}] {cut}'d{part}" for part in range(1 << cut))
+    goals = [f"-seq {steps} -prove-skip {steps - 1} {case}" for case in cases]
+    result, _ = solve(folder, list(texts), goals)
     return result
 
 

@@ -99,6 +99,16 @@ STREAMS = [
         output_bits=8,
         mutants=[("if (advance && sum_valid) accumulator_q", "if (sum_valid) accumulator_q")],
     ),
+    Stream(  # with vecq_group_buffer
+        cell="vecq_matrix_vector",
+        parameters={
+            **{"Inputs": 2, "Outputs": 2, "Groups": 2, "Taps": 2},
+            **{"WeightBits": 1, "InputBits": 1, "AccumulatorBits": 4},
+        },
+        input_bits=1,
+        output_bits=4,
+        mutants=[("if (advance && sum_valid) accumulator_q", "if (sum_valid) accumulator_q")],
+    ),
     Stream(
         cell="vecq_sliding_window",
         parameters={

@@ -3,9 +3,16 @@ from pathlib import Path
 import pytest
 
 from rtl_tests import harness
-from rtl_tests.bench_rescale import CASES
+from rtl_tests.bench_rescale import CASES, SHAPES
+from rtl_tests.netlist import synthesized
+
+SYNTHESIZED = 13  # a product of 9 and 6 bits, both signs, on two lanes
 
 
 @pytest.mark.needs_verilator
 def test_rescale(tmp_path: Path) -> None:
-    harness.run(tmp_path, "bench_rescale", CASES)
+    """As written, and one as a netlist of LUTs and carries."""
+    pytest.importorskip("pyosys")
+    cases = synthesized(tmp_path / "synthesis", CASES, [SYNTHESIZED])
+    assert (SHAPES[SYNTHESIZED].accumulator.bits, SHAPES[SYNTHESIZED].shift) == (9, 4)
+    harness.run(tmp_path / "run", "bench_rescale", cases)

@@ -1,0 +1,370 @@
+"""Both rescale cells give the contract's numbers, for all words, constants and stalls.
+
+Rule 4: ``out = clamp((acc * m + b + 2^(s-1)) >> s, lo, hi)``, here as inequalities that only one
+number fulfils: ``lo <= out <= hi``; ``out * 2^s <= total`` unless out is lo; and
+``total < (out + 1) * 2^s`` unless out is hi, where ``total = acc * m + b + 2^(s-1)``.
+
+A multiplication of wide words is too hard for the solver.  It is composed:
+
+1. ``vecq_rescale`` with any function of two words in the place of its ``*``: whatever number p,
+   within the range of products, the function gives for the accumulator and the mantissa of the
+   word's own channel, extended: what comes out is the contract's with p for ``acc * m``.  With
+   ``*`` for the function that is rule 4 on its whole range.
+2. ``vecq_rescale_serial``, by induction over its cycles: after i of them its register is the sum of
+   all ``(m_j * acc + c_j) * 2^j``, j < i, without its low i bits, and what comes out is the
+   contract's for the sum over all bits of mantissa and constant, the sign's counted negative.  That
+   sum is ``acc * m + b + 2^(s-1)``, since multiplication is distributive.
+3. Both once more with few bits and nothing cut out, compared with ``acc * m`` itself.
+
+The memories hold anything, and so do the words: one of them is watched through the cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtl_tests.formal import Stream, prove
+
+CONTRACT = """
+  function automatic logic contract(
+    logic signed [Wide-1:0] total, logic [OutputBits-1:0] word
+  );
+    logic signed [Wide-1:0] result;
+    result   = Lo < 0 ? Wide'(signed'(word)) : Wide'(word);
+    contract = result >= Wide'(Lo) && result <= Wide'(Hi)
+            && (result == Wide'(Lo) || (result <<< Shift) <= total)
+            && (result == Wide'(Hi) || total < ((result + Wide'(1)) <<< Shift));
+  endfunction
+"""
+
+# The word that is watched comes as word ``number`` of a frame, with ``element`` in its lane.
+PIPELINE = """
+  localparam int Wide = (SumBits > OutputBits + Shift ? SumBits : OutputBits + Shift) + 3;
+  (* anyconst *) logic [AccumulatorBits-1:0] element;
+  (* anyconst *) logic [AddressBits-1:0] number;
+  (* hierconn *) logic [Words*Lanes*MantissaBits-1:0] \\mantissa_rom.gen_distributed.contents ;
+  (* hierconn *) logic [Words*Lanes*OffsetBits-1:0] \\offset_rom.gen_distributed.contents ;
+  logic signed [SumBits-1:0] factor, own_mantissa, product;
+  logic signed [Wide-1:0] own_offset, exact;
+  assign factor = InputSigned ? SumBits'(signed'(element)) : SumBits'(element);
+  assign own_mantissa = SumBits'(signed'(
+      \\mantissa_rom.gen_distributed.contents [(number*Lanes+Lane)*MantissaBits +: MantissaBits]));
+  assign own_offset = Wide'(signed'(
+      \\offset_rom.gen_distributed.contents [(number*Lanes+Lane)*OffsetBits +: OffsetBits]));
+  assign exact = Wide'(product) + own_offset;
+
+  logic started = 1'b0;
+  logic [AddressBits-1:0] index_q = '0;
+  logic [Latency-1:0] came_q = '0, watched_q = '0;
+  always_ff @(posedge clk_i) begin
+    started <= 1'b1;
+    if (started && ready_o) begin
+      came_q    <= {came_q[Latency-2:0], valid_i};
+      watched_q <= {watched_q[Latency-2:0], valid_i && index_q == number
+                    && data_i[Lane*AccumulatorBits +: AccumulatorBits] == element};
+      if (valid_i) index_q <= 32'(index_q) + 1 == Words ? '0 : index_q + AddressBits'(1);
+    end
+  end
+
+  always_comb begin
+    assume (Wide'(product) <= Wide'(1) <<< (AccumulatorBits + MantissaBits - 1));
+    assume (Wide'(product) >= -(Wide'(1) <<< (AccumulatorBits + MantissaBits - 1)));
+    if (SumBits == 64) assume (exact >= -(Wide'(1) <<< 62) && exact < (Wide'(1) <<< 62));
+    if (started) begin
+      assert (word_q == index_q && 32'(index_q) < Words && valid_q == came_q);
+      if (watched_q[0]) assert (SumBits'(gen_lane[Lane].accumulator) == factor);
+      if (watched_q[0]) assert (SumBits'(gen_lane[Lane].mantissa) == own_mantissa);
+      if (watched_q[0]) assert (
+          Wide'(signed'(offsets[Lane*OffsetBits +: OffsetBits])) == own_offset);
+      if (watched_q[1]) assert (gen_lane[Lane].product == product);
+      if (watched_q[1]) assert (Wide'(gen_lane[Lane].offset) == own_offset);
+      if (watched_q[2]) assert (Wide'(gen_lane[Lane].sum_q) == exact);
+      if (watched_q[3]) assert (
+          Wide'(gen_lane[Lane].rounded_q) == (exact + (Wide'(1) <<< (Shift - 1))) >>> Shift);
+      if (watched_q[4]) assert (contract(
+          exact + (Wide'(1) <<< (Shift - 1)), data_o[Lane*OutputBits +: OutputBits]));
+    end
+  end
+"""
+
+# Any function in the place of the product; what it gives for the watched word is a constant.
+ANY_PRODUCT = """
+  (* anyconst *) logic signed [SumBits-1:0] any_product;
+  (* anyseq *) logic signed [SumBits-1:0] another_product;
+  function automatic logic signed [SumBits-1:0] some_function(
+    logic signed [SumBits-1:0] a, logic signed [SumBits-1:0] b
+  );
+    some_function = a == factor && b == own_mantissa ? any_product : another_product;
+  endfunction
+  assign product = any_product;
+"""
+PRODUCT = """
+  assign product = factor * own_mantissa;
+"""
+CUT = (
+    "SumBits'(accumulator) * SumBits'(mantissa)",
+    "some_function(SumBits'(accumulator), SumBits'(mantissa))",
+)
+
+# The watched word again, and a sum of the proof's own: that of all mantissa bits times the element
+# and all bits of the constant.  It is halved at each step like the cell's, and loses nothing: each
+# step's term has M zeros below, and as many bits of the sum are 0 as there are steps to come.
+SERIAL = """
+  localparam int Unit  = Lane % Units;
+  localparam int Turn  = Lane / Units;
+  localparam int Words = Channels / Lanes;
+  localparam int M     = MantissaBits;
+  localparam int ProductBits = AccumulatorBits + 1 + M;
+  localparam int ConstantBits = RestBits + M;
+  localparam int MostBits = ProductBits > ConstantBits ? ProductBits : ConstantBits;
+  localparam int Wide = (MostBits > OutputBits + Shift ? MostBits : OutputBits + Shift) + 3;
+  (* anyconst *) logic [AccumulatorBits-1:0] element;
+  (* anyconst *) logic [RestAddressBits-1:0] number;
+  (* hierconn *) logic [AllBits*2*Units-1:0] \\bit_rom.gen_distributed.contents ;
+  (* hierconn *) logic [AllTurns*Units*RestBits-1:0] \\rest_rom.gen_distributed.contents ;
+  logic signed [Wide-1:0] factor, own_rest, total;
+  logic [M-1:0] mantissa, constant;
+  assign factor   = InputSigned ? Wide'(signed'(element)) : Wide'(element);
+  assign own_rest = Wide'(signed'(
+      \\rest_rom.gen_distributed.contents [((number*Turns+Turn)*Units+Unit)*RestBits +: RestBits]));
+  for (genvar place = 0; place < M; place++) begin : gen_place
+    assign {constant[place], mantissa[place]} = \\bit_rom.gen_distributed.contents [
+        (((number*Turns+Turn)*M+place)*Units+Unit)*2 +: 2];
+  end
+
+  logic started = 1'b0, settled = 1'b0;
+  // The word that is worked on, of its frame; its line in the memory of rests.
+  logic [RestAddressBits-1:0] index_q = '0, line;
+  logic hit_q = 1'b0;                        // it is the watched one
+  logic hit_result_q = 1'b0, hit_last_q = 1'b0, hit_valid_q = 1'b0, stored_q = 1'b0;
+  logic [CountBits-1:0] steps_q = '0;        // so many bits of each are in the sum
+  logic [M-1:0] zeros_q = '1;                // and these of its own are 0
+  logic signed [Wide-1:0] sum_q = '0, term, doubled;
+  logic mine, first;
+
+  assign line     = RestAddressBits'(32'(index_q) * Turns + 32'(turn_q));
+  assign mine     = busy_q && turn_q == TurnBits'(Turn);
+  assign first    = count_q == '0;
+  assign term     = mantissa[count_q] ? (32'(count_q) == M - 1 ? -factor - Wide'(1) : factor) : '0;
+  assign doubled  = (first ? '0 : sum_q) + ((term + Wide'(constant[count_q])) <<< M);
+  always_ff @(posedge clk_i) begin
+    started <= 1'b1;
+    if (started && !busy_q) hit_q <= valid_i && index_q == number
+        && data_i[Lane*AccumulatorBits +: AccumulatorBits] == element;
+    if (started && advance) begin
+      settled <= 1'b1;
+      if (busy_q && done) index_q <= 32'(index_q) + 1 == Words ? '0
+                                                          : index_q + RestAddressBits'(1);
+      if (mine && !rest) begin
+        steps_q <= count_q + CountBits'(1);
+        zeros_q <= (first ? '1 : zeros_q) >> 1;
+        sum_q   <= doubled >>> 1;
+      end
+      hit_result_q <= mine && rest && hit_q;
+      hit_last_q   <= busy_q && done && hit_q;
+      hit_valid_q  <= hit_last_q;
+      if (result_q && result_turn_q == TurnBits'(Turn)) stored_q <= hit_result_q;
+      else if (valid_q) stored_q <= 1'b0;
+    end
+  end
+
+  // acc * m + b + 2^(Shift-1), as the memories have it.
+  assign total = sum_q + (own_rest <<< M);
+
+  always_comb if (started) begin
+    // Where the cell stands.
+    assert (32'(count_q) <= M && 32'(turn_q) < Turns && 32'(index_q) < Words);
+    assert (busy_q || (count_q == '0 && turn_q == '0));
+    assert (!(busy_q || valid_q || result_q) || settled);
+    assert (rest_q == line);
+    assert (32'(bit_q) == (rest ? (32'(line) + 1 == AllTurns ? 0 : (32'(line) + 1) * M)
+                                : 32'(line) * M + 32'(count_q)));
+    assert (!result_q || (count_q == '0 && !valid_q && 32'(result_turn_q) < Turns));
+    assert (!result_q || 32'(turn_q) == (32'(result_turn_q) + 1 == Turns ? 0
+                                                                      : 32'(result_turn_q) + 1));
+    assert (!(turn_q != '0 && first) || (busy_q && result_q));
+    assert (!valid_q || (first && turn_q == '0));
+    // What it reads.
+    if (settled) assert (bits[2*Unit +: 2]
+        == \\bit_rom.gen_distributed.contents [(32'(bit_q)*Units+Unit)*2 +: 2]);
+    if (settled) assert (rests[Unit*RestBits +: RestBits]
+        == \\rest_rom.gen_distributed.contents [(32'(rest_q)*Units+Unit)*RestBits +: RestBits]);
+    if (busy_q && hit_q) assert (index_q == number
+        && word_q[Lane*AccumulatorBits +: AccumulatorBits] == element);
+    // The sums.
+    if (mine && !first) assert (steps_q == count_q && zeros_q == {M{1'b1}} >> count_q);
+    if (!(mine && !first)) assert (steps_q == '0 || steps_q == CountBits'(M));
+    assert ((sum_q[M-1:0] & zeros_q) == '0 && (!(mine && !rest) || !doubled[0]));
+    if (settled && first) assert (gen_unit[Unit].held_q == '0);
+    if (mine && !first && hit_q) assert (Wide'(gen_unit[Unit].held_q) == sum_q >>> M);
+    // The result and the word that holds it.
+    if (hit_result_q) assert (result_q && result_turn_q == TurnBits'(Turn)
+        && steps_q == CountBits'(M)
+        && Wide'(gen_unit[Unit].final_q) == (sum_q >>> M) + own_rest);
+    assert (!hit_last_q || (result_q && result_turn_q == TurnBits'(Turns - 1)));
+    assert (!hit_valid_q || valid_q);
+    assert (hit_result_q == (Turn == Turns - 1
+        ? hit_last_q : busy_q && hit_q && 32'(turn_q) == Turn + 1 && first));
+    assert (stored_q == (hit_valid_q || (Turn < Turns - 1 && (hit_last_q
+        || (busy_q && hit_q && (32'(turn_q) > Turn + 1 || (32'(turn_q) == Turn + 1 && !first)))))));
+    if (stored_q) assert (steps_q == CountBits'(M)
+        && contract(total, data_o[Lane*OutputBits +: OutputBits]));
+    // The claim, of which all that was to help.
+    if (hit_valid_q) assert (contract(total, data_o[Lane*OutputBits +: OutputBits]));
+  end
+"""
+
+# With few bits, that the sum is the product and the constant's low bits.  If the mantissa is
+# negative, the constant has the 1 that the complement lacks.
+WHOLE = """
+  logic signed [Wide-1:0] own_mantissa, own_bits;
+  logic negative;
+  assign negative     = steps_q == CountBits'(M) && mantissa[M-1];
+  assign own_mantissa = Wide'(mantissa & ((1 << steps_q) - 1)) - (negative ? Wide'(1) <<< M : '0);
+  assign own_bits     = Wide'(constant & ((1 << steps_q) - 1))
+                        - (negative ? Wide'(1) <<< (M - 1) : '0);
+  always_comb if (started) assert (
+      sum_q == (factor * own_mantissa + own_bits) <<< (CountBits'(M) - steps_q));
+"""
+
+
+def about(cell: str, lane: int, invariants: str, parameters: Mapping[str, Any]) -> Stream:
+    lanes = parameters.get("Lanes", 1)
+    return Stream(
+        cell=cell,
+        parameters=parameters,
+        input_bits=lanes * parameters["AccumulatorBits"],
+        output_bits=lanes * parameters["OutputBits"],
+        steps=3,
+        invariants=f"\n  localparam int Lane = {lane};\n{invariants}{CONTRACT}",
+    )
+
+
+def pipeline(lane: int, *, cut: bool = True, **parameters: Any) -> Stream:
+    """The proof about one lane of ``vecq_rescale``; ``cut``: with any product."""
+    if not cut:
+        return about("vecq_rescale", lane, PIPELINE + PRODUCT, parameters)
+    return replace(about("vecq_rescale", lane, PIPELINE + ANY_PRODUCT, parameters), cuts=[CUT])
+
+
+def serial(lane: int, *, whole: bool = False, **parameters: Any) -> Stream:
+    """The proof about one lane of ``vecq_rescale_serial``; ``whole``: the product, too."""
+    return about("vecq_rescale_serial", lane, SERIAL + (WHOLE if whole else ""), parameters)
+
+
+SMALL = {
+    **{"Channels": 4, "Lanes": 2, "AccumulatorBits": 4, "MantissaBits": 3, "OffsetBits": 6},
+    **{"Shift": 3, "OutputBits": 3, "Lo": 0, "Hi": 6},
+}
+SMALL_SERIAL = {
+    **{"Channels": 6, "Lanes": 3, "Turns": 2, "AccumulatorBits": 4, "MantissaBits": 3},
+    **{"RestBits": 4, "Shift": 4, "OutputBits": 3, "Lo": 0, "Hi": 6},
+}
+
+SMALLEST_SERIAL = {
+    **{"AccumulatorBits": 2, "MantissaBits": 2, "RestBits": 2},
+    **{"Shift": 2, "OutputBits": 2, "Lo": 0, "Hi": 3},
+}
+WIDE = {
+    **{"Channels": 4, "Lanes": 2, "AccumulatorBits": 32, "MantissaBits": 18, "OffsetBits": 48},
+    **{"Shift": 30, "OutputBits": 8, "Lo": 0, "Hi": 255},
+}
+WIDE_SERIAL = {
+    **{"AccumulatorBits": 32, "MantissaBits": 18, "RestBits": 30},
+    **{"Shift": 30, "OutputBits": 8, "Lo": 0, "Hi": 255},
+}
+UNSIGNED = {
+    **{"AccumulatorBits": 20, "InputSigned": 0, "MantissaBits": 16},
+    **{"Shift": 22, "OutputBits": 16, "Lo": "-64'sd32768", "Hi": 32767},
+}
+# The widest that the contract lets through: sums of 64 bits.
+WIDEST = {
+    **{"AccumulatorBits": 44, "MantissaBits": 18, "Shift": 46},
+    **{"OutputBits": 16, "Lo": "-64'sd32768", "Hi": 32767},
+}
+
+PROOFS = {
+    "small": pipeline(1, cut=False, **SMALL),
+    "wide": pipeline(1, **WIDE),
+    "unsigned": pipeline(0, **UNSIGNED, OffsetBits=40),
+    "serial small": serial(1, whole=True, **SMALL_SERIAL),
+    "serial wide": serial(0, **WIDE_SERIAL),
+    "serial unsigned": serial(0, **UNSIGNED, RestBits=24),
+}
+NIGHTLY = {
+    "small unsigned, dsp": pipeline(0, cut=False, **SMALL, InputSigned=0, UseDsp=1),
+    "widest": pipeline(0, **WIDEST, OffsetBits=60),
+    "serial small unsigned": serial(2, whole=True, **SMALL_SERIAL, InputSigned=0),
+    "serial widest": serial(0, **WIDEST, RestBits=44),
+}
+PIPELINE_MUTANTS = [
+    ("64'd1 << (Shift - 1)", "64'd0"),
+    ("+ Half) >>> Shift", "+ Half) >> Shift"),
+    ("(rounded_q) < Lo)", "(rounded_q) < Lo - 1)"),
+    ("(rounded_q) > Hi)", "(rounded_q) > Hi + 1)"),
+    ("= offsets_q[", "= offsets["),
+    ("LargestBits) + 2", "LargestBits) - 1"),
+    ("{InputSigned & bits[AccumulatorBits-1], bits}", "{1'b0, bits}"),
+    ("word_q == AddressBits'(Words - 1)", "1'b1"),
+]
+SERIAL_MUTANTS = [
+    ("last_bit = count_q == CountBits'(MantissaBits - 1)", "last_bit = 1'b0"),
+    ("bits[2*unit+1] && !rest", "bits[2*unit+1]"),
+    ("if (!busy_q || rest) held_q", "if (!busy_q) held_q"),
+    ("HeldBits : RestBits) + 1", "HeldBits : RestBits)"),
+    ("final_q >>> (Shift", "final_q >> (Shift"),
+    ("(result) < Lo)", "(result) < Lo - 1)"),
+    ("(result) > Hi)", "(result) > Hi + 1)"),
+    ("result_turn_q == TurnBits'(turn)) output_q", "1'b1) output_q"),
+    ("if (!busy_q) word_q", "if (!busy_q || rest) word_q"),
+    ("bit_q == BitAddressBits'(AllBits - 1)", "bit_q == BitAddressBits'(AllBits - 2)"),
+]
+MUTANTS = [
+    *((pipeline(1, **SMALL), mutant) for mutant in PIPELINE_MUTANTS),
+    *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
+]
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize(
+    "stream",
+    [
+        *(pytest.param(stream, id=name) for name, stream in PROOFS.items()),
+        *(pytest.param(s, id=name, marks=pytest.mark.nightly) for name, s in NIGHTLY.items()),
+    ],
+)
+def test_words_are_the_contracts(stream: Stream, tmp_path: Path) -> None:
+    proven, output = prove(tmp_path, stream)
+    assert proven, output[-3000:]
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize(
+    ("stream", "mutant"),
+    [pytest.param(*some, id=f"{some[0]} {number}") for number, some in enumerate(MUTANTS)],
+)
+def test_the_proof_fails_for_a_mutant(
+    stream: Stream, mutant: tuple[str, str], tmp_path: Path
+) -> None:
+    proven, _ = prove(tmp_path, stream, mutant)
+    assert not proven
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize(
+    ("stream", "out"),
+    [(pipeline(1, **SMALL), "watched_q[4]"), (serial(0, **SMALLEST_SERIAL), "hit_valid_q")],
+    ids=str,
+)
+def test_the_watched_word_comes_out(stream: Stream, out: str, tmp_path: Path) -> None:
+    """From reset, that is: the proofs speak of words that there are."""
+    never = f"always_comb if (started) assert (!{out});"
+    stream = replace(stream, steps=10, invariants=stream.invariants + never)
+    proven, output = prove(tmp_path, stream)
+    assert not proven
+    assert "model found for base case" in output
