@@ -31,10 +31,12 @@ static void check_product(std::int32_t code, std::int64_t value) {
     const std::int64_t x = random_integer();
     const auto x32 = static_cast<std::uint32_t>(x);
     const auto x64 = static_cast<std::uint64_t>(x);
-    check(Weight::product(code, x32) == static_cast<std::uint32_t>(value) * x32, "32-bit product",
-          value, x);
-    check(Weight::product(code, x64) == static_cast<std::uint64_t>(value) * x64, "64-bit product",
-          value, x);
+    check(Weight::product(static_cast<std::uint32_t>(code), x32) ==
+              static_cast<std::uint32_t>(value) * x32,
+          "32-bit product", value, x);
+    check(Weight::product(static_cast<std::uint64_t>(code), x64) ==
+              static_cast<std::uint64_t>(value) * x64,
+          "64-bit product", value, x);
   }
 }
 
@@ -85,8 +87,8 @@ int main() {
   check(vecq::wrap<63>(std::uint64_t{1} << 62) == -(std::int64_t{1} << 62), "wrap", 62, 63);
   static_assert(vecq::IntFormat<63, false>::hi == INT64_MAX);
   static_assert(vecq::IntFormat<1, true>::lo == -1 && vecq::IntFormat<1, true>::hi == 0);
-  static_assert(vecq::Packing<3, 4, 16>::codes_per_word == 10, "no code crosses words");
-  static_assert(vecq::Packing<3, 4, 16>::words == 8);
+  static_assert(vecq::Packing<3, 4, 16>::codes_per_word == 5, "no code crosses words");
+  static_assert(vecq::Packing<3, 4, 16>::words == 16);
   using Span = vecq::Grouping<2, 6, 2, 2, 1>; // two elements, three outputs a group
   static_assert(Span::blocks == 1 && Span::block_groups == 2 && Span::lanes == 4);
   static_assert(Span::lane(3, 1, 0) == 3, "the fourth output reads the second group");
