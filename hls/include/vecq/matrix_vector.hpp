@@ -114,17 +114,19 @@ positions:
               codes[pe] = weights[fold * input_folds + input_fold][word * Pe + pe];
             }
           accumulate:
-            for (int simd = word * Layout::codes_per_word;
-                 simd < Simd && simd < (word + 1) * Layout::codes_per_word; ++simd) {
+            for (int code = 0; code < Layout::codes_per_word; ++code) {
 #pragma HLS UNROLL
-            elements:
-              for (int pe = 0; pe < Pe; ++pe) {
+              const int simd = word * Layout::codes_per_word + code;
+              if (simd < Simd) { // the last word may hold fewer
+              elements:
+                for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-                const int lane = Grouping::lane(block_fold * Pe + pe, part, simd);
-                const Partial value = static_cast<Partial>(
-                    static_cast<std::int64_t>(static_cast<typename In::Value>(x.lane[lane])));
-                sums[pe] = static_cast<Partial>(sums[pe] + Weight::product(codes[pe], value));
-                codes[pe] = static_cast<Partial>(codes[pe] >> Weight::bits);
+                  const int lane = Grouping::lane(block_fold * Pe + pe, part, simd);
+                  const Partial value = static_cast<Partial>(
+                      static_cast<std::int64_t>(static_cast<typename In::Value>(x.lane[lane])));
+                  sums[pe] = static_cast<Partial>(sums[pe] + Weight::product(codes[pe], value));
+                  codes[pe] = static_cast<Partial>(codes[pe] >> Weight::bits);
+                }
               }
             }
           }
@@ -132,7 +134,8 @@ positions:
           start:
             for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-              accumulators[pe] = bias[fold * Pe + pe];
+              accumulators[pe] = static_cast<std::make_signed_t<Sum>>(
+                  static_cast<std::int64_t>(bias[fold * Pe + pe]));
             }
           }
         finish: // one addition a cycle depends on the cycle before
