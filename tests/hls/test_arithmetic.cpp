@@ -29,6 +29,12 @@ template <class Weight>
 static void check_product(std::int32_t code, std::int64_t value) {
   for (int repeat = 0; repeat < 4; ++repeat) {
     const std::int64_t x = random_integer();
+    if constexpr (Weight::bits <= 16) {
+      const auto x16 = static_cast<std::uint16_t>(x);
+      check(Weight::product(static_cast<std::uint16_t>(code), x16) ==
+                static_cast<std::uint16_t>(static_cast<std::uint64_t>(value) * x16),
+            "16-bit product", value, x);
+    }
     const auto x32 = static_cast<std::uint32_t>(x);
     const auto x64 = static_cast<std::uint64_t>(x);
     check(Weight::product(static_cast<std::uint32_t>(code), x32) ==
@@ -74,7 +80,56 @@ static void check_rescale() {
   }
 }
 
+/// One output of `Simd` lanes, all codes and all inputs at one of their ends: no sum is larger.
+template <class In, class Weight, int Simd, class Out = vecq::IntFormat<63, true>>
+static void check_largest_sums(std::int64_t least_weight, std::int64_t greatest_weight) {
+  using Layout = vecq::Packing<Weight::bits, 1, Simd>;
+  const std::int8_t bias[1] = {0};
+  for (const bool greatest : {false, true}) {
+    const auto code = static_cast<std::uint32_t>(greatest ? (1 << (Weight::bits - 1)) - 1
+                                                          : 1 << (Weight::bits - 1));
+    typename Layout::Word weights[1][Layout::words] = {};
+    for (int simd = 0; simd < Simd; ++simd) {
+      typename Layout::Word& word = weights[0][simd / Layout::codes_per_word];
+      word = static_cast<typename Layout::Word>(word | code << simd % Layout::codes_per_word *
+                                                                   Weight::bits);
+    }
+    for (const std::int64_t x : {In::lo, In::hi}) {
+      vecq::Stream<In, Simd> in("in");
+      vecq::Stream<Out, 1> out("out");
+      vecq::Lanes<In, Simd> word;
+      for (auto& lane : word.lane) {
+        lane = x;
+      }
+      in.write(word);
+      vecq::dense<In, Out, Weight, Simd, 1, 1, Simd>(in, out, weights, bias);
+      const std::int64_t sum = Simd * x * (greatest ? greatest_weight : least_weight);
+      const std::int64_t kept = vecq::wrap<Out::bits>(static_cast<std::uint64_t>(sum));
+      check(out.read().lane[0] == kept, "largest sum", sum, x);
+    }
+  }
+}
+
+template <class In, int Bits, int Simd>
+static void check_both_grids() {
+  constexpr std::int64_t half = std::int64_t{1} << (Bits - 1);
+  check_largest_sums<In, vecq::MidRise<Bits>, Simd>(1 - 2 * half, 2 * half - 1);
+  check_largest_sums<In, vecq::TwosComplement<Bits>, Simd>(-half, half - 1);
+}
+
 int main() {
+  using Byte = vecq::IntFormat<8, false>;
+  check_both_grids<Byte, 1, 64>();
+  check_both_grids<Byte, 1, 130>();
+  check_both_grids<Byte, 4, 8>(); // the last sum of 16 bits
+  check_both_grids<Byte, 4, 9>();
+  check_both_grids<Byte, 8, 3>();
+  check_both_grids<vecq::IntFormat<8, true>, 4, 17>();
+  check_both_grids<vecq::IntFormat<16, false>, 13, 5>(); // more than 32 bits
+  // Accumulators that wrap, at fewer bits than a weight has.
+  using Few = vecq::IntFormat<9, true>;
+  check_largest_sums<Byte, vecq::MidRise<16>, 3, Few>(-0xffff, 0xffff);
+  check_largest_sums<Byte, vecq::TwosComplement<20>, 3, Few>(-0x80000, 0x7ffff);
   check_products<1>();
   for (const std::int32_t extreme : {INT32_MIN, INT32_MIN + 1, -1, 0, 1, INT32_MAX}) {
     check_product<vecq::TwosComplement<32>>(extreme, extreme);

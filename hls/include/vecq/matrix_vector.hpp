@@ -38,15 +38,16 @@ struct Grouping {
   }
 };
 
-/// Bits that hold every sum of `Count` products of a weight and an input, or fewer where the
-/// accumulator keeps fewer: then it wraps, and the sum may.
+/// Bits that hold every sum of `count` products of a weight and an input; fewer where the
+/// accumulator keeps fewer, so that it wraps, but never fewer than a code has.
 template <class In, class Out, class Weight>
 constexpr int partial_bits(int count) {
   int bits = In::bits + Weight::bits + 1;
   for (int terms = 1; terms < count; terms *= 2) {
     ++bits;
   }
-  return bits < Out::bits ? bits : Out::bits;
+  const int kept = Out::bits > Weight::bits ? Out::bits : Weight::bits;
+  return bits < kept ? bits : kept;
 }
 
 /// `out[o] = sum_i value(weights[o, i]) * in[i] + bias[o]` for each of `Positions` vectors.
