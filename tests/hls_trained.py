@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import os
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,15 +25,12 @@ SEEN = 1000
 def digits(size: int = 28) -> Dataset:
     """At least 1,000 images to test on: scikit-learn's digits, 8 × 8, or enlarged to 28 × 28.
 
-    Those of 28 × 28 are MNIST's where ``VECQ_DATA`` names a folder that holds it.
+    Those of 28 × 28 are MNIST's where its folder lies among the data.
     """
-    folder = Path(os.environ.get("VECQ_DATA", "")) / "mnist"
-    if size == 28 and folder.is_dir():
-        arrays = []
-        for part, count in (("train", SEEN), ("t10k", 1000)):
-            arrays.append(_idx(folder / f"{part}-images-idx3-ubyte.gz")[:count, np.newaxis] / 255)
-            arrays.append(_idx(folder / f"{part}-labels-idx1-ubyte.gz")[:count])
-        return checked_dataset("MNIST", *arrays)
+    if size == 28 and (data.data_folder() / "mnist").is_dir():
+        large = data.load("mnist")
+        x_train, y_train = large.x_train[:SEEN], large.y_train[:SEEN]
+        return checked_dataset("MNIST", x_train, y_train, large.x_test[:1000], large.y_test[:1000])
     small = data.load("digits")
     x_train = small.x_train.reshape(-1, 1, 8, 8)
     x_test = np.concatenate([small.x_test, small.x_train]).reshape(-1, 1, 8, 8)
@@ -49,14 +43,6 @@ def digits(size: int = 28) -> Dataset:
 def _enlarged(x: np.ndarray) -> np.ndarray:
     large = np.kron(x, np.ones((3, 3), np.float32))
     return np.pad(large, ((0, 0), (0, 0), (2, 2), (2, 2)))
-
-
-def _idx(path: Path) -> np.ndarray:
-    """LeCun's format: zeros, the type (8 is unsigned bytes), the axes, their sizes, the bytes."""
-    content = gzip.decompress(path.read_bytes())
-    assert content[:3] == b"\0\0\x08"
-    shape = np.frombuffer(content, ">i4", content[3], 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
 @cache

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.hls_networks import Builder, builders, case_of, cnn, mlp
 from tests.hls_programs import compile_cxx, different_layers, run_together
 from tests.strategies import MID_RISE, graphs
-from vecq_hw import assets
+from vecq_hw import assets, storage
+from vecq_hw.cli.emit import emit as emit_command
 from vecq_hw.emit import hls
-from vecq_hw.emit.project import Vectors
+from vecq_hw.emit.project import Vectors, read_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, IntFormat, TwosComplement
 from vecq_hw.network import Network
@@ -320,3 +322,17 @@ def test_one_layer_is_emitted_by_itself(tmp_path: Path) -> None:
     schedule = Schedule(folds={"c_3": Fold(pe=3, simd=2)})
     hls.emit(alone, schedule, vectors).write(tmp_path)
     assert np.array_equal(target.run(tmp_path), taps["c_4"].reshape(20, -1))
+
+
+def test_one_layer_at_the_command_line(tmp_path: Path) -> None:
+    network = cnn("c", 3).case(4).network
+    storage.save(network, tmp_path / "net.npz")
+    arguments = ["hls", f"{tmp_path}/net.npz", "--layer", "c_3", "--out", f"{tmp_path}/out"]
+    result = CliRunner().invoke(emit_command, [*arguments, "--samples", "3"])
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in (tmp_path / "out" / "src").iterdir()}
+    assert names == {"c_c_3.cpp", "c_c_3.hpp", "c_3_parameters.hpp", "c_4_parameters.hpp"}
+    x, y = (read_vectors(tmp_path / f"out/vectors/{name}.txt") for name in ("inputs", "outputs"))
+    alone = layer_network(network, "c_3")
+    outputs = simulate(alone, x.reshape(-1, *alone.inputs[0].shape))
+    assert np.array_equal(y, outputs.reshape(y.shape))

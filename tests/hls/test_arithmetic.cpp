@@ -29,12 +29,20 @@ template <class Weight>
 static void check_product(std::int32_t code, std::int64_t value) {
   for (int repeat = 0; repeat < 4; ++repeat) {
     const std::int64_t x = random_integer();
+    if constexpr (Weight::bits <= 16) {
+      const auto x16 = static_cast<std::uint16_t>(x);
+      check(Weight::product(static_cast<std::uint16_t>(code), x16) ==
+                static_cast<std::uint16_t>(static_cast<std::uint64_t>(value) * x16),
+            "16-bit product", value, x);
+    }
     const auto x32 = static_cast<std::uint32_t>(x);
     const auto x64 = static_cast<std::uint64_t>(x);
-    check(Weight::product(code, x32) == static_cast<std::uint32_t>(value) * x32, "32-bit product",
-          value, x);
-    check(Weight::product(code, x64) == static_cast<std::uint64_t>(value) * x64, "64-bit product",
-          value, x);
+    check(Weight::product(static_cast<std::uint32_t>(code), x32) ==
+              static_cast<std::uint32_t>(value) * x32,
+          "32-bit product", value, x);
+    check(Weight::product(static_cast<std::uint64_t>(code), x64) ==
+              static_cast<std::uint64_t>(value) * x64,
+          "64-bit product", value, x);
   }
 }
 
@@ -72,7 +80,56 @@ static void check_rescale() {
   }
 }
 
+/// One output of `Simd` lanes, all codes and all inputs at one of their ends: no sum is larger.
+template <class In, class Weight, int Simd, class Out = vecq::IntFormat<63, true>>
+static void check_largest_sums(std::int64_t least_weight, std::int64_t greatest_weight) {
+  using Layout = vecq::Packing<Weight::bits, 1, Simd>;
+  const std::int8_t bias[1] = {0};
+  for (const bool greatest : {false, true}) {
+    const auto code = static_cast<std::uint32_t>(greatest ? (1 << (Weight::bits - 1)) - 1
+                                                          : 1 << (Weight::bits - 1));
+    typename Layout::Word weights[1][Layout::words] = {};
+    for (int simd = 0; simd < Simd; ++simd) {
+      typename Layout::Word& word = weights[0][simd / Layout::codes_per_word];
+      word = static_cast<typename Layout::Word>(word | code << simd % Layout::codes_per_word *
+                                                                   Weight::bits);
+    }
+    for (const std::int64_t x : {In::lo, In::hi}) {
+      vecq::Stream<In, Simd> in("in");
+      vecq::Stream<Out, 1> out("out");
+      vecq::Lanes<In, Simd> word;
+      for (auto& lane : word.lane) {
+        lane = x;
+      }
+      in.write(word);
+      vecq::dense<In, Out, Weight, Simd, 1, 1, Simd>(in, out, weights, bias);
+      const std::int64_t sum = Simd * x * (greatest ? greatest_weight : least_weight);
+      const std::int64_t kept = vecq::wrap<Out::bits>(static_cast<std::uint64_t>(sum));
+      check(out.read().lane[0] == kept, "largest sum", sum, x);
+    }
+  }
+}
+
+template <class In, int Bits, int Simd>
+static void check_both_grids() {
+  constexpr std::int64_t half = std::int64_t{1} << (Bits - 1);
+  check_largest_sums<In, vecq::MidRise<Bits>, Simd>(1 - 2 * half, 2 * half - 1);
+  check_largest_sums<In, vecq::TwosComplement<Bits>, Simd>(-half, half - 1);
+}
+
 int main() {
+  using Byte = vecq::IntFormat<8, false>;
+  check_both_grids<Byte, 1, 64>();
+  check_both_grids<Byte, 1, 130>();
+  check_both_grids<Byte, 4, 8>(); // the last sum of 16 bits
+  check_both_grids<Byte, 4, 9>();
+  check_both_grids<Byte, 8, 3>();
+  check_both_grids<vecq::IntFormat<8, true>, 4, 17>();
+  check_both_grids<vecq::IntFormat<16, false>, 13, 5>(); // more than 32 bits
+  // Accumulators that wrap, at fewer bits than a weight has.
+  using Few = vecq::IntFormat<9, true>;
+  check_largest_sums<Byte, vecq::MidRise<16>, 3, Few>(-0xffff, 0xffff);
+  check_largest_sums<Byte, vecq::TwosComplement<20>, 3, Few>(-0x80000, 0x7ffff);
   check_products<1>();
   for (const std::int32_t extreme : {INT32_MIN, INT32_MIN + 1, -1, 0, 1, INT32_MAX}) {
     check_product<vecq::TwosComplement<32>>(extreme, extreme);
@@ -85,8 +142,8 @@ int main() {
   check(vecq::wrap<63>(std::uint64_t{1} << 62) == -(std::int64_t{1} << 62), "wrap", 62, 63);
   static_assert(vecq::IntFormat<63, false>::hi == INT64_MAX);
   static_assert(vecq::IntFormat<1, true>::lo == -1 && vecq::IntFormat<1, true>::hi == 0);
-  static_assert(vecq::Packing<3, 4, 16>::codes_per_word == 10, "no code crosses words");
-  static_assert(vecq::Packing<3, 4, 16>::words == 8);
+  static_assert(vecq::Packing<3, 4, 16>::codes_per_word == 5, "no code crosses words");
+  static_assert(vecq::Packing<3, 4, 16>::words == 16);
   using Span = vecq::Grouping<2, 6, 2, 2, 1>; // two elements, three outputs a group
   static_assert(Span::blocks == 1 && Span::block_groups == 2 && Span::lanes == 4);
   static_assert(Span::lane(3, 1, 0) == 3, "the fourth output reads the second group");

@@ -24,6 +24,12 @@ constexpr std::int64_t greatest(int bits, bool is_signed) {
   return is_signed ? half - 1 : half - 1 + half;
 }
 
+/// The narrowest unsigned integer of at least `Bits` bits, for sums modulo a power of two: they
+/// wrap without undefined behaviour.
+template <int Bits>
+using Modular = std::conditional_t<(Bits <= 16), std::uint16_t,
+                                   std::conditional_t<(Bits <= 32), std::uint32_t, std::uint64_t>>;
+
 /// The integers lo..hi, stored in `bits` bits, two's complement where signed.
 template <int Bits, bool Signed, std::int64_t Lo = least(Bits, Signed),
           std::int64_t Hi = greatest(Bits, Signed)>
@@ -40,9 +46,8 @@ struct IntFormat {
   using Element = std::conditional_t<Signed, ap_int<Bits>, ap_uint<Bits>>;
   /// A plain integer that holds every value.
   using Value = std::conditional_t<(Bits + (Signed ? 0 : 1) <= 32), std::int32_t, std::int64_t>;
-  /// Sums modulo 2^32 or 2^64: unsigned, so that they wrap without undefined behaviour, and at
-  /// least as wide as the format, so that their low bits are those of the exact sum.
-  using Sum = std::conditional_t<(Bits <= 32), std::uint32_t, std::uint64_t>;
+  /// At least as wide as the format, so that its low bits are those of the exact sum.
+  using Sum = Modular<(Bits > 32 ? 64 : 32)>;
 };
 
 /// The low `Bits` bits of `x`, read as two's complement (in hardware: a choice of wires).

@@ -38,6 +38,18 @@ struct Grouping {
   }
 };
 
+/// Bits that hold every sum of `count` products of a weight and an input; fewer where the
+/// accumulator keeps fewer, so that it wraps, but never fewer than a code has.
+template <class In, class Out, class Weight>
+constexpr int partial_bits(int count) {
+  int bits = In::bits + Weight::bits + 1;
+  for (int terms = 1; terms < count; terms *= 2) {
+    ++bits;
+  }
+  const int kept = Out::bits > Weight::bits ? Out::bits : Weight::bits;
+  return bits < kept ? bits : kept;
+}
+
 /// `out[o] = sum_i value(weights[o, i]) * in[i] + bias[o]` for each of `Positions` vectors.
 ///
 /// `Pe` outputs are computed side by side and take `Simd` inputs a cycle.  The sum wraps at the
@@ -57,6 +69,7 @@ void matrix_vector(Stream<In, Grouping::lanes>& in, Stream<Out, Grouping::pe>& o
   static_assert(Inputs % Grouping::group_channels == 0, "channels must divide the inputs");
   static_assert(Out::is_signed, "an accumulator is signed");
   using Sum = typename Out::Sum;
+  using Partial = Modular<partial_bits<In, Out, Weight>(Simd)>; // of one cycle's products
   constexpr int input_folds = Inputs / Simd;
   constexpr int output_folds = Grouping::block_outputs / Pe;
   static_assert(
@@ -89,40 +102,57 @@ positions:
           } else {
             x = replay[kept];
           }
-          Sum sums[Pe];
+          Partial sums[Pe] = {};
 #pragma HLS ARRAY_PARTITION variable = sums type = complete
-        clear:
-          for (int pe = 0; pe < Pe; ++pe) {
+        words:
+          for (int word = 0; word < Layout::parts; ++word) {
 #pragma HLS UNROLL
-            sums[pe] = 0;
-          }
-        accumulate:
-          for (int simd = 0; simd < Simd; ++simd) {
-#pragma HLS UNROLL
-            const int word = simd / Layout::codes_per_word;
-            const int position_in_word = simd % Layout::codes_per_word * Weight::bits;
-          elements:
+            Partial codes[Pe]; // the next one in the lowest bits
+#pragma HLS ARRAY_PARTITION variable = codes type = complete
+          fetch:
             for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-              const int lane = Grouping::lane(block_fold * Pe + pe, part, simd);
-              const Sum value = static_cast<Sum>(
-                  static_cast<std::int64_t>(static_cast<typename In::Value>(x.lane[lane])));
-              const std::uint32_t packed = weights[fold * input_folds + input_fold][word * Pe + pe];
-              sums[pe] += Weight::product(wrap<Weight::bits>(packed >> position_in_word), value);
+              codes[pe] = weights[fold * input_folds + input_fold][word * Pe + pe];
+            }
+          accumulate:
+            for (int code = 0; code < Layout::codes_per_word; ++code) {
+#pragma HLS UNROLL
+              const int simd = word * Layout::codes_per_word + code;
+              if (simd < Simd) { // the last word may hold fewer
+              elements:
+                for (int pe = 0; pe < Pe; ++pe) {
+#pragma HLS UNROLL
+                  const int lane = Grouping::lane(block_fold * Pe + pe, part, simd);
+                  const Partial value = static_cast<Partial>(
+                      static_cast<std::int64_t>(static_cast<typename In::Value>(x.lane[lane])));
+                  sums[pe] = static_cast<Partial>(sums[pe] + Weight::product(codes[pe], value));
+                  codes[pe] = static_cast<Partial>(codes[pe] >> Weight::bits);
+                }
+              }
             }
           }
-          Lanes<Out, Pe> y;
+          if (input_fold == 0) {
+          start:
+            for (int pe = 0; pe < Pe; ++pe) {
+#pragma HLS UNROLL
+              accumulators[pe] = static_cast<std::make_signed_t<Sum>>(
+                  static_cast<std::int64_t>(bias[fold * Pe + pe]));
+            }
+          }
         finish: // one addition a cycle depends on the cycle before
           for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-            const std::int64_t start = input_fold == 0
-                                           ? static_cast<std::int64_t>(bias[fold * Pe + pe])
-                                           : static_cast<std::int64_t>(accumulators[pe]);
-            accumulators[pe] =
-                wrap<Out::bits>(static_cast<Sum>(static_cast<Sum>(start) + sums[pe]));
-            y.lane[pe] = accumulators[pe];
+            const auto sum = static_cast<std::make_signed_t<Partial>>(sums[pe]);
+            accumulators[pe] = wrap<Out::bits>(static_cast<Sum>(
+                static_cast<Sum>(accumulators[pe]) + static_cast<Sum>(std::int64_t{sum})));
           }
           if (input_fold == input_folds - 1) {
+            Lanes<Out, Pe> y;
+          give:
+            for (int pe = 0; pe < Pe; ++pe) {
+#pragma HLS UNROLL
+              y.lane[pe] = accumulators[pe];
+            }
             out.write(y);
           }
         }

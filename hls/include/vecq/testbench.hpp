@@ -4,6 +4,7 @@
 
 #include "vecq/axis.hpp"
 
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -41,19 +42,76 @@ private:
 };
 
 /// One integer for each element of a line; false if there are more, fewer or others.
-inline bool read_line(std::istream& file, std::vector<std::int64_t>& elements) {
-  std::string line;
+inline bool read_line(std::istream& file, std::string& line, std::vector<std::int64_t>& elements) {
   if (!std::getline(file, line)) {
     return false;
   }
-  std::istringstream integers(line);
+  const char* next = line.data();
+  const char* const end = next + line.size();
+  const auto skip_blanks = [&next, end] {
+    while (next != end && (*next == ' ' || *next == '\t' || *next == '\r')) {
+      ++next;
+    }
+  };
   for (std::int64_t& element : elements) {
-    if (!(integers >> element)) {
+    skip_blanks();
+    const std::from_chars_result read = std::from_chars(next, end, element);
+    if (read.ec != std::errc()) {
       return false;
     }
+    next = read.ptr;
   }
-  std::string more;
-  return !(integers >> more);
+  skip_blanks();
+  return next == end;
+}
+
+/// The integers between blanks, on a line.
+inline void write_line(std::ostream& file, std::string& line,
+                       const std::vector<std::int64_t>& elements) {
+  constexpr std::size_t longest = 21; // a sign, 19 digits, a blank
+  line.resize(longest * elements.size());
+  char* next = line.data();
+  for (const std::int64_t element : elements) {
+    next = std::to_chars(next, next + longest, element).ptr;
+    *next++ = ' ';
+  }
+  next[-1] = '\n';
+  file.write(line.data(), next - line.data());
+}
+
+/// Gives a frame, element by element, to a stream in words.
+template <class Frame>
+void send(const std::vector<std::int64_t>& elements, hls::stream<typename Frame::Word>& stream) {
+  constexpr int bits = Frame::Format::bits;
+  std::size_t next = 0;
+  for (int word = 0; word < Frame::words; ++word) {
+    typename Frame::Word packed;
+    packed.data = 0;
+    for (int lane = 0; lane < Frame::lanes; ++lane) {
+      packed.data.range((lane + 1) * bits - 1, lane * bits) = ap_uint<bits>(elements[next++]);
+    }
+    packed.last = word == Frame::words - 1 ? 1 : 0;
+    stream.write(packed);
+  }
+}
+
+/// Takes a frame from a stream; returns the first word whose TLAST is wrong, -1 if none is.
+template <class Frame>
+int receive(hls::stream<typename Frame::Word>& stream, std::vector<std::int64_t>& elements) {
+  constexpr int bits = Frame::Format::bits;
+  std::size_t next = 0;
+  for (int word = 0; word < Frame::words; ++word) {
+    const typename Frame::Word packed = stream.read();
+    if (packed.last != (word == Frame::words - 1 ? 1 : 0)) {
+      return word;
+    }
+    for (int lane = 0; lane < Frame::lanes; ++lane) {
+      const ap_uint<bits> code = packed.data.range((lane + 1) * bits - 1, lane * bits);
+      const typename Frame::Format::Element element = code;
+      elements[next++] = static_cast<typename Frame::Format::Value>(element);
+    }
+  }
+  return -1;
 }
 
 /// Runs `top` on every line of `inputs.txt` in the folder `vectors`, writes what it computes to
@@ -74,32 +132,24 @@ TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
   }
   hls::stream<typename Input::Word> s_axis("s_axis");
   hls::stream<typename Output::Word> m_axis("m_axis");
-  std::vector<std::int64_t> x(Input::elements), expected(Output::elements);
+  std::vector<std::int64_t> x(Input::elements), expected(Output::elements), actual(expected);
+  std::string line;
   long long vector = 0, differences = 0;
   StreamWarnings warnings;
   for (; inputs.peek() != std::ifstream::traits_type::eof(); ++vector) {
-    if (!read_line(inputs, x) || !read_line(outputs, expected)) {
+    if (!read_line(inputs, line, x) || !read_line(outputs, line, expected)) {
       std::fprintf(stderr, "vector %lld: %d inputs and %d outputs are wanted\n", vector,
                    Input::elements, Output::elements);
       return not_finished;
     }
-    std::size_t next = 0;
-    for (int word = 0; word < Input::words; ++word) {
-      typename Input::Word packed;
-      packed.data = 0;
-      for (int lane = 0; lane < Input::lanes; ++lane) {
-        const std::int64_t element = x[next++];
-        if (element < Input::Format::lo || element > Input::Format::hi) {
-          std::fprintf(stderr, "vector %lld: the input %lld leaves its format\n", vector,
-                       static_cast<long long>(element));
-          return not_finished;
-        }
-        constexpr int bits = Input::Format::bits;
-        packed.data.range((lane + 1) * bits - 1, lane * bits) = ap_uint<bits>(element);
+    for (const std::int64_t element : x) {
+      if (element < Input::Format::lo || element > Input::Format::hi) {
+        std::fprintf(stderr, "vector %lld: the input %lld leaves its format\n", vector,
+                     static_cast<long long>(element));
+        return not_finished;
       }
-      packed.last = word == Input::words - 1 ? 1 : 0;
-      s_axis.write(packed);
     }
+    send<Input>(x, s_axis);
     top(s_axis, m_axis);
     if (warnings.any()) {
       std::fprintf(stderr, "vector %lld: %s\n", vector, warnings.first().c_str());
@@ -111,24 +161,17 @@ TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
                    Output::words);
       return not_finished;
     }
-    for (int word = 0; word < Output::words; ++word) {
-      const typename Output::Word packed = m_axis.read();
-      if (packed.last != (word == Output::words - 1 ? 1 : 0)) {
-        std::fprintf(stderr, "vector %lld: TLAST is wrong on word %d\n", vector, word);
-        return not_finished;
-      }
-      for (int lane = 0; lane < Output::lanes; ++lane) {
-        constexpr int bits = Output::Format::bits;
-        const ap_uint<bits> code = packed.data.range((lane + 1) * bits - 1, lane * bits);
-        const typename Output::Format::Element element = code;
-        const std::int64_t actual = static_cast<typename Output::Format::Value>(element);
-        const int index = word * Output::lanes + lane;
-        results << actual << (index == Output::elements - 1 ? '\n' : ' ');
-        if (actual != expected[static_cast<std::size_t>(index)] && ++differences <= 10) {
-          std::fprintf(stderr, "vector %lld, element %d: expected %lld, actual %lld\n", vector,
-                       index, static_cast<long long>(expected[static_cast<std::size_t>(index)]),
-                       static_cast<long long>(actual));
-        }
+    const int wrong = receive<Output>(m_axis, actual);
+    if (wrong >= 0) {
+      std::fprintf(stderr, "vector %lld: TLAST is wrong on word %d\n", vector, wrong);
+      return not_finished;
+    }
+    write_line(results, line, actual);
+    for (std::size_t index = 0; index < actual.size(); ++index) {
+      if (actual[index] != expected[index] && ++differences <= 10) {
+        std::fprintf(stderr, "vector %lld, element %d: expected %lld, actual %lld\n", vector,
+                     static_cast<int>(index), static_cast<long long>(expected[index]),
+                     static_cast<long long>(actual[index]));
       }
     }
   }

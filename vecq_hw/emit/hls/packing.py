@@ -13,8 +13,8 @@ from vecq_hw.formats import IntArray, MidRise
 from vecq_hw.network import Conv2d, MacLayer, Weights
 from vecq_hw.schedule import Fold
 
-WORD_BITS = 32
-"""Widest ROM word; ``vecq::Packing`` says why."""
+WORD_BITS = 16
+"""Widest ROM word of several codes; ``vecq::Packing`` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def packed_words(
         output ``o * pe + p`` and inputs ``i * simd + part * codes_per_word ...``, lowest first.
     """
     outputs, inputs = codes.shape
-    per_word = min(fold.simd, WORD_BITS // bits)
+    per_word = min(fold.simd, max(1, WORD_BITS // bits))
     parts = -(-fold.simd // per_word)
     folded = codes.reshape(outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)
     folded = folded.transpose(0, 2, 1, 3)
