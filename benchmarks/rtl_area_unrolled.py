@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.synthesis import XCUP, synthesize, yosys_version
+from benchmarks.synthesis import SYNTHESIS, XCUP, synthesize, yosys_version
 from vecq_hw import assets
 from vecq_hw.arithmetic import exact_matmul, product_bound
 from vecq_hw.emit.unrolled import offset_form, solve
@@ -76,12 +76,19 @@ def ours(matrix: IntArray, x: IntArray, expected: IntArray, attempts: int) -> tu
 
 def area(files: Mapping[str, str], work: Path) -> dict[str, int]:
     """Synthesized, or remembered from an earlier run with the same texts and yosys."""
-    key = hashlib.sha256(json.dumps([yosys_version(), files], sort_keys=True).encode()).hexdigest()
+    parts = [yosys_version(), SYNTHESIS[XCUP], files]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     record = work / f"{key[:24]}.json"
     if not record.exists():
         found = synthesize(files, "matrix", {}, XCUP)
         tables = sum(count for name, count in found.cells.items() if name.startswith("LUT"))
-        tree = {"luts": tables, "physical_luts": found.physical}
+        tree = {
+            "luts": tables,
+            "physical_luts": found.physical,
+            "levels": found.levels,
+            "path_ps": found.path_ps,
+            "cpu_seconds": found.seconds,
+        }
         write_atomically(record, json.dumps(tree).encode())
     result: dict[str, int] = json.loads(record.read_text())
     return result
