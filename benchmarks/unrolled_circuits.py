@@ -123,40 +123,42 @@ def our_rescale(graph: AdderGraph, x: IntArray, rescale: Rescale) -> Circuit:
 
 def peer(matrix: IntArray, x: IntArray, rescale: Rescale | None) -> Circuit:
     """da4ml's RTL of the layer."""
-    from da4ml.trace import FixedVariableArrayInput
+    return _circuit(peer_logic(matrix, rescale), x, sums_of(matrix, x), rescale)
+
+
+def peer_logic(matrix: IntArray, rescale: Rescale | None) -> Any:
+    """da4ml's combinational logic of the layer."""
+    from da4ml.trace import FixedVariableArrayInput, comb_trace
 
     zeros = np.zeros(matrix.shape[1], np.int64)
     wires = FixedVariableArrayInput(matrix.shape[1]).quantize(zeros, zeros + U8.bits, zeros)
     sums = wires @ matrix.T.astype(np.float64)
-    return _traced(wires, sums, x, sums_of(matrix, x), rescale)
+    return comb_trace(wires, sums if rescale is None else _requantized(sums, rescale))
 
 
 def peer_rescale(matrix: IntArray, x: IntArray, rescale: Rescale) -> Circuit:
     """da4ml's RTL of what follows the sums, which have their exact ranges."""
-    from da4ml.trace import FixedVariableArray
+    from da4ml.trace import FixedVariableArray, comb_trace
 
     lowest = np.where(matrix < 0, matrix * U8.hi, 0).sum(axis=1)
     highest = np.where(matrix > 0, matrix * U8.hi, 0).sum(axis=1)
     ranges = [np.asarray(a, np.float64) for a in (lowest, highest, np.ones(len(matrix)))]
     wires, sums = FixedVariableArray.from_lhs(*ranges), sums_of(matrix, x)
-    return _traced(wires, wires, sums, sums, rescale)
+    return _circuit(comb_trace(wires, _requantized(wires, rescale)), sums, sums, rescale)
 
 
-def _traced(
-    wires: Any, traced: Any, x: IntArray, sums: IntArray, rescale: Rescale | None
-) -> Circuit:
+def _requantized(sums: Any, rescale: Rescale) -> Any:
+    # Exact: mantissas and offsets are integers, and 2^-s times them are floats.
+    unit = 2.0**-rescale.shift
+    ones = np.ones(len(rescale.mantissa), np.int64)
+    real = sums * (rescale.mantissa * unit) + rescale.offset * unit
+    return real.quantize(0 * ones, U8.bits * ones, 0 * ones, "SAT", "RND")
+
+
+def _circuit(logic: Any, x: IntArray, sums: IntArray, rescale: Rescale | None) -> Circuit:
     from da4ml.codegen import RTLModel
-    from da4ml.trace import comb_trace
 
-    expected = sums
-    if rescale is not None:
-        expected = codes_of(sums, rescale)
-        # Exact: mantissas and offsets are integers, and 2^-s times them are floats.
-        unit = 2.0**-rescale.shift
-        ones = np.ones(len(rescale.mantissa), np.int64)
-        real = traced * (rescale.mantissa * unit) + rescale.offset * unit
-        traced = real.quantize(0 * ones, U8.bits * ones, 0 * ones, "SAT", "RND")
-    logic = comb_trace(wires, traced)
+    expected = sums if rescale is None else codes_of(sums, rescale)
     assert np.array_equal(logic.predict(x.astype(np.float64)), expected)
     with tempfile.TemporaryDirectory() as folder:
         RTLModel(logic, "matrix", folder, print_latency=False).write()
