@@ -4,14 +4,13 @@ LeNet5 at W2A8 on images of MNIST's shape, batch 200, and the quarter of VGG-lik
 CIFAR-10's shape, batch 128, cropped and mirrored: the images are random, which takes as long.  Both
 sides run in turns in one process; processor time counts, so that other work matters little.
 
-    python benchmarks/data_loading.py [--steps 20] [--threads 1] [--out FILE.json]
+    python -m benchmarks.data_loading [--steps 20] [--threads 1] [--out FILE.json]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.origin import origin
 from vecq_hw.data import checked_dataset
 from vecq_hw.storage import write_atomically
 from vecq_hw.train import PRESETS, Settings, Training, build_model, quantize_model
@@ -84,7 +84,7 @@ def main() -> None:
         )
     if options.out:
         report = {
-            "machine": platform.machine(),
+            **origin(),
             "threads": options.threads,
             "torch": torch.__version__,
             "rounds": ROUNDS,

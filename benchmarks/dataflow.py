@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.networks import resnet8
+from benchmarks.origin import origin
 from tests.clocked import Machine
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
@@ -52,6 +53,7 @@ def main() -> None:
     assert results["fifo_depths"] == depths
     medians = {name: round(float(np.median(times)), 3) for name, times in seconds.items()}
     tree = {
+        **origin(),
         "network": network.name,
         "lanes": 8,
         "frames": FRAMES,

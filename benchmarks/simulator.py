@@ -24,6 +24,7 @@ import click
 import numpy as np
 
 from benchmarks import networks, peers
+from benchmarks.origin import origin
 from vecq_hw.simulate import simulate
 from vecq_hw.storage import write_atomically
 
@@ -213,12 +214,9 @@ def main(parts: Sequence[str], rounds: int, out: Path | None) -> None:
         "memory": (memory, None),
     }
     results: dict[str, Any] = {
-        "machine": {
-            "processors": os.cpu_count(),
-            "architecture": platform.machine(),
-            "numpy": np.__version__,
-            "load_before": round(os.getloadavg()[0], 1),
-        },
+        **origin(),
+        "numpy": np.__version__,
+        "load": {"before": round(os.getloadavg()[0], 1)},
         "batch": BATCH,
         "rounds": rounds,
     }
@@ -227,7 +225,7 @@ def main(parts: Sequence[str], rounds: int, out: Path | None) -> None:
         there = package is None or installed(package)
         results[part] = run(rounds) if there else "not run"
         print(part, json.dumps(results[part], indent=2), flush=True)
-    results["machine"]["load_after"] = round(os.getloadavg()[0], 1)
+    results["load"]["after"] = round(os.getloadavg()[0], 1)
     if out is not None:
         write_atomically(out, (json.dumps(results, indent=2) + "\n").encode())
 

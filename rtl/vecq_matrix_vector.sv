@@ -2,7 +2,8 @@
 
 // acc[o] = bias[o] + sum over c of (2 * q[o][c] + 1) * x[c], folded onto Pe x Simd lanes.
 //
-// q are signed codes of WeightBits bits on VecQ's mid-rise grid (numeric contract, rule 2).  A
+// q are signed codes of WeightBits bits on VecQ's mid-rise grid (numeric contract, rule 2).  With
+// TwosComplement they are worth q instead of 2 * q + 1: ternary weights and all other integers.  A
 // frame is Inputs elements, Simd of them a word, and gives Outputs accumulators, Pe of them a word;
 // they wrap at AccumulatorBits and so are exact where that is wide enough.
 //
@@ -16,7 +17,7 @@
 // one more such offset.
 //
 // Memories, a line each of the following, least significant first (vecq_hw/emit/pair_rows.py):
-//   weights: the re-encoded codes of one step, lane 0 of all Pe outputs first; the steps of
+//   weights: the codes of one step, those of the mid-rise grid re-encoded, lane 0 of all Pe outputs first; the steps of
 //     outputs 0..Pe-1 first
 //   bias: AccumulatorBits for each of Pe outputs, the bias minus all offsets
 //
@@ -32,6 +33,7 @@ module vecq_matrix_vector #(
   parameter int Groups          = 1,
   parameter int Taps            = 1,
   parameter int WeightBits      = 2,
+  parameter bit TwosComplement  = 1'b0,
   parameter int InputBits       = 8,
   parameter bit InputSigned     = 1'b0,
   parameter int AccumulatorBits = 16,
@@ -159,8 +161,8 @@ module vecq_matrix_vector #(
     end
 
     vecq_pair_row_array #(
-      .Pe(GroupPe), .Simd(Simd), .WeightBits(WeightBits), .InputBits(InputBits),
-      .SumBits(SumBits), .Rows(Rows)
+      .Pe(GroupPe), .Simd(Simd), .WeightBits(WeightBits), .TwosComplement(TwosComplement),
+      .InputBits(InputBits), .SumBits(SumBits), .Rows(Rows)
     ) pair_rows (
       .clk_i, .enable_i(advance),
       .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),

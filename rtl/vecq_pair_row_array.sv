@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The arithmetic of vecq_matrix_vector: for each of Pe outputs the sum over Simd lanes of
-// (2 * q + 1) * x, plus an offset that depends on the codes q alone.  No multiplier, no sign.
+// (2 * q + 1) * x, or of q * x where TwosComplement is set, plus an offset that depends on the codes
+// q alone.  No multiplier, no sign.
 //
 // x are unsigned.  2q + 1 is the sum over planes j of 2^j * b[j], where b[j] is +1 or -1: bit j of
 // q, the highest one inverted.  Two neighbouring lanes are a pair, and all outputs share
@@ -14,18 +15,23 @@
 // Codes, re-encoded: in each plane the first lane of a pair says whether its b is -1, the second
 // whether the two b differ.  In weights_i lane 0 of all outputs comes first.
 //
+// With TwosComplement the codes come as they are, and a row is one of 0, x[0], x[1] and plus: still
+// one look-up table a bit, of six inputs.  The highest plane counts negative: its rows are inverted,
+// all RowBits of them, so that their offset, 2^RowBits - 1 each, is the same for all codes.
+//
 // A chain of rows for each output and plane has a register after every Rows rows, then the planes
 // are joined two by two, a register after each level.  So 2 * Rows lanes are added in a
 // stage; the codes of stage g come g cycles after those of stage 0, and those one cycle after the activations.
 // Latency, from activations_i to sums_o, in cycles with enable_i:
 //   1 + ceil(Simd / (2 * Rows)) + ceil(log2(WeightBits)).
 module vecq_pair_row_array #(
-  parameter int Pe         = 1,
-  parameter int Simd       = 2,
-  parameter int WeightBits = 2,
-  parameter int InputBits  = 8,
-  parameter int SumBits    = 16,
-  parameter int Rows       = 4
+  parameter int Pe             = 1,
+  parameter int Simd           = 2,
+  parameter int WeightBits     = 2,
+  parameter bit TwosComplement = 1'b0,
+  parameter int InputBits      = 8,
+  parameter int SumBits        = 16,
+  parameter int Rows           = 4
 ) (
   input  logic                          clk_i,
   input  logic                          enable_i,
@@ -39,14 +45,16 @@ module vecq_pair_row_array #(
   localparam int PlaneBits = $clog2(Pairs * ((1 << RowBits) - 1) + 1);
   localparam int Levels    = $clog2(WeightBits);
 
-  // The two operands of each pair, in time for its stage.
+  // The operands of each pair, in time for its stage; alone are its two lanes.
   logic [Pairs*RowBits-1:0] plus, minus;
+  logic [Pairs*2*InputBits-1:0] alone;
 
   for (genvar pair = 0; pair < Pairs; pair++) begin : gen_pair
     localparam int Lanes = 2 * pair + 1 < Simd ? 2 : 1;
     localparam int Delay = pair / Rows;
     logic [Lanes*InputBits-1:0] lanes;
     logic [RowBits-1:0] plus_d, minus_d, plus_q, minus_q;
+    logic [2*InputBits-1:0] alone_q;
 
     if (Delay == 0) begin : gen_now
       assign lanes = activations_i[2*pair*InputBits +: Lanes*InputBits];
@@ -78,10 +86,12 @@ module vecq_pair_row_array #(
       if (enable_i) begin
         plus_q  <= plus_d;
         minus_q <= minus_d;
+        alone_q <= (2*InputBits)'(lanes);
       end
     end
     assign plus[pair*RowBits +: RowBits]  = plus_q;
     assign minus[pair*RowBits +: RowBits] = minus_q;
+    assign alone[pair*2*InputBits +: 2*InputBits] = alone_q;
   end
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
@@ -92,16 +102,31 @@ module vecq_pair_row_array #(
         localparam bit Last = pair % Rows == Rows - 1 || pair == Pairs - 1;
         logic [RowBits-1:0] row;
         logic [Bits-1:0] sum_d, sum;
-        logic negative;
 
-        assign negative = weights_i[(2*pair*Pe+pe)*WeightBits + plane];
-        if (2 * pair + 1 < Simd) begin : gen_two
-          logic differ;
-          assign differ = weights_i[((2*pair+1)*Pe+pe)*WeightBits + plane];
-          assign row = (differ ? minus[pair*RowBits +: RowBits] : plus[pair*RowBits +: RowBits])
-                       ^ {RowBits{negative}};
-        end else begin : gen_one
-          assign row = plus[pair*RowBits +: RowBits] ^ {1'b0, {InputBits{negative}}};
+        if (TwosComplement) begin : gen_bits
+          logic first, second;
+          logic [InputBits-1:0] one;
+          assign first = weights_i[(2*pair*Pe+pe)*WeightBits + plane];
+          if (2 * pair + 1 < Simd) begin : gen_two
+            assign second = weights_i[((2*pair+1)*Pe+pe)*WeightBits + plane];
+          end else begin : gen_one
+            assign second = 1'b0;
+          end
+          assign one = alone[2*pair*InputBits +: InputBits] & {InputBits{first}}
+                       | alone[(2*pair+1)*InputBits +: InputBits] & {InputBits{second}};
+          assign row = (first && second ? plus[pair*RowBits +: RowBits] : {1'b0, one})
+                       ^ {RowBits{plane == WeightBits - 1}};
+        end else begin : gen_signs
+          logic negative;
+          assign negative = weights_i[(2*pair*Pe+pe)*WeightBits + plane];
+          if (2 * pair + 1 < Simd) begin : gen_two
+            logic differ;
+            assign differ = weights_i[((2*pair+1)*Pe+pe)*WeightBits + plane];
+            assign row = (differ ? minus[pair*RowBits +: RowBits] : plus[pair*RowBits +: RowBits])
+                         ^ {RowBits{negative}};
+          end else begin : gen_one
+            assign row = plus[pair*RowBits +: RowBits] ^ {1'b0, {InputBits{negative}}};
+          end
         end
 
         if (pair == 0) begin : gen_first

@@ -1,6 +1,7 @@
 """vecq_matrix_vector: exact products at every width and fold, one step a cycle."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cocotb
@@ -10,9 +11,9 @@ from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, t
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
-from vecq_hw.emit.pair_rows import start_values, weight_steps
+from vecq_hw.emit.pair_rows import bias_memory, weight_memory
 from vecq_hw.emit.words import pack_rows, unpack_rows
-from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.formats import IntArray, IntFormat, MidRise, TwosComplement, bit_planes
 from vecq_hw.schedule import Fold
 
 
@@ -27,6 +28,11 @@ class Shape:
     accumulator_bits: int = 0  # 0: as wide as the exact sums need
     groups: int = 1  # inputs are those of one group
     taps: int = 1
+    kind: type[MidRise] | type[TwosComplement] = MidRise
+
+    @property
+    def grid(self) -> MidRise | TwosComplement:
+        return self.kind(self.weight_bits)
 
     @property
     def lanes(self) -> int:
@@ -43,6 +49,9 @@ def unsigned(bits: int) -> IntFormat:
 
 def signed(bits: int) -> IntFormat:
     return IntFormat(bits, signed=True)
+
+
+twos = partial(Shape, kind=TwosComplement)
 
 
 SHAPES = [
@@ -69,12 +78,21 @@ SHAPES = [
     Shape(1, unsigned(4), 8, 6, 4, 2, 0, 4, 3),
     *(Shape(4, signed(8), 6, 9, pe, 1, 0, 6, 9) for pe in (1, 2, 3, 6)),
     Shape(3, unsigned(8), 12, 8, 3, 2, 0, 2, 1),
+    # Codes that are the values: folds, widths, an accumulator that wraps, stages, groups.
+    *(twos(2, unsigned(8), 6, 12, pe, simd) for pe, simd in ((1, 1), (2, 3), (3, 4), (6, 12))),
+    *(twos(k, unsigned(8), 4, 10, 2, 5) for k in (1, 2, 3, 4, 7, 16)),
+    *(twos(k, signed(b), 4, 12, 2, 4) for k, b in ((1, 1), (2, 8), (3, 2), (5, 16))),
+    twos(4, signed(8), 4, 12, 2, 4, 9),
+    twos(2, unsigned(8), 4, 34, 2, 17),
+    *(twos(2, unsigned(8), 8, 12, pe, 2, 0, 2, 3) for pe in (2, 4)),
+    twos(3, signed(8), 8, 12, 8, 4, 0, 2, 3),
+    twos(4, signed(8), 6, 9, 3, 1, 0, 6, 9),
 ]
 
 
 def codes(index: int) -> IntArray:
     shape = SHAPES[index]
-    grid = MidRise(shape.weight_bits).code_format
+    grid = shape.grid.code_format
     drawn = np.random.default_rng(index).integers(
         grid.lo, grid.hi, (shape.outputs, shape.inputs), endpoint=True
     )
@@ -90,7 +108,7 @@ def biases(index: int) -> IntArray:
 
 def expected_exactly(index: int, inputs: IntArray) -> IntArray:
     shape = SHAPES[index]
-    weights = MidRise(shape.weight_bits).values(codes(index))
+    weights = shape.grid.values(codes(index))
     bound = arithmetic.product_bound(weights, shape.activations.magnitude)
     # Channels-last: of each tap the channels of all groups.
     elements = inputs.reshape(len(inputs), shape.taps, shape.groups, -1)
@@ -105,17 +123,16 @@ def accumulator_bits(index: int) -> int:
     shape = SHAPES[index]
     if shape.accumulator_bits:
         return shape.accumulator_bits
-    weights = MidRise(shape.weight_bits).values(codes(index))
+    weights = shape.grid.values(codes(index))
     bound = arithmetic.product_bound(weights, shape.activations.magnitude) + 1000
     return IntFormat.covering(-bound, bound).bits
 
 
 def case(index: int) -> Case:
     shape, bits = SHAPES[index], accumulator_bits(index)
-    steps = weight_steps(codes(index), shape.weight_bits, Fold(pe=shape.pe, simd=shape.simd))
-    starts = start_values(
-        codes(index), shape.weight_bits, shape.simd, shape.activations, biases(index)
-    )
+    planes = bit_planes(shape.grid)
+    steps = weight_memory(codes(index), planes, Fold(pe=shape.pe, simd=shape.simd))
+    starts = bias_memory(codes(index), planes, shape.simd, shape.activations, biases(index))
     return Case(
         module="vecq_matrix_vector",
         parameters={
@@ -126,6 +143,7 @@ def case(index: int) -> Case:
             "Groups": shape.groups,
             "Taps": shape.taps,
             "WeightBits": shape.weight_bits,
+            "TwosComplement": int(not planes.signs),
             "InputBits": shape.activations.bits,
             "InputSigned": int(shape.activations.signed),
             "AccumulatorBits": bits,

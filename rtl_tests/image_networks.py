@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtl_tests.networks import INQ, TTQ
 from tests.hls_networks import Builder, Calibrated
 from vecq_hw import data
 from vecq_hw.emit.project import Vectors
-from vecq_hw.formats import IntArray
+from vecq_hw.formats import IntArray, IntFormat, TwosComplement
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, Schedule, default_schedule
@@ -57,7 +58,18 @@ def depthwise() -> Builder:
     return net.sum((4, 4), (4, 4)).norm(128).flatten().dense(10, 2)
 
 
-BUILDERS = {"lenet5": lenet5, "resnet8": resnet8, "depthwise": depthwise}
+def grids() -> Builder:
+    """Weights off VecQ's grid in padded, grouped and depthwise convolutions, and signed codes."""
+    net = Calibrated("grids", (8, 8, 1), 3)
+    net.sample = digits(8)
+    net.conv(6, TTQ, (3, 3), padding=(1, 1)).norm()
+    net.conv(6, TwosComplement(2), (3, 3), padding=(1, 1), groups=6, fold=Fold(pe=2, simd=1)).norm()
+    net.conv(12, TwosComplement(4), (3, 3), (2, 2), (1, 1), groups=2, fold=Fold(pe=12, simd=3))
+    net.rescale(IntFormat(6, signed=True)).conv(8, TwosComplement(2), (3, 3), padding=(1, 1)).norm()
+    return net.sum((4, 4), (4, 4)).norm(128).flatten().dense(10, INQ)
+
+
+BUILDERS = {"lenet5": lenet5, "resnet8": resnet8, "depthwise": depthwise, "grids": grids}
 
 
 def image_network(name: str) -> tuple[Network, Schedule]:

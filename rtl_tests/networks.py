@@ -1,4 +1,4 @@
-"""Random networks with their folds: every width, wrapping sums, either sign, any lanes."""
+"""Random networks with their folds: every width and grid, wrapping sums, either sign, any lanes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import numpy as np
 from rtl_tests.harness import frames
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.emit.systemverilog import emit
-from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.network import Dense, Flatten, Input, Layer, Network, Rescale, Weights
 from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.simulate import simulate
 
 U8, S8, S16 = IntFormat(8, signed=False), IntFormat(8, signed=True), IntFormat(16, signed=True)
+# What TTQ, INQ of 5 bits and odd levels alone lower to.
+TTQ, ODD = CodeBook((0, 100, -73, 0)), CodeBook((-5, -1, 3, 7))
+INQ = CodeBook(
+    (*(-(1 << n) for n in reversed(range(8))), 0, *(1 << n for n in range(8)), *[128] * 15)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +31,7 @@ class Sketch:
     sizes: Sequence[int]
     folds: Sequence[tuple[int, int]]  # PE and SIMD
     unrolled: Sequence[int] = ()  # places
-    bits: Sequence[int]
+    bits: Sequence[int | Grid]  # bits alone: of the mid-rise grid
     input: IntFormat = U8
     hidden: IntFormat = U8
     output: IntFormat | None = S16  # None: accumulators come out
@@ -82,6 +87,24 @@ SKETCHES = [
         unrolled=(0, 1),
     ),
     Sketch(sizes=(1, 1), folds=((1, 1),), bits=(1,), unrolled=(0,)),
+    # Weights off VecQ's grid: ternary, code books, two's complement; the last ones unrolled.
+    Sketch(sizes=(18, 12, 6), folds=((4, 9), (3, 4)), bits=(TwosComplement(2), TTQ)),
+    Sketch(sizes=(10, 6, 8), folds=((6, 10), (1, 3)), bits=(TwosComplement(4), INQ), input=S8),
+    Sketch(
+        sizes=(10, 6, 5),
+        folds=((3, 5), (5, 2)),
+        bits=(ODD, TwosComplement(1)),
+        hidden=IntFormat(5, signed=True),
+        output=None,
+        accumulator_bits=7,
+    ),
+    Sketch(
+        sizes=(10, 6, 5),
+        folds=((6, 10), (5, 6)),
+        bits=(TwosComplement(2), TTQ),
+        hidden=IntFormat(4, signed=True),
+        unrolled=(0, 1),
+    ),
 ]
 TOPS = [f"random{index}" for index in range(len(SKETCHES))]
 
@@ -121,7 +144,7 @@ def network(index: int) -> Network:
     if sketch.rescale_first:
         result = grown(_rescale(f"first{index}", result, sketch.hidden, generator))
     for place, bits in enumerate(sketch.bits):
-        grid = MidRise(bits)
+        grid = MidRise(bits) if isinstance(bits, int) else bits
         inputs, outputs = sketch.sizes[place : place + 2]
         shape, limits = (outputs, inputs), grid.code_format
         dense = Dense(

@@ -1,4 +1,5 @@
-"""The rows of vecq_pair_row_array are the products (2q + 1) * x, for all codes and activations.
+"""The rows of vecq_pair_row_array are the products (2q + 1) * x or q * x, for all codes and
+activations.
 
 The proof covers one pair, or one lane alone, with every weight and activation that there is; a sum
 over more lanes is a chain of additions.  Each width has mutants that it catches.
@@ -19,13 +20,19 @@ MUTANTS = [
     ("vecq_pair_row_array", "^ {RowBits{negative}};", "^ {1'b0, {InputBits{negative}}};"),
     ("vecq_pair_row_array", "Shift = 1 << (level - 1);", "Shift = 1;"),
 ]
+VALUE_MUTANTS = [
+    ("vecq_pair_row_array", "^ {RowBits{plane == WeightBits - 1}};", "^ {RowBits{plane == 0}};"),
+    ("vecq_pair_row_array", "(first && second ?", "(first || second ?"),
+    ("vecq_pair_row_array", "{InputBits{second}};", "{InputBits{first}};"),
+]
 
 
-def proof(bits: int, lanes: int, activation_bits: int) -> str:
+def proof(bits: int, lanes: int, activation_bits: int, values: bool = False) -> str:
     """Codes and activations that stand still for the latency give their products' sum.
 
     The offset is that of ``vecq_hw.emit.pair_rows``: for each weight the planes that count -1,
-    times the greatest activation, and for the first lane of a pair once more.
+    times the greatest activation, and for the first lane of a pair once more.  With ``values``, the
+    codes as they are: a row of ones in the highest plane.
     """
     half, top = 1 << (bits - 1), (1 << activation_bits) - 1
     latency = 2 + (bits - 1).bit_length()
@@ -35,8 +42,13 @@ def proof(bits: int, lanes: int, activation_bits: int) -> str:
     terms = []
     for n, code in enumerate(codes):
         x = f"$signed({{1'b0, x_i[{n * activation_bits} +: {activation_bits}]}})"
+        if values:
+            terms.append(f"$signed({code}) * {x}")
+            continue
         offset = top + (n == 0 and lanes == 2)
         terms.append(f"(2 * $signed({code}) + 1) * {x} + ({half - 1} - $signed({code})) * {offset}")
+    if values:
+        weights, terms = codes, [*terms, str(half * (2 * top + 1))]
     return f"""\
 module proof (
   input logic clk_i,
@@ -53,7 +65,8 @@ module proof (
   assign expected = {" + ".join(terms)};
 
   vecq_pair_row_array #(
-    .Pe(1), .Simd({lanes}), .WeightBits({bits}), .InputBits({activation_bits}), .SumBits(24)
+    .Pe(1), .Simd({lanes}), .WeightBits({bits}), .TwosComplement({int(values)}),
+    .InputBits({activation_bits}), .SumBits(24)
   ) pair_rows (
     .clk_i, .enable_i(1'b1), .activations_i(x_i), .weights_i(weights), .sums_o(sum)
   );
@@ -73,14 +86,17 @@ endmodule
 
 
 def proven(
-    folder: Path, sizes: tuple[int, int, int], mutant: tuple[str, str, str] | None = None
+    folder: Path,
+    sizes: tuple[int, int, int],
+    mutant: tuple[str, str, str] | None = None,
+    values: bool = False,
 ) -> bool:
     texts = {f"{cell}.sv": (assets.rtl() / f"{cell}.sv").read_text() for cell in CELLS}
     if mutant is not None:
         cell, old, new = mutant
         assert texts[f"{cell}.sv"].count(old) == 1, old
         texts[f"{cell}.sv"] = texts[f"{cell}.sv"].replace(old, new)
-    texts["proof.sv"] = proof(*sizes)
+    texts["proof.sv"] = proof(*sizes, values)
     for file, text in texts.items():
         (folder / file).write_text(text)
     result, _ = solve(folder, list(texts))
@@ -105,3 +121,15 @@ def test_rows_are_products(sizes: tuple[int, int, int], tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", range(len(MUTANTS)))
 def test_the_proof_fails_for_a_mutant(number: int, tmp_path: Path) -> None:
     assert not proven(tmp_path, (3, 2, 3), MUTANTS[number])
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_rows_of_twos_complement_are_products(sizes: tuple[int, int, int], tmp_path: Path) -> None:
+    assert proven(tmp_path, sizes, values=True)
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("number", range(len(VALUE_MUTANTS)))
+def test_the_proof_of_twos_complement_fails_for_a_mutant(number: int, tmp_path: Path) -> None:
+    assert not proven(tmp_path, (3, 2, 3), VALUE_MUTANTS[number], values=True)

@@ -153,10 +153,23 @@ def test_several_ends_are_unsupported() -> None:
         emit(network, Schedule(), Vectors(inputs=np.zeros((1, 4)), outputs=np.zeros((1, 4))))
 
 
-def test_other_grids_are_unsupported() -> None:
-    weights = Weights(codes=np.zeros((4, 4), np.int64), grid=CodeBook((0, 1)))
-    network = network_of(replace(dense("fc", "x"), weights=weights))
-    assert unsupported(network) == "layer 'fc' (weights on a CodeBook grid)"
+def test_weights_of_other_grids_are_stored_as_values_or_odd_ones_as_half_of_them() -> None:
+    codes = np.array([[0, 1, 2, 3], [3, 3, 1, 0]])
+    for levels, values, bits in (((0, 9, -5, 0), True, 5), ((-3, 1, 5, 7), False, 3)):
+        weights = Weights(codes=codes, grid=CodeBook(levels))
+        network = network_of(replace(dense("fc", "x"), weights=weights))
+        folds = Schedule(folds={"fc": Fold(pe=2, simd=2)})
+        project = emit(network, folds, vectors(network)).files
+        assert f".TwosComplement(1'b{int(values)})" in project["rtl/net.sv"]
+        assert f".WeightBits({bits})" in project["rtl/net.sv"]
+        lines = project["rtl/fc_weights.mem"].splitlines()[1:]
+        # A line a step: lane 0 of both outputs, then lane 1.
+        stored = np.array([unpack(int(line, 16), 4, bits, signed=values) for line in lines])
+        if values:
+            wanted = np.array(levels)[codes].reshape(2, 2, 2).transpose(1, 2, 0).reshape(2, 4)
+        else:
+            wanted = weight_steps((np.array(levels)[codes] - 1) // 2, bits, Fold(pe=2, simd=2))
+        np.testing.assert_array_equal(stored, wanted)
 
 
 def test_windows_beside_the_image_are_unsupported() -> None:

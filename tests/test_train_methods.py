@@ -109,7 +109,13 @@ def test_checkpoints_keep_the_method(tmp_path, method, options):
         "    return nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3))\n"
     )
     recipe = ModelRecipe(
-        model=f"{factory}:net", shape=(8,), classes=3, weight_bits=4, method=method, options=options
+        model=f"{factory}:net",
+        shape=(8,),
+        classes=3,
+        weight_bits=4,
+        method=method,
+        options=options,
+        bias_bits=5 if options else None,
     )
     data = blobs()
     model = recipe.build()
@@ -252,7 +258,17 @@ def test_the_commands(tmp_path):
     assert widths[0] == 3
     assert set(widths[1:]) == {4}
     assert json.loads((tmp_path / "lsq" / "metrics.json").read_text())["method"] == "lsq"
+    command = ["train", "--epochs", "1", "--per-channel", "--bias-bits", "6"]
+    done = CliRunner().invoke(vecq, [*command, "--out", str(tmp_path / "channels")])
+    assert done.exit_code == 0, done.output
+    _, recipe = load_checkpoint(tmp_path / "channels" / "checkpoint.pt")
+    assert (recipe.options, recipe.bias_bits) == ({"per_channel": True}, 6)
     for options, says in (
+        (["--method", "lsq", "--per-channel"], "'lsq' has no setting 'per_channel'"),
+        (
+            ["--bias-bits", "6", *["--weight-bits", "float"], *["--activation-bits", "float"]],
+            "biases",
+        ),
         (["--method", "lsq", "--lambda", "paper"], "--lambda is a setting of vecq"),
         (["--method", "lsk"], "there is no method 'lsk' for weights; did you mean 'lsq'?"),
         (["--method", "bwn"], "weights of Bwn have 1 bit, not 2"),

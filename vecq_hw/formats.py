@@ -213,3 +213,41 @@ class CodeBook:
 
 Grid = MidRise | TwosComplement | CodeBook
 """The grids that turn a code into an integer value; further ones join by union."""
+
+
+@dataclass(frozen=True, slots=True)
+class BitPlanes:
+    """Integer weights as circuits store them: of k bits each, bit j counts ``2^j``.
+
+    Attributes
+    ----------
+    bits : int
+    signs : bool
+        Whether every bit counts +1 or -1, so that the two's complement q is worth ``2q + 1``.  Else
+        a bit counts 1 or 0, the highest one -1 or 0, and q is worth q.
+    """
+
+    bits: int
+    signs: bool
+
+    def codes(self, values: IntArray) -> npt.NDArray[np.int64]:
+        """The codes q, signed, of values that the planes hold; same shape."""
+        values = values.astype(np.int64)
+        return values >> 1 if self.signs else values
+
+
+def bit_planes(grid: Grid) -> BitPlanes:
+    """The fewest bit planes that hold every value of a grid.
+
+    Examples
+    --------
+    >>> bit_planes(MidRise(2)), bit_planes(CodeBook((-3, 1)))
+    (BitPlanes(bits=2, signs=True), BitPlanes(bits=2, signs=True))
+    >>> bit_planes(TwosComplement(2)), bit_planes(CodeBook((0, 5, -3, 0)))
+    (BitPlanes(bits=2, signs=False), BitPlanes(bits=4, signs=False))
+    """
+    fmt = grid.code_format
+    values = grid.values(np.arange(fmt.lo, fmt.hi + 1))
+    signs = bool((values & 1).all())
+    codes = BitPlanes(0, signs).codes(values)
+    return BitPlanes(IntFormat.covering(int(codes.min()), int(codes.max())).bits, signs)

@@ -86,6 +86,10 @@ class _Milestones(click.ParamType[Any]):
 @click.option(
     "--lambda", "interval", type=click.Choice(["paper", "exact", "search"]), help="Of vecq."
 )
+@click.option("--per-channel", is_flag=True, help="A scale for each output, of vecq and others.")
+@click.option(
+    "--bias-bits", type=click.IntRange(1, 16), metavar="1..16", help="[default: exact biases]"
+)
 @click.option("--bits-file", metavar="FILE.json", help="Bits of single layers.")
 @click.option("--epochs", type=click.IntRange(min=1), help="[default: 40]")
 @click.option("--batch-size", type=click.IntRange(min=2), help="[default: 64]")
@@ -180,7 +184,8 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
         activation_bits=_bits(options["activation_bits"]),
         overrides=read_bits(options["bits_file"]) if options["bits_file"] else {},
         method=options["method"],
-        options={"interval": options["interval"]} if options["interval"] else {},
+        options=_method_options(options),
+        bias_bits=options["bias_bits"],
     )
     path = Path(data)
     return _Task(
@@ -191,6 +196,16 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
         settings=settings,
         state=None,
     )
+
+
+def _method_options(options: Mapping[str, Any]) -> dict[str, str | bool]:
+    """What is said of the method beside its name."""
+    chosen: dict[str, str | bool] = {}
+    if options["interval"]:
+        chosen["interval"] = options["interval"]
+    if options["per_channel"]:
+        chosen["per_channel"] = True
+    return chosen
 
 
 def _settings(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -317,12 +332,13 @@ def _test(training: Training, task: _Task, place: torch.device, out: Path) -> No
 
 
 def _check_resume(context: click.Context) -> None:
-    for name in context.params:
+    for parameter in context.command.params:
+        name = str(parameter.name)
         source = context.get_parameter_source(name)
         if name not in _EVERY_RUN and source is click.core.ParameterSource.COMMANDLINE:
             raise VecqError(
-                f"--resume goes on as the training began, so --{name.replace('_', '-')} cannot be"
-                " given; start a new one in another folder"
+                f"--resume goes on as the training began, so {parameter.opts[0]} cannot be given;"
+                " start a new one in another folder"
             )
 
 

@@ -3,6 +3,10 @@
 The unit adds unsigned rows, each of which is the signed sum of two lanes in one bit plane of the
 weights plus an offset that depends on the weights alone.  Here the offsets of a whole output are
 summed up and taken off its bias, so that the accumulators come out exact.
+
+There are two kinds of bit planes (:class:`vecq_hw.formats.BitPlanes`): of signs, for VecQ's grid,
+and those of two's complement, for all other integers; :func:`weight_memory` and :func:`bias_memory`
+take both.
 """
 
 from __future__ import annotations
@@ -10,8 +14,59 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import BitPlanes, IntArray, IntFormat
 from vecq_hw.schedule import Fold
+
+
+def weight_memory(codes: IntArray, planes: BitPlanes, fold: Fold) -> npt.NDArray[np.int64]:
+    """What the weight memory holds of codes of either kind: :func:`weight_steps`, or as they are.
+
+    Parameters
+    ----------
+    codes : int array of shape (outputs, inputs)
+        Inputs in the order of the unit's input words.
+
+    Returns
+    -------
+    int64 array of shape (steps, simd * pe)
+        A line of the memory a row: lane 0 of all PEs first.
+    """
+    return weight_steps(codes, planes.bits, fold) if planes.signs else _in_steps(codes, fold)
+
+
+def bias_memory(
+    codes: IntArray, planes: BitPlanes, simd: int, activations: IntFormat, bias: IntArray
+) -> npt.NDArray[np.int64]:
+    """The accumulators' start values for codes of either kind.
+
+    For codes in two's complement the highest plane inverts each row, two lanes or the last one:
+    ``2^(A+1) - 1`` in ``2^(bits-1)`` for activations of A bits.
+
+    Parameters
+    ----------
+    codes : int array of shape (outputs, inputs)
+    bias : int array of shape (outputs,)
+
+    Returns
+    -------
+    int64 array of shape (outputs,)
+        To be taken modulo two to the power of the accumulator's bits.
+
+    Examples
+    --------
+    >>> fmt = IntFormat(8, signed=False)
+    >>> bias_memory(np.array([[1, -1]]), BitPlanes(2, signs=False), 2, fmt, np.array([7]))
+    array([-1015])
+    """
+    if planes.signs:
+        return start_values(codes, planes.bits, simd, activations, bias)
+    rows = codes.shape[1] // simd * -(-simd // 2)
+    offset = rows * ((2 << activations.bits) - 1) << (planes.bits - 1)
+    # Modulo 2^64, which every accumulator's modulus divides.
+    result = bias.astype(np.int64) - np.array([offset % (1 << 64)], np.uint64).astype(np.int64)
+    if activations.signed:
+        result -= codes.sum(axis=1, dtype=np.int64) << (activations.bits - 1)
+    return result
 
 
 def weight_steps(codes: IntArray, bits: int, fold: Fold) -> npt.NDArray[np.int64]:
@@ -39,15 +94,20 @@ def weight_steps(codes: IntArray, bits: int, fold: Fold) -> npt.NDArray[np.int64
     >>> weight_steps(np.array([[1, -2]]), 2, Fold(pe=1, simd=2))  # +3 and -3
     array([[0, 3]])
     """
+    planes = _in_steps(codes, fold).reshape(-1, fold.simd, fold.pe) & ((1 << bits) - 1)
+    encoded = planes.copy()
+    encoded[:, 0::2] ^= (1 << (bits - 1)) - 1
+    encoded[:, 1::2] ^= planes[:, 0 : fold.simd - 1 : 2]
+    return encoded.reshape(-1, fold.simd * fold.pe)
+
+
+def _in_steps(codes: IntArray, fold: Fold) -> npt.NDArray[np.int64]:
+    """A step a row, lane 0 of all PEs first; shape (steps, simd * pe)."""
     outputs, inputs = codes.shape
     shape = (outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)
-    planes = codes.astype(np.int64).reshape(shape) & ((1 << bits) - 1)
-    first = planes[..., 0::2] ^ ((1 << (bits - 1)) - 1)
-    encoded = planes.copy()
-    encoded[..., 0::2] = first
-    encoded[..., 1::2] ^= planes[..., 0 : fold.simd - 1 : 2]
     # (output folds, pe, input folds, simd) to (output folds, input folds, simd, pe)
-    return encoded.transpose(0, 2, 3, 1).reshape(-1, fold.simd * fold.pe)
+    folded = codes.astype(np.int64).reshape(shape).transpose(0, 2, 3, 1)
+    return folded.reshape(-1, fold.simd * fold.pe)
 
 
 def start_values(

@@ -33,7 +33,7 @@ class ModelRecipe:
     shape : (C,) or (C, H, W)
         Of one sample.
     classes : int
-    weight_bits, activation_bits, overrides
+    weight_bits, activation_bits, overrides, bias_bits
         As in :func:`vecq_hw.train.quantize_model`; ``weight_bits`` None leaves the model float.
     method, options
         Name and settings of :func:`vecq_hw.quantize.weight_method`.
@@ -47,17 +47,28 @@ class ModelRecipe:
     overrides: Mapping[str, LayerBits] = field(default_factory=dict)
     method: str = "vecq"
     options: Mapping[str, str | bool] = field(default_factory=dict)
+    bias_bits: int | None = None
 
     def __post_init__(self) -> None:
-        if self.weight_bits is None and (self.activation_bits is not None or self.overrides):
-            raise VecqError("activations of a network with float weights stay float, too")
+        if self.weight_bits is None:
+            if self.activation_bits is not None or self.overrides:
+                raise VecqError("activations of a network with float weights stay float, too")
+            if self.bias_bits is not None:
+                raise VecqError("biases of a network with float weights stay float, too")
 
     def quantize(self, model: nn.Module) -> nn.Module:
         """The quantized twin of a float model that :func:`build_model` built."""
         if self.weight_bits is None:
             return model
         method = weight_method(self.method, **self.options)
-        return quantize_model(model, self.weight_bits, self.activation_bits, self.overrides, method)
+        return quantize_model(
+            model,
+            self.weight_bits,
+            self.activation_bits,
+            self.overrides,
+            method,
+            self.bias_bits,
+        )
 
     def build(self) -> nn.Module:
         """The quantized model with fresh parameters."""
@@ -104,6 +115,7 @@ def save_checkpoint(
         "overrides": overrides,
         "method": recipe.method,
         "options": dict(recipe.options),
+        "bias_bits": recipe.bias_bits,
         "state": model.state_dict(),
     }
     if training is not None:
@@ -170,9 +182,10 @@ def _rebuilt(where: str, content: Mapping[str, Any]) -> tuple[nn.Module, ModelRe
                 name: LayerBits(weight=weight, activation=activation)
                 for name, (weight, activation) in content["overrides"].items()
             },
-            # Checkpoints from before there was a choice have neither.
+            # Checkpoints from before there was a choice have none of these.
             method=content.get("method", "vecq"),
             options=dict(content.get("options", {})),
+            bias_bits=content.get("bias_bits"),
         )
         state = dict(content["state"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -17,8 +17,7 @@ from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.emit.systemverilog.design import Design, Instance, design
 from vecq_hw.emit.systemverilog.streams import Stream
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import MidRise
-from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.network import Conv2d, Network
 from vecq_hw.schedule import Schedule, check, streaming_folds
 from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, patterns, simulate_frames
 from vecq_hw.simulate.dataflow.plan import plan
@@ -80,9 +79,6 @@ def unsupported(network: Network) -> str | None:
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
     for layer in network.layers:
-        if isinstance(layer, Dense | Conv2d) and not isinstance(layer.weights.grid, MidRise):
-            grid = type(layer.weights.grid).__name__
-            return f"layer '{layer.name}' (weights on a {grid} grid)"
         if isinstance(layer, Conv2d):
             if not patterns.reaches_image(layer, network.tensors[layer.input].shape):
                 return f"layer '{layer.name}' (no window of it reaches the image)"

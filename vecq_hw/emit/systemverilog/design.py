@@ -11,7 +11,7 @@ from typing import assert_never
 
 import numpy as np
 
-from vecq_hw.emit.pair_rows import start_values, weight_steps
+from vecq_hw.emit.pair_rows import bias_memory, weight_memory
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
@@ -22,7 +22,7 @@ from vecq_hw.emit.systemverilog.parameters import (
 )
 from vecq_hw.emit.systemverilog.streams import Stream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import IntArray, IntFormat, bit_planes
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
 from vecq_hw.simulate.dataflow import patterns, structure
@@ -224,12 +224,13 @@ class _Designer:
     def _matrix_vector(self, cell: MatrixVector) -> None:
         layer, fold = cell.layer, cell.fold
         source, target = self._streams[cell.source], self._streams[cell.target]
-        codes = layer.weights.codes.reshape(len(layer.weights.codes), -1)
+        planes = bit_planes(layer.weights.grid)
+        codes = planes.codes(layer.weights.values).reshape(len(layer.weights.codes), -1)
         outputs, inputs = codes.shape
-        bits = layer.weights.grid.bits
         bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
         activations = IntFormat(source.bits, source.signed)
-        starts = start_values(codes, bits, fold.simd, activations, bias)
+        lines = weight_memory(codes, planes, fold)
+        starts = bias_memory(codes, planes, fold.simd, activations, bias)
         self._put(
             "vecq_matrix_vector",
             [cell.source],
@@ -240,13 +241,12 @@ class _Designer:
             Simd=fold.simd,
             Groups=layer.groups if isinstance(layer, Conv2d) else 1,
             Taps=inputs // layer.weights.codes.shape[-1],
-            WeightBits=bits,
+            WeightBits=planes.bits,
+            TwosComplement=bit(not planes.signs),
             InputBits=source.bits,
             InputSigned=bit(source.signed),
             AccumulatorBits=target.bits,
-            WeightsFile=self._memory(
-                layer, "weights", weight_steps(codes, bits, fold), fold.pe * fold.simd, bits
-            ),
+            WeightsFile=self._memory(layer, "weights", lines, fold.pe * fold.simd, planes.bits),
             BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
         )
 

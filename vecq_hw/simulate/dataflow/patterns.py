@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntFormat, bit_planes
 from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Upsample2d, WindowLayer
 from vecq_hw.network import window_outputs
 from vecq_hw.schedule import Fold
@@ -26,7 +26,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
-    that reads a vector's last word.
+    that reads a vector's last word.  Weight bits: :func:`vecq_hw.formats.bit_planes`.
 
     Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
     span several groups, each of these has SIMD lanes of its own in a word.
@@ -36,7 +36,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     taps, folds = codes[0].size // taken, len(codes) // fold.pe
     group_outputs = len(codes) // groups
     span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
-    depth = 3 + -(-fold.simd // 8) + (layer.weights.grid.bits - 1).bit_length()
+    depth = 3 + -(-fold.simd // 8) + (bit_planes(layer.weights.grid).bits - 1).bit_length()
     group_words = taken // fold.simd
     words = taps * group_words * groups // span
     if groups // span > 1:
@@ -69,7 +69,8 @@ def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:
     are a deeper graph, are spread evenly over all stages but the last.
     """
     _, inputs = layer.weights.codes.shape
-    depth: int = 2 + (inputs - 1).bit_length() + (layer.weights.grid.bits - 1).bit_length()
+    bits = bit_planes(layer.weights.grid).bits
+    depth: int = 2 + (inputs - 1).bit_length() + (bits - 1).bit_length()
     if rescale is not None and not is_searched(rescale):
         depth += (mantissa_bits(rescale) - 1).bit_length()
     return depth
