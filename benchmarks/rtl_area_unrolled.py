@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.netlist import evaluate
+from benchmarks.origin import origin
 from benchmarks.synthesis import SYNTHESIS, XCUP, XCUP_AREA, synthesize, yosys_version
 from benchmarks.unrolled_circuits import (
     U8,
@@ -46,6 +47,7 @@ from benchmarks.unrolled_circuits import (
     rescale_of,
     vectors,
 )
+from vecq_hw.emit import unrolled
 from vecq_hw.emit.unrolled import AdderGraph, offset_form, solve
 from vecq_hw.emit.unrolled.graph import Adder, Output
 from vecq_hw.storage import write_atomically
@@ -98,7 +100,7 @@ class Work:
 
     def graph(self, outputs: int, inputs: int, bits: int, attempts: int) -> AdderGraph:
         """The search's graph of the matrix."""
-        package = Path(str(offset_form.__code__.co_filename)).parent
+        package = Path(unrolled.__file__).parent
         texts = [(package / f"{name}.py").read_text() for name in ("search", "solve", "graph")]
         matrix = matrix_of(outputs, inputs, bits)
         formats = (U8,) * inputs
@@ -166,6 +168,7 @@ def geometric_mean(values: list[float]) -> float:
 def summary(cells: list[Tree]) -> Tree:
     """The record, with the means of what was measured."""
     tree: Tree = {
+        **origin(),
         "yosys": f"pyosys {yosys_version()}",
         "passes": [*SYNTHESIS[XCUP_AREA]],
         "goals_for_luts": GOALS,

@@ -21,6 +21,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.origin import origin
 from benchmarks.synthesis import XCUP, synthesize, yosys_version
 from benchmarks.unrolled_circuits import U8, matrix_of, peer_logic, rescale_of
 from vecq_hw import assets
@@ -97,7 +98,12 @@ def main(out: Path | None, bits: tuple[int, ...]) -> None:
         table.add_row(str(width), *pairs)
         click.echo(f"{width} bits: {ratio}", err=True)
         if out is not None:
-            tree = {"yosys": f"pyosys {yosys_version()}", "size": SIZE, "cells": cells}
+            tree = {
+                **origin(),
+                "yosys": f"pyosys {yosys_version()}",
+                "size": SIZE,
+                "cells": cells,
+            }
             write_atomically(out, json.dumps(tree, indent=2).encode() + b"\n")
     Console().print(table)
 
