@@ -99,7 +99,7 @@ def array_alone(weight_bits: int, family: str) -> Area:
     values = {"WeightBits": weight_bits, "AccumulatorBits": accumulator_bits(weight_bits)}
     cells = ("vecq_adder", "vecq_pair_row_array")
     files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in cells}
-    return synthesize(files | {"array_alone.sv": _ARRAY}, "array_alone", values, family)[0]
+    return synthesize(files | {"array_alone.sv": _ARRAY}, "array_alone", values, family)
 
 
 def complete_unit(weight_bits: int, outputs: int, family: str) -> Area:
@@ -136,7 +136,7 @@ def complete_unit(weight_bits: int, outputs: int, family: str) -> Area:
     schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES)})
     project = emit(network, schedule, vectors)
     files = {name: text for name, text in project.files.items() if name.endswith((".sv", ".mem"))}
-    return synthesize(files, "unit", {}, family)[0]
+    return synthesize(files, "unit", {}, family)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

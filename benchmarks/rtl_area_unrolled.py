@@ -84,8 +84,8 @@ class Work:
         """Counts and timing of the circuit, whose netlist must compute what it should."""
 
         def make() -> Tree:
-            found, netlist = synthesize(circuit.files, "matrix", {}, passes)
-            if evaluate(netlist, circuit.words) != circuit.expected:
+            found = synthesize(circuit.files, "matrix", {}, passes)
+            if evaluate(found.netlist, circuit.words) != circuit.expected:
                 raise RuntimeError("a netlist differs from the integers that it should compute")
             tables = sum(count for name, count in found.cells.items() if name.startswith("LUT"))
             return {

@@ -86,6 +86,8 @@ class Area:
         Positions of carry chains (xcup) without a LUT in front, which nothing else can use.
     carries : int
         CCU2C (ecp5), two LUT4 positions each.
+    netlist : mapping
+        The module as ``write_json`` tells it.
     levels, path_ps : int, optional
         LUTs and carry cells on the longest path between flip-flops and ports, and the delay of the
         slowest one without its wires (xcup).
@@ -100,6 +102,7 @@ class Area:
     dsps: int
     seconds: float
     cells: Mapping[str, int] = field(repr=False)
+    netlist: Mapping[str, Any] = field(repr=False)
     levels: int | None = None
     path_ps: int | None = None
 
@@ -132,8 +135,8 @@ def yosys_version() -> str:
 
 def synthesize(
     files: Mapping[str, str], top: str, parameters: Mapping[str, object], family: str
-) -> tuple[Area, dict[str, Any]]:
-    """Synthesize ``top`` and count; the area, and the netlist as ``write_json`` tells it.
+) -> Area:
+    """Synthesize ``top`` and count.
 
     Parameters
     ----------
@@ -173,7 +176,7 @@ def synthesize(
     spent = after.children_user - before.children_user
     module = netlist["modules"][top]
     found = _count(module, round(spent, 1))
-    return replace(found, levels=levels, path_ps=path), module
+    return replace(found, levels=levels, path_ps=path)
 
 
 def _number(pattern: str, report: Path) -> int | None:
@@ -200,6 +203,7 @@ def _count(module: Mapping[str, Any], seconds: float) -> Area:
         dsps=number("DSP", "MULT18X18D"),
         seconds=seconds,
         cells=dict(sorted(types.items())),
+        netlist=module,
     )
 
 

@@ -68,7 +68,7 @@ def both(bits: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def side(files: dict[str, str], cycles: int) -> dict[str, Any]:
     """Synthesized and counted."""
-    found, _ = synthesize(files, "matrix", {}, XCUP)
+    found = synthesize(files, "matrix", {}, XCUP)
     return {
         "cycles": cycles,
         "levels": found.levels,
