@@ -1,9 +1,9 @@
 """How many look-up tables does the folded matrix-vector unit take, beside FINN's and ESB's?
 
 256 multiply-accumulates (PE 16 x SIMD 16), 8-bit activations, accumulators for 1,024 inputs, no
-DSP.  One yosys makes all of it.  Two counts, never one without the other:
-LUTs as yosys counts them, and LUT positions as silicon spends them (LUT + shift register + carry
-position without a LUT in front).
+DSP; a bit-serial unit takes a cycle for each bit of a weight.  One yosys makes all of it.  Two
+counts, never one without the other: LUTs as yosys counts them, and LUT positions as silicon spends
+them (LUT + shift register + carry position without a LUT in front).
 
     python -m benchmarks.rtl_area [--part array] [--out docs/results/rtl_area.json]
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ ESB_GOPS_PER_1000_LUTS = 10.95
 GOALS = {
     ("array", XCUP): {1: 6.0, 2: 11.5, 4: 22.0},
     ("array", ECP5): {1: 12.0, 2: 23.0},
+    ("array, rows of four", ECP5): {1: 12.0, 2: 23.0},
     ("unit", XCUP): {1: 9.0, 2: 15.0, 4: 27.0},
 }
 # The array alone: its inputs in registers, its sums accumulated from zero.
@@ -69,9 +71,9 @@ module array_alone #(
     weights_q     <= weights_i;
   end
 
-  vecq_pair_row_array #(
+  ROW_ARRAY #(
     .Pe(Pe), .Simd(Simd), .WeightBits(WeightBits), .InputBits(InputBits), .SumBits(SumBits)
-  ) pair_rows (
+  ) rows (
     .clk_i, .enable_i(1'b1), .activations_i(activations_q), .weights_i(weights_q), .sums_o(sums)
   );
 
@@ -94,18 +96,22 @@ def accumulator_bits(weight_bits: int) -> int:
     return IntFormat.covering(-bound, bound).bits
 
 
-def array_alone(weight_bits: int, family: str) -> Area:
-    """Registers for activations and weights, pair rows, accumulators that start from zero."""
+def array_alone(cell: str, weight_bits: int, family: str) -> Area:
+    """Registers for activations and weights, rows, accumulators that start from zero."""
     values = {"WeightBits": weight_bits, "AccumulatorBits": accumulator_bits(weight_bits)}
-    cells = ("vecq_adder", "vecq_pair_row_array")
+    cells = ("vecq_adder", "vecq_carry_adder", cell)
     files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in cells}
-    return synthesize(files | {"array_alone.sv": _ARRAY}, "array_alone", values, family)
+    if family != ECP5:  # the sum that simulation sees, since there is no such carry cell
+        files["vecq_carry_adder.sv"] = "`undef SYNTHESIS\n" + files["vecq_carry_adder.sv"]
+    files["array_alone.sv"] = _ARRAY.replace("ROW_ARRAY", cell)
+    return synthesize(files, "array_alone", values, family)
 
 
-def complete_unit(weight_bits: int, outputs: int, family: str) -> Area:
+def complete_unit(weight_bits: int, outputs: int, family: str, bit_serial: bool = False) -> Area:
     """What ``emit.systemverilog`` makes of a Dense and a Rescale to 8 bits, all of it.
 
     Weight and bias memories, input buffer, pair rows, accumulators, rescale, output register.
+    Bit-serial, it takes as many cycles as a weight has bits.
     """
     generator, grid = np.random.default_rng(weight_bits), MidRise(weight_bits)
     limits, shift = grid.code_format, 23 + weight_bits
@@ -133,7 +139,7 @@ def complete_unit(weight_bits: int, outputs: int, family: str) -> Area:
     )
     inputs = generator.integers(0, ACTIVATIONS.hi + 1, (1, INPUTS))
     vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
-    schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES)})
+    schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES, bit_serial=bit_serial)})
     project = emit(network, schedule, vectors)
     files = {name: text for name, text in project.files.items() if name.endswith((".sv", ".mem"))}
     return synthesize(files, "unit", {}, family)
@@ -163,6 +169,16 @@ class Row:
         """Whether it stands beside FINN's and ESB's figures, which are of whole units."""
         return self.part.startswith("unit")
 
+    @property
+    def cycles(self) -> int:
+        """That the 256 multiply-accumulates take."""
+        return self.weight_bits if self.part == BIT_SERIAL else 1
+
+    @property
+    def finn_luts(self) -> int | None:
+        """Of as many multiply-accumulates a cycle."""
+        return FINN_LUTS.get(self.weight_bits) if self.is_unit and self.cycles == 1 else None
+
     def tree(self) -> dict[str, Any]:
         """For the record."""
         tree = {
@@ -172,10 +188,11 @@ class Row:
             "luts_per_mac": round(self.luts, 2),
             "physical_luts_per_mac": round(self.area.physical / MACS, 2),
             "goal_luts_per_mac": self.goal,
+            "cycles": self.cycles,
             **self.area.tree(),
         }
         if self.is_unit:
-            finn, gops = FINN_LUTS.get(self.weight_bits), 2 * MACS * CLOCK_MHZ / 1000
+            finn, gops = self.finn_luts, 2 * MACS * CLOCK_MHZ / 1000 / self.cycles
             tree |= {
                 "finn_luts": finn,
                 "finn_over_ours": finn and round(finn / self.area.luts, 2),
@@ -186,28 +203,35 @@ class Row:
         return tree
 
 
+BIT_SERIAL = "unit, bit-serial"
 PARTS: dict[str, Callable[[int, str], Area]] = {
-    "array": array_alone,
+    "array": partial(array_alone, "vecq_pair_row_array"),
+    "array, rows of four": partial(array_alone, "vecq_quad_row_array"),
     "unit": lambda bits, family: complete_unit(bits, 4 * LANES, family),
     "unit, 16 outputs": lambda bits, family: complete_unit(bits, LANES, family),
+    BIT_SERIAL: lambda bits, family: complete_unit(bits, 4 * LANES, family, bit_serial=True),
 }
 RUNS = [
     *(("array", XCUP, bits) for bits in (1, 2, 4)),
-    *(("array", ECP5, bits) for bits in (1, 2)),
+    *(("array", ECP5, bits) for bits in (1, 2, 4)),
+    *(("array, rows of four", ECP5, bits) for bits in (1, 2, 4)),
+    *(("array, rows of four", XCUP, bits) for bits in (1, 2)),
     *(("unit", XCUP, bits) for bits in (1, 2, 4)),
     *(("unit, 16 outputs", XCUP, bits) for bits in (1, 2, 4)),
+    *((BIT_SERIAL, XCUP, bits) for bits in (2, 4)),
 ]
 
 
 def table(rows: Sequence[Row]) -> Table:
     """What is printed."""
     result = Table(title=f"256 MACs, 8-bit activations, yosys {yosys_version()}")
-    for name in ("part", "family", "weights", "LUT/MAC", "physical", "goal", "LUT", "BRAM"):
+    names = ("part", "family", "weights", "LUT/MAC", "physical", "goal", "cycles", "LUT", "BRAM")
+    for name in names:
         result.add_column(name, justify="left" if name in ("part", "family") else "right")
     result.add_column("FINN / ours", justify="right")
     result.add_column(f"GOPS/1000 LUT, {CLOCK_MHZ} MHz assumed", justify="right")
     for row in rows:
-        finn, tree = FINN_LUTS.get(row.weight_bits) if row.is_unit else None, row.tree()
+        finn, tree = row.finn_luts, row.tree()
         result.add_row(
             row.part,
             row.family,
@@ -215,6 +239,7 @@ def table(rows: Sequence[Row]) -> Table:
             f"{row.luts:.2f}",
             f"{row.area.physical / MACS:.2f}",
             f"{row.goal or ''}",
+            f"{row.cycles}",
             f"{row.area.luts}",
             f"{row.area.block_rams:g}",
             f"{finn / row.area.luts:.1f}" if finn else "",

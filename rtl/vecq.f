@@ -3,6 +3,8 @@ vecq_adder.sv
 vecq_rom.sv
 vecq_adder_tree.sv
 vecq_pair_row_array.sv
+vecq_carry_adder.sv
+vecq_quad_row_array.sv
 vecq_replay_buffer.sv
 vecq_group_buffer.sv
 vecq_window_buffer.sv

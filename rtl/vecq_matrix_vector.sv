@@ -14,17 +14,23 @@
 //
 // There is no multiplier: vecq_pair_row_array computes the sums with an offset that depends on the
 // weights alone, and the bias memory takes it off again.  Signed x enter as x + 2^(InputBits-1),
-// one more such offset.
+// one more such offset.  With QuadRows vecq_quad_row_array does the same, smaller on ECP5.
+//
+// With BitSerial the array has one bit plane.  A code is WeightBits binary bases, and a word of
+// outputs takes a pass over its inputs for each of them, the highest first: before a pass the sums
+// are doubled (Horner), and the next lower bit of the bias comes in below.  So the bias, offsets of
+// all planes included, needs no adder, and the unit is as small as one for weights of one bit.
 //
 // Memories, a line each of the following, least significant first (vecq_hw/emit/pair_rows.py):
-//   weights: the codes of one step, those of the mid-rise grid re-encoded, lane 0 of all Pe outputs first; the steps of
-//     outputs 0..Pe-1 first
+//   weights: the codes of one step, those of the mid-rise grid re-encoded, lane 0 of all Pe outputs
+//     first; the steps of outputs 0..Pe-1 first; with BitSerial of one plane
 //   bias: AccumulatorBits for each of Pe outputs, the bias minus all offsets
 //
 // While a frame is replayed for every output fold the next one is stored, so a frame takes
-// (Outputs / Pe) * (Inputs / Simd) cycles, without a gap, as long as both sides keep up.  The
-// pipeline stands still while an output word is not taken.  Latency, from the last input word to
-// the first output word: 4 + ceil(Simd / 8) + ceil(log2(WeightBits)) cycles.
+// (Outputs / Pe) * (Inputs / Simd) cycles, with BitSerial WeightBits times as many, without a gap,
+// as long as both sides keep up.  The pipeline stands still while an output word is not taken.
+// Latency, from the last input word to the first output word: 4 + ceil(Simd / 8) +
+// ceil(log2(WeightBits)) cycles; with BitSerial 4 + ceil(Simd / 8) after the word's last pass.
 module vecq_matrix_vector #(
   parameter int Inputs          = 1,
   parameter int Outputs         = 1,
@@ -39,6 +45,8 @@ module vecq_matrix_vector #(
   parameter int AccumulatorBits = 16,
   parameter     WeightsFile     = "",
   parameter     BiasFile        = "",
+  parameter bit BitSerial       = 1'b0,
+  parameter bit QuadRows        = 1'b0,
   // Groups that the outputs of a step belong to.
   localparam int Span = Pe > Outputs / Groups ? Pe / (Outputs / Groups) : 1
 ) (
@@ -56,10 +64,15 @@ module vecq_matrix_vector #(
 
   localparam int InputFolds     = Inputs / Simd;
   localparam int OutputFolds    = Outputs / Pe;
-  localparam int Steps          = InputFolds * OutputFolds;
+  // Passes over the inputs for a word of outputs, and planes that the array adds in each of them.
+  localparam int Planes         = BitSerial ? WeightBits : 1;
+  localparam int ArrayBits      = BitSerial ? 1 : WeightBits;
+  localparam int Passes         = OutputFolds * Planes;
+  localparam int Steps          = InputFolds * Passes;
   localparam int StepBits       = Steps > 1 ? $clog2(Steps) : 1;
   localparam int InputFoldBits  = InputFolds > 1 ? $clog2(InputFolds) : 1;
   localparam int OutputFoldBits = OutputFolds > 1 ? $clog2(OutputFolds) : 1;
+  localparam int PassBits       = Passes > 1 ? $clog2(Passes) : 1;
   // Blocks of Span groups in a frame.
   localparam int Blocks         = Groups / Span;
   localparam int WordBits       = Span * Simd * InputBits;
@@ -67,12 +80,12 @@ module vecq_matrix_vector #(
   localparam int Rows           = 4;
   localparam int StageLanes     = 2 * Rows;
   localparam int Stages         = (Simd + StageLanes - 1) / StageLanes;
-  localparam int LaneBits       = Pe * WeightBits;
+  localparam int LaneBits       = Pe * ArrayBits;
   // Of a sum at most; wider accumulators never see more.
-  localparam int ExactBits      = InputBits + 1 + $clog2((Simd + 1) / 2) + WeightBits;
+  localparam int ExactBits      = InputBits + 1 + $clog2((Simd + 1) / 2) + ArrayBits;
   localparam int SumBits        = ExactBits < AccumulatorBits ? ExactBits : AccumulatorBits;
   // From a step to the accumulators' operands.
-  localparam int Latency        = 2 + Stages + $clog2(WeightBits);
+  localparam int Latency        = 2 + Stages + $clog2(ArrayBits);
 
   logic advance;        // the pipeline moves
   logic step;           // one step enters it
@@ -82,39 +95,39 @@ module vecq_matrix_vector #(
   // Position of the step within the frame.
   logic [StepBits-1:0] step_q;
   logic [InputFoldBits-1:0] input_fold_q;
-  logic [OutputFoldBits-1:0] output_fold_q;
-  logic first_step, last_step, last_output;
+  logic [PassBits-1:0] pass_q;
+  logic first_step, last_step, last_pass;
 
   assign first_step   = input_fold_q == '0;
   assign last_step    = input_fold_q == InputFoldBits'(InputFolds - 1);
-  assign last_output  = output_fold_q == OutputFoldBits'(OutputFolds - 1);
+  assign last_pass    = pass_q == PassBits'(Passes - 1);
   assign step         = advance && word_there;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      step_q        <= '0;
-      input_fold_q  <= '0;
-      output_fold_q <= '0;
+      step_q       <= '0;
+      input_fold_q <= '0;
+      pass_q       <= '0;
     end else if (step) begin
-      step_q       <= last_step && last_output ? '0 : step_q + StepBits'(1);
+      step_q       <= last_step && last_pass ? '0 : step_q + StepBits'(1);
       input_fold_q <= last_step ? '0 : input_fold_q + InputFoldBits'(1);
-      if (last_step) output_fold_q <= last_output ? '0 : output_fold_q + OutputFoldBits'(1);
+      if (last_step) pass_q <= last_pass ? '0 : pass_q + PassBits'(1);
     end
   end
 
   if (Blocks == 1) begin : gen_replay
     vecq_replay_buffer #(
-      .Words(InputFolds), .Replays(OutputFolds), .WordBits(WordBits)
+      .Words(InputFolds), .Replays(Passes), .WordBits(WordBits)
     ) input_buffer (
       .clk_i, .rst_ni,
       .valid_i, .ready_o, .data_i,
-      .first_pass_i(output_fold_q == '0), .last_pass_i(last_output), .last_word_i(last_step),
+      .first_pass_i(pass_q == '0), .last_pass_i(last_pass), .last_word_i(last_step),
       .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(activations)
     );
   end else begin : gen_groups
     vecq_group_buffer #(
       .Taps(Taps), .Blocks(Blocks), .BlockWords(InputFolds / Taps),
-      .Replays(OutputFolds / Blocks), .WordBits(WordBits)
+      .Replays(Passes / Blocks), .WordBits(WordBits)
     ) input_buffer (
       .clk_i, .rst_ni,
       .valid_i, .ready_o, .data_i,
@@ -153,21 +166,32 @@ module vecq_matrix_vector #(
 
   for (genvar group = 0; group < Span; group++) begin : gen_group
     localparam int GroupPe = Pe / Span;
-    logic [Simd*GroupPe*WeightBits-1:0] group_weights;
+    logic [Simd*GroupPe*ArrayBits-1:0] group_weights;
 
     for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
-      assign group_weights[lane*GroupPe*WeightBits +: GroupPe*WeightBits] =
-          weights[(lane*Pe+group*GroupPe)*WeightBits +: GroupPe*WeightBits];
+      assign group_weights[lane*GroupPe*ArrayBits +: GroupPe*ArrayBits] =
+          weights[(lane*Pe+group*GroupPe)*ArrayBits +: GroupPe*ArrayBits];
     end
 
-    vecq_pair_row_array #(
-      .Pe(GroupPe), .Simd(Simd), .WeightBits(WeightBits), .TwosComplement(TwosComplement),
-      .InputBits(InputBits), .SumBits(SumBits), .Rows(Rows)
-    ) pair_rows (
-      .clk_i, .enable_i(advance),
-      .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),
-      .weights_i(group_weights), .sums_o(sums[group*GroupPe*SumBits +: GroupPe*SumBits])
-    );
+    if (QuadRows) begin : gen_quad_rows
+      vecq_quad_row_array #(
+        .Pe(GroupPe), .Simd(Simd), .WeightBits(ArrayBits), .InputBits(InputBits),
+        .SumBits(SumBits), .Rows(Rows)
+      ) quad_rows (
+        .clk_i, .enable_i(advance),
+        .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),
+        .weights_i(group_weights), .sums_o(sums[group*GroupPe*SumBits +: GroupPe*SumBits])
+      );
+    end else begin : gen_pair_rows
+      vecq_pair_row_array #(
+        .Pe(GroupPe), .Simd(Simd), .WeightBits(ArrayBits), .TwosComplement(TwosComplement),
+        .InputBits(InputBits), .SumBits(SumBits), .Rows(Rows)
+      ) pair_rows (
+        .clk_i, .enable_i(advance),
+        .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),
+        .weights_i(group_weights), .sums_o(sums[group*GroupPe*SumBits +: GroupPe*SumBits])
+      );
+    end
   end
 
   // What travels beside the sums.
@@ -185,6 +209,14 @@ module vecq_matrix_vector #(
     end
   end
 
+  // The plane whose sums are added, the highest first.
+  localparam int PlaneBits = Planes > 1 ? $clog2(Planes) : 1;
+  logic [PlaneBits-1:0] plane;
+  logic first_plane, last_plane;
+
+  assign first_plane = plane == PlaneBits'(Planes - 1);
+  assign last_plane  = plane == '0;
+
   // The start values: this unit counts the output folds at its end, too.
   logic [OutputFoldBits-1:0] sum_fold_q, sum_fold_d;
   logic [Pe*AccumulatorBits-1:0] biases;
@@ -196,7 +228,7 @@ module vecq_matrix_vector #(
 
   always_comb begin
     sum_fold_d = sum_fold_q;
-    if (sum_valid && sum_last) begin
+    if (sum_valid && sum_last && last_plane) begin
       sum_fold_d = sum_fold_q == OutputFoldBits'(OutputFolds - 1) ? '0
                                                                   : sum_fold_q + OutputFoldBits'(1);
     end
@@ -205,6 +237,19 @@ module vecq_matrix_vector #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) sum_fold_q <= '0;
     else if (advance) sum_fold_q <= sum_fold_d;
+  end
+
+  if (BitSerial) begin : gen_plane
+    logic [PlaneBits-1:0] plane_q;
+    assign plane = plane_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) plane_q <= PlaneBits'(Planes - 1);
+      else if (advance && sum_valid && sum_last) begin
+        plane_q <= last_plane ? PlaneBits'(Planes - 1) : plane_q - PlaneBits'(1);
+      end
+    end
+  end else begin : gen_all_planes
+    assign plane = '0;
   end
 
   vecq_rom #(
@@ -220,13 +265,22 @@ module vecq_matrix_vector #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) output_valid_q <= 1'b0;
-    else if (advance) output_valid_q <= sum_valid && sum_last;
+    else if (advance) output_valid_q <= sum_valid && sum_last && last_plane;
   end
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
-    logic [AccumulatorBits-1:0] start, accumulator_d, accumulator_q;
+    logic [AccumulatorBits-1:0] bias, start, accumulator_d, accumulator_q;
 
-    assign start = sum_first ? biases[pe*AccumulatorBits +: AccumulatorBits] : accumulator_q;
+    logic bias_bit;
+
+    assign bias     = biases[pe*AccumulatorBits +: AccumulatorBits];
+    assign bias_bit = 1'(bias >> plane);
+
+    always_comb begin
+      if (!sum_first) start = accumulator_q;
+      else if (first_plane) start = bias >> (Planes - 1);
+      else start = AccumulatorBits'({accumulator_q, bias_bit});
+    end
     assign data_o[pe*AccumulatorBits +: AccumulatorBits] = accumulator_q;
 
     vecq_adder #(

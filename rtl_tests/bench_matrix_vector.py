@@ -11,7 +11,7 @@ from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, t
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
-from vecq_hw.emit.pair_rows import bias_memory, weight_memory
+from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise, TwosComplement, bit_planes
 from vecq_hw.schedule import Fold
@@ -29,6 +29,13 @@ class Shape:
     groups: int = 1  # inputs are those of one group
     taps: int = 1
     kind: type[MidRise] | type[TwosComplement] = MidRise
+    bit_serial: bool = False
+    quad_rows: bool = False
+
+    @property
+    def passes(self) -> int:
+        """Over the inputs, for a word of outputs."""
+        return self.weight_bits if self.bit_serial else 1
 
     @property
     def grid(self) -> MidRise | TwosComplement:
@@ -40,7 +47,7 @@ class Shape:
 
     @property
     def steps(self) -> int:
-        return self.outputs // self.pe * (self.inputs // self.simd)
+        return self.outputs // self.pe * self.passes * (self.inputs // self.simd)
 
 
 def unsigned(bits: int) -> IntFormat:
@@ -52,6 +59,8 @@ def signed(bits: int) -> IntFormat:
 
 
 twos = partial(Shape, kind=TwosComplement)
+serial = partial(Shape, bit_serial=True)
+quads = partial(Shape, quad_rows=True)
 
 
 SHAPES = [
@@ -87,6 +96,23 @@ SHAPES = [
     *(twos(2, unsigned(8), 8, 12, pe, 2, 0, 2, 3) for pe in (2, 4)),
     twos(3, signed(8), 8, 12, 8, 4, 0, 2, 3),
     twos(4, signed(8), 6, 9, 3, 1, 0, 6, 9),
+    # Bit-serial: widths, folds down to one word, accumulators that wrap at fewer bits than there
+    # are planes, stages, groups.
+    *(serial(k, signed(8), 4, 10, 2, 5) for k in (1, 2, 3, 4, 8, 16)),
+    *(serial(3, unsigned(8), 6, 12, pe, simd) for pe, simd in ((1, 1), (2, 12), (6, 3), (6, 12))),
+    *(serial(k, signed(8), 4, 12, 2, 4, wrap) for k, wrap in ((3, 1), (8, 5), (4, 9))),
+    serial(2, unsigned(8), 4, 34, 2, 17),
+    *(serial(2, unsigned(8), 8, 12, pe, simd, 0, 2, 3) for pe, simd in ((2, 2), (8, 4))),
+    serial(4, signed(8), 6, 9, 3, 1, 0, 6, 9),
+    # Rows of four lanes: any number of them at the end, widths, stages, groups, bit-serial.
+    *(quads(2, unsigned(8), 4, 2 * simd, 2, simd) for simd in range(1, 10)),
+    *(quads(k, signed(8), 4, 10, 2, 5) for k in (1, 3, 4, 8, 16)),
+    *(quads(k, unsigned(b), 4, 14, 2, 7) for k, b in ((1, 1), (3, 4), (4, 16))),
+    quads(4, signed(8), 4, 12, 2, 6, 7),
+    quads(1, unsigned(8), 4, 34, 2, 17),
+    quads(2, signed(4), 2, 23, 2, 23),
+    quads(2, unsigned(8), 8, 12, 8, 4, 0, 2, 3),
+    quads(3, signed(8), 4, 12, 2, 6, bit_serial=True),
 ]
 
 
@@ -131,8 +157,11 @@ def accumulator_bits(index: int) -> int:
 def case(index: int) -> Case:
     shape, bits = SHAPES[index], accumulator_bits(index)
     planes = bit_planes(shape.grid)
-    steps = weight_memory(codes(index), planes, Fold(pe=shape.pe, simd=shape.simd))
-    starts = bias_memory(codes(index), planes, shape.simd, shape.activations, biases(index))
+    rows = quad_rows if shape.quad_rows else pair_rows
+    steps = rows.weight_memory(codes(index), planes, Fold(pe=shape.pe, simd=shape.simd))
+    if shape.bit_serial:
+        steps = pair_rows.by_planes(steps, shape.weight_bits, shape.inputs // shape.simd)
+    starts = rows.bias_memory(codes(index), planes, shape.simd, shape.activations, biases(index))
     return Case(
         module="vecq_matrix_vector",
         parameters={
@@ -147,12 +176,16 @@ def case(index: int) -> Case:
             "InputBits": shape.activations.bits,
             "InputSigned": int(shape.activations.signed),
             "AccumulatorBits": bits,
+            "BitSerial": int(shape.bit_serial),
+            "QuadRows": int(shape.quad_rows),
         },
         input_bits=shape.lanes * shape.activations.bits,
         output_bits=shape.pe * bits,
         memories={
             "WeightsFile": Memory(
-                values=steps, lanes=shape.pe * shape.simd, bits=shape.weight_bits
+                values=steps,
+                lanes=shape.pe * shape.simd,
+                bits=1 if shape.bit_serial else shape.weight_bits,
             ),
             "BiasFile": Memory(values=starts, lanes=shape.pe, bits=bits),
         },
@@ -185,16 +218,17 @@ async def sums_are_exact(dut: Any, index: int) -> None:
     await compare(seed=index)
     cycles = await compare(seed=None)
     input_folds = shape.inputs // shape.simd
-    stages = -(-shape.simd // 8) + (shape.weight_bits - 1).bit_length()
+    interval = input_folds * shape.passes
+    stages = -(-shape.simd // 8) + (shape.weight_bits // shape.passes - 1).bit_length()
     blocks = max(shape.inputs * shape.groups // shape.lanes // input_folds, 1)
     if blocks == 1:
         # Cycle 1 takes the first word, cycle input_folds the last word of the first frame.
-        first = input_folds + 4 + stages
-        pace = range(first, first + input_folds * count, input_folds)
+        first = interval + 4 + stages
+        pace = range(first, first + interval * count, interval)
         equal(f"{CASES[index]}: cycles", cycles, pace)
     else:
-        # Once the first frame is there, a word every input_folds cycles.
-        pace = range(cycles[folds], cycles[folds] + input_folds * (count - folds), input_folds)
+        # Once the first frame is there, a word an interval.
+        pace = range(cycles[folds], cycles[folds] + interval * (count - folds), interval)
         equal(f"{CASES[index]}: cycles", cycles[folds:], pace)
 
     for ready in (0, 1):

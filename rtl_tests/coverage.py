@@ -126,7 +126,9 @@ def fold(module: str, values: Mapping[str, str]) -> str:
         case "vecq_matrix_vector":
             kind = several(number("Outputs") // number("Pe"), "output fold")
             kind += f", {several(number('Inputs') // number('Simd'), 'input fold')}"
-            return kind + (", groups" if number("Groups") > 1 else "")
+            kind += ", groups" if number("Groups") > 1 else ""
+            kind += ", bit-serial" if number("BitSerial", 0) else ""
+            return kind + (", rows of four" if number("QuadRows", 0) else "")
         case "vecq_rescale" | "vecq_threshold":
             return several(number("Channels") // number("Lanes"), "fold")
         case "vecq_rescale_serial":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.hls_networks import Builder
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Conv2d, Dense, Network
-from vecq_hw.schedule import Schedule, streaming_folds
+from vecq_hw.schedule import Fabric, Schedule, streaming_folds
 
 KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
 
@@ -99,13 +101,14 @@ class _Graph(Builder):
             self.activation()
 
     def schedule(self) -> Schedule:
-        """Any fold of each layer."""
+        """Any fold of each layer, some of them bit-serial, on any fabric."""
         folds = {}
         for layer in self.network().layers:
             if isinstance(layer, Dense | Conv2d):
                 legal = streaming_folds(layer)
-                folds[layer.name] = legal[int(self.rng.integers(len(legal)))]
-        return Schedule(folds=folds)
+                fold = legal[int(self.rng.integers(len(legal)))]
+                folds[layer.name] = replace(fold, bit_serial=bool(self._chance(3)))
+        return Schedule(folds=folds, fabric=Fabric.ECP5 if self._chance(3) else Fabric.LUT6)
 
 
 def random_graph(index: int) -> tuple[Network, Schedule]:

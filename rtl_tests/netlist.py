@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,13 +45,14 @@ def netlists(folder: Path, sources: Mapping[str, str], tops: list[str]) -> dict[
     return {**texts, "cells_xilinx.sv": models(used)}
 
 
-def models(cells: set[str]) -> str:
+def models(cells: set[str], files: Sequence[str] = ("xilinx/cells_sim.v",)) -> str:
     """The models of yosys' library, without their timing."""
     package = find_spec("pyosys")
     assert package is not None
     assert package.origin is not None
-    library = (Path(package.origin).parent / "share" / "xilinx" / "cells_sim.v").read_text()
-    library = re.sub(r"^ *specify$.*?^ *endspecify$", "", library, flags=re.DOTALL | re.MULTILINE)
+    share = Path(package.origin).parent / "share"
+    library = "".join((share / file).read_text() for file in files)
+    library = re.sub(r"^\s*specify$.*?^\s*endspecify$", "", library, flags=re.DOTALL | re.MULTILINE)
     found = re.findall(r"^module (\w+).*?^endmodule", library, flags=re.DOTALL | re.MULTILINE)
     assert cells <= set(found), cells - set(found)
     parts = re.finditer(r"^module (\w+).*?^endmodule\n", library, flags=re.DOTALL | re.MULTILINE)

@@ -22,7 +22,7 @@ from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
 from vecq_hw.simulate.dataflow.plan import plan
 
 TOP = "cycles"
-GRAPHS = 44
+GRAPHS = 48
 LONGEST = 700
 """Cycles that a frame of a random graph takes at most, so that all of them are through soon."""
 

@@ -31,7 +31,10 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_matrix_vector": {
         **{"Inputs": 12, "Outputs": 12, "Pe": 2, "Simd": 3, "InputSigned": 1},
         **{"Groups": 3, "Taps": 2, "AccumulatorBits": 9},
+        **{"WeightBits": 3, "BitSerial": 1, "QuadRows": 1},
     },
+    "vecq_carry_adder": {"PlainBits": 5, "SumBits": 12, "Complement": 1},
+    "vecq_quad_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},

@@ -22,11 +22,11 @@ METHODS = {"twn": 2, "ttq": 2, "inq": 5, "tqt": 4, "minmax": 4}
 @pytest.mark.needs_verilator
 def test_methods_off_vecqs_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
-    run_projects(tmp_path, {name: trained_project(name) for name in METHODS})
+    run_projects(tmp_path, {f"{name}_mlp": trained_project(name) for name in METHODS})
 
 
 def trained_project(method: str) -> Project:
-    """A small MLP on blobs, a few epochs, its layers named after the method."""
+    """A small MLP on blobs, a few epochs, its top and layers named after the method."""
     bits = METHODS[method]
     twin = quantize_model(mlp(), bits, 8, method=weight_method(method))
     fit(twin, blobs(), epochs=4, batch_size=32, progress=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from itertools import product
 
+from vecq_hw.formats import bit_planes
 from vecq_hw.network import (
     Add,
     Concat,
@@ -363,24 +364,26 @@ class Machine:
         span = wire.lanes // fold.simd
         words_of_tap = groups // span * (taken // fold.simd)
         reads, gives = [], []
+        planes = bit_planes(layer.weights.grid).bits
+        passes = planes if fold.bit_serial else 1
         for start in range(0, len(codes), fold.pe):
             block = (start + fold.pe - 1) // (len(codes) // groups) // span
-            for tap, word in product(range(taps), range(taken // fold.simd)):
+            for _, tap, word in product(range(passes), range(taps), range(taken // fold.simd)):
                 reads.append(tap * words_of_tap + block * (taken // fold.simd) + word)
                 gives.append(False)
             gives[-1] = True
         words = taps * words_of_tap
-        replayed = len(codes) > fold.pe
-        depth = 3 + -(-fold.simd // 8) + bits(layer.weights.grid.bits)
+        replayed = len(codes) > fold.pe or passes > 1
+        depth = 3 + -(-fold.simd // 8) + (0 if fold.bit_serial else bits(planes))
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
-        out.interval = taps * taken // fold.simd
+        out.interval = passes * taps * taken // fold.simd
         return out
 
     def unrolled(self, layer, wire):
         outputs, inputs = layer.weights.codes.shape
-        depth = 2 + bits(inputs) + bits(layer.weights.grid.bits)
+        depth = 2 + bits(inputs) + bits(bit_planes(layer.weights.grid).bits)
         readers = [la for la in self.network.layers if layer.name in layer_inputs(la)]
         alone = len(readers) == 1 and layer.name not in self.network.outputs
         rescale = readers[0] if alone and isinstance(readers[0], Rescale) else None

@@ -100,6 +100,7 @@ def test_simulate_writes_the_outputs(stored, tmp_path):
         (["verify", "{network}", "--schedule", "fold.json"], "3 inputs do not fold onto 2 lanes"),
         (["emit", "hls", "{network}", "--schedule", "fold.json"], "do not fold onto 2 lanes"),
         (["emit", "rtl", "{network}", "--layer", "fc9"], "fc9"),
+        (["emit", "hls", "{network}", "--fabric", "ecp5"], "leave it out with hls"),
         (["emit", "rtl", "{image}"], "layer 'conv' (no window of it reaches the image)"),
         (["emit", "verilog", "{network}"], "'verilog' is not one of"),
         (["emit", "hls", "{network}", "--out", "file/below"], "cannot be written"),

@@ -18,13 +18,15 @@ from tests.dataflow_networks import convolution, rescale, resnet8, weights
 from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntFormat, bit_planes
 from vecq_hw.network import Add, Conv2d, Dense, Input, Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
 from vecq_hw.simulate.dataflow import DeadlockError, fifo_depths, simulate_frames
 from vecq_hw.simulate.dataflow.plan import plan
 from vecq_hw.simulate.dataflow.structure import Unrolled
+from vecq_hw.simulate.mac_array.closed_forms import cycles_bit_serial
+from vecq_hw.simulate.mac_array.product import ArraySize, matrix_product
 
 U4 = IntFormat(4, signed=False)
 
@@ -38,6 +40,7 @@ def schedules(draw, network: Network) -> Schedule:
             folds[layer.name] = Fold(
                 pe=draw(st.sampled_from(divisors(outputs))),
                 simd=draw(st.sampled_from(divisors(inputs))),
+                bit_serial=bit_planes(layer.weights.grid).signs and draw(st.booleans()),
             )
             if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
                 folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)
@@ -89,6 +92,19 @@ def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
         depths = fifo_depths(network, schedule)
         found = modelled(network, schedule, depths, 3, *ends)
     assert found == clocked(network, schedule, depths, 3, *ends)
+
+
+@pytest.mark.parametrize(("bits", "pe"), [(1, 4), (2, 1), (2, 4), (3, 2), (4, 8)])
+def test_a_bit_serial_fold_takes_the_cycles_of_the_bit_serial_array(bits, pe):
+    # One row of it, a position, and a column for each PE; it takes a tap a cycle, as one lane does.
+    layer = Conv2d(name="conv", input="x", weights=weights(8, 3, 3, 2, bits=bits), padding=(1, 1))
+    source = Input(name="x", shape=(4, 5, 2), format=U4)
+    network = Network(name="n", inputs=(source,), layers=(layer,), outputs=("conv",))
+    product = matrix_product(layer, network.tensors["x"])
+    filled = 1 + pe  # cycles until the last column has begun and its sums have left
+    cycles = cycles_bit_serial(product, ArraySize(rows=1, columns=pe)) - filled
+    folds = {"conv": Fold(pe=pe, bit_serial=True)}
+    assert plan(network, Schedule(folds=folds)).busy["conv"] == cycles
 
 
 @pytest.mark.parametrize("outputs", [("r1",), ("r1", "fc"), ("sum",)])

@@ -28,7 +28,7 @@ from vecq_hw.network import (
     Rescale,
     Weights,
 )
-from vecq_hw.schedule import Fold, Schedule, default_schedule
+from vecq_hw.schedule import Fabric, Fold, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths
 from vecq_hw.simulate.dataflow.plan import plan
@@ -139,6 +139,21 @@ def test_an_unrolled_layer_takes_its_rescale_and_a_module_of_its_own() -> None:
     assert "act1_mantissa" not in "".join(project)
     assert "module fc1_unrolled (" in project["rtl/fc1_unrolled.sv"]
     assert "  fc1_unrolled act1_unit (" in project["rtl/fc1_unrolled_2.sv"]  # the top
+
+
+def test_a_bit_serial_fold_and_the_fabric_choose_circuits_of_the_unit() -> None:
+    network = mlp()
+    folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=2, bit_serial=True)}
+    plain = files(network)
+    for fabric, quads in ((Fabric.LUT6, 0), (Fabric.ECP5, 2)):
+        project = emit(network, Schedule(folds=folds, fabric=fabric), vectors(network)).files
+        top = project["rtl/mlp.sv"]
+        assert "| fc1 | Dense | 3 | 3 × 2, bit-serial | 4 |" in project["README.md"]
+        assert (top.count(".BitSerial(1'b1)"), top.count(".QuadRows(1'b1)")) == (1, quads)
+        # Two passes of two steps, of one bit a lane.
+        assert [len(line) for line in project["rtl/fc1_weights.mem"].splitlines()[1:]] == [2] * 4
+    assert "3 × 2 | 2 |" in plain["README.md"]
+    assert "BitSerial(1'b1)" not in plain["rtl/mlp.sv"]
 
 
 def test_several_ends_are_unsupported() -> None:

@@ -184,6 +184,11 @@ def test_folds_that_do_not_divide_are_refused():
         simulate_saturating(_network(), Schedule(), np.zeros((1, 3), int), 8)
 
 
+def test_bit_serial_folds_are_refused():
+    with pytest.raises(VecqError, match="partial sums of a bit-serial fold"):
+        saturating_outputs(_dense([[0] * 3]), Fold(bit_serial=True), np.zeros((1, 3), int), 8)
+
+
 def test_sums_beyond_int64_are_refused():
     source = IntFormat(60, True, 1 << 58, (1 << 58) + 1)
     layer = _dense([[7, 7, -8, -8]])

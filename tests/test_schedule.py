@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from tests.test_dataflow import residual
 from tests.test_network import dense, network
 from vecq_hw import schedule
 from vecq_hw.errors import VecqError
+from vecq_hw.formats import TwosComplement
+from vecq_hw.layers import Weights
 from vecq_hw.schedule import Fold, Schedule
 
 NETWORK = network(dense(shape=(4, 3)))
@@ -60,6 +63,17 @@ def test_only_a_dense_with_all_lanes_is_unrolled(net, name, fold, says):
     assert says in str(error.value)
 
 
+def test_only_binary_bases_pass_bit_by_bit():
+    serial = Fold(pe=2, simd=3, bit_serial=True)
+    schedule.check(NETWORK, Schedule(folds={"fc": serial}))
+    ternary = Weights(codes=np.zeros((4, 3), int), grid=TwosComplement(2))
+    layer = replace(NETWORK.layers[0], weights=ternary)
+    with pytest.raises(VecqError, match="'fc': a bit-serial layer takes odd weights"):
+        schedule.check(replace(NETWORK, layers=(layer,)), Schedule(folds={"fc": serial}))
+    with pytest.raises(VecqError, match="'fc': an unrolled layer has no passes"):
+        schedule.check(NETWORK, Schedule(folds={"fc": replace(ALL_LANES, bit_serial=True)}))
+
+
 def test_a_dense_with_all_lanes_may_be_unrolled():
     schedule.check(NETWORK, Schedule(folds={"fc": ALL_LANES}))
 
@@ -70,7 +84,7 @@ def test_divisors(number):
 
 
 def test_json_round_trip(tmp_path):
-    folds = Schedule(folds={"fc": Fold(pe=2, simd=3), "fc2": ALL_LANES})
+    folds = Schedule(folds={"fc": Fold(pe=2, simd=3, bit_serial=True), "fc2": ALL_LANES})
     path = tmp_path / "schedule.json"
     path.write_text(schedule.to_json(folds))
     assert schedule.load(path) == folds
@@ -80,7 +94,10 @@ def test_json_round_trip(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"fc": 3}', '{"fc": {"PE": 3}}', '{"fc": {"pe": "8"}}', '{"fc": {"unrolled": 1}}'],
+    [
+        *("", "[]", '{"fc": 3}', '{"fc": {"PE": 3}}', '{"fc": {"pe": "8"}}'),
+        *('{"fc": {"unrolled": 1}}', '{"fc": {"bit_serial": "yes"}}'),
+    ],
 )
 def test_a_malformed_schedule_is_refused(tmp_path, text):
     path = tmp_path / "schedule.json"

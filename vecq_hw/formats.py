@@ -232,8 +232,8 @@ class BitPlanes:
 
     def codes(self, values: IntArray) -> npt.NDArray[np.int64]:
         """The codes q, signed, of values that the planes hold; same shape."""
-        values = values.astype(np.int64)
-        return values >> 1 if self.signs else values
+        codes: npt.NDArray[np.int64] = values.astype(np.int64) >> int(self.signs)
+        return codes
 
 
 def bit_planes(grid: Grid) -> BitPlanes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 
 from vecq_hw.errors import VecqError
+from vecq_hw.formats import bit_planes
 from vecq_hw.network import Conv2d, Dense, MacLayer, Network
 
 
@@ -26,18 +28,38 @@ class Fold:
     unrolled : bool
         A Dense with all its lanes as a circuit of shared additions, made for its weights; RTL only,
         the other targets fold it onto as many lanes.
+    bit_serial : bool
+        Weights bit by bit: lanes as for weights of one bit, in as many passes as a weight has bits.
+        RTL only, too.
     """
 
     pe: int = 1
     simd: int = 1
     unrolled: bool = False
+    bit_serial: bool = False
+
+    def __str__(self) -> str:
+        kind = ", unrolled" * self.unrolled + ", bit-serial" * self.bit_serial
+        return f"{self.pe} × {self.simd}{kind}"
+
+
+class Fabric(Enum):
+    """What the target's logic is made of; it chooses between circuits that compute the same.
+
+    ``LUT6``: tables of six inputs in front of a carry chain, as in UltraScale+.  ``ECP5``: tables
+    of four, and carry cells that choose between operands (``rtl/vecq_carry_adder.sv``).
+    """
+
+    LUT6 = "lut6"
+    ECP5 = "ecp5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """The fold of every Dense and Conv2d, by layer name."""
+    """The fold of every Dense and Conv2d, by layer name, and the fabric; a file holds the folds."""
 
     folds: Mapping[str, Fold] = field(default_factory=dict)
+    fabric: Fabric = Fabric.LUT6
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", MappingProxyType(dict(self.folds)))
@@ -107,6 +129,8 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
                 yield f"layer '{name}': {size} {what} do not fold onto {lanes} lanes; use {legal}"
         if fold.unrolled:
             yield from _unrolled_problems(layer, fold)
+        if fold.bit_serial:
+            yield from _bit_serial_problems(layer, fold)
 
 
 def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
@@ -126,6 +150,16 @@ def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
         )
 
 
+def _bit_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
+    if fold.unrolled:
+        yield f"layer '{layer.name}': an unrolled layer has no passes; leave out bit_serial"
+    if not bit_planes(layer.weights.grid).signs:
+        yield (
+            f"layer '{layer.name}': a bit-serial layer takes odd weights, as on VecQ's mid-rise"
+            f" grid, not {type(layer.weights.grid).__name__}; leave out bit_serial"
+        )
+
+
 def check(network: Network, schedule: Schedule) -> None:
     """Raise :class:`VecqError` with the first problem, if there is one."""
     for problem in problems(network, schedule):
@@ -133,7 +167,7 @@ def check(network: Network, schedule: Schedule) -> None:
 
 
 def to_json(schedule: Schedule) -> str:
-    """``{"fc1": {"pe": 8, "simd": 16, "unrolled": false}, ...}``."""
+    """``{"fc1": {"pe": 8, "simd": 16, "unrolled": false, "bit_serial": false}, ...}``."""
     return json.dumps({name: asdict(fold) for name, fold in schedule.folds.items()}, indent=2)
 
 
@@ -143,7 +177,7 @@ def load(path: str | Path) -> Schedule:
         tree = json.loads(Path(path).read_text())
         folds = {name: Fold(**fold) for name, fold in tree.items()}
         for fold in folds.values():
-            if (type(fold.pe), type(fold.simd), type(fold.unrolled)) != (int, int, bool):
+            if [type(value) for value in astuple(fold)] != [int, int, bool, bool]:
                 raise TypeError
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,13 @@ def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
 @click.option("--layer", help="Only this layer, with the rescale behind it.")
 @schedule_option
 @lanes_option
+@click.option(
+    "--fabric",
+    type=click.Choice(["lut6", "ecp5"]),
+    default="lut6",
+    show_default=True,
+    help="Of the device; rtl only. The circuits differ, what they compute does not.",
+)
 @data_option
 @samples_option
 def emit(
@@ -55,6 +63,7 @@ def emit(
     layer: str | None,
     schedule_file: Path | None,
     lanes: int,
+    fabric: str,
     data: str | None,
     samples: int | None,
 ) -> None:
@@ -66,15 +75,18 @@ def emit(
     from vecq_hw import storage
     from vecq_hw.emit.project import Vectors
     from vecq_hw.passes.select import layer_network
+    from vecq_hw.schedule import Fabric
     from vecq_hw.simulate import simulate
     from vecq_hw.verify.targets import TARGETS
 
+    if target != "rtl" and fabric != "lut6":
+        raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
     net = storage.load(network)
     if layer is not None:
         if data is not None:
             raise click.UsageError("--data feeds a whole network; leave it out with --layer")
         net = layer_network(net, layer)
-    folds = schedule_for(net, schedule_file, lanes)
+    folds = replace(schedule_for(net, schedule_file, lanes), fabric=Fabric(fabric))
     emitter = next(t for t in TARGETS if t.name == target)
     reason = emitter.unsupported(net)
     if reason is not None:

@@ -144,3 +144,26 @@ def start_values(
         offset += (1 << (activations.bits - 1)) * values.sum(axis=1)
     result: npt.NDArray[np.int64] = bias.astype(np.int64) - offset
     return result
+
+
+def by_planes(steps: npt.NDArray[np.int64], bits: int, input_folds: int) -> npt.NDArray[np.int64]:
+    """The weight memory of a bit-serial unit: a pass over the inputs for each bit, highest first.
+
+    Parameters
+    ----------
+    steps : int64 array of shape (steps, lanes)
+        As :func:`weight_steps` gives them: ``input_folds`` steps for each word of outputs.
+
+    Returns
+    -------
+    int64 array of shape (bits * steps, lanes)
+        Of one bit each.
+
+    Examples
+    --------
+    >>> by_planes(np.array([[2], [3], [0], [1]]), 2, 2).ravel()
+    array([1, 1, 0, 1, 0, 0, 0, 1])
+    """
+    planes = np.arange(bits)[::-1, np.newaxis, np.newaxis]
+    passes = steps.reshape(-1, 1, input_folds, steps.shape[1]) >> planes & 1
+    return passes.reshape(-1, steps.shape[1])

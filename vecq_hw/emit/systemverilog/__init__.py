@@ -18,7 +18,7 @@ from vecq_hw.emit.systemverilog.design import Design, Instance, design
 from vecq_hw.emit.systemverilog.streams import Stream
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Conv2d, Network
-from vecq_hw.schedule import Schedule, check, streaming_folds
+from vecq_hw.schedule import Fold, Schedule, check, streaming_folds
 from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, patterns, simulate_frames
 from vecq_hw.simulate.dataflow.plan import plan
 from vecq_hw.storage import digest
@@ -107,7 +107,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     network_digest = digest(network)
     head = f"vecq-hw {__version__}, network {network_digest}"
     depths = fifo_depths(network, schedule)
-    made = design(plan(network, schedule), depths)
+    made = design(plan(network, schedule), depths, schedule.fabric)
     timing = simulate_frames(network, schedule, depths, frames=PACE_FRAMES)
     context = _context(network, schedule, made, timing, head)
     templates = _templates()
@@ -143,8 +143,8 @@ def _check_groups(network: Network, schedule: Schedule) -> None:
     for layer in network.layers:
         if isinstance(layer, Conv2d) and (fold := schedule.folds[layer.name]):
             legal = streaming_folds(layer)
-            if fold not in legal:
-                folds = ", ".join(f"{f.pe} × {f.simd}" for f in legal)
+            if Fold(pe=fold.pe, simd=fold.simd) not in legal:
+                folds = ", ".join(map(str, legal))
                 raise VecqError(
                     f"layer '{layer.name}': {layer.groups} groups do not fold onto {fold.pe} PE"
                     f" × {fold.simd} SIMD lanes; use {folds}"
@@ -176,9 +176,7 @@ def _context(
                 name=made.names[layer.name],
                 kind=type(layer).__name__,
                 shape=_shape(network, layer.name),
-                lanes=""
-                if fold is None
-                else f"{fold.pe} × {fold.simd}" + ", unrolled" * fold.unrolled,
+                lanes="" if fold is None else str(fold),
                 cycles=timing.busy[layer.name],
             )
         )

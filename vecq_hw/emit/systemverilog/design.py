@@ -9,9 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-import numpy as np
-
-from vecq_hw.emit.pair_rows import bias_memory, weight_memory
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
@@ -19,12 +16,14 @@ from vecq_hw.emit.systemverilog.parameters import (
     signed_bits,
     signed_literal,
     threshold_lines,
+    unit_memories,
 )
 from vecq_hw.emit.systemverilog.streams import Stream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
-from vecq_hw.formats import IntArray, IntFormat, bit_planes
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
+from vecq_hw.schedule import Fabric
 from vecq_hw.simulate.dataflow import patterns, structure
 from vecq_hw.simulate.dataflow.structure import (
     Cell,
@@ -58,6 +57,8 @@ _CELLS: Mapping[str, Sequence[str]] = {
         "vecq_rom",
         "vecq_adder",
         "vecq_pair_row_array",
+        "vecq_quad_row_array",
+        "vecq_carry_adder",
         "vecq_replay_buffer",
         "vecq_group_buffer",
     ),
@@ -110,7 +111,7 @@ class Design:
         return sorted(used.union(*inner).difference(self.modules))
 
 
-def design(plan: Plan, depths: Mapping[str, int]) -> Design:
+def design(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LUT6) -> Design:
     """The instances that make up a plan.
 
     Parameters
@@ -120,14 +121,14 @@ def design(plan: Plan, depths: Mapping[str, int]) -> Design:
     depths : mapping
         Words of its producer that each link holds.
     """
-    return _Designer(plan, depths).result()
+    return _Designer(plan, depths, fabric).result()
 
 
 class _Designer:
     """Goes over the cells of the plan; streams are named before."""
 
-    def __init__(self, plan: Plan, depths: Mapping[str, int]) -> None:
-        self._plan, self._depths = plan, depths
+    def __init__(self, plan: Plan, depths: Mapping[str, int], fabric: Fabric) -> None:
+        self._plan, self._depths, self._fabric = plan, depths, fabric
         self._names, self._streams = named_streams(plan)
         self._instances: list[Instance] = []
         self._drained: list[Stream] = []
@@ -224,30 +225,28 @@ class _Designer:
     def _matrix_vector(self, cell: MatrixVector) -> None:
         layer, fold = cell.layer, cell.fold
         source, target = self._streams[cell.source], self._streams[cell.target]
-        planes = bit_planes(layer.weights.grid)
-        codes = planes.codes(layer.weights.values).reshape(len(layer.weights.codes), -1)
-        outputs, inputs = codes.shape
-        bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
         activations = IntFormat(source.bits, source.signed)
-        lines = weight_memory(codes, planes, fold)
-        starts = bias_memory(codes, planes, fold.simd, activations, bias)
+        memories = unit_memories(layer, fold, activations, self._fabric)
+        inputs, lanes = layer.weights.codes[0].size, fold.pe * fold.simd
         self._put(
             "vecq_matrix_vector",
             [cell.source],
             [cell.target],
             Inputs=inputs,
-            Outputs=outputs,
+            Outputs=len(layer.weights.codes),
             Pe=fold.pe,
             Simd=fold.simd,
             Groups=layer.groups if isinstance(layer, Conv2d) else 1,
             Taps=inputs // layer.weights.codes.shape[-1],
-            WeightBits=planes.bits,
-            TwosComplement=bit(not planes.signs),
+            WeightBits=memories.planes.bits,
+            TwosComplement=bit(not memories.planes.signs),
             InputBits=source.bits,
             InputSigned=bit(source.signed),
             AccumulatorBits=target.bits,
-            WeightsFile=self._memory(layer, "weights", lines, fold.pe * fold.simd, planes.bits),
-            BiasFile=self._memory(layer, "bias", starts, fold.pe, target.bits),
+            WeightsFile=self._memory(layer, "weights", memories.steps, lanes, memories.step_bits),
+            BiasFile=self._memory(layer, "bias", memories.starts, fold.pe, target.bits),
+            BitSerial=bit(fold.bit_serial),
+            QuadRows=bit(memories.quad_rows),
         )
 
     def _unrolled(self, cell: Unrolled) -> None:

@@ -26,7 +26,9 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
-    that reads a vector's last word.  Weight bits: :func:`vecq_hw.formats.bit_planes`.
+    that reads a vector's last word.  A bit-serial fold makes a pass over its words for each bit of
+    a weight, gives its sums in the last of them, and has a stage for a single bit.  Weight bits:
+    :func:`vecq_hw.formats.bit_planes`.
 
     Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
     span several groups, each of these has SIMD lanes of its own in a word.
@@ -36,29 +38,22 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     taps, folds = codes[0].size // taken, len(codes) // fold.pe
     group_outputs = len(codes) // groups
     span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
-    depth = 3 + -(-fold.simd // 8) + (bit_planes(layer.weights.grid).bits - 1).bit_length()
+    bits = bit_planes(layer.weights.grid).bits
+    planes = bits if fold.bit_serial else 1
+    depth = 3 + -(-fold.simd // 8) + (bits // planes - 1).bit_length()
     group_words = taken // fold.simd
     words = taps * group_words * groups // span
-    if groups // span > 1:
-        last = ((np.arange(folds) + 1) * fold.pe - 1) // group_outputs // span
-        tap = np.arange(taps)[:, np.newaxis] * (groups // span * group_words)
-        inner = (tap + np.arange(group_words)).ravel()
-        needs = (last[:, np.newaxis] * group_words + inner).ravel()
-        gives = np.arange(1, needs.size + 1) % inner.size == 0
-        frees = _last_uses(needs, words)
-        return _unit(needs, gives, frees, words, 2 * words, depth), fold.simd * span
-    if folds == 1:
-        unit = Unit(pattern=_pass(words, 0, 1), words=words, capacity=2, depth=depth)
-        return unit, fold.simd * span
-    middle = Step(gap=words, steps=1, needs=-1, frees=0, gives=True)
-    pattern = [*_pass(words, 0, 0), *[middle] * (folds - 2), *_pass(words, -1, 1)]
-    return Unit(pattern=pattern, words=words, capacity=2 * words, depth=depth), fold.simd
-
-
-def _pass(words: int, needs: int, frees: int) -> list[Step]:
-    """One step for each word of a vector, the last of which gives the sums."""
-    last = Step(1, 1, needs + words - 1 if needs >= 0 else -1, frees, True)
-    return [Step(1, words - 1, needs, frees, False), last] if words > 1 else [last]
+    last = ((np.arange(folds) + 1) * fold.pe - 1) // group_outputs // span
+    tap = np.arange(taps)[:, np.newaxis] * (groups // span * group_words)
+    inner = (tap + np.arange(group_words)).ravel()
+    needs = np.repeat(last * group_words, planes)[:, np.newaxis] + inner
+    gives = np.zeros(needs.shape, bool)
+    gives[planes - 1 :: planes, -1] = True
+    needs = needs.ravel()
+    # A vector that one pass uses up is not kept.
+    capacity = 2 if folds * planes == 1 else 2 * words
+    frees = _last_uses(needs, words)
+    return _unit(needs, gives.ravel(), frees, words, capacity, depth), fold.simd * span
 
 
 def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:

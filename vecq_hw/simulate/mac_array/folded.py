@@ -195,6 +195,11 @@ def _run(
 ) -> tuple[IntArray, int]:
     network, codes = layer_alone(layer, x, input_format)
     check(network, Schedule(folds={layer.name: fold}))
+    if fold.bit_serial:
+        raise VecqError(
+            f"layer '{layer.name}': no model of overflows knows the partial sums of a bit-serial"
+            " fold; leave out bit_serial"
+        )
     found = operands(layer, network, codes)
     values = layer.weights.values.reshape(len(layer.weights.codes), -1)
     bound = arithmetic.product_bound(values, network.tensors[layer.input].format.magnitude)

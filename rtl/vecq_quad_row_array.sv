@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// As vecq_pair_row_array, on carry cells that add a choice of two operands without a look-up table
+// in front (vecq_carry_adder): for each of Pe outputs the sum over Simd lanes of (2 * q + 1) * x,
+// plus an offset that depends on the codes q alone.
+//
+// A row is four lanes.  Of a plane's signs that of the third lane stands before all of them, and
+// what is added are the others relative to it, with plus and minus of a pair as there:
+//   row = plus, minus or their complements of the first pair + plus or minus of the second,
+// and the chain of rows adds the row or, where the third lane's sign is -, its complement.  So two
+// pairs of a row need look-up tables for one.  A lane with b = -1 brings the offset
+// 2^InputBits - 1, and the first of four 1 more, the third 2 more; the last of 3 lanes at the end
+// brings the offset twice, and 1 or 2 lanes at the end are as in vecq_pair_row_array.
+//
+// Codes, re-encoded: in each plane the first lane says whether its b differs from the third one's,
+// the second whether it differs from the first one's, the third whether its b is -1, the fourth
+// whether it differs from that.  Ports, order of the codes and latency are those of
+// vecq_pair_row_array; Rows are pairs, an even number.
+module vecq_quad_row_array #(
+  parameter int Pe         = 1,
+  parameter int Simd       = 2,
+  parameter int WeightBits = 2,
+  parameter int InputBits  = 8,
+  parameter int SumBits    = 16,
+  parameter int Rows       = 4
+) (
+  input  logic                          clk_i,
+  input  logic                          enable_i,
+  input  logic [Simd*InputBits-1:0]     activations_i,
+  input  logic [Simd*Pe*WeightBits-1:0] weights_i,
+  output logic [Pe*SumBits-1:0]         sums_o
+);
+
+  localparam int Pairs     = (Simd + 1) / 2;
+  localparam int RowBits   = InputBits + 1;
+  localparam int Quads     = (Pairs + 1) / 2;
+  localparam int PlaneBits = RowBits + $clog2(Pairs);
+  localparam int Levels    = $clog2(WeightBits);
+
+  // The two operands of each pair, in time for its stage.
+  logic [Pairs*RowBits-1:0] plus, minus;
+
+  for (genvar pair = 0; pair < Pairs; pair++) begin : gen_pair
+    localparam int Lanes = 2 * pair + 1 < Simd ? 2 : 1;
+    localparam int Delay = pair / Rows;
+    logic [Lanes*InputBits-1:0] lanes;
+    logic [RowBits-1:0] plus_d, minus_d, plus_q, minus_q;
+
+    if (Delay == 0) begin : gen_now
+      assign lanes = activations_i[2*pair*InputBits +: Lanes*InputBits];
+    end else begin : gen_delayed
+      logic [Delay*Lanes*InputBits-1:0] delayed_q;
+      assign lanes = delayed_q[(Delay-1)*Lanes*InputBits +: Lanes*InputBits];
+      always_ff @(posedge clk_i) begin
+        if (enable_i) begin
+          delayed_q <= (Delay*Lanes*InputBits)'(
+              {delayed_q, activations_i[2*pair*InputBits +: Lanes*InputBits]});
+        end
+      end
+    end
+
+    if (Lanes == 2) begin : gen_two
+      assign plus_d = RowBits'(lanes[0 +: InputBits]) + RowBits'(lanes[InputBits +: InputBits]);
+      vecq_adder #(
+        .PlainBits(InputBits), .LogicBits(InputBits)
+      ) minus_adder (
+        .plain_i(lanes[0 +: InputBits]), .logic_i(~lanes[InputBits +: InputBits]), .carry_i(1'b0),
+        .sum_o(minus_d)
+      );
+    end else begin : gen_one
+      assign plus_d  = RowBits'(lanes);
+      assign minus_d = '0;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (enable_i) begin
+        plus_q  <= plus_d;
+        minus_q <= minus_d;
+      end
+    end
+    assign plus[pair*RowBits +: RowBits]  = plus_q;
+    assign minus[pair*RowBits +: RowBits] = minus_q;
+  end
+
+  for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
+    for (genvar plane = 0; plane < WeightBits; plane++) begin : gen_plane
+      for (genvar quad = 0; quad < Quads; quad++) begin : gen_row
+        localparam int Head     = 2 * quad;
+        localparam int Lanes    = 4 * quad + 3 < Simd ? 4 : Simd - 4 * quad;
+        localparam int QuadBits = Lanes > 2 ? RowBits + 1 : RowBits;
+        // Sums of the rows so far, none of which is more than 2^QuadBits - 1.
+        localparam int Bits     = RowBits + $clog2(Head + 2 < Pairs ? Head + 2 : Pairs);
+        localparam bit Last     = quad % (Rows / 2) == Rows / 2 - 1 || quad == Quads - 1;
+        logic [3:0] code;
+        logic [RowBits-1:0] first;
+        logic [QuadBits-1:0] row;
+        logic [Bits-1:0] sum_d, sum;
+
+        for (genvar lane = 0; lane < 4; lane++) begin : gen_code
+          if (lane < Lanes) begin : gen_lane
+            assign code[lane] = weights_i[((4*quad+lane)*Pe+pe)*WeightBits + plane];
+          end else begin : gen_none
+            assign code[lane] = 1'b0;
+          end
+        end
+
+        if (Lanes > 1) begin : gen_pair
+          assign first = (code[1] ? minus[Head*RowBits +: RowBits] : plus[Head*RowBits +: RowBits])
+                         ^ {RowBits{code[0]}};
+        end else begin : gen_one
+          assign first = plus[Head*RowBits +: RowBits] ^ {1'b0, {InputBits{code[0]}}};
+        end
+
+        if (Lanes > 2) begin : gen_second
+          vecq_carry_adder #(
+            .PlainBits(RowBits), .LogicBits(RowBits)
+          ) adder (
+            .plain_i(first), .first_i(plus[(Head+1)*RowBits +: RowBits]),
+            .second_i(minus[(Head+1)*RowBits +: RowBits]), .select_i(code[3]), .sum_o(row)
+          );
+        end else begin : gen_first_only
+          assign row = first;
+        end
+
+        if (quad == 0) begin : gen_first
+          assign sum_d = row ^ {QuadBits{code[2]}};
+        end else begin : gen_next
+          localparam int Below = RowBits + $clog2(Head);
+          vecq_carry_adder #(
+            .PlainBits(Below), .LogicBits(QuadBits), .SumBits(Bits), .Complement(1'b1)
+          ) adder (
+            .plain_i(gen_row[quad-1].sum), .first_i(row), .second_i('0), .select_i(code[2]),
+            .sum_o(sum_d)
+          );
+        end
+
+        if (Last) begin : gen_register
+          always_ff @(posedge clk_i) begin
+            if (enable_i) sum <= sum_d;
+          end
+        end else begin : gen_wire
+          assign sum = sum_d;
+        end
+      end
+    end
+
+    // Join n of a level: planes n * 2^level up to the next one's first, or the last.
+    for (genvar level = 0; level <= Levels; level++) begin : gen_level
+      for (genvar n = 0; n << level < WeightBits; n++) begin : gen_join
+        localparam int First  = n << level;
+        localparam int After  = (n + 1) << level;
+        localparam int Planes = (After < WeightBits ? After : WeightBits) - First;
+        localparam int Bits   = Planes == 1 ? PlaneBits : PlaneBits + Planes;
+        logic [Bits-1:0] sum;
+
+        if (level == 0) begin : gen_chain
+          assign sum = gen_plane[n].gen_row[Quads-1].sum;
+        end else begin : gen_sum
+          localparam int Shift = 1 << (level - 1);
+          logic [Bits-1:0] sum_q;
+          assign sum = sum_q;
+          if (First + Shift < WeightBits) begin : gen_two
+            localparam int High = Bits - Shift;
+            logic [High-1:0] low, high;
+            assign low  = High'(gen_level[level-1].gen_join[2*n].sum >> Shift);
+            assign high = High'(gen_level[level-1].gen_join[2*n+1].sum);
+            always_ff @(posedge clk_i) begin
+              if (enable_i) begin
+                sum_q <= {high + low, gen_level[level-1].gen_join[2*n].sum[Shift-1:0]};
+              end
+            end
+          end else begin : gen_one
+            always_ff @(posedge clk_i) begin
+              if (enable_i) sum_q <= gen_level[level-1].gen_join[2*n].sum;
+            end
+          end
+        end
+      end
+    end
+
+    assign sums_o[pe*SumBits +: SumBits] = SumBits'(gen_level[Levels].gen_join[0].sum);
+  end
+
+endmodule
