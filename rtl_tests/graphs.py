@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.hls_networks import Builder
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.network import Conv2d, Dense, Network, Rescale
 from vecq_hw.schedule import Fabric, Schedule, streaming_folds
 
 KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
@@ -101,13 +101,17 @@ class _Graph(Builder):
             self.activation()
 
     def schedule(self) -> Schedule:
-        """Any fold of each layer, some of them bit-serial, on any fabric."""
+        """Any fold of each layer, some of them bit-serial or with DSPs, on any fabric."""
         folds = {}
-        for layer in self.network().layers:
+        layers = self.network().layers
+        rescaled = {layer.input for layer in layers if isinstance(layer, Rescale)}
+        for layer in layers:
             if isinstance(layer, Dense | Conv2d):
                 legal = streaming_folds(layer)
                 fold = legal[int(self.rng.integers(len(legal)))]
-                folds[layer.name] = replace(fold, bit_serial=bool(self._chance(3)))
+                serial = bool(self._chance(3))
+                dsp = bool(self._chance(4)) and layer.name in rescaled
+                folds[layer.name] = replace(fold, bit_serial=serial, dsp=dsp)
         return Schedule(folds=folds, fabric=Fabric.ECP5 if self._chance(3) else Fabric.LUT6)
 
 

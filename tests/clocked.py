@@ -378,7 +378,7 @@ class Machine:
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
-        out.interval = passes * taps * taken // fold.simd
+        out.interval = 0 if fold.dsp else passes * taps * taken // fold.simd
         return out
 
     def unrolled(self, layer, wire):

@@ -19,7 +19,7 @@ from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, bit_planes
-from vecq_hw.network import Add, Conv2d, Dense, Input, Network
+from vecq_hw.network import Add, Conv2d, Dense, Input, Network, Rescale
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
 from vecq_hw.simulate.dataflow import DeadlockError, fifo_depths, simulate_frames
@@ -34,6 +34,7 @@ U4 = IntFormat(4, signed=False)
 @st.composite
 def schedules(draw, network: Network) -> Schedule:
     folds = {}
+    rescaled = {layer.input for layer in network.layers if isinstance(layer, Rescale)}
     for layer in network.layers:
         if isinstance(layer, Dense | Conv2d):
             outputs, inputs = foldable(layer)
@@ -41,6 +42,7 @@ def schedules(draw, network: Network) -> Schedule:
                 pe=draw(st.sampled_from(divisors(outputs))),
                 simd=draw(st.sampled_from(divisors(inputs))),
                 bit_serial=bit_planes(layer.weights.grid).signs and draw(st.booleans()),
+                dsp=layer.name in rescaled and draw(st.booleans()),
             )
             if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
                 folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)

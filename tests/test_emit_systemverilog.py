@@ -156,6 +156,16 @@ def test_a_bit_serial_fold_and_the_fabric_choose_circuits_of_the_unit() -> None:
     assert "BitSerial(1'b1)" not in plain["rtl/mlp.sv"]
 
 
+def test_a_dsp_is_used_only_where_the_schedule_asks_for_one() -> None:
+    network = mlp()
+    folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=2, dsp=True)}
+    project = emit(network, Schedule(folds=folds), vectors(network)).files
+    top = project["rtl/mlp.sv"]
+    assert top.count(".UseDsp(1'b1)") == 1
+    assert ".UseDsp(1'b1)" in top[: top.index("act1_unit (")].rpartition("vecq_rescale #(")[2]
+    assert "UseDsp(1'b1)" not in files(network)["rtl/mlp.sv"]
+
+
 def test_several_ends_are_unsupported() -> None:
     network = Network(
         name="two",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import networks
 from tests.test_dataflow import residual
-from tests.test_network import dense, network
+from tests.test_network import dense, network, rescale
 from vecq_hw import schedule
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import TwosComplement
@@ -74,6 +74,20 @@ def test_only_binary_bases_pass_bit_by_bit():
         schedule.check(NETWORK, Schedule(folds={"fc": replace(ALL_LANES, bit_serial=True)}))
 
 
+def test_a_dsp_multiplies_in_the_rescale_behind():
+    fold = Fold(pe=2, simd=3, dsp=True)
+    with pytest.raises(VecqError, match="'fc': no Rescale reads its sums; leave out dsp"):
+        schedule.check(NETWORK, Schedule(folds={"fc": fold}))
+    rescaled = replace(
+        NETWORK,
+        layers=(*NETWORK.layers, rescale(mantissa=[1] * 4, offset=[0] * 4)),
+        outputs=("rescale",),
+    )
+    schedule.check(rescaled, Schedule(folds={"fc": fold}))
+    with pytest.raises(VecqError, match="'fc': an unrolled layer multiplies by constants"):
+        schedule.check(rescaled, Schedule(folds={"fc": replace(ALL_LANES, dsp=True)}))
+
+
 def test_a_dense_with_all_lanes_may_be_unrolled():
     schedule.check(NETWORK, Schedule(folds={"fc": ALL_LANES}))
 
@@ -84,7 +98,9 @@ def test_divisors(number):
 
 
 def test_json_round_trip(tmp_path):
-    folds = Schedule(folds={"fc": Fold(pe=2, simd=3, bit_serial=True), "fc2": ALL_LANES})
+    folds = Schedule(
+        folds={"fc": Fold(pe=2, simd=3, bit_serial=True), "fc2": ALL_LANES, "fc3": Fold(dsp=True)}
+    )
     path = tmp_path / "schedule.json"
     path.write_text(schedule.to_json(folds))
     assert schedule.load(path) == folds
@@ -96,7 +112,7 @@ def test_json_round_trip(tmp_path):
     "text",
     [
         *("", "[]", '{"fc": 3}', '{"fc": {"PE": 3}}', '{"fc": {"pe": "8"}}'),
-        *('{"fc": {"unrolled": 1}}', '{"fc": {"bit_serial": "yes"}}'),
+        *('{"fc": {"unrolled": 1}}', '{"fc": {"bit_serial": "yes"}}', '{"fc": {"dsp": 2}}'),
     ],
 )
 def test_a_malformed_schedule_is_refused(tmp_path, text):

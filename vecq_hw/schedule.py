@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import bit_planes
-from vecq_hw.network import Conv2d, Dense, MacLayer, Network
+from vecq_hw.network import Conv2d, Dense, MacLayer, Network, Rescale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +31,19 @@ class Fold:
     bit_serial : bool
         Weights bit by bit: lanes as for weights of one bit, in as many passes as a weight has bits.
         RTL only, too.
+    dsp : bool
+        The Rescale that reads the sums multiplies in DSP blocks, a word a cycle; without it no DSP
+        is used.  RTL only, too.
     """
 
     pe: int = 1
     simd: int = 1
     unrolled: bool = False
     bit_serial: bool = False
+    dsp: bool = False
 
     def __str__(self) -> str:
-        kind = ", unrolled" * self.unrolled + ", bit-serial" * self.bit_serial
+        kind = ", unrolled" * self.unrolled + ", bit-serial" * self.bit_serial + ", DSP" * self.dsp
         return f"{self.pe} × {self.simd}{kind}"
 
 
@@ -131,6 +135,8 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
             yield from _unrolled_problems(layer, fold)
         if fold.bit_serial:
             yield from _bit_serial_problems(layer, fold)
+        if fold.dsp:
+            yield from _dsp_problems(network, layer, fold)
 
 
 def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
@@ -160,6 +166,13 @@ def _bit_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
         )
 
 
+def _dsp_problems(network: Network, layer: MacLayer, fold: Fold) -> Iterator[str]:
+    if fold.unrolled:
+        yield f"layer '{layer.name}': an unrolled layer multiplies by constants; leave out dsp"
+    if not any(isinstance(la, Rescale) and la.input == layer.name for la in network.layers):
+        yield f"layer '{layer.name}': no Rescale reads its sums; leave out dsp"
+
+
 def check(network: Network, schedule: Schedule) -> None:
     """Raise :class:`VecqError` with the first problem, if there is one."""
     for problem in problems(network, schedule):
@@ -167,7 +180,7 @@ def check(network: Network, schedule: Schedule) -> None:
 
 
 def to_json(schedule: Schedule) -> str:
-    """``{"fc1": {"pe": 8, "simd": 16, "unrolled": false, "bit_serial": false}, ...}``."""
+    """``{"fc1": {"pe": 8, "simd": 16, "unrolled": false, "bit_serial": false, "dsp": false}}``."""
     return json.dumps({name: asdict(fold) for name, fold in schedule.folds.items()}, indent=2)
 
 
@@ -177,7 +190,7 @@ def load(path: str | Path) -> Schedule:
         tree = json.loads(Path(path).read_text())
         folds = {name: Fold(**fold) for name, fold in tree.items()}
         for fold in folds.values():
-            if [type(value) for value in astuple(fold)] != [int, int, bool, bool]:
+            if [type(value) for value in astuple(fold)] != [int, int, bool, bool, bool]:
                 raise TypeError
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None

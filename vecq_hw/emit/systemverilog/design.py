@@ -277,6 +277,7 @@ class _Designer:
             OutputBits=layer.format.bits,
             Lo=signed_literal(layer.format.lo),
             Hi=signed_literal(layer.format.hi),
+            UseDsp=bit(cell.dsp),
             MantissaFile=self._memory(layer, "mantissa", layer.mantissa, lanes, mantissa_bits),
             OffsetFile=self._memory(layer, "offset", layer.offset, lanes, offset_bits),
         )

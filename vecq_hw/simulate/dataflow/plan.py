@@ -141,10 +141,13 @@ class _Planner:
             # Its input, a comparison for each bit of the count, its output.
             depth = 2 + (layer.format.hi - layer.format.lo).bit_length()
             return Elementwise(layer=layer, source=source, target=target, depth=depth)
+        dsp = False
         for cell in self._cells:
             if isinstance(cell, MatrixVector) and cell.target is source:
+                dsp = cell.fold.dsp
                 interval = cell.unit.cycles // cell.unit.outputs
-                if turns := patterns.rescale_turns(layer, source.lanes, interval):
+                turns = patterns.rescale_turns(layer, source.lanes, interval)
+                if turns and not dsp:
                     return SerialRescale(
                         layer=layer,
                         source=source,
@@ -153,7 +156,7 @@ class _Planner:
                         unit=patterns.serial_rescale(layer, turns),
                         periods=source.words,
                     )
-        return Elementwise(layer=layer, source=source, target=target, depth=RESCALE_DEPTH)
+        return Elementwise(layer=layer, source=source, target=target, depth=RESCALE_DEPTH, dsp=dsp)
 
     def _entry(self, layer: Layer, tensor: str, lanes: int | None = None) -> Stream:
         """The stream that a buffered unit reads; an input of the network needs no link."""

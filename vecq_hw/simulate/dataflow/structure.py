@@ -84,12 +84,19 @@ class Drain:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Elementwise:
-    """A Rescale or Threshold: a word a cycle."""
+    """A Rescale or Threshold: a word a cycle.
+
+    Attributes
+    ----------
+    dsp : bool
+        Whether a Rescale multiplies in DSP blocks.
+    """
 
     layer: Rescale | Threshold
     source: Stream
     target: Stream
     depth: int
+    dsp: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
