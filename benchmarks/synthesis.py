@@ -4,21 +4,51 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vecq_hw.toolchain import run_process
 
-XCUP, ECP5 = "xcup", "ecp5"
-_SYNTHESIS = {
-    XCUP: "synth_xilinx -family xcup -noiopad -flatten -nodsp",
-    ECP5: "synth_ecp5 -nodsp",
+XCUP, ECP5, XCUP_AREA = "xcup", "ecp5", "xcup, least area"
+SYNTHESIS = {
+    XCUP: ("synth_xilinx -family xcup -noiopad -flatten -nodsp",),
+    ECP5: ("synth_ecp5 -nodsp",),
+    XCUP_AREA: (
+        "read_verilog -lib -specify +/xilinx/cells_sim.v",
+        *("proc", "flatten", "opt_expr", "opt_clean", "opt", "wreduce", "peepopt", "opt_clean"),
+        "techmap -map +/cmp2lut.v -map +/cmp2lcu.v -D LUT_WIDTH=6",
+        *("alumacc", "opt", "opt -full"),
+        "techmap -map +/techmap.v -D LUT_SIZE=6 -map +/xilinx/arith_map.v",
+        *("opt -fast", "clean", "opt_expr -mux_undef -noclkinv"),
+        "abc -lut 6 -script +strash;dch,-f;if,-a;mfs2,-a",
+        "clean",
+        "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
+        *("opt_lut_ins -tech xilinx", "clean", "blackbox =A:whitebox"),
+    ),
 }
+"""The passes that make the netlist.
+
+ABC's own proof that its netlist equals what it was given is left out (``abc9.verify 0``): it took
+168 of the 199 seconds of ABC on da4ml's 64x32 matrix, and counts are the same with it and without.
+
+The last one is ``synth_xilinx`` without memories, flip-flops and DSPs, and with ABC told to save
+LUTs instead of delay.  On 16x16 constant matrices it takes a fifth of the time, makes as many LUTs
+of our RTL as ``synth_xilinx`` and 2 to 3 % fewer of da4ml's.
+"""
+# Longest path in cells, flip-flops apart, and its delay by the cell arcs that yosys knows for 7
+# series, wires apart: both compare circuits, neither is a clock that silicon reaches.
+_XILINX_TIMING = (
+    "tee -o levels.txt ltp t:FD* %n",
+    "read_verilog -lib -specify +/xilinx/cells_sim.v",
+    "tee -o timing.txt sta",
+)
+_TIMING = {XCUP: _XILINX_TIMING, ECP5: (), XCUP_AREA: _XILINX_TIMING}
 # Look-up tables that a memory in LUTs is made of; a shift register is one each.
 _MEMORY_LUTS = {
     "RAM32X1D": 2,
@@ -56,6 +86,11 @@ class Area:
         Positions of carry chains (xcup) without a LUT in front, which nothing else can use.
     carries : int
         CCU2C (ecp5), two LUT4 positions each.
+    netlist : mapping
+        The module as ``write_json`` tells it.
+    levels, path_ps : int, optional
+        LUTs and carry cells on the longest path between flip-flops and ports, and the delay of the
+        slowest one without its wires (xcup).
     """
 
     luts: int
@@ -67,6 +102,9 @@ class Area:
     dsps: int
     seconds: float
     cells: Mapping[str, int] = field(repr=False)
+    netlist: Mapping[str, Any] = field(repr=False)
+    levels: int | None = None
+    path_ps: int | None = None
 
     @property
     def physical(self) -> int:
@@ -105,7 +143,8 @@ def synthesize(
     files : mapping
         Texts by name: SystemVerilog (``.sv``, ``.v``) and the memories that they read.
     family : str
-        ``xcup`` (UltraScale+) or ``ecp5``.
+        A key of :data:`SYNTHESIS`: ``xcup`` is UltraScale+, and so is ``xcup, least area``, for
+        modules without memories and flip-flops.
     """
     with tempfile.TemporaryDirectory(prefix="vecq_area_") as name:
         folder = Path(name)
@@ -115,11 +154,13 @@ def synthesize(
         sources = [file for file in files if file.endswith((".sv", ".v"))]
         values = " ".join(f"-chparam {key} {value}" for key, value in parameters.items())
         commands = [
+            "scratchpad -set abc9.verify 0",
             f"read_verilog -sv -defer {' '.join(sources)}",
             f"hierarchy -top {top} {values}",
-            _SYNTHESIS[family],
+            *SYNTHESIS[family],
             "opt_clean -purge",
             "write_json netlist.json",
+            *_TIMING[family],
         ]
         (folder / "synthesis.ys").write_text("\n".join(commands))
         before = os.times()
@@ -130,8 +171,18 @@ def synthesize(
         if status:
             raise RuntimeError(f"yosys: {output[-2000:]}")
         netlist = json.loads((folder / "netlist.json").read_text())
+        levels = _number(r"\(length=(\d+)\)", folder / "levels.txt")
+        path = _number(r"arrival time in '.*' is (\d+)", folder / "timing.txt")
     spent = after.children_user - before.children_user
-    return _count(netlist["modules"][top], round(spent, 1))
+    module = netlist["modules"][top]
+    found = _count(module, round(spent, 1))
+    return replace(found, levels=levels, path_ps=path)
+
+
+def _number(pattern: str, report: Path) -> int | None:
+    """The number in the report of a pass, None where the pass was not run."""
+    found = re.search(pattern, report.read_text()) if report.exists() else None
+    return int(found[1]) if found else None
 
 
 def _count(module: Mapping[str, Any], seconds: float) -> Area:
@@ -152,6 +203,7 @@ def _count(module: Mapping[str, Any], seconds: float) -> Area:
         dsps=number("DSP", "MULT18X18D"),
         seconds=seconds,
         cells=dict(sorted(types.items())),
+        netlist=module,
     )
 
 
@@ -178,7 +230,9 @@ def _carry_only(module: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -
         used = [
             place
             for place in range(4)
-            if any(read[wires[name][place]] for name in ("O", "CO") if place < len(wires[name]))
+            if any(
+                read[net] for name in ("O", "CO") for net in wires.get(name, ())[place : place + 1]
+            )
         ]
         last = max(used, default=-1)
         positions += sum(wires["S"][place] not in by_lut for place in range(last + 1))

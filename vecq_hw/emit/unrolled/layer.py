@@ -77,6 +77,19 @@ def unrolled_layer(
             for (_, meaning), constant in zip(form.outputs, bias, strict=True)
         ]
         return _pipeline(module, form, sums, latency)
+    return _pipeline(module, *rescaled(graph, bias, rescale), latency)
+
+
+def rescaled(
+    graph: AdderGraph, bias: Sequence[int], rescale: Rescale
+) -> tuple[OffsetGraph, list[outputs.Step]]:
+    """The graph with what of ``rescale`` goes into it, and what is left to do with each output.
+
+    Parameters
+    ----------
+    bias : sequence of int
+        Added to each output of ``graph`` before the rescale.
+    """
     half = 1 << (rescale.shift - 1)
     mantissas = rescale.mantissa.tolist()
     offsets = [
@@ -91,7 +104,7 @@ def unrolled_layer(
         )
         for (_, meaning), mantissa, offset in zip(form.outputs, mantissas, offsets, strict=True)
     ]
-    return _pipeline(module, form, steps, latency)
+    return form, steps
 
 
 def scaled(graph: AdderGraph, factors: list[int]) -> AdderGraph:

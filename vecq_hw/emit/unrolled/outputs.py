@@ -56,7 +56,7 @@ class Step:
             beyond = reached >> self.shift
             if beyond > limit if sign == ">" else beyond < limit:
                 clamp = f"{fmt.bits}'d{limit % (1 << fmt.bits)}"
-                result = f"{r} {sign} {_signed(limit, width)} ? {clamp} : {result}"
+                result = f"{_beyond(r, sign, limit, width)} ? {clamp} : {result}"
         return [
             f"  logic signed [{width - 1}:0] {t}, {r};",
             f"  logic [{fmt.bits - 1}:0] {y};",
@@ -128,6 +128,23 @@ def _affine(meaning: Affine, constant: int, width: int, value: str) -> str:
     ]
     term = "{" + ", ".join(filter(None, parts)) + "}"
     return f"{width}'h{total:x} {'+' if meaning.sign > 0 else '-'} {term}"
+
+
+def _beyond(value: str, sign: str, limit: int, width: int) -> str:
+    """Whether a signed ``value`` of ``width`` bits, which may be, is above or below the limit.
+
+    Where all bits of a code mark the limit, the few bits above them tell; a comparison would be a
+    subtraction to yosys.
+    """
+    top = width - 1
+    bits = limit.bit_length() if sign == ">" else (-limit - 1).bit_length()
+    if sign == ">" and limit == (1 << bits) - 1:
+        return f"!{value}[{top}] && |{value}[{top - 1}:{bits}]"
+    if sign == "<" and limit == 0:
+        return f"{value}[{top}]"
+    if sign == "<" and limit == -(1 << bits):
+        return f"{value}[{top}] && !(&{value}[{top - 1}:{bits}])"
+    return f"{value} {sign} {_signed(limit, width)}"
 
 
 def _signed(value: int, width: int) -> str:

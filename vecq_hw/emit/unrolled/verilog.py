@@ -9,33 +9,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vecq_hw.emit.unrolled.graph import OffsetGraph
+from vecq_hw.emit.unrolled.outputs import Step, Sum
 from vecq_hw.formats import IntFormat
 
 
-def combinational(graph: OffsetGraph, module: str) -> str:
-    """A module without a clock: ``x_i`` and ``y_o`` hold inputs and raw outputs, first one lowest.
+def combinational(graph: OffsetGraph, module: str, ends: Sequence[Sum | Step] = ()) -> str:
+    """A module without a clock: ``x_i`` and ``y_o`` hold inputs and outputs, the first one lowest.
 
-    A signed input is two's complement; an output has the bits of its node (0 has one).
+    A signed input is two's complement.  Without ``ends`` an output is the raw unsigned integer, in
+    the bits of its node (0 has one).
     """
     bits = [node.bits for node in graph.nodes]
     names = node_names(graph)
+    values = ["1'b0" if node is None else names[node] for node, _ in graph.outputs]
     widths = [1 if node is None else bits[node] for node, _ in graph.outputs]
+    body = input_lines(graph, "x_i", names)
+    for index in range(len(graph.rows)):
+        body += row_lines(graph, index, dict(enumerate(names)))
+    if ends:
+        for index, (end, value) in enumerate(zip(ends, values, strict=True)):
+            body += end.lines(index, value)
+        values = [f"y{index}" for index in range(len(ends))]
+        widths = [end.format.bits for end in ends]
+    place = 0
+    for value, width in zip(values, widths, strict=True):
+        body.append(f"  assign y_o[{place} +: {width}] = {value};")
+        place += width
     total = sum(fmt.bits for fmt in graph.inputs)
     lines = [
         f"module {module} (",
         f"  input  logic [{total - 1}:0] x_i,",
-        f"  output logic [{sum(widths) - 1}:0] y_o",
+        f"  output logic [{place - 1}:0] y_o",
         ");",
-        *input_lines(graph, "x_i", names),
+        *body,
+        "endmodule",
+        "",
     ]
-    for index in range(len(graph.rows)):
-        lines += row_lines(graph, index, dict(enumerate(names)))
-    place = 0
-    for (output, _), width in zip(graph.outputs, widths, strict=True):
-        value = "1'b0" if output is None else names[output]
-        lines.append(f"  assign y_o[{place} +: {width}] = {value};")
-        place += width
-    return "\n".join([*lines, "endmodule", ""])
+    return "\n".join(lines)
 
 
 def node_names(graph: OffsetGraph) -> list[str]:
