@@ -21,7 +21,6 @@ import argparse
 import ctypes
 import json
 import os
-import platform
 import resource
 import subprocess
 import tempfile
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import networks
+from benchmarks.origin import origin
 from vecq_hw.emit import hls, hls4ml
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import IntArray
@@ -217,9 +217,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     rows: dict[str, Any] = {}
     for name, frames in FRAMES.items():
         network = convolution() if name == "convolution" else networks.NETWORKS[name]()
@@ -236,9 +233,7 @@ def main() -> None:
             f" and compiles in {row['compile_ratio']} of its time"
         )
     tree = {
-        "command": f"python -m benchmarks.csim --rounds {arguments.rounds}",
-        "commit": commit,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **origin(),
         "rounds": arguments.rounds,
         "networks": rows,
         "growth_of_ours": grown,

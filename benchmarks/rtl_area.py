@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.origin import origin
 from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
 from vecq_hw import assets
 from vecq_hw.emit.project import Vectors
@@ -265,7 +266,8 @@ def main(parts: Sequence[str], out: Path | None) -> None:
         known = json.loads(out.read_text()) if out.exists() else {"rows": []}
         same = known.get("yosys") == head["yosys"]
         kept = [row for row in known["rows"] if same and row["part"] not in parts]
-        tree = head | {"rows": kept + [row.tree() for row in rows]}
+        # Parts may be of several runs, so each row says where it comes from.
+        tree = head | {"rows": kept + [row.tree() | origin() for row in rows]}
         write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
 
 
