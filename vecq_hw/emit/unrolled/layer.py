@@ -41,8 +41,7 @@ def unrolled_layer(
     """The text of a module for ``layer``, and ``rescale`` if it follows.
 
     It has the ports of every streaming cell (``clk_i, rst_ni, valid_i, ready_o, data_i, ...``) and
-    needs ``vecq_adder`` of rtl/.  da4ml is tried once where it is installed, and the cheapest graph
-    is taken.  Equal arguments, equal text.
+    needs ``vecq_adder`` of rtl/.  Equal arguments, equal text.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def unrolled_layer(
     if latency < 2:
         raise VecqError(f"layer '{layer.name}': a latency of at least 2 cycles, not {latency}")
     matrix = layer.weights.values
-    graph = solve(matrix, (source,) * matrix.shape[1], attempts=attempts, permutations=1, seed=seed)
+    graph = solve(matrix, (source,) * matrix.shape[1], attempts=attempts, seed=seed)
     bias = [0] * len(matrix) if layer.bias is None else layer.bias.tolist()
     if rescale is None:
         form = offset_form(graph)
