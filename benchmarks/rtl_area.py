@@ -100,7 +100,7 @@ def accumulator_bits(weight_bits: int) -> int:
 def array_alone(cell: str, weight_bits: int, family: str) -> Area:
     """Registers for activations and weights, rows, accumulators that start from zero."""
     values = {"WeightBits": weight_bits, "AccumulatorBits": accumulator_bits(weight_bits)}
-    cells = ("vecq_adder", "vecq_carry_adder", cell)
+    cells = ("vecq_adder", "vecq_carry_adder", "vecq_pair_sums", "vecq_plane_sum", cell)
     files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in cells}
     if family != ECP5:  # the sum that simulation sees, since there is no such carry cell
         files["vecq_carry_adder.sv"] = "`undef SYNTHESIS\n" + files["vecq_carry_adder.sv"]

@@ -2,6 +2,8 @@ vecq.vlt
 vecq_adder.sv
 vecq_rom.sv
 vecq_adder_tree.sv
+vecq_pair_sums.sv
+vecq_plane_sum.sv
 vecq_pair_row_array.sv
 vecq_carry_adder.sv
 vecq_quad_row_array.sv

@@ -43,58 +43,20 @@ module vecq_pair_row_array #(
   localparam int Pairs     = (Simd + 1) / 2;
   localparam int RowBits   = InputBits + 1;
   localparam int PlaneBits = $clog2(Pairs * ((1 << RowBits) - 1) + 1);
-  localparam int Levels    = $clog2(WeightBits);
 
   // The operands of each pair, in time for its stage; alone are its two lanes.
   logic [Pairs*RowBits-1:0] plus, minus;
   logic [Pairs*2*InputBits-1:0] alone;
 
-  for (genvar pair = 0; pair < Pairs; pair++) begin : gen_pair
-    localparam int Lanes = 2 * pair + 1 < Simd ? 2 : 1;
-    localparam int Delay = pair / Rows;
-    logic [Lanes*InputBits-1:0] lanes;
-    logic [RowBits-1:0] plus_d, minus_d, plus_q, minus_q;
-    logic [2*InputBits-1:0] alone_q;
-
-    if (Delay == 0) begin : gen_now
-      assign lanes = activations_i[2*pair*InputBits +: Lanes*InputBits];
-    end else begin : gen_delayed
-      logic [Delay*Lanes*InputBits-1:0] delayed_q;
-      assign lanes = delayed_q[(Delay-1)*Lanes*InputBits +: Lanes*InputBits];
-      always_ff @(posedge clk_i) begin
-        if (enable_i) begin
-          delayed_q <= (Delay*Lanes*InputBits)'(
-              {delayed_q, activations_i[2*pair*InputBits +: Lanes*InputBits]});
-        end
-      end
-    end
-
-    if (Lanes == 2) begin : gen_two
-      assign plus_d = RowBits'(lanes[0 +: InputBits]) + RowBits'(lanes[InputBits +: InputBits]);
-      vecq_adder #(
-        .PlainBits(InputBits), .LogicBits(InputBits)
-      ) minus_adder (
-        .plain_i(lanes[0 +: InputBits]), .logic_i(~lanes[InputBits +: InputBits]), .carry_i(1'b0),
-        .sum_o(minus_d)
-      );
-    end else begin : gen_one
-      assign plus_d  = RowBits'(lanes);
-      assign minus_d = '0;
-    end
-
-    always_ff @(posedge clk_i) begin
-      if (enable_i) begin
-        plus_q  <= plus_d;
-        minus_q <= minus_d;
-        alone_q <= (2*InputBits)'(lanes);
-      end
-    end
-    assign plus[pair*RowBits +: RowBits]  = plus_q;
-    assign minus[pair*RowBits +: RowBits] = minus_q;
-    assign alone[pair*2*InputBits +: 2*InputBits] = alone_q;
-  end
+  vecq_pair_sums #(
+    .Simd(Simd), .InputBits(InputBits), .Rows(Rows)
+  ) pair_sums (
+    .clk_i, .enable_i, .activations_i, .plus_o(plus), .minus_o(minus), .alone_o(alone)
+  );
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
+    logic [WeightBits*PlaneBits-1:0] planes;
+
     for (genvar plane = 0; plane < WeightBits; plane++) begin : gen_plane
       for (genvar pair = 0; pair < Pairs; pair++) begin : gen_row
         // Sums of the rows so far.
@@ -148,43 +110,15 @@ module vecq_pair_row_array #(
           assign sum = sum_d;
         end
       end
+
+      assign planes[plane*PlaneBits +: PlaneBits] = gen_row[Pairs-1].sum;
     end
 
-    // Join n of a level: planes n * 2^level up to the next one's first, or the last.
-    for (genvar level = 0; level <= Levels; level++) begin : gen_level
-      for (genvar n = 0; n << level < WeightBits; n++) begin : gen_join
-        localparam int First  = n << level;
-        localparam int After  = (n + 1) << level;
-        localparam int Planes = (After < WeightBits ? After : WeightBits) - First;
-        localparam int Bits   = Planes == 1 ? PlaneBits : PlaneBits + Planes;
-        logic [Bits-1:0] sum;
-
-        if (level == 0) begin : gen_chain
-          assign sum = gen_plane[n].gen_row[Pairs-1].sum;
-        end else begin : gen_sum
-          localparam int Shift = 1 << (level - 1);
-          logic [Bits-1:0] sum_q;
-          assign sum = sum_q;
-          if (First + Shift < WeightBits) begin : gen_two
-            localparam int High = Bits - Shift;
-            logic [High-1:0] low, high;
-            assign low  = High'(gen_level[level-1].gen_join[2*n].sum >> Shift);
-            assign high = High'(gen_level[level-1].gen_join[2*n+1].sum);
-            always_ff @(posedge clk_i) begin
-              if (enable_i) begin
-                sum_q <= {high + low, gen_level[level-1].gen_join[2*n].sum[Shift-1:0]};
-              end
-            end
-          end else begin : gen_one
-            always_ff @(posedge clk_i) begin
-              if (enable_i) sum_q <= gen_level[level-1].gen_join[2*n].sum;
-            end
-          end
-        end
-      end
-    end
-
-    assign sums_o[pe*SumBits +: SumBits] = SumBits'(gen_level[Levels].gen_join[0].sum);
+    vecq_plane_sum #(
+      .Planes(WeightBits), .PlaneBits(PlaneBits), .SumBits(SumBits)
+    ) plane_sum (
+      .clk_i, .enable_i, .planes_i(planes), .sum_o(sums_o[pe*SumBits +: SumBits])
+    );
   end
 
 endmodule

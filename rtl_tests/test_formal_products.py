@@ -16,11 +16,11 @@ import pytest
 from rtl_tests.formal import solve
 from vecq_hw import assets
 
-CELLS = ("vecq_adder", "vecq_pair_row_array")
+CELLS = ("vecq_adder", "vecq_pair_sums", "vecq_plane_sum", "vecq_pair_row_array")
 MUTANTS = [
-    ("vecq_pair_row_array", ".logic_i(~lanes[", ".logic_i(lanes["),
+    ("vecq_pair_sums", ".logic_i(~lanes[", ".logic_i(lanes["),
     ("vecq_pair_row_array", "^ {RowBits{negative}};", "^ {1'b0, {InputBits{negative}}};"),
-    ("vecq_pair_row_array", "Shift = 1 << (level - 1);", "Shift = 1;"),
+    ("vecq_plane_sum", "Shift = 1 << (level - 1);", "Shift = 1;"),
 ]
 VALUE_MUTANTS = [
     ("vecq_pair_row_array", "^ {RowBits{plane == WeightBits - 1}};", "^ {RowBits{plane == 0}};"),

@@ -14,7 +14,10 @@ from rtl_tests.formal import solve
 from rtl_tests.netlist import models
 from vecq_hw import assets
 
-CELLS = ("vecq_adder", "vecq_carry_adder", "vecq_quad_row_array")
+CELLS = (
+    *("vecq_adder", "vecq_carry_adder", "vecq_pair_sums"),
+    *("vecq_plane_sum", "vecq_quad_row_array"),
+)
 
 
 LIBRARY = ("ecp5/ccu2c_sim.vh", "ecp5/common_sim.vh")

@@ -36,6 +36,8 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_carry_adder": {"PlainBits": 5, "SumBits": 12, "Complement": 1},
     "vecq_quad_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
+    "vecq_pair_sums": {"Simd": 19},
+    "vecq_plane_sum": {"Planes": 3},
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
         **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},

@@ -56,6 +56,8 @@ _CELLS: Mapping[str, Sequence[str]] = {
     "vecq_matrix_vector": (
         "vecq_rom",
         "vecq_adder",
+        "vecq_pair_sums",
+        "vecq_plane_sum",
         "vecq_pair_row_array",
         "vecq_quad_row_array",
         "vecq_carry_adder",
