@@ -2,9 +2,9 @@
 
     python python/run_tables.py [--threads N] [ID ...]
 
-A run whose result lies in docs/results/runs is skipped; one that was stopped goes on from its last
-checkpoint, in build/tables.  Results are to be committed; ``python python/paper_tables.py`` makes
-the tables of them.
+A run whose result lies in docs/results/runs with the same options is skipped; one that was stopped
+goes on from its last checkpoint, in build/tables.  Results are to be committed;
+``python python/paper_tables.py`` makes the tables of them.
 """
 
 from __future__ import annotations
@@ -54,6 +54,17 @@ class Run:
         """Where it works."""
         return WORK / self.name
 
+    @property
+    def command(self) -> str:
+        """What a reader types to repeat it."""
+        return " ".join(["vecq", "train", *self.options])
+
+    def is_done(self) -> bool:
+        """Whether its result is kept, and is that of the same options."""
+        return self.result.exists() and (
+            json.loads(self.result.read_text())["command"] == self.command
+        )
+
 
 def queue() -> Iterator[Run]:
     """The runs in order; an entry with ``seeds`` stands for as many, seeds 0, 1, 2, ..."""
@@ -85,7 +96,7 @@ def run(entry: Run, threads: int) -> int:
         metrics = json.loads((entry.folder / "metrics.json").read_text())
         result = {
             "name": entry.name,
-            "command": " ".join(["vecq", "train", *entry.options]),
+            "command": entry.command,
             "commit": begun["commit"],
             "device": device(metrics.pop("device"), threads),
             "torch": torch.__version__,
@@ -180,7 +191,7 @@ def main() -> int:
     ]
     failed = []
     for number, entry in enumerate(chosen, 1):
-        if entry.result.exists():
+        if entry.is_done():
             continue
         print(f"[{number}/{len(chosen)}] {entry.name}", flush=True)
         status = run(entry, options.threads)

@@ -60,14 +60,15 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     assert result["commit"].rstrip("+") == queue.commit().rstrip("+")
     assert queue.main() == 0  # skipped
     assert len(queue.told) == 2
-    (queue.RESULTS / "few" / "w1" / "seed0.json").unlink()
     queue.run_to_its_end = lambda command: queue.told.append(command[4:]) or 2
-    assert queue.main() == 1  # failed
-    assert queue.told[-1][0] == "--resume"
     changed = options.replace("--epochs 2", "--epochs 3")
     queue.QUEUE.write_text(json.dumps([{"name": "few/w1", "options": changed, "seeds": 1}]))
+    assert queue.main() == 1  # failed
+    assert queue.told[-1][0] == "--preset"  # other options begin anew, and are not done
+    (queue.RESULTS / "few" / "w1" / "seed0.json").unlink()
+    (queue.WORK / "few" / "w1" / "seed0" / "checkpoint.pt").write_bytes(b"")
     assert queue.main() == 1
-    assert queue.told[-1][0] == "--preset"  # other options begin anew
+    assert queue.told[-1][0] == "--resume"
     monkeypatch.setattr("sys.argv", ["run_tables.py", "other"])
     assert queue.main() == 0
     assert len(queue.told) == 4
