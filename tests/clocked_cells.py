@@ -1,0 +1,151 @@
+"""Cells with registers, clocked one cycle after the other: what :mod:`tests.clocked` is built of.
+
+In each cycle all cells drive their valid, front to back, then all accept, back to front, then all
+see the clock's edge.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+class Wire:
+    """A stream in the current cycle."""
+
+    def __init__(self, lanes, raw=False):
+        self.lanes, self.raw = lanes, raw
+        self.interval = 0  # cycles from word to word at least, if known
+        self.rescaled_by = None  # what the cell before does as well
+        self.valid = self.ready = False
+
+    @property
+    def moves(self):
+        return self.valid and self.ready
+
+
+class Source:
+    def __init__(self, out, words, pauses):
+        self.out, self.words, self.pauses = out, words, pauses
+        self.cycles, self.held, self.now = [], False, 0
+
+    def drive(self):
+        paused = self.now < len(self.pauses) and self.pauses[self.now]
+        self.out.valid = len(self.cycles) < self.words and (self.held or not paused)
+
+    def accept(self):
+        pass
+
+    def edge(self):
+        if self.out.moves:
+            self.cycles.append(self.now)
+        self.held = self.out.valid and not self.out.ready
+        self.now += 1
+
+
+class Sink:
+    def __init__(self, origin, pauses=()):
+        self.origin, self.pauses, self.cycles, self.now = origin, pauses, [], 0
+
+    def drive(self):
+        pass
+
+    def accept(self):
+        self.origin.ready = not (self.now < len(self.pauses) and self.pauses[self.now])
+
+    def edge(self):
+        if self.origin.moves:
+            self.cycles.append(self.now)
+        self.now += 1
+
+
+class Fork:
+    def __init__(self, origin, outs):
+        self.origin, self.outs, self.done = origin, outs, [False] * len(outs)
+
+    def drive(self):
+        for out, done in zip(self.outs, self.done, strict=True):
+            out.valid = self.origin.valid and not done
+
+    def accept(self):
+        ready = [done or out.ready for out, done in zip(self.outs, self.done, strict=True)]
+        self.origin.ready = all(ready)
+
+    def edge(self):
+        if self.origin.valid:
+            moved = [d or out.moves for out, d in zip(self.outs, self.done, strict=True)]
+            self.done = [False] * len(moved) if self.origin.ready else moved
+
+
+class Link:
+    def __init__(self, origin, out, depth):
+        self.origin, self.out, self.count = origin, out, 0
+        group = math.gcd(origin.lanes, out.lanes)
+        self.come, self.go = origin.lanes // group, out.lanes // group
+        self.capacity = self.come + self.go + min(self.come, self.go) - 1
+        if depth is not None and depth * self.come > self.capacity:
+            self.capacity = depth * self.come
+
+    def drive(self):
+        self.out.valid = self.count >= self.go
+
+    def accept(self):
+        self.origin.ready = self.count + self.come <= self.capacity
+
+    def edge(self):
+        self.count += self.come * self.origin.moves - self.go * self.out.moves
+
+
+class Pipe:
+    """Word by word; ``turns`` says which streams the next word takes from."""
+
+    def __init__(self, turns, out, depth):
+        self.turns, self.out, self.stages, self.turn = turns, out, [False] * depth, 0
+
+    def drive(self):
+        self.out.valid = self.stages[-1]
+
+    def accept(self):
+        self.moves = not self.out.valid or self.out.ready
+        wanted = self.turns[self.turn]
+        self.step = self.moves and all(origin.valid for origin in wanted)
+        for origin in {id(o): o for turn in self.turns for o in turn}.values():
+            origin.ready = self.step and any(origin is o for o in wanted)
+
+    def edge(self):
+        if self.moves:
+            self.stages = [self.step, *self.stages[:-1]]
+            self.turn = (self.turn + self.step) % len(self.turns)
+
+
+class Unit:
+    """Reads word ``reads[i]`` in step i (all of them there, the last being the latest).
+
+    Before step i, and in frames after the first as many more, ``room[i]`` words may have come in.
+    """
+
+    def __init__(self, periods, origin, out, reads, gives, words, room, depth):
+        # Windows of padding alone would go on without end.
+        self.periods = periods
+        self.origin, self.out, self.reads, self.gives = origin, out, reads, gives
+        self.words, self.room, self.stages = words, room, [False] * depth
+        self.come = self.base = self.step = 0
+
+    def drive(self):
+        self.out.valid = self.stages[-1]
+
+    def accept(self):
+        self.origin.ready = self.come < self.base + self.room[self.step]
+
+    def edge(self):
+        read = self.reads[self.step]
+        there = self.periods > 0 and (read is None or self.base + read < self.come)
+        moves = not self.out.valid or self.out.ready
+        self.come += self.origin.moves
+        if moves:
+            self.stages = [there and self.gives[self.step], *self.stages[:-1]]
+            if there:
+                self.step += 1
+                if self.step == len(self.reads):
+                    self.step = 0
+                    self.periods -= 1
+                    self.base += self.words
