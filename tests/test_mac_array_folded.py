@@ -225,6 +225,17 @@ def test_wide_accumulators_change_nothing_and_tiles_neither(monkeypatch):
     assert again[1] == overflows
 
 
+def test_where_a_rescale_multiplies_changes_no_sum():
+    network, x = _network(), random_inputs(_network(), 40, 0)
+    found = [
+        simulate_saturating(network, Schedule(folds={"fc": Fold(dsp=dsp)}), x, 9)
+        for dsp in (False, True)
+    ]
+    assert np.array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert found[0][1]["fc"] > 0
+
+
 def test_no_samples_give_no_outputs():
     found, counts = simulate_saturating(
         _network(), default_schedule(_network()), np.zeros((0, 3), int), 8
