@@ -113,21 +113,11 @@ def _in_steps(codes: IntArray, fold: Fold) -> npt.NDArray[np.int64]:
 def start_values(
     codes: IntArray, bits: int, simd: int, activations: IntFormat, bias: IntArray
 ) -> npt.NDArray[np.int64]:
-    """The accumulators' start values: the bias of each output minus the offset of all its rows.
+    """:func:`bias_memory` for planes of signs: the bias of each output minus its rows' offsets.
 
     A weight's planes that count -1 add up to ``n = 2^(bits-1) - 1 - q``.  Each of them brings the
     offset ``2^A - 1`` for activations of A bits, and 1 more in the first lane of a pair.  Signed
     activations enter as ``x + 2^(A-1)``.
-
-    Parameters
-    ----------
-    codes : int array of shape (outputs, inputs)
-    bias : int array of shape (outputs,)
-
-    Returns
-    -------
-    int64 array of shape (outputs,)
-        To be taken modulo two to the power of the accumulator's bits.
 
     Examples
     --------
