@@ -35,7 +35,7 @@ coverage: $(VENV)/installed
 # The paper's tables for our networks: a queue that can be stopped and goes on where it was.  MNIST
 # and CIFAR-10 lie in VECQ_DATA.
 tables: $(VENV)/installed
-	$(BIN)/python python/run_tables.py --threads $(JOBS); status=$$?; \
+	$(BIN)/python -m benchmarks.run_tables --threads $(JOBS); status=$$?; \
 	$(BIN)/python python/paper_tables.py && exit $$status
 
 # Style, types, the import contract.

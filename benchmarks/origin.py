@@ -46,9 +46,14 @@ def commit() -> str:
 
 def machine() -> str:
     """The processor in words, and how many of it there are."""
-    name = platform.processor() or platform.machine()
+    return f"{processor()}, {os.cpu_count()} processors"
+
+
+def processor() -> str:
+    """Its model, as the system names it."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         models = [line for line in information.read_text().splitlines() if "model name" in line]
-        name = models[0].partition(":")[2].strip() if models else name
-    return f"{name}, {os.cpu_count()} processors"
+        if models:
+            return models[0].partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -180,7 +180,7 @@ def table5() -> str:
 
 def queued(prefix: str) -> list[tuple[str, int]]:
     """The entries of the queue whose names begin with ``prefix``, and their seeds."""
-    entries = json.loads((ROOT / "python" / "tables.json").read_text())
+    entries = json.loads((ROOT / "benchmarks" / "tables.json").read_text())
     found = [(entry["name"], entry.get("seeds", 0)) for entry in entries]
     return [(name, seeds) for name, seeds in found if name.startswith(prefix)]
 

@@ -13,9 +13,11 @@ from vecq_hw.train import PRESETS, ModelRecipe, save_checkpoint
 ROOT = Path(__file__).parent.parent
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "python" / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
+def script(path):
+    """As a module of its own, so that a test may change its constants."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
 
@@ -23,7 +25,7 @@ def script(name):
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
     """The script, working in a folder of its own, and what it told vecq train."""
-    tables = script("run_tables")
+    tables = script("benchmarks/run_tables.py")
     told = []
     tables.QUEUE, tables.RESULTS, tables.WORK = (
         tmp_path / "tables.json", tmp_path / "results", tmp_path / "work",
@@ -92,12 +94,12 @@ def test_best_intervals_of_gaussian_weights_are_those_of_table_1(queue, tmp_path
     save_checkpoint(model, recipe, tmp_path / "c.pt")
     best = queue.best_intervals(tmp_path / "c.pt")
     assert (best["layer"], best["weights"]) == ("0", 32 * 64 * 9)
-    wanted = script("paper_tables").PAPER_LAMBDA
+    wanted = script("python/paper_tables.py").PAPER_LAMBDA
     assert {int(k): v for k, v in best["lambda"].items()} == pytest.approx(wanted, abs=0.0015)
 
 
 def test_every_run_of_the_queue_can_be_begun():
-    runs = list(script("run_tables").queue())
+    runs = list(script("benchmarks/run_tables.py").queue())
     assert len({run.name for run in runs}) == len(runs)
     for run in runs:
         assert run.options[0] == "--preset"
@@ -106,7 +108,7 @@ def test_every_run_of_the_queue_can_be_begun():
 
 
 def test_tables_say_what_was_run_and_what_not(tmp_path):
-    tables = script("paper_tables")
+    tables = script("python/paper_tables.py")
     tables.OUT, tables.RUNS = tmp_path, tmp_path / "runs"
     run = {
         "name": "lenet5-mnist/w2a8", "command": "vecq train --weight-bits 2 --seed 0",

@@ -1,6 +1,6 @@
-"""Run what python/tables.json lists, one result a run; it can be stopped and started again.
+"""Run what benchmarks/tables.json lists, one result a run; it can be stopped and started again.
 
-    python python/run_tables.py [--threads N] [ID ...]
+    python -m benchmarks.run_tables [--threads N] [ID ...]
 
 A run whose result lies in docs/results/runs with the same options is skipped; one that was stopped
 goes on from its last checkpoint, in build/tables.  Results are to be committed;
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shutil
 import signal
 import subprocess
@@ -26,12 +25,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from benchmarks.origin import ROOT, commit, processor
 from vecq_hw.errors import VecqError
 from vecq_hw.storage import write_atomically
 from vecq_hw.train import load_checkpoint
 
-ROOT = Path(__file__).resolve().parent.parent
-QUEUE = ROOT / "python" / "tables.json"
+QUEUE = ROOT / "benchmarks" / "tables.json"
 RESULTS = ROOT / "docs" / "results" / "runs"
 WORK = ROOT / "build" / "tables"
 STOPPED = 130
@@ -152,30 +151,11 @@ def best_interval(w: npt.NDArray[np.float64], bits: int) -> float:
     return float(intervals[np.argmax(cross / np.sqrt(square)), 0])
 
 
-def commit() -> str:
-    """The commit that runs, with '+' where the package differs from it."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
-
-    return git("rev-parse", "--short=12", "HEAD") + "+" * bool(
-        git("status", "--porcelain", "--", "vecq_hw")
-    )
-
-
 def device(place: str, threads: int) -> str:
     """What computed, in words."""
     if place.startswith("cuda"):
         return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        models = [line for line in information.read_text().splitlines() if "model name" in line]
-        name = models[0].partition(":")[2].strip() if models else name
-    return f"CPU {name}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"CPU {processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def main() -> int:
