@@ -191,14 +191,17 @@ def test_ttq():
     quantizer = Ttq(w)
     threshold = 0.05 * w.detach().abs().max()
     above, below = w.detach() > threshold, w.detach() < -threshold
-    assert quantizer.positive.item() == pytest.approx(w[above].mean().item())
-    assert quantizer.negative.item() == pytest.approx(-w[below].mean().item())
+    unit = quantizer.unit.item()
+    assert quantizer.positive.item() + quantizer.negative.item() == pytest.approx(2)
+    assert quantizer.positive.item() * unit == pytest.approx(w[above].mean().item())
+    assert quantizer.negative.item() * unit == pytest.approx(-w[below].mean().item())
     with torch.no_grad():
         quantizer.negative.fill_(0.25)
     gradient = weights(1)
     quantizer(w).backward(gradient)
-    assert float(quantizer.positive.grad) == pytest.approx(float(gradient[above].sum()), abs=1e-4)
-    assert float(quantizer.negative.grad) == pytest.approx(-float(gradient[below].sum()), abs=1e-4)
+    of_positive, of_negative = gradient[above].sum() * unit, -gradient[below].sum() * unit
+    assert float(quantizer.positive.grad) == pytest.approx(float(of_positive), abs=1e-4)
+    assert float(quantizer.negative.grad) == pytest.approx(float(of_negative), abs=1e-4)
     scale = torch.where(above, quantizer.positive, torch.where(below, 0.25, 1.0))
     assert torch.allclose(w.grad, gradient * scale)
 
@@ -211,13 +214,15 @@ def test_simple_ratios_of_ttqs_scales_are_exact(scales, integers):
     quantizer = Ttq(weights())
     quantizer.positive.data.fill_(scales[0])
     quantizer.negative.data.fill_(scales[1])
+    quantizer.unit.fill_(0.125)
     positive, negative, step = quantizer.integer_scales()
     assert (positive, negative) == integers
-    assert (positive * step, negative * step) == scales
+    assert (8 * positive * step, 8 * negative * step) == scales
 
 
 def test_ttqs_code_book_is_within_its_stated_error():
     quantizer, rng = Ttq(weights()), np.random.default_rng(0)
+    quantizer.unit.fill_(1.0)
     for scales in rng.uniform(-1, 1, (200, 2)):
         quantizer.positive.data.fill_(scales[0])
         quantizer.negative.data.fill_(scales[1])

@@ -20,7 +20,10 @@ class Ttq(WeightQuantizer):
 
     Both scales are learned; each gets the gradients of its weights (Eq. 7), and the weights theirs
     times the scale, or as they are where the weight is zero (Eq. 8).  The scales start as the mean
-    magnitudes of their weights.
+    magnitudes of their weights and are counted in units of their mean, since the paper's weights
+    are normalized: in the units of the weights, Eq. 8 would all but stop the weights of a large
+    layer and Eq. 7 throw its scales about, unless the optimizer, as the paper's Adam, takes no
+    notice of how large a gradient is.
 
     The integer network has a code book of two integers up to 127 and 0: :meth:`integer_scales`.
     """
@@ -28,12 +31,18 @@ class Ttq(WeightQuantizer):
     BITS = range(2, 3)
     THRESHOLD = 0.05
 
+    unit: torch.Tensor
+
     def __init__(self, w: torch.Tensor, bits: int = 2) -> None:
         super().__init__(w, bits)
         w = w.detach()
         positive, negative = self._sides(w)
-        self.positive = nn.Parameter(w[positive].sum() / positive.sum().clamp(min=1))
-        self.negative = nn.Parameter(-w[negative].sum() / negative.sum().clamp(min=1))
+        above = w[positive].sum() / positive.sum().clamp(min=1)
+        below = -w[negative].sum() / negative.sum().clamp(min=1)
+        mean = (above + below) / 2
+        unit = torch.where(mean > 0, mean, 1.0)
+        self.register_buffer("unit", unit)
+        self.positive, self.negative = nn.Parameter(above / unit), nn.Parameter(below / unit)
 
     @property
     def grid(self) -> CodeBook:
@@ -49,7 +58,7 @@ class Ttq(WeightQuantizer):
         """The quantized weights, with gradients to ``w`` and both scales."""
         positive, negative = self._sides(w.detach())
         result: torch.Tensor = _TwoScales.apply(  # type: ignore[no-untyped-call]
-            w, self.positive, self.negative, positive, negative
+            w, self.positive, self.negative, self.unit, positive, negative
         )
         return result
 
@@ -72,7 +81,8 @@ class Ttq(WeightQuantizer):
         size = min(
             range(1, LARGEST + 1), key=lambda p: max(abs(round(p * r) / p - r) for r in ratios)
         )
-        return round(size * ratios[0]), round(size * ratios[1]), larger / size
+        step = larger / size * float(self.unit)
+        return round(size * ratios[0]), round(size * ratios[1]), step
 
     def codes(self, w: torch.Tensor) -> QuantizedWeights:
         """What the integer network stores of these weights."""
@@ -90,15 +100,16 @@ class _TwoScales(torch.autograd.Function):
         _w: torch.Tensor,
         plus: torch.Tensor,
         minus: torch.Tensor,
+        unit: torch.Tensor,
         positive: torch.Tensor,
         negative: torch.Tensor,
     ) -> torch.Tensor:
-        context.save_for_backward(plus, minus, positive, negative)
-        return positive * plus - negative * minus
+        context.save_for_backward(plus, minus, unit, positive, negative)
+        return positive * (plus * unit) - negative * (minus * unit)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> Any:
-        plus, minus, positive, negative = context.saved_tensors
+        plus, minus, unit, positive, negative = context.saved_tensors
         scale = torch.where(positive, plus, torch.where(negative, minus, 1.0))
         of_plus, of_minus = (gradient * positive).sum(), -(gradient * negative).sum()
-        return gradient * scale, of_plus, of_minus, None, None
+        return gradient * scale, of_plus * unit, of_minus * unit, None, None, None
