@@ -1,6 +1,7 @@
 """Methods in training, checkpoints and targets; bits files; calibration; biases."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import (
     LayerBits,
     ModelRecipe,
+    Optimizer,
     Settings,
     Training,
     calibrate,
@@ -70,6 +72,34 @@ def test_every_method_trains_lowers_and_predicts_alike(name):
     grids = {type(la.weights.grid) for la in network.layers if isinstance(la, Dense)}
     assert grids == {GRIDS.get(name, MidRise)}
     assert prediction_differences(twin, network, data.x_test) <= (2 if name == "ttq" else 1)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_convolutions_and_large_layers_by_plain_sgd(name):
+    # Training lays the channels of a pixel side by side; gradients of scales grow with a layer.
+    flat, rng = blobs(count=480), np.random.default_rng(5)
+    patterns = rng.normal(size=(8, 2 * 12 * 12)).astype(np.float32) / 3
+    images = [(x @ patterns).reshape(-1, 2, 12, 12) for x in (flat.x_train, flat.x_test)]
+    data = replace(flat, x_train=images[0], x_test=images[1])
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Conv2d(2, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(800, 400),
+        nn.BatchNorm1d(400),
+        nn.ReLU(),
+        nn.Linear(400, 3),
+    )
+    twin = quantize_model(model, WIDTHS.get(name, 4), 8, method=weight_method(name))
+    sgd = Settings(epochs=8, batch_size=16, optimizer=Optimizer.SGD, learning_rate=0.01)
+    training = Training(twin, data, sgd)
+    for _ in range(sgd.epochs):
+        training.run_epoch()
+    assert evaluate(twin, data.x_test, data.y_test) > 0.95
+    network = lower(twin, (2, 12, 12))
+    assert prediction_differences(twin, network, data.x_test) <= 2
 
 
 def test_inq_is_fixed_by_quarters_of_training():

@@ -71,8 +71,9 @@ class Inq(WeightQuantizer):
                 self.step.copy_(self._step(w))
             values, step = self.integers(w.detach())
             candidates = torch.where(free, w.detach().abs(), -1.0).reshape(-1)
-            chosen = candidates.topk(count).indices
-            self.fixed.view(-1)[chosen] = (values * step).reshape(-1)[chosen]
+            chosen = torch.zeros_like(candidates, dtype=torch.bool)
+            chosen[candidates.topk(count).indices] = True
+            self.fixed.copy_(torch.where(chosen.view(w.shape), values * step, self.fixed))
 
     def _step(self, w: torch.Tensor) -> torch.Tensor:
         largest = torch.floor(torch.log2(w.detach().abs().amax() * 4 / 3))
