@@ -270,7 +270,6 @@ module vecq_matrix_vector #(
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
     logic [AccumulatorBits-1:0] bias, start, accumulator_d, accumulator_q;
-
     logic bias_bit;
 
     assign bias     = biases[pe*AccumulatorBits +: AccumulatorBits];

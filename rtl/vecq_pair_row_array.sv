@@ -20,8 +20,8 @@
 // all RowBits of them, so that their offset, 2^RowBits - 1 each, is the same for all codes.
 //
 // A chain of rows for each output and plane has a register after every Rows rows, then the planes
-// are joined two by two, a register after each level.  So 2 * Rows lanes are added in a
-// stage; the codes of stage g come g cycles after those of stage 0, and those one cycle after the activations.
+// are joined two by two, a register after each level.  So 2 * Rows lanes are added in a stage; the
+// codes of stage g come g cycles after those of stage 0, and those one cycle after the activations.
 // Latency, from activations_i to sums_o, in cycles with enable_i:
 //   1 + ceil(Simd / (2 * Rows)) + ceil(log2(WeightBits)).
 module vecq_pair_row_array #(
