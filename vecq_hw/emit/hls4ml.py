@@ -227,9 +227,11 @@ def emit(
     io_type = io_type or natural_io_type(network)
     with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
         model = convert(network, output_dir=folder, io_type=io_type)
+        # model.write() would draw a stamp first, and projects are to be equal.
+        model.config.config["Stamp"] = "vecq"
         with quiet():
-            model.write()
-        files = _movable(Path(folder), str(model.config.config["Stamp"]))
+            model.config.backend.write_hls(model)
+        files = _movable(Path(folder))
     design = _Design.of(network, model, io_type)
     top = design.top
     for template, name in (
@@ -250,12 +252,10 @@ def emit(
     return Project({**files, **stored})
 
 
-def _movable(folder: Path, stamp: str) -> dict[str, str]:
-    """The files of ``folder`` without its name and without hls4ml's random stamp."""
+def _movable(folder: Path) -> dict[str, str]:
+    """The files of ``folder`` without its name."""
     return {
-        path.relative_to(folder).as_posix(): path.read_text()
-        .replace(str(folder), ".")
-        .replace(stamp, "vecq")
+        path.relative_to(folder).as_posix(): path.read_text().replace(str(folder), ".")
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
