@@ -1,6 +1,7 @@
 """Methods in training, checkpoints and targets; bits files; calibration; biases."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -102,16 +103,25 @@ def test_every_method_trains_convolutions_and_large_layers_by_plain_sgd(name):
     assert prediction_differences(twin, network, data.x_test) <= 2
 
 
-def test_inq_is_fixed_by_quarters_of_training():
-    data = blobs()
+@pytest.mark.parametrize(
+    ("epochs", "after_each"),
+    [(8, [0, 0.5, 0.5, 0.75, 0.75, 0.875, 0.875, 1]), (2, [0.75, 1]), (3, [0.5, 0.75, 1])],
+)
+def test_inq_is_fixed_by_quarters_of_training(epochs, after_each):
     twin = quantize_model(mlp(), 4, 8, method=Inq)
-    training = Training(twin, data, Settings(epochs=8, batch_size=32))
-    parts = []
-    for _ in range(8):
-        training.run_epoch()
-        fixed = twin.get_submodule("0").quantizer.fixed
-        parts.append(float((~fixed.isnan()).float().mean()))
-    assert parts == [0, 0.5, 0.5, 0.75, 0.75, 0.875, 0.875, 1]
+    training = Training(twin, blobs(), Settings(epochs=epochs, batch_size=15))
+    quantizer = twin.get_submodule("0").quantizer
+    parts, seen = [], []
+
+    def look():
+        seen.append(float((~quantizer.fixed.isnan()).float().mean()))
+
+    for _ in range(epochs):
+        training.run_epoch(look)
+        parts.append(seen[-1])
+    assert parts == after_each
+    assert sorted({*seen}) == [0, 0.5, 0.75, 0.875, 1]
+    assert seen.index(0.5) == math.ceil(len(seen) / 4) - 1
 
 
 @pytest.mark.needs_cxx

@@ -28,6 +28,7 @@ class Inq(WeightQuantizer):
 
     def __init__(self, w: torch.Tensor, bits: int = 5) -> None:
         super().__init__(w, bits)
+        self._portion = 0.0  # that was due; unknown of weights read from a checkpoint
         # Not a number where a weight is still free.
         self.register_buffer("fixed", torch.full_like(w.detach(), math.nan))
         self.register_buffer("step", torch.zeros((), dtype=w.dtype, device=w.device))
@@ -61,6 +62,9 @@ class Inq(WeightQuantizer):
     def advance(self, w: torch.Tensor, progress: float) -> None:
         """Fix the portion that is due."""
         due = max((portion for start, portion in self.PORTIONS if progress >= start), default=0.0)
+        if due <= self._portion:
+            return
+        self._portion = due
         free = self.fixed.isnan()
         count = round(due * w.numel()) - int((~free).sum())
         if count <= 0:

@@ -205,8 +205,8 @@ def quantized_bias(layer: QuantizedLinear | QuantizedConv1d | QuantizedConv2d) -
 def advance(model: nn.Module, progress: float) -> None:
     """Tell each quantizer of weights how much of training is done, 0..1.
 
-    Called before each epoch, and with 1 at the end, it fixes INQ's weights portion by portion;
-    other methods have no schedule.
+    Called after each step, it fixes INQ's weights portion by portion; other methods have no
+    schedule.
     """
     for module in model.modules():
         if isinstance(module, QuantizedLSTM):

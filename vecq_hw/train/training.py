@@ -203,9 +203,11 @@ class Training:
                 self._own_random(),
                 shared_batch_norms(self.model),
             ):
-                for chosen, x in self.batches():
+                for step, (chosen, x) in enumerate(self.batches(), 1):
                     totals += self._step(x, self._y[chosen[self._rank :: self._size]], len(chosen))
                     samples += len(chosen)
+                    done = (number - 1 + step / self.steps) / self.settings.epochs
+                    advance_quantizers(self.model, done)
                     advance()
         finally:
             self.model.eval()
@@ -223,7 +225,6 @@ class Training:
                 " use a lower learning rate"
             )
         self.history.append(epoch)
-        advance_quantizers(self.model, number / self.settings.epochs)
         return epoch
 
     def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
