@@ -8,6 +8,7 @@ compute what one process would with the whole batch, but for the rounding of sum
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,6 +54,9 @@ def parallel(model: nn.Module) -> nn.Module:
     """What to call in training: the model, or where there are several processes, it in DDP."""
     if rank_and_size()[1] == 1:
         return model
+    # Kernels of one input channel lie in both memory layouts at once; what is said of them is that
+    # the two are stepped through by other numbers.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     return DistributedDataParallel(model)
 
 
