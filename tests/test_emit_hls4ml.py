@@ -115,6 +115,26 @@ def test_projects_are_equal_and_know_no_place(monkeypatch: pytest.MonkeyPatch) -
     assert not [name for name, text in first.files.items() if re.search(r"/tmp|vecq-hls4ml-", text)]
 
 
+@pytest.mark.parametrize(("backend", "stored"), [("Vitis", [0, 1]), ("Catapult", [-1, 1])])
+def test_weights_of_one_bit_are_stored_as_the_back_end_reads_them(
+    tmp_path: Path, backend: str, stored: list[int]
+) -> None:
+    # Both run nightly: test_back_ends_and_strategies[cnn-...].
+    model = hls4ml.convert(cnn("c", 1).network(), output_dir=tmp_path, backend=backend)
+    weights = [layer.weights["weight"] for layer in model.get_layers() if "weight" in layer.weights]
+    assert [np.unique(weight.data).tolist() for weight in weights] == [stored] * 3
+
+
+def test_distributed_arithmetic_takes_weights_of_one_bit(tmp_path: Path) -> None:
+    network = mlp("m", 1).network()
+    model = hls4ml.convert(network, output_dir=tmp_path, strategy="distributed_arithmetic")
+    with hls4ml.quiet():
+        model.compile()
+    x = inputs(network)
+    outputs = model.predict(np.ascontiguousarray(x, dtype=np.float64))
+    assert np.array_equal(outputs.reshape(len(x), -1), simulate(network, x))
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project, built and run by make alone."""

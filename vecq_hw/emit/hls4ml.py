@@ -44,6 +44,8 @@ _NO_DEPTHWISE = (
     ("Quartus", "io_stream"),
     ("Catapult", "io_parallel"),
 )
+# Seen: Catapult's headers do not compile; distributed arithmetic computes with 0 instead of -1.
+_NO_BINARY = ("Catapult",)
 STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 
 # Names that hls4ml gives to files, types and variables beside a top, and to nodes that it inserts.
@@ -110,8 +112,9 @@ def convert(
             ) from None
         names = node_names(network)
         listed = [_input(network, names)]
+        binary = backend not in _NO_BINARY and strategy != "distributed_arithmetic"
         for layer in network.layers:
-            listed += nodes(layer, network, names)
+            listed += nodes(layer, network, names, binary=binary)
         config = create_config(
             output_dir=str(output_dir),
             project_name=_top(network),

@@ -87,10 +87,13 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             return None
 
 
-def nodes(layer: Layer, network: Network, names: Mapping[str, str]) -> list[Node]:
+def nodes(
+    layer: Layer, network: Network, names: Mapping[str, str], *, binary: bool = True
+) -> list[Node]:
     """The nodes of a layer, in order; the last one is called ``names[layer.name]``.
 
     Every array is channels-last, as hls4ml keeps them: weights (inputs, O) and (KH, KW, C, O).
+    With ``binary``, weights of one bit are stored as such, and sign and add; else as +1 and -1.
     """
     inputs = layer_inputs(layer)
     source, tensor = network.tensors[inputs[0]], network.tensors[layer.name]
@@ -100,15 +103,15 @@ def nodes(layer: Layer, network: Network, names: Mapping[str, str]) -> list[Node
         case Dense():
             common |= {"class_name": "Dense", "n_in": source.shape[0], "n_out": tensor.shape[0]}
             weights = layer.weights.values.T
-            return [_multiplying(common, layer, "weight", weights, tensor.format)]
+            return [_multiplying(common, layer, "weight", weights, tensor.format, binary)]
         case Conv2d() if _depthwise(layer):
             common |= {"class_name": "DepthwiseConv2D", **_window(layer, source, tensor)}
             weights = layer.weights.values.transpose(1, 2, 0, 3)
-            return [_multiplying(common, layer, "depthwise", weights, tensor.format)]
+            return [_multiplying(common, layer, "depthwise", weights, tensor.format, binary)]
         case Conv2d():
             common |= {"class_name": "Conv2D", **_window(layer, source, tensor)}
             weights = layer.weights.values.transpose(1, 2, 3, 0)
-            return [_multiplying(common, layer, "weight", weights, tensor.format)]
+            return [_multiplying(common, layer, "weight", weights, tensor.format, binary)]
         case Rescale():
             return _rescaling(common, layer, source)
         case SumPool2d():
@@ -162,13 +165,18 @@ def integer(fmt: IntFormat) -> str:
 
 
 def _multiplying(
-    attributes: Mapping[str, Any], layer: MacLayer, kind: str, weights: IntArray, fmt: IntFormat
+    attributes: Mapping[str, Any],
+    layer: MacLayer,
+    kind: str,
+    weights: IntArray,
+    fmt: IntFormat,
+    binary: bool,
 ) -> Node:
     """A node that multiplies and adds; its accumulator wraps, which only a narrow one does."""
     precision = {"accum": integer(fmt), "result": integer(fmt)}
     more: dict[str, Any] = {f"{kind}_data": weights.astype(np.float64)}
     grid = layer.weights.grid
-    if grid == MidRise(1):
+    if binary and grid == MidRise(1):
         from hls4ml.model.quantizers import BinaryQuantizer
 
         more[f"{kind}_quantizer"] = BinaryQuantizer(bits=1)
