@@ -125,6 +125,7 @@ def test_weights_of_one_bit_are_stored_as_the_back_end_reads_them(
     assert [np.unique(weight.data).tolist() for weight in weights] == [stored] * 3
 
 
+@pytest.mark.nightly  # da4ml is compiled by numba for minutes in a new environment
 def test_distributed_arithmetic_takes_weights_of_one_bit(tmp_path: Path) -> None:
     network = mlp("m", 1).network()
     model = hls4ml.convert(network, output_dir=tmp_path, strategy="distributed_arithmetic")
