@@ -312,6 +312,21 @@ def test_pools_that_overlap_go_in_parallel(tmp_path: Path) -> None:
         hls4ml.convert(overlapping, output_dir=tmp_path, io_type="io_stream")
 
 
+def test_windows_of_one_row_that_skip_rows_go_in_parallel(tmp_path: Path) -> None:
+    # In a stream hls4ml's sums of these are wrong; point-wise convolutions have another code.
+    skipping = [
+        Builder("net", (6, 4, 2)).sum((1, 2), (2, 1)).network(),
+        Builder("net", (6, 4, 2)).conv(3, 2, (1, 2), (2, 1)).network(),
+        Builder("net", (6, 4, 2)).sum((1, 1), (2, 2)).network(),
+    ]
+    for network in skipping:
+        assert hls4ml.natural_io_type(network) == "io_parallel"
+        with pytest.raises(VecqError, match="in io_stream with windows one row high that skip"):
+            hls4ml.convert(network, output_dir=tmp_path, io_type="io_stream")
+    pointwise = Builder("net", (6, 4, 2)).conv(3, 2, (1, 1), (2, 2)).network()
+    assert hls4ml.natural_io_type(pointwise) == "io_stream"
+
+
 @pytest.mark.parametrize(
     ("choice", "says"),
     [

@@ -181,8 +181,8 @@ def natural_io_type(network: Network) -> str:
 
     In io_parallel a convolution has an assignment for each element of each of its windows: g++
     takes a minute for LeNet5.  A stream takes the same few seconds whatever the size.  Vectors
-    have no pixels, and in parallel they need no control at all.  Images whose max pools overlap
-    have no stream.
+    have no pixels, and in parallel they need no control at all.  Images whose max pools overlap,
+    or whose windows are one row high and skip rows, have no stream.
     """
     images = any(len(tensor.shape) == 3 for tensor in network.tensors.values())
     return "io_stream" if images and unsupported(network, "io_stream") is None else "io_parallel"

@@ -59,8 +59,8 @@ def unsupported(network: Network, io_type: str = "io_parallel") -> str | None:
         if layer.name not in read and layer.name != network.outputs[0]:
             return f"layer '{layer.name}' (nothing reads it)"
         reason = _layer_reason(layer, network.tensors[layer_inputs(layer)[0]])
-        if io_type == "io_stream" and isinstance(layer, MaxPool2d) and layer.kernel != layer.stride:
-            reason = "MaxPool2d in io_stream whose stride is not its kernel"
+        if io_type == "io_stream" and reason is None:
+            reason = _stream_reason(layer)
         if reason is not None:
             return f"layer '{layer.name}' ({reason})"
     return None
@@ -83,6 +83,19 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             return "Threshold"
         case MaxPool2d() if any(layer.padding) and source.format.lo < 0:
             return "MaxPool2d with padding on signed codes"
+        case _:
+            return None
+
+
+def _stream_reason(layer: Layer) -> str | None:
+    match layer:
+        case MaxPool2d() if layer.kernel != layer.stride:
+            return "MaxPool2d in io_stream whose stride is not its kernel"
+        case Conv2d() if layer.kernel == (1, 1) and not _depthwise(layer):
+            return None
+        case Conv2d() | SumPool2d() if layer.kernel[0] == 1 and layer.stride[0] > 1:
+            # Seen: wrong sums and words left over, without a word.
+            return f"{type(layer).__name__} in io_stream with windows one row high that skip rows"
         case _:
             return None
 
