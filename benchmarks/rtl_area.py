@@ -30,6 +30,7 @@ from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
 from vecq_hw import assets
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit
+from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Dense, Input, Network, Rescale, Weights
 from vecq_hw.schedule import Fold, Schedule
@@ -100,10 +101,10 @@ def accumulator_bits(weight_bits: int) -> int:
 def array_alone(cell: str, weight_bits: int, family: str) -> Area:
     """Registers for activations and weights, rows, accumulators that start from zero."""
     values = {"WeightBits": weight_bits, "AccumulatorBits": accumulator_bits(weight_bits)}
-    cells = ("vecq_adder", "vecq_carry_adder", "vecq_pair_sums", "vecq_plane_sum", cell)
-    files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in cells}
-    if family != ECP5:  # the sum that simulation sees, since there is no such carry cell
-        files["vecq_carry_adder.sv"] = "`undef SYNTHESIS\n" + files["vecq_carry_adder.sv"]
+    files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in with_inner([cell])}
+    carry = "vecq_carry_adder.sv"
+    if family != ECP5 and carry in files:  # what simulation sees, since there is no such cell
+        files[carry] = "`undef SYNTHESIS\n" + files[carry]
     files["array_alone.sv"] = _ARRAY.replace("ROW_ARRAY", cell)
     return synthesize(files, "array_alone", values, family)
 

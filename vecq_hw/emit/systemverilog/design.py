@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from vecq_hw.emit.serial_rescale import serial_memories
+from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
     memory_text,
@@ -40,34 +41,6 @@ from vecq_hw.simulate.dataflow.structure import (
     Upsampling,
     Windows,
 )
-
-# Each cell with those that it instantiates; unrolled layers are made of adders.
-_CELLS: Mapping[str, Sequence[str]] = {
-    "vecq_frame_end": (),
-    "vecq_stream_register": (),
-    "vecq_stream_width": (),
-    "vecq_fifo": (),
-    "vecq_fork": (),
-    "vecq_add": ("vecq_adder_tree",),
-    "vecq_concat": (),
-    "vecq_rescale": ("vecq_rom",),
-    "vecq_rescale_serial": ("vecq_rom", "vecq_adder"),
-    "vecq_threshold": (),
-    "vecq_matrix_vector": (
-        "vecq_rom",
-        "vecq_adder",
-        "vecq_pair_sums",
-        "vecq_plane_sum",
-        "vecq_pair_row_array",
-        "vecq_quad_row_array",
-        "vecq_carry_adder",
-        "vecq_replay_buffer",
-        "vecq_group_buffer",
-    ),
-    "vecq_sliding_window": ("vecq_window_buffer",),
-    "vecq_pool": ("vecq_window_buffer",),
-    "vecq_upsample": (),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +80,10 @@ class Design:
 
     @property
     def cells(self) -> list[str]:
-        """The modules of rtl/ that it needs."""
-        used = {"vecq_frame_end", *(instance.module for instance in self.instances)}
-        inner = (_CELLS.get(module, ["vecq_adder"]) for module in used)
-        return sorted(used.union(*inner).difference(self.modules))
+        """The modules of rtl/ that it needs; unrolled layers are made of adders."""
+        placed = {instance.module for instance in self.instances}.difference(self.modules)
+        adders = ["vecq_adder"] if self.modules else []
+        return with_inner(["vecq_frame_end", *placed, *adders])
 
 
 def design(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LUT6) -> Design:
