@@ -22,8 +22,8 @@ class Ttq(WeightQuantizer):
     times the scale, or as they are where the weight is zero (Eq. 8).  The scales start as the mean
     magnitudes of their weights and are counted in units of their mean, since the paper's weights
     are normalized: in the units of the weights, Eq. 8 would all but stop the weights of a large
-    layer and Eq. 7 throw its scales about, unless the optimizer, as the paper's Adam, takes no
-    notice of how large a gradient is.
+    layer and Eq. 7 throw its scales about, unless the optimizer, as Adam, takes no notice of how
+    large a gradient is.
 
     The integer network has a code book of two integers up to 127 and 0: :meth:`integer_scales`.
     """
