@@ -7,7 +7,7 @@ import pytest
 
 from rtl_tests.test_networks import run_projects
 from tests.hls_networks import case_of
-from tests.test_train_methods import blobs, mlp
+from tests.train.test_methods import blobs, mlp
 from vecq_hw.emit.project import Project
 from vecq_hw.emit.systemverilog import emit
 from vecq_hw.formats import MidRise

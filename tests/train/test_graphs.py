@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.test_train_convert import Function, kinds
+from tests.train.test_convert import Function, kinds
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, QuantizedHardtanh, SignedQuantizer, Vecq, vecq
 from vecq_hw.train import (

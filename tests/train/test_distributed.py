@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import distributed_worker
+from tests.train import distributed_worker
 from vecq_hw import storage
 from vecq_hw.train import load_training
 
@@ -17,11 +17,11 @@ from vecq_hw.train import load_training
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("ranks")
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", "-m", "tests.distributed_worker", str(path)),
+            *("--nproc-per-node", "2", "-m", "tests.train.distributed_worker", str(path)),
         ],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},

@@ -1,4 +1,4 @@
-"""What each process of test_train_distributed.py does; torchrun starts it."""
+"""What each process of test_distributed.py does; torchrun starts it."""
 
 import sys
 from pathlib import Path

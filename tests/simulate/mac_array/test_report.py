@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 from click.testing import CliRunner
 
-from tests.test_mac_array_folded import _network
+from tests.simulate.mac_array.test_folded import _network
 from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError

@@ -27,7 +27,7 @@ from vecq_hw.toolchain import AP_TYPES
 
 pytestmark = pytest.mark.needs_cxx
 
-BOUNDED = Path(__file__).parent / "hls" / "bounded"
+BOUNDED = Path(__file__).parents[1] / "hls" / "bounded"
 ALL_EQUAL, ALL_WAIT = 0, 3
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import strategies
-from tests.dataflow_networks import resnet8
+from tests.simulate.dataflow.networks import resnet8
 from vecq_hw import schedule, storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError

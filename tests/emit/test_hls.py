@@ -260,7 +260,7 @@ def golden_files() -> dict[str, str]:
 
 def test_golden_project(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hls, "__version__", "0.0.0")  # a release changes nothing else
-    folder = Path(__file__).parent / "golden" / "hls"
+    folder = Path(__file__).parents[1] / "golden" / "hls"
     files = golden_files()
     if request.config.getoption("--update-golden"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.test_train_fit import blobs
+from tests.train.test_fit import blobs
 from vecq_hw import cli, data
 from vecq_hw.errors import VecqError
 from vecq_hw.train import (
@@ -336,7 +336,7 @@ def test_load_checkpoint_reads_a_checkpoint_of_training(tmp_path):
 
 
 def test_the_example_of_the_guide_runs(capsys):
-    page = Path(__file__).parent.parent / "docs" / "training.md"
+    page = Path(__file__).parents[2] / "docs" / "training.md"
     (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     exec(code, {})
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list("123")

@@ -1,6 +1,6 @@
 """ResNet-18 at ImageNet shapes, 2-bit weights: emits its project and says what that took.
 
-python -m tests.hls_resnet18 FOLDER
+python -m tests.emit.hls_resnet18 FOLDER
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import strategies
-from tests.clocked import Machine
-from tests.dataflow_networks import convolution, rescale, resnet8, weights
+from tests.simulate.dataflow.clocked import Machine
+from tests.simulate.dataflow.networks import convolution, rescale, resnet8, weights
 from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from itertools import product
 
-from tests.clocked_cells import Fork, Link, Pipe, Sink, Source, Unit, Wire
+from tests.simulate.dataflow.clocked_cells import Fork, Link, Pipe, Sink, Source, Unit, Wire
 from vecq_hw.formats import bit_planes
 from vecq_hw.network import (
     Add,

@@ -1,4 +1,4 @@
-"""Cells with registers, clocked one cycle after the other: what :mod:`tests.clocked` is built of.
+"""Cells with registers, clocked one cycle after the other: :mod:`.clocked` is built of them.
 
 In each cycle all cells drive their valid, front to back, then all accept, back to front, then all
 see the clock's edge.

@@ -16,7 +16,7 @@ from vecq_hw.toolchain import AP_TYPES
 
 @pytest.mark.needs_cxx
 def test_arithmetic_of_the_headers(tmp_path: Path) -> None:
-    source = Path(__file__).parent / "hls" / "test_arithmetic.cpp"
+    source = Path(__file__).parent / "test_arithmetic.cpp"
     vendor = ("-Wno-maybe-uninitialized", "-Wno-uninitialized")  # its default constructors
     compiled = compile_cxx(source, tmp_path / "test", "-O1", *vendor)
     assert compiled.returncode == 0, compiled.stderr

@@ -12,7 +12,7 @@ from tests.hls_networks import all_layers
 from vecq_hw.emit import hls
 from vecq_hw.toolchain import AP_TYPES, VERILATOR
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TIDY = Path(sys.executable).with_name("clang-tidy")
 
 

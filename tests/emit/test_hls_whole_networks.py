@@ -141,7 +141,7 @@ def test_trained_networks_on_1000_digits(
 @pytest.mark.nightly
 def test_resnet18_is_emitted_and_compiled(tmp_path: Path, record_property: Record) -> None:
     """11.7 M weights: time and memory of emission, size of files, time of each compilation."""
-    command = [sys.executable, "-m", "tests.hls_resnet18", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.emit.hls_resnet18", str(tmp_path)]
     emitted = subprocess.run(command, capture_output=True, text=True, check=True)
     figures = json.loads(emitted.stdout)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime

@@ -10,7 +10,7 @@ import torch
 
 from vecq_hw.train import PRESETS, ModelRecipe, save_checkpoint
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def script(path):
