@@ -109,8 +109,11 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ({"train/cat/5.png": encoded(drawn((6, 4, 3)))}, "4 × 6 pixels, 'train/cat/0.png' 5 × 6"),
-        ({"train/cat/5.png": b"no image"}, "'train/cat/5.png' is no image or is damaged"),
-        ({"train/cat/5.png": encoded(drawn())[:60]}, "'train/cat/5.png' is no image or is damaged"),
+        ({"train/cat/5.png": b"no image"}, "'train/cat/5.png': it is no image or is damaged"),
+        (
+            {"train/cat/5.png": encoded(drawn())[:60]},
+            "'train/cat/5.png': it is no image or is damaged",
+        ),
         ({"train/cow/5.png": encoded(drawn())}, "no class 'cow' in test"),
         ({"test/cow/5.png": encoded(drawn())}, "no class 'cow' in train"),
         (
@@ -128,7 +131,7 @@ def test_faulty_images_are_refused(tmp_path, form, changes, message):
 
 def test_colour_among_gray_images(tmp_path):
     contents = files((6, 5)) | {"train/cat/5.png": encoded(drawn())}
-    with pytest.raises(VecqError, match=r"'train/cat/5.png' is coloured"):
+    with pytest.raises(VecqError, match=r"'train/cat/5.png': it is coloured"):
         data.load(folder(tmp_path, contents))
     # gray among coloured ones is three equal planes
     contents = files() | {"train/cat/5.png": encoded(drawn((6, 5)))}

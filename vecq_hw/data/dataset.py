@@ -94,9 +94,9 @@ def checked_dataset(
     )
 
 
-def pixels(codes: npt.NDArray[np.uint8]) -> FloatImages:
-    """Bytes 0..255 as floats in 0..1."""
-    return codes.astype(np.float32) / np.float32(255)
+def pixels(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> FloatImages:
+    """Bytes 0..255, or 16 bits 0..65535, as floats in 0..1."""
+    return codes.astype(np.float32) / np.float32(np.iinfo(codes.dtype).max)
 
 
 def _samples(name: str, key: str, given: npt.ArrayLike) -> FloatImages:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import os
 import zipfile
 import zlib
@@ -21,13 +22,15 @@ import numpy.typing as npt
 
 from vecq_hw import storage, toolchain
 from vecq_hw.data.dataset import Dataset, checked_dataset, pixels
+from vecq_hw.data.decode import Pixels, decode_image
 from vecq_hw.errors import VecqError
+from vecq_hw.unpack import NpzReader, check_unpacked
 
 Progress = Callable[[int, int], None]
 """Called with how many images are decoded and how many there are."""
 
-_VERSION = 1
-"""Of the cached arrays."""
+_VERSION = 2
+"""Of the cached arrays, and of how images are read."""
 _SPLITS = ("train", "test")
 
 
@@ -35,11 +38,12 @@ _SPLITS = ("train", "test")
 class _Listing:
     """The images of a folder or archive: for each split and class the files, all sorted.
 
-    ``stamp`` changes when a file does.
+    ``stamp`` changes when a file does; ``packed`` is the size of all of them in bytes.
     """
 
     files: dict[str, dict[str, list[str]]]
     stamp: list[tuple[str, int, int]]
+    packed: int
 
 
 def find_images(path: Path) -> bool:
@@ -53,7 +57,8 @@ def read_images(path: Path, name: str, progress: Progress | None = None) -> Data
     """The data set of a folder or .zip of class folders; (1 or 3, H, W) in 0..1.
 
     The classes are numbered in the order of their sorted names.  Hidden files are passed over.
-    Images are gray where the first one is, else RGB.
+    Images are gray where the first one is, else RGB; :func:`~vecq_hw.data.decode.decode_image`
+    tells what is read.  8 and 16 bits may stand side by side.
 
     Parameters
     ----------
@@ -64,7 +69,7 @@ def read_images(path: Path, name: str, progress: Progress | None = None) -> Data
     ------
     VecqError
         No such layout, an empty class, a file that is no image, images of mixed sizes, paths that
-        leave the archive.
+        leave the archive, pixels that are out of proportion to the files.
     MissingToolError
         Decoding needs Pillow.
     """
@@ -78,7 +83,10 @@ def read_images(path: Path, name: str, progress: Progress | None = None) -> Data
             return _decoded(name, listing, archive.read, progress)
     except FileNotFoundError:
         raise VecqError(f"{name}: there is no file '{path}'") from None
-    except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, RuntimeError, ValueError, zlib.error, lzma.LZMAError),
+        zipfile.BadZipFile,
+    ) as error:
         # RuntimeError: it is encrypted, or packed in a way that zipfile does not know.
         raise VecqError(f"{name}: '{path}' cannot be read or is cut short ({error})") from None
 
@@ -98,7 +106,8 @@ def _listed_folder(path: Path) -> _Listing:
             state = entry.stat()
             found.append(f"{inside}/{entry.name}")
             stamp.append((f"{folder}/{entry.name}", state.st_size, state.st_mtime_ns))
-    return _Listing(files=_by_class(found), stamp=sorted(stamp))
+    packed = sum(size for _, size, _ in stamp)
+    return _Listing(files=_by_class(found), stamp=sorted(stamp), packed=packed)
 
 
 def _listed_archive(archive: zipfile.ZipFile, name: str) -> _Listing:
@@ -107,8 +116,16 @@ def _listed_archive(archive: zipfile.ZipFile, name: str) -> _Listing:
         parts = PurePosixPath(entry.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
             raise VecqError(f"{name}: the archive holds '{entry.filename}', a path outside of it")
+    packed = sum(entry.compress_size for entry in entries)
+    # Entries may claim the same bytes of the archive, so that their sum is beyond its size.
+    packed = min(packed, Path(str(archive.filename)).stat().st_size)
+    try:
+        check_unpacked(sum(entry.file_size for entry in entries), packed)
+    except VecqError as error:
+        raise VecqError(f"{name}: '{archive.filename}': {error}") from None
     stamp = sorted((entry.filename, entry.file_size, entry.CRC) for entry in entries)
-    return _Listing(files=_by_class([entry.filename for entry in entries]), stamp=stamp)
+    files = _by_class([entry.filename for entry in entries])
+    return _Listing(files=files, stamp=stamp, packed=packed)
 
 
 def _by_class(found: list[str]) -> dict[str, dict[str, list[str]]]:
@@ -164,9 +181,9 @@ def _classes(name: str, listing: _Listing) -> list[str]:
 
 def _cached(path: Path) -> list[npt.NDArray[Any]] | None:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return [archive[f"arr_{index}"] for index in range(4)]
-    except Exception:  # a damaged archive raises a dozen kinds; it is made again
+        with path.open("rb") as file, NpzReader(file) as archive:
+            return [archive.read(f"arr_{index}") for index in range(4)]
+    except (OSError, VecqError):  # a damaged one is made again
         return None
 
 
@@ -179,15 +196,22 @@ def _decode(
 ) -> list[npt.NDArray[Any]]:
     total = sum(len(files) for split in listing.files.values() for files in split.values())
     done = 0
-    first: tuple[str, npt.NDArray[np.uint8]] | None = None
+    first: tuple[str, Pixels] | None = None
     arrays: list[npt.NDArray[Any]] = []
     for split in _SPLITS:
-        images: list[npt.NDArray[np.uint8]] = []
+        images: list[Pixels] = []
         labels: list[int] = []
         for number, label in enumerate(classes):
             for file in listing.files[split][label]:
-                image = _image(name, file, read(file), gray=first and len(first[1]) == 1)
-                first = first or (file, image)
+                content = read(file)
+                try:
+                    image = decode_image(content)
+                    if first is None:
+                        first = file, image
+                        check_unpacked(total * image.nbytes, listing.packed)
+                    image = _coloured_as(first[1], image)
+                except VecqError as error:
+                    raise VecqError(f"{name}: '{file}': {error}") from None
                 if image.shape != first[1].shape:
                     raise VecqError(
                         f"{name}: '{file}' has {_size(image)}, '{first[0]}' {_size(first[1])};"
@@ -198,27 +222,30 @@ def _decode(
                 done += 1
                 if progress is not None:
                     progress(done, total)
-        arrays += [np.stack(images), np.array(labels, np.int64)]
+        arrays += [_stacked(images), np.array(labels, np.int64)]
     return arrays
 
 
-def _image(name: str, file: str, content: bytes, gray: bool | None) -> npt.NDArray[np.uint8]:
-    """One image, channels first; of a colour where ``gray`` is None, the first is what it is."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            is_gray = image.mode in ("L", "1")
-            if is_gray and gray is not False:
-                return np.asarray(image.convert("L"))[None]
-            if gray:
-                raise VecqError(f"{name}: '{file}' is coloured, the images before it are gray")
-            return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise VecqError(f"{name}: '{file}' is no image or is damaged ({reason})") from None
+def _coloured_as(first: Pixels, image: Pixels) -> Pixels:
+    """The image gray or RGB as the first one."""
+    if len(image) == len(first):
+        return image
+    if len(image) == 1:
+        return np.repeat(image, 3, axis=0)
+    if (image != image[:1]).any():
+        raise VecqError("it is coloured, the images before it are gray")
+    return image[:1]
 
 
-def _size(image: npt.NDArray[np.uint8]) -> str:
+def _stacked(images: list[Pixels]) -> Pixels:
+    """All in one array, as deep as the deepest: 255 times 257 is 65535."""
+    if all(image.dtype == np.uint8 for image in images):
+        return np.stack(images)
+    return np.stack(
+        [image if image.dtype == np.uint16 else image * np.uint16(257) for image in images]
+    )
+
+
+def _size(image: Pixels) -> str:
     _, height, width = image.shape
     return f"{width} × {height} pixels"
