@@ -47,9 +47,9 @@ from benchmarks.unrolled_circuits import (
     rescale_of,
     vectors,
 )
+from vecq_hw.accelerator.unrolled import AdderGraph, offset_form, solve
+from vecq_hw.accelerator.unrolled.adder_graph import Adder, Output
 from vecq_hw.emit import unrolled
-from vecq_hw.emit.unrolled import AdderGraph, offset_form, solve
-from vecq_hw.emit.unrolled.graph import Adder, Output
 from vecq_hw.storage import write_atomically
 
 SHAPES = ((16, 16), (32, 64), (64, 64))

@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.netlist import packed
 from vecq_hw import arithmetic, assets
-from vecq_hw.emit.unrolled import AdderGraph, offset_form
-from vecq_hw.emit.unrolled.graph import Output
+from vecq_hw.accelerator.unrolled import AdderGraph, offset_form
+from vecq_hw.accelerator.unrolled.adder_graph import Output
 from vecq_hw.emit.unrolled.layer import rescaled
 from vecq_hw.emit.unrolled.verilog import combinational
 from vecq_hw.formats import IntArray, IntFormat, MidRise

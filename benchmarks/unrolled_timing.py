@@ -25,10 +25,10 @@ from benchmarks.origin import origin
 from benchmarks.synthesis import XCUP, synthesize, yosys_version
 from benchmarks.unrolled_circuits import U8, matrix_of, peer_logic, rescale_of
 from vecq_hw import assets
+from vecq_hw.accelerator.units import unrolled_depth
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Dense, Rescale, Weights
-from vecq_hw.simulate.dataflow.patterns import unrolled_depth
 from vecq_hw.storage import write_atomically
 
 SIZE = 16

@@ -9,10 +9,10 @@ import numpy as np
 
 from rtl_tests.harness import Case, frames
 from rtl_tests.images import Words, check
+from vecq_hw.accelerator.units import sliding_window
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, MidRise
 from vecq_hw.network import Conv2d, Weights, window_outputs
-from vecq_hw.simulate.dataflow.patterns import sliding_window
 
 Pair = tuple[int, int]
 BITS = 5

@@ -8,11 +8,11 @@ import numpy as np
 
 from rtl_tests.harness import Case, frames
 from rtl_tests.images import Words, check
+from vecq_hw.accelerator.units import upsampling
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Input, Network, Upsample2d
 from vecq_hw.simulate import simulate
-from vecq_hw.simulate.dataflow.patterns import upsampling
 
 FORMAT = IntFormat(5, signed=True)
 

@@ -11,8 +11,9 @@ import cocotb
 
 from rtl_tests.bench_cycles import drive
 from rtl_tests.harness import Case, equal, interrupt, restart, streams
+from vecq_hw.accelerator.units import Unit
 from vecq_hw.bench.stream import Sink, random_stalls, start_clock
-from vecq_hw.simulate.dataflow.cells import Unit, sink, source
+from vecq_hw.simulate.dataflow.recurrences import sink, source, unit_process
 from vecq_hw.simulate.dataflow.times import Channel, run
 
 PATIENCE = 2000
@@ -45,7 +46,7 @@ class Words:
         run(
             [
                 source(origin, len(self.given), pauses[0]),
-                self.unit.process(origin, target, self.periods),
+                unit_process(self.unit, origin, target, self.periods),
                 sink(target, len(self.expected), pauses[1]),
             ]
         )

@@ -12,6 +12,7 @@ from rtl_tests import bench_cycles, harness
 from rtl_tests.bench_cycles import FRAMES
 from rtl_tests.graphs import random_graph
 from rtl_tests.test_networks import wrapper
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit
 from vecq_hw.emit.words import pack_rows
@@ -19,7 +20,6 @@ from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
-from vecq_hw.simulate.dataflow.plan import plan
 
 TOP = "cycles"
 GRAPHS = 48

@@ -22,7 +22,7 @@ from benchmarks.unrolled_circuits import (
     sums_of,
     vectors,
 )
-from vecq_hw.emit.unrolled import solve
+from vecq_hw.accelerator.unrolled import solve
 
 MATRIX = matrix_of(3, 6, 2)
 X = vectors(MATRIX)

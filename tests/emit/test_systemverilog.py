@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from rtl_tests.graphs import random_graph
+from vecq_hw.accelerator.cells import Drain, Fork, Join, Link
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
@@ -31,8 +33,6 @@ from vecq_hw.network import (
 from vecq_hw.schedule import Fabric, Fold, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths
-from vecq_hw.simulate.dataflow.plan import plan
-from vecq_hw.simulate.dataflow.structure import Drain, Fork, Join, Link
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import simulation_environment
 from vecq_hw.verify.rtl import TARGET

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import formats
-from vecq_hw.emit.unrolled import OffsetGraph, offset_form, solve
-from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output
+from vecq_hw.accelerator.unrolled import OffsetGraph, offset_form, solve
+from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
+from vecq_hw.accelerator.unrolled.adder_search import signed_digits
+from vecq_hw.accelerator.unrolled.solve import _restored
 from vecq_hw.emit.unrolled.layer import unrolled_layer
-from vecq_hw.emit.unrolled.search import signed_digits
-from vecq_hw.emit.unrolled.solve import _restored
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Dense, Weights
@@ -161,7 +161,7 @@ def test_time_ends_a_search_after_one_attempt() -> None:
 
 @pytest.mark.nightly  # compiling da4ml takes minutes
 def test_da4ml_agrees() -> None:
-    from vecq_hw.emit.unrolled import da4ml_solver
+    from vecq_hw.accelerator.unrolled import da4ml_solver
 
     generator = np.random.default_rng(0)
     for inputs in ((U8,) * 5, (IntFormat(5, signed=True), IntFormat(3, signed=False, lo=1)) * 3):

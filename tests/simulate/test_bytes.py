@@ -14,7 +14,7 @@ from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
 from vecq_hw.simulate import bytes as byte_engine
 from vecq_hw.simulate import kernels, simulate
-from vecq_hw.simulate.plan import prepare
+from vecq_hw.simulate.prepared import prepare
 
 BYTE = IntFormat(8, False)
 

@@ -11,7 +11,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
 from vecq_hw.passes.widths import wrap_accumulators
-from vecq_hw.simulate import plan, simulate, simulate_counting, simulate_with_faults
+from vecq_hw.simulate import prepared, simulate, simulate_counting, simulate_with_faults
 from vecq_hw.simulate.faults import flip_weights
 
 SITES = ["weights", "activations", "accumulators"]
@@ -54,8 +54,8 @@ def test_weights_differ_in_exactly_so_many_bits(count):
 @pytest.mark.parametrize("tile", [1, 2, 1 << 22])
 def test_accumulators_differ_in_exactly_so_many_bits_whatever_the_tiles(count, tile, monkeypatch):
     network, x = small()
-    monkeypatch.setattr(plan, "TILE_BYTES", tile)
-    plan.prepare.cache_clear()
+    monkeypatch.setattr(prepared, "TILE_BYTES", tile)
+    prepared.prepare.cache_clear()
     sums = Network(name="sums", inputs=network.inputs, layers=network.layers[:1], outputs=("conv",))
     bits = network.tensors["conv"].format.bits
     before = simulate(sums, x).astype(np.int64)

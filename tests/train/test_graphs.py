@@ -16,7 +16,7 @@ from vecq_hw.train import (
     quantize_model,
     save_checkpoint,
 )
-from vecq_hw.train.layers import QuantizedEmbedding, QuantizedLSTM
+from vecq_hw.train.quantized_layers import QuantizedEmbedding, QuantizedLSTM
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
 

@@ -36,10 +36,9 @@ def schedule(
     The file of --out is what --schedule of the other commands takes; it can be edited by hand.
     """
     from vecq_hw import storage
+    from vecq_hw.accelerator import balance, plan
     from vecq_hw.errors import VecqError
     from vecq_hw.schedule import to_json
-    from vecq_hw.simulate.dataflow import balance
-    from vecq_hw.simulate.dataflow.plan import plan
 
     net = storage.load(network)
     asked = math.floor(clock_mhz * 1e6 / target_fps)

@@ -18,8 +18,8 @@ from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.lower.layers import max_pool, sum_pool, sums
 from vecq_hw.lower.rescale import rescale_constants
+from vecq_hw.lower.sums_and_pools import max_pool, sum_pool, sums
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
 from vecq_hw.network import (
     Add,
@@ -37,9 +37,9 @@ from vecq_hw.network import (
 )
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
-from vecq_hw.train import layers as trained
 from vecq_hw.train import predict
-from vecq_hw.train.layers import (
+from vecq_hw.train import quantized_layers as trained
+from vecq_hw.train.quantized_layers import (
     Quantized,
     QuantizedConv1d,
     QuantizedConv2d,

@@ -16,7 +16,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import Conv2d, Dense, Layer, Network, Rescale, Threshold
 from vecq_hw.simulate.engines import EngineName
-from vecq_hw.simulate.plan import Hook, to_register
+from vecq_hw.simulate.prepared import Hook, to_register
 from vecq_hw.simulate.reference import simulate
 
 Site = Literal["weights", "activations", "accumulators"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import Conv2d, Dense, Network
 from vecq_hw.simulate.engines import EngineName
-from vecq_hw.simulate.plan import Hook
+from vecq_hw.simulate.prepared import Hook
 from vecq_hw.simulate.reference import simulate
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, Interval, Vecq, WeightMethod
 from vecq_hw.train.convert import LayerBits, quantize_model
-from vecq_hw.train.layers import advance
+from vecq_hw.train.quantized_layers import advance
 from vecq_hw.train.training import device_of
 
 SEARCHED: WeightMethod = partial(Vecq, per_channel=True, interval=Interval.SEARCH)

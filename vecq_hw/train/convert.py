@@ -12,9 +12,9 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize.activation import check_activation_bits
 from vecq_hw.quantize.vecq import Vecq, check_weight_bits
 from vecq_hw.quantize.weights import WeightMethod, check_weights
-from vecq_hw.train.graph import WITH_WEIGHTS, module_graph
-from vecq_hw.train.layers import quantized_layer
+from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph
 from vecq_hw.train.place import INPUT, place_quantizers
+from vecq_hw.train.quantized_layers import quantized_layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

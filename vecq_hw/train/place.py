@@ -17,8 +17,8 @@ from vecq_hw.quantize import (
     QuantizedReLU,
     SignedQuantizer,
 )
-from vecq_hw.train.graph import free_name
-from vecq_hw.train.layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
+from vecq_hw.train.module_graph import free_name
+from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 
 OUTPUT_BITS = 16
 """Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""

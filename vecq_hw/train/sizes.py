@@ -7,7 +7,7 @@ import math
 from torch import nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.train.graph import WITH_WEIGHTS
+from vecq_hw.train.module_graph import WITH_WEIGHTS
 
 FLOAT_BITS = 32
 _NORM_VALUES = 4

@@ -22,7 +22,7 @@ from vecq_hw.train.distributed import (
     rank_and_size,
     shared_batch_norms,
 )
-from vecq_hw.train.layers import advance as advance_quantizers
+from vecq_hw.train.quantized_layers import advance as advance_quantizers
 
 SMALL_BATCH = 1 << 15
 """Elements below which torch does not split an element-wise operation over threads either."""

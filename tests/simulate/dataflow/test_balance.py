@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.simulate.dataflow.networks import resnet8
 from vecq_hw import schedule, storage
+from vecq_hw.accelerator import balance, plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Conv2d, Dense
 from vecq_hw.schedule import Fold, Schedule, divisors, foldable
-from vecq_hw.simulate.dataflow import balance, simulate_frames
-from vecq_hw.simulate.dataflow.plan import plan
+from vecq_hw.simulate.dataflow import simulate_frames
 
 
 def busy(net, folds):

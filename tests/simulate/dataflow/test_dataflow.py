@@ -16,6 +16,8 @@ from tests import strategies
 from tests.simulate.dataflow.clocked import Machine
 from tests.simulate.dataflow.networks import convolution, rescale, resnet8, weights
 from vecq_hw import storage
+from vecq_hw.accelerator.cells import Unrolled
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, bit_planes
@@ -23,8 +25,6 @@ from vecq_hw.network import Add, Conv2d, Dense, Input, Network, Rescale
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
 from vecq_hw.simulate.dataflow import DeadlockError, fifo_depths, simulate_frames
-from vecq_hw.simulate.dataflow.plan import plan
-from vecq_hw.simulate.dataflow.structure import Unrolled
 from vecq_hw.simulate.mac_array.closed_forms import cycles_bit_serial
 from vecq_hw.simulate.mac_array.product import ArraySize, matrix_product
 

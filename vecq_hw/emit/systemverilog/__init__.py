@@ -1,7 +1,7 @@
 """SystemVerilog of a network: a top that wires the cells of rtl/, memories, and a cocotb bench.
 
 Every lowered network: vectors and images, branches that part and meet again.  What stands where is
-the plan of :mod:`vecq_hw.simulate.dataflow.plan`, so that what is emitted is what is timed.
+the plan of :mod:`vecq_hw.accelerator.plan`, so that what is emitted is what is timed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import jinja2
 
 from vecq_hw import __version__, assets
+from vecq_hw.accelerator import units
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.emit.systemverilog.design import Design, Instance, design
@@ -19,8 +21,7 @@ from vecq_hw.emit.systemverilog.streams import Stream
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Conv2d, Network
 from vecq_hw.schedule import Fold, Schedule, check, streaming_folds
-from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, patterns, simulate_frames
-from vecq_hw.simulate.dataflow.plan import plan
+from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, simulate_frames
 from vecq_hw.storage import digest
 
 PACE_FRAMES = 4
@@ -80,7 +81,7 @@ def unsupported(network: Network) -> str | None:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
     for layer in network.layers:
         if isinstance(layer, Conv2d):
-            if not patterns.reaches_image(layer, network.tensors[layer.input].shape):
+            if not units.reaches_image(layer, network.tensors[layer.input].shape):
                 return f"layer '{layer.name}' (no window of it reaches the image)"
     return None
 

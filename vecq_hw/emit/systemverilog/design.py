@@ -9,6 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from vecq_hw.accelerator import cells, units
+from vecq_hw.accelerator.cells import (
+    Cell,
+    Drain,
+    Elementwise,
+    Fork,
+    Join,
+    Link,
+    MatrixVector,
+    Plan,
+    Pool,
+    SerialRescale,
+    Unrolled,
+    Upsampling,
+    Windows,
+)
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.emit.systemverilog.parameters import (
@@ -25,22 +41,6 @@ from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
 from vecq_hw.schedule import Fabric
-from vecq_hw.simulate.dataflow import patterns, structure
-from vecq_hw.simulate.dataflow.structure import (
-    Cell,
-    Drain,
-    Elementwise,
-    Fork,
-    Join,
-    Link,
-    MatrixVector,
-    Plan,
-    Pool,
-    SerialRescale,
-    Unrolled,
-    Upsampling,
-    Windows,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +163,8 @@ class _Designer:
     def _put(
         self,
         module: str,
-        sources: Iterable[structure.Stream],
-        targets: Iterable[structure.Stream],
+        sources: Iterable[cells.Stream],
+        targets: Iterable[cells.Stream],
         /,
         **parameters: object,
     ) -> None:
@@ -259,11 +259,11 @@ class _Designer:
 
     def _serial_rescale(self, cell: SerialRescale) -> None:
         layer, source = cell.layer, self._streams[cell.source]
-        bits = patterns.mantissa_bits(layer)
+        bits = units.mantissa_bits(layer)
         memories = serial_memories(
             layer.mantissa, layer.offset, layer.shift, bits, source.lanes, cell.turns
         )
-        pairs, units = memories.bits.shape[1], memories.rests.shape[1]
+        pairs, constants = memories.bits.shape[1], memories.rests.shape[1]
         self._put(
             "vecq_rescale_serial",
             [cell.source],
@@ -280,7 +280,7 @@ class _Designer:
             Lo=signed_literal(layer.format.lo),
             Hi=signed_literal(layer.format.hi),
             BitsFile=self._memory(layer, "bits", memories.bits, pairs, 1),
-            RestsFile=self._memory(layer, "rests", memories.rests, units, memories.rest_bits),
+            RestsFile=self._memory(layer, "rests", memories.rests, constants, memories.rest_bits),
         )
 
     def _threshold(self, cell: Elementwise, layer: Threshold) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vecq_hw.accelerator import cells
+from vecq_hw.accelerator.cells import Drain, Fork, Link, Plan, Unrolled, Windows
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.network import Network
-from vecq_hw.simulate.dataflow import structure
-from vecq_hw.simulate.dataflow.structure import Drain, Fork, Link, Plan, Unrolled, Windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Stream:
         return padded_bits(self.lanes, self.bits)
 
 
-def named_streams(plan: Plan) -> tuple[dict[str, str], dict[structure.Stream, Stream]]:
+def named_streams(plan: Plan) -> tuple[dict[str, str], dict[cells.Stream, Stream]]:
     """The identifier of each input and layer, and the streams of the plan with theirs."""
     network = plan.network
     names = identifiers([*plan.inputs, *(layer.name for layer in network.layers)])
@@ -52,7 +52,7 @@ def named_streams(plan: Plan) -> tuple[dict[str, str], dict[structure.Stream, St
     return {name: unique[plain] for name, plain in names.items()}, streams
 
 
-def _stream(name: str, stream: structure.Stream, network: Network) -> Stream:
+def _stream(name: str, stream: cells.Stream, network: Network) -> Stream:
     fmt = network.tensors[stream.tensor].format
     return Stream(
         name=name,
@@ -63,14 +63,14 @@ def _stream(name: str, stream: structure.Stream, network: Network) -> Stream:
     )
 
 
-def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[structure.Stream], list[str]]:
+def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[cells.Stream], list[str]]:
     """All streams in the order of their cells, each with words that are its alone.
 
     Identifiers hold no blank, so that no layer has the name of what lies between two.
     """
-    found: dict[structure.Stream, str] = {}
+    found: dict[cells.Stream, str] = {}
 
-    def name(stream: structure.Stream, words: str) -> None:
+    def name(stream: cells.Stream, words: str) -> None:
         count, unique = 1, words
         while unique in found.values():
             count, unique = count + 1, f"{words} {count + 1}"

@@ -11,20 +11,20 @@ from collections.abc import Sequence
 import jinja2
 import numpy as np
 
-from vecq_hw.emit.unrolled import outputs
-from vecq_hw.emit.unrolled.graph import (
+from vecq_hw.accelerator import units
+from vecq_hw.accelerator.unrolled.adder_graph import (
     Adder,
     AdderGraph,
     OffsetGraph,
     Output,
     offset_form,
 )
-from vecq_hw.emit.unrolled.solve import solve
+from vecq_hw.accelerator.unrolled.solve import solve
+from vecq_hw.emit.unrolled import outputs
 from vecq_hw.emit.unrolled.verilog import input_lines, node_names, row_lines
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Dense, Rescale
-from vecq_hw.simulate.dataflow import patterns
 
 
 def unrolled_layer(
@@ -53,7 +53,7 @@ def unrolled_layer(
         Cycles from a word taken to its result offered, at least 2.  The adders are spread evenly
         over all but the last, in which the bias is added or the rescale ends.
     attempts, seed : int
-        Of the search (:func:`vecq_hw.emit.unrolled.solve`).
+        Of the search (:func:`vecq_hw.accelerator.unrolled.solve`).
 
     Raises
     ------
@@ -96,7 +96,7 @@ def rescaled(
         m * known + b + half
         for m, known, b in zip(mantissas, bias, rescale.offset.tolist(), strict=True)
     ]
-    search = patterns.is_searched(rescale)
+    search = units.is_searched(rescale)
     form = offset_form(graph if search else scaled(graph, mantissas))
     steps = [
         outputs.Step(

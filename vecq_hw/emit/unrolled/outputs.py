@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vecq_hw.emit.unrolled.graph import Affine
+from vecq_hw.accelerator.unrolled.adder_graph import Affine
 from vecq_hw.formats import IntFormat
 
 

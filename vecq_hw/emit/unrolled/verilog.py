@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vecq_hw.emit.unrolled.graph import OffsetGraph
+from vecq_hw.accelerator.unrolled.adder_graph import OffsetGraph
 from vecq_hw.emit.unrolled.outputs import Step, Sum
 from vecq_hw.formats import IntFormat
 

@@ -1,7 +1,6 @@
 """The streaming accelerator cycle by cycle: when words move, whatever their values."""
 
-from vecq_hw.simulate.dataflow.balance import balance
 from vecq_hw.simulate.dataflow.fifo import fifo_depths
 from vecq_hw.simulate.dataflow.frames import DataflowRun, DeadlockError, simulate_frames
 
-__all__ = ["DataflowRun", "DeadlockError", "balance", "fifo_depths", "simulate_frames"]
+__all__ = ["DataflowRun", "DeadlockError", "fifo_depths", "simulate_frames"]

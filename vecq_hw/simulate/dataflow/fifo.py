@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.network import Add, Concat, Network
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.cells import LateError
 from vecq_hw.simulate.dataflow.frames import grow_until_complete, is_complete, set_depths
-from vecq_hw.simulate.dataflow.graph import Graph
-from vecq_hw.simulate.dataflow.plan import plan
+from vecq_hw.simulate.dataflow.processes import Graph
+from vecq_hw.simulate.dataflow.recurrences import LateError
 from vecq_hw.simulate.dataflow.times import run
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vecq_hw.accelerator.cells import Plan, Stream
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Add, Concat, Network, layer_inputs
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.graph import Graph, Link
-from vecq_hw.simulate.dataflow.plan import plan
-from vecq_hw.simulate.dataflow.structure import Plan, Stream
+from vecq_hw.simulate.dataflow.processes import Graph, Link
 from vecq_hw.simulate.dataflow.times import run
 
 
@@ -67,9 +67,9 @@ def simulate_frames(
 ) -> DataflowRun:
     """Send frames back to back through the accelerator that ``schedule`` makes of ``network``.
 
-    The cells and their timing: :mod:`~vecq_hw.simulate.dataflow.cells`,
-    :mod:`~vecq_hw.simulate.dataflow.patterns`; where they stand:
-    :mod:`~vecq_hw.simulate.dataflow.plan`.  A network that ``emit.systemverilog`` takes behaves
+    The cells and their timing: :mod:`~vecq_hw.simulate.dataflow.recurrences`,
+    :mod:`~vecq_hw.accelerator.units`; where they stand:
+    :mod:`~vecq_hw.accelerator.plan`.  A network that ``emit.systemverilog`` takes behaves
     like its RTL to the cycle.
 
     Parameters

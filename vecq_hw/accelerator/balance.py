@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import MacLayer
 from vecq_hw.network import Conv2d, Dense, Network, layer_inputs
 from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
-from vecq_hw.simulate.dataflow.plan import plan
 
 
 def balance(network: Network, interval: int) -> Schedule:

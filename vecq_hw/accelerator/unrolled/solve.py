@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vecq_hw.emit.unrolled import da4ml_solver
-from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output, offset_form
-from vecq_hw.emit.unrolled.search import Recipe, draw_recipe, follow
+from vecq_hw.accelerator.unrolled import da4ml_solver
+from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output, offset_form
+from vecq_hw.accelerator.unrolled.adder_search import Recipe, draw_recipe, follow
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 

@@ -8,19 +8,8 @@ from typing import assert_never
 
 import numpy as np
 
-from vecq_hw.layers import Layer
-from vecq_hw.simulate.dataflow import structure
-from vecq_hw.simulate.dataflow.cells import (
-    UNLIMITED,
-    Buffer,
-    Pipeline,
-    Room,
-    fork,
-    join,
-    sink,
-    source,
-)
-from vecq_hw.simulate.dataflow.structure import (
+from vecq_hw.accelerator import cells
+from vecq_hw.accelerator.cells import (
     Drain,
     Elementwise,
     Fork,
@@ -34,6 +23,18 @@ from vecq_hw.simulate.dataflow.structure import (
     Upsampling,
     Windows,
 )
+from vecq_hw.layers import Layer
+from vecq_hw.simulate.dataflow.recurrences import (
+    UNLIMITED,
+    Buffer,
+    Pipeline,
+    Room,
+    fork,
+    join,
+    sink,
+    source,
+    unit_process,
+)
 from vecq_hw.simulate.dataflow.times import Channel, Process
 
 
@@ -41,7 +42,7 @@ from vecq_hw.simulate.dataflow.times import Channel, Process
 class Link:
     """The buffer of a link of the plan."""
 
-    planned: structure.Link
+    planned: cells.Link
     buffer: Buffer
 
     @property
@@ -107,10 +108,10 @@ class Graph:
         words = self.frames * stream.words
         self.processes.append(sink(self.channel(stream), words, pauses, deadlines))
 
-    def _add(self, cell: structure.Cell) -> None:
+    def _add(self, cell: cells.Cell) -> None:
         channel = self.channel
         match cell:
-            case structure.Link():
+            case cells.Link():
                 target = channel(cell.target)
                 room = Room(target.takes, cell.base, *cell.groups)
                 buffer = Buffer(channel(cell.source), target, room)
@@ -132,7 +133,7 @@ class Graph:
                 self._span(cell.layer, cell.sources[0], cell.target)
             case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                 ends = channel(cell.source), channel(cell.target)
-                self.processes.append(cell.unit.process(*ends, self.frames * cell.periods))
+                self.processes.append(unit_process(cell.unit, *ends, self.frames * cell.periods))
                 self._span(cell.layer, cell.source, cell.target)
             case _:
                 assert_never(cell)

@@ -15,6 +15,23 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import assert_never
 
+from vecq_hw.accelerator import units
+from vecq_hw.accelerator.cells import (
+    Cell,
+    Drain,
+    Elementwise,
+    Fork,
+    Join,
+    Link,
+    MatrixVector,
+    Plan,
+    Pool,
+    SerialRescale,
+    Stream,
+    Unrolled,
+    Upsampling,
+    Windows,
+)
 from vecq_hw.network import (
     Add,
     Concat,
@@ -32,23 +49,6 @@ from vecq_hw.network import (
     layer_inputs,
 )
 from vecq_hw.schedule import Schedule, divisors
-from vecq_hw.simulate.dataflow import patterns
-from vecq_hw.simulate.dataflow.structure import (
-    Cell,
-    Drain,
-    Elementwise,
-    Fork,
-    Join,
-    Link,
-    MatrixVector,
-    Plan,
-    Pool,
-    SerialRescale,
-    Stream,
-    Unrolled,
-    Upsampling,
-    Windows,
-)
 
 RESCALE_DEPTH = 5
 """Stages of ``vecq_rescale.sv``."""
@@ -102,7 +102,7 @@ class _Planner:
         """The lanes of the first Dense or Conv2d, as far as the channels allow."""
         for layer in self._network.layers:
             if isinstance(layer, Dense | Conv2d):
-                _, lanes = patterns.matrix_vector(layer, self._schedule.folds[layer.name])
+                _, lanes = units.matrix_vector(layer, self._schedule.folds[layer.name])
                 return math.gcd(lanes, shape[-1])
         return 1
 
@@ -146,14 +146,14 @@ class _Planner:
             if isinstance(cell, MatrixVector) and cell.target is source:
                 dsp = cell.fold.dsp
                 interval = cell.unit.cycles // cell.unit.outputs
-                turns = patterns.rescale_turns(layer, source.lanes, interval)
+                turns = units.rescale_turns(layer, source.lanes, interval)
                 if turns and not dsp:
                     return SerialRescale(
                         layer=layer,
                         source=source,
                         target=target,
                         turns=turns,
-                        unit=patterns.serial_rescale(layer, turns),
+                        unit=units.serial_rescale(layer, turns),
                         periods=source.words,
                     )
         return Elementwise(layer=layer, source=source, target=target, depth=RESCALE_DEPTH, dsp=dsp)
@@ -182,14 +182,14 @@ class _Planner:
             case MaxPool2d() | SumPool2d():
                 source = self._entry(layer, layer.input)
                 target = self._stream(layer.name, source.lanes)
-                unit = patterns.sliding_window(layer, self._shape(layer.input), source.lanes)
+                unit = units.sliding_window(layer, self._shape(layer.input), source.lanes)
                 self._cells.append(Pool(layer=layer, source=source, target=target, unit=unit))
                 return target
             case Upsample2d():
                 shape = self._shape(layer.input)
                 source = self._entry(layer, layer.input)
                 target = self._stream(layer.name, source.lanes)
-                unit = patterns.upsampling(layer, shape, source.lanes)
+                unit = units.upsampling(layer, shape, source.lanes)
                 self._cells.append(
                     Upsampling(
                         layer=layer, source=source, target=target, unit=unit, periods=shape[0]
@@ -230,10 +230,10 @@ class _Planner:
 
     def _matrix_vector(self, layer: MacLayer) -> Stream:
         fold = self._schedule.folds[layer.name]
-        unit, lanes = patterns.matrix_vector(layer, fold)
+        unit, lanes = units.matrix_vector(layer, fold)
         source = self._entry(layer, layer.input, lanes)
-        if isinstance(layer, Conv2d) and not patterns.is_identity(layer):
-            windows = patterns.sliding_window(layer, self._shape(layer.input), lanes)
+        if isinstance(layer, Conv2d) and not units.is_identity(layer):
+            windows = units.sliding_window(layer, self._shape(layer.input), lanes)
             target = Stream(tensor=layer.input, elements=windows.outputs * lanes, lanes=lanes)
             self._cells.append(Windows(layer=layer, source=source, target=target, unit=windows))
             source = target
@@ -260,7 +260,7 @@ class _Planner:
         outputs, inputs = layer.weights.codes.shape
         source = self._entry(layer, layer.input, inputs)
         target = self._stream(layer.name if rescale is None else rescale.name, outputs)
-        depth = patterns.unrolled_depth(layer, rescale)
+        depth = units.unrolled_depth(layer, rescale)
         self._cells.append(
             Unrolled(layer=layer, rescale=rescale, source=source, target=target, depth=depth)
         )

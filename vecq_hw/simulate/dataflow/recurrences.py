@@ -10,8 +10,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import NamedTuple
 
+from vecq_hw.accelerator.units import Unit
 from vecq_hw.simulate.dataflow.times import Channel, Process, Times, Wait, Waits
 
 UNLIMITED = 1 << 60
@@ -283,104 +283,54 @@ def join(turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words:
     return Process(steps(), lists=list(takes.values()), channels=[target])
 
 
-class Step(NamedTuple):
-    """Consecutive steps of one kind, of a unit that reads its words from a buffer.
+def unit_process(unit: Unit, origin: Channel, target: Channel, periods: int) -> Process:
+    """A unit between two streams, for so many periods."""
+    freed = Times()
+    origin.receiver = Room(freed, unit.capacity)
+    steps = _read(unit, origin.takes, freed, Pipeline(target, unit.depth), periods)
+    return Process(steps, lists=[freed], channels=[target])
 
-    Attributes
-    ----------
-    gap : int
-        Local cycles from the step before to the first of these; those between do nothing.
-    steps : int
-        How many steps, one a local cycle.
-    needs : int
-        Index within the period of the word that the first of them reads and that must have come in,
-        or -1; the others read the words after it.
-    frees : int
-        How many words each of them frees, in the order in which they came; 0 or 1 where ``steps``
-        is more than 1.
-    gives : bool
-        Whether each of them completes an output word.
+
+def _read(unit: Unit, takes: Times, freed: Times, pipeline: Pipeline, periods: int) -> Waits:
+    due, depth = pipeline.due, unit.depth
+    for base in range(0, periods * unit.words, unit.words):
+        for gap, count, needs, frees, gives in unit.pattern:
+            word = base + needs if needs >= 0 else -1
+            while count:
+                # The next step alone, which may have to wait or may meet a stall.
+                arrival = 0
+                if word >= 0:
+                    while len(takes) <= word:
+                        yield ((takes, word), *pipeline.idle())
+                    arrival = takes[word] + 1
+                while (wait := pipeline.enter(arrival, gap)) is not None:
+                    yield (wait,)
+                local, now, steps = pipeline.local, pipeline.local + pipeline.stalled, 1
+                if count > 1:
+                    steps = _together(count, word, takes, now)
+                    if frees:  # in cycles, so all of the steps must be before the next stall
+                        limit = due[pipeline.taken] if pipeline.taken < len(due) else UNLIMITED
+                        steps = min(steps, limit - local, depth if gives else count)
+                if frees:
+                    freed.extend(range(now, now + steps) if frees == 1 else [now] * frees)
+                if gives:
+                    due.extend(range(local + depth, local + depth + steps))
+                if word >= 0:
+                    word += steps
+                pipeline.local = local + steps - 1
+                count -= steps
+                gap = 1
+    while waits := pipeline.idle():
+        yield waits
+
+
+def _together(count: int, word: int, takes: Times, now: int) -> int:
+    """How many of ``count`` steps, the first in cycle ``now``, surely do not wait for input.
+
+    The first reads ``word``, or none of them does where that is -1.  A word comes in each cycle
+    at most, so if the last word is there in time, all are; stalls only give them more time.
     """
-
-    gap: int
-    steps: int
-    needs: int
-    frees: int
-    gives: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """A buffer of ``capacity`` words and the periodic steps of the pipeline that reads it.
-
-    A word can be read from the cycle after it came in; its place is free in the cycle after the
-    step that freed it.
-    """
-
-    pattern: Sequence[Step]
-    words: int
-    """Words that come in a period."""
-    capacity: int
-    depth: int
-
-    @property
-    def cycles(self) -> int:
-        """Cycles of a period without stalls."""
-        return sum(step.gap + step.steps - 1 for step in self.pattern)
-
-    @property
-    def outputs(self) -> int:
-        """Words that go out a period."""
-        return sum(step.gives * step.steps for step in self.pattern)
-
-    def process(self, origin: Channel, target: Channel, periods: int) -> Process:
-        """The unit between two streams, for so many periods."""
-        freed = Times()
-        origin.receiver = Room(freed, self.capacity)
-        pipeline = Pipeline(target, self.depth)
-        steps = self._read(origin.takes, freed, pipeline, periods)
-        return Process(steps, lists=[freed], channels=[target])
-
-    def _read(self, takes: Times, freed: Times, pipeline: Pipeline, periods: int) -> Waits:
-        due, depth = pipeline.due, self.depth
-        for base in range(0, periods * self.words, self.words):
-            for gap, count, needs, frees, gives in self.pattern:
-                word = base + needs if needs >= 0 else -1
-                while count:
-                    # The next step alone, which may have to wait or may meet a stall.
-                    arrival = 0
-                    if word >= 0:
-                        while len(takes) <= word:
-                            yield ((takes, word), *pipeline.idle())
-                        arrival = takes[word] + 1
-                    while (wait := pipeline.enter(arrival, gap)) is not None:
-                        yield (wait,)
-                    local, now, steps = pipeline.local, pipeline.local + pipeline.stalled, 1
-                    if count > 1:
-                        steps = self._together(count, word, takes, now)
-                        if frees:  # in cycles, so all of the steps must be before the next stall
-                            limit = due[pipeline.taken] if pipeline.taken < len(due) else UNLIMITED
-                            steps = min(steps, limit - local, depth if gives else count)
-                    if frees:
-                        freed.extend(range(now, now + steps) if frees == 1 else [now] * frees)
-                    if gives:
-                        due.extend(range(local + depth, local + depth + steps))
-                    if word >= 0:
-                        word += steps
-                    pipeline.local = local + steps - 1
-                    count -= steps
-                    gap = 1
-        while waits := pipeline.idle():
-            yield waits
-
-    @staticmethod
-    def _together(count: int, word: int, takes: Times, now: int) -> int:
-        """How many of ``count`` steps, the first in cycle ``now``, surely do not wait for input.
-
-        The first reads ``word``, or none of them does where that is -1.  A word comes in each cycle
-        at most, so if the last word is there in time, all are; stalls only give them more time.
-        """
-        if word < 0:
-            return count
-        steps = min(count, len(takes) - word)
-        return steps if takes[word + steps - 1] < now + steps - 1 else 1
+    if word < 0:
+        return count
+    steps = min(count, len(takes) - word)
+    return steps if takes[word + steps - 1] < now + steps - 1 else 1

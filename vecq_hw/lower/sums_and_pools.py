@@ -8,7 +8,7 @@ from torch import nn
 from vecq_hw.errors import VecqError
 from vecq_hw.lower.values import Doubles, Value, doubles
 from vecq_hw.network import Conv2d, Dense, MaxPool2d, SumPool2d, Weights
-from vecq_hw.train.layers import (
+from vecq_hw.train.quantized_layers import (
     QuantizedConv1d,
     QuantizedConv2d,
     QuantizedLinear,

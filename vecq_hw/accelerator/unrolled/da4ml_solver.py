@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output
+from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
 from vecq_hw.formats import IntArray, IntFormat
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from vecq_hw.accelerator.units import Unit
 from vecq_hw.layers import (
     Add,
     Concat,
@@ -21,7 +22,6 @@ from vecq_hw.layers import (
 )
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold
-from vecq_hw.simulate.dataflow.cells import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

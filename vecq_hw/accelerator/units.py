@@ -6,6 +6,10 @@ channels, and keeps words for as long as a later step reads them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,12 +17,62 @@ from vecq_hw.formats import IntFormat, bit_planes
 from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Upsample2d, WindowLayer
 from vecq_hw.network import window_outputs
 from vecq_hw.schedule import Fold
-from vecq_hw.simulate.dataflow.cells import Step, Unit
 
 Indices = npt.NDArray[np.int64]
 
 SEARCHED = 32
 """Up to so many output codes an unrolled Rescale is a search."""
+
+
+class StepRun(NamedTuple):
+    """Consecutive steps of one kind, of a unit that reads its words from a buffer.
+
+    Attributes
+    ----------
+    gap : int
+        Local cycles from the step before to the first of these; those between do nothing.
+    steps : int
+        How many steps, one a local cycle.
+    needs : int
+        Index within the period of the word that the first of them reads and that must have come in,
+        or -1; the others read the words after it.
+    frees : int
+        How many words each of them frees, in the order in which they came; 0 or 1 where ``steps``
+        is more than 1.
+    gives : bool
+        Whether each of them completes an output word.
+    """
+
+    gap: int
+    steps: int
+    needs: int
+    frees: int
+    gives: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A buffer of ``capacity`` words and the periodic steps of the pipeline that reads it.
+
+    A word can be read from the cycle after it came in; its place is free in the cycle after the
+    step that freed it.
+    """
+
+    pattern: Sequence[StepRun]
+    words: int
+    """Words that come in a period."""
+    capacity: int
+    depth: int
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a period without stalls."""
+        return sum(step.gap + step.steps - 1 for step in self.pattern)
+
+    @property
+    def outputs(self) -> int:
+        """Words that go out a period."""
+        return sum(step.gives * step.steps for step in self.pattern)
 
 
 def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
@@ -102,8 +156,8 @@ def serial_rescale(layer: Rescale, turns: int) -> Unit:
     until the last of them, and two stages behind that one the result is offered.
     """
     cycles = turns * (mantissa_bits(layer) + 1)
-    begin = Step(gap=1, steps=1, needs=0, frees=0, gives=False)
-    end = Step(gap=cycles - 1, steps=1, needs=-1, frees=1, gives=True)
+    begin = StepRun(gap=1, steps=1, needs=0, frees=0, gives=False)
+    end = StepRun(gap=cycles - 1, steps=1, needs=-1, frees=1, gives=True)
     return Unit(pattern=[begin, end], words=1, capacity=1, depth=2)
 
 
@@ -232,5 +286,5 @@ def _unit(
     starts = np.flatnonzero(np.concatenate([[True], ~(same & (frees[1:] <= 1))]))
     counts = np.diff(starts, append=kept.size)
     columns = (gaps[starts], counts, waits[starts], frees[starts], gives[starts])
-    pattern = [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    pattern = [StepRun(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
     return Unit(pattern=pattern, words=words, capacity=capacity, depth=depth)

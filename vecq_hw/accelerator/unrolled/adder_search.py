@@ -6,8 +6,9 @@ sum of two shifted nodes that saves most becomes a node of its own, again and ag
 subexpressions, as Hartley 1996 counts them), with noise on what a pattern saves.  What is left of
 an output is joined in order of the bits that an adder would take.
 
-Cost is measured in the unsigned-offset form (:mod:`vecq_hw.emit.unrolled.graph`): the bits in which
-the two operands of an adder overlap.
+Cost is measured in the unsigned-offset form of
+:mod:`vecq_hw.accelerator.unrolled.adder_graph`: the bits in which the two operands of an adder
+overlap.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.emit.unrolled.graph import Adder, AdderGraph, Output
+from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
 from vecq_hw.formats import IntArray, IntFormat
 
 Digits = dict[int, int]

@@ -17,7 +17,7 @@ from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer
-from vecq_hw.train.layers import Add, Concat, LastStep, Transpose, upsample_factors
+from vecq_hw.train.quantized_layers import Add, Concat, LastStep, Transpose, upsample_factors
 
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, MaxPool1d, MaxPool2d,"
@@ -51,8 +51,9 @@ _SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "sigmoid"}
 def module_graph(model: nn.Module) -> fx.GraphModule:
     """A deep copy of ``model`` as a graph of supported modules.
 
-    An LSTM stands in it for its outputs alone, as :class:`vecq_hw.train.layers.QuantizedLSTM` has
-    it, so a graph with one cannot run before that has taken its place.
+    An LSTM stands in it for its outputs alone, as
+    :class:`vecq_hw.train.quantized_layers.QuantizedLSTM` has it, so a graph with one cannot run
+    before that has taken its place.
 
     Raises
     ------
