@@ -12,7 +12,15 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from rtl_tests import networks
-from vecq_hw.bench.stream import Stream, axi_stream, random_stalls, reset, start_clock
+from vecq_hw.bench.stream import (
+    Stream,
+    StreamError,
+    axi_stream,
+    place,
+    random_stalls,
+    reset,
+    start_clock,
+)
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Dense, Input, Layer, Network, Rescale, Weights
 from vecq_hw.schedule import Fold, Schedule, divisors
@@ -22,6 +30,7 @@ FRAMES = 4
 PAUSED_CYCLES = 300
 RANDOM = 32
 RESULT = "cycles.json"
+PATIENCE = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +137,9 @@ async def drive(
             taken.append(cycle)
             held = False
         cycle += 1
-        assert cycle < 100_000, f"{stream.name}: {len(taken)} of {words} words were taken"
+        if cycle > PATIENCE:
+            here = place(stream.name, len(taken), words)
+            raise StreamError(f"{here}: the words were not taken within {PATIENCE} cycles")
     stream.valid.value = 0
     return taken
 
@@ -144,7 +155,9 @@ async def drain(stream: Stream, words: int, paused: Sequence[bool]) -> tuple[lis
             taken.append(cycle)
             found.append(stream.data.value.to_unsigned())
         cycle += 1
-        assert cycle < 100_000, f"{stream.name}: {len(taken)} of {words} words came"
+        if cycle > PATIENCE:
+            here = place(stream.name, len(taken), words)
+            raise StreamError(f"{here}: the words did not come within {PATIENCE} cycles")
     stream.ready.value = 0
     return taken, found
 

@@ -72,7 +72,8 @@ async def elements_keep_their_order_and_the_room_is_exact(dut: Any, index: int) 
 
     # With nobody to take them, so many words come in and no more; then all come out.
     source, _ = streams(dut, index)
-    sending = cocotb.start_soon(send(source, words, no_stalls(), frame=1))
+    patience = shape.capacity + 30
+    sending = cocotb.start_soon(send(source, words, no_stalls(), 1, patience))
     taken = 0
     for _ in range(shape.capacity + 20):
         await wait(dut.clk_i, 1)

@@ -177,7 +177,7 @@ async def exchange(
     sources, targets = all_streams(dut, index)
     sinks = [Sink(target, stalls(2 * n + 1), frame=1) for n, target in enumerate(targets)]
     tasks = [
-        cocotb.start_soon(send(source, some, stalls(2 * n), frame=1))
+        cocotb.start_soon(send(source, some, stalls(2 * n), frame=1, patience=PATIENCE))
         for n, (source, some) in enumerate(zip(sources, words, strict=True))
     ]
     tasks += [
@@ -211,7 +211,7 @@ async def interrupt(
     for number, target in enumerate(targets):
         target.ready.value = ready >> number & 1
     tasks = [
-        cocotb.start_soon(send(source, some, no_stalls(), frame=1))
+        cocotb.start_soon(send(source, some, no_stalls(), frame=1, patience=cycles + 1))
         for source, some in zip(sources, several, strict=True)
     ]
     await wait(dut.clk_i, cycles)

@@ -1,9 +1,11 @@
-"""Where the hand-written sources of hls/ and rtl/ lie, in a wheel or in a checkout."""
+"""Where the hand-written sources lie that projects are given: hls/, rtl/, and the bench."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+BENCH = "vecq_bench"
+"""The name of ``vecq_hw.bench`` in a generated project."""
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -15,6 +17,12 @@ def hls_include() -> Path:
 def rtl() -> Path:
     """The folder that holds ``vecq_*.sv``."""
     return _folder("rtl")
+
+
+def bench() -> dict[str, str]:
+    """The files of ``vecq_hw/bench`` as a project holds them, by relative name."""
+    files = sorted((_PACKAGE / "bench").glob("*.py"))
+    return {f"{BENCH}/{path.name}": path.read_text() for path in files}
 
 
 def _folder(name: str) -> Path:

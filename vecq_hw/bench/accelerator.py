@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-import numpy as np
 
-from vecq_hw.bench.scoreboard import difference
-from vecq_hw.bench.stream import (
+from .scoreboard import difference
+from .stream import (
     Sink,
     Stream,
     StreamError,
@@ -24,10 +23,8 @@ from vecq_hw.bench.stream import (
     start_clock,
     wait,
 )
-from vecq_hw.emit.project import read_vectors, vector_text
-from vecq_hw.emit.words import pack_rows, unpack_rows
-from vecq_hw.formats import IntArray
-from vecq_hw.storage import write_atomically
+from .vectors import Frames, frames_text, read_frames, write_whole
+from .words import pack_frame, unpack_frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,30 +65,49 @@ class Accelerator:
         """Words of an output frame."""
         return self.outputs // self.output_lanes
 
+    @property
+    def patience(self) -> int:
+        """Cycles after which a stream that does not move has stopped, however the ends pause."""
+        return 1000 + 20 * (self.latency + self.interval)
+
+    def pack(self, frames: Frames) -> list[int]:
+        """The input words of all frames."""
+        return [
+            word
+            for frame in frames
+            for word in pack_frame(frame, self.input_lanes, self.input_bits)
+        ]
+
+    def unpack(self, words: list[int]) -> Frames:
+        """The output frames from their words."""
+        layout, count = (self.output_lanes, self.output_bits, self.output_signed), self.output_words
+        return [
+            unpack_frame(words[start : start + count], *layout)
+            for start in range(0, len(words), count)
+        ]
+
 
 async def run_frames(
-    source: Stream, target: Stream, accelerator: Accelerator, inputs: IntArray, seed: int | None
-) -> tuple[IntArray, list[int]]:
-    """Send frames back to back; what came out, shape (N, outputs), and the cycle of each word.
+    source: Stream, target: Stream, accelerator: Accelerator, inputs: Frames, seed: int | None
+) -> tuple[Frames, list[int]]:
+    """Send frames back to back; the frames that came out, and the cycle of each word.
 
     Both streams pause at random, or never where ``seed`` is None.
     """
     stalls = [no_stalls() if seed is None else random_stalls(2 * seed + end) for end in (0, 1)]
-    words = pack_rows(inputs, accelerator.input_lanes, accelerator.input_bits)
+    words, patience = accelerator.pack(inputs), accelerator.patience
     sink = Sink(target, stalls[1], accelerator.output_words)
-    sending = cocotb.start_soon(send(source, words, stalls[0], accelerator.input_words))
-    patience = 1000 + 20 * (accelerator.latency + accelerator.interval)
+    sending = cocotb.start_soon(send(source, words, stalls[0], accelerator.input_words, patience))
     try:
         await sink.receive(len(inputs) * accelerator.output_words, patience)
     except StreamError as error:
         raise StreamError(f"{error}; {len(inputs)} frames were sent, seed {seed}") from None
     await sending
     await sink.stay_empty(accelerator.latency + accelerator.interval)
-    layout = (accelerator.output_lanes, accelerator.output_bits, accelerator.output_signed)
-    return unpack_rows(sink.words, *layout).reshape(len(inputs), -1), sink.cycles
+    return accelerator.unpack(sink.words), sink.cycles
 
 
-def _seed() -> int:
+def run_seed() -> int:
     """The seed of the whole run; cocotb's own differs from test to test."""
     return int(os.environ["COCOTB_RANDOM_SEED"])
 
@@ -133,11 +149,11 @@ class Bench:
             axi_stream(self.dut, f"{self.prefix}m_axis"),
         )
 
-    def stored(self, frames: int | None = None) -> tuple[IntArray, IntArray]:
+    def stored(self, frames: int | None = None) -> tuple[Frames, Frames]:
         """Stored inputs and outputs: all, or so many, repeated if need be."""
-        inputs, outputs = (read_vectors(self.vectors / f"{what}puts.txt") for what in ("in", "out"))
-        chosen = np.arange(len(inputs) if frames is None else frames) % len(inputs)
-        return inputs[chosen], outputs[chosen]
+        inputs, outputs = (read_frames(self.vectors / f"{what}puts.txt") for what in ("in", "out"))
+        chosen = [place % len(inputs) for place in range(frames or len(inputs))]
+        return [inputs[place] for place in chosen], [outputs[place] for place in chosen]
 
     async def start(self) -> None:
         """Start the clock and reset."""
@@ -153,27 +169,29 @@ class Bench:
 
     async def compare_vectors(self, results: Path) -> None:
         """Every stored vector under random stalls; what comes out is stored, then compared."""
-        seed = _seed()
+        seed = run_seed()
         inputs, expected = self.stored()
         await self.start()
         outputs, _ = await run_frames(*self.streams, self.accelerator, inputs, seed)
-        write_atomically(results, vector_text(outputs).encode())
+        write_whole(results, frames_text(outputs).encode())
         found = difference(expected, outputs)
         assert found is None, f"{found}, seed {seed}"
 
     async def recover_from_reset(self) -> None:
         """Reset in mid-frame; the frames after it are as if nothing had been before."""
-        seed = _seed()
+        seed = run_seed()
         generator = random.Random(seed)
         inputs, expected = self.stored(4)
         accelerator = self.accelerator
-        words = pack_rows(inputs, accelerator.input_lanes, accelerator.input_bits)
+        words, patience = accelerator.pack(inputs), accelerator.patience
         await self.start()
         source, target = self.streams
         for _ in range(3):
             cycle = generator.randrange(1, accelerator.latency + accelerator.interval)
             target.ready.value = generator.randrange(2)
-            sending = cocotb.start_soon(send(source, words, no_stalls(), accelerator.input_words))
+            sending = cocotb.start_soon(
+                send(source, words, no_stalls(), accelerator.input_words, patience)
+            )
             await wait(self.clock, cycle)
             sending.cancel()
             await self.restart()

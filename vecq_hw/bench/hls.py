@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vecq_hw.bench.accelerator import Bench
-from vecq_hw.bench.stream import Stream
+from .accelerator import Bench
+from .stream import Stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cocotb
-import numpy as np
 from cocotb.triggers import RisingEdge
 
-from vecq_hw.arithmetic import wrap
-from vecq_hw.bench.accelerator import Accelerator, run_frames
-from vecq_hw.bench.scoreboard import difference
-from vecq_hw.bench.stream import Stream, random_stalls, start_clock, wait
-from vecq_hw.emit.project import read_vectors, vector_text
-from vecq_hw.emit.words import pack_rows, padded_bits
-from vecq_hw.formats import IntArray
-from vecq_hw.storage import write_atomically
+from .accelerator import Accelerator, run_frames, run_seed
+from .scoreboard import difference
+from .stream import Stream, StreamError, place, random_stalls, start_clock, until, wait
+from .vectors import Frames, frames_text, read_frames, write_whole
+from .words import pack_frame, padded_bits, unpack
 
+PATIENCE = 10_000
+"""Cycles that an io_parallel top may take for a frame."""
 RESULTS = "results/outputs.txt"
 
 
@@ -58,7 +55,7 @@ async def compare_stream(dut: Any, source: Port, target: Port, folder: Path) -> 
     dut.ap_rst_n.value = 0
     await wait(dut.ap_clk, 2)
     dut.ap_rst_n.value = dut.ap_start.value = 1
-    slots, _ = await run_frames(*streams, accelerator, inputs, _seed())
+    slots, _ = await run_frames(*streams, accelerator, inputs, run_seed())
     _judge(expected, _elements(slots, target), folder)
 
 
@@ -75,7 +72,7 @@ async def compare_parallel(dut: Any, source: Port, target: Port, folder: Path) -
     dut.ap_rst.value = 1
     await wait(dut.ap_clk, 2)
     dut.ap_rst.value = 0
-    frames: list[list[int]] = []
+    frames: Frames = []
     handles = [getattr(dut, f"{target.name}_{index}") for index in range(target.elements)]
 
     async def watch() -> None:
@@ -85,24 +82,28 @@ async def compare_parallel(dut: Any, source: Port, target: Port, folder: Path) -
                 frames.append([handle.value.to_unsigned() for handle in handles])
 
     watching = cocotb.start_soon(watch())
-    stalls = random_stalls(_seed())
-    for word in pack_rows(inputs, source.lanes, source.bits):
+    stalls = random_stalls(run_seed())
+    for number, frame in enumerate(inputs):
         while next(stalls):
             await edge
-        getattr(dut, source.name).value = word
+        (getattr(dut, source.name).value,) = pack_frame(frame, source.lanes, source.bits)
         dut.ap_start.value = valid.value = 1
-        await edge
-        while not dut.ap_ready.value:
-            await edge
+        if not await until(dut.ap_clk, dut.ap_ready, PATIENCE):
+            here = place(source.name, number, 1)
+            raise StreamError(f"{here}: the word was not taken for {PATIENCE} cycles")
         dut.ap_start.value = valid.value = 0
-    idle = 0
-    while len(frames) < len(inputs) and idle < 10_000:
+    for _ in range(PATIENCE):
+        if len(frames) == len(inputs):
+            break
         await edge
-        idle += 1
-    await wait(dut.ap_clk, random.Random(_seed()).randrange(2, 9))
+    else:
+        here = place(target.name, len(frames), 1)
+        raise StreamError(f"{here}: no word came for {PATIENCE} cycles")
+    await wait(dut.ap_clk, random.Random(run_seed()).randrange(2, 9))
     watching.cancel()
-    assert len(frames) == len(inputs), f"{len(inputs)} frames went in, {len(frames)} came out"
-    _judge(expected, _elements(np.array(frames, dtype=np.int64), target), folder)
+    if len(frames) > len(inputs):
+        raise StreamError(f"{place(target.name, len(inputs), 1)}: a word too many")
+    _judge(expected, _elements(frames, target), folder)
 
 
 def _stream(dut: Any, port: Port) -> Stream:
@@ -112,21 +113,17 @@ def _stream(dut: Any, port: Port) -> Stream:
     return Stream(name=port.name, clock=dut.ap_clk, **handles)
 
 
-def _stored(folder: Path) -> tuple[IntArray, IntArray]:
-    inputs, outputs = (read_vectors(folder / "vectors" / f"{end}puts.txt") for end in ("in", "out"))
+def _stored(folder: Path) -> tuple[Frames, Frames]:
+    inputs, outputs = (read_frames(folder / "vectors" / f"{end}puts.txt") for end in ("in", "out"))
     return inputs, outputs
 
 
-def _elements(slots: IntArray, port: Port) -> IntArray:
+def _elements(slots: Frames, port: Port) -> Frames:
     """The elements of their slots, whose bits above the element mean nothing."""
-    return wrap(slots, port.bits) if port.signed else slots & ((1 << port.bits) - 1)
+    return [[unpack(slot, 1, port.bits, port.signed)[0] for slot in frame] for frame in slots]
 
 
-def _seed() -> int:
-    return int(os.environ["COCOTB_RANDOM_SEED"])
-
-
-def _judge(expected: IntArray, outputs: IntArray, folder: Path) -> None:
-    write_atomically(folder / RESULTS, vector_text(outputs).encode())
+def _judge(expected: Frames, outputs: Frames, folder: Path) -> None:
+    write_whole(folder / RESULTS, frames_text(outputs).encode())
     found = difference(expected, outputs)
-    assert found is None, f"{found}, seed {_seed()}"
+    assert found is None, f"{found}, seed {run_seed()}"

@@ -13,16 +13,16 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vecq_hw.errors import VecqError
-from vecq_hw.storage import write_atomically
-from vecq_hw.toolchain import simulation_environment
+from .environment import BenchError, is_plain, simulation_environment
+from .vectors import write_whole
 
 BUILD = "sim_build"
 COVERAGE = "VECQ_COVERAGE"
-REPORT = "results/results.xml"
+RESULTS = "results"
+REPORT = f"{RESULTS}/results.xml"
 SEED = "1"
 
 # cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
@@ -38,6 +38,7 @@ def main(
     arguments: Sequence[str] = (),
     *,
     objects: Sequence[Path] = (),
+    project: Path | None = None,
 ) -> int:
     """Run ``bench`` on the module ``top`` of ``folder``/rtl, or lint it; the exit status.
 
@@ -50,35 +51,69 @@ def main(
         has Verilator count lines, toggles and cover statements into ``folder``/coverage.dat.
     objects : sequence of Path
         Compiled C++ that ``top`` calls through DPI-C.
+    project : Path, optional
+        All that the bench reads; ``folder`` if left out, else a folder around it.
     """
-    os.environ.update(simulation_environment())
-    # The runner names its report after a pytest test that may have started this process.
-    os.environ.pop("PYTEST_CURRENT_TEST", None)
-    folder = folder.resolve()
-    sources = [path for path in sorted((folder / "rtl").glob("*.sv")) if path.stem != top]
-    sources.append(folder / "rtl" / f"{top}.sv")
-    waivers = sorted((folder / "rtl").glob("*.vlt"))
-    if list(arguments) == ["lint"]:
-        command = ["verilator", "--lint-only", "-Wall", "--quiet", "--top-module", top]
-        return subprocess.run([*command, *waivers, *sources], cwd=folder, check=False).returncode
-    with contextlib.ExitStack() as stack:
-        build = folder / BUILD
-        if " " in str(folder):  # where make refuses to work
-            build = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-")))
-        return _simulate(folder, build, [*waivers, *sources], top, bench, objects)
+    if list(arguments) not in ([], ["lint"]):
+        print(f"'{' '.join(arguments)}' is not known; give 'lint' or nothing", file=sys.stderr)
+        return 2
+    try:
+        os.environ.update(simulation_environment())
+        # The runner names its report after a pytest test that may have started this process.
+        os.environ.pop("PYTEST_CURRENT_TEST", None)
+        with _workplace(folder.resolve(), (project or folder).resolve()) as place:
+            sources = [path for path in sorted((place / "rtl").glob("*.sv")) if path.stem != top]
+            sources.append(place / "rtl" / f"{top}.sv")
+            waivers = sorted((place / "rtl").glob("*.vlt"))
+            if arguments:
+                command = ["verilator", "--lint-only", "-Wall", "--quiet", "--top-module", top]
+                command += map(str, [*waivers, *sources])
+                return subprocess.run(command, cwd=place, check=False).returncode
+            return _simulate(place, [*waivers, *sources], top, bench, objects)
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+@contextlib.contextmanager
+def _workplace(folder: Path, project: Path) -> Iterator[Path]:
+    """``folder``, or a copy of it where make, or PYTHONPATH, does not take its path.
+
+    What the copy's bench leaves in results/ is brought back.
+    """
+    if is_plain(folder):
+        yield folder
+        return
+    if not is_plain(temporary := Path(tempfile.gettempdir()).resolve()):
+        raise BenchError(
+            f"make takes only letters, digits and _./+- in a path, neither '{folder}' nor"
+            f" '{temporary}'; set TMPDIR to a folder with such a path"
+        )
+    with tempfile.TemporaryDirectory(prefix="vecq-", dir=temporary) as place:
+        copy = Path(place) / "project"
+        ignored = shutil.ignore_patterns(BUILD, RESULTS, "build", ".*")
+        shutil.copytree(project, copy, ignore=ignored)
+        inner = copy / folder.relative_to(project)
+        try:
+            yield inner
+        finally:
+            for path in [*inner.glob(f"{RESULTS}/*"), *inner.glob("coverage.dat")]:
+                write_whole(folder / path.relative_to(inner), path.read_bytes())
 
 
 def _simulate(
-    folder: Path, build: Path, sources: list[Path], top: str, bench: str, objects: Sequence[Path]
+    folder: Path, sources: list[Path], top: str, bench: str, objects: Sequence[Path]
 ) -> int:
     from cocotb_tools.runner import get_runner
 
-    sys.path.insert(0, str(folder))
+    build = folder / BUILD
+    # PYTHONPATH, by which the simulator finds the bench, cannot hold every path that Python can.
+    sys.path[:] = [str(folder), *(path for path in sys.path if os.pathsep not in path)]
     report = folder / REPORT
     report.parent.mkdir(exist_ok=True)
     runner = get_runner("verilator")
     public = build / "public.vlt"
-    write_atomically(public, _PUBLIC.format(top=top).encode())
+    write_whole(public, _PUBLIC.format(top=top).encode())
     arguments = [*_ARGUMENTS, *(_COVERAGE_ARGUMENTS if os.environ.get(COVERAGE) else ())]
     runtime = _runtime_objects(arguments)
     compiled = _copied(runtime, build)
@@ -100,9 +135,9 @@ def _simulate(
         return 1
     if not compiled:
         # Only speed is lost where the cache cannot be written.
-        with contextlib.suppress(VecqError):
+        with contextlib.suppress(OSError):
             for path in runtime:
-                write_atomically(path, (build / path.name).read_bytes())
+                write_whole(path, (build / path.name).read_bytes())
     runner.test(
         hdl_toplevel=top,
         hdl_toplevel_lang="verilog",

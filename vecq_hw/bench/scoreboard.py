@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-
-from vecq_hw.formats import IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +23,25 @@ class Difference:
         )
 
 
-def difference(expected: IntArray, actual: IntArray) -> Difference | None:
-    """Compare arrays of shape (frames, elements).
+def difference(
+    expected: Sequence[Sequence[int]], actual: Sequence[Sequence[int]]
+) -> Difference | None:
+    """Compare frames, as many and as long on both sides.
 
     Examples
     --------
-    >>> print(difference(np.array([[1, 2], [3, 4]]), np.array([[1, 2], [5, 6]])))
+    >>> print(difference([[1, 2], [3, 4]], [[1, 2], [5, 6]]))
     frame 1, element 0: expected 3, actual 5 (2 elements differ)
     """
-    places = np.argwhere(expected != actual)
-    if not len(places):
+    places = [
+        (frame, element, wanted, found)
+        for frame, (row, other) in enumerate(zip(expected, actual, strict=True))
+        for element, (wanted, found) in enumerate(zip(row, other, strict=True))
+        if wanted != found
+    ]
+    if not places:
         return None
-    frame, element = places[0].tolist()
+    frame, element, wanted, found = places[0]
     return Difference(
-        frame=frame,
-        element=element,
-        expected=int(expected[frame, element]),
-        actual=int(actual[frame, element]),
-        count=len(places),
+        frame=frame, element=element, expected=wanted, actual=found, count=len(places)
     )

@@ -1,7 +1,7 @@
 """A valid/ready stream under cocotb: source, checking sink, random stalls.
 
 Every value read after a rising edge is the one that the edge saw; every value written takes effect
-after it.
+after it.  No wait is without end: what does not happen in time is a :class:`StreamError`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cocotb.clock import Clock
+from cocotb.simtime import get_sim_time
 from cocotb.triggers import RisingEdge
 
 CLOCK_NS = 2
 
 
 class StreamError(AssertionError):
-    """A stream broke its rules or stopped; the message says at which word."""
+    """A stream broke its rules or stopped; the message names stream, word and cycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,26 @@ async def wait(clock: Any, cycles: int) -> None:
         await RisingEdge(clock)
 
 
+def place(name: str, words: int, frame: int) -> str:
+    """Where a stream stands after so many words, ``frame`` of them a frame, and in which cycle.
+
+    Cycles count from the begin of the simulation, as a waveform shows them.
+    """
+    cycle = int(get_sim_time("ns")) // CLOCK_NS
+    number, word = divmod(words, frame)
+    return f"stream {name}, frame {number}, word {word} ({words} words before), cycle {cycle}"
+
+
+async def until(clock: Any, signal: Any, patience: int) -> bool:
+    """Let cycles pass until an edge sees ``signal`` high; False if ``patience`` edges do not."""
+    edge = RisingEdge(clock)
+    for _ in range(patience):
+        await edge
+        if signal.value:
+            return True
+    return False
+
+
 def no_stalls() -> Iterator[bool]:
     """Never pause."""
     return itertools.repeat(False)
@@ -72,22 +93,29 @@ def random_stalls(seed: int) -> Iterator[bool]:
             yield generator.random() < likelihood
 
 
-async def send(stream: Stream, words: Sequence[int], stalls: Iterator[bool], frame: int) -> None:
-    """Send words; every ``frame``-th is the last of its frame."""
-    edge = RisingEdge(stream.clock)
+async def send(
+    stream: Stream, words: Sequence[int], stalls: Iterator[bool], frame: int, patience: int
+) -> None:
+    """Send words; every ``frame``-th is the last of its frame.
+
+    Raises
+    ------
+    StreamError
+        A word is not taken for ``patience`` cycles.
+    """
     for index, word in enumerate(words):
         if next(stalls):
             stream.valid.value = 0
-            await edge
+            await wait(stream.clock, 1)
             while next(stalls):
-                await edge
+                await wait(stream.clock, 1)
         stream.valid.value = 1
         stream.data.value = word
         if stream.last is not None:
             stream.last.value = int(index % frame == frame - 1)
-        await edge
-        while not stream.ready.value:
-            await edge
+        if not await until(stream.clock, stream.ready, patience):
+            here = place(stream.name, index, frame)
+            raise StreamError(f"{here}: the word was not taken for {patience} cycles")
     stream.valid.value = 0
 
 
@@ -148,11 +176,7 @@ class Sink:
                 raise StreamError(f"{self._place()}: a word too many")
 
     def _place(self) -> str:
-        frame, word = divmod(len(self.words), self._frame)
-        return (
-            f"stream {self.stream.name}, frame {frame}, word {word}"
-            f" ({len(self.words)} words came out before)"
-        )
+        return place(self.stream.name, len(self.words), self._frame)
 
     def _watch(self) -> bool:
         """Whether a word is offered at this edge; it must be the one that was offered before."""

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from vecq_hw import __version__
+from vecq_hw import __version__, assets
+from vecq_hw.bench.environment import INSTALL
 from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupported
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
@@ -247,12 +248,14 @@ def emit(
         ("bench.py", f"bench_{top}.py"),
         ("run.py", "run.py"),
     ):
-        files[name] = _templates().get_template(f"{template}.j2").render(design=design)
+        files[name] = (
+            _templates().get_template(f"{template}.j2").render(design=design, install=INSTALL)
+        )
     stored = vectors.files()
     # What hls4ml's own bench reads.
     files["tb_data/tb_input_features.dat"] = stored["vectors/inputs.txt"]
     files["tb_data/tb_output_predictions.dat"] = stored["vectors/outputs.txt"]
-    return Project({**files, **stored})
+    return Project({**files, **assets.bench(), **stored})
 
 
 def _movable(folder: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from vecq_hw.bench.vectors import frames_text, read_frames
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
@@ -60,24 +61,21 @@ def check_vectors(network: Network, vectors: Vectors) -> None:
 
 def vector_text(vectors: IntArray) -> str:
     """One vector a line, decimal integers between blanks."""
-    rows = vectors.reshape(len(vectors), -1).tolist()
-    return "".join(" ".join(map(str, row)) + "\n" for row in rows)
+    return frames_text(vectors.reshape(len(vectors), -1).tolist())
 
 
 def read_vectors(path: Path) -> IntArray:
     """Read what :func:`vector_text` wrote: int64 array of shape (N, elements)."""
-    rows = [line.split() for line in path.read_text().splitlines()]
-    if len({len(row) for row in rows}) > 1:
-        raise VecqError(f"'{path}': its lines hold different numbers of integers")
     try:
-        return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
-    except ValueError:
-        raise VecqError(f"'{path}': a line holds something that is no integer") from None
+        frames = read_frames(path)
+        return np.array(frames, dtype=np.int64).reshape(len(frames), -1)
+    except (ValueError, OverflowError) as error:
+        raise VecqError(f"'{path}': {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The files of a generated project; equal inputs give equal projects.
+    """The files of a generated project, text or bytes; equal inputs give equal projects.
 
     Raises
     ------
@@ -85,7 +83,7 @@ class Project:
         A name is not a plain relative path.
     """
 
-    files: Mapping[str, str]
+    files: Mapping[str, str | bytes]
 
     def __post_init__(self) -> None:
         for name in self.files:
@@ -103,5 +101,6 @@ class Project:
         if folder.exists() and not folder.is_dir():
             raise VecqError(f"'{folder}' is a file; a folder is wanted")
         for name, content in self.files.items():
-            write_atomically(folder / name, content.encode())
+            data = content if isinstance(content, bytes) else content.encode()
+            write_atomically(folder / name, data)
         return folder

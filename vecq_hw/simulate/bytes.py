@@ -23,6 +23,7 @@ from vecq_hw.network import accumulator_range
 from vecq_hw.simulate.convolution import pad
 from vecq_hw.simulate.engines import Array
 from vecq_hw.simulate.lines import proven_line
+from vecq_hw.toolchain import TORCH
 
 Line = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Factor and addend for each output."""
@@ -164,7 +165,7 @@ def _torch() -> ModuleType:
     try:
         import torch
     except ImportError:
-        raise MissingToolError("the engine int8 needs torch: pip install 'vecq-hw[int8]'") from None
+        raise MissingToolError(f"the engine int8 needs torch; run: {TORCH.install}") from None
     if "onednn" not in torch.backends.quantized.supported_engines:
         raise MissingToolError("the engine int8 needs a torch that was built with oneDNN")
     return torch

@@ -8,6 +8,7 @@ import jinja2
 
 from vecq_hw import __version__, assets
 from vecq_hw import schedule as schedules
+from vecq_hw.bench.environment import INSTALL
 from vecq_hw.emit.hls.design import Design
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
@@ -96,10 +97,11 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         for header in sorted((assets.hls_include() / "vecq").glob("*.hpp"))
     }
     for template, name in _TEMPLATES:
-        text = templates.get_template(f"{template}.j2").render(design=design)
+        text = templates.get_template(f"{template}.j2").render(design=design, install=INSTALL)
         files[name.format(top=design.top)] = text
     parameters = templates.get_template("parameters.hpp.j2")
     for name, arrays in design.parameters.items():
         text = parameters.render(design=design, arrays=arrays)
         files[f"src/{name}_parameters.hpp"] = text
-    return Project({**files, **vectors.files()})
+    bench = {f"cosim/{name}": text for name, text in assets.bench().items()}
+    return Project({**files, **bench, **vectors.files()})

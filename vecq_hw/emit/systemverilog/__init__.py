@@ -14,6 +14,7 @@ import jinja2
 from vecq_hw import __version__, assets
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.plan import plan
+from vecq_hw.bench.environment import INSTALL
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.emit.systemverilog.design import Design, Instance, design
@@ -61,7 +62,6 @@ class Context:
 
     head: str
     title: str
-    version: str
     top: str
     streams: tuple[Stream, ...]
     instances: tuple[Instance, ...]
@@ -122,9 +122,10 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         ".github/workflows/rtl.yml": "rtl.yml.j2",
     }
     variables = {name: getattr(context, name) for name in context.__dataclass_fields__}
+    variables["install"] = INSTALL
     files = {name: templates.get_template(text).render(variables) for name, text in texts.items()}
     files |= {name: f"// {head}\n{content}" for name, content in made.contents.items()}
-    files |= vectors.files()
+    files |= vectors.files() | assets.bench()
     for name in made.cells:
         files[f"rtl/{name}.sv"] = (assets.rtl() / f"{name}.sv").read_text()
     files["rtl/vecq.vlt"] = (assets.rtl() / "vecq.vlt").read_text()
@@ -184,7 +185,6 @@ def _context(
     return Context(
         head=head,
         title=json.dumps(network.name[:60]),
-        version=__version__,
         top=identifiers([*cells, *made.modules, network.name])[network.name],
         streams=tuple(made.streams),
         instances=tuple(made.instances),

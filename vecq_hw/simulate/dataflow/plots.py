@@ -34,7 +34,7 @@ def plot_timeline(run: DataflowRun, path: str | Path, title: str = "") -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingToolError(
-            "plots need matplotlib; install it with: pip install 'vecq-hw[report]'"
+            "plots need matplotlib; install it with: pip install matplotlib"
         ) from None
     # A Figure of its own, not pyplot: no display and no global state.
     height = 1.4 + 0.24 * len(run.spans)

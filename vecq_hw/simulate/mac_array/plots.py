@@ -42,7 +42,7 @@ def plot_utilisation(
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingToolError(
-            "plots need matplotlib; install it with: pip install 'vecq-hw[report]'"
+            "plots need matplotlib; install it with: pip install matplotlib"
         ) from None
     # A Figure of its own, not pyplot: no display and no global state.
     figure = Figure(figsize=(max(5.0, 1.0 * len(layers) + 2), 3.6), dpi=120, layout="constrained")
