@@ -63,9 +63,7 @@ async def a_word_too_many_is_named(dut: Any) -> None:
 async def a_stream_that_takes_no_more_is_named(dut: Any) -> None:
     await sink(dut, 6)
     source = axi_stream(dut, "s_axis")
-    says = (
-        r"s_axis, frame 1, word 2 \(6 words before\), cycle \d+: the word was not taken"
-    )
+    says = r"s_axis, frame 1, word 2 \(6 words before\), cycle \d+: the word was not taken"
     with pytest.raises(StreamError, match=says):
         await send(source, range(8), no_stalls(), FRAME, 50)
 

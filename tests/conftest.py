@@ -15,6 +15,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
 
 
+ODD_NAME = """it's a "net"; #1 ü: (50 %) $HOME \\ & `x`"""
+"""Of a folder: make, shells and PYTHONPATH read each of these characters as their own."""
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which Python finds neither vecq_hw nor what it is built on."""
+    folder = tmp_path_factory.mktemp("alone")
+    for name in ("vecq_hw", "numpy", "click", "jinja2", "rich", "threadpoolctl"):
+        (folder / f"{name}.py").write_text(f"raise ImportError('{name} is not here')\n")
+    kept = {key: os.environ[key] for key in ("HOME", "PATH", "TMPDIR") if key in os.environ}
+    return kept | {"PYTHONPATH": str(folder)}
+
+
 # A change is judged by the same examples each time it is judged; at a desk new ones are drawn.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,3 +51,33 @@ def test_sources_are_found_in_a_checkout():
     assert (assets.hls_include() / "vecq").is_dir()
     assert (assets.rtl() / "vecq.f").is_file()
     assert isinstance(assets.rtl(), Path)
+
+
+def test_hints_name_packages_that_can_be_had_with_the_versions_of_pyproject():
+    root = assets.rtl().parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    extras += (root / "constraints.txt").read_text().splitlines()
+    for tool in toolchain.TOOLS:
+        assert tool.install.startswith(("pip install ", "apt-get install "))
+        assert "vecq" not in tool.install
+        assert set(re.findall(r'"([^"]+)"', tool.install)) <= set(extras)
+
+
+def test_a_bench_waits_in_one_place_alone():
+    benches = [*(assets.rtl().parent / "rtl_tests").glob("*.py")]
+    benches += (assets.rtl().parent / "vecq_hw" / "bench").glob("*.py")
+    found = set()
+    for path in benches:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.While) and any(
+                isinstance(inner, ast.Await) for inner in ast.walk(node)
+            ):
+                found.add((path.name, ast.unparse(node.test)))
+    assert found == {
+        ("stream.py", "next(stalls)"),  # random, each with a probability below one
+        ("stream.py", "len(self.words) < wanted"),
+        ("bench_cycles.py", "len(taken) < words"),
+        ("hls4ml.py", "True"),  # watches, and is cancelled
+        ("hls4ml.py", "next(stalls)"),
+    }

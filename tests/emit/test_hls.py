@@ -255,7 +255,9 @@ def golden_files() -> dict[str, str]:
     for name, text in headers.items():
         assert text == (assets.hls_include().parent / name).read_text()
     assert len(headers) == len(list(assets.hls_include().glob("vecq/*.hpp")))
-    return {name: text for name, text in files.items() if name not in headers}
+    bench = {f"cosim/{name}": text for name, text in assets.bench().items()}
+    assert bench.items() <= files.items()
+    return {name: text for name, text in files.items() if name not in headers | bench}
 
 
 def test_golden_project(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

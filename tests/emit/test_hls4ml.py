@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import ODD_NAME
 from tests.hls4ml_networks import branches, inputs, regridded, write
 from tests.hls_networks import Builder, cnn, mlp
 from vecq_hw.emit import hls4ml
@@ -203,25 +204,25 @@ def test_what_does_not_fit_is_an_error(project: Path) -> None:
         assert says in result.stderr
 
 
-def simulated(folder: Path) -> subprocess.CompletedProcess[str]:
+def simulated(folder: Path, alone: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = ["make", "cosim", f"PYTHON={sys.executable}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True)
 
 
 @pytest.mark.needs_verilator
 @pytest.mark.parametrize("io_type", hls4ml.IO_TYPES)
 def test_the_cocotb_bench_drives_the_cxx_and_finds_tampered_weights(
-    tmp_path: Path, io_type: str
+    tmp_path: Path, io_type: str, alone: dict[str, str]
 ) -> None:
-    folder = tmp_path / "with a blank"
+    folder = tmp_path / ODD_NAME
     net = cnn("c", 2) if io_type == "io_stream" else mlp("m", 3)
     vectors = write(net.network(), folder, io_type)
-    result = simulated(folder)
+    result = simulated(folder, alone)
     assert result.returncode == 0, result.stdout + result.stderr
     outputs = read_vectors(folder / "results" / "outputs.txt")
     assert np.array_equal(outputs, vectors.outputs)
     tamper(folder)
-    result = simulated(folder)
+    result = simulated(folder, alone)
     assert result.returncode != 0
     assert re.search(r"frame \d+, element \d+: expected -?\d+, actual", result.stderr)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import ODD_NAME
 from tests.hls_networks import Builder
 from vecq_hw.emit import hls
 from vecq_hw.errors import MissingToolError
 from vecq_hw.formats import IntFormat
 from vecq_hw.schedule import Fold
-from vecq_hw.toolchain import simulation_environment
 from vecq_hw.verify import hls_dpi
 from vecq_hw.verify.target import TargetError
 
@@ -22,13 +22,13 @@ pytestmark = [pytest.mark.needs_cxx, pytest.mark.needs_verilator]
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Words of 35 × 5 bits in, of 6 × 13 bits out, in a folder whose name has a blank."""
+    """Words of 35 × 5 bits in, of 6 × 13 bits out, in a folder with an odd name."""
     case = (
         Builder("net", (5, 7, 5), IntFormat(5, True))
         .conv(6, 3, (2, 2), (1, 2), fold=Fold(pe=6, simd=5))
         .case()
     )
-    folder = tmp_path_factory.mktemp("dpi") / "a project"
+    folder = tmp_path_factory.mktemp("dpi") / ODD_NAME
     return hls.emit(case.network, case.schedule, case.vectors).write(folder)
 
 
@@ -36,19 +36,19 @@ def expected(folder: Path) -> np.ndarray:
     return np.loadtxt(folder / "vectors" / "outputs.txt", dtype=np.int64)
 
 
-def test_the_bench_gives_the_outputs(project: Path) -> None:
+def test_the_bench_gives_the_outputs(project: Path, alone: dict[str, str]) -> None:
     assert np.array_equal(hls_dpi.TARGET.run(project), expected(project))
     lint = subprocess.run(
         [sys.executable, "cosim/run.py", "lint"],
         cwd=project,
-        env=simulation_environment(),
+        env=alone,
         capture_output=True,
         text=True,
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
 
 
-def test_a_changed_weight_is_found(project: Path) -> None:
+def test_a_changed_weight_is_found(project: Path, alone: dict[str, str]) -> None:
     (file,) = project.glob("src/*_parameters.hpp")
     text = file.read_text()
     file.write_text(re.sub(r"0x([0-9a-f]+)", lambda m: hex(int(m[1], 16) ^ 1), text, count=1))
@@ -56,7 +56,7 @@ def test_a_changed_weight_is_found(project: Path) -> None:
     made = subprocess.run(
         [sys.executable, "cosim/run.py"],
         cwd=project,
-        env=simulation_environment(),
+        env=alone,
         capture_output=True,
         text=True,
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import cocotb
 
-from vecq_hw.bench.accelerator import Accelerator
-from vecq_hw.bench.hls import VitisBench
+from vecq_bench.accelerator import Accelerator
+from vecq_bench.hls import VitisBench
 
 FOLDER = Path(__file__).resolve().parent
 ACCELERATOR = Accelerator(

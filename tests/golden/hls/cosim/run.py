@@ -4,12 +4,11 @@
 import sys
 from pathlib import Path
 
-from vecq_hw.bench.runner import main
+from vecq_bench.runner import main
 
 if __name__ == "__main__":
     folder = Path(__file__).resolve().parent
     build = folder.parent / "build"
     objects = [build / "golden.o", build / "golden_dpi.o"]
-    raise SystemExit(
-        main(folder, "golden", "bench_golden", sys.argv[1:], objects=objects)
-    )
+    names = ("golden", "bench_golden")
+    raise SystemExit(main(folder, *names, sys.argv[1:], objects=objects, project=folder.parent))
