@@ -26,7 +26,7 @@ def is_plain(path: Path) -> bool:
 
     Examples
     --------
-    >>> is_plain(Path("/home/me/net-1")), is_plain(Path("/home/me/net #1"))
+    >>> is_plain(Path("projects/net-1")), is_plain(Path("projects/net #1"))
     (True, False)
     """
     return _PLAIN.fullmatch(str(path)) is not None
