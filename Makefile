@@ -24,7 +24,7 @@ nightly: $(VENV)/installed
 
 # Which lines, bits, stalls and folds of the cells the benches reach: docs/results/coverage.md.
 # Compiled without optimization: the counters make the C++ many times larger.
-BENCHES := argmax fifo joins matrix_vector networks pool rescale rescale_serial sliding_window \
+BENCHES := argmax fifo frame_width joins matrix_vector networks pool rescale rescale_serial sliding_window \
 	stream_register stream_width threshold upsample
 coverage: $(VENV)/installed
 	rm -rf build/coverage && mkdir -p build

@@ -13,6 +13,7 @@ vecq_window_buffer.sv
 vecq_frame_end.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
+vecq_frame_width.sv
 vecq_fifo.sv
 vecq_fork.sv
 vecq_add.sv

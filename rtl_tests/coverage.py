@@ -139,7 +139,7 @@ def fold(module: str, values: Mapping[str, str]) -> str:
             return f"{folds}, {several(number('Lanes'), 'lane')}"
         case "vecq_sliding_window" | "vecq_pool" | "vecq_upsample":
             return several(number("Folds"), "fold")
-        case "vecq_stream_width" | "vecq_fifo":
+        case "vecq_stream_width" | "vecq_frame_width" | "vecq_fifo":
             come, go = number("LanesIn"), number("LanesOut")
             if come == go:
                 return "equal words"

@@ -54,6 +54,19 @@ STREAMS = [
         ],
     ),
     Stream(
+        cell="vecq_frame_width",
+        parameters={"Elements": 7, "LanesIn": 3, "LanesOut": 4, "ElementBits": 2},
+        input_bits=6,
+        output_bits=8,
+        invariants=_inside("come", "wanted", "count_q")
+        + "always_comb if (started) assert (count_q <= Capacity);",
+        mutants=[
+            ("count_q <= CountBits'(Capacity - GroupsIn)", "1'b1"),
+            ("if (pop) begin", "begin"),
+            ("push ? kept + come", "push ? kept + CountBits'(GroupsIn)"),
+        ],
+    ),
+    Stream(
         cell="vecq_rescale",
         parameters={
             "Channels": 2,
