@@ -4,11 +4,13 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import graphs, networks, random_inputs
-from vecq_hw import arithmetic
+from vecq_hw import arithmetic, storage
+from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
@@ -158,13 +160,7 @@ def test_sums_are_exact_at_the_extremes_of_both_operands(signed, bits, inputs, m
     network = dense(inputs, IntFormat(8, signed), bits)
     fmt = network.inputs[0].format
     x = np.array([[fmt.hi] * inputs, [fmt.lo] * inputs, ([fmt.lo, fmt.hi] * inputs)[:inputs]])
-    try:
-        got = simulate(network, x, engine="int8")
-    except VecqError as error:  # only where pairs of products leave 16 bits, without VNNI
-        assert bits == 7
-        assert "saturate" in str(error)  # noqa: PT017
-        return
-    assert np.array_equal(got, exact(network, x))
+    assert np.array_equal(simulate(network, x, engine="int8"), exact(network, x))
 
 
 def test_sums_beyond_float32_are_done_in_floats():
@@ -203,11 +199,81 @@ def test_what_does_not_fit_is_refused(network, says):
     assert says in str(error.value)
 
 
-def test_a_machine_that_saturates_is_refused(monkeypatch):
+def wide(kind, fmt: IntFormat = BYTE) -> Network:
+    """A layer of 7-bit weights at their ends."""
+    codes = np.random.default_rng(0)
+    match kind:
+        case "dense":
+            shape = codes.choice([-64, 63], (40, 200))
+            layer = Dense(name="mac", input="x", weights=Weights(codes=shape, grid=MidRise(7)))
+            return rescaled(layer, (200,), fmt, BYTE)
+        case inputs, outputs, kernel, groups:
+            shape = codes.choice([-64, 63], (outputs, *kernel, inputs // groups))
+            weights = Weights(codes=shape, grid=MidRise(7))
+            padding = (kernel[0] // 2, kernel[1] // 2)
+            layer = Conv2d(name="mac", input="x", weights=weights, padding=padding, groups=groups)
+            return rescaled(layer, (6, 7, inputs), fmt, BYTE)
+
+
+WIDE = {
+    "dense": None,
+    (3, 8, (3, 3), 1): None,
+    (32, 8, (1, 1), 1): None,
+    (16, 8, (3, 3), 1): 2,
+    (32, 6, (1, 3), 2): 2,
+    (16, 16, (3, 3), 16): 1,  # its products make no pairs
+    (16, 32, (3, 3), 16): None,
+}
+
+
+@pytest.mark.parametrize("fmt", [BYTE, IntFormat(8, True), IntFormat(7, True), IntFormat(4, False)])
+@pytest.mark.parametrize("kind", WIDE)
+@pytest.mark.parametrize("saturates", [False, True])
+def test_wide_weights_are_exact_on_machines_that_saturate(kind, fmt, saturates, monkeypatch):
+    """Such a machine adds up halves of the weights, which this one can do as well."""
+    if saturates:
+        monkeypatch.setattr(byte_engine, "pairs_are_exact", lambda: False)
+        monkeypatch.setattr(byte_engine, "depthwise_is_exact", lambda: True)
+    prepare.cache_clear()
+    network = wide(kind, fmt)
+    parts = byte_engine.in_parts(network.layers[0], fmt)
+    if saturates and fmt.bits > 4:
+        assert parts == WIDE[kind]
+        assert (byte_engine.byte_product(network.layers[0], fmt) is None) == (parts is None)
+    x = random_inputs(network, 4, 0)
+    x[0], x[1] = fmt.hi, fmt.lo
+    want = simulate(network, x, taps=["mac", "codes"])
+    got = simulate(network, x, taps=["mac", "codes"], engine="int8")
+    assert np.array_equal(got["mac"], want["mac"])
+    assert np.array_equal(simulate(network, x, engine="int8"), want["codes"])
+    prepare.cache_clear()
+
+
+@pytest.mark.parametrize("limit", [64, 100, 127])
+def test_shares_of_weights_fit_a_pair_and_add_up_to_them(limit):
+    values = np.arange(-limit, limit + 1)[np.newaxis]
+    shares = byte_engine._split(values, 2).reshape(2, -1)
+    assert np.array_equal(shares.sum(axis=0), values[0])
+    assert 2 * 255 * np.abs(shares).max() < 1 << 15
+
+
+def test_depthwise_products_that_saturate_are_done_in_floats(monkeypatch):
     monkeypatch.setattr(byte_engine, "pairs_are_exact", lambda: False)
-    with pytest.raises(VecqError, match="dot products saturate"):
-        byte_engine.check_bytes("layer 'fc'", np.array([[65]]), BYTE)
-    byte_engine.check_bytes("layer 'fc'", np.array([[64]]), BYTE)
+    monkeypatch.setattr(byte_engine, "depthwise_is_exact", lambda: False)
+    network = wide((16, 16, (3, 3), 16))
+    assert byte_engine.in_parts(network.layers[0], BYTE) is None
+
+
+def test_show_names_the_layers_that_are_left_to_floats(monkeypatch, tmp_path):
+    monkeypatch.setattr(byte_engine, "pairs_are_exact", lambda: False)
+    path = tmp_path / "network.npz"
+    for kind, named in (("dense", True), ((16, 8, (3, 3), 1), False)):
+        storage.save(wide(kind), path)
+        shown = CliRunner().invoke(vecq, ["show", str(path)], catch_exceptions=False).output
+        assert ("engine int8 computes 'mac' in floats" in shown) == named
+    monkeypatch.setattr(byte_engine, "pairs_are_exact", lambda: True)
+    storage.save(wide("dense"), path)
+    assert "int8" not in CliRunner().invoke(vecq, ["show", str(path)]).output
 
 
 def test_the_probes_know_a_library_that_does_otherwise(monkeypatch):
@@ -232,16 +298,21 @@ def test_the_probes_know_a_library_that_does_otherwise(monkeypatch):
 
     monkeypatch.setattr(byte_engine, "_dense", saturating)
     assert not byte_engine.pairs_are_exact.__wrapped__()
+    monkeypatch.undo()
+    monkeypatch.setattr(byte_engine, "_convolved", lambda x, weights, groups: 0 * weights)
+    assert not byte_engine.pairs_are_exact.__wrapped__()
+    assert not byte_engine.depthwise_is_exact.__wrapped__()
     monkeypatch.setattr(byte_engine, "_dense", addend_first)
     assert not byte_engine.computes_lines.__wrapped__()
     monkeypatch.undo()
     assert byte_engine.computes_lines.__wrapped__()
+    assert byte_engine.depthwise_is_exact.__wrapped__()
 
 
 def test_without_torch_the_engine_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     byte_engine._torch.cache_clear()
-    with pytest.raises(MissingToolError, match=r"pip install 'vecq-hw\[int8\]'"):
+    with pytest.raises(MissingToolError, match="the engine int8 needs torch"):
         simulate(dense(5000, BYTE, 2), np.zeros((1, 5000), int), engine="int8")
 
 

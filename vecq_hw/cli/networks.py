@@ -44,6 +44,7 @@ def show(network: Path, as_json: bool) -> None:
     """Print the layers of NETWORK: shapes, formats, weights, exact engine, digest."""
     from vecq_hw import storage
     from vecq_hw.network import Conv2d, Dense
+    from vecq_hw.simulate.bytes import left_to_floats
     from vecq_hw.simulate.reference import engine
 
     net = storage.load(network)
@@ -75,6 +76,11 @@ def show(network: Path, as_json: bool) -> None:
         return
     click.echo(f"{net.name}  {storage.digest(net)}")
     print_table(tuple(rows[0]), [tuple(map(str, row.values())) for row in rows], left=4)
+    if names := left_to_floats(net):
+        click.echo(
+            f"On this machine the engine int8 computes {', '.join(map(repr, names))} in floats:"
+            " its products of bytes saturate at such weights."
+        )
 
 
 @click.command()

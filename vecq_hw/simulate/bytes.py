@@ -2,6 +2,10 @@
 
 The library multiplies unsigned bytes by signed ones into 32 bits, makes a line in float32 of each
 sum, and rounds that to a byte while it is still in a register: no sum reaches the memory.
+
+Without VNNI, x86 adds two products of bytes in 16 bits and saturates.  There a wide weight is the
+sum of two narrow ones that read the same input twice, in one product of twice the inputs; layers
+for which that is slower than floats are done in floats.
 """
 
 from __future__ import annotations
@@ -17,13 +21,19 @@ import numpy.typing as npt
 
 from vecq_hw import arithmetic
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.layers import Conv2d, MacLayer, Rescale
-from vecq_hw.network import accumulator_range
+from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Weights
+from vecq_hw.network import Network, accumulator_range
 from vecq_hw.simulate.convolution import pad
 from vecq_hw.simulate.engines import Array
 from vecq_hw.simulate.lines import proven_line
 from vecq_hw.toolchain import TORCH
+
+PAIR = (1 << 15) - 1
+"""What two products of bytes may reach together where they are added in 16 bits."""
+
+SPLIT_CHANNELS = 16
+"""From so many input channels on, a convolution of split weights is faster than one in floats."""
 
 Line = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Factor and addend for each output."""
@@ -34,9 +44,13 @@ def byte_product(
 ) -> ByteProduct | None:
     """The exact sums of ``layer``, or with ``rescale`` the codes that it makes of them.
 
-    None where float32 does not hold every sum, or where no line is proven to give the codes.
-    ``source`` is the format of what the layer reads; :func:`check_bytes` has passed.
+    None where float32 does not hold every sum, where no line is proven to give the codes, or where
+    :func:`in_parts` says that floats are faster.  ``source`` is the format of what the layer reads;
+    :func:`check_bytes` has passed.
     """
+    parts = in_parts(layer, source)
+    if parts is None:
+        return None
     values = layer.weights.values
     # The library's inputs are unsigned: signed ones move up by 128, and the sums move with them.
     up = 128 if source.signed else 0
@@ -50,11 +64,11 @@ def byte_product(
         return None
     if rescale is None:
         line = np.ones(len(values), np.float32), (-moved).astype(np.float32)
-        return ByteProduct(layer, up, line, None)
+        return ByteProduct(layer, parts, up, line, None)
     if not computes_lines():
         return None
     found = proven_line(rescale, IntFormat.covering(least, most), moved, rounded=True)
-    return None if found is None else ByteProduct(layer, up, found, rescale.format)
+    return None if found is None else ByteProduct(layer, parts, up, found, rescale.format)
 
 
 class ByteProduct:
@@ -62,6 +76,8 @@ class ByteProduct:
 
     Parameters
     ----------
+    parts : int
+        How many weights add up to one, each reading the same input.
     up : int
         What is added to the inputs to make them unsigned: 0 or 128.
     line : pair of float32 arrays of shape (O,)
@@ -70,13 +86,17 @@ class ByteProduct:
         Of the result, rounded half to even and clamped; without it the result is float32.
     """
 
-    def __init__(self, layer: MacLayer, up: int, line: Line, codes: IntFormat | None) -> None:
+    def __init__(
+        self, layer: MacLayer, parts: int, up: int, line: Line, codes: IntFormat | None
+    ) -> None:
         self._up, self._codes = up, codes
         self._padding = layer.padding if isinstance(layer, Conv2d) else (0, 0)
+        self._parts, self._inputs = parts, layer.weights.codes.shape[-1]
+        values = _split(layer.weights.values, parts)
         if isinstance(layer, Conv2d):
-            self._product = _convolution(layer, line, codes)
+            self._product = _convolution(layer, values, line, codes)
         else:
-            self._product = _dense(layer.weights.values, line, codes)
+            self._product = _dense(values, line, codes)
 
     def __call__(self, x: Array) -> Array:
         """From (H, N, W, C) or (N, C) to the same with O channels; samples are outermost inside."""
@@ -86,6 +106,9 @@ class ByteProduct:
         x = x.astype(kind, copy=not x.flags.writeable)  # torch warns of what it may not write
         if self._up:
             x = x.view(np.uint8) ^ np.uint8(self._up)
+        if self._parts > 1:  # each group of channels as often as its weights
+            groups = x.reshape(*x.shape[:-1], -1, 1, self._inputs)
+            x = groups.repeat(self._parts, axis=-2).reshape(*x.shape[:-1], -1)
         out = self._product(x)
         if self._codes is not None:
             kept = np.iinfo(out.dtype)
@@ -94,10 +117,15 @@ class ByteProduct:
         return np.moveaxis(out, 0, 1) if out.ndim == 4 else out
 
 
-def _convolution(layer: Conv2d, line: Line, codes: IntFormat | None) -> Callable[[Array], Array]:
-    """From unsigned bytes (N, H, W, C), padded, to (N, OH, OW, O)."""
+def _convolution(
+    layer: Conv2d, values: IntArray, line: Line, codes: IntFormat | None
+) -> Callable[[Array], Array]:
+    """From unsigned bytes (N, H, W, C), padded, to (N, OH, OW, O).
+
+    ``values`` (O, KH, KW, inputs of an output) stand in for the layer's own.
+    """
     torch = _torch()
-    weights = np.moveaxis(layer.weights.values, -1, 1).astype(np.int8, order="C")
+    weights = np.moveaxis(values, -1, 1).astype(np.int8, order="C")
     factor, addend, zeros = _tensors(line)
     # The library's own padding goes wrong where images are small (2.13): they come padded.
     places = list(layer.stride), [0, 0], list(layer.dilation), layer.groups
@@ -172,15 +200,12 @@ def _torch() -> ModuleType:
 
 
 def check_bytes(where: str, weights: IntArray, source: IntFormat) -> None:
-    """Refuse what the engine int8 cannot multiply exactly on this machine.
-
-    Without VNNI, x86 adds two products of bytes in 16 bits and saturates.  Products whose pairs fit
-    16 bits are exact on any machine; wider ones are taken where a probe at the extremes is exact.
+    """Refuse what are no bytes.
 
     Raises
     ------
     VecqError
-        Inputs or weights wider than 8 bits, or a machine that saturates.
+        Inputs or weights wider than 8 bits.
     """
     if source.bits > 8:
         raise VecqError(
@@ -193,21 +218,90 @@ def check_bytes(where: str, weights: IntArray, source: IntFormat) -> None:
             f"{where}: the engine int8 takes weights of up to 7 bits (values up to 127), here"
             f" they reach {largest}; the engine float takes any"
         )
+
+
+def in_parts(layer: MacLayer, source: IntFormat) -> int | None:
+    """How many weights add up to one, so that this machine's products of bytes are exact.
+
+    1 where pairs of products fit 16 bits or a probe at the extremes is exact; 2 where they do not;
+    None where the product of so many inputs is slower than one in floats.
+    """
     unsigned = source.hi + 128 if source.signed else source.hi
-    if 2 * unsigned * largest >= 1 << 15 and not pairs_are_exact():
-        raise VecqError(
-            f"{where}: this machine's 8-bit dot products saturate at {source!r} by {largest};"
-            " use the engine float"
-        )
+    pair = 2 * unsigned * int(np.abs(layer.weights.values).max())
+    if pair <= PAIR or pairs_are_exact():
+        return 1
+    if not isinstance(layer, Conv2d):
+        return None
+    outputs, *kernel, inputs = layer.weights.codes.shape
+    if layer.groups > 1 and inputs == 1:
+        return 1 if outputs == layer.groups and depthwise_is_exact() else None
+    if kernel == [1, 1] or inputs * layer.groups < SPLIT_CHANNELS:
+        return None
+    return -(-pair // PAIR)
+
+
+def left_to_floats(network: Network) -> list[str]:
+    """Names of the layers of bytes that the engine int8 computes in floats on this machine.
+
+    They are those of :func:`in_parts`; without torch, and so without the engine, there are none.
+    """
+    names = []
+    for layer in network.layers:
+        if isinstance(layer, Dense | Conv2d):
+            source = network.tensors[layer.input].format
+            try:
+                check_bytes("", layer.weights.values, source)
+                if in_parts(layer, source) is None:
+                    names.append(layer.name)
+            except VecqError:
+                continue
+    return names
+
+
+def _split(values: IntArray, parts: int) -> IntArray:
+    """Along the last axis, ``parts`` almost equal shares that add up to ``values``."""
+    shares = []
+    for left in range(parts, 0, -1):
+        shares.append(values // left)
+        values = values - shares[-1]
+    return np.concatenate(shares, axis=-1)
 
 
 @lru_cache
 def pairs_are_exact() -> bool:
     """Whether 8-bit dot products on this machine are exact at the extremes of both operands."""
+    x, weights = _extremes()
+    dense = _dense(weights, _no_line(weights), None)(x)
+    image = _convolved(x.reshape(-1, 2, 2, 16), weights.reshape(-1, 2, 2, 16), groups=1)
+    want = _sums(x, weights)
+    return np.array_equal(dense, want) and np.array_equal(image, want)
+
+
+@lru_cache
+def depthwise_is_exact() -> bool:
+    """The same of one channel per output, where no two products make a pair."""
+    x, weights = _extremes()
+    images = x.reshape(-1, 8, 8, 1).repeat(len(weights), axis=-1)
+    return np.array_equal(
+        _convolved(images, weights.reshape(-1, 8, 8, 1), groups=len(weights)), _sums(x, weights)
+    )
+
+
+def _extremes() -> tuple[Array, IntArray]:
+    """Inputs (samples, 64) and weights (outputs, 64)."""
     x = np.array([[0] * 64, [255] * 64, [0, 255] * 32], np.uint8)
-    weights = np.array([[w] * 64 for w in (-127, 127)] * 8 + [[127, -127] * 32])
-    ones = np.ones(len(weights), np.float32)
-    return np.array_equal(_dense(weights, (ones, 0 * ones), None)(x), _sums(x, weights))
+    return x, np.array([[w] * 64 for w in (-127, 127)] * 8 + [[127, -127] * 32])
+
+
+def _convolved(x: Array, weights: IntArray, groups: int) -> Array:
+    """The sums of the one window that images (N, KH, KW, C) have: (N, O)."""
+    codes = Weights(codes=(weights - 1) // 2, grid=MidRise(7))
+    layer = Conv2d(name="probe", input="x", weights=codes, groups=groups)
+    return _convolution(layer, weights, _no_line(weights), None)(x).reshape(len(x), -1)
+
+
+def _no_line(weights: IntArray) -> Line:
+    return np.ones(len(weights), np.float32), np.zeros(len(weights), np.float32)
 
 
 @lru_cache
