@@ -21,6 +21,7 @@ from vecq_hw.network import (
     Network,
     Rescale,
     SumPool2d,
+    Threshold,
     Upsample2d,
     Weights,
     accumulator_range,
@@ -120,6 +121,41 @@ def network(*layers, source=X, outputs=None):
         ),
         (lambda: network(dense(), source=replace(X, shape=(0,))), "with sizes of at least 1"),
         (lambda: network(dense(), source=replace(X, step=-1.0)), "step must be positive"),
+        (lambda: network(conv(stride=(1, 2**63)), source=IMAGE), "and all below 2^31"),
+        (lambda: network(conv(dilation=(2**31, 1)), source=IMAGE), "and all below 2^31"),
+        (lambda: network(conv(padding=(0, 2**64)), source=IMAGE), "and all below 2^31"),
+        (lambda: network(conv(padding=(2**20, 2**20)), source=IMAGE), "more than 2^31 - 1 pixels"),
+        (
+            lambda: network(Upsample2d(name="u", input="x", factor=(1, 2**63)), source=IMAGE),
+            "below 2^31",
+        ),
+        (
+            lambda: network(Upsample2d(name="u", input="x", factor=(2**20, 2**20)), source=IMAGE),
+            "layer 'u': a tensor of the shape (4194304, 4194304, 1) holds more than 2^31 - 1",
+        ),
+        (
+            lambda: network(dense(), source=replace(X, shape=(1 << 20, 1 << 20, 3))),
+            "input 'x': a tensor of the shape (1048576, 1048576, 3) holds more than 2^31 - 1",
+        ),
+        (
+            lambda: network(
+                dense(weights=Weights(codes=[[0] * 3], grid=MidRise(2), step=1e-200)),
+                source=replace(X, step=1e-200),
+            ),
+            "layer 'fc': the step must be positive and finite, not 0.0",
+        ),
+        (
+            lambda: network(
+                Threshold(
+                    name="t",
+                    input="x",
+                    thresholds=[[2**63 - 1, -(2**63)]] * 3,  # their difference wraps to 1
+                    falling=[0] * 3,
+                    format=IntFormat(2, False, 0, 2),
+                )
+            ),
+            "the thresholds of a channel must ascend",
+        ),
     ],
 )
 def test_an_illegal_network_is_refused_in_one_sentence(build, says):

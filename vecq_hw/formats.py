@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Self
 
@@ -47,6 +48,7 @@ class IntFormat:
     def __init__(
         self, bits: int, signed: bool, lo: int | None = None, hi: int | None = None
     ) -> None:
+        bits = _whole_bits(bits)
         if not 1 <= bits <= MAX_BITS:
             raise VecqError(f"an integer format has 1 to {MAX_BITS} bits, not {bits}")
         least = -(1 << (bits - 1)) if signed else 0
@@ -54,7 +56,7 @@ class IntFormat:
         lo, hi = least if lo is None else int(lo), most if hi is None else int(hi)
         if not least <= lo <= hi <= most:
             raise VecqError(f"the range {lo}..{hi} does not lie in {least}..{most} ({bits} bits)")
-        for name, value in (("bits", int(bits)), ("signed", bool(signed)), ("lo", lo), ("hi", hi)):
+        for name, value in (("bits", bits), ("signed", bool(signed)), ("lo", lo), ("hi", hi)):
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -85,9 +87,19 @@ class IntFormat:
         return f"{'s' if self.signed else 'u'}{self.bits}{tight}"
 
 
-def _check_weight_bits(bits: int) -> None:
+def _whole_bits(bits: int) -> int:
+    """The bits as a Python integer, which no shift can overflow as NumPy's would."""
+    try:
+        return operator.index(bits)
+    except TypeError:
+        raise VecqError(f"bits are a whole number, not {bits!r}") from None
+
+
+def _weight_bits(bits: int) -> int:
+    bits = _whole_bits(bits)
     if not 1 <= bits <= 16:
         raise VecqError(f"weights have 1 to 16 bits, not {bits}")
+    return bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,7 @@ class MidRise:
     bits: int
 
     def __post_init__(self) -> None:
-        _check_weight_bits(self.bits)
+        object.__setattr__(self, "bits", _weight_bits(self.bits))
 
     @property
     def code_format(self) -> IntFormat:
@@ -139,7 +151,7 @@ class TwosComplement:
     bits: int
 
     def __post_init__(self) -> None:
-        _check_weight_bits(self.bits)
+        object.__setattr__(self, "bits", _weight_bits(self.bits))
 
     @property
     def code_format(self) -> IntFormat:

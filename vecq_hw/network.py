@@ -38,6 +38,7 @@ from vecq_hw.layers import (
 )
 
 __all__ = [
+    "LARGEST_SIZE",
     "PRODUCT_LIMIT",
     "Add",
     "Concat",
@@ -64,6 +65,10 @@ __all__ = [
 
 PRODUCT_LIMIT = 1 << 62
 """Numeric contract, rule 4: ``-2^62 <= acc * mantissa + offset < 2^62``."""
+
+
+LARGEST_SIZE = (1 << 31) - 1
+"""Of a kernel, stride, padding, dilation or factor, and of a tensor in integers."""
 
 
 def window_outputs(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
@@ -207,9 +212,7 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
         yield "a network needs at least one input"
     for source in network.inputs:
         yield from _name_problems(source.name, tensors)
-        yield from _shape_problems(f"input '{source.name}'", source.shape)
-        if not source.step > 0 or not math.isfinite(source.step):
-            yield f"input '{source.name}': the step must be positive and finite, not {source.step}"
+        yield from _tensor_problems(f"input '{source.name}'", source.shape, source.step)
         tensors[source.name] = Tensor(shape=source.shape, format=source.format, step=source.step)
     for layer in network.layers:
         yield from _name_problems(layer.name, tensors)
@@ -225,10 +228,12 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
         if faulty:
             return
         try:
-            tensors[layer.name] = output_tensor(layer, *sources)
+            tensor = output_tensor(layer, *sources)
         except VecqError as error:
             yield str(error)
             return
+        yield from _tensor_problems(f"layer '{layer.name}'", tensor.shape, tensor.step)
+        tensors[layer.name] = tensor
     if not network.outputs:
         yield "a network needs at least one output"
     for name in network.outputs:
@@ -243,9 +248,13 @@ def _name_problems(name: str, tensors: Mapping[str, Tensor]) -> Iterator[str]:
         yield f"two layers are called '{name}'; names must differ"
 
 
-def _shape_problems(where: str, shape: tuple[int, ...]) -> Iterator[str]:
+def _tensor_problems(where: str, shape: tuple[int, ...], step: float) -> Iterator[str]:
     if len(shape) not in (1, 3) or any(size < 1 for size in shape):
         yield f"{where}: the shape must be (C,) or (H, W, C) with sizes of at least 1, not {shape}"
+    if math.prod(shape) > LARGEST_SIZE:
+        yield f"{where}: a tensor of the shape {shape} holds more than 2^31 - 1 integers"
+    if not step > 0 or not math.isfinite(step):
+        yield f"{where}: the step must be positive and finite, not {step}"
 
 
 def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
@@ -282,8 +291,8 @@ def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
             pass
         case Upsample2d():
             yield from _dimension_problems(source, 3)
-            if any(factor < 1 for factor in layer.factor):
-                yield f"the factors must be at least 1, not {layer.factor}"
+            if any(not 1 <= factor <= LARGEST_SIZE for factor in layer.factor):
+                yield f"the factors must be at least 1 and below 2^31, not {layer.factor}"
         case Add() | Concat():
             yield from _join_problems(layer, sources)
         case _:
@@ -325,7 +334,7 @@ def _threshold_problems(layer: Threshold, source: Tensor) -> Iterator[str]:
             f" {layer.falling.shape}, not {wanted} and {wanted[:1]}"
         )
         return
-    if layer.thresholds.size and (np.diff(layer.thresholds, axis=1) < 0).any():
+    if (layer.thresholds[:, 1:] < layer.thresholds[:, :-1]).any():
         yield "the thresholds of a channel must ascend"
     if not np.isin(layer.falling, (0, 1)).all():
         yield "falling must be 0 or 1 for each channel"
@@ -358,11 +367,15 @@ def _weight_problems(layer: MacLayer, dimensions: int) -> Iterator[str]:
 
 def _window_problems(layer: WindowLayer, shape: tuple[int, ...]) -> Iterator[str]:
     dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
-    if any(n < 1 for n in (*layer.stride, *dilation)) or any(p < 0 for p in layer.padding):
+    if any(not 1 <= n <= LARGEST_SIZE for n in (*layer.stride, *dilation)) or any(
+        not 0 <= p <= LARGEST_SIZE for p in layer.padding
+    ):
         yield (
             f"stride {layer.stride} and dilation {dilation} must be positive,"
-            f" padding {layer.padding} not negative"
+            f" padding {layer.padding} not negative, and all below 2^31"
         )
+    elif (shape[0] + 2 * layer.padding[0]) * (shape[1] + 2 * layer.padding[1]) > LARGEST_SIZE:
+        yield f"the image {shape[:2]} padded {layer.padding} has more than 2^31 - 1 pixels"
     elif any(k < 1 for k in layer.kernel) or any(n < 1 for n in _window_grid(shape, layer)):
         dilated = f" dilated {dilation}" if dilation != (1, 1) else ""
         yield (

@@ -6,7 +6,6 @@ array as ``{"array": index}``.  The digest covers the header and the bytes of ev
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -17,59 +16,28 @@ from typing import Any
 
 import numpy as np
 
+from vecq_hw import trees
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import CodeBook, IntArray, IntFormat, MidRise, TwosComplement
-from vecq_hw.network import (
-    Add,
-    Concat,
-    Conv2d,
-    Dense,
-    Flatten,
-    Input,
-    MaxPool2d,
-    Network,
-    Rescale,
-    SumPool2d,
-    Threshold,
-    Upsample2d,
-    Weights,
-)
+from vecq_hw.network import Network
+from vecq_hw.unpack import NpzReader
 
 VERSION = 1
-_CLASSES: dict[str, type[Any]] = {
-    cls.__name__: cls
-    for cls in (
-        IntFormat,
-        MidRise,
-        TwosComplement,
-        CodeBook,
-        Weights,
-        Input,
-        Dense,
-        Conv2d,
-        Rescale,
-        Threshold,
-        MaxPool2d,
-        SumPool2d,
-        Flatten,
-        Upsample2d,
-        Add,
-        Concat,
-        Network,
-    )
-}
 
 
 def digest(network: Network) -> str:
     """SHA-256 of everything that the network is, as 64 hexadecimal digits."""
-    arrays: list[IntArray] = []
-    return _digest(_encode(network, arrays), arrays)
+    return _digest(*_encode(network))
 
 
 def save(network: Network, path: str | Path) -> None:
-    """Write ``network`` to ``path`` (.npz), atomically."""
-    arrays: list[IntArray] = []
-    tree = _encode(network, arrays)
+    """Write ``network`` to ``path`` (.npz), atomically.
+
+    Raises
+    ------
+    VecqError
+        A field is of another type than its class says, or the file cannot be written.
+    """
+    tree, arrays = _encode(network)
     header = {"vecq_network": VERSION, "digest": _digest(tree, arrays), "network": tree}
     buffer = io.BytesIO()
     members: dict[str, Any] = {f"array{index}": array for index, array in enumerate(arrays)}
@@ -84,41 +52,35 @@ def load(path: str | Path) -> Network:
     Raises
     ------
     VecqError
-        The file is missing, cut short, of another version, altered, or holds an illegal network.
+        The file is missing, cut short, of another version, altered, out of proportion to what it
+        holds, or holds an illegal network.
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file, NpzReader(file) as archive:
+            header = archive.read("header") if "header" in archive.names else None
+            count = len(archive.names) - 1 if header is not None else 0
+            arrays = [archive.read(f"array{index}") for index in range(count)]
     except FileNotFoundError:
         raise VecqError(f"'{path}': there is no such file") from None
     except IsADirectoryError:
         raise VecqError(f"'{path}' is a folder; a network file (.npz) is wanted") from None
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            members = {name: archive[name] for name in archive.files}
-    except Exception as error:  # damaged archives raise a dozen kinds
+    except VecqError as error:
         raise VecqError(f"'{path}' is not a network file or is cut short ({error})") from None
     try:
-        header = json.loads(bytes(members["header"]))
-        version = header["vecq_network"]
-    except (KeyError, ValueError, TypeError):
+        tree: Any = json.loads(bytes(header)) if header is not None else None
+        version = tree["vecq_network"]
+        body, claimed = tree["network"], tree["digest"]
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise VecqError(f"'{path}' is an .npz file without the header of a network") from None
     if version != VERSION:
         raise VecqError(f"'{path}' has the format version {version}; this vecq reads {VERSION}")
     try:
-        arrays = [members[f"array{index}"] for index in range(len(members) - 1)]
-        if _digest(header["network"], arrays) != header["digest"]:
-            raise VecqError("its contents do not match its digest; it was altered or damaged")
-        network = _decode(header["network"], arrays)
+        return _decode(body, arrays, claimed)
     except VecqError as error:
         raise VecqError(f"'{path}': {error}") from None
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise VecqError(f"'{path}': the header is malformed ({error!r})") from None
-    if not isinstance(network, Network):
-        raise VecqError(f"'{path}' does not hold a network")
-    return network
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -144,36 +106,28 @@ def _umask() -> int:
     return mask
 
 
-def _encode(value: Any, arrays: list[IntArray]) -> Any:
-    if isinstance(value, np.ndarray):
-        arrays.append(value)
-        return {"array": len(arrays) - 1}
-    if isinstance(value, tuple):
-        return [_encode(item, arrays) for item in value]
-    if dataclasses.is_dataclass(value):
-        fields = [f.name for f in dataclasses.fields(value) if f.name != "tensors"]
-        return {
-            "type": type(value).__name__,
-            **{name: _encode(getattr(value, name), arrays) for name in fields},
-        }
-    return value
+def _encode(network: Network) -> tuple[Any, list[trees.Array]]:
+    """The tree of a network and its arrays."""
+    arrays: list[trees.Array] = []
+    try:
+        return trees.encode(network, Network, arrays), arrays
+    except VecqError as error:
+        raise VecqError(f"network '{network.name}': {error}") from None
 
 
-def _decode(tree: Any, arrays: list[IntArray]) -> Any:
-    if isinstance(tree, list):
-        return tuple(_decode(item, arrays) for item in tree)
-    if not isinstance(tree, dict):
-        return tree
-    if "array" in tree:
-        return arrays[tree["array"]]
-    name = tree["type"]
-    if name not in _CLASSES:
-        raise VecqError(f"it holds a '{name}', which this vecq does not know")
-    fields = {key: _decode(item, arrays) for key, item in tree.items() if key != "type"}
-    return _CLASSES[name](**fields)
+def _decode(tree: Any, arrays: list[trees.Array], claimed: object) -> Network:
+    """The network of a tree whose digest is ``claimed``."""
+    try:
+        altered = _digest(tree, arrays) != claimed
+    except RecursionError:
+        raise VecqError("its header is nested deeper than that of any network") from None
+    if altered:
+        raise VecqError("its contents do not match its digest; it was altered or damaged")
+    network: Network = trees.decode(tree, Network, iter(enumerate(arrays)))
+    return network
 
 
-def _digest(tree: Any, arrays: list[IntArray]) -> str:
+def _digest(tree: Any, arrays: list[trees.Array]) -> str:
     total = hashlib.sha256(json.dumps(tree, sort_keys=True).encode())
     for array in arrays:
         total.update(f"{array.dtype.str}{array.shape}".encode())
