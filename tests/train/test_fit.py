@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -111,6 +112,12 @@ def test_a_last_batch_of_one_sample_is_left_out():
     [
         ({"epochs": 0}, "at least one epoch, not 0"),
         ({"batch_size": 1}, "at least 2 samples"),
+        ({"batch_size": 2.5}, "at least 2 samples .*, not 2.5"),
+        ({"batch_size": True}, "at least 2 samples .*, not True"),
+        ({"epochs": "3"}, "at least one epoch, not '3'"),
+        ({"seed": -1}, "a seed is 0 to 9223372036854775807, not -1"),
+        ({"seed": 10**22}, "a seed is 0 to 9223372036854775807, not 1000"),
+        ({"learning_rate": "0.1"}, "learning rate must be positive and finite, not '0.1'"),
         ({"learning_rate": 0.0}, "learning rate must be positive"),
         ({"learning_rate": float("nan")}, "learning rate must be positive"),
         ({"learning_rate": 1e37, "epochs": 3}, "training diverged in epoch"),
@@ -119,6 +126,67 @@ def test_a_last_batch_of_one_sample_is_left_out():
 def test_bad_settings(settings, message):
     with pytest.raises(VecqError, match=message):
         fit(nn.Sequential(nn.Linear(6, 3)), blobs(), progress=False, **settings)
+
+
+def changed(**fields):
+    return dataclasses.replace(blobs(), **fields)
+
+
+def frozen():
+    return mlp(6, 3).requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("model", "samples", "message"),
+    [
+        (
+            mlp(6, 1),
+            changed(classes=1, y_train=np.zeros(60, np.int64)),
+            "at least 2 classes, not 1",
+        ),
+        (mlp(6, 1), changed(y_train=np.linspace(0, 1, 60)), "labels of the type float64 .* wanted"),
+        (mlp(6, 3), changed(y_train=np.zeros((60, 1), np.int64)), r"shape \(60, 1\) are given"),
+        (mlp(6, 3), changed(y_train=np.full(60, 3)), r"labels lie in 0..2, not in 3..3"),
+        (mlp(6, 3), changed(x_train=np.full((60, 6), np.nan, np.float32)), "hold NaN or infinite"),
+        (frozen(), blobs(), "no parameter that could be trained"),
+        (nn.Flatten(), blobs(), "no parameter that could be trained"),
+        (mlp(6, 3).to("meta"), blobs(), "lies on the device 'meta'"),
+        (nn.Sequential(nn.LazyLinear(3)), blobs(), "has no shape yet"),
+        ("mlp", blobs(), "training takes a Module, not str"),
+        (mlp(6, 3), [1, 2], "training takes a Dataset, not list"),
+    ],
+)
+def test_what_would_train_nothing_is_refused(model, samples, message):
+    with pytest.raises(VecqError, match=message):
+        fit(model, samples, epochs=1, progress=False)
+
+
+def test_there_is_nothing_right_in_a_regression():
+    x = blobs().x_test
+    with pytest.raises(
+        VecqError, match=r"scores of the shape \(1,\), so it tells no classes apart"
+    ):
+        evaluate(mlp(6, 1), x, np.zeros(60))
+    with pytest.raises(
+        VecqError, match=r"scores of the shape \(1,\), so it tells no classes apart"
+    ):
+        predict(mlp(6, 1), x)
+    with pytest.raises(VecqError, match="labels of the type float64"):
+        evaluate(mlp(6, 3), x, np.linspace(0, 1, 60))
+    images = nn.Sequential(nn.Linear(6, 12), nn.Unflatten(1, (4, 3)))
+    with pytest.raises(VecqError, match=r"\(60, 4, 3\); \(N, classes\) is wanted"):
+        evaluate(images, x, np.zeros(60, np.int64))
+    with pytest.raises(VecqError, match="there is no sample to predict"):
+        predict(mlp(6, 3), x[:0])
+    with pytest.raises(VecqError, match=r"fails on samples of the shape \(5,\)"):
+        predict(mlp(6, 3), x[:, :5])
+
+
+def test_prediction_leaves_each_layer_in_its_mode():
+    model = mlp(6, 3)
+    model.bn1.eval()
+    predict(model, blobs().x_test)
+    assert [model.training, model.bn1.training, model.bn2.training] == [True, False, True]
 
 
 def test_a_model_that_does_not_fit_the_data():

@@ -23,8 +23,9 @@ from vecq_hw.train.models import (  # noqa: E402
     mlp,
 )
 from vecq_hw.train.presets import PRESETS, Preset  # noqa: E402
+from vecq_hw.train.settings import Optimizer, Settings  # noqa: E402
 from vecq_hw.train.sizes import model_size_bytes, parameter_count  # noqa: E402
-from vecq_hw.train.training import Epoch, Optimizer, Settings, Training  # noqa: E402
+from vecq_hw.train.training import Epoch, Training  # noqa: E402
 
 __all__ = [
     "MODELS",

@@ -18,7 +18,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize import weight_method
 from vecq_hw.train.convert import LayerBits, quantize_model
 from vecq_hw.train.models import build_model
-from vecq_hw.train.training import Optimizer, Settings
+from vecq_hw.train.settings import Optimizer, Settings
 
 VERSION = 1
 

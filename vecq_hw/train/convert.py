@@ -15,6 +15,7 @@ from vecq_hw.quantize.weights import WeightMethod, check_weights
 from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph
 from vecq_hw.train.place import INPUT, place_quantizers
 from vecq_hw.train.quantized_layers import quantized_layer
+from vecq_hw.train.tracing import DROPOUTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,12 @@ def quantize_model(
     for parameter in twin.parameters():
         twin.to(parameter)  # the quantizers join the parameters' device and float type
         break
-    return twin.train(model.training)
+    twin.train(model.training)
+    modes = {name: module.training for name, module in model.named_modules()}
+    for name, module in twin.named_modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, *DROPOUTS)):
+            module.train(modes.get(name, model.training))  # some may stand still
+    return twin
 
 
 def _bits_by_layer(

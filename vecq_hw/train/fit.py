@@ -11,8 +11,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from vecq_hw.data import Dataset
+from vecq_hw.errors import VecqError
 from vecq_hw.train.distributed import rank_and_size
-from vecq_hw.train.training import Epoch, Settings, Training, device_of
+from vecq_hw.train.settings import Settings
+from vecq_hw.train.training import (
+    Epoch,
+    Training,
+    check_labels,
+    device_of,
+    evaluation_mode,
+    fails_on,
+)
 
 
 def fit(
@@ -90,20 +99,46 @@ def predict(
     model: nn.Module, x: npt.NDArray[np.float32], batch_size: int = 256
 ) -> npt.NDArray[np.int64]:
     """The class that the model gives each sample, in evaluation mode; lowest index on a tie."""
-    was_training, device = model.training, device_of(model)
-    model.eval()
-    try:
-        with torch.no_grad():
-            parts = [
-                model(torch.from_numpy(x[start : start + batch_size]).to(device))
-                for start in range(0, len(x), batch_size)
-            ]
-    finally:
-        model.train(was_training)
-    result: npt.NDArray[np.int64] = torch.cat(parts).flatten(1).argmax(dim=1).cpu().numpy()
+    scores = _scores(model, x, batch_size)
+    result: npt.NDArray[np.int64] = scores.flatten(1).argmax(dim=1).cpu().numpy()
     return result
 
 
+def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> torch.Tensor:
+    """What the model gives in evaluation mode, (N, classes, ...)."""
+    samples = np.asarray(x)
+    if not len(samples):
+        raise VecqError("there is no sample to predict; at least one is wanted")
+    device = device_of(model)
+    try:
+        with evaluation_mode(model), torch.no_grad():
+            parts = [
+                model(torch.from_numpy(samples[start : start + batch_size]).to(device))
+                for start in range(0, len(samples), batch_size)
+            ]
+    except (RuntimeError, TypeError) as error:
+        raise fails_on(samples.shape[1:], error) from error
+    scores = torch.cat(parts)
+    if scores.ndim < 2 or scores[0].numel() < 2:
+        raise VecqError(
+            f"the model gives scores of the shape {tuple(scores.shape[1:])}, so it tells no classes"
+            " apart; compare its values with those that are wanted"
+        )
+    return scores
+
+
 def evaluate(model: nn.Module, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> float:
-    """The part of the samples that the model gets right, 0..1."""
-    return float((predict(model, x) == y).mean())
+    """The part of the samples that the model gets right, 0..1.
+
+    Raises
+    ------
+    VecqError
+        The model gives no scores (N, classes), or the labels are no classes (N,).
+    """
+    scores = _scores(model, x, batch_size=256)
+    if scores.ndim != 2:
+        raise VecqError(
+            f"the model gives scores of the shape {tuple(scores.shape)}; (N, classes) is wanted"
+        )
+    check_labels(y, len(x), scores.shape[1])
+    return float((scores.argmax(dim=1).cpu().numpy() == np.asarray(y)).mean())

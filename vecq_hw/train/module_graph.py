@@ -1,23 +1,28 @@
 """A user's model as a torch.fx graph in which every operation is a module of a few known types.
 
-Functions and methods (``F.relu``, ``x.view(x.size(0), -1)``) become the modules that do the same,
-and what cannot be quantized is refused here, by name.
+What cannot be quantized is refused here, by name.
 """
 
 from __future__ import annotations
 
-import copy
 import operator
-from collections.abc import Callable
-from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer
-from vecq_hw.train.quantized_layers import Add, Concat, LastStep, Transpose, upsample_factors
+from vecq_hw.train.functions import constant_remedy, module_of
+from vecq_hw.train.preconditions import check_modules
+from vecq_hw.train.quantized_layers import (
+    Add,
+    Concat,
+    FlattenTo,
+    LastStep,
+    SquareAverage,
+    Transpose,
+    upsample_factors,
+)
+from vecq_hw.train.tracing import DROPOUTS, is_shape, trace
 
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, MaxPool1d, MaxPool2d,"
@@ -36,16 +41,30 @@ _PLAIN = (
     nn.Upsample,
     nn.UpsamplingNearest2d,
     nn.Flatten,
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
+    *DROPOUTS,
     nn.Identity,
+    FlattenTo,
+    SquareAverage,
     Add,
     Concat,
     Transpose,
     LastStep,
 )
-_SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "sigmoid"}
+_SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "sigmoid", "logsigmoid"}
+_CURVES = {
+    "tanh", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "leakyrelu", "prelu", "mish",
+    "hardswish", "hardsigmoid", "softplus", "softsign", "swish", "rrelu", "hardshrink",
+}  # fmt: skip
+_RECURRENT = {
+    "gru", "rnn", "rnncell", "grucell", "lstmcell", "multiheadattention", "transformer",
+    "transformerencoder", "transformerencoderlayer", "transformerdecoder",
+    "transformerdecoderlayer", "scaled_dot_product_attention", "multi_head_attention_forward",
+}  # fmt: skip
+_LAYER_FUNCTIONS = {"linear", "conv1d", "conv2d", "batch_norm", "embedding", "lstm"}
+_ARITHMETIC = {
+    "sub", "mul", "truediv", "div", "divide", "subtract", "multiply", "neg", "rsub", "true_divide",
+    "isub", "imul", "itruediv", "sub_", "mul_", "div_",
+}  # fmt: skip
 
 
 def module_graph(model: nn.Module) -> fx.GraphModule:
@@ -64,23 +83,27 @@ def module_graph(model: nn.Module) -> fx.GraphModule:
         raise VecqError(f"a torch.nn.Module is wanted, not {type(model).__name__}")
     if any(isinstance(module, ActivationQuantizer) for module in model.modules()):
         raise VecqError("the model is quantized already; quantize the float model instead")
-    try:
-        traced = fx.symbolic_trace(copy.deepcopy(model))
-    except Exception as error:  # whatever the user's forward() raises on symbolic values
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+    check_modules(model)
+    if fx.Tracer().is_leaf_module(model, ""):
+        kind = type(model).__name__
+        _check_kind("the model", model, last=True)
         raise VecqError(
-            f"the model cannot be traced ({reason[0]});"
-            " its forward() must take one tensor and not branch on values"
-        ) from None
-    graph = traced.graph
-    _unpack_sequences(traced)
-    for node in list(graph.nodes):
-        if node.op in ("call_function", "call_method") and not _is_shape(node):
+            f"the model is a {kind} alone, so it has no name; put it into a torch.nn.Sequential"
+        )
+    traced = trace(model)
+    for node in list(traced.graph.nodes):
+        if node.op == "call_module":
+            module = traced.get_submodule(str(node.target))
+            _check_kind(f"layer '{node.target}'", module, _is_last(node))
+            if type(module) is nn.LSTM:
+                _unpack_sequence(traced, node)
+            _check_module(str(node.target), module)
+        elif node.op in ("call_function", "call_method") and not is_shape(node) and node.users:
             _replace(traced, node)
-    graph.eliminate_dead_code()
+    traced.graph.eliminate_dead_code()
     _check(traced)
     _pool_before_activation(traced)
-    graph.lint()
+    traced.graph.lint()
     traced.recompile()
     return traced
 
@@ -95,195 +118,75 @@ def free_name(model: nn.Module, wanted: str) -> str:
     return name
 
 
-def _is_shape(node: fx.Node) -> bool:
-    """Whether the node asks for sizes; such nodes die with the reshape that reads them."""
-    if node.op == "call_method":
-        return node.target == "size"
-    if node.target is getattr:
-        return "shape" in node.args
-    source = node.args[0] if node.args else None
-    return node.target is operator.getitem and isinstance(source, fx.Node) and _is_shape(source)
-
-
-def _is_batch_size(size: object) -> bool:
-    if not isinstance(size, fx.Node) or not _is_shape(size):
-        return False
-    index = size.args[1] if len(size.args) > 1 else size.kwargs.get("dim")
-    return isinstance(index, int) and index == 0
-
-
-def _arguments(node: fx.Node, *names: str) -> dict[str, Any]:
-    """The arguments after the first by name."""
-    return dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
-
-
-def _relu(node: fx.Node) -> nn.Module:
-    return nn.ReLU()
-
-
-def _relu6(node: fx.Node) -> nn.Module:
-    return nn.ReLU6()
-
-
-def _hardtanh(node: fx.Node) -> nn.Module:
-    given = _arguments(node, "min_val", "max_val")
-    return nn.Hardtanh(given.get("min_val", -1.0), given.get("max_val", 1.0))
-
-
-def _max_pool(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module]:
-    def make(node: fx.Node) -> nn.Module:
-        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-        given = _arguments(node, *names)
-        given.pop("input", None)
-        return kind(**given)
-
-    return make
-
-
-def _average_pool(node: fx.Node) -> nn.Module:
-    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-    given = _arguments(node, *names, "divisor_override")
-    given.pop("input", None)
-    return nn.AvgPool2d(**given)
-
-
-def _adaptive_average_pool(node: fx.Node) -> nn.Module:
-    return nn.AdaptiveAvgPool2d(_arguments(node, "output_size")["output_size"])
-
-
-def _interpolate(node: fx.Node) -> nn.Module:
-    given = _arguments(node, "size", "scale_factor", "mode", "align_corners")
-    given.pop("input", None)
-    return nn.Upsample(**given)
-
-
-def _add(node: fx.Node) -> nn.Module | None:
-    alone = len(node.args) == 2 and not node.kwargs
-    return Add() if alone and all(isinstance(term, fx.Node) for term in node.args) else None
-
-
-def _concat(node: fx.Node) -> nn.Module | None:
-    terms = node.args[0]
-    along = _arguments(node, "dim").get("dim", node.kwargs.get("axis", 0))
-    return Concat() if isinstance(terms, tuple | list) and terms and along == 1 else None
-
-
-def _transpose(node: fx.Node) -> nn.Module | None:
-    axes = node.args[1:]
-    if len(axes) == 1 and isinstance(axes[0], tuple | list):
-        axes = tuple(axes[0])
-    swaps = ((1, 2), (2, 1), (-1, -2), (-2, -1), (0, 2, 1))
-    return Transpose() if tuple(axes) in swaps and not node.kwargs else None
-
-
-def _last_step(node: fx.Node) -> nn.Module | None:
-    return LastStep() if node.args[1] == (slice(None, None, None), -1) else None
-
-
-def _dropout(node: fx.Node) -> nn.Module:
-    return nn.Dropout(_arguments(node, "p").get("p", 0.5))
-
-
-def _flatten(node: fx.Node) -> nn.Module:
-    given = _arguments(node, "start_dim", "end_dim")
-    return nn.Flatten(given.get("start_dim", 0), given.get("end_dim", -1))
-
-
-def _reshape(node: fx.Node) -> nn.Module | None:
-    sizes = node.args[1:]
-    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
-        sizes = tuple(sizes[0])
-    if len(sizes) != 2:
-        return None
-    batch, features = sizes
-    # Where a number is given in place of -1, the Linear that follows checks it.
-    keeps_batch = _is_batch_size(batch) and isinstance(features, int)
-    known_features = batch == -1 and isinstance(features, int) and features > 0
-    return nn.Flatten() if keeps_batch or known_features else None
-
-
-_FUNCTIONS: dict[Any, Callable[[fx.Node], nn.Module | None]] = {
-    F.relu: _relu,
-    F.relu_: _relu,
-    torch.relu: _relu,
-    torch.relu_: _relu,
-    F.relu6: _relu6,
-    F.hardtanh: _hardtanh,
-    F.max_pool1d: _max_pool(nn.MaxPool1d),
-    F.max_pool2d: _max_pool(nn.MaxPool2d),
-    torch.max_pool2d: _max_pool(nn.MaxPool2d),
-    F.avg_pool2d: _average_pool,
-    F.adaptive_avg_pool2d: _adaptive_average_pool,
-    F.interpolate: _interpolate,
-    F.dropout: _dropout,
-    torch.flatten: _flatten,
-    torch.reshape: _reshape,
-    torch.transpose: _transpose,
-    torch.permute: _transpose,
-    operator.add: _add,
-    operator.iadd: _add,
-    torch.add: _add,
-    torch.cat: _concat,
-    torch.concat: _concat,
-    operator.getitem: _last_step,
-    "relu": _relu,
-    "relu_": _relu,
-    "add": _add,
-    "add_": _add,
-    "flatten": _flatten,
-    "view": _reshape,
-    "reshape": _reshape,
-    "transpose": _transpose,
-    "permute": _transpose,
-}
-
-
-def _unpack_sequences(traced: fx.GraphModule) -> None:
+def _unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:
     """The first of an LSTM's results, its outputs, becomes the LSTM itself."""
-    for node in list(traced.graph.nodes):
-        if node.op != "call_module" or type(traced.get_submodule(str(node.target))) is not nn.LSTM:
-            continue
-        for reader in list(node.users):
-            if reader.target is not operator.getitem:
-                raise VecqError(f"layer '{node.target}' (LSTM) gives a pair; use its first element")
-            if reader.args[1] == 0:
-                reader.replace_all_uses_with(node)
-            elif reader.users:
+    for reader in list(node.users):
+        if reader.target is not operator.getitem:
+            raise VecqError(f"layer '{node.target}' (LSTM) gives a pair; use its first element")
+        if reader.args[1] == 0:
+            reader.replace_all_uses_with(node)
+        else:
+            for state in list(reader.users):  # `outputs, (h, c) = lstm(x)` takes it apart
+                if state.target is operator.getitem and not state.users:
+                    traced.graph.erase_node(state)
+            if reader.users:
                 raise VecqError(
                     f"layer '{node.target}' (LSTM): its states are read; read its outputs, the"
                     " last of which is output[:, -1]"
                 )
-            traced.graph.erase_node(reader)
+        traced.graph.erase_node(reader)
 
 
 def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
-    make = _FUNCTIONS.get(node.target)
-    module = make(node) if make else None
-    sources: tuple[Any, ...] = node.args[:1] or (node.kwargs.get("input"),)
-    if isinstance(module, Add):
-        sources = node.args
-    elif isinstance(module, Concat) and isinstance(node.args[0], tuple | list):
-        sources = tuple(node.args[0])
-    if module is None or not all(isinstance(source, fx.Node) for source in sources):
+    found = module_of(node)
+    if found is None:
         what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-        raise VecqError(f"the operation '{node.name}' ({what}) {_remedy(str(what))}")
+        what = str(what)
+        constants = [read for read in node.all_input_nodes if read.op != "get_attr"]
+        if what in _ARITHMETIC and len(constants) == 1:
+            remedy = constant_remedy(node)
+        else:
+            remedy = _remedy(what, _is_last(node))
+        raise VecqError(f"the operation '{node.name}' ({what}) {remedy}")
+    module, sources = found
     name = free_name(traced, node.name)
     traced.add_submodule(name, module)
+    _check_module(name, module)
     with traced.graph.inserting_after(node):
         replacement = traced.graph.call_module(name, sources)
     node.replace_all_uses_with(replacement)
     traced.graph.erase_node(node)
 
 
-def _remedy(what: str) -> str:
-    if what.lower() in _SOFTMAX:
-        return "is not supported; leave it to the loss (torch.nn.CrossEntropyLoss takes scores)"
-    if what in ("linear", "conv2d", "batch_norm"):
+def _is_last(node: fx.Node) -> bool:
+    """Whether the node's value is the model's output, perhaps by way of a reshape."""
+    return all(
+        reader.op == "output" or (_name(reader) in ("flatten", "view") and _is_last(reader))
+        for reader in node.users
+    )
+
+
+def _name(node: fx.Node) -> str:
+    target = node.target
+    return target if isinstance(target, str) else str(getattr(target, "__name__", ""))
+
+
+def _remedy(what: str, last: bool) -> str:
+    lowered = what.lower()
+    if lowered in _SOFTMAX and last:
+        loss = "CrossEntropyLoss" if "softmax" in lowered else "BCEWithLogitsLoss"
+        return f"is not supported; leave it to the loss (torch.nn.{loss} takes scores)"
+    if lowered in _SOFTMAX or lowered in _CURVES:
+        return (
+            "is not supported; of activations ReLU, ReLU6 and Hardtanh are, which integers compute"
+            " exactly"
+        )
+    if lowered in _RECURRENT:
+        return "is not supported; of recurrent layers and attention, LSTM alone trains"
+    if lowered in _LAYER_FUNCTIONS:
         return "is not supported as a function; use the module of torch.nn"
-    if what in ("cat", "concat"):
-        return "is not supported; give it a list of tensors and dim=1, the channels"
-    if what in ("view", "reshape"):
-        return "is not supported; use torch.nn.Flatten() to keep only the batch axis"
+    if lowered == "mean":
+        return "is not supported; use torch.nn.AdaptiveAvgPool2d(1) for the mean of an image"
     return f"is not supported; supported are {SUPPORTED}"
 
 
@@ -298,11 +201,10 @@ def _check(traced: fx.GraphModule) -> None:
         if node.op == "get_attr":
             raise VecqError(f"the model uses the tensor '{node.target}' outside of a module")
         if node.op in ("call_function", "call_method"):
-            raise VecqError(f"the operation '{node.name}' {_remedy('')}")
+            raise VecqError(f"the operation '{node.name}' {_remedy('', False)}")
         if node.op == "call_module":
             name = str(node.target)
             module = traced.get_submodule(name)
-            _check_module(name, module)
             if name in called and isinstance(module, _ONCE):
                 raise VecqError(f"layer '{name}' is called twice; give each call its own module")
             called.add(name)
@@ -313,12 +215,16 @@ def _check(traced: fx.GraphModule) -> None:
                 raise VecqError(f"layer '{name}' must be called with one tensor")
 
 
+def _check_kind(where: str, module: nn.Module, last: bool) -> None:
+    kind = type(module)
+    # Subclasses may compute anything, so types are compared exactly.
+    if kind not in _ONCE + _PLAIN:
+        raise VecqError(f"{where} ({kind.__name__}) {_remedy(kind.__name__, last)}")
+
+
 def _check_module(name: str, module: nn.Module) -> None:
     kind = type(module)
     problem = None
-    # Subclasses may compute anything, so types are compared exactly.
-    if kind not in _ONCE + _PLAIN:
-        raise VecqError(f"layer '{name}' ({kind.__name__}) {_remedy(kind.__name__)}")
     match module:
         case nn.Conv1d() | nn.Conv2d():
             spans = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]

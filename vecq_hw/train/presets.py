@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vecq_hw.train.training import Optimizer, Settings
+from vecq_hw.train.settings import Optimizer, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,14 @@ its weight matrices.  Biases stay float unless they get one, too; lowering folds
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vecq_hw.errors import VecqError
 from vecq_hw.quantize import Vecq, WeightMethod, WeightQuantizer
 
 
@@ -101,13 +103,19 @@ class QuantizedEmbedding(nn.Embedding):
             source.num_embeddings,
             source.embedding_dim,
             padding_idx=source.padding_idx,
+            scale_grad_by_freq=source.scale_grad_by_freq,
             device="meta",
         )
         self.weight, self.quantizer = source.weight, quantizer
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As of an Embedding, with the quantized table."""
-        return F.embedding(input, self.quantizer(self.weight), self.padding_idx)
+        return F.embedding(
+            input,
+            self.quantizer(self.weight),
+            self.padding_idx,
+            scale_grad_by_freq=self.scale_grad_by_freq,
+        )
 
 
 class QuantizedLSTM(nn.LSTM):
@@ -257,6 +265,54 @@ class LastStep(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Steps lie along axis 1."""
         return x[:, -1]
+
+
+class FlattenTo(nn.Flatten):
+    """A Flatten to a number of features that was given: ``x.view(-1, features)``.
+
+    Parameters
+    ----------
+    features : int
+        With any other number, view() would mix the samples of a batch.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """(N, ...) to (N, features)."""
+        flat = super().forward(input)
+        self.check(flat.shape[1:])
+        return flat
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse samples of any other number of features."""
+        if math.prod(shape) != self.features:
+            raise VecqError(
+                f"the model views samples of {math.prod(shape)} features as {self.features};"
+                " the two must be equal"
+            )
+
+
+class SquareAverage(nn.AdaptiveAvgPool2d):
+    """The average of an image as high as wide: ``avg_pool2d(x, x.size(2))``."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, H) to (N, C, 1, 1)."""
+        self.check((input.shape[-2], input.shape[-1]))
+        return super().forward(input)
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse images that are not as high as wide."""
+        if size[0] != size[1]:
+            raise VecqError(
+                f"the model averages windows as wide as high of an image of {size[0]} × {size[1]};"
+                " use torch.nn.AdaptiveAvgPool2d(1)"
+            )
 
 
 def numeric_padding(layer: nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,80 +22,14 @@ from vecq_hw.train.distributed import (
     rank_and_size,
     shared_batch_norms,
 )
+from vecq_hw.train.preconditions import check_values
 from vecq_hw.train.quantized_layers import advance as advance_quantizers
+from vecq_hw.train.settings import Optimizer, Settings
 
 SMALL_BATCH = 1 << 15
 """Elements below which torch does not split an element-wise operation over threads either."""
 MOMENTUM = 0.9
 """Of SGD."""
-
-
-class Optimizer(enum.StrEnum):
-    """What moves the parameters."""
-
-    ADAM = "adam"
-    SGD = "sgd"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How a model is trained.
-
-    Attributes
-    ----------
-    epochs : int
-    batch_size : int
-        Of all processes together.
-    optimizer : Optimizer
-        SGD has momentum 0.9.
-    learning_rate, weight_decay : float
-    milestones : tuple of int, or None
-        The learning rate is divided by ten after each of these numbers of epochs; None lets it fall
-        to zero as a cosine.
-    padding : int
-        Images are padded with as many zeros at each side and cropped at a random place.
-    flip : bool
-        Whether half of the images, drawn anew each time, are mirrored.
-    mixed_precision : bool
-        bfloat16 where torch deems it safe: faster on a GPU, and on CPUs that multiply it (AVX-512
-        BF16, AMX); slower on others.  Weights, gradients and statistics stay float32.
-    seed : int
-        Of the order of the samples, their views and of dropout; the parameters are those that the
-        model comes with.
-    """
-
-    epochs: int = 40
-    batch_size: int = 64
-    optimizer: Optimizer = Optimizer.ADAM
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.0
-    milestones: tuple[int, ...] | None = None
-    padding: int = 0
-    flip: bool = False
-    mixed_precision: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise VecqError(f"training takes at least one epoch, not {self.epochs}")
-        if self.batch_size < 2:
-            raise VecqError(
-                f"a batch holds at least 2 samples (batch norm needs them), not {self.batch_size}"
-            )
-        if not 0 < self.learning_rate < math.inf:
-            raise VecqError(
-                f"the learning rate must be positive and finite, not {self.learning_rate}"
-            )
-        if not 0 <= self.weight_decay < math.inf:
-            raise VecqError(f"the weight decay is 0 or more, not {self.weight_decay}")
-        if self.padding < 0:
-            raise VecqError(f"images are padded with 0 pixels or more, not {self.padding}")
-        steps = self.milestones or ()
-        if list(steps) != sorted(set(steps)) or any(not 0 < at < self.epochs for at in steps):
-            raise VecqError(
-                f"milestones are rising numbers between 0 and the {self.epochs} epochs, not"
-                f" {', '.join(map(str, steps))}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,17 +77,17 @@ class Training:
     """
 
     def __init__(self, model: nn.Module, data: Dataset, settings: Settings) -> None:
+        self._check(model, data, settings)
         self.model, self.settings, self.classes = model, settings, data.classes
         self.device = device_of(model)
         self.history: list[Epoch] = []
         self._rank, self._size = rank_and_size()
         self._augmented = settings.padding > 0 or settings.flip
-        self._check(data)
         if data.x_train.ndim == 4:
             # The channels of a pixel side by side: an epoch of LeNet5 takes a third less on a CPU.
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._x = torch.from_numpy(data.x_train).to(self.device)
-        self._y = torch.from_numpy(data.y_train).to(self.device)
+        self._y = torch.from_numpy(data.y_train.astype(np.int64)).to(self.device)
         self._parallel = parallel(model)
         # The order and the views are drawn on the CPU: the same on every device and rank.
         self._order = torch.Generator().manual_seed(settings.seed)
@@ -277,16 +211,30 @@ class Training:
                 f"the state is not of a training of this model ({error}); train it from the start"
             ) from None
 
-    def _check(self, data: Dataset) -> None:
-        settings = self.settings
-        if len(data.x_train) < 2 * self._size:
-            raise VecqError(f"training takes at least {2 * self._size} samples")
-        if settings.batch_size < 2 * self._size:
+    @staticmethod
+    def _check(model: nn.Module, data: Dataset, settings: Settings) -> None:
+        """Refuse what could not be trained, or would train nothing, before anything is done."""
+        for given, wanted in ((model, nn.Module), (data, Dataset), (settings, Settings)):
+            if not isinstance(given, wanted):
+                raise VecqError(f"training takes a {wanted.__name__}, not {type(given).__name__}")
+        check_values(model)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
             raise VecqError(
-                f"a batch of {settings.batch_size} samples is too small for {self._size}"
+                "the model has no parameter that could be trained; one with requires_grad=True is"
+                " wanted"
+            )
+        size = rank_and_size()[1]
+        if len(data.x_train) < 2 * size:
+            raise VecqError(f"training takes at least {2 * size} samples")
+        check_labels(data.y_train, len(data.x_train), data.classes)
+        if data.x_train.dtype.kind == "f" and not np.isfinite(data.x_train).all():
+            raise VecqError("the training samples hold NaN or infinite values; leave those out")
+        if settings.batch_size < 2 * size:
+            raise VecqError(
+                f"a batch of {settings.batch_size} samples is too small for {size}"
                 " processes; give each two samples or more"
             )
-        if self._augmented and data.x_train.ndim != 4:
+        if (settings.padding or settings.flip) and data.x_train.ndim != 4:
             raise VecqError(f"only images are cropped and mirrored, not samples of {data.shape}")
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -344,15 +292,31 @@ class Training:
         return [self.device] if self.device.type == "cuda" else []
 
 
+def check_labels(y: object, samples: int, classes: int) -> None:
+    """Refuse labels that are no classes 0..classes - 1, such as the values of a regression."""
+    labels = np.asarray(y)
+    if classes < 2:
+        raise VecqError(
+            f"a classifier has at least 2 classes, not {classes}; train a regression by a loop of"
+            " your own, which the quantized model goes through as any torch.nn.Module"
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != (samples,):
+        raise VecqError(
+            f"labels of the type {labels.dtype} and shape {labels.shape} are given, but classes are"
+            f" wanted: integers of the shape ({samples},); train a regression by a loop of your own"
+        )
+    if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
+        raise VecqError(
+            f"labels lie in 0..{classes - 1}, not in {int(labels.min())}..{int(labels.max())}"
+        )
+
+
 def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Tensor:
     """The model's scores, (N, classes); one sentence where model and data do not fit."""
     try:
         scores: torch.Tensor = model(x)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise VecqError(
-            f"the model fails on samples of the shape {tuple(x.shape[1:])}: {reason}"
-        ) from error
+        raise fails_on(tuple(x.shape[1:]), error) from error
     if scores.shape != (len(x), classes):
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape)};"
@@ -361,10 +325,28 @@ def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Ten
     return scores
 
 
+def fails_on(shape: tuple[int, ...], error: Exception) -> VecqError:
+    """The sentence for a model that does not take samples of ``shape``."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return VecqError(f"the model fails on samples of the shape {shape}: {reason}")
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where the model's parameters lie; the CPU for a model without any."""
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Meanwhile the model is in evaluation mode; then each module is in the mode that it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @contextmanager

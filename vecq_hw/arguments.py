@@ -1,0 +1,61 @@
+"""Numbers that users give: any kind of them is taken, and what is none is refused in a sentence."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from typing import Any
+
+import numpy as np
+
+from vecq_hw.errors import VecqError
+
+
+def whole_number(given: Any, wanted: str, least: int | None = None, most: int | None = None) -> int:
+    """A whole number of any type, such as ``np.int64(2)``, as an int.
+
+    Parameters
+    ----------
+    given : object
+    wanted : str
+        Begins the message: "weights have 1 to 16 bits".
+    least, most : int or None
+        The range, ends included.
+
+    Raises
+    ------
+    VecqError
+        It is a truth value, no whole number, or out of range.
+
+    Examples
+    --------
+    >>> whole_number(np.int64(2), "there are 1 to 3", 1, 3)
+    2
+    """
+    try:
+        number = None if isinstance(given, bool | np.bool_) else operator.index(given)
+    except TypeError:
+        number = None
+    if (
+        number is None
+        or (least is not None and number < least)
+        or (most is not None and number > most)
+    ):
+        raise VecqError(f"{wanted}, not {given!r}")
+    return number
+
+
+def real_number(given: Any, wanted: str) -> float:
+    """A finite number of any type as a float; refusals as in :func:`whole_number`."""
+    number = isinstance(given, numbers.Real) and not isinstance(given, bool | np.bool_)
+    if not number or not math.isfinite(given):
+        raise VecqError(f"{wanted}, not {given!r}")
+    return float(given)
+
+
+def truth_value(given: Any, wanted: str) -> bool:
+    """True or False, NumPy's too; anything else is refused."""
+    if not isinstance(given, bool | np.bool_):
+        raise VecqError(f"{wanted}, not {given!r}")
+    return bool(given)

@@ -1,0 +1,93 @@
+"""What a model must be before it is traced: all of it in forward(), with values of one type."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+from torch.nn.modules import module as torch_module
+from torch.nn.utils import parametrize, prune
+
+from vecq_hw.errors import VecqError
+
+_HOOKS = {
+    "_forward_pre_hooks": "a forward pre-hook",
+    "_forward_hooks": "a forward hook",
+    "_backward_pre_hooks": "a backward pre-hook",
+    "_backward_hooks": "a backward hook",
+}
+
+
+def check_modules(model: nn.Module) -> None:
+    """Refuse what is not in forward() of a class, so that no trace would have it."""
+    own_call = type(model).__call__ is not nn.Module.__call__
+    if own_call and not isinstance(model, fx.GraphModule):
+        raise VecqError(f"{type(model).__name__} overrides __call__(); put that into forward()")
+    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
+        raise VecqError("there are global forward hooks, which tracing would miss; remove them")
+    check_values(model)
+    for name, parameter in model.named_parameters():
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            raise VecqError(
+                f"'{name}' has a gradient hook, which its quantized twin would not call; remove it"
+            )
+    for name, module in model.named_modules():
+        where = f"layer '{name}' ({type(module).__name__})" if name else "the model"
+        if parametrize.is_parametrized(module):
+            tensors = ", ".join(f"'{tensor}'" for tensor in module.parametrizations)
+            raise VecqError(
+                f"{where} has parametrizations of {tensors} (weight_norm, spectral_norm or others);"
+                " make plain parameters of them by"
+                " torch.nn.utils.parametrize.remove_parametrizations(module, name)"
+            )
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, prune.BasePruningMethod):
+                raise VecqError(
+                    f"{where} has a pruning mask of '{hook._tensor_name}'; make it permanent by"
+                    f" torch.nn.utils.prune.remove(module, '{hook._tensor_name}')"
+                )
+            kind = type(hook).__name__
+            if kind in ("WeightNorm", "SpectralNorm"):
+                function = {"WeightNorm": "weight_norm", "SpectralNorm": "spectral_norm"}[kind]
+                raise VecqError(
+                    f"{where} has a {function}; make a plain parameter of it by"
+                    f" torch.nn.utils.remove_{function}(module)"
+                )
+        for attribute, what in _HOOKS.items():
+            if getattr(module, attribute):
+                raise VecqError(
+                    f"{where} has {what}, which its quantized twin would not call;"
+                    " remove it before quantizing"
+                )
+        if "forward" in vars(module):
+            raise VecqError(
+                f"{where} has a forward() of its own, not that of its class;"
+                " define it in a class, that tracing finds it"
+            )
+        for method in ("train", "eval"):
+            if getattr(type(module), method) is not getattr(nn.Module, method):
+                raise VecqError(
+                    f"{where} overrides {method}(), which its quantized twin would not call;"
+                    " leave that out, and call eval() on the layers of the twin that are to stand"
+                    " still"
+                )
+
+
+def check_values(model: nn.Module) -> None:
+    """Refuse parameters and statistics without values, or of several types or places."""
+    kinds: dict[tuple[object, object], str] = {}
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if nn.parameter.is_lazy(tensor):
+            raise VecqError(f"'{name}' has no shape yet; run a batch through the float model first")
+        if tensor.is_meta:
+            raise VecqError(f"'{name}' lies on the device 'meta' and has no values; load it first")
+        if tensor.is_floating_point() or tensor.is_complex() or isinstance(tensor, nn.Parameter):
+            if tensor.dtype not in (torch.float32, torch.float64):
+                raise VecqError(
+                    f"'{name}' is of the type {str(tensor.dtype).removeprefix('torch.')};"
+                    " float32 or float64 is wanted: call float() on the model"
+                )
+            kinds.setdefault((tensor.dtype, tensor.device), name)
+    if len(kinds) > 1:
+        (first, at), (second, there) = list(kinds.items())[:2]
+        types = [f"'{at}' is {first[0]} on {first[1]}", f"'{there}' {second[0]} on {second[1]}"]
+        raise VecqError(f"{' and '.join(types)}; one type and one device are wanted")
