@@ -34,11 +34,11 @@ from benchmarks import networks
 from benchmarks.origin import origin
 from vecq_hw.emit import hls, hls4ml
 from vecq_hw.emit.project import Vectors
+from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
-from vecq_hw.storage import write_atomically
 from vecq_hw.toolchain import AP_TYPES, require
 
 FRAMES = {"mlp": 400, "lenet5": 12, "convolution": 60}

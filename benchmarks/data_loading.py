@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.origin import origin
 from vecq_hw.data import checked_dataset
-from vecq_hw.storage import write_atomically
+from vecq_hw.files import write_atomically
 from vecq_hw.train import PRESETS, Settings, Training, build_model, quantize_model
 
 CASES = (("lenet5-mnist", (1, 28, 28)), ("vgg-quarter-cifar10", (3, 32, 32)))

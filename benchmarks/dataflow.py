@@ -20,9 +20,9 @@ import numpy as np
 from benchmarks.networks import resnet8
 from benchmarks.origin import origin
 from tests.simulate.dataflow.clocked import Machine
+from vecq_hw.files import write_atomically
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
-from vecq_hw.storage import write_atomically
 
 FRAMES = 2
 

@@ -31,11 +31,11 @@ from vecq_hw import assets
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit
 from vecq_hw.emit.systemverilog.cells import with_inner
+from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Dense, Input, Network, Rescale, Weights
 from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.simulate import simulate
-from vecq_hw.storage import write_atomically
 
 LANES, INPUTS = 16, 1024
 MACS = LANES * LANES

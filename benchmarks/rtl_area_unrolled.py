@@ -50,7 +50,7 @@ from benchmarks.unrolled_circuits import (
 from vecq_hw.accelerator.unrolled import AdderGraph, offset_form, solve
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, Output
 from vecq_hw.emit import unrolled
-from vecq_hw.storage import write_atomically
+from vecq_hw.files import write_atomically
 
 SHAPES = ((16, 16), (32, 64), (64, 64))
 """Outputs and inputs."""

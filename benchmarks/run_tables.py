@@ -27,7 +27,7 @@ from torch import nn
 
 from benchmarks.origin import ROOT, commit, processor
 from vecq_hw.errors import VecqError
-from vecq_hw.storage import write_atomically
+from vecq_hw.files import write_atomically
 from vecq_hw.train import load_checkpoint
 
 QUEUE = ROOT / "benchmarks" / "tables.json"

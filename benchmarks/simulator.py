@@ -25,8 +25,8 @@ import numpy as np
 
 from benchmarks import networks, peers
 from benchmarks.origin import origin
+from vecq_hw.files import write_atomically
 from vecq_hw.simulate import simulate
-from vecq_hw.storage import write_atomically
 
 BATCH = 256
 PARTS = ("torch", "hls4ml", "qonnx", "scaling", "memory")

@@ -27,8 +27,8 @@ import torch
 from torch import nn
 
 from benchmarks.origin import origin
+from vecq_hw.files import write_atomically
 from vecq_hw.quantize import weight_method
-from vecq_hw.storage import write_atomically
 from vecq_hw.train import build_model, quantize_model
 
 SHAPE, CLASSES, BATCH = (1, 28, 28), 10, 200

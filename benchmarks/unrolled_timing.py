@@ -27,9 +27,9 @@ from benchmarks.unrolled_circuits import U8, matrix_of, peer_logic, rescale_of
 from vecq_hw import assets
 from vecq_hw.accelerator.units import unrolled_depth
 from vecq_hw.emit.unrolled.layer import unrolled_layer
+from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Dense, Rescale, Weights
-from vecq_hw.storage import write_atomically
 
 SIZE = 16
 """Inputs and outputs."""

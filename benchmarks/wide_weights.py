@@ -21,11 +21,11 @@ import numpy as np
 from benchmarks.networks import CODES
 from benchmarks.origin import origin
 from benchmarks.simulator import interleaved
+from vecq_hw.files import write_atomically
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.bytes import in_parts
-from vecq_hw.storage import write_atomically
 
 CONVOLUTIONS = {  # input channels, outputs, side of the kernel, groups, side of the image
     "conv 3 to 32, 3 × 3": (3, 32, 3, 1, 32),

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from vecq_hw.files import write_atomically
 from vecq_hw.quantize import expected_orientation_loss, gaussian_lambda
-from vecq_hw.storage import write_atomically
 from vecq_hw.train import build_model, model_size_bytes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,6 +14,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib import rcParams
 
+from vecq_hw.files import write_atomically
 from vecq_hw.quantize import (
     Distribution,
     best_lambda,
@@ -21,7 +22,6 @@ from vecq_hw.quantize import (
     gaussian_lambda,
     paper_lambda,
 )
-from vecq_hw.storage import write_atomically
 
 rcParams["svg.hashsalt"] = "vecq"  # the same file every time
 BITS = range(1, 13)

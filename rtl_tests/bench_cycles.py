@@ -21,10 +21,10 @@ from vecq_hw.bench.stream import (
     reset,
     start_clock,
 )
+from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Dense, Input, Layer, Network, Rescale, Weights
 from vecq_hw.schedule import Fold, Schedule, divisors
-from vecq_hw.storage import write_atomically
 
 FRAMES = 4
 PAUSED_CYCLES = 300

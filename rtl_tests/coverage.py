@@ -20,7 +20,7 @@ from pathlib import Path
 from rtl_tests.harness import SITUATIONS, TOP
 from vecq_hw import assets
 from vecq_hw.errors import VecqError
-from vecq_hw.storage import write_atomically
+from vecq_hw.files import write_atomically
 
 # A point of coverage.dat: its keys and values between these two characters, then how often.
 _POINT = re.compile(r"C '(.*)' (\d+)")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
-from vecq_hw.storage import write_atomically
+from vecq_hw.files import write_atomically
 
 COLUMNS = ("test", "result", "data", "images", "integers", "mismatches", "cpu_seconds")
 NUMBERS = 4

@@ -58,10 +58,10 @@ def test_hints_name_packages_that_can_be_had_with_the_versions_of_pyproject():
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = [name for names in project["optional-dependencies"].values() for name in names]
     extras += (root / "constraints.txt").read_text().splitlines()
-    for tool in toolchain.TOOLS:
-        assert tool.install.startswith(("pip install ", "apt-get install "))
-        assert "vecq" not in tool.install
-        assert set(re.findall(r'"([^"]+)"', tool.install)) <= set(extras)
+    for install in [*(t.install for t in toolchain.TOOLS), *toolchain._INSTALLED_BY.values()]:
+        assert install.startswith(("pip install ", "apt-get install "))
+        assert "vecq" not in install
+        assert set(re.findall(r'"([^"]+)"', install)) <= set(extras)
 
 
 def test_a_bench_waits_in_one_place_alone():

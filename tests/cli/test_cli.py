@@ -60,7 +60,7 @@ BESIDE = conv((2, 1, 1, 1), stride=(9, 9), padding=(2, 2))
 
 
 def test_doctor_finds_everything_here():
-    result = vecq("doctor", "--json")
+    result = vecq("doctor", "--json", "-")
     assert result.returncode == 0
     assert all(row["path"] for row in json.loads(result.stdout))
 
@@ -74,7 +74,7 @@ def test_doctor_names_what_is_missing(monkeypatch, tmp_path):
 
 
 def test_show_prints_layers_and_digest(stored):
-    tree = json.loads(vecq("show", stored, "--json").stdout)
+    tree = json.loads(vecq("show", stored, "--json", "-").stdout)
     assert tree["digest"] == storage.digest(storage.load(stored))
     assert [row["name"] for row in tree["tensors"]] == ["x", "fc"]
     assert "float32 BLAS" in vecq("show", stored).stdout
@@ -92,8 +92,8 @@ def test_simulate_writes_the_outputs(stored, tmp_path):
     ("arguments", "says"),
     [
         (["show", "absent.npz"], "'absent.npz': there is no such file"),
-        (["simulate", "{network}"], "give either --data or --inputs"),
-        (["simulate", "{network}", "--inputs", "{network}"], "no array of integers"),
+        (["simulate", "{network}"], "give --data, --inputs or --reals"),
+        (["simulate", "{network}", "--inputs", "{network}"], "no array of numbers"),
         (["simulate", "{network}", "--inputs", "wide.npy"], "the codes 256..256 leave 0..255"),
         (["simulate", "{network}", "--data", "faces"], "faces"),
         (["verify", "{network}", "--targets", "vivado"], "there is no target 'vivado'"),
@@ -202,8 +202,10 @@ def test_verify_passes_and_reports_for_scripts(stored, tmp_path):
 
 def test_a_run_in_which_nothing_was_compared_fails(tmp_path):
     storage.save(network(BESIDE, source=IMAGE), tmp_path / "image.npz")
-    result = vecq("verify", tmp_path / "image.npz", "--targets", "rtl")
-    assert result.returncode == 1
+    result = vecq("verify", tmp_path / "image.npz", "--targets", "rtl", "--out", tmp_path / "p")
+    assert result.returncode == 3
+    assert "nothing was compared" in result.stderr
+    assert not (tmp_path / "p").exists()
     assert "unsupported: layer 'conv' (no window of it reaches the image)" in result.stdout
 
 

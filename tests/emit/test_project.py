@@ -26,7 +26,7 @@ def test_write_creates_and_rewrites_but_keeps_what_is_not_its_own(tmp_path):
     (folder / "notes.txt").write_text("mine")
     Project({"a.txt": "3"}).write(folder)
     found = {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*.txt")}
-    assert found == {"a.txt": "3", "sub/b.txt": "2", "notes.txt": "mine"}
+    assert found == {"a.txt": "3", "notes.txt": "mine"}
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):

@@ -277,7 +277,7 @@ def test_loaders_that_cannot_serve_are_refused(loader, says):
 
 
 def test_the_commands(tmp_path):
-    shown = CliRunner().invoke(vecq, ["lambda", "--bits", "4", "--json"])
+    shown = CliRunner().invoke(vecq, ["lambda", "--bits", "4", "--json", "-"])
     row = json.loads(shown.stdout)["rows"][0]
     assert row["lambda"] == pytest.approx(0.335201, abs=1e-6)
     assert row["relative_error"] == pytest.approx(0.01154288, abs=1e-8)

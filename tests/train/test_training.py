@@ -282,10 +282,14 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
     first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, half))
     assert first["network_digest"] == second["network_digest"]
     assert first["losses"] == second["losses"]
-    # A new training in that folder takes away what is not its own.
+    # A new training in that folder is asked for, and takes away what is not its own.
+    status, _, errors = main("train", "--out", half, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 2
+    assert "holds a finished training; --force replaces it" in errors
+    assert (half / "network.npz").exists()
     options = ("--epochs", 2, "--weight-bits", "float", "--activation-bits", "float")
     status, _, errors = main(
-        "train", *options, "--out", half, monkeypatch=monkeypatch, capsys=capsys
+        "train", *options, "--force", "--out", half, monkeypatch=monkeypatch, capsys=capsys
     )
     assert status == 0, errors
     assert not (half / "network.npz").exists()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
+import os
+import signal
 import sys
 
 import click
@@ -18,6 +23,7 @@ from vecq_hw.cli.schedule import schedule
 from vecq_hw.cli.train import train
 from vecq_hw.cli.verify import verify
 from vecq_hw.errors import VecqError
+from vecq_hw.toolchain import interrupt_on_signals, missing_package, signal_received
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,16 +42,69 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; exit 2 and one sentence for what the user gave wrongly."""
+    """Run the command line.
+
+    Exits with 2 and one sentence for what the user gave wrongly and for what the machine refuses,
+    with 128 and the signal's number after a signal, and with 141 where the reader of a pipe went.
+    """
+    interrupt_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it was closed
+            stream.reconfigure(errors="replace")
+    status, message = _run()
+    try:
+        if message:
+            click.echo(message, err=True)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError as error:
+        status = _no_output(error)
+    except KeyboardInterrupt:
+        status = _stopped()
+    sys.exit(status)
+
+
+def _run() -> tuple[int, str]:
+    """Exit status, and what is to be said of a failure."""
     try:
         status = vecq.main(standalone_mode=False)
-    except click.exceptions.Abort:  # Ctrl-C
-        click.echo("stopped", err=True)
-        sys.exit(130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _stopped(), "stopped"
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        text = io.StringIO()
+        error.show(text)
+        return error.exit_code, text.getvalue().rstrip()
     except VecqError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    sys.exit(status if isinstance(status, int) else 0)
+        return 2, f"error: {error}"
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("vecq_hw"):  # a fault of ours, which must be seen
+            raise
+        return 2, f"error: {missing_package(error.name)}"
+    except ImportError as error:
+        return 2, f"error: '{error.name}' is installed but cannot be imported: {error}"
+    except MemoryError:
+        return 2, "error: there is not enough memory"
+    except OSError as error:
+        where = f"'{error.filename}': " if error.filename is not None else ""
+        return 2, f"error: {where}{error.strerror or error}"
+    except SystemExit:  # click's answer to a pipe that nobody reads
+        return _no_output(BrokenPipeError(errno.EPIPE, "Broken pipe")), ""
+    return status if isinstance(status, int) else 0, ""
+
+
+def _stopped() -> int:
+    return 128 + (signal_received() or signal.SIGINT)
+
+
+def _no_output(error: OSError) -> int:
+    """Exit status where standard output takes nothing, of which standard error is told."""
+    # What is left in the buffers would be tried, and fail, once more at the end.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    if error.errno == errno.EPIPE:
+        os.dup2(nowhere, 2)
+        return 128 + signal.SIGPIPE
+    with contextlib.suppress(OSError):
+        click.echo(f"error: standard output cannot be written: {error.strerror}", err=True)
+    return 2

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vecq_hw.cli.output import percent, print_table
+from vecq_hw.cli.output import echo, percent, print_table
+from vecq_hw.cli.outputs import OutputFile, replacing, report_options, write_json
 
 if TYPE_CHECKING:
     from vecq_hw.simulate.mac_array import ArrayCost
@@ -22,12 +22,17 @@ KINDS = ("weight-stationary", "output-stationary", "bit-serial")
 @click.option("--kind", type=click.Choice(KINDS), help="Which array; all if left out.")
 @click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--columns", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), help="Draw the utilisation to this .png file."
+    "--plot", type=OutputFile(suffix=".png"), help="Draw the utilisation to this .png file."
 )
+@report_options
 def array(
-    network: Path, kind: str | None, rows: int, columns: int, as_json: bool, plot: Path | None
+    network: Path,
+    kind: str | None,
+    rows: int,
+    columns: int,
+    json_file: Path | None,
+    plot: Path | None,
 ) -> None:
     """Print what each Dense and Conv2d of NETWORK takes on a systolic or bit-serial array.
 
@@ -43,22 +48,21 @@ def array(
     if plot is not None:
         from vecq_hw.simulate.mac_array.plots import plot_utilisation
 
-        plot_utilisation(costs, plot, f"{net.name}, {size} elements")
-    if as_json:
-        tree = [
-            {"array": name, "layer": layer, "rows": rows, "columns": columns, **asdict(cost)}
-            for name, by_layer in costs.items()
-            for layer, cost in by_layer.items()
-        ]
-        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
-        return
+        with replacing(plot) as temporary:
+            plot_utilisation(costs, temporary, f"{net.name}, {size} elements")
+    tree = [
+        {"array": name, "layer": layer, "rows": rows, "columns": columns, **asdict(cost)}
+        for name, by_layer in costs.items()
+        for layer, cost in by_layer.items()
+    ]
     titles = ("array", "layer", "cycles", "MACs", "utilisation", "register", "buffer", "external")
     table = []
     for name, by_layer in costs.items():
         table += [(name, layer, *_cells([cost])) for layer, cost in by_layer.items()]
         table.append((name, "all", *_cells(list(by_layer.values()))))
-    click.echo(f"{net.name} on {size} elements, one sample; traffic in bytes")
+    echo(f"{net.name} on {size} elements, one sample; traffic in bytes")
     print_table(titles, table, left=2)
+    write_json(json_file, tree)
 
 
 def _cells(costs: list[ArrayCost]) -> tuple[str, ...]:

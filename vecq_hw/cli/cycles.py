@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from vecq_hw.cli.emit import lanes_option, schedule_for, schedule_option
-from vecq_hw.cli.output import percent, print_table, spinner
+from vecq_hw.cli.output import activity, echo, percent, print_table
+from vecq_hw.cli.outputs import OutputFile, replacing, report_options, write_json
 
 FRAMES = 3
 
@@ -17,12 +17,14 @@ FRAMES = 3
 @click.argument("network", type=click.Path(path_type=Path))
 @schedule_option
 @lanes_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option(
-    "--plot", type=click.Path(path_type=Path), help="Draw the timeline to this .png file."
-)
+@click.option("--plot", type=OutputFile(suffix=".png"), help="Draw the timeline to this .png file.")
+@report_options
 def cycles(
-    network: Path, schedule_file: Path | None, lanes: int, as_json: bool, plot: Path | None
+    network: Path,
+    schedule_file: Path | None,
+    lanes: int,
+    json_file: Path | None,
+    plot: Path | None,
 ) -> None:
     """Print interval, latency, utilisation and FIFO depths of NETWORK as a streaming accelerator.
 
@@ -33,13 +35,14 @@ def cycles(
 
     net = storage.load(network)
     folds = schedule_for(net, schedule_file, lanes)
-    with spinner(f"simulating {net.name}"):
+    with activity(f"simulating {net.name}"):
         depths = fifo_depths(net, folds)
         run = simulate_frames(net, folds, depths, FRAMES)
     if plot is not None:
         from vecq_hw.simulate.dataflow.plots import plot_timeline
 
-        plot_timeline(run, plot, f"{net.name}: a frame every {run.interval} cycles")
+        with replacing(plot) as temporary:
+            plot_timeline(run, temporary, f"{net.name}: a frame every {run.interval} cycles")
     layers = [
         {
             "layer": name,
@@ -50,19 +53,16 @@ def cycles(
         }
         for name, busy in run.busy.items()
     ]
-    if as_json:
-        tree = {
-            "name": net.name,
-            "interval": run.interval,
-            "first_output": run.first_output,
-            "frames": FRAMES,
-            "total_cycles": run.total_cycles,
-            "layers": layers,
-            "depths": depths,
-        }
-        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
-        return
-    click.echo(
+    tree = {
+        "name": net.name,
+        "interval": run.interval,
+        "first_output": run.first_output,
+        "frames": FRAMES,
+        "total_cycles": run.total_cycles,
+        "layers": layers,
+        "depths": depths,
+    }
+    echo(
         f"{net.name}: a frame every {run.interval} cycles, the first output word after"
         f" {run.first_output}, {FRAMES} frames in {run.total_cycles}"
     )
@@ -71,5 +71,6 @@ def cycles(
         for name, busy in run.busy.items()
     ]
     print_table(("layer", "busy cycles", "utilisation", "first frame from", "to"), rows)
-    click.echo()
+    echo()
     print_table(("stream", "depth in words"), [(n, str(depth)) for n, depth in depths.items()])
+    write_json(json_file, tree)

@@ -1,26 +1,24 @@
-"""From ``--data`` to the integer inputs of a network, for the commands that take both."""
+"""From the options that name samples to the integer inputs of a network."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from vecq_hw.errors import VecqError
+
 if TYPE_CHECKING:
     from vecq_hw.data import Dataset
+    from vecq_hw.data.dataset import Labels
     from vecq_hw.formats import IntArray
     from vecq_hw.network import Network
 
-data_option = click.option(
-    "--data",
-    metavar="digits|mnist|cifar10|PATH",
-    help="Data set whose test split is used; PATH: an .npz file (x_train, y_train, x_test,"
-    " y_test), a folder or a .zip of images.  mnist and cifar10 lie in the folder VECQ_DATA.",
-)
-samples_option = click.option(
-    "--samples", type=click.IntRange(min=1), metavar="N", help="At most this many samples."
-)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def loaded(data: str, folder: Path | None = None) -> Dataset:
@@ -33,22 +31,112 @@ def loaded(data: str, folder: Path | None = None) -> Dataset:
         return datasets.load(data, folder, lambda done, total: move(steps * done // total))
 
 
-def test_codes(network: Network, data: str, samples: int | None) -> tuple[IntArray, Dataset]:
-    """The first ``samples`` test samples as codes of the network's input, and the data set."""
-    from vecq_hw.simulate import network_inputs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Where the inputs of a network come from: one of the three, or none.
 
-    dataset = loaded(data)
-    return network_inputs(network, dataset.x_test[:samples]), dataset
+    Attributes
+    ----------
+    data : str or None
+        A data set, of which the test samples are taken.
+    codes, reals : Path or None
+        Files (.npy) of integer codes, channels last, and of real numbers, channels first.
+    most : int or None
+        At most this many samples.
+    """
+
+    data: str | None
+    codes: Path | None
+    reals: Path | None
+    most: int | None
+
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.data, self.codes, self.reals)) > 1:
+            raise click.UsageError("give one of --data, --inputs and --reals")
+
+    def read(self, network: Network) -> tuple[IntArray, Labels | None] | None:
+        """The codes of the network's input and the labels, if there are any; None without source.
+
+        Raises
+        ------
+        VecqError
+            The samples do not fit the network's input.
+        """
+        from vecq_hw.simulate import network_inputs
+        from vecq_hw.simulate.reference import checked_codes
+        from vecq_hw.unpack import read_npy
+
+        if self.data is not None:
+            dataset = loaded(self.data)
+            labels = dataset.y_test[: self.most]
+            return network_inputs(network, dataset.x_test[: self.most]), labels
+        file = self.codes or self.reals
+        if file is None:
+            return None
+        array = read_npy(file)
+        try:
+            if array.ndim == 0 or not len(array):
+                raise VecqError("it holds no samples; an array of samples is wanted")
+            array = array[: self.most]
+            if self.codes is not None:
+                return checked_codes(network.inputs[0], array), None
+            if array.dtype.kind not in "fiu":
+                raise VecqError(f"real numbers are wanted, not {array.dtype}")
+            return network_inputs(network, array), None
+        except VecqError as error:
+            raise VecqError(f"'{file}': {error}") from None
+
+    def vectors(self, network: Network, seed: int = 0) -> IntArray:
+        """Inputs to verify with: these samples, else random codes, and the corner vectors."""
+        import numpy as np
+
+        from vecq_hw.verify.vectors import corner_vectors, random_vectors
+
+        found = self.read(network)
+        main = random_vectors(network, self.most or 200, seed) if found is None else found[0]
+        return np.concatenate([main, corner_vectors(network)])
 
 
-def vectors_for(network: Network, data: str | None, samples: int | None, seed: int = 0) -> IntArray:
-    """Inputs to verify with: test samples or random codes, and the corner vectors."""
-    import numpy as np
+def samples_options(command: _Command) -> _Command:
+    """``--data``, ``--inputs``, ``--reals`` and ``--samples``, together as ``samples``."""
+    options = (
+        click.option(
+            "--data",
+            metavar="digits|mnist|cifar10|PATH",
+            help="Data set whose test split is used; PATH: an .npz file (x_train, y_train, x_test,"
+            " y_test), a folder or a .zip of images.  mnist and cifar10 lie in the folder"
+            " VECQ_DATA.",
+        ),
+        click.option(
+            "--inputs",
+            type=click.Path(path_type=Path),
+            metavar="CODES.npy",
+            help="Integer codes of the input, samples first, channels last; instead of --data.",
+        ),
+        click.option(
+            "--reals",
+            type=click.Path(path_type=Path),
+            metavar="FILE.npy",
+            help="Real inputs as the model takes them, samples first, then channels; instead of"
+            " --data.",
+        ),
+        click.option(
+            "--samples", type=click.IntRange(min=1), metavar="N", help="At most this many samples."
+        ),
+    )
 
-    from vecq_hw.verify.vectors import corner_vectors, random_vectors
+    @functools.wraps(command)
+    def gathered(
+        *arguments: Any,
+        data: str | None,
+        inputs: Path | None,
+        reals: Path | None,
+        samples: int | None,
+        **others: Any,
+    ) -> Any:
+        source = Samples(data=data, codes=inputs, reals=reals, most=samples)
+        return command(*arguments, samples=source, **others)
 
-    if data is None:
-        main = random_vectors(network, samples or 200, seed)
-    else:
-        main, _ = test_codes(network, data, samples)
-    return np.concatenate([main, corner_vectors(network)])
+    for option in reversed(options):
+        gathered = option(gathered)
+    return cast(_Command, gathered)

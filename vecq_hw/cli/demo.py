@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vecq_hw.cli.output import percent, print_report, print_table, spinner
-from vecq_hw.cli.training import seeded_model, train_and_lower, writable_folder
+from vecq_hw.cli.output import activity, echo, percent, print_report, print_table
+from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
+from vecq_hw.cli.training import seeded_model, train_and_lower
+
+if TYPE_CHECKING:
+    from vecq_hw.files import Folder
+
+_FILES = ("checkpoint.pt", "network.npz")
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True)
+@click.option("--out", type=OutputFolder(), default="demo", show_default=True)
 @click.option("--model", type=click.Choice(["mlp", "cnn"]), help="Only this one; both if left out.")
 @click.option("--weight-bits", type=click.IntRange(1, 16), default=2, show_default=True)
 @click.option("--activation-bits", type=click.IntRange(1, 16), default=8, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), default=40, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@report_options
 def demo(
     out: Path,
     model: str | None,
@@ -27,32 +34,37 @@ def demo(
     activation_bits: int,
     epochs: int,
     seed: int,
+    json_file: Path | None,
 ) -> int:
     """Train on real digits, lower, simulate, emit C++ and SystemVerilog, verify every output.
 
     Writes summary.json to the folder --out, and for each model a folder with network.npz,
     checkpoint.pt and the generated projects.  Exits with 1 if any integer differs.
     """
-    from vecq_hw import storage, toolchain
+    from vecq_hw import toolchain
 
     start = time.perf_counter()
-    writable_folder(out)
     toolchain.require(*toolchain.TOOLS)
-    summaries = {
-        name: _demonstrate(out / name, name, weight_bits, activation_bits, epochs, seed)
-        for name in ((model,) if model else ("mlp", "cnn"))
-    }
-    summary = {**summaries, "seconds": round(time.perf_counter() - start, 1)}
-    text = json.dumps(summary, indent=2) + "\n"
-    storage.write_atomically(out / "summary.json", text.encode())
-    click.echo(f"\n{out / 'summary.json'}  ({summary['seconds']} s)")
+    names = (model,) if model else ("mlp", "cnn")
+    with folder(out) as place:
+        place.check(("summary.json", *(f"{n}/{file}" for n in names for file in _FILES)))
+        if (out / "summary.json").exists():
+            echo(f"replacing the earlier demo in {out}")
+        summaries = {
+            name: _demonstrate(place, name, weight_bits, activation_bits, epochs, seed)
+            for name in names
+        }
+        summary = {**summaries, "seconds": round(time.perf_counter() - start, 1)}
+        place.write("summary.json", f"{json.dumps(summary, indent=2)}\n".encode())
+    echo(f"\n{out / 'summary.json'}  ({summary['seconds']} s)")
+    write_json(json_file, summary)
     return 0 if all(one["passed"] for one in summaries.values()) else 1
 
 
 def _demonstrate(
-    folder: Path, model: str, weight_bits: int, activation_bits: int, epochs: int, seed: int
+    place: Folder, model: str, weight_bits: int, activation_bits: int, epochs: int, seed: int
 ) -> dict[str, Any]:
-    """All of it for one model, into ``folder``; what summary.json says of it."""
+    """All of it for one model, into a folder of its name; what summary.json says of it."""
     import numpy as np
 
     from vecq_hw import data as datasets
@@ -72,22 +84,31 @@ def _demonstrate(
         weight_bits=weight_bits,
         activation_bits=activation_bits,
     )
-    click.echo(f"{dataset!r}\ntraining the float {model}")
+    echo(f"{dataset!r}\ntraining the float {model}")
     float_model = seeded_model(recipe, seed)
     fit(float_model, dataset, epochs=epochs, seed=seed)
-    click.echo(f"training with {weight_bits}-bit weights and {activation_bits}-bit activations")
+    echo(f"training with {weight_bits}-bit weights and {activation_bits}-bit activations")
     trained = train_and_lower(recipe, dataset, epochs=epochs, seed=seed, name=f"digits_{model}")
     network = trained.network
-    save_checkpoint(trained.model, recipe, folder / "checkpoint.pt")
-    storage.save(network, folder / "network.npz")
-    click.echo(repr(network))
+    with place.replacing(f"{model}/checkpoint.pt") as temporary:
+        save_checkpoint(trained.model, recipe, temporary)
+    with place.replacing(f"{model}/network.npz") as temporary:
+        storage.save(network, temporary)
+    echo(repr(network))
 
     codes = network_inputs(network, dataset.x_test)
     inputs = np.concatenate([codes, corner_vectors(network)])
-    with spinner(f"building and running {', '.join(t.name for t in TARGETS)}"):
-        report = verify(network, inputs, targets=TARGETS, folder=folder)
+    with activity(f"verifying on {len(inputs)} vectors") as progress:
+        report = verify(
+            network,
+            inputs,
+            targets=TARGETS,
+            folder=place.path / model,
+            progress=progress,
+            force=is_forced(),
+        )
     harder = datasets.load("digits-last")
-    click.echo("training once more on the harder split: the last 597 images are the test")
+    echo("training once more on the harder split: the last 597 images are the test")
     other = train_and_lower(recipe, harder, epochs=epochs, seed=seed, name=f"digits_{model}")
     summary = {
         "float_accuracy": evaluate(float_model, dataset.x_test, dataset.y_test),
@@ -104,7 +125,7 @@ def _demonstrate(
             ("integer network, harder split", percent(summary["harder_split_integer_accuracy"])),
         ],
     )
-    click.echo(
+    echo(
         f"{summary['prediction_differences']} of {len(dataset.x_test)} predictions differ between"
         " training and integers\n"
     )

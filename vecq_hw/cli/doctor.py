@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from pathlib import Path
 
 import click
 
+from vecq_hw.cli.output import echo
+from vecq_hw.cli.outputs import report_options, write_json
+
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def doctor(as_json: bool) -> int:
+@report_options
+def doctor(json_file: Path | None) -> int:
     """Say which tools are there and how to install what is missing.
 
     Exits with 1 if something is missing.
@@ -18,21 +21,19 @@ def doctor(as_json: bool) -> int:
     from vecq_hw.toolchain import TOOLS
 
     found = [(tool, tool.find()) for tool in TOOLS]
-    if as_json:
-        rows = [
-            {
-                "name": tool.name,
-                "purpose": tool.purpose,
-                "path": str(place) if place else None,
-                "install": tool.install,
-            }
-            for tool, place in found
-        ]
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        click.echo(f"Python {sys.version.split()[0]}")
-        for tool, place in found:
-            state = "ok     " if place else "MISSING"
-            rest = "" if place else f"  →  {tool.install}"
-            click.echo(f"{state} {tool.name:13} {tool.purpose}{rest}")
+    echo(f"Python {sys.version.split()[0]}")
+    for tool, place in found:
+        state = "ok     " if place else "MISSING"
+        rest = "" if place else f"; run: {tool.install}"
+        echo(f"{state} {tool.name:13} {tool.purpose}{rest}")
+    rows = [
+        {
+            "name": tool.name,
+            "purpose": tool.purpose,
+            "path": str(place) if place else None,
+            "install": tool.install,
+        }
+        for tool, place in found
+    ]
+    write_json(json_file, rows)
     return 0 if all(place for _, place in found) else 1

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vecq_hw.cli.data import data_option, samples_option, vectors_for
-from vecq_hw.cli.output import spinner
+from vecq_hw.cli.data import Samples, samples_options
+from vecq_hw.cli.output import activity, echo
+from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
 @click.command()
 @click.argument("target", type=click.Choice(["hls", "hls4ml", "rtl"]))
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder; the target's name if left out."
-)
+@click.option("--out", type=OutputFolder(), help="Folder; the target's name if left out.")
 @click.option("--layer", help="Only this layer, with the rescale behind it.")
 @schedule_option
 @lanes_option
@@ -54,8 +53,8 @@ def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
     show_default=True,
     help="Of the device; rtl only. The circuits differ, what they compute does not.",
 )
-@data_option
-@samples_option
+@samples_options
+@report_options
 def emit(
     target: str,
     network: Path,
@@ -64,8 +63,8 @@ def emit(
     schedule_file: Path | None,
     lanes: int,
     fabric: str,
-    data: str | None,
-    samples: int | None,
+    samples: Samples,
+    json_file: Path | None,
 ) -> None:
     """Write an HLS C++, hls4ml or SystemVerilog project with a test bench of its own.
 
@@ -83,17 +82,29 @@ def emit(
         raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
     net = storage.load(network)
     if layer is not None:
-        if data is not None:
-            raise click.UsageError("--data feeds a whole network; leave it out with --layer")
+        if samples.data is not None or samples.reals is not None:
+            raise click.UsageError(
+                "--data and --reals feed a whole network; with --layer, --inputs"
+            )
         net = layer_network(net, layer)
     folds = replace(schedule_for(net, schedule_file, lanes), fabric=Fabric(fabric))
     emitter = next(t for t in TARGETS if t.name == target)
     reason = emitter.unsupported(net)
     if reason is not None:
         raise VecqError(f"target '{target}' cannot take this network yet: {reason}")
-    inputs = vectors_for(net, data, samples)
+    inputs = samples.vectors(net)
     vectors = Vectors(inputs=inputs, outputs=simulate(net, inputs))
-    with spinner(f"writing down {net.name} for {target}"):
+    with activity(f"writing down {net.name} for {target}"):
         project = emitter.emit(net, folds, vectors)
-    folder = project.write(out or Path(target))
-    click.echo(f"{len(project.files)} files in {folder}; run its test with: make -C {folder}")
+    with folder(out or Path(target)) as place:
+        project.write_into(place)
+    tree = {
+        "name": net.name,
+        "digest": storage.digest(net),
+        "target": target,
+        "folder": str(place.path),
+        "files": sorted(project.files),
+        "vectors": len(inputs),
+    }
+    echo(f"{len(project.files)} files in {place.path}; run its test with: make -C {place.path}")
+    write_json(json_file, tree)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
 
-from vecq_hw.cli.data import data_option, samples_option, test_codes
-from vecq_hw.cli.output import percent, print_table, progress_bar, spinner
-from vecq_hw.errors import VecqError
+from vecq_hw.cli.data import Samples, samples_options
+from vecq_hw.cli.output import activity, echo, percent, print_table, progress_bar
+from vecq_hw.cli.outputs import (
+    OutputFile,
+    OutputFolder,
+    folder,
+    replacing,
+    report_options,
+    write,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from vecq_hw.formats import IntArray
@@ -22,25 +29,57 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default="network.npz", show_default=True)
+@click.option("--out", type=OutputFile(), default="network.npz", show_default=True)
+@click.option(
+    "--name",
+    help="Of the network, and so of its top module.  [default: that of the file --out, else of the"
+    " checkpoint or its folder]",
+)
 @click.option("--mantissa-bits", type=click.IntRange(2, 31), default=18, show_default=True)
-def lower(checkpoint: Path, out: Path, mantissa_bits: int) -> None:
+@report_options
+def lower(
+    checkpoint: Path, out: Path, name: str | None, mantissa_bits: int, json_file: Path | None
+) -> None:
     """Turn the trained model of CHECKPOINT into an integer network."""
     from vecq_hw import storage
     from vecq_hw.lower import lower as lower_model
+    from vecq_hw.lower import shortened_mantissas
     from vecq_hw.train.checkpoint import load_checkpoint
 
-    with spinner(f"lowering {checkpoint}"):
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise click.UsageError(f"--name {name!r}: a name of printable characters is wanted")
+    with activity(f"lowering {checkpoint}"):
         model, recipe = load_checkpoint(checkpoint)
-        network = lower_model(model, recipe.shape, mantissa_bits=mantissa_bits)
-    storage.save(network, out)
-    click.echo(f"{network!r}\n{out}: {storage.digest(network)}")
+        network = lower_model(
+            model,
+            recipe.shape,
+            name=name or _default_name(out, checkpoint),
+            mantissa_bits=mantissa_bits,
+        )
+    with replacing(out) as temporary:
+        storage.save(network, temporary)
+    digest = storage.digest(network)
+    echo(f"{network!r}\n{out}: {digest}")
+    tree = {
+        "name": network.name,
+        "digest": digest,
+        "file": str(out),
+        "shortened_mantissas": shortened_mantissas(network),
+    }
+    write_json(json_file, tree)
+
+
+def _default_name(out: Path, checkpoint: Path) -> str:
+    """What tells this network from others: 'network' and 'checkpoint' do not."""
+    candidates = (out.stem, checkpoint.stem, checkpoint.resolve().parent.name)
+    telling = (name for name in candidates if name not in ("network", "checkpoint", ""))
+    return next((name for name in telling if name.isprintable()), "network")
 
 
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def show(network: Path, as_json: bool) -> None:
+@report_options
+def show(network: Path, json_file: Path | None) -> None:
     """Print the layers of NETWORK: shapes, formats, weights, exact engine, digest."""
     from vecq_hw import storage
     from vecq_hw.network import Conv2d, Dense
@@ -70,29 +109,21 @@ def show(network: Path, as_json: bool) -> None:
                 "bits": weights.grid.bits,
             }
         rows.append(row)
-    if as_json:
-        tree = {"name": net.name, "digest": storage.digest(net), "tensors": rows}
-        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
-        return
-    click.echo(f"{net.name}  {storage.digest(net)}")
+    digest = storage.digest(net)
+    echo(f"{net.name}  {digest}")
     print_table(tuple(rows[0]), [tuple(map(str, row.values())) for row in rows], left=4)
     if names := left_to_floats(net):
-        click.echo(
+        echo(
             f"On this machine the engine int8 computes {', '.join(map(repr, names))} in floats:"
             " its products of bytes saturate at such weights."
         )
+    write_json(json_file, {"name": net.name, "digest": digest, "tensors": rows})
 
 
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
-@data_option
-@samples_option
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    help="Integer codes as .npy, samples first, channels last; instead of --data.",
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the integer outputs as .npy.")
+@samples_options
+@click.option("--out", type=OutputFile(), help="Write the integer outputs as .npy.")
 @click.option(
     "--engine",
     type=click.Choice(["float", "int8"]),
@@ -100,9 +131,7 @@ def show(network: Path, as_json: bool) -> None:
     show_default=True,
     help="BLAS, or oneDNN's dot products of bytes; the integers are the same.",
 )
-@click.option(
-    "--trace", type=click.Path(path_type=Path), help="Write every tensor as DIR/NAME.npy."
-)
+@click.option("--trace", type=OutputFolder(), help="Write every tensor as DIR/NAME.npy.")
 @click.option("--taps", metavar="NAME,...", help="With --trace: write these tensors alone.")
 @click.option(
     "--accumulator-bits",
@@ -128,12 +157,13 @@ def show(network: Path, as_json: bool) -> None:
     default="weights",
     show_default=True,
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the faults.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the faults."
+)
+@report_options
 def simulate(
     network: Path,
-    data: str | None,
-    samples: int | None,
-    inputs: Path | None,
+    samples: Samples,
     out: Path | None,
     engine: EngineName,
     trace: Path | None,
@@ -144,6 +174,7 @@ def simulate(
     faults: int | None,
     fault_site: Site,
     seed: int,
+    json_file: Path | None,
 ) -> None:
     """Run the bit-accurate simulator; with --data print the integer accuracy."""
     from vecq_hw import simulate as simulator
@@ -151,8 +182,6 @@ def simulate(
     from vecq_hw.passes.widths import wrap_accumulators
     from vecq_hw.schedule import default_schedule, load
 
-    if (data is None) == (inputs is None):
-        raise click.UsageError("give either --data or --inputs")
     if taps is not None and trace is None:
         raise click.UsageError("--taps chooses the tensors that --trace writes; give --trace too")
     if (overflow == "saturate" or schedule is not None) and accumulator_bits is None:
@@ -164,12 +193,10 @@ def simulate(
     if sum(option is not None for option in (trace, accumulator_bits, faults)) > 1:
         raise click.UsageError("give one of --trace, --accumulator-bits and --faults")
     net = storage.load(network)
-    if inputs is not None:
-        codes, labels = _read_codes(inputs)[:samples], None
-    else:
-        assert data is not None
-        codes, dataset = test_codes(net, data, samples)
-        labels = dataset.y_test[:samples]
+    found = samples.read(net)
+    if found is None:
+        raise click.UsageError("give --data, --inputs or --reals")
+    codes, labels = found
     counts: dict[str, int] = {}
     if accumulator_bits is not None and overflow == "saturate":
         folds = load(schedule) if schedule is not None else default_schedule(net)
@@ -186,42 +213,38 @@ def simulate(
         wanted = [*names, *net.outputs]
         with progress_bar(len(codes), "simulating") as progress:
             tensors = simulator.simulate(net, codes, taps=wanted, engine=engine, progress=progress)
-        for name in names:
-            _write_array(trace / f"{quote(name, safe=' ')}.npy", tensors[name])
+        with folder(trace) as place:
+            place.write_all(
+                ((f"{quote(name, safe=' ')}.npy", _npy(tensors[name])) for name in names), "trace"
+            )
         outputs = tensors[net.outputs[0]]
     else:
         with progress_bar(len(codes), "simulating") as progress:
             outputs = simulator.simulate(net, codes, engine=engine, progress=progress)
     result = f"{len(outputs)} vectors"
+    accuracy = None
     if labels is not None:
-        right = simulator.predictions(outputs) == labels
-        result += f", integer accuracy {percent(right.mean())}"
-    click.echo(result)
+        accuracy = float((simulator.predictions(outputs) == labels).mean())
+        result += f", integer accuracy {percent(accuracy)}"
+    echo(result)
     if counts:
         rows = [(name, str(count)) for name, count in counts.items()]
         print_table(("layer", "overflows"), rows)
     if out is not None:
-        _write_array(out, outputs)
+        write(out, _npy(outputs))
+    tree = {
+        "name": net.name,
+        "digest": storage.digest(net),
+        "vectors": len(outputs),
+        "integer_accuracy": accuracy,
+        "overflows": counts,
+    }
+    write_json(json_file, tree)
 
 
-def _read_codes(path: Path) -> IntArray:
+def _npy(values: IntArray) -> bytes:
     import numpy as np
-
-    try:
-        with path.open("rb") as file:
-            codes: IntArray = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise VecqError(f"'{path}' is no array of integers (.npy): {error}") from None
-    if not codes.ndim:
-        raise VecqError(f"'{path}' holds a single number; an array of samples is wanted")
-    return codes
-
-
-def _write_array(path: Path, values: IntArray) -> None:
-    import numpy as np
-
-    from vecq_hw import storage
 
     buffer = io.BytesIO()
     np.save(buffer, values)
-    storage.write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -1,7 +1,9 @@
-"""What the commands print: tables, and a spinner while something takes its time."""
+"""What the commands print: tables, and what is under way while something takes its time."""
 
 from __future__ import annotations
 
+import errno
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,22 +11,78 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vecq_hw.cli.outputs import json_to_standard_output
+from vecq_hw.errors import VecqError
+from vecq_hw.terminal import is_animated
+
 if TYPE_CHECKING:
+    from vecq_hw.train import Epoch
     from vecq_hw.verify.compare import Report
+
+_WORTH_SAYING_SECONDS = 2.0
+
+
+def echo(text: str = "") -> None:
+    """Print for people: on standard output, unless that is for JSON.
+
+    Raises
+    ------
+    VecqError
+        It cannot be written, for instance to a full disk.
+    """
+    try:
+        click.echo(text, err=json_to_standard_output())
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise VecqError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def print_epoch(epoch: Epoch, total: int) -> None:
+    """A line for a log: where there is no bar to see, or standard output is kept in a file."""
+    if not (is_animated() and sys.stdout is not None and sys.stdout.isatty()):
+        echo(
+            f"epoch {epoch.number} of {total}: loss {epoch.loss:.4f},"
+            f" {percent(epoch.accuracy)} right, {epoch.seconds:.1f} s"
+        )
 
 
 @contextmanager
-def spinner(text: str) -> Iterator[None]:
-    """Show that ``text`` is under way, on a terminal only; a log gets the line once."""
-    from rich.console import Console
+def activity(text: str) -> Iterator[Callable[[str], None]]:
+    """Show that ``text`` is under way and for how long; the yielded function says what is next.
 
+    On a terminal something moves; a log gets a line for each step, and how long it took.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    animated = is_animated()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status(text):
-            yield
-    else:
-        click.echo(text, err=True)
-        yield
+    with Progress(*columns, console=console, transient=True, disable=not animated) as progress:
+        begin, current = time.monotonic(), text
+        task = progress.add_task(escape(text))
+
+        def end() -> None:
+            seconds = time.monotonic() - begin
+            if animated:
+                progress.console.print(f"{current}: {seconds:.1f} s", markup=False, highlight=False)
+            elif seconds >= _WORTH_SAYING_SECONDS:
+                click.echo(f"{current}: took {seconds:.1f} s", err=True)
+
+        def go_on(text: str) -> None:
+            nonlocal begin, current
+            end()
+            begin, current = time.monotonic(), text
+            progress.reset(task, description=escape(text))
+            if not animated:
+                click.echo(text, err=True)
+
+        if not animated:
+            click.echo(text, err=True)
+        yield go_on
+        end()
 
 
 @contextmanager
@@ -33,15 +91,15 @@ def progress_bar(total: int, text: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    animated = is_animated()
     begin = time.monotonic()
     with Progress(
-        console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
+        console=Console(stderr=True), auto_refresh=False, transient=True, disable=not animated
     ) as progress:
         task = progress.add_task(text, total=total, visible=False)
 
         def move(done: int) -> None:
-            shown = console.is_terminal and time.monotonic() - begin > 2
+            shown = animated and time.monotonic() - begin > _WORTH_SAYING_SECONDS
             progress.update(task, completed=done, visible=shown, refresh=shown)
 
         yield move
@@ -66,7 +124,7 @@ def print_report(report: Report) -> None:
     print_table(titles, rows, left=2)
     for row in report.rows:
         if row.message:
-            click.echo(f"{row.name}: {row.message}")
+            echo(f"{row.name}: {row.message}")
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
 
@@ -81,9 +139,9 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int 
             for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ).rstrip()
 
-    click.echo(line(titles))
+    echo(line(titles))
     for cells in rows:
-        click.echo(line(cells))
+        echo(line(cells))
 
 
 def percent(fraction: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 
 import click
 
 from vecq_hw.cli.output import print_table
+from vecq_hw.cli.outputs import report_options, write_json
 
 
 @click.command("lambda")
@@ -20,8 +21,8 @@ from vecq_hw.cli.output import print_table
     show_default=True,
     help="Of the weights.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def lambda_(bits: tuple[int, ...], distribution: str, as_json: bool) -> None:
+@report_options
+def lambda_(bits: tuple[int, ...], distribution: str, json_file: Path | None) -> None:
     """The steering interval of VecQ, in units of the spread.
 
     Beside it the orientation loss 1 - cos(angle between the weights and their codes), and the
@@ -52,12 +53,10 @@ def lambda_(bits: tuple[int, ...], distribution: str, as_json: bool) -> None:
                 "paper_relative_error": errors[1],
             }
         )
-    if as_json:
-        click.echo(json.dumps({"distribution": distribution, "rows": rows}, indent=2))
-        return
     head = ("bits", "lambda", "orientation loss", "relative error", "paper's lambda", "its error")
     cells = [
         (str(row["bits"]), *(f"{value:.6g}" for name, value in row.items() if name != "bits"))
         for row in rows
     ]
     print_table(head, cells)
+    write_json(json_file, {"distribution": distribution, "rows": rows})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import click
 
-from vecq_hw.cli.output import percent, print_table
+from vecq_hw.cli.output import echo, percent, print_table
+from vecq_hw.cli.outputs import OutputFile, report_options, write, write_json
 
 
 @click.command()
@@ -26,10 +26,10 @@ from vecq_hw.cli.output import percent, print_table
     show_default=True,
     help="The clock that the hardware is to reach; nothing here proves that it does.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write the schedule as JSON.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--out", type=OutputFile(), help="Write the schedule as JSON.")
+@report_options
 def schedule(
-    network: Path, target_fps: float, clock_mhz: float, out: Path | None, as_json: bool
+    network: Path, target_fps: float, clock_mhz: float, out: Path | None, json_file: Path | None
 ) -> None:
     """Balance the layers of NETWORK: as few lanes as reach the frame rate.
 
@@ -53,7 +53,7 @@ def schedule(
     ends = [stream.words for stream in (*planned.inputs.values(), *planned.outputs.values())]
     interval = max([*busy.values(), *ends])
     if out is not None:
-        storage.write_atomically(out, f"{to_json(folds)}\n".encode())
+        write(out, f"{to_json(folds)}\n".encode())
     layers = [
         {
             "layer": name,
@@ -66,10 +66,7 @@ def schedule(
         for name in folds.folds
     ]
     fps = clock_mhz * 1e6 / interval
-    if as_json:
-        tree = {"name": net.name, "interval": interval, "fps": fps, "layers": layers}
-        click.echo(json.dumps(tree, indent=2))
-        return
+    tree = {"name": net.name, "interval": interval, "fps": fps, "layers": layers}
     rows = [
         (
             str(row["layer"]),
@@ -80,9 +77,10 @@ def schedule(
     ]
     print_table(("layer", "PE", "SIMD", "lanes", "busy cycles", "utilisation"), rows)
     lanes = sum(fold.pe * fold.simd for fold in folds.folds.values())
-    click.echo(
+    echo(
         f"{net.name}: {lanes} lanes, a frame every {interval} cycles, {fps:,.0f} frames a second at"
         f" {clock_mhz:g} MHz"
     )
     if out is not None:
-        click.echo(f"schedule in {out}")
+        echo(f"schedule in {out}")
+    write_json(json_file, tree)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vecq_hw.cli.data import loaded
-from vecq_hw.cli.output import percent
-from vecq_hw.cli.training import lowered_metrics, seeded_model, trained_metrics, writable_folder
+from vecq_hw.cli.output import echo, percent, print_epoch
+from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
+from vecq_hw.cli.training import lowered_metrics, seeded_model, trained_metrics
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vecq_hw.data import Dataset
+    from vecq_hw.files import Folder
     from vecq_hw.train import Epoch, ModelRecipe, Settings, Training
 
 FLOAT = "float"
-LOG, METRICS, NETWORK = "train.csv", "metrics.json", "network.npz"
-_EVERY_RUN = ("out", "data_dir", "device", "threads", "resume")
+CHECKPOINT, LOG = "checkpoint.pt", "train.csv"
+METRICS, NETWORK = "metrics.json", "network.npz"
+_EVERY_RUN = ("out", "data_dir", "device", "threads", "resume", "json_file", "force")
 """Options that go with --resume; what the others say is in the checkpoint."""
 
 
@@ -109,7 +112,8 @@ class _Milestones(click.ParamType[Any]):
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
 @click.option("--seed", type=click.IntRange(min=0), help="[default: 0]")
 @click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder --out.")
-@click.option("--out", type=click.Path(path_type=Path), default="trained", show_default=True)
+@click.option("--out", type=OutputFolder(), default="trained", show_default=True)
+@report_options
 @click.pass_context
 def train(
     context: click.Context,
@@ -119,6 +123,7 @@ def train(
     device: str | None,
     threads: int | None,
     resume: bool,
+    json_file: Path | None,
     **options: Any,
 ) -> None:
     """Train a quantized network and lower it.
@@ -133,19 +138,30 @@ def train(
 
     if resume:
         _check_resume(context)
-    elif (out / LOG).exists() and not (out / METRICS).exists():
-        raise VecqError(
-            f"'{out}' holds a training that was stopped; go on with --resume, or give another --out"
-        )
-    writable_folder(out)
+    elif not is_forced():
+        if (out / METRICS).exists():
+            raise VecqError(
+                f"'{out}' holds a finished training; --force replaces it, or give another --out"
+            )
+        if (out / LOG).exists():
+            raise VecqError(
+                f"'{out}' holds a training that was stopped; go on with --resume, replace it with"
+                " --force, or give another --out"
+            )
     if threads is not None:
         torch.set_num_threads(threads)
     place = _device(device)
     with process_group(place):
-        task = _resumed(out, data_dir) if resume else _begun(options, data_dir)
-        training = _run(task, place, out)
-        if rank_and_size()[0] == 0:
-            _test(training, task, place, out)
+        if rank_and_size()[0] != 0:  # the first process alone writes
+            _run(_task(options, data_dir, out, resume), place, None)
+            return
+        with folder(out) as target:
+            task = _task(options, data_dir, out, resume)
+            if resume:
+                target.adopt((CHECKPOINT, LOG))
+            target.check((CHECKPOINT, LOG, METRICS, NETWORK))
+            training = _run(task, place, target)
+            write_json(json_file, _test(training, task, place, target))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +174,10 @@ class _Task:
     data: str
     settings: Settings
     state: Mapping[str, Any] | None
+
+
+def _task(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume: bool) -> _Task:
+    return _resumed(out, data_dir) if resume else _begun(options, data_dir)
 
 
 def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
@@ -234,11 +254,11 @@ def _settings(settings: Settings, options: Mapping[str, Any]) -> Settings:
 def _resumed(out: Path, data_dir: Path | None) -> _Task:
     from vecq_hw.train import load_training
 
-    model, recipe, saved = load_training(out / "checkpoint.pt")
+    model, recipe, saved = load_training(out / CHECKPOINT)
     dataset = loaded(saved.data, data_dir)
     if dataset.shape != recipe.shape or dataset.classes != recipe.classes:
         raise VecqError(
-            f"checkpoint '{out / 'checkpoint.pt'}' is of {recipe.classes} classes of samples of"
+            f"checkpoint '{out / CHECKPOINT}' is of {recipe.classes} classes of samples of"
             f" {recipe.shape}, but {dataset!r} is what is there now"
         )
     return _Task(
@@ -251,36 +271,33 @@ def _resumed(out: Path, data_dir: Path | None) -> _Task:
     )
 
 
-def _run(task: _Task, place: torch.device, out: Path) -> Training:
-    """Train to the end, with a checkpoint and a log after each epoch."""
-    from vecq_hw import storage
+def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
+    """Train to the end; into ``out``, if given, with a checkpoint and a log after each epoch."""
     from vecq_hw.train import SavedTraining, Training, run, save_checkpoint
-    from vecq_hw.train.distributed import rank_and_size
 
-    rank, _ = rank_and_size()
     training = Training(task.model.to(place), task.dataset, task.settings)
     if task.state is not None:
         training.load_state_dict(task.state)
 
     def save(epoch: Epoch) -> None:
-        if rank == 0:
-            if epoch.number == 1:  # what is there is of another training
-                for name in (METRICS, NETWORK):
-                    (out / name).unlink(missing_ok=True)
-            saved = SavedTraining(
-                settings=task.settings, data=task.data, state=training.state_dict()
-            )
-            save_checkpoint(training.model, task.recipe, out / "checkpoint.pt", saved)
-            storage.write_atomically(out / LOG, _log(training))
+        if out is None:
+            return
+        if epoch.number == 1:  # what is there is of another training
+            out.remove((METRICS, NETWORK))
+        saved = SavedTraining(settings=task.settings, data=task.data, state=training.state_dict())
+        with out.replacing(CHECKPOINT) as temporary:
+            save_checkpoint(training.model, task.recipe, temporary, saved)
+        out.write(LOG, _log(training))
+        print_epoch(epoch, task.settings.epochs)
 
     try:
         run(training, after_epoch=save)
     except KeyboardInterrupt:
         done = len(training.history)
-        if rank == 0 and done:
+        if out is not None and done:
             click.echo(
-                f"{out / 'checkpoint.pt'} holds {done} of {task.settings.epochs} epochs;"
-                f" 'vecq train --resume --out {out}' goes on",
+                f"{out.path / CHECKPOINT} holds {done} of {task.settings.epochs} epochs;"
+                f" 'vecq train --resume --out {out.path}' goes on",
                 err=True,
             )
         raise
@@ -304,7 +321,7 @@ def _log(training: Training) -> bytes:
     return text.getvalue().encode()
 
 
-def _test(training: Training, task: _Task, place: torch.device, out: Path) -> None:
+def _test(training: Training, task: _Task, place: torch.device, out: Folder) -> dict[str, Any]:
     """Count what is right on all test samples; write the metrics, and the network if there is one.
 
     There is none where weights or activations are float.
@@ -318,7 +335,8 @@ def _test(training: Training, task: _Task, place: torch.device, out: Path) -> No
         name = task.recipe.model
         name = Path(name.rpartition(":")[0]).stem if ":" in name else name
         network, lowered = lowered_metrics(training.model.cpu(), task.dataset, name)
-        storage.save(network, out / NETWORK)
+        with out.replacing(NETWORK) as temporary:
+            storage.save(network, temporary)
         metrics |= lowered
         shown = (
             f"QAT {shown}, integer {percent(metrics['integer_accuracy'])},"
@@ -327,8 +345,9 @@ def _test(training: Training, task: _Task, place: torch.device, out: Path) -> No
         )
     metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
     text = json.dumps(metrics, indent=2) + "\n"
-    storage.write_atomically(out / METRICS, text.encode())
-    click.echo(f"{out}: {shown}")
+    out.write(METRICS, text.encode())
+    echo(f"{out.path}: {shown}")
+    return metrics
 
 
 def _check_resume(context: click.Context) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,12 +84,3 @@ def lowered_metrics(
         "shortened_mantissas": shortened_mantissas(network),
         "network_digest": storage.digest(network),
     }
-
-
-def writable_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written before the work begins, not after."""
-    import os
-
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise VecqError(f"'{folder}' cannot be written: '{existing}' is no folder open to writing")

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
 
 import click
 
-from vecq_hw.cli.data import data_option, samples_option, vectors_for
+from vecq_hw.cli.data import Samples, samples_options
 from vecq_hw.cli.emit import lanes_option, schedule_for, schedule_option
-from vecq_hw.cli.output import print_report, spinner
+from vecq_hw.cli.output import activity, print_report
+from vecq_hw.cli.outputs import (
+    OutputFile,
+    OutputFolder,
+    folder,
+    is_forced,
+    report_options,
+    write,
+    write_json,
+)
+
+NOTHING_COMPARED = 3
+"""Exit status."""
 
 
 @click.command()
@@ -19,21 +31,19 @@ from vecq_hw.cli.output import print_report, spinner
 @click.option(
     "--targets", metavar="NAME,…", help="Which targets, comma-separated; all if left out."
 )
-@data_option
-@samples_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random codes.")
+@samples_options
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random codes."
+)
 @schedule_option
 @lanes_option
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the projects in this folder.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the rows as JSON."
-)
-@click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML for a CI.")
+@click.option("--out", type=OutputFolder(), help="Keep the projects in this folder.")
+@click.option("--junit", type=OutputFile(), metavar="FILE", help="Write JUnit XML for a CI.")
+@report_options
 def verify(
     network: Path,
     targets: str | None,
-    data: str | None,
-    samples: int | None,
+    samples: Samples,
     seed: int,
     schedule_file: Path | None,
     lanes: int,
@@ -43,8 +53,9 @@ def verify(
 ) -> int:
     """Build and run every target of NETWORK and compare each output with the simulator.
 
-    Inputs are test samples of --data, else seeded random codes, and the corner vectors.  Exits with
-    1 on any mismatch.
+    Inputs are the samples of --data, --inputs or --reals, else seeded random codes, and the corner
+    vectors.  Exits with 0 if every target that took the network agreed, with 1 on any mismatch or
+    error, and with 3 if there was no target that could take the network.
     """
     from vecq_hw import storage
     from vecq_hw.verify.compare import verify as run
@@ -54,22 +65,36 @@ def verify(
     chosen = choose(targets.split(",") if targets is not None else None)
     net = storage.load(network)
     folds = schedule_for(net, schedule_file, lanes)
-    inputs = vectors_for(net, data, samples, seed)
-    folder = Path(tempfile.mkdtemp(prefix="vecq-verify-")) if out is None else out
+    inputs = samples.vectors(net, seed)
     report = None
-    try:
-        with spinner(f"verifying {', '.join(t.name for t in chosen)} on {len(inputs)} vectors"):
-            report = run(net, inputs, targets=chosen, folder=folder, schedule=folds)
-    finally:  # a failing project stays to be looked at; Ctrl-C leaves nothing
-        if out is None and (report is None or report.passed):
-            shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        if out is None:
+            place = Path(tempfile.mkdtemp(prefix="vecq-verify-"))
+        else:
+            place = stack.enter_context(folder(out)).path
+        try:
+            progress = stack.enter_context(activity(f"verifying on {len(inputs)} vectors"))
+            report = run(
+                net,
+                inputs,
+                targets=chosen,
+                folder=place,
+                schedule=folds,
+                progress=progress,
+                force=is_forced(),
+            )
+        finally:  # a failing project stays to be looked at; Ctrl-C leaves nothing
+            failed = report is not None and report.compared and not report.passed
+            if out is None and not failed:
+                shutil.rmtree(place, ignore_errors=True)
     print_report(report)
-    if json_file is not None:
-        storage.write_atomically(
-            json_file, (json.dumps(report.to_json(), indent=2) + "\n").encode()
-        )
     if junit is not None:
-        storage.write_atomically(junit, junit_xml(report, net.name).encode())
-    if not report.passed:
-        click.echo(f"verification failed; the projects are in {folder}", err=True)
+        write(junit, junit_xml(report, net.name).encode())
+    tree = {"name": net.name, "digest": storage.digest(net), **report.to_json()}
+    write_json(json_file, tree)
+    if failed:
+        click.echo(f"verification failed; the projects are in {place}", err=True)
+    if not report.compared:
+        click.echo("no target could take the network, so nothing was compared", err=True)
+        return NOTHING_COMPARED
     return 0 if report.passed else 1

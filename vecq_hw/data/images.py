@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw import storage, toolchain
+from vecq_hw import toolchain
 from vecq_hw.data.dataset import Dataset, checked_dataset, pixels
 from vecq_hw.data.decode import Pixels, decode_image
 from vecq_hw.errors import VecqError
+from vecq_hw.files import write_atomically
 from vecq_hw.unpack import NpzReader, check_unpacked
 
 Progress = Callable[[int, int], None]
@@ -155,7 +156,7 @@ def _decoded(
         buffer = io.BytesIO()
         np.savez(buffer, *arrays)
         try:
-            storage.write_atomically(path, buffer.getvalue())
+            write_atomically(path, buffer.getvalue())
         except VecqError:
             pass  # without a cache folder it is decoded again next time
     x_train, y_train, x_test, y_test = arrays

@@ -12,9 +12,9 @@ import numpy as np
 
 from vecq_hw.bench.vectors import frames_text, read_frames
 from vecq_hw.errors import VecqError
+from vecq_hw.files import Folder
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
-from vecq_hw.storage import write_atomically
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,119}")
 
@@ -92,15 +92,27 @@ class Project:
                 raise VecqError(f"'{name}' is no relative file name of letters, digits, '_-.'")
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
 
-    def write(self, folder: str | Path) -> Path:
-        """Write every file; other files in ``folder`` stay as they are.
+    def write(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write every file, and remove those of an earlier project that this one has not.
 
-        Each file appears whole or not at all.
+        All of them appear or none.  Files that no project brought stay as they are.
+
+        Raises
+        ------
+        VecqError
+            A file of the same name is not as a project left it, and no ``force``; another writer is
+            at work in ``folder``; it cannot be written.
         """
-        folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise VecqError(f"'{folder}' is a file; a folder is wanted")
-        for name, content in self.files.items():
-            data = content if isinstance(content, bytes) else content.encode()
-            write_atomically(folder / name, data)
-        return folder
+        with Folder(folder, force=force) as place:
+            self.write_into(place)
+            return place.path
+
+    def write_into(self, folder: Folder) -> None:
+        """As :meth:`write`, into a folder that stays closed to others while its tests run."""
+        folder.write_all(
+            (
+                (name, content if isinstance(content, bytes) else content.encode())
+                for name, content in self.files.items()
+            ),
+            "project",
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vecq_hw import storage
+from vecq_hw import files
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import weight_method
 from vecq_hw.train.convert import LayerBits, quantize_model
@@ -126,7 +126,7 @@ def save_checkpoint(
             "state": dict(training.state),
         }
     torch.save(content, buffer)
-    storage.write_atomically(Path(path), buffer.getvalue())
+    files.write_atomically(Path(path), buffer.getvalue())
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelRecipe]:

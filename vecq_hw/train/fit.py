@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
+from vecq_hw.terminal import is_animated
 from vecq_hw.train.distributed import rank_and_size
 from vecq_hw.train.settings import Settings
 from vecq_hw.train.training import (
@@ -50,7 +52,7 @@ def fit(
     seed : int
         Of the order of the samples and of dropout; the parameters are those the model comes with.
     progress : bool
-        Whether to show a progress bar.
+        Whether to show a progress bar, on a terminal.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def run(
     after_epoch: Callable[[Epoch], object] = lambda epoch: None,
     progress: bool = True,
 ) -> None:
-    """Run the epochs that are left, with a progress bar.
+    """Run the epochs that are left, with a progress bar on a terminal.
 
     Parameters
     ----------
@@ -84,9 +86,10 @@ def run(
         Called with each epoch when it is over: the place to save and to log.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    shown = progress and rank_and_size()[0] == 0
+    shown = progress and is_animated() and rank_and_size()[0] == 0
     total = training.settings.epochs * training.steps
-    with Progress(*columns, disable=not shown) as bar:
+    console = Console(stderr=True)  # standard output may be kept in a file
+    with Progress(*columns, console=console, disable=not shown) as bar:
         done = len(training.history) * training.steps
         task = bar.add_task("training", total=total, completed=done)
         while not training.finished:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import numpy as np
 from vecq_hw import schedule as scheduling
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
+from vecq_hw.files import Folder
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network, Rescale
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.toolchain import require
 from vecq_hw.verify.target import Target, TargetError
 
 
@@ -75,6 +78,11 @@ class Report:
     warnings: tuple[str, ...]
 
     @property
+    def compared(self) -> bool:
+        """Whether any target took the network."""
+        return any(row.status is not Status.UNSUPPORTED for row in self.rows)
+
+    @property
     def passed(self) -> bool:
         """At least one target compared something, and none failed."""
         states = {row.status for row in self.rows}
@@ -84,6 +92,7 @@ class Report:
         """For scripts."""
         return {
             "passed": self.passed,
+            "compared": self.compared,
             "targets": [row.to_json() for row in self.rows],
             "warnings": list(self.warnings),
         }
@@ -96,52 +105,87 @@ def verify(
     targets: Sequence[Target],
     folder: Path,
     schedule: Schedule | None = None,
-    started: Callable[[str], None] = lambda name: None,
+    progress: Callable[[str], None] = lambda what: None,
+    force: bool = False,
 ) -> Report:
     """Emit, build and run each target in ``folder/<target>`` and compare it with the simulator.
+
+    What a target refuses, or how it breaks, is said in its row; the others run.
 
     Parameters
     ----------
     inputs : int array of shape (N, ...)
         Codes of the input format.
-    started : callable
-        Told the name of each target as its turn comes.
+    progress : callable
+        Told what begins, for instance "hls: building and running".
+    force : bool
+        Replace also files in the folders that vecq did not write.
 
     Raises
     ------
     VecqError
-        The inputs or the schedule do not fit the network, or a tool is missing.
+        The inputs or the schedule do not fit the network.
+    MissingToolError
+        A tool is missing that a target needs; none has run then.
     """
     if not len(inputs):
         raise VecqError("there are no input vectors to verify with")
     schedule = schedule or scheduling.default_schedule(network)
     scheduling.check(network, schedule)
+    refusals = {target.name: target.unsupported(network) for target in targets}
+    require(*(t for target in targets if refusals[target.name] is None for t in target.tools))
+    progress(f"simulating {len(inputs)} vectors")
     vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
     rows = []
     for target in targets:
-        started(target.name)
-        rows.append(_row(network, schedule, vectors, target, folder / target.name))
+        reason = refusals[target.name]
+        if reason is not None:
+            rows.append(_unsupported(target, reason))
+            continue
+        begin = time.perf_counter()
+        try:
+            row = _row(network, schedule, vectors, target, folder / target.name, progress, force)
+        except (TargetError, VecqError) as error:
+            row = Row(name=target.name, status=Status.ERROR, message=str(error))
+        except Exception as error:  # a fault of ours in one target; the others can still be judged
+            row = Row(name=target.name, status=Status.ERROR, message=_located(error))
+        rows.append(replace(row, seconds=time.perf_counter() - begin))
     return Report(rows=tuple(rows), warnings=tuple(_warnings(vectors.outputs)))
 
 
+def _unsupported(target: Target, reason: str) -> Row:
+    return Row(name=target.name, status=Status.UNSUPPORTED, message=f"unsupported: {reason}")
+
+
+def _located(error: Exception) -> str:
+    """What went wrong where, in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"a fault in vecq itself, {said} ({Path(place.filename).name}:{place.lineno})"
+
+
 def _row(
-    network: Network, schedule: Schedule, vectors: Vectors, target: Target, folder: Path
+    network: Network,
+    schedule: Schedule,
+    vectors: Vectors,
+    target: Target,
+    folder: Path,
+    progress: Callable[[str], None],
+    force: bool,
 ) -> Row:
-    reason = target.unsupported(network)
-    if reason is not None:
-        return Row(name=target.name, status=Status.UNSUPPORTED, message=f"unsupported: {reason}")
-    begin = time.perf_counter()
+    progress(f"{target.name}: writing the project")
     try:
-        target.emit(network, schedule, vectors).write(folder)
+        project = target.emit(network, schedule, vectors)
+    except VecqError as refusal:
+        return _unsupported(target, str(refusal))
+    with Folder(folder, force=force) as place:
+        project.write_into(place)
+        progress(f"{target.name}: building and running")
         got = target.run(folder)
-    except TargetError as error:
-        seconds = time.perf_counter() - begin
-        return Row(name=target.name, status=Status.ERROR, seconds=seconds, message=str(error))
-    seconds = time.perf_counter() - begin
     expected = vectors.outputs.reshape(len(vectors.outputs), -1).astype(np.int64)
     if got.shape != expected.shape:
         message = f"{expected.shape} outputs are wanted, the target gave {got.shape}"
-        return Row(name=target.name, status=Status.ERROR, seconds=seconds, message=message)
+        return Row(name=target.name, status=Status.ERROR, message=message)
     differing = np.argwhere(got != expected)
     message = ""
     if len(differing):
@@ -156,7 +200,6 @@ def _row(
         vectors=len(expected),
         outputs=expected.size,
         mismatches=len(differing),
-        seconds=seconds,
         distinct_outputs=len(np.unique(got)),
         saturated=_saturated(network, got),
         message=message,
@@ -164,7 +207,7 @@ def _row(
 
 
 def _saturated(network: Network, outputs: IntArray) -> int:
-    last = next(layer for layer in network.layers if layer.name == network.outputs[0])
+    last = next((layer for layer in network.layers if layer.name == network.outputs[0]), None)
     if not isinstance(last, Rescale):
         return 0
     return int(np.isin(outputs, (last.format.lo, last.format.hi)).sum())

@@ -37,7 +37,7 @@ def run(folder: Path) -> IntArray:
         g++, make or the ap_types headers are not installed.
     """
     folder = Path(folder)
-    ap_types, _, _ = require(AP_TYPES, CXX, MAKE)
+    ap_types, _, _ = require(*TOOLS)
     computed = folder / "build" / "outputs.txt"
     computed.unlink(missing_ok=True)
     status, output = execute(["make", "build/test", f"AP_TYPES={ap_types}"], folder)
@@ -80,4 +80,5 @@ def execute(command: list[str], folder: Path) -> tuple[int, str]:
     return status, "\n".join(output.splitlines()[-_LINES_SHOWN:])
 
 
-TARGET = Target(name="hls", unsupported=hls.unsupported, emit=hls.emit, run=run)
+TOOLS = (AP_TYPES, CXX, MAKE)
+TARGET = Target(name="hls", unsupported=hls.unsupported, emit=hls.emit, run=run, tools=TOOLS)

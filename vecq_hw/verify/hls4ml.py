@@ -17,7 +17,7 @@ from vecq_hw.formats import IntArray
 from vecq_hw.network import Flatten, Network
 from vecq_hw.simulate.reference import checked_codes
 from vecq_hw.toolchain import CXX, require
-from vecq_hw.verify.hls import run
+from vecq_hw.verify.hls import TOOLS, run
 from vecq_hw.verify.target import Target
 
 Result = TypeVar("Result")
@@ -88,4 +88,6 @@ def _with_room(work: Callable[[], Result]) -> Result:
         threading.stack_size(before)
 
 
-TARGET = Target(name="hls4ml", unsupported=hls4ml.unsupported, emit=hls4ml.emit, run=run)
+TARGET = Target(
+    name="hls4ml", unsupported=hls4ml.unsupported, emit=hls4ml.emit, run=run, tools=TOOLS
+)

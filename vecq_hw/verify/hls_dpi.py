@@ -30,7 +30,7 @@ def run(folder: Path) -> IntArray:
         g++, make, perl, Verilator, cocotb or the ap_types headers are not installed.
     """
     folder = Path(folder)
-    ap_types, verilator, *_ = require(AP_TYPES, VERILATOR, COCOTB, CXX, MAKE, PERL)
+    ap_types, verilator, *_ = require(*TOOLS)
     results, report = folder / "cosim" / "results" / "outputs.txt", folder / "cosim" / REPORT
     for stale in (results, report):
         stale.unlink(missing_ok=True)
@@ -43,4 +43,5 @@ def run(folder: Path) -> IntArray:
     return read_vectors(results)
 
 
-TARGET = Target(name="hls-dpi", unsupported=hls.unsupported, emit=hls.emit, run=run)
+TOOLS = (AP_TYPES, VERILATOR, COCOTB, CXX, MAKE, PERL)
+TARGET = Target(name="hls-dpi", unsupported=hls.unsupported, emit=hls.emit, run=run, tools=TOOLS)

@@ -10,7 +10,15 @@ from vecq_hw.bench.runner import REPORT, failures
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
 from vecq_hw.formats import IntArray
-from vecq_hw.toolchain import run_process, simulation_environment
+from vecq_hw.toolchain import (
+    COCOTB,
+    CXX,
+    MAKE,
+    PERL,
+    VERILATOR,
+    run_process,
+    simulation_environment,
+)
 from vecq_hw.verify.target import Target, TargetError
 
 TIMEOUT = 1800
@@ -47,4 +55,10 @@ def run(folder: Path) -> IntArray:
     return read_vectors(results)
 
 
-TARGET = Target(name="rtl", unsupported=unsupported, emit=emit, run=run)
+TARGET = Target(
+    name="rtl",
+    unsupported=unsupported,
+    emit=emit,
+    run=run,
+    tools=(VERILATOR, COCOTB, CXX, MAKE, PERL),
+)

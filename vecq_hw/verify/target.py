@@ -10,6 +10,7 @@ from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
+from vecq_hw.toolchain import Tool
 
 
 class TargetError(Exception):
@@ -27,6 +28,8 @@ class Target:
         Why the network cannot be emitted ("layer 'conv1' (Conv2d)"), or None.
     emit : callable
         A project that stands alone; its own test compares with the vectors.
+    tools : tuple of Tool
+        What emission, building and running need.
     run : callable
         Builds and runs the project in a folder and returns the outputs that it computed, int64
         of shape (N, elements); raises :class:`TargetError`.  It does not compare.
@@ -36,3 +39,4 @@ class Target:
     unsupported: Callable[[Network], str | None]
     emit: Callable[[Network, Schedule, Vectors], Project]
     run: Callable[[Path], IntArray]
+    tools: tuple[Tool, ...] = ()

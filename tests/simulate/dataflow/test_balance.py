@@ -95,7 +95,7 @@ def test_the_command_prints_the_table_and_writes_what_others_take(tmp_path):
     assert "frames a second at 100 MHz" in result.output
     assert "utilisation" in result.output
     assert schedule.load(out) == balance(net, 10_000)
-    tree = json.loads(CliRunner().invoke(vecq, [*command, "--json"]).output)
+    tree = json.loads(CliRunner().invoke(vecq, [*command, "--json", "-"]).stdout)
     assert tree["fps"] >= 10_000
     assert {row["layer"] for row in tree["layers"]} == set(schedule.load(out).folds)
 

@@ -233,7 +233,7 @@ def test_the_command_prints_what_the_model_says(stored, tmp_path):
     network, schedule = residual()
     depths = fifo_depths(network, schedule)
     run = simulate_frames(network, schedule, depths, 3)
-    tree = json.loads(run_command(file, "--schedule", schedule_file, "--json"))
+    tree = json.loads(run_command(file, "--schedule", schedule_file, "--json", "-"))
     assert tree["depths"] == depths
     assert (tree["interval"], tree["first_output"]) == (run.interval, run.first_output)
     assert tree["total_cycles"] == run.total_cycles
@@ -251,5 +251,5 @@ def test_the_plot_grows_with_the_layers_and_says_what_is_wrong(stored, tmp_path,
     with pytest.raises(VecqError, match=r"written as \.png"):
         run_command(file, "--plot", tmp_path / "timeline.pdf")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingToolError, match=r"vecq-hw\[report\]"):
+    with pytest.raises(MissingToolError, match="pip install matplotlib"):
         run_command(file, "--plot", plot)

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 
 from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.files import write_atomically
 from vecq_hw.simulate.dataflow.frames import DataflowRun
-from vecq_hw.storage import write_atomically
 
 
 def plot_timeline(run: DataflowRun, path: str | Path, title: str = "") -> None:

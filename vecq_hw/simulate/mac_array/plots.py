@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.files import write_atomically
 from vecq_hw.simulate.mac_array.product import ArrayCost
-from vecq_hw.storage import write_atomically
 
 
 def plot_utilisation(
