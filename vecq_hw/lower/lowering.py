@@ -189,6 +189,8 @@ class _Lowering:
             case nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
                 # The number of cells goes into the Rescale that follows.
                 shape = self.tensors[value.tensor].shape
+                if isinstance(module, trained.SquareAverage):
+                    module.check((shape[0], shape[1]))
                 total = sum_pool(self._free(name), module, value.tensor, shape)
                 scale = value.scale / math.prod(total.kernel)
                 return replace(value, tensor=self._add(total), scale=scale)
@@ -200,6 +202,8 @@ class _Lowering:
                 layer = Upsample2d(name=self._free(name), input=value.tensor, factor=factor)
                 return replace(value, tensor=self._add(layer))
             case nn.Flatten():
+                if isinstance(module, trained.FlattenTo):
+                    module.check(self.tensors[value.tensor].shape)
                 return self._flatten(name, value)
             case _ if isinstance(module, _PASSING):
                 return value

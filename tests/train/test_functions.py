@@ -1,0 +1,311 @@
+"""Every form of a function that is taken, called, beside torch's own result."""
+
+import operator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vecq_hw.errors import VecqError
+from vecq_hw.lower import lower
+from vecq_hw.train import quantize_model
+from vecq_hw.train.functions import FUNCTIONS
+from vecq_hw.train.module_graph import module_graph
+
+torch.set_num_threads(1)  # on small networks a second thread only waits
+
+
+class Function(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def plus(x):
+    x += x.relu()
+    return x
+
+
+def sizes_apart(x):
+    n, c, h, w = x.size()
+    return x.reshape(n, c * h * w)
+
+
+def batch_of_another(x):
+    n = x.size(0)
+    x = F.max_pool2d(x, 2)
+    return x.view(n, -1)
+
+
+ROWS, SEQUENCE, IMAGE, WIDE = (3, 8), (3, 4, 6), (3, 4, 4, 4), (3, 4, 6, 8)
+POOLS = [
+    lambda f: lambda x: f(x, 2),
+    lambda f: lambda x: f(x, 3, 2, 1),
+    lambda f: lambda x: f(x, kernel_size=2),
+    lambda f: lambda x: f(x, 3, stride=1, padding=1),
+    lambda f: lambda x: f(input=x, kernel_size=2, stride=2),
+]
+IMAGE_POOLS = [
+    lambda f: lambda x: f(x, (2, 3)),
+    lambda f: lambda x: f(x, [2, 3], [2, 1], padding=[0, 1]),
+    lambda f: lambda x: f(x, 2, ceil_mode=False),
+]
+
+
+def each(function, forms):
+    return [form(function) for form in forms]
+
+
+CASES = {
+    F.relu: (ROWS, [F.relu, lambda x: F.relu(x, True), lambda x: F.relu(input=x, inplace=False)]),
+    F.relu_: (ROWS, [F.relu_]),
+    torch.relu: (ROWS, [torch.relu]),
+    torch.relu_: (ROWS, [torch.relu_]),
+    F.relu6: (ROWS, [F.relu6, lambda x: F.relu6(x, inplace=True)]),
+    F.hardtanh: (
+        ROWS,
+        [
+            F.hardtanh,
+            lambda x: F.hardtanh(x, -0.5, 0.25),
+            lambda x: F.hardtanh(x, max_val=0.5, min_val=0.0, inplace=True),
+            lambda x: F.hardtanh(input=x, max_val=0.5),
+        ],
+    ),
+    F.hardtanh_: (ROWS, [F.hardtanh_, lambda x: F.hardtanh_(x, -0.5, max_val=0.25)]),
+    F.max_pool1d: (SEQUENCE, each(F.max_pool1d, POOLS)),
+    torch.max_pool1d: (SEQUENCE, each(torch.max_pool1d, POOLS)),
+    F.max_pool2d: (WIDE, each(F.max_pool2d, POOLS + IMAGE_POOLS)),
+    torch.max_pool2d: (WIDE, each(torch.max_pool2d, POOLS + IMAGE_POOLS)),
+    F.avg_pool2d: (
+        IMAGE,
+        [
+            *each(F.avg_pool2d, POOLS + IMAGE_POOLS),
+            lambda x: F.avg_pool2d(x, 3, 1, 1, False, True, None),
+            lambda x: F.avg_pool2d(x, x.size(2)),
+            lambda x: F.avg_pool2d(x, x.size(-1)),
+            lambda x: F.avg_pool2d(x, x.size(dim=3)),
+            lambda x: F.avg_pool2d(x, x.shape[2]),
+            lambda x: F.avg_pool2d(x, x.size()[2]),
+            lambda x: F.avg_pool2d(x, x.shape[2:]),
+            lambda x: F.avg_pool2d(x, x.size()[-2:]),
+            lambda x: F.avg_pool2d(x, kernel_size=x.size()[2:]),
+            lambda x: F.avg_pool2d(x, (x.shape[2], x.size(3))),
+            lambda x: F.avg_pool2d(x, [x.size(-2), x.shape[-1]], stride=1),
+            lambda x: F.avg_pool2d(input=x, kernel_size=x.shape[2:], ceil_mode=True),
+        ],
+    ),
+    F.adaptive_avg_pool2d: (
+        WIDE,
+        [
+            lambda x: F.adaptive_avg_pool2d(x, 1),
+            lambda x: F.adaptive_avg_pool2d(x, (1, 1)),
+            lambda x: F.adaptive_avg_pool2d(x, [1, 1]),
+            lambda x: F.adaptive_avg_pool2d(x, output_size=1),
+            lambda x: F.adaptive_avg_pool2d(input=x, output_size=1),
+        ],
+    ),
+    F.interpolate: (
+        IMAGE,
+        [
+            lambda x: F.interpolate(x, scale_factor=2),
+            lambda x: F.interpolate(x, None, 2.0),
+            lambda x: F.interpolate(x, scale_factor=(2, 3), mode="nearest"),
+            lambda x: F.interpolate(x, scale_factor=[2, 3], recompute_scale_factor=True),
+            lambda x: F.interpolate(input=x, scale_factor=2, antialias=False),
+            lambda x: F.upsample(x, scale_factor=2),
+            lambda x: F.upsample(x, None, 2, "nearest"),
+            lambda x: F.upsample_nearest(x, scale_factor=2),
+        ],
+    ),
+    F.dropout: (ROWS, [lambda x: F.dropout(x, 0.0, training=False)]),  # and in test_tracing
+    F.dropout1d: (SEQUENCE, [lambda x: F.dropout1d(x, training=False)]),
+    F.dropout2d: (IMAGE, [lambda x: F.dropout2d(x, 0.5, False)]),
+    torch.dropout: (ROWS, [lambda x: torch.dropout(x, 0.5, train=False)]),
+    torch.flatten: (
+        IMAGE,
+        [
+            lambda x: torch.flatten(x, 1),
+            lambda x: torch.flatten(x, start_dim=1, end_dim=-1),
+            lambda x: torch.flatten(input=x, start_dim=1),
+        ],
+    ),
+    "flatten": (
+        IMAGE,
+        [
+            lambda x: x.flatten(1),
+            lambda x: x.flatten(1, -1),
+            lambda x: x.flatten(start_dim=1),
+        ],
+    ),
+    torch.reshape: (
+        IMAGE,
+        [
+            lambda x: torch.reshape(x, (x.shape[0], -1)),
+            lambda x: torch.reshape(input=x, shape=(-1, 64)),
+        ],
+    ),
+    "view": (
+        IMAGE,
+        [
+            lambda x: x.view(x.size(0), -1),
+            lambda x: x.view((x.size()[0], -1)),
+            lambda x: x.view(-1, 64),
+            lambda x: x.view([x.size(0), 64]),
+            lambda x: x.view(x.size(0), x.shape[1:].numel()),
+            batch_of_another,
+        ],
+    ),
+    "reshape": (
+        IMAGE,
+        [
+            lambda x: x.reshape(x.shape[0], -1),
+            lambda x: x.reshape(shape=(x.size(dim=0), -1)),
+            sizes_apart,
+        ],
+    ),
+    torch.transpose: (
+        SEQUENCE,
+        [lambda x: torch.transpose(x, 1, 2), lambda x: torch.transpose(x, dim0=-1, dim1=-2)],
+    ),
+    "transpose": (
+        SEQUENCE,
+        [lambda x: x.transpose(2, 1), lambda x: x.transpose(dim0=1, dim1=2)],
+    ),
+    torch.permute: (
+        SEQUENCE,
+        [lambda x: torch.permute(x, (0, 2, 1)), lambda x: torch.permute(x, dims=[0, 2, 1])],
+    ),
+    "permute": (
+        SEQUENCE,
+        [
+            lambda x: x.permute(0, 2, 1),
+            lambda x: x.permute((0, -1, -2)),
+            lambda x: x.permute(dims=(0, 2, 1)),
+        ],
+    ),
+    operator.add: (ROWS, [lambda x: x + x.relu()]),
+    operator.iadd: (ROWS, [plus]),
+    torch.add: (
+        ROWS,
+        [
+            lambda x: torch.add(x, x.relu()),
+            lambda x: torch.add(x, other=x.relu(), alpha=1),
+            lambda x: torch.add(input=x, other=x.relu()),
+        ],
+    ),
+    "add": (ROWS, [lambda x: x.add(x.relu()), lambda x: x.add(other=x.relu())]),
+    "add_": (ROWS, [lambda x: x.add_(x.relu())]),
+    torch.cat: (
+        IMAGE,
+        [
+            lambda x: torch.cat([x, x.relu()], 1),
+            lambda x: torch.cat((x, x.relu(), x), dim=1),
+            lambda x: torch.cat(tensors=[x, x], dim=1),
+        ],
+    ),
+    torch.concat: (ROWS, [lambda x: torch.concat([x, x.relu()], axis=1)]),
+    operator.getitem: (
+        SEQUENCE,
+        [lambda x: x[:, -1], lambda x: x[:, -1, :], lambda x: x[:, -1, ...]],
+    ),
+    "relu": (ROWS, [lambda x: x.relu()]),
+    "relu_": (ROWS, [lambda x: x.relu_()]),
+}
+
+
+def test_every_function_of_the_table_has_cases():
+    assert CASES.keys() == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("shape", "function"),
+    [(shape, form) for shape, forms in CASES.values() for form in forms],
+)
+@pytest.mark.filterwarnings("ignore:.*upsample.*:UserWarning")
+def test_the_module_computes_what_the_function_does(shape, function):
+    torch.manual_seed(0)
+    x = torch.randint(-9, 9, shape) / 4  # so that means of 16 are exact in any order
+    graph = module_graph(Function(function)).eval()
+    assert {node.op for node in graph.graph.nodes} <= {"placeholder", "call_module", "output"}
+    for module in graph.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+    expected = function(x.clone())
+    found = graph(x)
+    assert found.shape == expected.shape
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: F.avg_pool2d(x, x.shape[1]), "takes its kernel_size from a tensor"),
+        (lambda x: F.avg_pool2d(x, x.shape[2:], divisor_override=3), "takes its kernel_size from"),
+        (lambda x: F.avg_pool2d(x, 2, x.size(2)), "takes its stride from a tensor; give numbers"),
+        (lambda x: F.avg_pool2d(F.max_pool2d(x, 2), x.shape[2:]), "takes its kernel_size from"),
+        (lambda x: F.max_pool2d(x, x.shape[2:]), "takes its kernel_size from a tensor; give numb"),
+        (lambda x: F.adaptive_avg_pool2d(x, x.shape[1:3]), "takes its output_size from a tensor"),
+        (lambda x: F.adaptive_avg_pool2d(x, (1, 3)), r"output_size=\(1, 3\) is not supported"),
+        (lambda x: F.interpolate(x, size=x.shape[2:]), "with a scale_factor alone; give that in"),
+        (
+            lambda x: F.interpolate(x, size=(12, 12)),
+            "with a scale_factor alone; give that in place",
+        ),
+        (lambda x: F.interpolate(x, scale_factor=1.5), "scale_factor=1.5 is not supported"),
+        (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), "only mode='nearest'"),
+        (lambda x: F.interpolate(x, scale_factor=2, mode="area"), "only mode='nearest'"),
+        (
+            lambda x: F.interpolate(x, scale_factor=2, mode="bicubic", antialias=True),
+            "not supported with antialias=True",
+        ),
+        (lambda x: x.view(-1, x.shape[1] * x.shape[2]), "use torch.nn.Flatten"),
+        (lambda x: x.view(x.size(1), -1), "use torch.nn.Flatten"),
+        (lambda x: torch.flatten(x, x.size(2)), "takes its start_dim from a tensor; give numbers"),
+        (lambda x: torch.add(x, x, alpha=2), "is supported with alpha=1 alone"),
+        (lambda x: torch.cat([x, torch.zeros(1)], 1), "uses the tensor"),
+        (lambda x: torch.cat([x, x], 2), "along dim=1, the channels"),
+        (lambda x: x.transpose(2, 3), "for the axes 1 and 2 of"),
+        (lambda x: x.permute(0, 2, 3, 1), r"for \(0, 2, 1\) alone"),
+        (lambda x: x[:, 0], r"the last step \[:, -1\] is"),
+        (lambda x: x / 255, "'truediv' .* BatchNorm as the first layer"),
+        (lambda x: (x - 0.5) / 0.25, "'sub' .* BatchNorm as the first layer"),
+        (lambda x: (x - torch.ones(1)) * 4, "'sub' .* BatchNorm as the first layer"),
+        (lambda x: 1 - x, "'sub' .* BatchNorm as the first layer"),
+        (lambda x: x + 1, "'add' .* BatchNorm as the first layer"),
+        (lambda x: 2 * x.relu(), "'mul' .* a BatchNorm multiplies and adds by channel"),
+        (lambda x: x.relu().sigmoid(), r"leave it to the loss \(torch.nn.BCEWithLogitsLoss"),
+        (lambda x: x.sigmoid().relu(), "'sigmoid' .* of activations ReLU, ReLU6 and Hardtanh are"),
+        (lambda x: F.softmax(x, 1), r"leave it to the loss \(torch.nn.CrossEntropyLoss"),
+        (lambda x: F.max_pool2d(F.softmax(x, 1), 2), "of activations ReLU, ReLU6 and Hardtanh"),
+        (lambda x: F.gelu(x), "of activations ReLU, ReLU6 and Hardtanh are"),
+        (lambda x: x.mean((2, 3)), "AdaptiveAvgPool2d"),
+        (lambda x: F.scaled_dot_product_attention(x, x, x), "attention, LSTM alone trains"),
+    ],
+)
+def test_forms_that_have_no_module_are_refused_by_name(function, message):
+    with pytest.raises(VecqError, match=message):
+        module_graph(Function(function))
+
+
+def test_a_view_to_another_number_of_features_is_refused():
+    twin = quantize_model(Function(lambda x: x.view(-1, 10)))
+    with pytest.raises(VecqError, match="views samples of 20 features as 10"):
+        twin(torch.ones(3, 20, 1, 1))
+    twin(torch.ones(3, 10))
+    with pytest.raises(VecqError, match="views samples of 20 features as 10"):
+        lower(twin.eval(), (5, 2, 2))
+
+
+def test_a_window_as_wide_as_high_takes_square_images_alone():
+    twin = quantize_model(Function(lambda x: F.avg_pool2d(x, x.size(2))))
+    with pytest.raises(VecqError, match="an image of 2 × 3; use"):
+        twin(torch.ones(1, 1, 2, 3))
+    twin(torch.ones(1, 1, 4, 4))
+    twin.eval()
+    assert lower(twin, (1, 4, 4)).tensors["avg_pool2d"].shape == (1, 1, 1)
+    with pytest.raises(VecqError, match="an image of 4 × 5"):
+        lower(twin, (1, 4, 5))
