@@ -72,7 +72,7 @@ class NpzReader:
             self._unpacked += member.file_size
             check_unpacked(self._unpacked, self._packed)
             with self._archive.open(member) as file:
-                return _array(file, member.file_size)
+                return _array(file, member.file_size, f"'{name}'")
         except VecqError:
             raise
         except Exception as error:
@@ -90,7 +90,7 @@ def read_npy(path: str | Path) -> npt.NDArray[Any]:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            return _array(file, path.stat().st_size)
+            return _array(file, path.stat().st_size, "it")
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror or error}") from None
     except Exception as error:
@@ -103,11 +103,11 @@ def gunzip(content: bytes, wanted: int) -> bytes:
         return file.read(wanted)
 
 
-def _array(file: Any, size: int) -> npt.NDArray[Any]:
-    """One array in the .npy format, in a file of ``size`` bytes."""
+def _array(file: Any, size: int, it: str) -> npt.NDArray[Any]:
+    """One array in the .npy format, in a file of ``size`` bytes that messages call ``it``."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise VecqError(f"an array has the format version {version}; (1, 0) or (2, 0) is wanted")
+        raise VecqError(f"{it} has the format version {version}; (1, 0) or (2, 0) is wanted")
     read_header = (
         np.lib.format.read_array_header_1_0
         if version == (1, 0)
@@ -115,18 +115,18 @@ def _array(file: Any, size: int) -> npt.NDArray[Any]:
     )
     shape, by_columns, dtype = read_header(file)
     if dtype.hasobject:
-        raise VecqError("it holds pickled objects, which are not loaded; save plain arrays")
+        raise VecqError(f"{it} holds pickled objects, which are not loaded; save plain arrays")
     if dtype.kind not in "biufc":
-        raise VecqError(f"an array has the type {dtype}; numbers are wanted")
+        raise VecqError(f"{it} has the type {dtype}; numbers are wanted")
     wanted, there = math.prod(shape) * dtype.itemsize, size - file.tell()
     if any(length < 0 for length in shape) or wanted != there:
-        raise VecqError(f"an array of the shape {shape} takes {wanted:,} bytes, not {there:,}")
+        raise VecqError(f"{it} has the shape {shape}, which takes {wanted:,} bytes, not {there:,}")
     values = bytearray(wanted)
     view, filled = memoryview(values), 0
     while filled < wanted:
         count = file.readinto(view[filled:])
         if not count:
-            raise VecqError("an array is cut short")
+            raise VecqError(f"{it} is cut short")
         filled += count
     file.read(1)  # the end of a member, where its checksum is compared
     array: npt.NDArray[Any] = np.frombuffer(values, dtype)

@@ -89,14 +89,19 @@ def test_npz_of_images(tmp_path):
         ({"x_train": np.full((20, 5), np.nan)}, "x_train holds NaN"),
         ({"x_test": np.full((8, 5), -np.inf)}, "x_test holds NaN or infinite"),
         ({"x_test": np.full((8, 5), 1e300)}, "beyond float32"),
-        ({"x_train": np.ones((20, 4, 4))}, "images need a channel axis"),
-        ({"x_train": np.ones(20)}, r"shape \(20,\); \(N, C\) or \(N, C, H, W\) is wanted"),
+        ({"x_train": np.ones(20)}, r"\(20,\); \(N, C\), \(N, C, L\) or \(N, C, H, W\) is wanted"),
+        ({"x_train": np.ones((20, 1, 2, 3, 4))}, r"shape \(20, 1, 2, 3, 4\); \(N, C\)"),
+        ({"x_train": np.zeros((20, 5))}, "every value of x_train is 0; samples that differ are"),
+        ({"x_train": np.full((20, 5), 0.5)}, "every value of x_train is 0.5"),
         ({"x_train": np.ones((0, 5)), "y_train": np.ones(0, int)}, "x_train has the shape"),
         ({"x_test": np.ones((8, 6))}, "they must agree"),
         ({"y_train": np.arange(19) % 4}, r"one label a sample, \(20,\), is wanted"),
         ({"y_train": np.arange(20).reshape(20, 1) % 4}, "one label a sample"),
         ({"y_train": np.arange(20) % 4 + 0.0}, "y_train has the type float64; integer labels"),
-        ({"y_train": np.array(["cat", "dog"] * 10)}, "integer labels are wanted"),
+        (
+            {"y_train": np.array(["cat", "dog"] * 10)},
+            "'y_train' has the type <U3; numbers are wanted",
+        ),
         ({"y_train": np.arange(20) % 4 - 1}, "label -1; labels start at 0"),
         ({"y_train": np.zeros(20, int)}, "holds one class"),
         ({"y_train": np.arange(20) % 4 * 2}, "no sample of class 1"),
@@ -130,8 +135,12 @@ def test_files_that_are_no_npz(tmp_path):
         archive.writestr("x_test.npy", b"")
         archive.writestr("y_test.npy", b"")
     for path in (text, array, short, empty, other):
-        with pytest.raises(VecqError, match=r"is no \.npz file or is cut short"):
+        with pytest.raises(
+            VecqError, match=r"cannot be read as an \.npz file that numpy"
+        ) as caught:
             data.load(path)
+        assert "\n" not in str(caught.value)
+        assert "allow_pickle" not in str(caught.value)
     with pytest.raises(VecqError, match="there is no such file"):
         data.load(tmp_path / "nothing.npz")
     folder = tmp_path / "folder.npz"
@@ -140,9 +149,53 @@ def test_files_that_are_no_npz(tmp_path):
         data.load(folder)
 
 
-def test_unknown_name():
-    with pytest.raises(VecqError, match="data 'faces': 'digits', 'digits-last', 'mnist'"):
-        data.load("faces")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("faces", "data 'faces': 'digits', 'digits-last', 'mnist', 'cifar10' or the path of"),
+        ("mnits", "data 'mnits': there is no such data set or file; did you mean 'mnist'?"),
+        ("MNIST", "did you mean 'mnist'?"),
+        ("cifar-10", "did you mean 'cifar10'?"),
+        ("digit", "did you mean 'digits'?"),
+        ("digits_last", "did you mean 'digits-last'?"),
+        ("absent/mnist", "data 'absent/mnist': there is no such file or folder"),
+        ("absent.npz", "data 'absent.npz': there is no such file or folder"),
+    ],
+)
+def test_unknown_names(name, says):
+    with pytest.raises(VecqError) as caught:
+        data.load(name)
+    assert says in str(caught.value)
+
+
+def test_npz_of_sequences(tmp_path):
+    x = np.random.default_rng(0).normal(size=(28, 3, 9))
+    loaded = data.load(saved(tmp_path, x_train=x[:20], x_test=x[20:]))
+    assert loaded.shape == (3, 9)
+    assert np.array_equal(loaded.x_test, x[20:].astype(np.float32))
+
+
+def test_an_npz_that_announces_more_than_it_holds(tmp_path):
+    path = saved(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["x_train.npy"] = members["x_train.npy"].replace(b"(20, 5)", b"(20000000000000, 5)", 1)
+    header = members["x_train.npy"]
+    at = header.index(b"\n")
+    members["x_train.npy"] = header[: at - 12] + header[at:]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(
+        VecqError,
+        match=r"'x_train' has the shape \(20000000000000, 5\), which takes [\d,]+ bytes, not 800",
+    ):
+        data.load(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content if name != "x_train.npy" else bytes(70 << 20))
+    with pytest.raises(VecqError, match="would unpack from"):
+        data.load(path)
 
 
 def test_missing_scikit_learn(monkeypatch):

@@ -1,5 +1,6 @@
 """MNIST's idx files and CIFAR-10's binary ones, in miniature."""
 
+import contextlib
 import gzip
 import io
 import tarfile
@@ -67,7 +68,7 @@ def test_where_named_sets_lie(tmp_path, monkeypatch):
         ({"train_labels_idx1_ubyte": b""}, "begins with the bytes of nothing"),
         ({"train_labels_idx1_ubyte": idx(np.arange(12))[:6]}, "ends within its header"),
         ({"train_labels_idx1_ubyte": idx(np.arange(12))[:-1]}, r"holds 19 bytes.*\(12\).*of 20"),
-        ({"train_labels_idx1_ubyte": idx(np.arange(12)) + b"x"}, "holds 21 bytes"),
+        ({"train_labels_idx1_ubyte": idx(np.arange(12)) + b"x"}, "holds more than 20 bytes"),
         ({"t10k_labels_idx1_ubyte": idx(np.arange(6))}, "y_test holds the label 5"),
         ({"train_labels_idx1_ubyte": idx(np.arange(12) % 2 * 2)}, "no sample of class 1"),
         ({"t10k_images_idx3_ubyte": idx(np.zeros((6, 4, 4)))}, "they must agree"),
@@ -86,6 +87,23 @@ def test_a_cut_gzip_file(tmp_path):
         (folder / "train-labels-idx1-ubyte.gz").write_bytes(damaged)
         with pytest.raises(VecqError, match=r"labels-idx1-ubyte\.gz' cannot be read or is cut"):
             data.load(folder)
+
+
+def test_gzip_files_that_unpack_to_far_more_are_refused_by_their_header(tmp_path):
+    folder = mnist(tmp_path, train_images_idx3_ubyte=None)
+    path = folder / "train-images-idx3-ubyte.gz"
+    sizes = np.array([100, 1000, 1000], ">u4").tobytes()
+    path.write_bytes(gzip.compress(bytes((0, 0, 8, 3)) + sizes + bytes(100_000_000)))
+    with pytest.raises(VecqError, match=r"it would unpack from [\d,]+ bytes to 100,000,016"):
+        data.load(folder)
+    # a header that is honest about little does not let more through
+    sizes = np.array([12, 4, 4], ">u4").tobytes()
+    path.write_bytes(gzip.compress(bytes((0, 0, 8, 3)) + sizes + bytes(1_000_000)))
+    with pytest.raises(VecqError, match="holds more than 208 bytes"):
+        data.load(folder)
+    path.write_bytes(gzip.compress(bytes((0, 0, 8, 3)) + b"\xff" * 12))
+    with pytest.raises(VecqError, match="would unpack from"):
+        data.load(folder)
 
 
 NAMES = [*(f"data_batch_{index}.bin" for index in range(1, 6)), "test_batch.bin"]
@@ -150,3 +168,44 @@ def test_an_archive_without_a_batch(tmp_path):
         file.add(folder / NAMES[0], NAMES[0])
     with pytest.raises(VecqError, match=r"there is no 'data_batch_2.bin' in"):
         data.load(path)
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE]
+)
+@pytest.mark.parametrize("target", ["/etc/hostname", "test_batch.bin", "absent"])
+def test_links_in_an_archive_are_no_files(tmp_path, kind, target):
+    path = tmp_path / "links.tar.gz"
+    with tarfile.open(path, "w:gz") as file:
+        for name in NAMES:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            file.addfile(member)
+    with pytest.raises(VecqError, match=r"there is no 'data_batch_1.bin' in"):
+        data.load(path)
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path):
+    path = tmp_path / "bomb.tar.gz"
+    with tarfile.open(path, "w:gz") as file:
+        member = tarfile.TarInfo("readme")
+        member.size = 70 << 20
+        file.addfile(member, io.BytesIO(bytes(member.size)))
+    with pytest.raises(VecqError, match="would unpack from"):
+        data.load(path)
+
+
+@pytest.mark.parametrize("packing", ["", ":gz", ":bz2", ":xz"])
+def test_damaged_archives_are_refused_or_whole(tmp_path, packing):
+    folder, path = cifar(tmp_path), tmp_path / "set.tar"
+    with tarfile.open(path, f"w{packing}") as file:
+        for name in NAMES:
+            file.add(folder / name, name)
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(12):
+        damaged = bytearray(content)
+        for at in rng.integers(0, len(content), 4):
+            damaged[at] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(VecqError):
+            data.load(path)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tarfile
-import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.data.dataset import Dataset, checked_dataset, pixels
 from vecq_hw.errors import VecqError
+from vecq_hw.unpack import check_unpacked
 
 _TRAIN = tuple(f"data_batch_{index}.bin" for index in range(1, 6))
 _TEST = "test_batch.bin"
@@ -57,14 +57,22 @@ def _folder(path: Path, name: str) -> dict[str, bytes]:
 
 def _archive(path: Path, name: str) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
+    wanted = {*_TRAIN, _TEST}
     try:
+        packed = path.stat().st_size
         with tarfile.open(path) as archive:
             for member in archive:
-                file = Path(member.name).name
-                stream = archive.extractfile(member) if file in (*_TRAIN, _TEST) else None
+                # What it takes to come to the end of this member, others before it included.
+                check_unpacked(member.offset_data + member.size, packed)
+                file = PurePosixPath(member.name).name
+                stream = archive.extractfile(member) if member.isreg() and file in wanted else None
                 if stream is not None:
                     contents[file] = stream.read()
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+                if contents.keys() == wanted:
+                    break
+    except VecqError as error:
+        raise VecqError(f"{name}: '{path}': {error}") from None
+    except Exception as error:  # damaged archives raise a dozen kinds
         raise VecqError(f"{name}: '{path}' cannot be read or is cut short ({error})") from None
     for file in (*_TRAIN, _TEST):
         if file not in contents:

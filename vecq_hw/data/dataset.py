@@ -20,8 +20,8 @@ class Dataset:
     Attributes
     ----------
     name : str
-    x_train, x_test : float32 arrays of shape (N, C) or (N, C, H, W)
-        Images are channels-first, as torch wants them.
+    x_train, x_test : float32 arrays of shape (N, C), (N, C, L) or (N, C, H, W)
+        Sequences and images are channels-first, as torch wants them.
     y_train, y_test : int64 arrays of shape (N,), 0..classes - 1
     classes : int
     """
@@ -35,7 +35,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: (C,) or (C, H, W)."""
+        """Of one sample: (C,), (C, L) or (C, H, W)."""
         return self.x_train.shape[1:]
 
     def __repr__(self) -> str:
@@ -57,8 +57,8 @@ def checked_dataset(
     Raises
     ------
     VecqError
-        Shapes that do not fit each other, samples that are no numbers, labels that are no integers
-        or leave 0..classes - 1, a class without a sample.
+        Shapes that do not fit each other, samples that are no numbers or all the same, labels that
+        are no integers or leave 0..classes - 1, a class without a sample.
     """
     train = _samples(name, "x_train", x_train)
     test = _samples(name, "x_test", x_test)
@@ -66,6 +66,10 @@ def checked_dataset(
         raise VecqError(
             f"{name}: samples of x_train have the shape {train.shape[1:]},"
             f" those of x_test {test.shape[1:]}; they must agree"
+        )
+    if train.min() == train.max():
+        raise VecqError(
+            f"{name}: every value of x_train is {train.flat[0]:g}; samples that differ are wanted"
         )
     train_labels = _labels(name, "y_train", y_train, len(train))
     test_labels = _labels(name, "y_test", y_test, len(test))
@@ -103,12 +107,10 @@ def _samples(name: str, key: str, given: npt.ArrayLike) -> FloatImages:
     x = np.asarray(given)
     if x.dtype.kind not in "biuf":
         raise VecqError(f"{name}: {key} has the type {x.dtype}; floats or integers are wanted")
-    if x.ndim == 3:
+    if x.ndim not in (2, 3, 4) or not x.size:
         raise VecqError(
-            f"{name}: {key} has the shape {x.shape}; images need a channel axis, (N, 1, H, W)"
+            f"{name}: {key} has the shape {x.shape}; (N, C), (N, C, L) or (N, C, H, W) is wanted"
         )
-    if x.ndim not in (2, 4) or not x.size:
-        raise VecqError(f"{name}: {key} has the shape {x.shape}; (N, C) or (N, C, H, W) is wanted")
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(x, dtype=np.float32)
     if not np.isfinite(converted).all():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import zlib
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from vecq_hw.data.dataset import Dataset, checked_dataset, pixels
 from vecq_hw.errors import VecqError
+from vecq_hw.unpack import check_unpacked, gunzip
 
 _UNSIGNED_BYTE = 8
 _SPLITS = ("train", "t10k")
@@ -50,28 +50,38 @@ def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
     The header is two zero bytes, the type of the values, the number of axes and the length of each,
     as 32-bit big-endian integers.
     """
+    begin = 4 + 4 * axes
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        packed = path.read_bytes()
+        header = _begin(path, packed, begin)
+        if header[:4] != bytes((0, 0, _UNSIGNED_BYTE, axes)):
+            raise VecqError(
+                f"'{path}' begins with the bytes {header[:4].hex(' ') or 'of nothing'}; an idx file"
+                f" of bytes with {axes} axes, 00 00 08 {axes:02x}, is wanted"
+            )
+        if len(header) < begin:
+            raise VecqError(f"'{path}' ends within its header; load it down again")
+        lengths = np.frombuffer(header, ">u4", axes, offset=4).tolist()
+        wanted = begin + math.prod(lengths)
+        try:
+            check_unpacked(wanted, len(packed))
+        except VecqError as error:
+            raise VecqError(f"'{path}': {error}") from None
+        content = _begin(path, packed, wanted + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise VecqError(f"'{path}' cannot be read or is cut short ({error})") from None
-    if content[:4] != bytes((0, 0, _UNSIGNED_BYTE, axes)):
-        raise VecqError(
-            f"'{path}' begins with the bytes {content[:4].hex(' ') or 'of nothing'}; an idx file of"
-            f" bytes with {axes} axes, 00 00 08 {axes:02x}, is wanted"
-        )
-    begin = 4 + 4 * axes
-    if len(content) < begin:
-        raise VecqError(f"'{path}' ends within its header; load it down again")
-    lengths = np.frombuffer(content, ">u4", axes, offset=4).tolist()
-    wanted = begin + math.prod(lengths)
     if len(content) != wanted:
+        held = len(content) if len(content) < wanted else f"more than {wanted}"
         raise VecqError(
-            f"'{path}' holds {len(content)} bytes where its header"
+            f"'{path}' holds {held} bytes where its header"
             f" ({' × '.join(map(str, lengths))}) tells of {wanted}; load it down again"
         )
     return np.frombuffer(content, np.uint8, offset=begin).reshape(lengths)
+
+
+def _begin(path: Path, packed: bytes, count: int) -> bytes:
+    """The first ``count`` bytes of what a file holds, or all where there are less."""
+    return gunzip(packed, count) if path.suffix == ".gz" else packed[:count]
 
 
 def _place(folder: Path, split: str, kind: str, axes: int) -> Path | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-import zipfile
 from pathlib import Path
-
-import numpy as np
 
 from vecq_hw import toolchain
 from vecq_hw.data.cifar import find_cifar, read_cifar
@@ -14,9 +12,11 @@ from vecq_hw.data.dataset import Dataset, checked_dataset
 from vecq_hw.data.idx import find_idx, read_idx_folder
 from vecq_hw.data.images import Progress, find_images, read_images
 from vecq_hw.errors import VecqError
+from vecq_hw.unpack import NpzReader
 
 DIGITS_TEST = 597
 """Test samples of both splits of the digits; 1,200 remain to train on."""
+_DIGITS = ("digits", "digits-last")
 _PLACES = {
     "mnist": ("mnist", "MNIST/raw", "MNIST", "."),
     "cifar10": (
@@ -47,9 +47,9 @@ def load(
         'mnist', 'cifar10': looked for in ``folder``.
 
         Else a path: an .npz file with ``x_train``, ``y_train``, ``x_test``, ``y_test`` (samples
-        first, features or channels-first images, floats or integers; labels 0, 1, 2, ...); a folder
-        of idx files; a folder of CIFAR-10's binary files, or their .tar.gz; a folder or .zip of
-        ``{train,test}/CLASS/FILE`` images.
+        first; features (N, C), sequences (N, C, L) or images (N, C, H, W); floats or integers;
+        labels 0, 1, 2, ...); a folder of idx files; a folder of CIFAR-10's binary files, or their
+        .tar.gz; a folder or .zip of ``{train,test}/CLASS/FILE`` images.
     folder : str or Path, optional
         Where named data sets lie; else :func:`data_folder` says it.
     progress : callable (done, total), optional
@@ -62,18 +62,13 @@ def load(
     MissingToolError
         The digits need scikit-learn, image files need Pillow.
     """
-    if str(name) in ("digits", "digits-last"):
+    if str(name) in _DIGITS:
         return _digits(str(name))
     if str(name) in _PLACES:
         return _read(_found(str(name), folder), str(name), progress)
     path = Path(name)
-    if not path.exists() and path.suffix.lower() not in (".npz", ".zip", ".gz", ".tgz", ".tar"):
-        raise VecqError(
-            f"data '{name}': 'digits', 'digits-last', 'mnist', 'cifar10' or the path of an .npz"
-            " file, of a folder or of a .zip of images is wanted"
-        )
     if not path.exists():
-        raise VecqError(f"data '{name}': there is no such file")
+        raise VecqError(f"data '{name}': {_instead(path)}")
     return _read(path, f"data '{name}'", progress)
 
 
@@ -98,6 +93,18 @@ def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
             " test_batch.bin or the folders train and test"
         )
     return _npz(path)
+
+
+def _instead(path: Path) -> str:
+    """What to say where there is nothing at ``path`` and no data set has its name."""
+    names = [*_DIGITS, *_PLACES]
+    close = difflib.get_close_matches(path.name.lower(), names, n=1)
+    if path.parent == Path() and close:
+        return f"there is no such data set or file; did you mean '{close[0]}'?"
+    if path.suffix or path.parent != Path():
+        return "there is no such file or folder"
+    named = ", ".join(f"'{one}'" for one in names)
+    return f"{named} or the path of an .npz file, of a folder or of a .zip of images is wanted"
 
 
 def _found(name: str, folder: str | Path | None) -> Path:
@@ -137,23 +144,21 @@ def _digits(name: str) -> Dataset:
 def _npz(path: Path) -> Dataset:
     where = f"data '{path}'"
     try:
-        # np.load leaves a file that it opened itself open when it fails.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [key for key in _KEYS if key not in archive.files]
-            if missing:
-                held = ", ".join(archive.files) or "nothing"
-                raise VecqError(f"{where}: there is no '{missing[0]}' in it; it holds {held}")
-            arrays = [archive[key] for key in _KEYS]
+        with path.open("rb") as file, NpzReader(file) as archive:
+            missing = [key for key in _KEYS if key not in archive.names]
+            if not missing:
+                arrays = [archive.read(key) for key in _KEYS]
+            held = ", ".join(archive.names) or "nothing"
     except FileNotFoundError:
         raise VecqError(f"{where}: there is no such file") from None
     except IsADirectoryError:
         raise VecqError(f"{where} is a folder; an .npz file is wanted") from None
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        if "Object arrays" in str(error):
-            raise VecqError(
-                f"{where} holds pickled objects, which are not loaded; save plain arrays of numbers"
-            ) from None
+    except OSError as error:
+        raise VecqError(f"{where} cannot be read: {error.strerror or error}") from None
+    except VecqError as error:
         raise VecqError(
-            f"{where} is no .npz file or is cut short; write it with numpy.savez"
+            f"{where} cannot be read as an .npz file that numpy.savez writes: {error}"
         ) from None
+    if missing:
+        raise VecqError(f"{where}: there is no '{missing[0]}' in it; it holds {held}")
     return checked_dataset(where, *arrays)

@@ -68,7 +68,7 @@ def lower(
     the Rescale behind ``fc1`` is ``fc1_rescale``.  Arrays are channels-last, so dense columns and
     batch norms behind a Flatten are permuted.  A Flatten of the input itself is left to
     :func:`vecq_hw.simulate.network_inputs`: such a network takes vectors.  A sequence (C, L)
-    becomes an image of height 1, (C, 1, L) for ``network_inputs``, and a Conv1d a Conv2d.  A
+    becomes an image of height 1, and a Conv1d a Conv2d.  A
     max-pool before a quantizer moves behind it, where it compares codes.
 
     Parameters
@@ -103,8 +103,7 @@ def prediction_differences(model: nn.Module, network: Network, x: npt.NDArray[np
     model : the module that ``network`` was lowered from
     x : float32 array of shape (N, C), (N, C, L) or (N, C, H, W)
     """
-    images = x[:, :, np.newaxis] if x.ndim == 3 and len(network.inputs[0].shape) == 3 else x
-    outputs = simulate(network, network_inputs(network, images))
+    outputs = simulate(network, network_inputs(network, x))
     if outputs.ndim == 4:
         outputs = outputs.transpose(0, 3, 1, 2)
     return int((predict(model, x) != predictions(outputs)).sum())

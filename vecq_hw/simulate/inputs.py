@@ -17,9 +17,9 @@ def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray:
     Parameters
     ----------
     network : Network with one input
-    x : array of shape (N, C) or (N, C, H, W)
-        Images are channels-first.  A network that takes vectors gets them flattened in that order,
-        as torch.nn.Flatten does it.
+    x : array of shape (N, C), (N, C, L) or (N, C, H, W)
+        Channels first.  A sequence (C, L) is an image of height 1.  A network that takes vectors
+        gets them flattened in that order, as torch.nn.Flatten does it.
 
     Returns
     -------
@@ -40,11 +40,13 @@ def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray:
     else:
         height, width, channels = source.shape
         wanted = (channels, height, width)
-        fits = samples.shape[1:] == wanted
+        if samples.ndim == 3 and height == 1:
+            samples, wanted = samples[:, :, np.newaxis], (channels, width)
+        fits = samples.shape[1:] == (channels, height, width)
         arranged = samples.transpose(0, 2, 3, 1) if fits else samples
     if not fits:
         raise VecqError(
             f"input '{source.name}': samples of the shape {wanted} are wanted, not"
-            f" {samples.shape[1:]}"
+            f" {np.shape(x)[1:]}"
         )
     return quantize_input(network, np.ascontiguousarray(arranged))

@@ -13,6 +13,7 @@ from torch import nn
 from vecq_hw.errors import VecqError
 from vecq_hw.train.models_image import (
     alexnet_bn,
+    image_shape,
     lenet5,
     mobilenet_v2,
     resnet8,
@@ -46,9 +47,7 @@ def cnn(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     shape : (C, H, W), at least 4 × 4
     classes : int
     """
-    if len(shape) != 3 or min(shape[1:]) < 4:
-        raise VecqError(f"the cnn takes images (C, H, W) of at least 4 × 4, not samples of {shape}")
-    channels, height, width = shape
+    channels, height, width = image_shape("cnn", shape, 4)
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(channels, 16, 3, padding=1, bias=False),

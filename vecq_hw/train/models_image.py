@@ -22,7 +22,7 @@ def lenet5(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     shape : (C, H, W), at least 4 × 4
     classes : int
     """
-    channels, height, width = _image("lenet5", shape, 4)
+    channels, height, width = image_shape("lenet5", shape, 4)
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(channels, 32, 5, padding=2),
@@ -53,7 +53,7 @@ def vgg_like(shape: tuple[int, ...], classes: int, divisor: int = 1) -> nn.Seque
     shape : (C, H, W), at least 8 × 8
     classes : int
     """
-    channels, height, width = _image("vgg_like", shape, 8)
+    channels, height, width = image_shape("vgg_like", shape, 8)
     layers: list[nn.Module] = []
     for outputs in (64 // divisor, 128 // divisor, 256 // divisor):
         layers += _conv_norm_relu(channels, outputs, bias=True)
@@ -77,7 +77,7 @@ def alexnet_bn(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     shape : (C, H, W), at least 67 × 67
     classes : int
     """
-    channels, height, width = _image("alexnet_bn", shape, 67)
+    channels, height, width = image_shape("alexnet_bn", shape, 67)
     sides = [((((side - 11) // 4 + 1) - 3) // 2 + 1 - 3) // 2 + 1 for side in (height, width)]
     pixels = ((sides[0] - 3) // 2 + 1) * ((sides[1] - 3) // 2 + 1)
     return nn.Sequential(
@@ -131,7 +131,7 @@ def resnet18(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     shape : (C, H, W)
     classes : int
     """
-    channels, _, _ = _image("resnet18", shape, 1)
+    channels, _, _ = image_shape("resnet18", shape, 1)
     blocks: list[nn.Module] = []
     inputs = 64
     for stage, outputs in enumerate((64, 128, 256, 512)):
@@ -187,7 +187,7 @@ def resnet8(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     shape : (C, H, W)
     classes : int
     """
-    channels, _, _ = _image("resnet8", shape, 1)
+    channels, _, _ = image_shape("resnet8", shape, 1)
     return nn.Sequential(
         *_conv_norm_relu(channels, 16),
         BasicBlock(16, 16, 1),
@@ -234,7 +234,7 @@ def mobilenet_v2(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     shape : (C, H, W)
     classes : int
     """
-    channels, _, _ = _image("mobilenet_v2", shape, 1)
+    channels, _, _ = image_shape("mobilenet_v2", shape, 1)
     layers = _conv_norm_relu(channels, 32, 3, 2, activation=nn.ReLU6)
     inputs = 32
     for expansion, outputs, blocks, stride in _STAGES:
@@ -262,10 +262,13 @@ def _conv_norm_relu(
     return [conv, nn.BatchNorm2d(outputs), activation()]
 
 
-def _image(name: str, shape: tuple[int, ...], least: int) -> tuple[int, int, int]:
+def image_shape(name: str, shape: tuple[int, ...], least: int) -> tuple[int, int, int]:
+    """Channels, height and width of a sample; refuses what is no image of ``least`` pixels."""
     if len(shape) != 3 or min(shape[1:]) < least:
+        hint = "; gray images have a channel axis, too: (1, H, W)" if len(shape) == 2 else ""
         raise VecqError(
-            f"{name} takes images (C, H, W) of at least {least} × {least}, not samples of {shape}"
+            f"the {name} takes images (C, H, W) of at least {least} × {least}, not samples of"
+            f" {shape}{hint}"
         )
     channels, height, width = shape
     return channels, height, width
