@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+def data_options(purpose: str) -> Callable[[_Command], _Command]:
+    """``--data``, with ``purpose`` as its help, and ``--data-dir``, alike in every command."""
+
+    def decorate(command: _Command) -> _Command:
+        command = click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Where mnist and cifar10 lie.  [default: VECQ_DATA, else 'data']",
+        )(command)
+        return click.option("--data", metavar="digits|mnist|cifar10|PATH", help=purpose)(command)
+
+    return decorate
+
+
 def loaded(data: str, folder: Path | None = None) -> Dataset:
     """The data set called ``data``; a progress bar while images are decoded."""
     from vecq_hw import data as datasets
@@ -39,6 +54,8 @@ class Samples:
     ----------
     data : str or None
         A data set, of which the test samples are taken.
+    folder : Path or None
+        Where named data sets lie.
     codes, reals : Path or None
         Files (.npy) of integer codes, channels last, and of real numbers, channels first.
     most : int or None
@@ -46,6 +63,7 @@ class Samples:
     """
 
     data: str | None
+    folder: Path | None
     codes: Path | None
     reals: Path | None
     most: int | None
@@ -53,6 +71,8 @@ class Samples:
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.data, self.codes, self.reals)) > 1:
             raise click.UsageError("give one of --data, --inputs and --reals")
+        if self.folder is not None and self.data is None:
+            raise click.UsageError("--data-dir says where a data set lies; give --data too")
 
     def read(self, network: Network) -> tuple[IntArray, Labels | None] | None:
         """The codes of the network's input and the labels, if there are any; None without source.
@@ -67,7 +87,7 @@ class Samples:
         from vecq_hw.unpack import read_npy
 
         if self.data is not None:
-            dataset = loaded(self.data)
+            dataset = loaded(self.data, self.folder)
             labels = dataset.y_test[: self.most]
             return network_inputs(network, dataset.x_test[: self.most]), labels
         file = self.codes or self.reals
@@ -98,14 +118,11 @@ class Samples:
 
 
 def samples_options(command: _Command) -> _Command:
-    """``--data``, ``--inputs``, ``--reals`` and ``--samples``, together as ``samples``."""
+    """``--data``, ``--data-dir``, ``--inputs``, ``--reals``, ``--samples``, as ``samples``."""
     options = (
-        click.option(
-            "--data",
-            metavar="digits|mnist|cifar10|PATH",
-            help="Data set whose test split is used; PATH: an .npz file (x_train, y_train, x_test,"
-            " y_test), a folder or a .zip of images.  mnist and cifar10 lie in the folder"
-            " VECQ_DATA.",
+        data_options(
+            "Data set whose test split is used; PATH: an .npz file (x_train, y_train, x_test,"
+            " y_test), a folder or a .zip of images."
         ),
         click.option(
             "--inputs",
@@ -129,12 +146,13 @@ def samples_options(command: _Command) -> _Command:
     def gathered(
         *arguments: Any,
         data: str | None,
+        data_dir: Path | None,
         inputs: Path | None,
         reals: Path | None,
         samples: int | None,
         **others: Any,
     ) -> Any:
-        source = Samples(data=data, codes=inputs, reals=reals, most=samples)
+        source = Samples(data=data, folder=data_dir, codes=inputs, reals=reals, most=samples)
         return command(*arguments, samples=source, **others)
 
     for option in reversed(options):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vecq_hw.cli.data import loaded
+from vecq_hw.cli.data import data_options, loaded
 from vecq_hw.cli.output import echo, percent, print_epoch
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
 from vecq_hw.cli.training import lowered_metrics, seeded_model, trained_metrics
@@ -70,12 +70,7 @@ class _Milestones(click.ParamType[Any]):
     help="Data, model and schedule at once: lenet5-mnist, vgg-cifar10, vgg-quarter-cifar10,"
     " mlp-digits, cnn-digits; other options change it.",
 )
-@click.option("--data", metavar="digits|mnist|cifar10|PATH", help="[default: digits]")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="Where mnist and cifar10 lie.  [default: VECQ_DATA, else 'data']",
-)
+@data_options("[default: digits]")
 @click.option(
     "--model",
     metavar="NAME|FILE.py:FUNCTION",
