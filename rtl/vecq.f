@@ -1,5 +1,6 @@
 vecq.vlt
 vecq_adder.sv
+vecq_memory_file.sv
 vecq_rom.sv
 vecq_adder_tree.sv
 vecq_pair_sums.sv

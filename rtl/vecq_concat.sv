@@ -2,14 +2,14 @@
 
 // Words of several operands, one operand after the other, again and again.
 //
-// Operand n is valid_i[n], ready_o[n] and the n-th word of data_i.  It gives bits n*16 +: 16 of
+// Operand n is valid_i[n], ready_o[n] and the n-th word of data_i.  It gives bits n*32 +: 32 of
 // Turns words, then it is the turn of the next.
 //
 // A word every cycle; the register stands still while its word is not taken.  Latency: one cycle.
 module vecq_concat #(
   parameter int Operands = 2,
   parameter int WordBits = 8,
-  parameter bit [Operands*16-1:0] Turns = {Operands{16'd1}}
+  parameter bit [Operands*32-1:0] Turns = {Operands{32'd1}}
 ) (
   input  logic                         clk_i,
   input  logic                         rst_ni,
@@ -23,10 +23,18 @@ module vecq_concat #(
   output logic [WordBits-1:0]          data_o
 );
 
+  function automatic int most_turns();
+    most_turns = 1;
+    for (int n = 0; n < Operands; n++) begin
+      if (Turns[n*32 +: 32] > 32'(most_turns)) most_turns = Turns[n*32 +: 32];
+    end
+  endfunction
+
   localparam int OperandBits = Operands > 1 ? $clog2(Operands) : 1;
+  localparam int TurnBits    = most_turns() > 1 ? $clog2(most_turns()) : 1;
 
   logic [OperandBits-1:0] operand_q;
-  logic [15:0] word_q;
+  logic [TurnBits-1:0] word_q;
   logic valid_q, advance, valid, step, last;
   logic [WordBits-1:0] data, data_q;
 
@@ -45,7 +53,7 @@ module vecq_concat #(
         valid      = valid_i[n];
         ready_o[n] = advance && valid_i[n];
         data       = data_i[n*WordBits +: WordBits];
-        last       = word_q == Turns[n*16 +: 16] - 16'd1;
+        last       = word_q == TurnBits'(Turns[n*32 +: 32] - 32'd1);
       end
     end
   end
@@ -58,7 +66,7 @@ module vecq_concat #(
     end else if (advance) begin
       valid_q <= valid;
       if (step) begin
-        word_q <= last ? '0 : word_q + 16'd1;
+        word_q <= last ? '0 : word_q + TurnBits'(1);
         if (last) begin
           operand_q <= operand_q == OperandBits'(Operands - 1) ? '0
                                                               : operand_q + OperandBits'(1);

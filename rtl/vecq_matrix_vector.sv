@@ -43,8 +43,8 @@ module vecq_matrix_vector #(
   parameter int InputBits       = 8,
   parameter bit InputSigned     = 1'b0,
   parameter int AccumulatorBits = 16,
-  parameter     WeightsFile     = "",
-  parameter     BiasFile        = "",
+  parameter     WeightsFile,
+  parameter     BiasFile,
   parameter bit BitSerial       = 1'b0,
   parameter bit QuadRows        = 1'b0,
   // Groups that the outputs of a step belong to.

@@ -40,9 +40,18 @@ module vecq_pair_row_array #(
   output logic [Pe*SumBits-1:0]         sums_o
 );
 
-  localparam int Pairs     = (Simd + 1) / 2;
-  localparam int RowBits   = InputBits + 1;
-  localparam int PlaneBits = $clog2(Pairs * ((1 << RowBits) - 1) + 1);
+  localparam int Pairs   = (Simd + 1) / 2;
+  localparam int RowBits = InputBits + 1;
+
+  // Bits of the sum of so many rows, each of them up to 2^RowBits - 1.  Only where the rows are
+  // more than such a number, and RowBits therefore few, is it less than that of as many 2^RowBits.
+  function automatic int chain_bits(int rows);
+    longint most;
+    most = (64'(rows) << RowBits) - 64'(rows);
+    chain_bits = RowBits < $clog2(rows) ? $clog2(most + 1) : RowBits + $clog2(rows);
+  endfunction
+
+  localparam int PlaneBits = chain_bits(Pairs);
 
   // The operands of each pair, in time for its stage; alone are its two lanes.
   logic [Pairs*RowBits-1:0] plus, minus;
@@ -60,7 +69,7 @@ module vecq_pair_row_array #(
     for (genvar plane = 0; plane < WeightBits; plane++) begin : gen_plane
       for (genvar pair = 0; pair < Pairs; pair++) begin : gen_row
         // Sums of the rows so far.
-        localparam int Bits = $clog2((pair + 1) * ((1 << RowBits) - 1) + 1);
+        localparam int Bits = chain_bits(pair + 1);
         localparam bit Last = pair % Rows == Rows - 1 || pair == Pairs - 1;
         logic [RowBits-1:0] row;
         logic [Bits-1:0] sum_d, sum;
@@ -94,7 +103,7 @@ module vecq_pair_row_array #(
         if (pair == 0) begin : gen_first
           assign sum_d = row;
         end else begin : gen_next
-          localparam int Below = $clog2(pair * ((1 << RowBits) - 1) + 1);
+          localparam int Below = chain_bits(pair);
           vecq_adder #(
             .PlainBits(Below), .LogicBits(RowBits), .SumBits(Bits)
           ) adder (

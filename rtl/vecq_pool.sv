@@ -41,7 +41,7 @@ module vecq_pool #(
   localparam int FoldBits = Folds > 1 ? $clog2(Folds) : 1;
   // What changes no result.
   localparam logic [OutputBits-1:0] Neutral =
-      Max && Signed ? OutputBits'(-1) << (ElementBits - 1) : '0;
+      Max && Signed ? {OutputBits{1'b1}} << (ElementBits - 1) : '0;
 
   logic advance, step, padding, first_cell, last_cell;
   logic [FoldBits-1:0] fold;

@@ -24,8 +24,8 @@ module vecq_rescale #(
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 255,
   parameter bit UseDsp          = 1'b0,
-  parameter     MantissaFile    = "",
-  parameter     OffsetFile      = ""
+  parameter     MantissaFile,
+  parameter     OffsetFile
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,

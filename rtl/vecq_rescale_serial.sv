@@ -31,8 +31,8 @@ module vecq_rescale_serial #(
   parameter int OutputBits      = 8,
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 255,
-  parameter     BitsFile        = "",
-  parameter     RestsFile       = ""
+  parameter     BitsFile,
+  parameter     RestsFile
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,

@@ -8,7 +8,7 @@
 module vecq_rom #(
   parameter int Words    = 1,
   parameter int WordBits = 8,
-  parameter     File     = "",
+  parameter     File,
   parameter int First    = 0,
   parameter int Bits     = WordBits,
   localparam int AddressBits = Words > 1 ? $clog2(Words) : 1
@@ -23,15 +23,23 @@ module vecq_rom #(
 
   assign data_o = data_q;
 
+`ifdef SYNTHESIS
+  // Synthesis looks for the file itself, and stops if there is none.
+  localparam found = File;
+`else
+  vecq_memory_file #(.File(File), .Words(Words)) memory_file ();
+  string found = memory_file.path();
+`endif
+
   if (Words > 64) begin : gen_block
     (* rom_style = "block" *) logic [WordBits-1:0] memory [Words];
-    initial $readmemh(File, memory);
+    initial $readmemh(found, memory);
     always_ff @(posedge clk_i) begin
       if (enable_i) data_q <= memory[address_i][First +: Bits];
     end
   end else begin : gen_distributed
     logic [WordBits-1:0] memory [Words];
-    initial $readmemh(File, memory);
+    initial $readmemh(found, memory);
     always_ff @(posedge clk_i) begin
       if (enable_i) data_q <= memory[address_i][First +: Bits];
     end

@@ -22,7 +22,7 @@ module vecq_threshold #(
   parameter int OutputBits    = 2,
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 3,
-  parameter     File          = ""
+  parameter     File
 ) (
   input  logic                        clk_i,
   input  logic                        rst_ni,
@@ -47,7 +47,14 @@ module vecq_threshold #(
 
   logic [Lanes*ThresholdBits-1:0] memory [Words * Lines];
 
-  initial $readmemh(File, memory);
+`ifdef SYNTHESIS
+  // Synthesis looks for the file itself, and stops if there is none.
+  localparam found = File;
+`else
+  vecq_memory_file #(.File(File), .Words(Words * Lines)) memory_file ();
+  string found = memory_file.path();
+`endif
+  initial $readmemh(found, memory);
 
   logic [Latency-1:0] valid_q;
   logic [WordBits-1:0] next_word_q;

@@ -46,6 +46,7 @@ SHAPES = [
     Shape(1, 1, signed(8)),
     Shape(2, 1, unsigned(1)),
     Shape(2, 2, signed(33)),
+    Shape(3, 1, signed(62)),
     Shape(16, 16, signed(4)),
     Shape(100, 4, signed(12)),
     Shape(21, 7, unsigned(5)),

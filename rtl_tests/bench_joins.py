@@ -43,6 +43,7 @@ SHAPES: list[Addition | Concatenation | Forking] = [
     Addition(2, 4, IntFormat(8, signed=False, lo=0, hi=5), 4),
     Addition(3, 4, IntFormat(8, signed=True, lo=-9, hi=5), 6),
     Addition(2, 2, IntFormat(6, signed=True), 12),
+    Addition(3, 1, IntFormat(60, signed=True), 62),
     *(Concatenation(turns, 7) for turns in ((1, 1), (1, 3), (2, 5, 1), (4,), (16, 1), (1,) * 5)),
     *(Forking(outputs, 6) for outputs in (1, 2, 3, 5)),
 ]
@@ -65,7 +66,7 @@ def case(shape: Addition | Concatenation | Forking) -> Case:
                 inputs=shape.operands,
             )
         case Concatenation():
-            turns = ", ".join(f"16'd{count}" for count in reversed(shape.turns))
+            turns = ", ".join(f"32'd{count}" for count in reversed(shape.turns))
             return Case(
                 module="vecq_concat",
                 parameters={

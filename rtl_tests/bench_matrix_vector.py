@@ -113,6 +113,14 @@ SHAPES = [
     quads(2, signed(4), 2, 23, 2, 23),
     quads(2, unsigned(8), 8, 12, 8, 4, 0, 2, 3),
     quads(3, signed(8), 4, 12, 2, 6, bit_serial=True),
+    # Sums beyond 32 bits, up to the widest accumulators.
+    Shape(1, signed(28), 1, 64, 1, 64),
+    Shape(2, signed(29), 2, 16, 2, 16),
+    Shape(3, signed(40), 2, 8, 1, 4),
+    Shape(1, unsigned(58), 2, 5, 2, 5),
+    twos(2, signed(30), 2, 8, 2, 8),
+    serial(2, signed(33), 2, 8, 1, 8),
+    quads(2, signed(31), 2, 8, 2, 8),
 ]
 
 

@@ -52,6 +52,9 @@ SHAPES = [
     Shape(3, unsigned(4), 6, 8, IntFormat(6, signed=True, lo=-7, hi=12)),
     Shape(3, unsigned(4), 6, 8, IntFormat(6, signed=False, lo=9, hi=9)),
     Shape(4, unsigned(8), 6, 8, unsigned(8), latency=20, mantissa_bits=18),
+    # Sums and products beyond 32 bits.
+    Shape(2, signed(40), 4, 5),
+    Shape(2, signed(38), 4, 5, signed(16)),
     # The same module once more, which test_unrolled.py replaces by its netlist after synthesis.
     Shape(2, unsigned(8), 6, 8),
     Shape(2, signed(8), 4, 6, unsigned(8)),

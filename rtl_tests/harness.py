@@ -80,7 +80,7 @@ def top(cases: Sequence[Case]) -> str:
                 direction = "input" if name.endswith("_i") else "output"
                 wires[name] = [f"c{index}_{stream}_{name}" for stream in range(count)]
                 ports += [f"{direction} logic {width}{wire}" for wire in wires[name]]
-        files = {name: f'"rtl/c{index}_{name}.mem"' for name in case.memories}
+        files = {name: f'"c{index}_{name}.mem"' for name in case.memories}
         values = {**case.parameters, **files}.items()
         connections = [f".{name}({{{', '.join(w[::-1])}}})" for name, w in wires.items()]
         given = ", ".join(f".{name}({value})" for name, value in values)

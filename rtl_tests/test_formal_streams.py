@@ -200,7 +200,7 @@ STREAMS = [
     ),
     Stream(
         cell="vecq_concat",
-        parameters={"WordBits": 2, "Turns": "{16'd1, 16'd2}"},
+        parameters={"WordBits": 2, "Turns": "{32'd1, 32'd2}"},
         input_bits=2,
         output_bits=2,
         inputs=2,

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 _ROWS = ("vecq_pair_sums", "vecq_plane_sum")
 _INNER: Mapping[str, Sequence[str]] = {
     "vecq_add": ("vecq_adder_tree",),
+    "vecq_rom": ("vecq_memory_file",),
+    "vecq_threshold": ("vecq_memory_file",),
     "vecq_rescale": ("vecq_rom",),
     "vecq_rescale_serial": ("vecq_rom", "vecq_adder"),
     "vecq_pair_sums": ("vecq_adder",),

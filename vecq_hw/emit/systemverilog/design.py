@@ -179,9 +179,9 @@ class _Designer:
 
     def _memory(self, layer: Layer, what: str, values: IntArray, lanes: int, bits: int) -> str:
         """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
-        name = f"rtl/{self._names[layer.name]}_{what}.mem"
-        self._contents[name] = memory_text(values, lanes, bits)
-        return f'"{name}"'
+        name = f"{self._names[layer.name]}_{what}.mem"
+        self._contents[f"rtl/{name}"] = memory_text(values, lanes, bits)
+        return f'{{MemoryFolder, "{name}"}}'
 
     def _link(self, cell: Link) -> None:
         """A register stage or width converter, a FIFO where that holds too little."""
@@ -319,7 +319,7 @@ class _Designer:
                 )
             case Concat():
                 turns = [sum(turn[0] is stream for turn in cell.turns) for stream in cell.sources]
-                literal = ", ".join(f"16'd{count}" for count in reversed(turns))
+                literal = ", ".join(f"32'd{count}" for count in reversed(turns))
                 self._put(
                     "vecq_concat",
                     cell.sources,
