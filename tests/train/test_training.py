@@ -311,6 +311,10 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
         (["--milestones", "50"], "between 0 and the 40 epochs"),
         (["--device", "tpu"], "cpu or cuda is wanted"),
         (["--optimizer", "lion"], "lion"),
+        (
+            ["--model", "net.py:image"],
+            "so it is not trained: layer '0': it reads a",
+        ),
     ],
 )
 def test_mistakes_at_the_command(tmp_path, monkeypatch, capsys, arguments, says):
@@ -320,7 +324,8 @@ def test_mistakes_at_the_command(tmp_path, monkeypatch, capsys, arguments, says)
     (tmp_path / "net.py").write_text(lines.format(10))
     other = ModelRecipe(model=f"{tmp_path}/net.py:net", shape=(1, 8, 8), classes=10)
     save_checkpoint(other.build(), other, tmp_path / "other" / "checkpoint.pt")
-    (tmp_path / "net.py").write_text(lines.format(9))
+    image = "\ndef image(): return nn.Sequential(nn.Linear(8, 2), nn.Flatten(), nn.Linear(16, 10))"
+    (tmp_path / "net.py").write_text(lines.format(9) + image)
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     status, _, errors = main("train", *arguments, monkeypatch=monkeypatch, capsys=capsys)

@@ -16,7 +16,7 @@ import click
 from vecq_hw.cli.data import data_options, loaded
 from vecq_hw.cli.output import echo, percent, print_epoch
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
-from vecq_hw.cli.training import lowered_metrics, seeded_model, trained_metrics
+from vecq_hw.cli.training import check_lowering, lowered_metrics, seeded_model, trained_metrics
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -172,7 +172,9 @@ class _Task:
 
 
 def _task(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume: bool) -> _Task:
-    return _resumed(out, data_dir) if resume else _begun(options, data_dir)
+    task = _resumed(out, data_dir) if resume else _begun(options, data_dir)
+    check_lowering(task.model, task.recipe, task.dataset)
+    return task
 
 
 def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vecq_hw.errors import VecqError
+
 if TYPE_CHECKING:
     from torch import nn
 
     from vecq_hw.data import Dataset
     from vecq_hw.network import Network
     from vecq_hw.train import ModelRecipe, Training
+
+
+DRY_RUN_SAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,20 @@ def seeded_model(recipe: ModelRecipe, seed: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build_model(recipe.model, recipe.shape, recipe.classes)
+
+
+def check_lowering(model: nn.Module, recipe: ModelRecipe, dataset: Dataset) -> None:
+    """Say before training what would keep the trained model from being lowered."""
+    from vecq_hw.lower import dry_run
+
+    if recipe.activation_bits is None:
+        return
+    try:
+        dry_run(model, dataset.x_train[:DRY_RUN_SAMPLES])
+    except VecqError as error:
+        raise VecqError(
+            f"model '{recipe.model}' cannot be lowered, so it is not trained: {error}"
+        ) from None
 
 
 def train_and_lower(

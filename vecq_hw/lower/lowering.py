@@ -88,7 +88,7 @@ def lower(
         The model is not from ``quantize_model`` or has float activations, it holds an LSTM or an
         Embedding, a quantizer has no statistics, shapes do not fit.
     """
-    graph = _checked(model)
+    graph = checked_graph(model)
     if not 4 <= mantissa_bits <= 32:
         raise VecqError(f"mantissas have 4 to 32 bits, not {mantissa_bits}")
     with torch.no_grad():
@@ -359,7 +359,8 @@ def _step(name: str, quantizer: ActivationQuantizer) -> float:
     return step
 
 
-def _checked(model: nn.Module) -> fx.GraphModule:
+def checked_graph(model: nn.Module) -> fx.GraphModule:
+    """The model as a graph that can be walked; refuses what is no model to be lowered."""
     modules = list(model.named_modules()) if isinstance(model, fx.GraphModule) else []
     for name, module in modules:
         if isinstance(module, _TRAINED_ONLY):
