@@ -4,8 +4,8 @@
 //
 // As vecq_stream_width, but a frame of any number of Elements: where they do not fill whole words,
 // the last word of the frame is partial, on either side.  Of a partial word that comes in, only the
-// least significant elements count; in one that goes out the others are 0.  last_o marks the last
-// word of a frame.  The next frame begins with a word of its own.
+// least significant elements count; in one that goes out the others are 0.  The next frame begins with a
+// word of its own.
 //
 // The side with fewer lanes moves a word every cycle.  Neither side sees the other's wires.
 // Latency: one cycle after the word that completes an output word.
@@ -24,8 +24,7 @@ module vecq_frame_width #(
 
   output logic                            valid_o,
   input  logic                            ready_i,
-  output logic [LanesOut*ElementBits-1:0] data_o,
-  output logic                            last_o
+  output logic [LanesOut*ElementBits-1:0] data_o
 );
 
   function automatic int greatest_divisor(int a, int b);
@@ -55,10 +54,10 @@ module vecq_frame_width #(
 
   logic [Capacity*GroupBits-1:0] groups_q, groups_d;
   logic [CountBits-1:0] count_q, kept, wanted, come;
-  logic push, pop, last_in;
+  logic push, pop, last_in, last_out;
 
   assign come    = last_in ? CountBits'(RestIn) : CountBits'(GroupsIn);
-  assign wanted  = last_o ? CountBits'(RestOut) : CountBits'(GroupsOut);
+  assign wanted  = last_out ? CountBits'(RestOut) : CountBits'(GroupsOut);
   assign ready_o = count_q <= CountBits'(Capacity - GroupsIn);
   assign valid_o = count_q >= wanted;
   assign push    = valid_i && ready_o;
@@ -69,14 +68,14 @@ module vecq_frame_width #(
     data_o = groups_q[GroupsOut*GroupBits-1:0];
     // The next frame's elements may be there already.
     for (int group = RestOut; group < GroupsOut; group++) begin
-      if (last_o) data_o[group*GroupBits +: GroupBits] = '0;
+      if (last_out) data_o[group*GroupBits +: GroupBits] = '0;
     end
   end
 
   always_comb begin
     groups_d = groups_q;
     if (pop) begin
-      groups_d = last_o ? groups_q >> (RestOut * GroupBits) : groups_q >> (GroupsOut * GroupBits);
+      groups_d = last_out ? groups_q >> (RestOut * GroupBits) : groups_q >> (GroupsOut * GroupBits);
     end
     // Of a partial word all is written; what does not count is written over by the next.
     for (int place = 0; place <= Capacity - GroupsIn; place++) begin
@@ -110,7 +109,7 @@ module vecq_frame_width #(
     .rst_ni,
     .valid_i(valid_o),
     .ready_i(ready_i),
-    .last_o(last_o)
+    .last_o(last_out)
   );
 
 endmodule

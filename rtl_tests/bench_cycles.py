@@ -108,7 +108,8 @@ def random_network(index: int) -> tuple[Network, Schedule]:
         layers=tuple(layers),
         outputs=(layers[-1].name,),
     )
-    return net, Schedule(folds=folds)
+    axis_bits = int(generator.choice([8, 16, 32, 64, 128])) if index % 2 else None
+    return net, Schedule(folds=folds, axis_bits=axis_bits)
 
 
 def configurations() -> dict[str, tuple[Network, Schedule]]:

@@ -1,25 +1,20 @@
 """Whole networks, a folder each where the bench runs: outputs, pace, reset in mid-frame."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import cocotb
 
-from vecq_hw.bench.accelerator import Bench
+from vecq_hw.bench.accelerator import Accelerator, Bench
 
 TOPS = sorted(path.parent.name for path in Path.cwd().glob("*/manifest.json"))
 
 
 def bench(dut: Any, top: str) -> Bench:
-    """The generated bench's own description of its top."""
+    """The bench of a top by its own manifest."""
     folder = Path.cwd() / top
-    spec = importlib.util.spec_from_file_location(f"bench_{top}", folder / f"bench_{top}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Bench(dut, module.ACCELERATOR, folder / "vectors", f"{top}_")
+    accelerator = Accelerator.load(folder / "manifest.json")
+    return Bench(dut, accelerator, folder / "vectors", f"{top}_")
 
 
 @cocotb.test()

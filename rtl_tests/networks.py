@@ -24,6 +24,10 @@ INQ = CodeBook(
 )
 
 
+# Words as the folds make them, or of a width that is chosen.
+AXIS = (None, 32, None, 64, 256)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sketch:
     """What a random network is made from: a Dense for each fold, a Rescale after most of them."""
@@ -173,7 +177,7 @@ def schedule(index: int) -> Schedule:
         Fold(pe=pe, simd=simd, unrolled=place in sketch.unrolled)
         for place, (pe, simd) in enumerate(sketch.folds)
     ]
-    return Schedule(folds=dict(zip(names, folds, strict=True)))
+    return Schedule(folds=dict(zip(names, folds, strict=True)), axis_bits=AXIS[index % len(AXIS)])
 
 
 @cache

@@ -13,9 +13,9 @@ from rtl_tests.bench_cycles import FRAMES
 from rtl_tests.graphs import random_graph
 from rtl_tests.test_networks import wrapper
 from vecq_hw.accelerator.plan import plan
+from vecq_hw.bench.ports import load_ports
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit
-from vecq_hw.emit.words import pack_rows
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
@@ -64,11 +64,10 @@ def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path
         outputs = simulate(network, inputs).astype(np.int64)
         emit(network, schedule, Vectors(inputs=inputs, outputs=outputs)).write(folder / name)
         shutil.copytree(folder / name / "rtl", folder / "rtl", dirs_exist_ok=True)
-        planned = plan(network, schedule)
-        (source,), (target,) = planned.inputs.values(), planned.outputs.values()
-        words[name] = (
-            pack_rows(inputs, source.lanes, entry.format.bits),
-            pack_rows(outputs, target.lanes, network.tensors[network.outputs[0]].format.bits),
+        ends = load_ports(folder / name / "manifest.json")
+        words[name] = tuple(
+            [word for frame in data.reshape(FRAMES, -1).tolist() for word in port.pack(frame)]
+            for port, data in zip(ends, (inputs, outputs), strict=True)
         )
     (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(configurations)))
     expected = {run: {} for run in bench_cycles.pauses(0)}

@@ -10,9 +10,12 @@ from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 
+from vecq_hw.bench.words import slot_bits
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import bit_planes
 from vecq_hw.network import Conv2d, Dense, MacLayer, Network, Rescale
+
+AXIS_BITS = tuple(1 << power for power in range(3, 11))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +63,20 @@ class Fabric(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """The fold of every Dense and Conv2d, by layer name, and the fabric; a file holds the folds."""
+    """The fold of every Dense and Conv2d, by layer name, and the rest; a file holds the folds.
+
+    Attributes
+    ----------
+    folds : mapping
+    fabric : Fabric
+    axis_bits : int or None
+        Width of both AXI4-Streams: a power of two from 8 to 1024, with TKEEP, an element in each
+        8, 16, 32, ... bits.  None: as wide as the lanes at either end, without TKEEP.
+    """
 
     folds: Mapping[str, Fold] = field(default_factory=dict)
     fabric: Fabric = Fabric.LUT6
+    axis_bits: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", MappingProxyType(dict(self.folds)))
@@ -119,6 +132,8 @@ def default_schedule(network: Network, lanes: int = 8) -> Schedule:
 def problems(network: Network, schedule: Schedule) -> Iterator[str]:
     """Each reason why ``schedule`` does not fit ``network``, as a sentence."""
     layers = {la.name: la for la in network.layers if isinstance(la, Dense | Conv2d)}
+    if schedule.axis_bits is not None:
+        yield from _axis_problems(network, schedule.axis_bits)
     for name in schedule.folds.keys() - layers.keys():
         yield f"the schedule folds '{name}', which is no Dense or Conv2d of '{network.name}'"
     for name, layer in layers.items():
@@ -137,6 +152,20 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
             yield from _bit_serial_problems(layer, fold)
         if fold.dsp:
             yield from _dsp_problems(network, layer, fold)
+
+
+def _axis_problems(network: Network, axis_bits: int) -> Iterator[str]:
+    if axis_bits not in AXIS_BITS:
+        legal = ", ".join(map(str, AXIS_BITS))
+        yield f"AXI4-Streams of {axis_bits} bits were asked for; use {legal}"
+        return
+    for name in (*(entry.name for entry in network.inputs), *network.outputs):
+        bits = network.tensors[name].format.bits
+        if slot_bits(bits) > axis_bits:
+            yield (
+                f"tensor '{name}': an element of {bits} bits does not fit AXI4-Streams of"
+                f" {axis_bits} bits; use {slot_bits(bits)}"
+            )
 
 
 def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:

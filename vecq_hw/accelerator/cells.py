@@ -37,8 +37,8 @@ class Stream:
 
     @property
     def words(self) -> int:
-        """Of a frame."""
-        return self.elements // self.lanes
+        """Of a frame; at the ends of the accelerator the last one may be partial."""
+        return -(-self.elements // self.lanes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,6 +65,27 @@ class Link:
     def capacity(self, depth: int) -> int:
         """Groups that it holds with a depth of so many words of its producer."""
         return max(self.base, depth * self.groups[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reframe:
+    """Where frames come from, or go to, words of a chosen width; the last one may be partial."""
+
+    source: Stream
+    target: Stream
+
+    @property
+    def groups(self) -> tuple[int, int, int]:
+        """Groups in a word that comes in, in one that goes out, and in a frame."""
+        come, go, frame = self.source.lanes, self.target.lanes, self.source.elements
+        group = math.gcd(come, go, frame)
+        return come // group, go // group, frame // group
+
+    @property
+    def capacity(self) -> int:
+        """Groups that ``vecq_frame_width`` holds."""
+        come, go, _ = self.groups
+        return come + go + min(come, go) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -192,6 +213,7 @@ class Upsampling:
 
 Cell = (
     Link
+    | Reframe
     | Fork
     | Drain
     | Elementwise

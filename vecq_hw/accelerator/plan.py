@@ -26,12 +26,14 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Reframe,
     SerialRescale,
     Stream,
     Unrolled,
     Upsampling,
     Windows,
 )
+from vecq_hw.bench.words import slot_bits
 from vecq_hw.network import (
     Add,
     Concat,
@@ -69,13 +71,19 @@ class _Planner:
         self._network, self._schedule = network, schedule
         self._cells: list[Cell] = []
         self._inputs: dict[str, Stream] = {}
+        self._entries: list[Stream] = []
         self._branches: dict[str, list[Stream]] = {}
 
     def result(self) -> Plan:
         network = self._network
         for entry in network.inputs:
             stream = self._stream(entry.name, self._input_lanes(entry.shape))
+            self._entries.append(stream)
             self._inputs[entry.name] = stream
+            if self._schedule.axis_bits is not None:
+                outside = self._axis_stream(entry.name, self._schedule.axis_bits)
+                self._inputs[entry.name] = outside
+                self._cells.append(Reframe(source=outside, target=stream))
             self._publish(entry.name, stream)
         for layer in network.layers:
             self._publish(layer.name, self._layer(layer))
@@ -83,7 +91,11 @@ class _Planner:
         for number, name in enumerate(network.outputs):
             end = OUTPUT + (f" {number}" if len(network.outputs) > 1 else "")
             stream = self._read(name)
-            outputs[end] = self._link(name, end, stream, stream.lanes)
+            if self._schedule.axis_bits is None:
+                outputs[end] = self._link(name, end, stream, stream.lanes)
+            else:
+                outputs[end] = self._axis_stream(name, self._schedule.axis_bits)
+                self._cells.append(Reframe(source=stream, target=outputs[end]))
         return Plan(
             network=network,
             inputs=MappingProxyType(self._inputs),
@@ -94,6 +106,10 @@ class _Planner:
     def _stream(self, tensor: str, lanes: int) -> Stream:
         elements = math.prod(self._network.tensors[tensor].shape)
         return Stream(tensor=tensor, elements=elements, lanes=lanes)
+
+    def _axis_stream(self, tensor: str, axis_bits: int) -> Stream:
+        bits = self._network.tensors[tensor].format.bits
+        return self._stream(tensor, axis_bits // slot_bits(bits))
 
     def _shape(self, tensor: str) -> tuple[int, ...]:
         return self._network.tensors[tensor].shape
@@ -162,7 +178,7 @@ class _Planner:
         """The stream that a buffered unit reads; an input of the network needs no link."""
         stream = self._read(tensor)
         lanes = stream.lanes if lanes is None else lanes
-        if stream.lanes == lanes and any(stream is raw for raw in self._inputs.values()):
+        if stream.lanes == lanes and any(stream is raw for raw in self._entries):
             return stream
         return self._link(tensor, layer.name, stream, lanes)
 

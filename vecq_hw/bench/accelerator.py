@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import cocotb
 
+from .ports import Port, load_ports
 from .scoreboard import difference
 from .stream import (
     Sink,
@@ -24,7 +26,9 @@ from .stream import (
     wait,
 )
 from .vectors import Frames, frames_text, read_frames, write_whole
-from .words import pack_frame, unpack_frame
+
+EXACT_BITS = 50
+"""Wider codes are not told apart by the floating-point numbers that they stand for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,37 +37,25 @@ class Accelerator:
 
     Attributes
     ----------
-    inputs, outputs : int
-        Elements of a frame.
-    input_lanes, output_lanes : int
-        Elements of a word.
-    input_bits, output_bits : int
-    output_signed : bool
+    source, target : Port
     latency : int
         Cycles from the first input word taken to the first output word valid.
     interval : int
         Cycles from frame to frame.  Both hold while neither stream pauses.
     """
 
-    inputs: int
-    input_lanes: int
-    input_bits: int
-    outputs: int
-    output_lanes: int
-    output_bits: int
-    output_signed: bool
+    source: Port
+    target: Port
     latency: int
     interval: int
 
-    @property
-    def input_words(self) -> int:
-        """Words of an input frame."""
-        return self.inputs // self.input_lanes
-
-    @property
-    def output_words(self) -> int:
-        """Words of an output frame."""
-        return self.outputs // self.output_lanes
+    @classmethod
+    def load(cls, manifest: Path) -> Accelerator:
+        """That of a project; where its manifest states no pace, a word each cycle is assumed."""
+        source, target = load_ports(manifest)
+        pace = json.loads(manifest.read_text()).get("cycles", {})
+        latency, interval = pace.get("latency", source.words), pace.get("interval", target.words)
+        return cls(source=source, target=target, latency=latency, interval=interval)
 
     @property
     def patience(self) -> int:
@@ -71,20 +63,17 @@ class Accelerator:
         return 1000 + 20 * (self.latency + self.interval)
 
     def pack(self, frames: Frames) -> list[int]:
-        """The input words of all frames."""
+        """The input words of all frames, by way of a host's memory."""
+        port = self.source
         return [
-            word
-            for frame in frames
-            for word in pack_frame(frame, self.input_lanes, self.input_bits)
+            word for frame in frames for word in port.from_bytes(port.to_bytes(port.pack(frame)))
         ]
 
     def unpack(self, words: list[int]) -> Frames:
-        """The output frames from their words."""
-        layout, count = (self.output_lanes, self.output_bits, self.output_signed), self.output_words
-        return [
-            unpack_frame(words[start : start + count], *layout)
-            for start in range(0, len(words), count)
-        ]
+        """The output frames from their words, by way of a host's memory."""
+        port, count = self.target, self.target.words
+        frames = (words[start : start + count] for start in range(0, len(words), count))
+        return [port.unpack(port.from_bytes(port.to_bytes(frame))) for frame in frames]
 
 
 async def run_frames(
@@ -96,10 +85,10 @@ async def run_frames(
     """
     stalls = [no_stalls() if seed is None else random_stalls(2 * seed + end) for end in (0, 1)]
     words, patience = accelerator.pack(inputs), accelerator.patience
-    sink = Sink(target, stalls[1], accelerator.output_words)
-    sending = cocotb.start_soon(send(source, words, stalls[0], accelerator.input_words, patience))
+    sink = Sink(target, stalls[1], accelerator.target.words)
+    sending = cocotb.start_soon(send(source, words, stalls[0], accelerator.source.words, patience))
     try:
-        await sink.receive(len(inputs) * accelerator.output_words, patience)
+        await sink.receive(len(inputs) * accelerator.target.words, patience)
     except StreamError as error:
         raise StreamError(f"{error}; {len(inputs)} frames were sent, seed {seed}") from None
     await sending
@@ -144,9 +133,10 @@ class Bench:
     @property
     def streams(self) -> tuple[Stream, Stream]:
         """The input and the output stream."""
+        source, target = self.accelerator.source, self.accelerator.target
         return (
-            axi_stream(self.dut, f"{self.prefix}s_axis"),
-            axi_stream(self.dut, f"{self.prefix}m_axis"),
+            axi_stream(self.dut, f"{self.prefix}s_axis", source.keeps if source.keep else None),
+            axi_stream(self.dut, f"{self.prefix}m_axis", target.keeps if target.keep else None),
         )
 
     def stored(self, frames: int | None = None) -> tuple[Frames, Frames]:
@@ -171,6 +161,9 @@ class Bench:
         """Every stored vector under random stalls; what comes out is stored, then compared."""
         seed = run_seed()
         inputs, expected = self.stored()
+        source = self.accelerator.source
+        if source.bits <= EXACT_BITS:  # from real values, as a host begins
+            assert inputs == [source.codes(source.reals(frame)) for frame in inputs]
         await self.start()
         outputs, _ = await run_frames(*self.streams, self.accelerator, inputs, seed)
         write_whole(results, frames_text(outputs).encode())
@@ -190,7 +183,7 @@ class Bench:
             cycle = generator.randrange(1, accelerator.latency + accelerator.interval)
             target.ready.value = generator.randrange(2)
             sending = cocotb.start_soon(
-                send(source, words, no_stalls(), accelerator.input_words, patience)
+                send(source, words, no_stalls(), accelerator.source.words, patience)
             )
             await wait(self.clock, cycle)
             sending.cancel()
@@ -205,7 +198,7 @@ class Bench:
         await self.start()
         inputs, _ = self.stored(frames)
         _, cycles = await run_frames(*self.streams, accelerator, inputs, None)
-        ends = cycles[accelerator.output_words - 1 :: accelerator.output_words]
+        ends = cycles[accelerator.target.words - 1 :: accelerator.target.words]
         # The sink counts the cycle in which the first word is taken as the first.
         assert cycles[0] - 1 == accelerator.latency, f"latency {cycles[0] - 1}"
         assert ends[-1] - ends[-2] == accelerator.interval, f"frames end in the cycles {ends}"

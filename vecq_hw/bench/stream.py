@@ -25,7 +25,13 @@ class StreamError(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """The handles of one stream; ``last`` is None where a stream has none."""
+    """The handles of one stream; ``last`` and ``keep`` are None where a stream has none.
+
+    Attributes
+    ----------
+    keeps : (int, int)
+        What ``keep`` is with each word of a frame but the last, and with the last.
+    """
 
     name: str
     clock: Any
@@ -33,12 +39,17 @@ class Stream:
     ready: Any
     data: Any
     last: Any = None
+    keep: Any = None
+    keeps: tuple[int, int] = (0, 0)
 
 
-def axi_stream(dut: Any, name: str) -> Stream:
-    """The AXI4-Stream ``<name>_t*`` of a top that runs on ``aclk``."""
+def axi_stream(dut: Any, name: str, keeps: tuple[int, int] | None = None) -> Stream:
+    """The AXI4-Stream ``<name>_t*`` of a top that runs on ``aclk``, with TKEEP if it has one."""
     signals = {part: getattr(dut, f"{name}_t{part}") for part in ("valid", "ready", "data", "last")}
-    return Stream(name=name, clock=dut.aclk, **signals)
+    if keeps is None:
+        return Stream(name=name, clock=dut.aclk, **signals)
+    keep = getattr(dut, f"{name}_tkeep")
+    return Stream(name=name, clock=dut.aclk, keep=keep, keeps=keeps, **signals)
 
 
 def start_clock(clock: Any) -> None:
@@ -113,6 +124,8 @@ async def send(
         stream.data.value = word
         if stream.last is not None:
             stream.last.value = int(index % frame == frame - 1)
+        if stream.keep is not None:
+            stream.keep.value = stream.keeps[index % frame == frame - 1]
         if not await until(stream.clock, stream.ready, patience):
             here = place(stream.name, index, frame)
             raise StreamError(f"{here}: the word was not taken for {patience} cycles")
@@ -123,7 +136,8 @@ class Sink:
     """Takes words, pausing at random, and watches the rules of the stream.
 
     Once offered, a word stays valid and unchanged until it is taken; where the stream has a
-    ``last``, it marks every ``frame``-th word and no other.
+    ``last``, it marks every ``frame``-th word and no other; where it has a ``keep``, that is what
+    ``keeps`` says.
 
     Attributes
     ----------
@@ -140,7 +154,7 @@ class Sink:
         self._stalls = stalls
         self._frame = frame
         self._cycle = 0
-        self._held: tuple[int, bool] | None = None
+        self._held: tuple[int, bool, int] | None = None
 
     async def receive(self, count: int, patience: int) -> None:
         """Take ``count`` further words.
@@ -185,7 +199,8 @@ class Sink:
                 raise StreamError(f"{self._place()}: valid fell before the word was taken")
             return False
         last = self.stream.last is not None and bool(self.stream.last.value)
-        offered = (self.stream.data.value.to_unsigned(), last)
+        keep = 0 if self.stream.keep is None else self.stream.keep.value.to_unsigned()
+        offered = (self.stream.data.value.to_unsigned(), last, keep)
         if self._held not in (None, offered):
             raise StreamError(f"{self._place()}: the word changed before it was taken")
         self._held = offered
@@ -193,10 +208,13 @@ class Sink:
 
     def _take(self) -> None:
         assert self._held is not None
-        word, last = self._held
+        word, last, keep = self._held
         due = len(self.words) % self._frame == self._frame - 1
         if self.stream.last is not None and last != due:
             raise StreamError(f"{self._place()}: last is {int(last)}, but must be {int(due)}")
+        if self.stream.keep is not None and keep != self.stream.keeps[due]:
+            wanted = self.stream.keeps[due]
+            raise StreamError(f"{self._place()}: keep is {keep:#x}, but must be {wanted:#x}")
         self.words.append(word)
         self.cycles.append(self._cycle)
         self._held = None

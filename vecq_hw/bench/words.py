@@ -16,6 +16,17 @@ def padded_bits(lanes: int, bits: int) -> int:
     return 8 * -(-lanes * bits // 8)
 
 
+def slot_bits(bits: int) -> int:
+    """The least of 8, 16, 32, ... that holds an element: its place on a stream of a chosen width.
+
+    Examples
+    --------
+    >>> [slot_bits(bits) for bits in (1, 8, 9, 33)]
+    [8, 8, 16, 64]
+    """
+    return max(8, 1 << (bits - 1).bit_length())
+
+
 def pack(elements: Iterable[int], bits: int) -> int:
     """One word: element 0 in the least significant bits, each in exactly ``bits`` bits.
 

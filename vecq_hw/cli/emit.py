@@ -53,6 +53,13 @@ def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
     show_default=True,
     help="Of the device; rtl only. The circuits differ, what they compute does not.",
 )
+@click.option(
+    "--axis-bits",
+    type=int,
+    metavar="N",
+    help="Width of both AXI4-Streams, 8, 16, 32, ... 1024, with TKEEP; rtl only.  As wide as the"
+    " lanes at either end if left out.",
+)
 @samples_options
 @report_options
 def emit(
@@ -63,6 +70,7 @@ def emit(
     schedule_file: Path | None,
     lanes: int,
     fabric: str,
+    axis_bits: int | None,
     samples: Samples,
     json_file: Path | None,
 ) -> None:
@@ -80,6 +88,8 @@ def emit(
 
     if target != "rtl" and fabric != "lut6":
         raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
+    if target != "rtl" and axis_bits is not None:
+        raise click.UsageError(f"--axis-bits widens the streams of rtl; leave it out with {target}")
     net = storage.load(network)
     if layer is not None:
         if samples.data is not None or samples.reals is not None:
@@ -87,7 +97,9 @@ def emit(
                 "--data and --reals feed a whole network; with --layer, --inputs"
             )
         net = layer_network(net, layer)
-    folds = replace(schedule_for(net, schedule_file, lanes), fabric=Fabric(fabric))
+    folds = replace(
+        schedule_for(net, schedule_file, lanes), fabric=Fabric(fabric), axis_bits=axis_bits
+    )
     emitter = next(t for t in TARGETS if t.name == target)
     reason = emitter.unsupported(net)
     if reason is not None:

@@ -21,9 +21,11 @@ import jinja2
 
 from vecq_hw import __version__, assets
 from vecq_hw.bench.environment import INSTALL
+from vecq_hw.bench.ports import Port
 from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupported
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
+from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import MissingToolError, VecqError
@@ -238,6 +240,12 @@ def emit(
         files = _movable(Path(folder))
     design = _Design.of(network, model, io_type)
     top = design.top
+    # In io_parallel each output has a port of its own.
+    output_lanes = design.target.lanes if design.stream else 1
+    ports = (
+        design.source.described(network, network.inputs[0].name, design.source.lanes),
+        design.target.described(network, network.outputs[0], output_lanes),
+    )
     for template, name in (
         ("vecq_test.cpp", "vecq_test.cpp"),
         ("Makefile", "Makefile"),
@@ -249,13 +257,17 @@ def emit(
         ("run.py", "run.py"),
     ):
         files[name] = (
-            _templates().get_template(f"{template}.j2").render(design=design, install=INSTALL)
+            _templates()
+            .get_template(f"{template}.j2")
+            .render(design=design, install=INSTALL, ports_text=ports_text(*ports, assets.BENCH))
         )
     stored = vectors.files()
     # What hls4ml's own bench reads.
     files["tb_data/tb_input_features.dat"] = stored["vectors/inputs.txt"]
     files["tb_data/tb_output_predictions.dat"] = stored["vectors/outputs.txt"]
-    return Project({**files, **assets.bench(), **stored})
+    files |= assets.bench() | stored
+    files[MANIFEST] = manifest_text(network, top, files, *ports)
+    return Project(files)
 
 
 def _movable(folder: Path) -> dict[str, str]:
@@ -290,6 +302,11 @@ class _Port:
             signed=variable.type.precision.signed,
             slot=padded_bits(1, bits) if stream else bits,
         )
+
+    def described(self, network: Network, tensor: str, lanes: int) -> Port:
+        """The port for the manifest; its words are as wide as their slots."""
+        width = lanes * self.slot
+        return port(network, tensor, self.port, lanes=lanes, slot_bits=self.slot, word_bits=width)
 
     @property
     def words(self) -> int:

@@ -12,6 +12,7 @@ from vecq_hw.bench.environment import INSTALL
 from vecq_hw.emit.hls.design import Design
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
+from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
@@ -69,6 +70,11 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     if reason is not None:
         raise VecqError(f"network '{network.name}': HLS C++ cannot express {reason}")
     schedules.check(network, schedule)
+    if schedule.axis_bits is not None:
+        raise VecqError(
+            f"network '{network.name}': AXI4-Streams of a chosen width are made by target rtl, not"
+            f" by HLS C++; leave out the {schedule.axis_bits} bits"
+        )
     check_vectors(network, vectors)
     names = identifiers(
         dict.fromkeys([network.name, network.inputs[0].name, *(la.name for la in network.layers)])
@@ -96,12 +102,21 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         f"include/vecq/{header.name}": header.read_text()
         for header in sorted((assets.hls_include() / "vecq").glob("*.hpp"))
     }
+    ends = design.ports
+    ports = (
+        port(network, network.inputs[0].name, ends[0].name, lanes=ends[0].stream.lanes),
+        port(network, network.outputs[0], ends[1].name, lanes=ends[1].stream.lanes),
+    )
     for template, name in _TEMPLATES:
-        text = templates.get_template(f"{template}.j2").render(design=design, install=INSTALL)
+        text = templates.get_template(f"{template}.j2").render(
+            design=design, install=INSTALL, ports_text=ports_text(*ports, f"cosim/{assets.BENCH}")
+        )
         files[name.format(top=design.top)] = text
     parameters = templates.get_template("parameters.hpp.j2")
     for name, arrays in design.parameters.items():
         text = parameters.render(design=design, arrays=arrays)
         files[f"src/{name}_parameters.hpp"] = text
     bench = {f"cosim/{name}": text for name, text in assets.bench().items()}
-    return Project({**files, **bench, **vectors.files()})
+    files |= bench | vectors.files()
+    files[MANIFEST] = manifest_text(network, design.top, files, *ports)
+    return Project(files)

@@ -15,7 +15,10 @@ from vecq_hw import __version__, assets
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.environment import INSTALL
+from vecq_hw.bench.ports import Port
+from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.identifiers import identifiers
+from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.emit.systemverilog.design import Design, Instance, design
 from vecq_hw.emit.systemverilog.streams import Stream
@@ -68,6 +71,9 @@ class Context:
     drained: tuple[Stream, ...]
     source: Stream
     target: Stream
+    input: Port
+    output: Port
+    ports_text: str
     input_shape: str
     output_shape: str
     layers: tuple[LayerRow, ...]
@@ -129,14 +135,8 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     for name in made.cells:
         files[f"rtl/{name}.sv"] = (assets.rtl() / f"{name}.sv").read_text()
     files["rtl/vecq.vlt"] = (assets.rtl() / "vecq.vlt").read_text()
-    manifest = {
-        "tool": "vecq-hw",
-        "version": __version__,
-        "network": network_digest,
-        "top": top,
-        "files": sorted([*files, "manifest.json"]),
-    }
-    files["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
+    pace = {"latency": context.latency, "interval": context.interval}
+    files[MANIFEST] = manifest_text(network, top, files, context.input, context.output, pace)
     return Project(files)
 
 
@@ -182,6 +182,8 @@ def _context(
                 cycles=timing.busy[layer.name],
             )
         )
+    input_port = _port(network, network.inputs[0].name, "s_axis", made.source.lanes, schedule)
+    output_port = _port(network, network.outputs[0], "m_axis", made.target.lanes, schedule)
     return Context(
         head=head,
         title=json.dumps(network.name[:60]),
@@ -191,12 +193,23 @@ def _context(
         drained=tuple(made.drained),
         source=made.source,
         target=made.target,
+        input=input_port,
+        output=output_port,
+        ports_text=ports_text(input_port, output_port, assets.BENCH),
         input_shape=_shape(network, network.inputs[0].name),
         output_shape=_shape(network, network.outputs[0]),
         layers=tuple(rows),
         latency=timing.first_output,
         interval=timing.interval,
     )
+
+
+def _port(network: Network, tensor: str, stream: str, lanes: int, schedule: Schedule) -> Port:
+    if schedule.axis_bits is None:
+        return port(network, tensor, stream, lanes=lanes)
+    slot = slot_bits(network.tensors[tensor].format.bits)
+    width = schedule.axis_bits
+    return port(network, tensor, stream, lanes=lanes, slot_bits=slot, word_bits=width, keep=True)
 
 
 def _shape(network: Network, tensor: str) -> str:

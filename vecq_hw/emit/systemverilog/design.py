@@ -20,6 +20,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Reframe,
     SerialRescale,
     Unrolled,
     Upsampling,
@@ -129,6 +130,8 @@ class _Designer:
         match cell:
             case Link():
                 self._link(cell)
+            case Reframe():
+                self._reframe(cell)
             case Fork():
                 source = self._streams[cell.source]
                 count, ends = len(cell.targets), ([cell.source], cell.targets)
@@ -196,6 +199,18 @@ class _Designer:
             self._put("vecq_stream_width", *ends, **lanes)
         else:
             self._put("vecq_stream_register", *ends, DataBits=source.word)
+
+    def _reframe(self, cell: Reframe) -> None:
+        source, target = self._streams[cell.source], self._streams[cell.target]
+        self._put(
+            "vecq_frame_width",
+            [cell.source],
+            [cell.target],
+            Elements=source.elements,
+            LanesIn=source.lanes,
+            LanesOut=target.lanes,
+            ElementBits=source.bits,
+        )
 
     def _matrix_vector(self, cell: MatrixVector) -> None:
         layer, fold = cell.layer, cell.fold

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vecq_hw.accelerator import cells
-from vecq_hw.accelerator.cells import Drain, Fork, Link, Plan, Unrolled, Windows
+from vecq_hw.accelerator.cells import Drain, Fork, Link, Plan, Reframe, Unrolled, Windows
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.network import Network
@@ -24,8 +24,8 @@ class Stream:
 
     @property
     def words(self) -> int:
-        """Of a frame."""
-        return self.elements // self.lanes
+        """Of a frame; at the ports the last one may be partial."""
+        return -(-self.elements // self.lanes)
 
     @property
     def word(self) -> int:
@@ -83,6 +83,9 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[cells.Stream], li
             case Link():
                 reader = names.get(cell.reader, cell.reader)
                 name(cell.target, f"{names[cell.target.tensor]} to {reader}")
+            case Reframe():
+                outside = cell.target in plan.outputs.values()
+                name(cell.target, f"{names[cell.target.tensor]} {'out' if outside else 'in'}")
             case Fork():
                 for stream in cell.targets:
                     name(stream, f"{names[stream.tensor]} copy")

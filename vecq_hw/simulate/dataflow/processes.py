@@ -17,6 +17,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Reframe,
     SerialRescale,
     Stream,
     Unrolled,
@@ -27,6 +28,7 @@ from vecq_hw.layers import Layer
 from vecq_hw.simulate.dataflow.recurrences import (
     UNLIMITED,
     Buffer,
+    FrameRoom,
     Pipeline,
     Room,
     fork,
@@ -117,6 +119,12 @@ class Graph:
                 buffer = Buffer(channel(cell.source), target, room)
                 self.processes.append(buffer.process(self.frames * cell.target.words))
                 self.links[cell.name] = Link(planned=cell, buffer=buffer)
+            case Reframe():
+                target = channel(cell.target)
+                come, go, frame = cell.groups
+                frame_room = FrameRoom(target.takes, cell.capacity, come, go, frame)
+                frame_buffer = Buffer(channel(cell.source), target, frame_room)
+                self.processes.append(frame_buffer.process(self.frames * cell.target.words))
             case Fork():
                 targets = [channel(stream) for stream in cell.targets]
                 words = self.frames * cell.source.words

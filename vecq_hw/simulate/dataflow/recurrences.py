@@ -103,6 +103,10 @@ class Room:
         """Which entry of ``freed`` makes room for ``word``; below 0 there always is room."""
         return -((self.capacity - (word + 1) * self.groups_in) // self.groups_out) - 1
 
+    def completing(self, word: int) -> int:
+        """Which word that comes in completes ``word`` that goes out."""
+        return -(-(word + 1) * self.groups_out // self.groups_in) - 1
+
     def take(self, word: int, offer: int) -> int | Wait:
         """When it takes ``word``, offered from ``offer`` on; or what that waits for."""
         after = self.after(word)
@@ -117,6 +121,33 @@ class Room:
     def grows(self) -> list[Times]:
         """Others free the places."""
         return []
+
+
+@dataclass(slots=True, eq=False)
+class FrameRoom(Room):
+    """:class:`Room` for frames of ``groups``, of which the last words are partial.
+
+    A word may be the last of its frame or not: there must be room for all of its groups.
+    """
+
+    groups: int = 1
+
+    def after(self, word: int) -> int:
+        """As of the base class."""
+        frame, place = divmod(word, -(-self.groups // self.groups_in))
+        gone = frame * self.groups + place * self.groups_in + self.groups_in - self.capacity
+        return self._index(gone - 1, self.groups_out)
+
+    def completing(self, word: int) -> int:
+        """As of the base class."""
+        frame, place = divmod(word, -(-self.groups // self.groups_out))
+        last = min((place + 1) * self.groups_out, self.groups) - 1
+        return self._index(frame * self.groups + last, self.groups_in)
+
+    def _index(self, group: int, width: int) -> int:
+        """Which word of ``width`` groups holds ``group``."""
+        frame, place = divmod(group, self.groups)
+        return frame * -(-self.groups // width) + place // width
 
 
 @dataclass(slots=True, eq=False)
@@ -138,9 +169,8 @@ class Buffer:
 
         def steps() -> Waits:
             takes, target, free = self.origin.takes, self.target, 0
-            groups_in, groups_out = self.room.groups_in, self.room.groups_out
             for word in range(words):
-                completing = -(-(word + 1) * groups_out // groups_in) - 1
+                completing = self.room.completing(word)
                 while len(takes) <= completing:
                     yield ((takes, completing), *target.idle())
                 offer = max(takes[completing] + 1, free)

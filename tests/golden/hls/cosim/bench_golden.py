@@ -10,17 +10,7 @@ from vecq_bench.accelerator import Accelerator
 from vecq_bench.hls import VitisBench
 
 FOLDER = Path(__file__).resolve().parent
-ACCELERATOR = Accelerator(
-    inputs=24,
-    input_lanes=2,
-    input_bits=8,
-    outputs=3,
-    output_lanes=3,
-    output_bits=11,
-    output_signed=True,
-    latency=12,
-    interval=1,
-)
+ACCELERATOR = Accelerator.load(FOLDER.parent / "manifest.json")
 
 
 @cocotb.test()
