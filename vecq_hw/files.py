@@ -318,7 +318,7 @@ def _is_special(path: Path) -> bool:
     """A pipe or a device, that is written into."""
     try:
         mode = path.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 

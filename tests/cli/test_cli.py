@@ -6,10 +6,8 @@ import contextlib
 import json
 import os
 import pty
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -234,25 +232,3 @@ def test_the_demo_runs_on_a_terminal_and_sums_up(tmp_path, model):
     assert summary["prediction_differences"] <= 1
     stored = storage.load(tmp_path / "demo" / model / "network.npz")
     assert storage.digest(stored) == summary["network_digest"]
-
-
-@pytest.mark.needs_verilator
-def test_ctrl_c_leaves_nothing_behind(stored, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    # A shell's background jobs ignore Ctrl-C, and so would what they start.
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from vecq_hw.cli import main; main()"
-    )
-    command = [sys.executable, "-c", code, "verify", str(stored), "--targets", "rtl"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not list(tmp_path.glob("temporary/*/rtl/sim_build")):  # the build has begun
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"stopped" in errors
-    assert b"Traceback" not in errors
-    assert list((tmp_path / "temporary").iterdir()) == []

@@ -52,6 +52,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # None where it was closed
             stream.reconfigure(errors="replace")
     status, message = _run()
+    if signal_received() is not None:  # whatever came of it, such as a terminal that is gone
+        status, message = _stopped(), "stopped"
     try:
         if message:
             click.echo(message, err=True)
@@ -59,7 +61,8 @@ def main() -> None:
             if stream is not None:
                 stream.flush()
     except OSError as error:
-        status = _no_output(error)
+        said = _no_output(error)
+        status = said if signal_received() is None else status
     except KeyboardInterrupt:
         status = _stopped()
     sys.exit(status)
@@ -69,7 +72,7 @@ def _run() -> tuple[int, str]:
     """Exit status, and what is to be said of a failure."""
     try:
         status = vecq.main(standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (click.exceptions.Abort, KeyboardInterrupt):  # Ctrl-D
         return _stopped(), "stopped"
     except click.ClickException as error:
         text = io.StringIO()
@@ -86,8 +89,8 @@ def _run() -> tuple[int, str]:
     except MemoryError:
         return 2, "error: there is not enough memory"
     except OSError as error:
-        where = f"'{error.filename}': " if error.filename is not None else ""
-        return 2, f"error: {where}{error.strerror or error}"
+        where = "the output" if error.filename is None else f"'{error.filename}'"
+        return 2, f"error: {where}: {error.strerror or error}"
     except SystemExit:  # click's answer to a pipe that nobody reads
         return _no_output(BrokenPipeError(errno.EPIPE, "Broken pipe")), ""
     return status if isinstance(status, int) else 0, ""

@@ -1,0 +1,141 @@
+"""What the machine does to a command: no traceback, one sentence, a status for scripts."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_network import dense, network
+from vecq_hw import storage
+from vecq_hw.formats import MidRise
+from vecq_hw.network import Weights
+
+COMMANDS = [["doctor"], ["show", "network.npz"], ["--help"], ["show", "network.npz", "--json", "-"]]
+
+
+@pytest.fixture(autouse=True)
+def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = Weights(codes=[[1, -2, 0], [-1, 1, 1]], grid=MidRise(2))
+    storage.save(network(dense(weights=weights)), "network.npz")
+
+
+def start(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "vecq_hw", *map(str, arguments)]
+    return subprocess.run(command, check=False, **{"stderr": subprocess.PIPE, **options})
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_any_encoding_of_the_terminal(command, encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    result = start(*command, stdout=subprocess.PIPE, env=environment)
+    assert result.returncode == 0
+    assert b"Traceback" not in result.stderr
+    assert result.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_full_disk(command):
+    with Path("/dev/full").open("wb") as full:
+        result = start(*command, stdout=full)
+    assert result.returncode == 2
+    sentence = result.stderr.decode().splitlines()[-1]
+    assert b"Traceback" not in result.stderr
+    assert sentence.endswith(": No space left on device")
+    assert sentence.startswith("error: ")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_pipe_that_nobody_reads(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = start(*command, stdout=writer)
+    os.close(writer)
+    assert result.returncode == 141
+    assert not {b"Traceback", b"rror"} & set(result.stderr.split())
+
+
+def test_standard_output_and_error_may_be_closed():
+    command = f"{sys.executable} -m vecq_hw show network.npz >&- 2>&-"
+    assert subprocess.run(command, shell=True, check=False).returncode == 0
+    command = f"{sys.executable} -m vecq_hw show absent.npz >&- 2>&-"
+    assert subprocess.run(command, shell=True, check=False).returncode == 2
+
+
+def test_a_device_without_room_as_the_file():
+    result = start("show", "network.npz", "--json", "/dev/full", stdout=subprocess.DEVNULL)
+    assert result.returncode == 2
+    assert result.stderr.decode() == (
+        "error: '/dev/full' cannot be written: No space left on device\n"
+    )
+    assert Path("/dev/full").is_char_device()
+    assert start("show", "network.npz", "--json", os.devnull).returncode == 0
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "says"),
+    [
+        ("torch", ["train"], 'pip install "torch=='),
+        ("torch", ["lower", "network.npz", "--out", "new.npz"], 'pip install "torch=='),
+        ("scipy", ["lambda"], '"scipy>='),
+        ("matplotlib", ["array", "network.npz", "--plot", "a.png"], "pip install matplotlib"),
+        ("hls4ml", ["emit", "hls4ml", "network.npz"], 'pip install "hls4ml=='),
+    ],
+)
+def test_a_missing_package_is_named_with_the_command_that_installs_it(module, command, says):
+    code = (
+        f"import sys; sys.modules[{module!r}] = None; sys.argv = ['vecq', *{command!r}]\n"
+        "from vecq_hw.cli import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    said = result.stderr.decode().splitlines()[-1]
+    assert result.returncode == 2, said
+    assert said.startswith("error: ")
+    assert module in said
+    assert says in said
+    assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"COLUMNS": "1"},
+        {"COLUMNS": "20", "NO_COLOR": "1"},
+        {"TERM": "dumb"},
+        {"FORCE_COLOR": "1", "TERM": ""},
+    ],
+    ids=str,
+)
+def test_terminals_of_every_kind(environment):
+    """Progress is drawn on standard error; standard output is the same everywhere."""
+    leader, follower = pty.openpty()
+    everywhere = start("cycles", "network.npz", stdout=subprocess.PIPE)
+    result = start(
+        "cycles",
+        "network.npz",
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        env={**os.environ, **environment},
+    )
+    os.close(follower)
+    os.close(leader)
+    assert result.returncode == 0
+    assert result.stdout == everywhere.stdout
+
+
+def test_colours_are_not_forced_into_a_log():
+    result = start(
+        "cycles",
+        "network.npz",
+        stdout=subprocess.PIPE,
+        env={**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"},
+    )
+    assert b"\x1b" not in result.stderr + result.stdout
+    assert result.stderr == b"simulating n\n"
