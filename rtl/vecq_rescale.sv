@@ -7,6 +7,9 @@
 // of one word a line, lane 0 in the least significant bits.  The contract keeps
 // accumulator * mantissa + offset within +-2^62, so 64 bits hold every sum.
 //
+// Where ShiftBits is not 0, each channel has a shift of its own: Shift, the least of them, plus an
+// unsigned number of ShiftBits bits in a third memory.  With 0 a shift is a choice of wires.
+//
 // The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
 // -nodsp.  Where words come seldom, vecq_rescale_serial needs a tenth of it.
 //
@@ -24,8 +27,10 @@ module vecq_rescale #(
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 255,
   parameter bit UseDsp          = 1'b0,
+  parameter int ShiftBits       = 0,
   parameter     MantissaFile,
-  parameter     OffsetFile
+  parameter     OffsetFile,
+  parameter     ShiftFile       = ""
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,
@@ -43,11 +48,8 @@ module vecq_rescale #(
   localparam int Words       = Channels / Lanes;
   localparam int AddressBits = Words > 1 ? $clog2(Words) : 1;
   localparam int ProductBits = AccumulatorBits + 1 + MantissaBits;
-  localparam int LargestBits = OffsetBits > Shift ? OffsetBits : Shift;
-  localparam int NeededBits  = (ProductBits > LargestBits ? ProductBits : LargestBits) + 2;
+  localparam int NeededBits  = (ProductBits > OffsetBits ? ProductBits : OffsetBits) + 2;
   localparam int SumBits     = NeededBits < 64 ? NeededBits : 64;
-
-  localparam logic signed [SumBits-1:0] Half = SumBits'(64'd1 << (Shift - 1));
 
   logic [Latency-1:0] valid_q;
   logic advance;
@@ -89,12 +91,37 @@ module vecq_rescale #(
     end
   end
 
+  // What the channels of the word in sum_q shift further than Shift.
+  localparam int FurtherBits = ShiftBits > 0 ? ShiftBits : 1;
+  logic [Lanes*FurtherBits-1:0] further;
+
+  if (ShiftBits > 0) begin : gen_further
+    logic [Lanes*FurtherBits-1:0] read, product_q, sum_q;
+
+    vecq_rom #(
+      .Words(Words), .WordBits(Lanes * FurtherBits), .File(ShiftFile)
+    ) shift_rom (
+      .clk_i, .enable_i(advance), .address_i(word_q), .data_o(read)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        product_q <= read;
+        sum_q     <= product_q;
+      end
+    end
+
+    assign further = sum_q;
+  end else begin : gen_no_further
+    assign further = '0;
+  end
+
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     logic [AccumulatorBits-1:0] bits;
     logic signed [AccumulatorBits:0] accumulator;
     logic signed [MantissaBits-1:0] mantissa;
     logic signed [OffsetBits-1:0] offset;
-    logic signed [SumBits-1:0] product, sum_q, rounded_q;
+    logic signed [SumBits-1:0] product, sum_q, doubled, rounded_q;
     logic [OutputBits-1:0] result_q;
 
     assign bits        = accumulators_q[lane*AccumulatorBits +: AccumulatorBits];
@@ -117,10 +144,13 @@ module vecq_rescale #(
       end
     end
 
+    // With one place yet to be shifted out, half of the last one is 1.
+    assign doubled = sum_q >>> (Shift - 1) >>> further[lane*FurtherBits +: FurtherBits];
+
     always_ff @(posedge clk_i) begin
       if (advance) begin
         sum_q     <= product + SumBits'(offset);
-        rounded_q <= (sum_q + Half) >>> Shift;
+        rounded_q <= (doubled + SumBits'(1)) >>> 1;
         if (64'(rounded_q) < Lo) result_q <= OutputBits'(Lo);
         else if (64'(rounded_q) > Hi) result_q <= OutputBits'(Hi);
         else result_q <= OutputBits'(rounded_q);

@@ -15,6 +15,8 @@
 //   bits: for each word, turn and mantissa bit two bits of each unit: the mantissa's, the constant's
 //   rests: for each word and turn RestBits of each unit, the constant >>> MantissaBits, where
 //     constant = offset + 2^(Shift-1), and 2^(MantissaBits-1) more if the mantissa is negative
+//   shifts, where ShiftBits is not 0: for each word and turn ShiftBits of each unit, by how much the
+//     channel's shift, which its constant knows, exceeds Shift
 //
 // A word every Turns * (MantissaBits + 1) + 1 cycles.  It is taken into a register while none is
 // worked on; all but that stands still while an output word is not taken.  Latency:
@@ -31,8 +33,10 @@ module vecq_rescale_serial #(
   parameter int OutputBits      = 8,
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 255,
+  parameter int ShiftBits       = 0,
   parameter     BitsFile,
-  parameter     RestsFile
+  parameter     RestsFile,
+  parameter     ShiftFile       = ""
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,
@@ -126,6 +130,28 @@ module vecq_rescale_serial #(
     .clk_i, .enable_i(advance), .address_i(rest_d), .data_o(rests)
   );
 
+  // What the channels in final_q shift further than Shift.
+  localparam int FurtherBits = ShiftBits > 0 ? ShiftBits : 1;
+  logic [Units*FurtherBits-1:0] further;
+
+  if (ShiftBits > 0) begin : gen_further
+    logic [Units*FurtherBits-1:0] read, final_q;
+
+    vecq_rom #(
+      .Words(AllTurns), .WordBits(Units * FurtherBits), .File(ShiftFile)
+    ) shift_rom (
+      .clk_i, .enable_i(advance), .address_i(rest_d), .data_o(read)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (advance) final_q <= read;
+    end
+
+    assign further = final_q;
+  end else begin : gen_no_further
+    assign further = '0;
+  end
+
   for (genvar unit = 0; unit < Units; unit++) begin : gen_unit
     // How many lanes it has.
     localparam int Own = (Lanes - unit + Units - 1) / Units;
@@ -177,7 +203,8 @@ module vecq_rescale_serial #(
       end
     end
 
-    assign result = final_q >>> (Shift - MantissaBits);
+    assign result = final_q >>> (Shift - MantissaBits)
+                            >>> further[unit*FurtherBits +: FurtherBits];
     always_comb begin
       if (64'(result) < Lo) clamped = OutputBits'(Lo);
       else if (64'(result) > Hi) clamped = OutputBits'(Hi);

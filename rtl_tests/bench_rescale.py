@@ -23,6 +23,14 @@ class Shape:
     output: IntFormat
     channels: int = 6
     lanes: int = 2
+    further: int = 0
+    """At most so much longer than ``shift`` are the shifts of some channels."""
+
+    @property
+    def shifts(self) -> IntArray:
+        further = np.arange(self.channels) * 5 % (self.further + 1)
+        further[-1] = self.further
+        return self.shift + further
 
 
 U8, S16 = IntFormat(8, signed=False), IntFormat(16, signed=True)
@@ -40,6 +48,11 @@ SHAPES = [
     Shape(IntFormat(3, signed=True), 57, 60, 60, IntFormat(63, signed=False)),
     Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 1, 1),
     Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 16, 8),
+    # Shifts of their own.
+    *(Shape(IntFormat(20, signed=True), 18, 36, 18, U8, 6, lanes, 9) for lanes in (1, 2, 6)),
+    Shape(IntFormat(9, signed=False), 6, 12, 1, IntFormat(8, True, -100, -3), further=6),
+    Shape(IntFormat(40, signed=True), 18, 58, 1, S16, further=61),
+    Shape(IntFormat(3, signed=True), 57, 60, 60, IntFormat(63, signed=False), further=2),
 ]
 
 
@@ -59,6 +72,12 @@ def literal(value: int) -> str:
     return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
 
 
+def shift_memory(further: IntArray, lanes: int) -> dict[str, Memory]:
+    """What the shifts are longer than the least; none where they are all alike."""
+    bits = int(further.max()).bit_length()
+    return {"ShiftFile": Memory(values=further, lanes=lanes, bits=bits)} if bits else {}
+
+
 def case(index: int) -> Case:
     shape = SHAPES[index]
     mantissa, offset = numbers(shape)
@@ -76,13 +95,15 @@ def case(index: int) -> Case:
             "OutputBits": shape.output.bits,
             "Lo": literal(shape.output.lo),
             "Hi": literal(shape.output.hi),
+            "ShiftBits": shape.further.bit_length(),
         },
         input_bits=shape.lanes * shape.accumulator.bits,
         output_bits=shape.lanes * shape.output.bits,
         memories={
             "MantissaFile": Memory(values=mantissa, lanes=shape.lanes, bits=shape.mantissa_bits),
             "OffsetFile": Memory(values=offset, lanes=shape.lanes, bits=shape.offset_bits),
-        },
+        }
+        | shift_memory(shape.shifts - shape.shift, shape.lanes),
     )
 
 
@@ -97,8 +118,10 @@ def accumulators(shape: Shape) -> IntArray:
     for target in (shape.output.lo, shape.output.hi, 0):
         for nudge in (-1, 0, 1):
             exact = [
-                (((2 * target + 1) << shape.shift - 1) - b) // m + nudge if m else 0
-                for m, b in zip(mantissa.tolist(), offset.tolist(), strict=True)
+                (((2 * target + 1) << s - 1) - b) // m + nudge if m else 0
+                for m, b, s in zip(
+                    mantissa.tolist(), offset.tolist(), shape.shifts.tolist(), strict=True
+                )
             ]
             near.append([min(max(value, fmt.lo), fmt.hi) for value in exact])
     drawn = frames(shape.shift, 40, fmt.lo, fmt.hi, shape.channels)
@@ -110,7 +133,7 @@ def accumulators(shape: Shape) -> IntArray:
 async def rounds_and_clamps(dut: Any, index: int) -> None:
     shape = SHAPES[index]
     inputs = accumulators(shape)
-    expected = arithmetic.rescale(inputs, *numbers(shape), shape.shift, shape.output)
+    expected = arithmetic.rescale(inputs, *numbers(shape), shape.shifts, shape.output)
     words = pack_rows(inputs, shape.lanes, shape.accumulator.bits)
     start_clock(dut.clk_i)
     await restart(dut, index)

@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 
 from rtl_tests import bench_rescale
-from rtl_tests.bench_rescale import U8, Shape, accumulators, literal, numbers
+from rtl_tests.bench_rescale import U8, Shape, accumulators, literal, numbers, shift_memory
 from rtl_tests.harness import Case, Memory, equal, interrupt, restart, transfer
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
@@ -27,8 +27,8 @@ class Serial:
         return self.turns * (self.shape.mantissa_bits + 1) + 1
 
 
-def wide(lanes: int) -> Shape:
-    return Shape(IntFormat(20, signed=True), 18, 30, 22, U8, 12, lanes)
+def wide(lanes: int, further: int = 0) -> Shape:
+    return Shape(IntFormat(20, signed=True), 18, 30, 22, U8, 12, lanes, further)
 
 
 SERIALS = [
@@ -37,6 +37,7 @@ SERIALS = [
     # Lanes in turns; the last unit may have fewer.
     *(Serial(wide(6), turns) for turns in (2, 3, 4, 5, 6)),
     Serial(wide(4), 3),
+    *(Serial(wide(6, further=13), turns) for turns in (1, 4)),
     Serial(
         Shape(IntFormat(9, signed=False), 6, 12, 6, IntFormat(8, signed=True, lo=-100, hi=-3)), 2
     ),
@@ -46,7 +47,7 @@ SERIALS = [
 def case(serial: Serial) -> Case:
     shape = serial.shape
     memories = serial_memories(
-        *numbers(shape), shape.shift, shape.mantissa_bits, shape.lanes, serial.turns
+        *numbers(shape), shape.shifts, shape.mantissa_bits, shape.lanes, serial.turns
     )
     return Case(
         module="vecq_rescale_serial",
@@ -62,6 +63,7 @@ def case(serial: Serial) -> Case:
             "OutputBits": shape.output.bits,
             "Lo": literal(shape.output.lo),
             "Hi": literal(shape.output.hi),
+            "ShiftBits": shape.further.bit_length(),
         },
         input_bits=shape.lanes * shape.accumulator.bits,
         output_bits=shape.lanes * shape.output.bits,
@@ -70,7 +72,8 @@ def case(serial: Serial) -> Case:
             "RestsFile": Memory(
                 values=memories.rests, lanes=memories.rests.shape[1], bits=memories.rest_bits
             ),
-        },
+        }
+        | shift_memory(memories.further, memories.further.shape[1]),
     )
 
 
@@ -82,7 +85,7 @@ CASES = [case(serial) for serial in SERIALS]
 async def rounds_and_clamps(dut: Any, index: int) -> None:
     shape, cycles = SERIALS[index].shape, SERIALS[index].cycles
     inputs = accumulators(shape)
-    expected = arithmetic.rescale(inputs, *numbers(shape), shape.shift, shape.output)
+    expected = arithmetic.rescale(inputs, *numbers(shape), shape.shifts, shape.output)
     words = pack_rows(inputs, shape.lanes, shape.accumulator.bits)
     start_clock(dut.clk_i)
     await restart(dut, index)

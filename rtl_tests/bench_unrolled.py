@@ -8,6 +8,7 @@ import cocotb
 import numpy as np
 
 from rtl_tests.harness import Case, equal, frames, interrupt, restart, transfer
+from tests.strategies import own_shifts
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
 from vecq_hw.emit.unrolled.layer import unrolled_layer
@@ -89,6 +90,8 @@ def network(index: int) -> Network:
         shift=shift,
         format=shape.result,
     )
+    if index % 2:
+        rescale = own_shifts(rescale, sums.tensors["dense"].format, generator)
     return Network(name="n", inputs=(source,), layers=(dense, rescale), outputs=("rescale",))
 
 

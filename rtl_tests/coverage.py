@@ -129,11 +129,14 @@ def fold(module: str, values: Mapping[str, str]) -> str:
             kind += ", groups" if number("Groups") > 1 else ""
             kind += ", bit-serial" if number("BitSerial", 0) else ""
             return kind + (", rows of four" if number("QuadRows", 0) else "")
-        case "vecq_rescale" | "vecq_threshold":
+        case "vecq_threshold":
             return several(number("Channels") // number("Lanes"), "fold")
-        case "vecq_rescale_serial":
-            folds = several(number("Channels") // number("Lanes"), "fold")
-            return f"{folds}, {several(number('Turns'), 'turn')}"
+        case "vecq_rescale" | "vecq_rescale_serial":
+            kind = several(number("Channels") // number("Lanes"), "fold")
+            kind += ", own shifts" if number("ShiftBits", 0) else ""
+            if module == "vecq_rescale":
+                return kind
+            return f"{kind}, {several(number('Turns'), 'turn')}"
         case "vecq_argmax":
             folds = several(number("Elements") // number("Lanes"), "fold")
             return f"{folds}, {several(number('Lanes'), 'lane')}"

@@ -65,6 +65,8 @@ class _Graph(Builder):
             self.threshold(fmt)
         else:
             self.rescale(fmt)
+            if self._chance(3):
+                self.own_shifts()
 
     def join(self, kind: str) -> None:
         """One or two branches from the tensor so far, and the tensor itself."""

@@ -32,19 +32,20 @@ from rtl_tests.formal import Stream, prove
 
 CONTRACT = """
   function automatic logic contract(
-    logic signed [Wide-1:0] total, logic [OutputBits-1:0] word
+    logic signed [Wide-1:0] total, logic [OutputBits-1:0] word, logic [6:0] shift
   );
     logic signed [Wide-1:0] result;
     result   = Lo < 0 ? Wide'(signed'(word)) : Wide'(word);
     contract = result >= Wide'(Lo) && result <= Wide'(Hi)
-            && (result == Wide'(Lo) || (result <<< Shift) <= total)
-            && (result == Wide'(Hi) || total < ((result + Wide'(1)) <<< Shift));
+            && (result == Wide'(Lo) || (result <<< shift) <= total)
+            && (result == Wide'(Hi) || total < ((result + Wide'(1)) <<< shift));
   endfunction
 """
 
 # The word that is watched comes as word ``number`` of a frame, with ``element`` in its lane.
 PIPELINE = """
-  localparam int Wide = (SumBits > OutputBits + Shift ? SumBits : OutputBits + Shift) + 3;
+  localparam int MostShift = Shift + (1 << ShiftBits) - 1;
+  localparam int Wide = (SumBits > OutputBits + MostShift ? SumBits : OutputBits + MostShift) + 3;
   (* anyconst *) logic [AccumulatorBits-1:0] element;
   (* anyconst *) logic [AddressBits-1:0] number;
   (* hierconn *) logic [Words*Lanes*MantissaBits-1:0] \\mantissa_rom.gen_distributed.contents ;
@@ -57,6 +58,7 @@ PIPELINE = """
   assign own_offset = Wide'(signed'(
       \\offset_rom.gen_distributed.contents [(number*Lanes+Lane)*OffsetBits +: OffsetBits]));
   assign exact = Wide'(product) + own_offset;
+{shift}
 
   logic started = 1'b0;
   logic [AddressBits-1:0] index_q = '0;
@@ -85,10 +87,42 @@ PIPELINE = """
       if (watched_q[1]) assert (Wide'(gen_lane[Lane].offset) == own_offset);
       if (watched_q[2]) assert (Wide'(gen_lane[Lane].sum_q) == exact);
       if (watched_q[3]) assert (
-          Wide'(gen_lane[Lane].rounded_q) == (exact + (Wide'(1) <<< (Shift - 1))) >>> Shift);
+          Wide'(gen_lane[Lane].rounded_q) == (exact + (Wide'(1) <<< (shift - 1))) >>> shift);
       if (watched_q[4]) assert (contract(
-          exact + (Wide'(1) <<< (Shift - 1)), data_o[Lane*OutputBits +: OutputBits]));
+          exact + (Wide'(1) <<< (shift - 1)), data_o[Lane*OutputBits +: OutputBits], shift));
     end
+  end
+"""
+
+# The shift of the watched word's channel.
+ONE_SHIFT = """
+  logic [6:0] shift;
+  assign shift = 7'(Shift);
+"""
+SHIFT_MEMORY = "\\gen_further.shift_rom.gen_distributed.contents "
+OWN_SHIFT = f"""
+  (* hierconn *) logic [Words*Lanes*ShiftBits-1:0] {SHIFT_MEMORY};
+  logic [6:0] shift;
+  assign shift = 7'(Shift) + 7'({SHIFT_MEMORY} [(number*Lanes+Lane)*ShiftBits +: ShiftBits]);
+  always_comb if (started) begin
+    if (watched_q[0]) assert (
+        Shift + 32'(gen_further.read[Lane*ShiftBits +: ShiftBits]) == 32'(shift));
+    if (watched_q[1]) assert (
+        Shift + 32'(gen_further.product_q[Lane*ShiftBits +: ShiftBits]) == 32'(shift));
+    if (watched_q[2]) assert (
+        Shift + 32'(further[Lane*ShiftBits +: ShiftBits]) == 32'(shift));
+  end
+"""
+OWN_SHIFT_SERIAL = f"""
+  (* hierconn *) logic [AllTurns*Units*ShiftBits-1:0] {SHIFT_MEMORY};
+  logic [6:0] shift;
+  assign shift = 7'(Shift)
+      + 7'({SHIFT_MEMORY} [((number*Turns+Turn)*Units+Unit)*ShiftBits +: ShiftBits]);
+  always_comb if (started) begin
+    if (settled) assert (gen_further.read[Unit*ShiftBits +: ShiftBits]
+        == {SHIFT_MEMORY} [(32'(rest_q)*Units+Unit)*ShiftBits +: ShiftBits]);
+    if (hit_result_q) assert (
+        Shift + 32'(further[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
   end
 """
 
@@ -122,7 +156,8 @@ SERIAL = """
   localparam int ProductBits = AccumulatorBits + 1 + M;
   localparam int ConstantBits = RestBits + M;
   localparam int MostBits = ProductBits > ConstantBits ? ProductBits : ConstantBits;
-  localparam int Wide = (MostBits > OutputBits + Shift ? MostBits : OutputBits + Shift) + 3;
+  localparam int MostShift = Shift + (1 << ShiftBits) - 1;
+  localparam int Wide = (MostBits > OutputBits + MostShift ? MostBits : OutputBits + MostShift) + 3;
   (* anyconst *) logic [AccumulatorBits-1:0] element;
   (* anyconst *) logic [RestAddressBits-1:0] number;
   (* hierconn *) logic [AllBits*2*Units-1:0] \\bit_rom.gen_distributed.contents ;
@@ -132,6 +167,7 @@ SERIAL = """
   assign factor   = InputSigned ? Wide'(signed'(element)) : Wide'(element);
   assign own_rest = Wide'(signed'(
       \\rest_rom.gen_distributed.contents [((number*Turns+Turn)*Units+Unit)*RestBits +: RestBits]));
+{shift}
   for (genvar place = 0; place < M; place++) begin : gen_place
     assign {constant[place], mantissa[place]} = \\bit_rom.gen_distributed.contents [
         (((number*Turns+Turn)*M+place)*Units+Unit)*2 +: 2];
@@ -173,7 +209,7 @@ SERIAL = """
     end
   end
 
-  // acc * m + b + 2^(Shift-1), as the memories have it.
+  // acc * m + b + 2^(shift-1), as the memories have it.
   assign total = sum_q + (own_rest <<< M);
 
   always_comb if (started) begin
@@ -213,9 +249,9 @@ SERIAL = """
     assert (stored_q == (hit_valid_q || (Turn < Turns - 1 && (hit_last_q
         || (busy_q && hit_q && (32'(turn_q) > Turn + 1 || (32'(turn_q) == Turn + 1 && !first)))))));
     if (stored_q) assert (steps_q == CountBits'(M)
-        && contract(total, data_o[Lane*OutputBits +: OutputBits]));
+        && contract(total, data_o[Lane*OutputBits +: OutputBits], shift));
     // The claim, of which all that was to help.
-    if (hit_valid_q) assert (contract(total, data_o[Lane*OutputBits +: OutputBits]));
+    if (hit_valid_q) assert (contract(total, data_o[Lane*OutputBits +: OutputBits], shift));
   end
 """
 
@@ -247,14 +283,17 @@ def about(cell: str, lane: int, invariants: str, parameters: Mapping[str, Any]) 
 
 def pipeline(lane: int, *, cut: bool = True, **parameters: Any) -> Stream:
     """The proof about one lane of ``vecq_rescale``; ``cut``: with any product."""
+    text = PIPELINE.replace("{shift}", OWN_SHIFT if "ShiftBits" in parameters else ONE_SHIFT)
     if not cut:
-        return about("vecq_rescale", lane, PIPELINE + PRODUCT, parameters)
-    return replace(about("vecq_rescale", lane, PIPELINE + ANY_PRODUCT, parameters), cuts=[CUT])
+        return about("vecq_rescale", lane, text + PRODUCT, parameters)
+    return replace(about("vecq_rescale", lane, text + ANY_PRODUCT, parameters), cuts=[CUT])
 
 
 def serial(lane: int, *, whole: bool = False, **parameters: Any) -> Stream:
     """The proof about one lane of ``vecq_rescale_serial``; ``whole``: the product, too."""
-    return about("vecq_rescale_serial", lane, SERIAL + (WHOLE if whole else ""), parameters)
+    own = "ShiftBits" in parameters
+    text = SERIAL.replace("{shift}", OWN_SHIFT_SERIAL if own else ONE_SHIFT)
+    return about("vecq_rescale_serial", lane, text + (WHOLE if whole else ""), parameters)
 
 
 SMALL = {
@@ -292,23 +331,27 @@ PROOFS = {
     "small": pipeline(1, cut=False, **SMALL),
     "wide": pipeline(1, **WIDE),
     "unsigned": pipeline(0, **UNSIGNED, OffsetBits=40),
+    "own shifts": pipeline(1, cut=False, **SMALL, ShiftBits=2),
     "serial small": serial(1, whole=True, **SMALL_SERIAL),
+    "serial, own shifts": serial(2, whole=True, **SMALL_SERIAL, ShiftBits=2),
     "serial wide": serial(0, **WIDE_SERIAL),
     "serial unsigned": serial(0, **UNSIGNED, RestBits=24),
 }
 NIGHTLY = {
     "small unsigned, dsp": pipeline(0, cut=False, **SMALL, InputSigned=0, UseDsp=1),
     "widest": pipeline(0, **WIDEST, OffsetBits=60),
+    "wide, own shifts": pipeline(1, **{**WIDE, "Shift": 17}, ShiftBits=4),
+    "serial wide, own shifts": serial(0, **{**WIDE_SERIAL, "Shift": 20}, ShiftBits=4),
     "serial small unsigned": serial(2, whole=True, **SMALL_SERIAL, InputSigned=0),
     "serial widest": serial(0, **WIDEST, RestBits=44),
 }
 PIPELINE_MUTANTS = [
-    ("64'd1 << (Shift - 1)", "64'd0"),
-    ("+ Half) >>> Shift", "+ Half) >> Shift"),
+    ("(doubled + SumBits'(1)) >>> 1", "doubled >>> 1"),
+    ("sum_q >>> (Shift - 1)", "sum_q >> (Shift - 1)"),
     ("(rounded_q) < Lo)", "(rounded_q) < Lo - 1)"),
     ("(rounded_q) > Hi)", "(rounded_q) > Hi + 1)"),
     ("= offsets_q[", "= offsets["),
-    ("LargestBits) + 2", "LargestBits) - 1"),
+    ("OffsetBits) + 2", "OffsetBits) - 1"),
     ("{InputSigned & bits[AccumulatorBits-1], bits}", "{1'b0, bits}"),
     ("word_q == AddressBits'(Words - 1)", "1'b1"),
 ]
@@ -327,6 +370,9 @@ SERIAL_MUTANTS = [
 MUTANTS = [
     *((pipeline(1, **SMALL), mutant) for mutant in PIPELINE_MUTANTS),
     *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
+    (pipeline(1, **SMALL, ShiftBits=2), ("sum_q     <= product_q", "sum_q     <= read")),
+    (pipeline(1, **SMALL, ShiftBits=2), (".WordBits(Lanes * FurtherBits)", ".WordBits(1)")),
+    (serial(1, **SMALL_SERIAL, ShiftBits=2), ("assign further = final_q", "assign further = read")),
 ]
 
 

@@ -46,9 +46,12 @@ PARAMETERS: dict[str, dict[str, int]] = {
         **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
     },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
-    "vecq_rescale": {"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62, "UseDsp": 1},
+    "vecq_rescale": {
+        **{"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62, "UseDsp": 1},
+        **{"ShiftBits": 3},
+    },
     "vecq_rescale_serial": {
-        **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20},
+        **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20, "ShiftBits": 4},
     },
     "vecq_rom": {"Words": 500, "WordBits": 8, "First": 2, "Bits": 3},
     "vecq_sliding_window": {

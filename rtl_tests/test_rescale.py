@@ -7,12 +7,14 @@ from rtl_tests.bench_rescale import CASES, SHAPES
 from rtl_tests.netlist import synthesized
 
 SYNTHESIZED = 13  # a product of 9 and 6 bits, both signs, on two lanes
+OWN_SHIFTS = 24  # as wide, with a shift for each channel
 
 
 @pytest.mark.needs_verilator
 def test_rescale(tmp_path: Path) -> None:
-    """As written, and one as a netlist of LUTs and carries."""
+    """As written, and two as netlists of LUTs and carries."""
     pytest.importorskip("pyosys")
-    cases = synthesized(tmp_path / "synthesis", CASES, [SYNTHESIZED])
+    cases = synthesized(tmp_path / "synthesis", CASES, [SYNTHESIZED, OWN_SHIFTS])
     assert (SHAPES[SYNTHESIZED].accumulator.bits, SHAPES[SYNTHESIZED].shift) == (9, 4)
+    assert (SHAPES[OWN_SHIFTS].accumulator.bits, SHAPES[OWN_SHIFTS].further) == (9, 6)
     harness.run(tmp_path / "run", "bench_rescale", cases)

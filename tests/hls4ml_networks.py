@@ -58,8 +58,8 @@ def corners() -> Network:
     net.dense(10, 3, wrap=9, bias=1 << 40).rescale(IntFormat(8, True, -127, 127))
     net.dense(9, 16).rescale(IntFormat(1, signed=True))
     net.dense(8, 2).rescale(IntFormat(5, True, -9, -2), shift=1)
-    net.dense(8, 1).rescale(IntFormat(6, True, 5, 20), shift=1)
-    net.dense(7, 5).rescale(IntFormat(12, signed=False))
+    net.dense(8, 1).rescale(IntFormat(6, True, 5, 20), shift=1).own_shifts()
+    net.dense(7, 5).rescale(IntFormat(12, signed=False)).own_shifts()
     return net.dense(5, 2, bias=1 << 45).network()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import strategies as st
 
+from tests.strategies import own_shifts
 from vecq_hw import schedule as schedules
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
@@ -145,6 +146,14 @@ class Builder:
         self.layers.append(
             Rescale(mantissa=mantissa, offset=offset, shift=shift, format=fmt, **self._next())
         )
+        return self
+
+    def own_shifts(self) -> Builder:
+        """The rescale that was added last with a shift for each channel."""
+        layer = self.layers[-1]
+        assert isinstance(layer, Rescale)
+        source = self.network().tensors[layer.input].format
+        self.layers[-1] = own_shifts(layer, source, self.rng)
         return self
 
     def pool(self, kernel, stride, padding=(0, 0)) -> Builder:

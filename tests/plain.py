@@ -99,10 +99,12 @@ def value(grid, code):
 
 
 def _rescale(layer, cell):
-    half = 2 ** (layer.shift - 1)
+    one = isinstance(layer.shift, int)
+    shifts = [layer.shift] * len(cell) if one else layer.shift.tolist()
+    lines = zip(cell, layer.mantissa.tolist(), layer.offset.tolist(), shifts, strict=True)
     return [
-        min(max((a * m + b + half) // 2**layer.shift, layer.format.lo), layer.format.hi)
-        for a, m, b in zip(cell, layer.mantissa.tolist(), layer.offset.tolist(), strict=True)
+        min(max((a * m + b + 2 ** (s - 1)) // 2**s, layer.format.lo), layer.format.hi)
+        for a, m, b, s in lines
     ]
 
 

@@ -80,7 +80,10 @@ def weights(
 
 @st.composite
 def rescales(draw, name: str, source: str, tensor: NetworkTensor) -> Rescale:
-    """A rescale that keeps most of the range, with mantissas of both signs and zero."""
+    """A rescale that keeps most of the range, with mantissas of both signs and zero.
+
+    Some have a shift for each channel: gains that differ, or equal gains more or less precise.
+    """
     channels, fmt = tensor.shape[-1], draw(formats(1, 8))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     mantissa_bits = draw(st.integers(1, 18))
@@ -92,9 +95,27 @@ def rescales(draw, name: str, source: str, tensor: NetworkTensor) -> Rescale:
         shift = min(max(reach.bit_length() - fmt.bits, 1), 62)
     room = min(reach, (1 << 61) - 1)
     offset = rng.integers(-room, room + 1, channels)
-    return Rescale(
+    layer = Rescale(
         name=name, input=source, mantissa=mantissa, offset=offset, shift=shift, format=fmt
     )
+    return own_shifts(layer, tensor.format, rng) if draw(st.booleans()) else layer
+
+
+def own_shifts(layer: Rescale, source: IntFormat, rng: np.random.Generator) -> Rescale:
+    """The rescale with a longer shift for some channels, as far as rule 4 lets it.
+
+    Their offsets keep their real values; their mantissas too, or their gains become smaller.
+    """
+    columns = layer.mantissa.tolist(), layer.offset.tolist(), layer.shifts.tolist()
+    drawn = []
+    for m, b, s in zip(*columns, strict=True):
+        more, gain = int(rng.integers(0, 25)), int(rng.integers(2))
+        ends = [abs(end * (m << more * gain) + (b << more)) for end in (source.lo, source.hi)]
+        fits = s + more <= 62 and max(ends) < 1 << 62 and abs(m) << more * gain < 1 << 31
+        fits = fits and abs(b) << more < 1 << 62
+        drawn.append((m << more * gain, b << more, s + more) if fits else (m, b, s))
+    mantissa, offset, shift = (np.array(column) for column in zip(*drawn, strict=True))
+    return replace(layer, mantissa=mantissa, offset=offset, shift=shift)
 
 
 @st.composite

@@ -52,8 +52,17 @@ def wrap(x: IntArray, bits: int) -> npt.NDArray[np.int64]:
     return (x.astype(np.int64) << spare) >> spare
 
 
+def half_of(shift: int | IntArray) -> npt.NDArray[np.int64]:
+    """``2^(s-1)``: what a Rescale adds so that its shift rounds to nearest."""
+    return np.left_shift(np.int64(1), np.asarray(shift, np.int64) - 1)
+
+
 def rescale(
-    accumulator: IntArray, mantissa: IntArray, offset: IntArray, shift: int, fmt: IntFormat
+    accumulator: IntArray,
+    mantissa: IntArray,
+    offset: IntArray,
+    shift: int | IntArray,
+    fmt: IntFormat,
 ) -> npt.NDArray[np.int64]:
     """``clamp((acc * m + b + 2^(s-1)) >> s, lo, hi)``: rule 4, rounding half up.
 
@@ -61,7 +70,7 @@ def rescale(
     ----------
     accumulator : int array of shape (..., C)
     mantissa, offset : int arrays of shape (C,)
-    shift : int, 1..62
+    shift : int, or int array of shape (C,), 1..62
 
     Examples
     --------
@@ -70,7 +79,7 @@ def rescale(
     array([-1,  1])
     """
     total = accumulator.astype(np.int64) * mantissa
-    total += offset + (1 << (shift - 1))
+    total += offset + half_of(shift)
     total >>= shift
     return np.clip(total, fmt.lo, fmt.hi, out=total)
 
@@ -100,7 +109,7 @@ class FloatRescale:
 
     @classmethod
     def in_double(
-        cls, mantissa: IntArray, offset: IntArray, shift: int, fmt: IntFormat
+        cls, mantissa: IntArray, offset: IntArray, shift: int | IntArray, fmt: IntFormat
     ) -> FloatRescale:
         """:func:`rescale` in float64, where :meth:`is_exact`.
 
@@ -111,18 +120,20 @@ class FloatRescale:
         Parameters
         ----------
         mantissa, offset : int arrays of shape (C,)
-        shift : int, 1..62
+        shift : int, or int array of shape (C,), 1..62
         """
-        half = 1 << (shift - 1)
         factor = np.ldexp(mantissa.astype(np.float64), -shift)
-        return cls(factor, np.ldexp((offset + half).astype(np.float64), -shift), fmt)
+        addend = np.ldexp((offset + half_of(shift)).astype(np.float64), -shift)
+        return cls(factor, addend, fmt)
 
     @staticmethod
-    def is_exact(magnitude: int, mantissa: IntArray, offset: IntArray, shift: int) -> bool:
+    def is_exact(
+        magnitude: int, mantissa: IntArray, offset: IntArray, shift: int | IntArray
+    ) -> bool:
         """Whether accumulators up to ``magnitude`` keep every intermediate within 2^53."""
-        half = 1 << (shift - 1)
-        pairs = zip(mantissa.tolist(), offset.tolist(), strict=True)
-        return all(magnitude * abs(m) + abs(b) + half <= 1 << 53 for m, b in pairs)
+        halves = np.broadcast_to(half_of(shift), mantissa.shape)
+        lines = zip(mantissa.tolist(), offset.tolist(), halves.tolist(), strict=True)
+        return all(magnitude * abs(m) + abs(b) + half <= 1 << 53 for m, b, half in lines)
 
     def __call__(self, accumulator: npt.NDArray[Any]) -> IntArray:
         """The rescaled codes, in the format's own type.

@@ -155,7 +155,7 @@ class Conv2d:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rescale:
-    """``clamp((acc * mantissa[c] + offset[c] + 2^(shift-1)) >> shift, lo, hi)``: the lossy layer.
+    """``clamp((acc * mantissa[c] + offset[c] + 2^(s-1)) >> s, lo, hi)``: the lossy layer.
 
     Numeric contract, rule 4.  Batch norm, bias and scales fold into it; an unsigned format makes
     it a ReLU.
@@ -163,7 +163,9 @@ class Rescale:
     Attributes
     ----------
     mantissa, offset : int64 arrays of shape (C,)
-    shift : int, 1..62
+    shift : int, or int64 array of shape (C,), 1..62
+        One for all channels, or one for each where their gains differ too much for one.  An array
+        of equal shifts becomes the one; the two have cells of their own in hardware.
     format : IntFormat
         Of the output; ``lo`` and ``hi`` are the clamp.
     step : float
@@ -174,16 +176,37 @@ class Rescale:
     input: str
     mantissa: IntArray
     offset: IntArray
-    shift: int
+    shift: int | IntArray
     format: IntFormat
     step: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mantissa", _frozen(self.mantissa, np.int64))
         object.__setattr__(self, "offset", _frozen(self.offset, np.int64))
+        shift = _frozen(self.shift, np.int64)
+        alike = shift.ndim == 0 or (
+            shift.shape == self.mantissa.shape and len(set(shift.tolist())) == 1
+        )
+        object.__setattr__(self, "shift", int(shift.flat[0]) if alike else shift)
+
+    @property
+    def shifts(self) -> IntArray:
+        """The shift of each channel; shape (C,)."""
+        return np.broadcast_to(np.asarray(self.shift, np.int64), self.mantissa.shape)
+
+    @property
+    def mantissa_bits(self) -> IntArray:
+        """How many bits each channel's mantissa has, its sign among them; shape (C,).
+
+        0 of a channel that is constant.
+        """
+        magnitudes = np.abs(self.mantissa).tolist()
+        return np.array([m.bit_length() + (m > 0) for m in magnitudes], np.int64)
 
     def __repr__(self) -> str:
-        return f"Rescale({self.name}: {self.mantissa.size} channels → {self.format!r})"
+        own = f", shifts {self.shifts.min()}..{self.shifts.max()}"
+        ending = "" if isinstance(self.shift, int) else own
+        return f"Rescale({self.name}: {self.mantissa.size} channels → {self.format!r}{ending})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -39,6 +39,7 @@ from vecq_hw.layers import (
 
 __all__ = [
     "LARGEST_SIZE",
+    "LONGEST_SHIFT",
     "PRODUCT_LIMIT",
     "Add",
     "Concat",
@@ -62,6 +63,9 @@ __all__ = [
     "problems",
     "window_outputs",
 ]
+
+LONGEST_SHIFT = 62
+"""Numeric contract, rule 4."""
 
 PRODUCT_LIMIT = 1 << 62
 """Numeric contract, rule 4: ``-2^62 <= acc * mantissa + offset < 2^62``."""
@@ -392,8 +396,12 @@ def _rescale_problems(layer: Rescale, source: Tensor) -> Iterator[str]:
             f" {layer.offset.shape}, not ({channels},)"
         )
         return
-    if not 1 <= layer.shift <= 62:
-        yield f"the shift must be 1 to 62, not {layer.shift}"
+    if not isinstance(layer.shift, int) and layer.shift.shape != (channels,):
+        yield f"the shifts have the shape {layer.shift.shape}, not ({channels},)"
+        return
+    wrong = layer.shifts[(layer.shifts < 1) | (layer.shifts > LONGEST_SHIFT)]
+    if wrong.size:
+        yield f"the shift must be 1 to {LONGEST_SHIFT}, not {wrong[0]}"
     if not layer.step > 0 or not math.isfinite(layer.step):
         yield f"the step must be positive and finite, not {layer.step}"
     for channel, (m, b) in enumerate(

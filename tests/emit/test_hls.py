@@ -56,6 +56,7 @@ def grid() -> list[Builder]:
         # rescale: the least and the greatest shift, a wide accumulator
         Builder("least", (10,)).dense(6, 2).rescale(IntFormat(9, True), shift=1),
         Builder("most", (10,)).dense(6, 2).rescale(IntFormat(2, True), shift=62),
+        Builder("shifts", (10,)).dense(6, 2).rescale(shift=9).own_shifts(),
         Builder("deep", (6,), IntFormat(40, True))
         .dense(5, 16, bias=1 << 50)
         .rescale(IntFormat(33, True)),

@@ -262,7 +262,7 @@ def refused() -> dict[str, Network]:
         layers[index] = layer
         return replace(network, layers=tuple(layers))
 
-    wide = np.array([(1 << 53) + 2, 0])
+    wide = np.array([(1 << 53) + 1, 0])
     unread = Dense(name="unread", input="net_x", weights=dense.layers[0].weights)
     return {
         "'net_0' (Conv2d with dilation)": changed(replace(layer, dilation=(2, 2)), conv, 0),

@@ -72,7 +72,7 @@ static void check_rescale() {
     const Wide twice = 2 * total + unit, divisor = 2 * unit;
     Wide expected = twice / divisor - (twice % divisor < 0 ? 1 : 0);
     expected = expected < -100 ? -100 : expected > 90 ? 90 : expected;
-    check(vecq::rescale_value<Out, Shift>(accumulator, mantissa, offset) == expected, "rescale",
+    check(vecq::rescale_value<Out>(accumulator, mantissa, offset, Shift) == expected, "rescale",
           accumulator, offset);
   }
   if constexpr (Shift < 62) {
@@ -136,8 +136,8 @@ int main() {
   }
   check_rescale<1>();
   using Out = vecq::IntFormat<8, true>;
-  check(vecq::rescale_value<Out, 2>(-6, 1, 0) == -1, "tie", -6, 0);
-  check(vecq::rescale_value<Out, 2>(2, 1, 0) == 1, "tie", 2, 0);
+  check(vecq::rescale_value<Out>(-6, 1, 0, 2) == -1, "tie", -6, 0);
+  check(vecq::rescale_value<Out>(2, 1, 0, 2) == 1, "tie", 2, 0);
   check(vecq::wrap<4>(std::uint32_t{8}) == -8, "wrap", 8, 4);
   check(vecq::wrap<63>(std::uint64_t{1} << 62) == -(std::int64_t{1} << 62), "wrap", 62, 63);
   static_assert(vecq::IntFormat<63, false>::hi == INT64_MAX);

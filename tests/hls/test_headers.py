@@ -40,7 +40,7 @@ def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
         "vecq::Grouping<4, 6, 4, 1, 1> h;": "groups must divide the outputs",
         "vecq::Grouping<4, 6, 2, 4, 1> i;": "processing elements must divide",
         "vecq::Grouping<3, 6, 2, 1, 2> j;": "lanes must divide the channels of a group",
-        "auto g = vecq::rescale_value<vecq::IntFormat<8, true>, 63>(0, 0, 0);": "1 to 62",
+        "vecq::detail::OneShift<63> g;": "a shift is 1 to 62",
     }
     header = '#include "vecq/axis.hpp"\n#include "vecq/conv2d.hpp"\n#include "vecq/rescale.hpp"\n'
     source.write_text(header + "\n".join(wrong))

@@ -138,7 +138,7 @@ def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
     """
     bits = mantissa_bits(layer)
     most = min(lanes, (interval - 1) // (bits + 1))
-    if bits > layer.shift or not most:
+    if bits > layer.shifts.min() or not most:
         return 0
     units = -(-lanes // most)
     return -(-lanes // units)

@@ -36,9 +36,6 @@ from vecq_hw.network import (
     layer_inputs,
 )
 
-EXACT = 1 << 53
-"""hls4ml holds weights as float64."""
-
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -219,17 +216,22 @@ def _steps(layer: Rescale, source: IntFormat) -> list[_Step]:
     is shifted so that the upper end of its type falls on that of the clamp, and the second so that
     the lower ends meet; a third shifts back what remains.
     """
-    fmt, shift = layer.format, layer.shift
+    fmt, shift = layer.format, int(layer.shifts.max())
+    # One type holds the numbers of all channels: those that shift less have zeros behind.
+    mantissa, offset = (
+        values.astype(object) << (shift - layer.shifts.astype(object))
+        for values in (layer.mantissa, layer.offset)
+    )
     one_type = _saturating(layer, source)
     if one_type is not None:
-        return [_Step(layer.mantissa, layer.offset, shift, one_type)]
+        return [_Step(mantissa, offset, shift, one_type)]
     bits = (fmt.hi - fmt.lo).bit_length() or 1
     top = (1 << bits >> 1) - 1
     ones = np.ones_like(layer.mantissa)
-    raised = layer.offset.astype(object) + ((top - fmt.hi) << shift)
+    raised = offset + ((top - fmt.hi) << shift)
     clamp = fixed(bits, signed=True, modes=",RND,SAT"), fixed(bits, signed=False, modes=",RND,SAT")
     steps = [
-        _Step(layer.mantissa, raised, shift, clamp[0]),
+        _Step(mantissa, raised, shift, clamp[0]),
         _Step(ones, ones * (fmt.hi - top - fmt.lo), 0, clamp[1]),
     ]
     return steps if fmt.lo == 0 else [*steps, _Step(ones, ones * fmt.lo, 0, integer(fmt))]
@@ -241,9 +243,8 @@ def _saturating(layer: Rescale, source: IntFormat) -> str | None:
     An end of the clamp that the proven range of the accumulator does not reach may lie anywhere.
     """
     fmt = layer.format
-    m, b = layer.mantissa.astype(object), layer.offset.astype(object)
-    half = 1 << (layer.shift - 1)
-    ends = [(end * m + b + half) >> layer.shift for end in (source.lo, source.hi)]
+    m, b, s = (v.astype(object) for v in (layer.mantissa, layer.offset, layer.shifts))
+    ends = [(end * m + b + (1 << (s - 1))) >> s for end in (source.lo, source.hi)]
     reaches_lo, reaches_hi = np.min(ends) < fmt.lo, np.max(ends) > fmt.hi
     for bits in (fmt.bits - 1, fmt.bits, fmt.bits + 1):
         half_range = 1 << bits >> 1
@@ -293,7 +294,8 @@ def _scaled(values: IntArray, shift: int) -> FloatArray:
 
 
 def _beyond(values: IntArray) -> bool:
-    return bool(values.max() > EXACT or values.min() < -EXACT)
+    """Whether float64 rounds one of the integers: it holds 53 bits, and any zeros behind them."""
+    return any(int(float(value)) != value for value in values.tolist())
 
 
 def _depthwise(layer: Conv2d) -> bool:

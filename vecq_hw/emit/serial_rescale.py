@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.arithmetic import half_of
 from vecq_hw.formats import IntArray, IntFormat
 
 
@@ -22,15 +23,23 @@ class SerialMemories:
         The constants without those low bits.
     rest_bits : int
         Of a rest, signed.
+    further : int64 array of shape (words * turns, units)
+        By how much more than the least shift each channel shifts.
     """
 
     bits: npt.NDArray[np.int64]
     rests: npt.NDArray[np.int64]
     rest_bits: int
+    further: npt.NDArray[np.int64]
 
 
 def serial_memories(
-    mantissa: IntArray, offset: IntArray, shift: int, mantissa_bits: int, lanes: int, turns: int
+    mantissa: IntArray,
+    offset: IntArray,
+    shift: int | IntArray,
+    mantissa_bits: int,
+    lanes: int,
+    turns: int,
 ) -> SerialMemories:
     """The constants of a rescale in the order of ``lanes`` channels a word.
 
@@ -40,8 +49,9 @@ def serial_memories(
     Parameters
     ----------
     mantissa, offset : int arrays of shape (C,)
+    shift : int, or int array of shape (C,)
     mantissa_bits : int
-        At most ``shift``; every mantissa fits it, signed.
+        At most the least shift; every mantissa fits it, signed.
 
     Examples
     --------
@@ -51,7 +61,8 @@ def serial_memories(
     """
     m, b = mantissa.astype(np.int64), offset.astype(np.int64)
     # The last mantissa bit counts negative: its term is the complement, one too little.
-    constant = b + (1 << (shift - 1)) + ((m < 0).astype(np.int64) << (mantissa_bits - 1))
+    constant = b + half_of(shift) + ((m < 0).astype(np.int64) << (mantissa_bits - 1))
+    further = np.broadcast_to(shift - np.min(shift), m.shape).astype(np.int64)
     units = -(-lanes // turns)
     words = m.size // lanes
     pads = ((0, 0), (0, turns * units - lanes))
@@ -67,4 +78,5 @@ def serial_memories(
         bits=bits.reshape(-1, units * 2),
         rests=rests,
         rest_bits=IntFormat.covering(int(rests.min()), int(rests.max())).bits,
+        further=in_turns(further),
     )

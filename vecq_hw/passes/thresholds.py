@@ -35,10 +35,11 @@ def thresholds_of(layer: Rescale, source: IntFormat) -> Threshold:
     """
     lo, hi = layer.format.lo, layer.format.hi
     never, always = source.hi + 1, source.lo
-    half = 1 << (layer.shift - 1)
     rows, falling = [], []
-    for m, b in zip(layer.mantissa.tolist(), layer.offset.tolist(), strict=True):
-        needed = [(v << layer.shift) - half - b for v in range(lo + 1, hi + 1)]  # acc * m >= this
+    for m, b, s in zip(
+        layer.mantissa.tolist(), layer.offset.tolist(), layer.shifts.tolist(), strict=True
+    ):
+        needed = [(v << s) - (1 << (s - 1)) - b for v in range(lo + 1, hi + 1)]  # acc * m >= this
         if m > 0:
             row = [min(max(-(-n // m), always), never) for n in needed]
         elif m < 0:

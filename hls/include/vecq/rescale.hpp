@@ -5,25 +5,35 @@
 
 namespace vecq {
 
-/// `clamp((accumulator * mantissa + offset + 2^(Shift-1)) >> Shift, lo, hi)`: rounding half up.
+/// `clamp((accumulator * mantissa + offset + 2^(shift-1)) >> shift, lo, hi)`: rounding half up.
 ///
-/// The total must lie in -2^62 .. 2^62 over the proven range of the accumulator.
-template <class Out, int Shift>
+/// A shift is 1 to 62.  The total must lie in -2^62 .. 2^62 over the proven range of the
+/// accumulator.
+template <class Out>
 constexpr typename Out::Value rescale_value(std::int64_t accumulator, std::int64_t mantissa,
-                                            std::int64_t offset) {
-  static_assert(1 <= Shift && Shift <= 62, "a shift is 1 to 62");
-  constexpr std::int64_t half = std::int64_t{1} << (Shift - 1);
-  const std::int64_t rounded = (accumulator * mantissa + offset + half) >> Shift;
+                                            std::int64_t offset, int shift) {
+  const std::int64_t half = std::int64_t{1} << (shift - 1);
+  const std::int64_t rounded = (accumulator * mantissa + offset + half) >> shift;
   return static_cast<typename Out::Value>(rounded < Out::lo   ? Out::lo
                                           : rounded > Out::hi ? Out::hi
                                                               : rounded);
 }
 
-/// Rescales `Positions` vectors of `Channels` accumulators, `LaneCount` of them a cycle.
-template <class In, class Out, int Positions, int Channels, int LaneCount, int Shift,
-          int MantissaBits, class Mantissa, class Offset>
+namespace detail {
+
+/// The shift of every channel; as it is known, it costs no logic.
+template <int Shift>
+struct OneShift {
+  static_assert(1 <= Shift && Shift <= 62, "a shift is 1 to 62");
+  constexpr int operator[](int) const { return Shift; }
+};
+
+template <class In, class Out, int Positions, int Channels, int LaneCount, int MantissaBits,
+          class Mantissa, class Offset, class Shifts>
 void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
-             const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels]) {
+             const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels],
+             const Shifts& shift) {
+#pragma HLS INLINE
   static_assert(Channels % LaneCount == 0, "lanes must divide the channels");
 #pragma HLS ARRAY_PARTITION variable = mantissa type = cyclic factor = LaneCount
 #pragma HLS ARRAY_PARTITION variable = offset type = cyclic factor = LaneCount
@@ -42,12 +52,34 @@ positions:
         const std::int64_t narrow = wrap<MantissaBits>(
             static_cast<std::uint64_t>(static_cast<std::int64_t>(mantissa[channel])));
         y.lane[lane] =
-            rescale_value<Out, Shift>(static_cast<typename In::Value>(x.lane[lane]), narrow,
-                                      static_cast<std::int64_t>(offset[channel]));
+            rescale_value<Out>(static_cast<typename In::Value>(x.lane[lane]), narrow,
+                               static_cast<std::int64_t>(offset[channel]), shift[channel]);
       }
       out.write(y);
     }
   }
+}
+
+} // namespace detail
+
+/// Rescales `Positions` vectors of `Channels` accumulators, `LaneCount` of them a cycle.
+template <class In, class Out, int Positions, int Channels, int LaneCount, int Shift,
+          int MantissaBits, class Mantissa, class Offset>
+void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
+             const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels]) {
+  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(
+      in, out, mantissa, offset, detail::OneShift<Shift>{});
+}
+
+/// The same with a shift for each channel.
+template <class In, class Out, int Positions, int Channels, int LaneCount, int MantissaBits,
+          class Mantissa, class Offset, class Shift>
+void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
+             const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels],
+             const Shift (&shift)[Channels]) {
+#pragma HLS ARRAY_PARTITION variable = shift type = cyclic factor = LaneCount
+  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(in, out, mantissa, offset,
+                                                                         shift);
 }
 
 } // namespace vecq

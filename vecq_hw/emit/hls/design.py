@@ -241,11 +241,14 @@ class Design:
             cpp_array(f"{name}_mantissa", layer.mantissa),
             cpp_array(f"{name}_offset", layer.offset),
         ]
+        shift, arguments = f"{layer.shift}, ", f"{name}_mantissa, {name}_offset"
+        if not isinstance(layer.shift, int):
+            self.parameters[name].append(cpp_array(f"{name}_shift", layer.shift))
+            shift, arguments = "", f"{arguments}, {name}_shift"
         call = (
             f"vecq::rescale<{stream.format_name}, {result.format_name},"
-            f" {self._cells(layer.name)}, {len(layer.mantissa)}, {stream.lanes}, {layer.shift},"
-            f" {mantissa_bits}>"
-            f"({stream.variable}, {result.variable}, {name}_mantissa, {name}_offset)"
+            f" {self._cells(layer.name)}, {len(layer.mantissa)}, {stream.lanes}, {shift}"
+            f"{mantissa_bits}>({stream.variable}, {result.variable}, {arguments})"
         )
         return self._made(layer, call, ((stream, _word_by_word(stream)),), result)
 

@@ -263,14 +263,25 @@ class _Designer:
             InputSigned=bit(source.signed),
             MantissaBits=mantissa_bits,
             OffsetBits=offset_bits,
-            Shift=layer.shift,
+            Shift=layer.shifts.min(),
             OutputBits=layer.format.bits,
             Lo=signed_literal(layer.format.lo),
             Hi=signed_literal(layer.format.hi),
             UseDsp=bit(cell.dsp),
             MantissaFile=self._memory(layer, "mantissa", layer.mantissa, lanes, mantissa_bits),
             OffsetFile=self._memory(layer, "offset", layer.offset, lanes, offset_bits),
+            **self._shifter(layer, layer.shifts - layer.shifts.min(), lanes),
         )
+
+    def _shifter(self, layer: Rescale, further: IntArray, lanes: int) -> dict[str, object]:
+        """The parameters of a cell whose channels shift ``further`` than the least; or none."""
+        if isinstance(layer.shift, int):
+            return {}
+        bits = int(layer.shifts.max() - layer.shifts.min()).bit_length()
+        return {
+            "ShiftBits": bits,
+            "ShiftFile": self._memory(layer, "shifts", further, lanes, bits),
+        }
 
     def _serial_rescale(self, cell: SerialRescale) -> None:
         layer, source = cell.layer, self._streams[cell.source]
@@ -290,12 +301,13 @@ class _Designer:
             InputSigned=bit(source.signed),
             MantissaBits=bits,
             RestBits=memories.rest_bits,
-            Shift=layer.shift,
+            Shift=layer.shifts.min(),
             OutputBits=layer.format.bits,
             Lo=signed_literal(layer.format.lo),
             Hi=signed_literal(layer.format.hi),
             BitsFile=self._memory(layer, "bits", memories.bits, pairs, 1),
             RestsFile=self._memory(layer, "rests", memories.rests, constants, memories.rest_bits),
+            **self._shifter(layer, memories.further, constants),
         )
 
     def _threshold(self, cell: Elementwise, layer: Threshold) -> None:

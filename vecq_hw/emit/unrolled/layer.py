@@ -90,19 +90,16 @@ def rescaled(
     bias : sequence of int
         Added to each output of ``graph`` before the rescale.
     """
-    half = 1 << (rescale.shift - 1)
-    mantissas = rescale.mantissa.tolist()
+    mantissas, shifts = rescale.mantissa.tolist(), rescale.shifts.tolist()
     offsets = [
-        m * known + b + half
-        for m, known, b in zip(mantissas, bias, rescale.offset.tolist(), strict=True)
+        m * known + b + (1 << (s - 1))
+        for m, known, b, s in zip(mantissas, bias, rescale.offset.tolist(), shifts, strict=True)
     ]
     search = units.is_searched(rescale)
     form = offset_form(graph if search else scaled(graph, mantissas))
     steps = [
-        outputs.Step(
-            meaning, mantissa if search else 1, offset, rescale.shift, rescale.format, search
-        )
-        for (_, meaning), mantissa, offset in zip(form.outputs, mantissas, offsets, strict=True)
+        outputs.Step(meaning, m if search else 1, offset, s, rescale.format, search)
+        for (_, meaning), m, offset, s in zip(form.outputs, mantissas, offsets, shifts, strict=True)
     ]
     return form, steps
 
