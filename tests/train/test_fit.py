@@ -12,17 +12,13 @@ from vecq_hw import data
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import vecq
 from vecq_hw.train import (
-    LayerBits,
-    ModelRecipe,
     build_model,
     evaluate,
     fit,
-    load_checkpoint,
     load_model_factory,
     mlp,
     predict,
     quantize_model,
-    save_checkpoint,
 )
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
@@ -243,96 +239,6 @@ def test_without_torch_the_import_says_what_to_install():
             check=False,
         )
         assert "MissingToolError: torch is missing (training); run: pip install" in done.stderr
-
-
-RECIPE = ModelRecipe(
-    model="mlp", shape=(6,), classes=3, weight_bits=3, overrides={"fc1": LayerBits(weight=5)}
-)
-
-
-def saved(tmp_path):
-    torch.manual_seed(0)
-    model = RECIPE.build()
-    fit(model, blobs(), epochs=2, progress=False)
-    save_checkpoint(model, RECIPE, tmp_path / "checkpoint.pt")
-    return model, tmp_path / "checkpoint.pt"
-
-
-def test_checkpoint_round_trip(tmp_path):
-    model, path = saved(tmp_path)
-    again, recipe = load_checkpoint(path)
-    assert recipe == RECIPE
-    x = torch.from_numpy(blobs().x_test)
-    assert torch.equal(again(x), model(x))
-    assert not again.training
-    assert [again.fc1.quantizer.bits, again.fc2.quantizer.bits] == [5, 3]
-    assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
-def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    model, path = saved(tmp_path)
-    before = path.read_bytes()
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
-    with pytest.raises(VecqError, match="cannot be written"):
-        save_checkpoint(model, RECIPE, path)
-    assert path.read_bytes() == before
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-class Rogue:
-    def __reduce__(self):
-        return (print, ("this must not run",))
-
-
-def test_files_that_are_no_checkpoint(tmp_path, capsys):
-    _, path = saved(tmp_path)
-    content = path.read_bytes()
-    bad = tmp_path / "bad.pt"
-    for damaged in (content[: len(content) // 2], b"", b"plain text", content[:100]):
-        bad.write_bytes(damaged)
-        with pytest.raises(VecqError, match="is damaged, or no file that"):
-            load_checkpoint(bad)
-    torch.save({"vecq_checkpoint": 1, "model": Rogue()}, bad)
-    with pytest.raises(VecqError, match="is damaged, or no file that"):
-        load_checkpoint(bad)
-    assert "this must not run" not in capsys.readouterr().out
-    torch.save({"fc.weight": torch.ones(3)}, bad)
-    with pytest.raises(VecqError, match="of another kind"):
-        load_checkpoint(bad)
-    torch.save({"vecq_checkpoint": 99}, bad)
-    with pytest.raises(VecqError, match="format version 99; this vecq reads 1"):
-        load_checkpoint(bad)
-    torch.save({"vecq_checkpoint": 1, "model": "mlp"}, bad)
-    with pytest.raises(VecqError, match="is malformed"):
-        load_checkpoint(bad)
-    with pytest.raises(VecqError, match="there is no such file"):
-        load_checkpoint(tmp_path / "nothing.pt")
-    with pytest.raises(VecqError, match="is a folder"):
-        load_checkpoint(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))", "has no '1.spread'"),
-        ("nn.Sequential(nn.Linear(6, 2))", r"'0.weight' has the shape \(3, 6\) there and \(2, 6\)"),
-        ("nn.Sequential(nn.Linear(6, 3, bias=False))", "its '0.bias' has no place in this one"),
-        ("nn.Sequential(nn.GELU())", "layer '0' .* not supported"),
-        ("None", "returned NoneType; a torch.nn.Module is wanted"),
-    ],
-)
-def test_checkpoint_of_another_model(tmp_path, source, message):
-    file = tmp_path / "model.py"
-    head = "from torch import nn\ndef make():\n    return "
-    file.write_text(head + "nn.Sequential(nn.Linear(6, 3))")
-    recipe = ModelRecipe(model=f"{file}:make", shape=(6,), classes=3)
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(recipe.build(), recipe, path)
-    load_checkpoint(path)
-    file.write_text(head + source)
-    with pytest.raises(VecqError, match=message) as caught:
-        load_checkpoint(path)
-    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,9 @@ def test_two_epochs_and_two_more_are_four(tmp_path, optimizer, milestones):
 
     def stop(epoch):
         if epoch.number == 2:
-            saved = SavedTraining(settings=settings, data="x", state=half.state_dict())
+            saved = SavedTraining(
+                settings=settings, data="x", data_digest="", state=half.state_dict()
+            )
             save_checkpoint(half.model, RECIPE, tmp_path / "half.pt", saved)
             raise Stopped
 
@@ -113,7 +115,7 @@ def test_two_epochs_and_two_more_are_four(tmp_path, optimizer, milestones):
     with pytest.raises(Stopped):
         run(half, after_epoch=stop, progress=False)
     torch.manual_seed(99)  # what the next process draws otherwise
-    model, recipe, saved = load_training(tmp_path / "half.pt")
+    model, recipe, saved = load_training(tmp_path / "half.pt", RECIPE.model)
     assert recipe == RECIPE
     assert saved.settings == settings
     again = Training(model, pictures(), saved.settings)
@@ -273,7 +275,12 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
     training = Training(recipe.quantize(model), digits, saved.settings)
     training.run_epoch()
     training.run_epoch()
-    saved = SavedTraining(settings=saved.settings, data="digits", state=training.state_dict())
+    saved = SavedTraining(
+        settings=saved.settings,
+        data="digits",
+        data_digest=digits.digest,
+        state=training.state_dict(),
+    )
     save_checkpoint(training.model, recipe, half / "checkpoint.pt", saved)
     status, _, errors = main(
         "train", "--resume", "--threads", 1, "--out", half, monkeypatch=monkeypatch, capsys=capsys
@@ -302,7 +309,8 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
         (["--resume", "--epochs", "9"], "--epochs cannot be given"),
         (["--resume", "--out", "absent"], "there is no such file"),
         (["--resume", "--out", "plain"], "no training to go on with"),
-        (["--resume", "--out", "other"], "is of another model"),
+        (["--resume", "--out", "other"], "a Python file that would be run"),
+        (["--resume", "--out", "other", "--model", "net.py:net"], "is of another model"),
         (["--preset", "lenet"], "there is no preset 'lenet'; there are lenet5-mnist"),
         (["--data", "mnist", "--data-dir", "plain"], "data 'mnist' is not in 'plain'"),
         (["--weight-bits", "float"], "activations of a network with float weights stay float"),
@@ -337,9 +345,11 @@ def test_mistakes_at_the_command(tmp_path, monkeypatch, capsys, arguments, says)
 def test_load_checkpoint_reads_a_checkpoint_of_training(tmp_path):
     training = begun(Settings(epochs=1, batch_size=16))
     run(training, progress=False)
-    saved = SavedTraining(settings=training.settings, data="x", state=training.state_dict())
+    saved = SavedTraining(
+        settings=training.settings, data="x", data_digest="", state=training.state_dict()
+    )
     save_checkpoint(training.model, RECIPE, tmp_path / "c.pt", saved)
-    model, _ = load_checkpoint(tmp_path / "c.pt")
+    model, _ = load_checkpoint(tmp_path / "c.pt", RECIPE.model)
     x = torch.from_numpy(pictures().x_test)
     assert torch.equal(model(x), training.model(x))
 

@@ -35,10 +35,20 @@ if TYPE_CHECKING:
     help="Of the network, and so of its top module.  [default: that of the file --out, else of the"
     " checkpoint or its folder]",
 )
+@click.option(
+    "--model",
+    metavar="FILE.py:FUNCTION",
+    help="Where the checkpoint is of a model of your own: its file, which is run.",
+)
 @click.option("--mantissa-bits", type=click.IntRange(2, 31), default=18, show_default=True)
 @report_options
 def lower(
-    checkpoint: Path, out: Path, name: str | None, mantissa_bits: int, json_file: Path | None
+    checkpoint: Path,
+    out: Path,
+    name: str | None,
+    model: str | None,
+    mantissa_bits: int,
+    json_file: Path | None,
 ) -> None:
     """Turn the trained model of CHECKPOINT into an integer network."""
     from vecq_hw import storage
@@ -49,9 +59,9 @@ def lower(
     if name is not None and not (name.strip() and name.isprintable()):
         raise click.UsageError(f"--name {name!r}: a name of printable characters is wanted")
     with activity(f"lowering {checkpoint}"):
-        model, recipe = load_checkpoint(checkpoint)
+        trained, recipe = load_checkpoint(checkpoint, model)
         network = lower_model(
-            model,
+            trained,
             recipe.shape,
             name=name or _default_name(out, checkpoint),
             mantissa_bits=mantissa_bits,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FLOAT = "float"
 CHECKPOINT, LOG = "checkpoint.pt", "train.csv"
 METRICS, NETWORK = "metrics.json", "network.npz"
-_EVERY_RUN = ("out", "data_dir", "device", "threads", "resume", "json_file", "force")
+_EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "json_file", "force")
 """Options that go with --resume; what the others say is in the checkpoint."""
 
 
@@ -74,7 +74,8 @@ class _Milestones(click.ParamType[Any]):
 @click.option(
     "--model",
     metavar="NAME|FILE.py:FUNCTION",
-    help="mlp, cnn, lenet5, vgg_like, resnet8, ... or a function of your own.  [default: mlp]",
+    help="mlp, cnn, lenet5, vgg_like, resnet8, ... or a function of your own, which --resume wants"
+    " again, because the file is run.  [default: mlp]",
 )
 @click.option("--weight-bits", type=_Bits(), metavar="1..16|float", default="2", show_default=True)
 @click.option(
@@ -167,12 +168,14 @@ class _Task:
     recipe: ModelRecipe
     dataset: Dataset
     data: str
+    data_digest: str
     settings: Settings
     state: Mapping[str, Any] | None
 
 
 def _task(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume: bool) -> _Task:
-    task = _resumed(out, data_dir) if resume else _begun(options, data_dir)
+    model = options["model"]
+    task = _resumed(out, data_dir, model) if resume else _begun(options, data_dir)
     check_lowering(task.model, task.recipe, task.dataset)
     return task
 
@@ -210,6 +213,7 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
         recipe=recipe,
         dataset=dataset,
         data=str(path.resolve()) if path.exists() else data,
+        data_digest=dataset.digest,
         settings=settings,
         state=None,
     )
@@ -248,21 +252,27 @@ def _settings(settings: Settings, options: Mapping[str, Any]) -> Settings:
     return replace(settings, **given)
 
 
-def _resumed(out: Path, data_dir: Path | None) -> _Task:
+def _resumed(out: Path, data_dir: Path | None, model_file: str | None) -> _Task:
     from vecq_hw.train import load_training
 
-    model, recipe, saved = load_training(out / CHECKPOINT)
+    model, recipe, saved = load_training(out / CHECKPOINT, model_file)
     dataset = loaded(saved.data, data_dir)
     if dataset.shape != recipe.shape or dataset.classes != recipe.classes:
         raise VecqError(
             f"checkpoint '{out / CHECKPOINT}' is of {recipe.classes} classes of samples of"
             f" {recipe.shape}, but {dataset!r} is what is there now"
         )
+    if dataset.digest != saved.data_digest:
+        raise VecqError(
+            f"checkpoint '{out / CHECKPOINT}' was trained on other samples or labels than"
+            f" '{saved.data}' holds now; train anew in another folder"
+        )
     return _Task(
         model=model,
         recipe=recipe,
         dataset=dataset,
         data=saved.data,
+        data_digest=saved.data_digest,
         settings=saved.settings,
         state=saved.state,
     )
@@ -281,7 +291,12 @@ def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
             return
         if epoch.number == 1:  # what is there is of another training
             out.remove((METRICS, NETWORK))
-        saved = SavedTraining(settings=task.settings, data=task.data, state=training.state_dict())
+        saved = SavedTraining(
+            settings=task.settings,
+            data=task.data,
+            data_digest=task.data_digest,
+            state=training.state_dict(),
+        )
         with out.replacing(CHECKPOINT) as temporary:
             save_checkpoint(training.model, task.recipe, temporary, saved)
         out.write(LOG, _log(training))
@@ -292,9 +307,10 @@ def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
     except KeyboardInterrupt:
         done = len(training.history)
         if out is not None and done:
+            named = f" --model {task.recipe.model}" if ":" in task.recipe.model else ""
             click.echo(
                 f"{out.path / CHECKPOINT} holds {done} of {task.settings.epochs} epochs;"
-                f" 'vecq train --resume --out {out.path}' goes on",
+                f" 'vecq train --resume --out {out.path}{named}' goes on",
                 err=True,
             )
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,15 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """Of one sample: (C,), (C, L) or (C, H, W)."""
         return self.x_train.shape[1:]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all samples and labels, as 64 hexadecimal digits."""
+        total = hashlib.sha256()
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            total.update(f"{array.dtype.str}{array.shape}".encode())
+            total.update(np.ascontiguousarray(array).data)
+        return total.hexdigest()
 
     def __repr__(self) -> str:
         return (

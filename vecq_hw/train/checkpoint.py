@@ -1,26 +1,32 @@
-"""Checkpoints: what is needed to build a quantized model again, and its state; no pickled code."""
+"""Checkpoints: what is needed to build a quantized model again, and its state; no pickled code.
+
+The file is the archive that torch.save writes, with a digest of all its bytes as the archive's
+comment, so that damage is found before anything is read.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
-import pickle
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from vecq_hw import files
+from vecq_hw import files, trees
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import weight_method
 from vecq_hw.train.convert import LayerBits, quantize_model
-from vecq_hw.train.models import build_model
-from vecq_hw.train.settings import Optimizer, Settings
+from vecq_hw.train.models import MODELS, build_model
+from vecq_hw.train.settings import Settings
+from vecq_hw.unpack import check_unpacked
 
-VERSION = 1
+VERSION = 2
+_SEAL = b"vecq checkpoint, SHA-256 of all before: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,11 @@ class ModelRecipe:
     bias_bits: int | None = None
 
     def __post_init__(self) -> None:
+        if not self.shape or any(size < 1 for size in self.shape) or self.classes < 1:
+            raise VecqError(
+                f"a model takes samples of positive sizes and gives 1 score or more, not"
+                f" {self.shape} and {self.classes}"
+            )
         if self.weight_bits is None:
             if self.activation_bits is not None or self.overrides:
                 raise VecqError("activations of a network with float weights stay float, too")
@@ -84,12 +95,15 @@ class SavedTraining:
     settings : Settings
     data : str
         As in :func:`vecq_hw.data.load`.
+    data_digest : str
+        Of the data set's arrays: :attr:`vecq_hw.data.Dataset.digest`.
     state : mapping
         Of :meth:`vecq_hw.train.training.Training.state_dict`.
     """
 
     settings: Settings
     data: str
+    data_digest: str
     state: Mapping[str, Any]
 
 
@@ -103,47 +117,45 @@ def save_checkpoint(
 
     With ``training`` the checkpoint is one to go on from.
     """
-    buffer = io.BytesIO()
-    overrides = {name: (bits.weight, bits.activation) for name, bits in recipe.overrides.items()}
-    content = {
+    content: dict[str, Any] = {
         "vecq_checkpoint": VERSION,
-        "model": recipe.model,
-        "shape": tuple(recipe.shape),
-        "classes": recipe.classes,
-        "weight_bits": recipe.weight_bits,
-        "activation_bits": recipe.activation_bits,
-        "overrides": overrides,
-        "method": recipe.method,
-        "options": dict(recipe.options),
-        "bias_bits": recipe.bias_bits,
+        "recipe": trees.encode(recipe, ModelRecipe, [], "recipe"),
         "state": model.state_dict(),
     }
     if training is not None:
-        settings = asdict(training.settings) | {"optimizer": training.settings.optimizer.value}
         content["training"] = {
-            "settings": settings,
+            "settings": trees.encode(training.settings, Settings, [], "settings"),
             "data": training.data,
+            "data_digest": training.data_digest,
             "state": dict(training.state),
         }
+    buffer = io.BytesIO()
     torch.save(content, buffer)
-    files.write_atomically(Path(path), buffer.getvalue())
+    files.write_atomically(Path(path), _sealed(buffer.getvalue()))
 
 
-def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelRecipe]:
+def load_checkpoint(path: str | Path, model: str | None = None) -> tuple[nn.Module, ModelRecipe]:
     """The model that :func:`save_checkpoint` wrote, on the CPU in evaluation mode, and its recipe.
 
-    A recipe that names ``FILE.py:FUNCTION`` runs that file.
+    Parameters
+    ----------
+    model : str, optional
+        'FILE.py:FUNCTION' of a model of one's own.  That file is run, so a checkpoint alone cannot
+        name it: it would run whatever its writer wanted.
 
     Raises
     ------
     VecqError
-        The file is missing, damaged, no checkpoint, or of another model than its recipe builds now.
+        The file is missing, damaged, no checkpoint, or of another model than its recipe builds now;
+        its model is a Python file that was not named.
     """
     where = f"checkpoint '{path}'"
-    return _rebuilt(where, _read(where, Path(path)))
+    return _rebuilt(where, _read(where, Path(path)), model)
 
 
-def load_training(path: str | Path) -> tuple[nn.Module, ModelRecipe, SavedTraining]:
+def load_training(
+    path: str | Path, model: str | None = None
+) -> tuple[nn.Module, ModelRecipe, SavedTraining]:
     """As :func:`load_checkpoint`, and the training to go on with.
 
     Raises
@@ -153,49 +165,66 @@ def load_training(path: str | Path) -> tuple[nn.Module, ModelRecipe, SavedTraini
     """
     where = f"checkpoint '{path}'"
     content = _read(where, Path(path))
-    model, recipe = _rebuilt(where, content)
+    rebuilt, recipe = _rebuilt(where, content, model)
     if "training" not in content:
         raise VecqError(f"{where} holds a model, but no training to go on with; train again")
     try:
         saved = content["training"]
-        settings = dict(saved["settings"])
-        settings["optimizer"] = Optimizer(settings["optimizer"])
-        if settings["milestones"] is not None:
-            settings["milestones"] = tuple(settings["milestones"])
         training = SavedTraining(
-            settings=Settings(**settings), data=str(saved["data"]), state=dict(saved["state"])
+            settings=trees.decode(saved["settings"], Settings, iter([]), "settings"),
+            data=trees.decode(saved["data"], str, iter([]), "data"),
+            data_digest=trees.decode(saved["data_digest"], str, iter([]), "data_digest"),
+            state=dict(saved["state"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise VecqError(f"{where} is malformed ({error!r}); train again") from None
-    return model, recipe, training
-
-
-def _rebuilt(where: str, content: Mapping[str, Any]) -> tuple[nn.Module, ModelRecipe]:
-    try:
-        recipe = ModelRecipe(
-            model=content["model"],
-            shape=tuple(content["shape"]),
-            classes=content["classes"],
-            weight_bits=content["weight_bits"],
-            activation_bits=content["activation_bits"],
-            overrides={
-                name: LayerBits(weight=weight, activation=activation)
-                for name, (weight, activation) in content["overrides"].items()
-            },
-            # Checkpoints from before there was a choice have none of these.
-            method=content.get("method", "vecq"),
-            options=dict(content.get("options", {})),
-            bias_bits=content.get("bias_bits"),
-        )
-        state = dict(content["state"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise VecqError(f"{where} is malformed ({error!r}); train again") from None
-    try:
-        model = recipe.build()
     except VecqError as error:
         raise VecqError(f"{where}: {error}") from None
-    restore(model, state, where)
-    return model.eval(), recipe
+    except (KeyError, TypeError, ValueError) as error:
+        raise VecqError(f"{where} is malformed ({error!r}); train again") from None
+    return rebuilt, recipe, training
+
+
+def _rebuilt(
+    where: str, content: Mapping[str, Any], model: str | None
+) -> tuple[nn.Module, ModelRecipe]:
+    """The model of a checkpoint; of a Python file only where ``model`` names it."""
+    try:
+        recipe: ModelRecipe = trees.decode(content.get("recipe"), ModelRecipe, iter([]), "recipe")
+        state = content.get("state")
+        if not isinstance(state, Mapping) or not all(
+            isinstance(value, torch.Tensor) for value in state.values()
+        ):
+            raise VecqError("its state is no mapping of tensors")
+        if recipe.model not in MODELS and model is None:
+            raise VecqError(
+                f"its model is '{recipe.model}', a Python file that would be run; to allow that,"
+                " name the file with --model (model= in Python)"
+            )
+        if recipe.model in MODELS and model not in (None, recipe.model):
+            raise VecqError(f"its model is '{recipe.model}', not '{model}'")
+        recipe = replace(recipe, model=model or recipe.model)
+        if recipe.model in MODELS:
+            _check_size(recipe, state)
+        rebuilt = recipe.build()
+    except VecqError as error:
+        raise VecqError(f"{where}: {error}") from None
+    restore(rebuilt, state, where)
+    return rebuilt.eval(), recipe
+
+
+def _check_size(recipe: ModelRecipe, state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a recipe of a larger model than the file holds, before memory is taken for it."""
+    held = sum(value.numel() for value in state.values())
+    try:
+        with torch.device("meta"):
+            model = build_model(recipe.model, recipe.shape, recipe.classes)
+        wanted = sum(parameter.numel() for parameter in model.parameters())
+    except (RuntimeError, TypeError, ValueError, OverflowError):
+        wanted = held + 1  # beyond what torch can count
+    if wanted > held:
+        raise VecqError(
+            f"it is of another model: a '{recipe.model}' of {recipe.classes} classes of samples of"
+            f" {recipe.shape} has more parameters than it holds"
+        )
 
 
 def restore(model: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:
@@ -212,32 +241,53 @@ def restore(model: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> 
                 f"{where} is of another model: '{name}' has the shape {tuple(value.shape)} there"
                 f" and {tuple(own[name].shape)} here"
             )
-    model.load_state_dict(dict(state))
+        if value.is_floating_point() != own[name].is_floating_point():
+            raise VecqError(
+                f"{where} is of another model: '{name}' has the type {value.dtype} there and"
+                f" {own[name].dtype} here"
+            )
+    try:
+        model.load_state_dict(dict(state))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VecqError(f"{where} is of another model: {reason}") from None
+
+
+def _sealed(archive: bytes) -> bytes:
+    """A zip archive, to which a digest of all its bytes is added as its comment."""
+    # The archive ends with the length of its comment, which is none so far.
+    assert archive[-22:-18] == b"PK\x05\x06"
+    size = len(_SEAL) + 2 * hashlib.sha256().digest_size
+    body = archive[:-2] + size.to_bytes(2, "little")
+    return body + _SEAL + hashlib.sha256(body).hexdigest().encode()
 
 
 def _read(where: str, path: Path) -> dict[str, Any]:
+    """What is in a file whose seal is right."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise VecqError(f"{where}: there is no such file") from None
     except IsADirectoryError:
         raise VecqError(f"{where} is a folder; a file that `vecq train` wrote is wanted") from None
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-    ):
-        raise VecqError(f"{where} is damaged, or no file that `vecq train` wrote") from None
-    if not isinstance(content, dict) or "vecq_checkpoint" not in content:
-        raise VecqError(f"{where} is a torch file of another kind; one of `vecq train` is wanted")
-    if content["vecq_checkpoint"] != VERSION:
+    except OSError as error:
+        raise VecqError(f"{where} cannot be read: {error.strerror or error}") from None
+    body, _, claimed = content.rpartition(_SEAL)
+    if claimed != hashlib.sha256(body).hexdigest().encode():
         raise VecqError(
-            f"{where} has the format version {content['vecq_checkpoint']};"
-            f" this vecq reads {VERSION}"
+            f"{where} is damaged, or no file that this version of `vecq train` wrote: its digest is"
+            " not that of its contents"
         )
-    return content
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_unpacked(sum(entry.file_size for entry in archive.infolist()), len(content))
+        tree = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except VecqError as error:
+        raise VecqError(f"{where}: {error}") from None
+    except Exception as error:  # what is no archive of tensors raises a dozen kinds
+        raise VecqError(
+            f"{where} is no file that `vecq train` wrote ({type(error).__name__})"
+        ) from None
+    if not isinstance(tree, dict) or tree.get("vecq_checkpoint") != VERSION:
+        raise VecqError(f"{where} is of another version of vecq; train again")
+    return tree
