@@ -109,16 +109,42 @@ def test_json_round_trip(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "says"),
     [
-        *("", "[]", '{"fc": 3}', '{"fc": {"PE": 3}}', '{"fc": {"pe": "8"}}'),
-        *('{"fc": {"unrolled": 1}}', '{"fc": {"bit_serial": "yes"}}', '{"fc": {"dsp": 2}}'),
+        ("", "is no JSON such as"),
+        ('{"fc": {"pe": 8,}}', "line 1 column"),
+        ("[" * 5000, "is no JSON such as"),
+        ("[]", "is wanted, not []"),
+        ('{"fc": 3}', 'layer \'fc\': an entry such as {"pe": 8, "simd": 16} is wanted, not 3'),
+        ('{"fc": {"PE": 3}}', "layer 'fc': there is no 'PE' in a fold; did you mean 'pe'?"),
+        ('{"fc": {"smid": 3}}', "layer 'fc': there is no 'smid' in a fold; did you mean 'simd'?"),
+        ('{"fc": {"x": 3}}', "there is no 'x' in a fold; there are pe, simd, unrolled"),
+        ('{"fc": {"pe": "8"}}', "layer 'fc': 'pe' is \"8\"; a whole number is wanted"),
+        ('{"fc": {"pe": 8.0}}', "'pe' is 8.0; a whole number is wanted"),
+        ('{"fc": {"pe": true}}', "'pe' is true; a whole number is wanted"),
+        ('{"fc": {"simd": null}}', "'simd' is null; a whole number is wanted"),
+        ('{"fc": {"unrolled": 1}}', "'unrolled' is 1; true or false is wanted"),
+        ('{"fc": {"bit_serial": "yes"}}', "'bit_serial' is \"yes\"; true or false is wanted"),
+        ('{"fc": {"pe": 2, "pe": 4}}', "'pe' is there twice"),
+        ('{"fc": {"pe": 2}, "fc": {"pe": 4}}', "'fc' is there twice"),
     ],
 )
-def test_a_malformed_schedule_is_refused(tmp_path, text):
+def test_a_malformed_schedule_is_refused_by_its_entry(tmp_path, text, says):
     path = tmp_path / "schedule.json"
     path.write_text(text)
-    with pytest.raises(VecqError, match="is no schedule"):
+    with pytest.raises(VecqError) as error:
         schedule.load(path)
+    assert str(path) in str(error.value)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_editors_of_every_kind_write_schedules(tmp_path, encoding):
+    path = tmp_path / "schedule.json"
+    path.write_text('{"fc": {"pe": 2}}', encoding=encoding)
+    assert schedule.load(path) == Schedule(folds={"fc": Fold(pe=2)})
+
+
+def test_a_schedule_that_is_not_there(tmp_path):
     with pytest.raises(VecqError, match="cannot be read"):
         schedule.load(tmp_path / "absent.json")

@@ -1,10 +1,12 @@
-"""Numbers that users give: any kind of them is taken, and what is none is refused in a sentence."""
+"""Numbers and names that users give: any kind is taken, what is none is refused in a sentence."""
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -59,3 +61,20 @@ def truth_value(given: Any, wanted: str) -> bool:
     if not isinstance(given, bool | np.bool_):
         raise VecqError(f"{wanted}, not {given!r}")
     return bool(given)
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """What was probably meant by an unknown name, for the end of a sentence.
+
+    Examples
+    --------
+    >>> nearest("smid", ["pe", "simd"])
+    "did you mean 'simd'?"
+    >>> nearest("x", ["pe", "simd"])
+    'there are pe, simd'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(given.lower(), names, n=1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"there are {', '.join(names)}" if names else "there are none"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, get_type_hints
 
+from vecq_hw.arguments import nearest
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import bit_planes
@@ -135,7 +137,10 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
     if schedule.axis_bits is not None:
         yield from _axis_problems(network, schedule.axis_bits)
     for name in schedule.folds.keys() - layers.keys():
-        yield f"the schedule folds '{name}', which is no Dense or Conv2d of '{network.name}'"
+        yield (
+            f"the schedule folds '{name}', which is no Dense or Conv2d of '{network.name}';"
+            f" {nearest(name, layers)}"
+        )
     for name, layer in layers.items():
         fold = schedule.folds.get(name)
         if fold is None:
@@ -214,18 +219,61 @@ def to_json(schedule: Schedule) -> str:
 
 
 def load(path: str | Path) -> Schedule:
-    """Read a schedule written by hand or by :func:`to_json`."""
+    """Read a schedule written by hand or by :func:`to_json`, in any Unicode encoding.
+
+    Raises
+    ------
+    VecqError
+        The file cannot be read, is no JSON, or has an entry that is unknown, twice there or of
+        another type; the message names the entry.
+    """
     try:
-        tree = json.loads(Path(path).read_text())
-        folds = {name: Fold(**fold) for name, fold in tree.items()}
-        for fold in folds.values():
-            if [type(value) for value in astuple(fold)] != [int, int, bool, bool, bool]:
-                raise TypeError
+        tree = json.loads(Path(path).read_bytes(), object_pairs_hook=_without_doubles)
+        if not isinstance(tree, dict):
+            raise VecqError(f"{_FORM} is wanted, not {_shown(tree)}")
+        return Schedule(folds={name: _fold(name, entry) for name, entry in tree.items()})
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, RecursionError) as error:
+        raise VecqError(f"schedule '{path}' is no JSON such as {_FORM}: {error}") from None
+    except VecqError as error:
+        raise VecqError(f"schedule '{path}': {error}") from None
+
+
+_FORM = '{"layer": {"pe": 8, "simd": 16}}'
+_TYPES = {int: "a whole number", bool: "true or false"}
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise VecqError(f"'{key}' is there twice")
+        found[key] = value
+    return found
+
+
+def _fold(layer: str, entry: Any) -> Fold:
+    """The fold that a file describes; each field has the type of the class."""
+    if not isinstance(entry, dict):
         raise VecqError(
-            f"'{path}' is no schedule; JSON of the form"
-            ' {"layer": {"pe": 8, "simd": 16}} is wanted'
-        ) from None
-    return Schedule(folds=folds)
+            f'layer \'{layer}\': an entry such as {{"pe": 8, "simd": 16}} is wanted,'
+            f" not {_shown(entry)}"
+        )
+    types = get_type_hints(Fold)
+    for key, value in entry.items():
+        if key not in types:
+            raise VecqError(
+                f"layer '{layer}': there is no '{key}' in a fold; {nearest(key, types)}"
+            )
+        if type(value) is not types[key]:
+            raise VecqError(
+                f"layer '{layer}': '{key}' is {_shown(value)}; {_TYPES[types[key]]} is wanted"
+            )
+    return Fold(**entry)
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in the file, cut to a length that can be read."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}…"

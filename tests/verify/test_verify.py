@@ -12,12 +12,14 @@ from tests import plain
 from tests.test_network import IMAGE, conv, dense, network, rescale
 from vecq_hw import storage
 from vecq_hw.emit.project import Project, read_vectors
-from vecq_hw.errors import VecqError
+from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Weights
+from vecq_hw.toolchain import Tool
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.junit import junit_xml
 from vecq_hw.verify.target import Target, TargetError
+from vecq_hw.verify.targets import TARGETS
 from vecq_hw.verify.vectors import corner_vectors, random_vectors
 
 NETWORK = network(dense(weights=Weights(codes=[[1, -2, 0], [-1, 1, 1]], grid=MidRise(2))))
@@ -146,3 +148,84 @@ def test_junit_counts_what_happened(tmp_path):
     assert counts == {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
     assert [case.get("name") for case in suite] == ["plain", "wrong", "broken", "skipped"]
     assert "expected" in suite[1][0].get("message")
+
+
+def _refuses(net, schedule, vectors):
+    raise VecqError("layer 'fc': words over 4,096 bits")
+
+
+def _stumbles(net, schedule, vectors):
+    raise AssertionError
+
+
+def _no_room(folder):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("broken", "status", "says"),
+    [
+        ({"emit": _refuses}, Status.UNSUPPORTED, "unsupported: layer 'fc': words over 4,096 bits"),
+        (
+            {"emit": _stumbles},
+            Status.ERROR,
+            "itself, AssertionError (test_verify.py",
+        ),
+        ({"run": _no_room}, Status.ERROR, "No space left on device"),
+        ({"run": _breaks}, Status.ERROR, "undefined reference"),
+    ],
+)
+def test_what_one_target_refuses_or_breaks_leaves_the_others(tmp_path, broken, status, says):
+    target = replace(PLAIN, name="broken", **broken)
+    report = check(tmp_path, target, PLAIN)
+    assert [row.status for row in report.rows] == [status, Status.PASSED]
+    assert says in report.rows[0].message
+    assert report.passed == (status is Status.UNSUPPORTED)
+
+
+def test_a_file_of_the_user_stops_its_target_alone(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/digest.txt").write_text("mine")
+    other = replace(PLAIN, name="other")
+    report = check(tmp_path, other, PLAIN)
+    assert [row.status for row in report.rows] == [Status.ERROR, Status.PASSED]
+    assert "digest.txt' was not written by vecq" in report.rows[0].message
+    assert (tmp_path / "other/digest.txt").read_text() == "mine"
+
+
+def test_a_missing_tool_is_said_before_any_target_runs(tmp_path):
+    absent = Tool(name="vivado", purpose="synthesis", find=lambda: None, install="pip install x")
+    with pytest.raises(MissingToolError, match="vivado is missing"):
+        check(tmp_path, PLAIN, replace(PLAIN, name="other", tools=(absent,)))
+    assert list(tmp_path.iterdir()) == []
+    # One that does not take the network needs no tools.
+    net = network(conv(), source=IMAGE)
+    report = check(tmp_path, replace(PLAIN, tools=(absent,)), net=net)
+    assert not report.compared
+
+
+def test_every_target_names_its_tools():
+    for target in TARGETS:
+        assert {tool.name for tool in target.tools} >= {"g++", "make"}, target.name
+
+
+def test_the_progress_names_target_and_step(tmp_path):
+    steps = []
+    x = random_vectors(NETWORK, 2)
+    verify(NETWORK, x, targets=[PLAIN], folder=tmp_path, progress=steps.append)
+    assert steps == [
+        "simulating 2 vectors",
+        "plain: writing the project",
+        "plain: building and running",
+    ]
+
+
+def test_an_output_that_is_the_input_is_compared(tmp_path):
+    alone = replace(NETWORK, layers=(), outputs=(NETWORK.inputs[0].name,))
+    same = replace(
+        PLAIN,
+        emit=lambda net, schedule, vectors: Project(vectors.files()),
+        run=lambda folder: read_vectors(folder / "vectors/inputs.txt"),
+    )
+    (row,) = check(tmp_path, same, net=alone).rows
+    assert (row.status, row.outputs, row.saturated) == (Status.PASSED, 60, 0)

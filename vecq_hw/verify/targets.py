@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vecq_hw.arguments import nearest
 from vecq_hw.errors import VecqError
 from vecq_hw.verify.hls import TARGET as HLS
 from vecq_hw.verify.hls4ml import TARGET as HLS4ML
@@ -21,5 +22,5 @@ def choose(names: Sequence[str] | None) -> tuple[Target, ...]:
     by_name = {target.name: target for target in TARGETS}
     for name in names:
         if name not in by_name:
-            raise VecqError(f"there is no target '{name}'; there are {', '.join(by_name)}")
+            raise VecqError(f"there is no target '{name}'; {nearest(name, by_name)}")
     return tuple(by_name[name] for name in names)
