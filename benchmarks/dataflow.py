@@ -37,7 +37,7 @@ def main() -> None:
     schedule = default_schedule(network)
     depths = fifo_depths(network, schedule)
     sides = {
-        "fifo_depths": lambda: fifo_depths(network, schedule, FRAMES),
+        "fifo_depths": lambda: fifo_depths(network, schedule),
         "simulate_frames": lambda: simulate_frames(network, schedule, depths, FRAMES),
         "clocked": lambda: Machine(network, schedule, depths, FRAMES, (), ()).run(),
     }

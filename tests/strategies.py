@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
+from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement, bit_planes
 from vecq_hw.network import (
     Add,
     Concat,
@@ -26,6 +26,7 @@ from vecq_hw.network import (
     output_tensor,
 )
 from vecq_hw.network import Tensor as NetworkTensor
+from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
 
 
 def formats(min_bits: int = 1, max_bits: int = 16) -> st.SearchStrategy[IntFormat]:
@@ -281,6 +282,24 @@ def graphs(draw, kinds: tuple[type, ...] = ANY_GRID) -> Network:
     if not layers:
         last = rescaled(last)
     return Network(name="graph", inputs=(source,), layers=tuple(layers), outputs=(last,))
+
+
+@st.composite
+def schedules(draw, network: Network) -> Schedule:
+    """Every kind of fold that the network's layers take."""
+    folds = {}
+    rescaled = {layer.input for layer in network.layers if isinstance(layer, Rescale)}
+    for layer in network.layers:
+        if isinstance(layer, Dense | Conv2d):
+            folds[layer.name] = replace(
+                draw(st.sampled_from(streaming_folds(layer))),
+                bit_serial=bit_planes(layer.weights.grid).signs and draw(st.booleans()),
+                dsp=layer.name in rescaled and draw(st.booleans()),
+            )
+            if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
+                outputs, inputs = foldable(layer)
+                folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)
+    return Schedule(folds=folds)
 
 
 def _pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:

@@ -147,10 +147,13 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
             yield f"layer '{name}' has no fold in the schedule"
             continue
         outputs, inputs = foldable(layer)
-        for what, size, lanes in (("outputs", outputs, fold.pe), ("inputs", inputs, fold.simd)):
-            if lanes < 1 or size % lanes:
-                legal = ", ".join(map(str, divisors(size)))
-                yield f"layer '{name}': {size} {what} do not fold onto {lanes} lanes; use {legal}"
+        misfits = [
+            f"layer '{name}': {size} {what} do not fold onto {lanes} lanes;"
+            f" use {', '.join(map(str, divisors(size)))}"
+            for what, size, lanes in (("outputs", outputs, fold.pe), ("inputs", inputs, fold.simd))
+            if lanes < 1 or size % lanes
+        ]
+        yield from misfits or _group_problems(layer, fold)
         if fold.unrolled:
             yield from _unrolled_problems(layer, fold)
         if fold.bit_serial:
@@ -171,6 +174,16 @@ def _axis_problems(network: Network, axis_bits: int) -> Iterator[str]:
                 f"tensor '{name}': an element of {bits} bits does not fit AXI4-Streams of"
                 f" {axis_bits} bits; use {slot_bits(bits)}"
             )
+
+
+def _group_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
+    legal = streaming_folds(layer)
+    if Fold(pe=fold.pe, simd=fold.simd) not in legal:
+        groups = layer.groups if isinstance(layer, Conv2d) else 1
+        yield (
+            f"layer '{layer.name}': {groups} groups do not fold onto {fold.pe} PE × {fold.simd}"
+            f" SIMD lanes; use {', '.join(map(str, legal))}"
+        )
 
 
 def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from tests.hls_networks import Builder, Case, case_of
 from tests.strategies import MID_RISE, graphs
+from vecq_hw.accelerator import untimed
+from vecq_hw.accelerator.untimed import LEAST_DEPTH
 from vecq_hw.emit import hls
-from vecq_hw.emit.hls import streams
-from vecq_hw.emit.hls.streams import LEAST_DEPTH
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Add, Concat, Network
 from vecq_hw.schedule import Fold
@@ -117,7 +117,7 @@ def test_streams_are_deep_enough_and_no_deeper(
     cases = [residual("four").case(4), residual("one", 1).case(4)]
     assert run(cases, tmp_path / "stated") == ALL_EQUAL
     # Without pipelines, as threads run, nothing is to spare.
-    monkeypatch.setattr(streams, "PIPELINE_DEPTH", 0)
+    monkeypatch.setattr(untimed, "PIPELINE_DEPTH", 0)
     assert run(cases, tmp_path / "least") == ALL_EQUAL
     for case, skip in zip(cases, ("four_x_fork1", "one_x_fork1"), strict=True):
 
@@ -131,7 +131,7 @@ def test_this_cxx_needs_more_than_the_clocked_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its windows begin with whole rows: what the simulator of cycles finds is too short here."""
-    monkeypatch.setattr(streams, "PIPELINE_DEPTH", 0)
+    monkeypatch.setattr(untimed, "PIPELINE_DEPTH", 0)
     case = residual("four").case(4)
     found = fifo_depths(case.network, case.schedule)["four_x→four_4"]
 
@@ -161,5 +161,5 @@ def test_no_branch_of_a_random_graph_waits_for_good(
 ) -> None:
     cases = [case_of(net, f"g{index}_", 4, index, 1 + index % 4) for index, net in enumerate(nets)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "PIPELINE_DEPTH", 0)
+        patch.setattr(untimed, "PIPELINE_DEPTH", 0)
         assert run(cases, tmp_path_factory.mktemp("graphs")) == ALL_EQUAL

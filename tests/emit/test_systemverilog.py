@@ -13,12 +13,12 @@ import pytest
 
 from rtl_tests.graphs import random_graph
 from tests.conftest import ODD_NAME
-from vecq_hw.accelerator.cells import Drain, Fork, Join, Link
+from vecq_hw.accelerator.cells import Fork, Join, Link
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import emit, unsupported
-from vecq_hw.emit.systemverilog.design import design
+from vecq_hw.emit.systemverilog.top_module import top_module
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, IntFormat, MidRise
@@ -213,8 +213,8 @@ def test_what_is_emitted_is_what_is_timed(index: int) -> None:
     """An instance for each cell of the plan, as wide as it says; FIFOs hold the depths."""
     network, folds = random_graph(index)
     planned, depths = plan(network, folds), fifo_depths(network, folds)
-    made = design(planned, depths)
-    cells = [cell for cell in planned.cells if not isinstance(cell, Drain)]
+    made = top_module(planned, depths)
+    cells = planned.cells
     for cell, instance in zip(cells, made.instances, strict=True):
         ends = (
             cell.sources if isinstance(cell, Join) else [cell.source],
@@ -236,16 +236,19 @@ def test_what_is_emitted_is_what_is_timed(index: int) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_tensors_that_nobody_reads_are_drained() -> None:
-    network = Network(
-        name="drained",
-        inputs=(Input(name="x", shape=(4,), format=U8),),
-        layers=(dense("a", "x"), rescale("b", "a", 3), dense("c", "x")),
-        outputs=("c",),
-    )
-    folds = Schedule(folds={"a": Fold(pe=3, simd=2), "c": Fold(pe=1, simd=2)})
-    project = emit(network, folds, vectors(network))
-    assert "assign b_ready = 1'b1;" in project.files["rtl/drained.sv"]
+def test_what_the_output_does_not_depend_on_is_not_built() -> None:
+    inputs = (Input(name="x", shape=(4,), format=U8),)
+    kept = dense("c", "x")
+    unread = (dense("a", "x"), rescale("b", "a", 3), kept)
+    folds = {"a": Fold(pe=3, simd=4), "c": Fold(pe=1, simd=2)}
+    schedule = Schedule(folds=folds)
+    network = Network(name="n", inputs=inputs, layers=unread, outputs=("c",))
+    alone = Network(name="n", inputs=inputs, layers=(kept,), outputs=("c",))
+    files = emit(network, schedule, vectors(network)).files
+    without = emit(alone, Schedule(folds={"c": folds["c"]}), vectors(alone)).files
+    lines = files["rtl/n.sv"].splitlines()
+    assert lines[1:] == without["rtl/n.sv"].splitlines()[1:]  # the first names the network
+    assert files.keys() == without.keys()
 
 
 def test_lanes_across_parts_of_groups_are_refused() -> None:

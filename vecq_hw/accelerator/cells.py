@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import assert_never
 
 from vecq_hw.accelerator.units import Unit
 from vecq_hw.layers import (
@@ -51,6 +52,11 @@ class Link:
     target: Stream
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it leaves the lanes as they are."""
+        return self.source.lanes == self.target.lanes
+
+    @property
     def groups(self) -> tuple[int, int]:
         """Groups in a word that comes in and in one that goes out; elements move in groups."""
         group = math.gcd(self.source.lanes, self.target.lanes)
@@ -94,13 +100,6 @@ class Fork:
 
     source: Stream
     targets: Sequence[Stream]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Drain:
-    """Takes the words of a tensor that nobody reads."""
-
-    source: Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -183,6 +182,7 @@ class Unrolled:
     """A Dense as a circuit of additions, with the Rescale that alone reads it: a frame a cycle."""
 
     layer: Dense
+    fold: Fold
     rescale: Rescale | None
     source: Stream
     target: Stream
@@ -215,7 +215,6 @@ Cell = (
     Link
     | Reframe
     | Fork
-    | Drain
     | Elementwise
     | SerialRescale
     | Join
@@ -229,12 +228,13 @@ Cell = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
-    """All cells of a network, in the order of its layers.
+    """All cells that the outputs of a network depend on, in the order of its layers.
 
     Attributes
     ----------
     inputs, outputs : mapping of str to Stream
-        The ends; outputs are called ``output``, or ``output 0`` and so on.
+        The ends; outputs are called ``output``, or ``output 0`` and so on.  An input that no output
+        depends on has no stream.
     cells : sequence of Cell
     """
 
@@ -259,6 +259,8 @@ class Plan:
                 case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))
-                case _:
+                case Link() | Reframe() | Fork():
                     pass
+                case _:
+                    assert_never(cell)
         return result

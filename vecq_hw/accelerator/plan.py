@@ -18,7 +18,6 @@ from typing import assert_never
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import (
     Cell,
-    Drain,
     Elementwise,
     Fork,
     Join,
@@ -64,11 +63,21 @@ def plan(network: Network, schedule: Schedule) -> Plan:
     return _Planner(network, schedule).result()
 
 
+def needed_layers(network: Network) -> list[Layer]:
+    """The layers that an output depends on, in execution order."""
+    needed = set(network.outputs)
+    for layer in reversed(network.layers):
+        if layer.name in needed:
+            needed.update(layer_inputs(layer))
+    return [layer for layer in network.layers if layer.name in needed]
+
+
 class _Planner:
     """Goes from layer to layer and keeps the streams that are still to be read."""
 
     def __init__(self, network: Network, schedule: Schedule) -> None:
         self._network, self._schedule = network, schedule
+        self._layers = needed_layers(network)
         self._cells: list[Cell] = []
         self._inputs: dict[str, Stream] = {}
         self._entries: list[Stream] = []
@@ -77,6 +86,8 @@ class _Planner:
     def result(self) -> Plan:
         network = self._network
         for entry in network.inputs:
+            if not self._readers(entry.name):
+                continue
             stream = self._stream(entry.name, self._input_lanes(entry.shape))
             self._entries.append(stream)
             self._inputs[entry.name] = stream
@@ -85,7 +96,7 @@ class _Planner:
                 self._inputs[entry.name] = outside
                 self._cells.append(Reframe(source=outside, target=stream))
             self._publish(entry.name, stream)
-        for layer in network.layers:
+        for layer in self._layers:
             self._publish(layer.name, self._layer(layer))
         outputs = {}
         for number, name in enumerate(network.outputs):
@@ -116,7 +127,7 @@ class _Planner:
 
     def _input_lanes(self, shape: tuple[int, ...]) -> int:
         """The lanes of the first Dense or Conv2d, as far as the channels allow."""
-        for layer in self._network.layers:
+        for layer in self._layers:
             if isinstance(layer, Dense | Conv2d):
                 _, lanes = units.matrix_vector(layer, self._schedule.folds[layer.name])
                 return math.gcd(lanes, shape[-1])
@@ -125,9 +136,7 @@ class _Planner:
     def _publish(self, tensor: str, stream: Stream) -> None:
         """Hand the stream to those who read the tensor, through a fork if they are several."""
         readers = self._readers(tensor)
-        if not readers:
-            self._cells.append(Drain(source=stream))
-        elif readers == 1:
+        if readers == 1:
             self._branches[tensor] = [stream]
         else:
             copies = [self._stream(tensor, stream.lanes) for _ in range(readers)]
@@ -135,7 +144,7 @@ class _Planner:
             self._branches[tensor] = copies
 
     def _readers(self, tensor: str) -> int:
-        readers = sum(layer_inputs(layer).count(tensor) for layer in self._network.layers)
+        readers = sum(layer_inputs(layer).count(tensor) for layer in self._layers)
         return readers + self._network.outputs.count(tensor)
 
     def _read(self, tensor: str) -> Stream:
@@ -269,7 +278,7 @@ class _Planner:
     def _unrolled(self, layer: Dense) -> Stream:
         rescales = [
             reader
-            for reader in self._network.layers
+            for reader in self._layers
             if isinstance(reader, Rescale) and reader.input == layer.name
         ]
         rescale = rescales[0] if rescales and self._readers(layer.name) == 1 else None
@@ -278,6 +287,13 @@ class _Planner:
         target = self._stream(layer.name if rescale is None else rescale.name, outputs)
         depth = units.unrolled_depth(layer, rescale)
         self._cells.append(
-            Unrolled(layer=layer, rescale=rescale, source=source, target=target, depth=depth)
+            Unrolled(
+                layer=layer,
+                fold=self._schedule.folds[layer.name],
+                rescale=rescale,
+                source=source,
+                target=target,
+                depth=depth,
+            )
         )
         return target

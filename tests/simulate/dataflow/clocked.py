@@ -6,6 +6,7 @@ What the dataflow model is compared with where there is no RTL yet; written with
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 
 from tests.simulate.dataflow.clocked_cells import Fork, Link, Pipe, Sink, Source, Unit, Wire
@@ -44,10 +45,30 @@ def mantissa_bits(layer):
     return max((m if m >= 0 else ~m).bit_length() for m in layer.mantissa.tolist()) + 1
 
 
-class Machine:
-    """All cells of a network, by the rules of docs/cycles.md."""
+def without_unread(network):
+    """The part of a network that its outputs depend on."""
+    layers = list(network.layers)
+    while True:
+        read = {*network.outputs, *(name for layer in layers for name in layer_inputs(layer))}
+        kept = [layer for layer in layers if layer.name in read]
+        if kept == layers:
+            inputs = tuple(entry for entry in network.inputs if entry.name in read)
+            return replace(network, inputs=inputs, layers=tuple(layers))
+        layers = kept
 
-    def __init__(self, network, schedule, depths, frames, input_pauses, output_pauses):
+
+class Machine:
+    """All cells of a network, by the rules of docs/cycles.md.
+
+    With ``one_stage`` every pipeline holds one word, as those do in which it stands at the end when
+    the next one comes.
+    """
+
+    def __init__(
+        self, network, schedule, depths, frames, input_pauses=(), output_pauses=(), one_stage=False
+    ):
+        self.one_stage, self.links = one_stage, set()
+        network = without_unread(network)
         self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
         self.frames, self.units, self.readers, self.sources, self.sinks = frames, [], {}, [], []
         first = next((la for la in network.layers if isinstance(la, Dense | Conv2d)), None)
@@ -90,17 +111,18 @@ class Machine:
     def publish(self, name, wire):
         count = sum(layer_inputs(layer).count(name) for layer in self.network.layers)
         count += self.network.outputs.count(name)
-        if count == 0:
-            self.cells.append(Sink(wire))
-        elif count == 1:
+        if count == 1:
             self.readers[name] = [wire]
         else:
             self.readers[name] = [Wire(wire.lanes) for _ in range(count)]
             self.cells.append(Fork(wire, list(self.readers[name])))
 
     def link(self, name, reader, wire, lanes):
-        out = Wire(lanes)
-        self.cells.append(Link(wire, out, self.depths.get(f"{name}→{reader}")))
+        out, link, count = Wire(lanes), f"{name}→{reader}", 1
+        while (unique := link if count == 1 else f"{link} {count}") in self.links:
+            count += 1
+        self.links.add(unique)
+        self.cells.append(Link(wire, out, self.depths.get(unique)))
         return out
 
     def entry(self, layer, lanes):
@@ -177,12 +199,13 @@ class Machine:
 
     def pipe(self, turns, lanes, depth):
         out = Wire(lanes)
-        self.cells.append(Pipe(turns, out, depth))
+        self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth))
         return out
 
-    def unit(self, periods, wire, lanes, *arguments):
+    def unit(self, periods, wire, lanes, reads, gives, words, room, depth):
         out = Wire(lanes)
-        self.units.append(Unit(self.frames * periods, wire, out, *arguments))
+        stages = 1 if self.one_stage else depth
+        self.units.append(Unit(self.frames * periods, wire, out, reads, gives, words, room, stages))
         self.cells.append(self.units[-1])
         return out
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import strategies as st
 
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import (
     Add,
+    Concat,
     Conv2d,
     Dense,
     Flatten,
@@ -47,6 +49,39 @@ def rescale(name: str, source: str, channels: int, fmt: IntFormat = U8) -> Resca
         shift=4,
         format=fmt,
     )
+
+
+BRANCHES = ("", "r", "rr", "1r", "r1r", "1r1r", "3r", "r3")
+"""A rescale is ``r``, a convolution the size of its kernel."""
+
+
+def branched(shape: tuple[int, int, int], branches: tuple[str, ...], join=Concat) -> Network:
+    """Branches of one input that meet again; convolutions keep the shape."""
+    channels, layers, ends = shape[-1], [], []
+    for number, branch in enumerate(branches):
+        last = "x"
+        for place, kind in enumerate(branch):
+            name = f"branch{number}_{place}"
+            layers.append(
+                rescale(name, last, channels)
+                if kind == "r"
+                else convolution(name, last, channels, channels, int(kind))
+            )
+            last = name
+        if branch and branch[-1] != "r":
+            last = f"branch{number}_end"
+            layers.append(rescale(last, layers[-1].name, channels))
+        ends.append(last)
+    layers.append(join(name="join", inputs=tuple(ends)))
+    source = Input(name="x", shape=shape, format=U8)
+    return Network(name="branched", inputs=(source,), layers=tuple(layers), outputs=("join",))
+
+
+@st.composite
+def branched_networks(draw) -> Network:
+    shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4)))
+    branches = draw(st.lists(st.sampled_from(BRANCHES), min_size=2, max_size=4))
+    return branched(shape, tuple(branches), draw(st.sampled_from([Add, Concat])))
 
 
 def resnet8() -> Network:

@@ -14,39 +14,33 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.simulate.dataflow.clocked import Machine
-from tests.simulate.dataflow.networks import convolution, rescale, resnet8, weights
+from tests.simulate.dataflow.networks import (
+    branched,
+    branched_networks,
+    convolution,
+    rescale,
+    resnet8,
+    weights,
+)
 from vecq_hw import storage
 from vecq_hw.accelerator.cells import Unrolled
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.formats import IntFormat, bit_planes
-from vecq_hw.network import Add, Conv2d, Dense, Input, Network, Rescale
+from vecq_hw.formats import IntFormat
+from vecq_hw.network import Add, Conv2d, Dense, Input, Network
 from vecq_hw.passes.thresholds import with_thresholds
-from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable, to_json
-from vecq_hw.simulate.dataflow import DeadlockError, fifo_depths, simulate_frames
+from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
+from vecq_hw.simulate.dataflow import (
+    DeadlockError,
+    check_depths,
+    fifo_depths,
+    simulate_frames,
+)
 from vecq_hw.simulate.mac_array.closed_forms import cycles_bit_serial
 from vecq_hw.simulate.mac_array.product import ArraySize, matrix_product
 
 U4 = IntFormat(4, signed=False)
-
-
-@st.composite
-def schedules(draw, network: Network) -> Schedule:
-    folds = {}
-    rescaled = {layer.input for layer in network.layers if isinstance(layer, Rescale)}
-    for layer in network.layers:
-        if isinstance(layer, Dense | Conv2d):
-            outputs, inputs = foldable(layer)
-            folds[layer.name] = Fold(
-                pe=draw(st.sampled_from(divisors(outputs))),
-                simd=draw(st.sampled_from(divisors(inputs))),
-                bit_serial=bit_planes(layer.weights.grid).signs and draw(st.booleans()),
-                dsp=layer.name in rescaled and draw(st.booleans()),
-            )
-            if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
-                folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)
-    return Schedule(folds=folds)
 
 
 def pauses(seed: int) -> list[bool]:
@@ -81,7 +75,7 @@ def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
     network = data.draw(st.one_of(strategies.graphs(), strategies.networks()))
     if data.draw(st.booleans()):
         network = with_thresholds(network)
-    schedule = data.draw(schedules(network))
+    schedule = data.draw(strategies.schedules(network))
     ends = [pauses(data.draw(st.integers(0, 1000))) for _ in range(2)]
     depths = {}
     try:
@@ -160,25 +154,72 @@ def test_a_branch_that_is_too_small_is_named_with_the_words_that_it_needs():
         simulate_frames(network, schedule, {"scaled→add": needed - 1})
 
 
+def stands_still(network, schedule, depths, frames=2) -> bool:
+    """Whether the clocked cells do, where each pipeline holds as little as it can."""
+    return Machine(network, schedule, depths, frames, one_stage=True).run() is None
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_no_depth_can_be_smaller_and_none_costs_a_cycle(data):
-    network = data.draw(strategies.graphs())
-    schedule = data.draw(schedules(network))
+    network = data.draw(st.one_of(branched_networks(), strategies.graphs()))
+    schedule = data.draw(strategies.schedules(network))
     depths = fifo_depths(network, schedule)
     _, ideal = clocked(network, schedule, dict.fromkeys(depths, 10**6))
-    assert clocked(network, schedule, depths)[1] == ideal
-    least = simulate_frames(network, schedule, dict.fromkeys(depths, 10**6)).stored
+    _, found = clocked(network, schedule, depths)
+    assert no_later(found, ideal)
+    assert not stands_still(network, schedule, depths, frames=3)
     for name, depth in depths.items():
+        smaller = depths | {name: depth - 1}
         try:
-            run = simulate_frames(network, schedule, depths | {name: depth - 1})
+            run = simulate_frames(network, schedule, smaller)
         except DeadlockError:
             continue
         except VecqError as error:
             assert "at least" in str(error)  # noqa: PT017
             continue
-        assert list(run.output_cycles.values()) != ideal
-    assert least.keys() == depths.keys()
+        late = not no_later(run.output_cycles.values(), ideal)
+        assert late or stands_still(network, schedule, smaller)
+
+
+def no_later(words, ideal) -> bool:
+    return all(
+        now <= limit
+        for ends in zip(words, ideal, strict=True)
+        for now, limit in zip(*ends, strict=True)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_branches_meet_again_whatever_pauses(data):
+    """Neither the search, nor the model, nor the cells stand still at the depths that it finds."""
+    network = data.draw(branched_networks())
+    schedule = data.draw(strategies.schedules(network))
+    depths = fifo_depths(network, schedule)
+    check_depths(plan(network, schedule), depths)
+    ends = [pauses(data.draw(st.integers(0, 1000))) for _ in range(2)]
+    run = clocked(network, schedule, depths, 3, *ends)
+    assert run is not None
+    assert modelled(network, schedule, depths, 3, *ends) == run
+
+
+def test_a_fork_lets_its_quick_readers_go_on_while_it_waits_for_a_slow_one():
+    network = branched((1, 2, 3), ("r", "", "1r"))
+    schedule = default_schedule(network, 1)
+    depths = {"x→join": 5, "branch2_1→join": 4}
+    assert modelled(network, schedule, depths) == clocked(network, schedule, depths)
+
+
+def test_depths_that_suffice_only_without_pauses_are_refused():
+    network = branched((2, 3, 4), ("3r", "r", "r"))
+    schedule = default_schedule(network, 2)
+    depths = {"branch1_0→join": 6, "branch2_0→join": 7}
+    simulate_frames(network, schedule, depths, 3)
+    with pytest.raises(DeadlockError, match="its branch 'branch1_0→join' needs 8 words, not 6"):
+        check_depths(plan(network, schedule), depths)
+    ends = pauses(1), pauses(2)
+    assert clocked(network, schedule, depths, 3, *ends) is None
 
 
 def test_resnet8_runs_at_the_pace_of_its_slowest_layer():

@@ -1,47 +1,17 @@
-"""How channels meet the lanes, and weights as the ROM words of ``vecq::Packing``."""
+"""Weights as the ROM words of ``vecq::Packing``."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.emit.literals import signed_bits
 from vecq_hw.formats import IntArray, MidRise
-from vecq_hw.network import Conv2d, MacLayer, Weights
+from vecq_hw.layers import Weights
 from vecq_hw.schedule import Fold
 
 WORD_BITS = 16
 """Widest ROM word of several codes; ``vecq::Packing`` says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """``vecq::Grouping``: how the channels of a Dense or Conv2d meet its lanes.
-
-    Attributes
-    ----------
-    lanes : int
-        Of the words that it takes.
-    blocks : int
-    block_outputs : int
-    """
-
-    lanes: int
-    blocks: int
-    block_outputs: int
-
-    @classmethod
-    def of(cls, layer: MacLayer, fold: Fold) -> Grouping:
-        """Blocks are the fewest groups whose outputs are a multiple of the elements."""
-        outputs, channels = len(layer.weights.codes), layer.weights.codes.shape[-1]
-        groups = layer.groups if isinstance(layer, Conv2d) else 1
-        block_outputs = math.lcm(outputs // groups, fold.pe)
-        together = block_outputs * groups // outputs
-        lanes = fold.simd if together == 1 else together * channels
-        return cls(lanes, groups // together, block_outputs)
 
 
 def stored(weights: Weights) -> tuple[str, int, IntArray]:

@@ -20,11 +20,11 @@ from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, check_vectors
-from vecq_hw.emit.systemverilog.design import Design, Instance, design
-from vecq_hw.emit.systemverilog.streams import Stream
+from vecq_hw.emit.systemverilog.streams import NamedStream
+from vecq_hw.emit.systemverilog.top_module import Instance, TopModule, top_module
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Conv2d, Network
-from vecq_hw.schedule import Fold, Schedule, check, streaming_folds
+from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, simulate_frames
 from vecq_hw.storage import digest
 
@@ -66,11 +66,10 @@ class Context:
     head: str
     title: str
     top: str
-    streams: tuple[Stream, ...]
+    streams: tuple[NamedStream, ...]
     instances: tuple[Instance, ...]
-    drained: tuple[Stream, ...]
-    source: Stream
-    target: Stream
+    source: NamedStream
+    target: NamedStream
     input: Port
     output: Port
     ports_text: str
@@ -109,12 +108,11 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     if (reason := unsupported(network)) is not None:
         raise VecqError(f"network '{network.name}': SystemVerilog cannot be emitted for {reason}")
     check(network, schedule)
-    _check_groups(network, schedule)
     check_vectors(network, vectors)
     network_digest = digest(network)
     head = f"vecq-hw {__version__}, network {network_digest}"
     depths = fifo_depths(network, schedule)
-    made = design(plan(network, schedule), depths, schedule.fabric)
+    made = top_module(plan(network, schedule), depths, schedule.fabric)
     timing = simulate_frames(network, schedule, depths, frames=PACE_FRAMES)
     context = _context(network, schedule, made, timing, head)
     templates = _templates()
@@ -140,19 +138,6 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     return Project(files)
 
 
-def _check_groups(network: Network, schedule: Schedule) -> None:
-    """Raise :class:`VecqError` where a fold of a grouped convolution fits no unit of ``rtl/``."""
-    for layer in network.layers:
-        if isinstance(layer, Conv2d) and (fold := schedule.folds[layer.name]):
-            legal = streaming_folds(layer)
-            if Fold(pe=fold.pe, simd=fold.simd) not in legal:
-                folds = ", ".join(map(str, legal))
-                raise VecqError(
-                    f"layer '{layer.name}': {layer.groups} groups do not fold onto {fold.pe} PE"
-                    f" × {fold.simd} SIMD lanes; use {folds}"
-                )
-
-
 def _templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("vecq_hw.emit", "templates/rtl"),
@@ -165,7 +150,7 @@ def _templates() -> jinja2.Environment:
 
 
 def _context(
-    network: Network, schedule: Schedule, made: Design, timing: DataflowRun, head: str
+    network: Network, schedule: Schedule, made: TopModule, timing: DataflowRun, head: str
 ) -> Context:
     cells = sorted(path.stem for path in assets.rtl().glob("*.sv"))
     rows = []
@@ -190,7 +175,6 @@ def _context(
         top=identifiers([*cells, *made.modules, network.name])[network.name],
         streams=tuple(made.streams),
         instances=tuple(made.instances),
-        drained=tuple(made.drained),
         source=made.source,
         target=made.target,
         input=input_port,

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
-from vecq_hw.accelerator import cells
-from vecq_hw.accelerator.cells import Drain, Fork, Link, Plan, Reframe, Unrolled, Windows
+from vecq_hw.accelerator.cells import (
+    Elementwise,
+    Fork,
+    Join,
+    Link,
+    MatrixVector,
+    Plan,
+    Pool,
+    Reframe,
+    SerialRescale,
+    Stream,
+    Unrolled,
+    Upsampling,
+    Windows,
+)
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class NamedStream:
     """A stream of the top: frames of ``elements``, ``lanes`` of them a word."""
 
     name: str
@@ -38,7 +52,7 @@ class Stream:
         return padded_bits(self.lanes, self.bits)
 
 
-def named_streams(plan: Plan) -> tuple[dict[str, str], dict[cells.Stream, Stream]]:
+def named_streams(plan: Plan) -> tuple[dict[str, str], dict[Stream, NamedStream]]:
     """The identifier of each input and layer, and the streams of the plan with theirs."""
     network = plan.network
     names = identifiers([*plan.inputs, *(layer.name for layer in network.layers)])
@@ -52,9 +66,9 @@ def named_streams(plan: Plan) -> tuple[dict[str, str], dict[cells.Stream, Stream
     return {name: unique[plain] for name, plain in names.items()}, streams
 
 
-def _stream(name: str, stream: cells.Stream, network: Network) -> Stream:
+def _stream(name: str, stream: Stream, network: Network) -> NamedStream:
     fmt = network.tensors[stream.tensor].format
-    return Stream(
+    return NamedStream(
         name=name,
         elements=stream.elements,
         lanes=stream.lanes,
@@ -63,14 +77,14 @@ def _stream(name: str, stream: cells.Stream, network: Network) -> Stream:
     )
 
 
-def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[cells.Stream], list[str]]:
+def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str]]:
     """All streams in the order of their cells, each with words that are its alone.
 
     Identifiers hold no blank, so that no layer has the name of what lies between two.
     """
-    found: dict[cells.Stream, str] = {}
+    found: dict[Stream, str] = {}
 
-    def name(stream: cells.Stream, words: str) -> None:
+    def name(stream: Stream, words: str) -> None:
         count, unique = 1, words
         while unique in found.values():
             count, unique = count + 1, f"{words} {count + 1}"
@@ -91,10 +105,10 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[cells.Stream], li
                     name(stream, f"{names[stream.tensor]} copy")
             case Windows():
                 name(cell.target, f"{names[cell.layer.name]} windows")
-            case Drain():
-                pass
             case Unrolled():
                 name(cell.target, names[cell.target.tensor])
-            case _:
+            case Elementwise() | SerialRescale() | Join() | MatrixVector() | Pool() | Upsampling():
                 name(cell.target, names[cell.layer.name])
+            case _:
+                assert_never(cell)
     return list(found), list(found.values())

@@ -1,6 +1,11 @@
 """The streaming accelerator cycle by cycle: when words move, whatever their values."""
 
 from vecq_hw.simulate.dataflow.fifo import fifo_depths
-from vecq_hw.simulate.dataflow.frames import DataflowRun, DeadlockError, simulate_frames
+from vecq_hw.simulate.dataflow.frames import (
+    DataflowRun,
+    DeadlockError,
+    check_depths,
+    simulate_frames,
+)
 
-__all__ = ["DataflowRun", "DeadlockError", "fifo_depths", "simulate_frames"]
+__all__ = ["DataflowRun", "DeadlockError", "check_depths", "fifo_depths", "simulate_frames"]

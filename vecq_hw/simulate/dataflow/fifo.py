@@ -8,19 +8,24 @@ from collections.abc import Mapping, Sequence
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.network import Add, Concat, Network
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.frames import grow_until_complete, is_complete, set_depths
+from vecq_hw.simulate.dataflow.frames import (
+    SEARCHED_FRAMES,
+    grow_until_complete,
+    is_complete,
+    set_depths,
+)
 from vecq_hw.simulate.dataflow.processes import Graph
 from vecq_hw.simulate.dataflow.recurrences import LateError
 from vecq_hw.simulate.dataflow.times import run
 
 
-def fifo_depths(network: Network, schedule: Schedule, frames: int = 2) -> dict[str, int]:
+def fifo_depths(network: Network, schedule: Schedule) -> dict[str, int]:
     """The depth of every link, in words of its producer.
 
-    With these depths every output word of ``frames`` frames comes in the very cycle in which it
-    would come with FIFOs without limit, and none of them can be smaller by a word: the network
-    would stand still, or a word would come later.  Deeper FIFOs never delay a word, so the links
-    are shrunk one after the other.
+    With these depths the network never stands still, whatever its inputs and outputs pause, and
+    without pauses no output word of two frames back to back comes later than with FIFOs without
+    limit.  None of them can be smaller by a word: the network could stand still, or a word would
+    come later.
 
     Raises
     ------
@@ -28,7 +33,7 @@ def fifo_depths(network: Network, schedule: Schedule, frames: int = 2) -> dict[s
         The schedule does not fit.
     """
     check(network, schedule)
-    return _Search(network, schedule, frames).result()
+    return _Search(network, schedule).result()
 
 
 def _stored(graph: Graph) -> dict[str, int]:
@@ -38,60 +43,77 @@ def _stored(graph: Graph) -> dict[str, int]:
 class _Search:
     """Depths that are enough, and shrink."""
 
-    def __init__(self, network: Network, schedule: Schedule, frames: int) -> None:
-        self._arguments = (plan(network, schedule), frames)
-        ideal = Graph(*self._arguments)
+    def __init__(self, network: Network, schedule: Schedule) -> None:
+        self._plan = plan(network, schedule)
+        ideal = Graph(self._plan, SEARCHED_FRAMES)
         self._depths: dict[str, int | None] = dict.fromkeys(ideal.links)
         set_depths(ideal, self._depths)
         run(ideal.processes)
         self._deadlines = {
-            name: ideal.channel(end).takes for name, end in ideal.plan.outputs.items()
+            name: ideal.channel(end).takes for name, end in self._plan.outputs.items()
         }
         self._stored = _stored(ideal)
-        least = Graph(*self._arguments)
-        self._least = {name: link.least for name, link in least.links.items()}
-        run(least.processes)
-        grow_until_complete(least, self._least)
+        safe = Graph(self._plan, SEARCHED_FRAMES, worst_case=True)
+        self._least = {name: link.least for name, link in safe.links.items()}
+        self._safe = dict(self._least)
+        """Depths that let the network stand still under no pauses."""
+        run(safe.processes)
+        grow_until_complete(safe, self._safe)
         joins = {la.name for la in network.layers if isinstance(la, Add | Concat)}
-        self._branches = [
-            name for name, link in least.links.items() if link.planned.reader in joins
-        ]
+        self._branches = [name for name, link in safe.links.items() if link.planned.reader in joins]
 
     def result(self) -> dict[str, int]:
         # Only the branches of joins have to store much: the rest mostly fits at once.
         self._shrink([name for name in self._depths if name not in self._branches])
         for name in self._branches:
             self._shrink([name])
+        # Where several links together end a deadlock they may have grown by more than they need,
+        # and a word that comes earlier may delay another: a pipeline that it halts takes no more.
+        while sum(self._shrink_by_a_word(name) for name in self._depths):
+            pass
         return {name: depth for name, depth in self._depths.items() if depth is not None}
 
-    def _lateness(self, changed: Mapping[str, int]) -> int:
-        """By how many cycles the first late word is late; if none is, the change is kept."""
-        graph = Graph(*self._arguments, deadlines=self._deadlines)
-        set_depths(graph, {**self._depths, **changed})
+    def _lateness(self, changed: Mapping[str, int]) -> float:
+        """By how many cycles the first late word is late, infinite if the network can stand still.
+
+        Where that is 0 the change is kept.
+        """
+        depths = {**self._depths, **changed}
+        if not self._is_safe(depths):
+            return math.inf
+        graph = Graph(self._plan, SEARCHED_FRAMES, deadlines=self._deadlines)
+        set_depths(graph, depths)
         try:
             run(graph.processes)
         except LateError as error:
             return error.cycles
-        assert is_complete(graph)  # no depth is less than what ends every deadlock
-        self._depths |= changed
+        self._depths = depths
         self._stored = _stored(graph)
         return 0
 
+    def _is_safe(self, depths: Mapping[str, int | None]) -> bool:
+        if all(depth is None or depth >= self._safe[name] for name, depth in depths.items()):
+            return True  # deeper FIFOs than are safe are safe
+        graph = Graph(self._plan, SEARCHED_FRAMES, worst_case=True)
+        set_depths(graph, depths)
+        run(graph.processes)
+        return is_complete(graph)
+
     def _shrink(self, names: Sequence[str]) -> None:
-        """Find the smallest depths of these links, given those of all others."""
+        """Find small depths of these links, given those of all others."""
         if len(names) == 1:
             self._shrink_one(names[0])
-        elif names and self._lateness({name: self._least[name] for name in names}):
+        elif names and self._lateness({name: self._safe[name] for name in names}):
             self._shrink(names[: len(names) // 2])
             self._shrink(names[len(names) // 2 :])
 
     def _shrink_one(self, name: str) -> None:
-        """Close in on the smallest depth from both sides.
+        """Close in on the smallest depth that is safe and in time, from both sides.
 
         More than a link stores is never wanted.  Below the smallest depth, each further word tends
         to bring the output forward by as much, which tells where to look; else halve.
         """
-        least, stored = self._least[name], self._stored[name]
+        least, stored = self._safe[name], self._stored[name]
         enough = self._depths[name] = max(stored, least)
         if enough == least or not (late := self._lateness({name: least})):
             return
@@ -105,3 +127,8 @@ class _Search:
             else:
                 enough = self._depths[name] = max(self._stored[name], too_small + 1)
             slow = 0 if enough - too_small <= width // 2 else slow + 1
+
+    def _shrink_by_a_word(self, name: str) -> bool:
+        depth = self._depths[name]
+        assert depth is not None  # all links have been shrunk
+        return depth > self._least[name] and not self._lateness({name: depth - 1})

@@ -10,8 +10,11 @@ from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Add, Concat, Network, layer_inputs
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.processes import Graph, Link
+from vecq_hw.simulate.dataflow.processes import Graph, LinkBuffer
 from vecq_hw.simulate.dataflow.times import run
+
+SEARCHED_FRAMES = 2
+"""Frames back to back that show which depths are needed; each further one repeats the second."""
 
 
 class DeadlockError(VecqError):
@@ -97,7 +100,7 @@ def simulate_frames(
     set_depths(graph, given)
     run(graph.processes)
     if not is_complete(graph):
-        _explain(graph, given)
+        check_depths(planned, given)
     return _measured(graph)
 
 
@@ -125,11 +128,11 @@ def is_complete(graph: Graph) -> bool:
 
 
 def grow_until_complete(graph: Graph, depths: dict[str, int]) -> None:
-    """Where the graph stands still, add words to the links that starve a join, until it ends.
+    """Where a graph of the worst case stands still, add words to its links, until it ends.
 
-    A link starves its join if it is full while the join waits for another operand (T. M. Parks,
-    *Bounded Scheduling of Process Networks*, 1995: grow only what deadlocks).  Whether a graph
-    stands still does not depend on times, so ``depths``, which is updated, is the least for it.
+    The links that grow starve a join: they are full while the join waits for another operand
+    (T. M. Parks, *Bounded Scheduling of Process Networks*, 1995: grow only what deadlocks).
+    ``depths`` is updated.
     """
     while not is_complete(graph):
         for name in _starving(graph):
@@ -149,8 +152,16 @@ def _starving(graph: Graph) -> Iterator[str]:
                 return
 
 
-def _explain(graph: Graph, depths: Mapping[str, int]) -> None:
-    """Raise what starves which join, and how many words its branch needs."""
+def check_depths(planned: Plan, depths: Mapping[str, int]) -> None:
+    """Raise :class:`DeadlockError` where, with such depths, the plan can stand still for ever.
+
+    The message names the branch and the words that it needs.
+    """
+    graph = Graph(planned, SEARCHED_FRAMES, worst_case=True)
+    set_depths(graph, depths)
+    run(graph.processes)
+    if is_complete(graph):
+        return
     first = next(_starving(graph))
     link = graph.links[first]
     needed = dict(depths)
@@ -162,7 +173,7 @@ def _explain(graph: Graph, depths: Mapping[str, int]) -> None:
     )
 
 
-def _common_source(planned: Plan, link: Link) -> str:
+def _common_source(planned: Plan, link: LinkBuffer) -> str:
     """The last tensor from which all operands of the link's join descend."""
     network = planned.network
     layers = {layer.name: layer for layer in network.layers}

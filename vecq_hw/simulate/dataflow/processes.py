@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import numpy as np
 
 from vecq_hw.accelerator import cells
 from vecq_hw.accelerator.cells import (
-    Drain,
     Elementwise,
     Fork,
     Join,
@@ -41,7 +40,7 @@ from vecq_hw.simulate.dataflow.times import Channel, Process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Link:
+class LinkBuffer:
     """The buffer of a link of the plan."""
 
     planned: cells.Link
@@ -78,6 +77,11 @@ class Graph:
         In which cycles every input begins no word and every output takes none.
     deadlines : mapping
         For each output, cycles at which its words must be taken at the latest.
+    worst_case : bool
+        Whether every pipeline has one stage.  A pipeline that stands still takes no word into its
+        bubbles, so that, if words come late enough, it holds no more than the one at its end.  A
+        graph that runs to its end with one stage each does so whatever the pauses are; one that
+        does not stands still under some pauses.
     """
 
     plan: Plan
@@ -85,8 +89,9 @@ class Graph:
     input_pauses: Sequence[bool] = ()
     output_pauses: Sequence[bool] = ()
     deadlines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    worst_case: bool = False
     processes: list[Process] = field(init=False, default_factory=list)
-    links: dict[str, Link] = field(init=False, default_factory=dict)
+    links: dict[str, LinkBuffer] = field(init=False, default_factory=dict)
     spans: dict[str, tuple[Stream, Stream]] = field(init=False, default_factory=dict)
     """Of each layer, where its words come in and go out."""
     _channels: dict[Stream, Channel] = field(init=False, default_factory=dict)
@@ -110,6 +115,9 @@ class Graph:
         words = self.frames * stream.words
         self.processes.append(sink(self.channel(stream), words, pauses, deadlines))
 
+    def _stages(self, depth: int) -> int:
+        return 1 if self.worst_case else depth
+
     def _add(self, cell: cells.Cell) -> None:
         channel = self.channel
         match cell:
@@ -118,7 +126,7 @@ class Graph:
                 room = Room(target.takes, cell.base, *cell.groups)
                 buffer = Buffer(channel(cell.source), target, room)
                 self.processes.append(buffer.process(self.frames * cell.target.words))
-                self.links[cell.name] = Link(planned=cell, buffer=buffer)
+                self.links[cell.name] = LinkBuffer(planned=cell, buffer=buffer)
             case Reframe():
                 target = channel(cell.target)
                 come, go, frame = cell.groups
@@ -129,19 +137,21 @@ class Graph:
                 targets = [channel(stream) for stream in cell.targets]
                 words = self.frames * cell.source.words
                 self.processes.append(fork(channel(cell.source), targets, words))
-            case Drain():
-                self._drain(cell.source)
             case Elementwise() | Unrolled():
-                channel(cell.source).receiver = Pipeline(channel(cell.target), cell.depth)
+                channel(cell.source).receiver = Pipeline(
+                    channel(cell.target), self._stages(cell.depth)
+                )
                 self._span(cell.layer, cell.source, cell.target)
             case Join():
                 turns = [[channel(stream) for stream in turn] for turn in cell.turns]
                 words = self.frames * cell.target.words
-                self.processes.append(join(turns, channel(cell.target), cell.depth, words))
+                depth = self._stages(cell.depth)
+                self.processes.append(join(turns, channel(cell.target), depth, words))
                 self._span(cell.layer, cell.sources[0], cell.target)
             case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                 ends = channel(cell.source), channel(cell.target)
-                self.processes.append(unit_process(cell.unit, *ends, self.frames * cell.periods))
+                unit = replace(cell.unit, depth=self._stages(cell.unit.depth))
+                self.processes.append(unit_process(unit, *ends, self.frames * cell.periods))
                 self._span(cell.layer, cell.source, cell.target)
             case _:
                 assert_never(cell)

@@ -78,7 +78,8 @@ def fork(origin: Channel, targets: Sequence[Channel], words: int) -> Process:
                 yield ((origin.offers, word), *(wait for t in targets for wait in t.idle()))
             offer = origin.offers[word]
             while waits := [w for t in targets if (w := t.send(word, offer)) is not None]:
-                yield waits
+                # A target that has the word goes on, which may be what another one waits for.
+                yield [*waits, *(wait for t in targets for wait in t.idle())]
             origin.takes.append(max(target.takes[word] for target in targets))
         while waits := [wait for target in targets for wait in target.idle()]:
             yield waits

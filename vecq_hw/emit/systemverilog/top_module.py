@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from vecq_hw.accelerator import cells, units
+from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import (
     Cell,
-    Drain,
     Elementwise,
     Fork,
     Join,
@@ -22,6 +21,7 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Reframe,
     SerialRescale,
+    Stream,
     Unrolled,
     Upsampling,
     Windows,
@@ -36,7 +36,7 @@ from vecq_hw.emit.systemverilog.parameters import (
     threshold_lines,
     unit_memories,
 )
-from vecq_hw.emit.systemverilog.streams import Stream, named_streams
+from vecq_hw.emit.systemverilog.streams import NamedStream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
@@ -49,21 +49,19 @@ class Instance:
     """A cell between streams; values of parameters are SystemVerilog text."""
 
     module: str
-    sources: tuple[Stream, ...]
-    targets: tuple[Stream, ...]
+    sources: tuple[NamedStream, ...]
+    targets: tuple[NamedStream, ...]
     parameters: tuple[tuple[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
+class TopModule:
     """All that a top holds.
 
     Attributes
     ----------
     names : mapping
         The identifier of every input and layer.
-    drained : sequence of Stream
-        Those that nobody reads.
     modules : sequence of str
         Those of unrolled layers.
     contents : mapping
@@ -71,11 +69,10 @@ class Design:
     """
 
     names: Mapping[str, str]
-    streams: Sequence[Stream]
-    source: Stream
-    target: Stream
+    streams: Sequence[NamedStream]
+    source: NamedStream
+    target: NamedStream
     instances: Sequence[Instance]
-    drained: Sequence[Stream]
     modules: Sequence[str]
     contents: Mapping[str, str]
 
@@ -87,7 +84,7 @@ class Design:
         return with_inner(["vecq_frame_end", *placed, *adders])
 
 
-def design(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LUT6) -> Design:
+def top_module(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LUT6) -> TopModule:
     """The instances that make up a plan.
 
     Parameters
@@ -97,31 +94,29 @@ def design(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LUT6) 
     depths : mapping
         Words of its producer that each link holds.
     """
-    return _Designer(plan, depths, fabric).result()
+    return _Builder(plan, depths, fabric).result()
 
 
-class _Designer:
+class _Builder:
     """Goes over the cells of the plan; streams are named before."""
 
     def __init__(self, plan: Plan, depths: Mapping[str, int], fabric: Fabric) -> None:
         self._plan, self._depths, self._fabric = plan, depths, fabric
         self._names, self._streams = named_streams(plan)
         self._instances: list[Instance] = []
-        self._drained: list[Stream] = []
         self._modules: list[str] = []
         self._contents: dict[str, str] = {}
 
-    def result(self) -> Design:
+    def result(self) -> TopModule:
         for cell in self._plan.cells:
             self._add(cell)
         (source,), (target,) = self._plan.inputs.values(), self._plan.outputs.values()
-        return Design(
+        return TopModule(
             names=self._names,
             streams=tuple(self._streams.values()),
             source=self._streams[source],
             target=self._streams[target],
             instances=tuple(self._instances),
-            drained=tuple(self._drained),
             modules=self._modules,
             contents=self._contents,
         )
@@ -136,8 +131,6 @@ class _Designer:
                 source = self._streams[cell.source]
                 count, ends = len(cell.targets), ([cell.source], cell.targets)
                 self._put("vecq_fork", *ends, Outputs=count, WordBits=source.word)
-            case Drain():
-                self._drained.append(self._streams[cell.source])
             case Elementwise():
                 if isinstance(cell.layer, Rescale):
                     self._rescale(cell, cell.layer)
@@ -166,8 +159,8 @@ class _Designer:
     def _put(
         self,
         module: str,
-        sources: Iterable[cells.Stream],
-        targets: Iterable[cells.Stream],
+        sources: Iterable[Stream],
+        targets: Iterable[Stream],
         /,
         **parameters: object,
     ) -> None:
@@ -358,7 +351,7 @@ class _Designer:
             case _:
                 assert_never(cell.layer)
 
-    def _geometry(self, layer: WindowLayer, source: Stream) -> dict[str, object]:
+    def _geometry(self, layer: WindowLayer, source: NamedStream) -> dict[str, object]:
         """The parameters of a sliding window."""
         height, width, channels = self._plan.network.tensors[layer.input].shape
         pairs = {"Kernel": layer.kernel, "Stride": layer.stride, "Padding": layer.padding}

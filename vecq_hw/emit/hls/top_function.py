@@ -1,0 +1,451 @@
+"""The top function of HLS C++: a variable for each stream of the plan, a call for each cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from vecq_hw.accelerator.cells import (
+    Cell,
+    Elementwise,
+    Fork,
+    Join,
+    Link,
+    MatrixVector,
+    Plan,
+    Pool,
+    Reframe,
+    SerialRescale,
+    Stream,
+    Unrolled,
+    Upsampling,
+    Windows,
+)
+from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
+from vecq_hw.emit.hls.packing import packed_words, stored
+from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
+from vecq_hw.emit.words import padded_bits
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat
+from vecq_hw.layers import Add, Concat, Layer, MaxPool2d, SumPool2d, WindowLayer
+from vecq_hw.network import Conv2d, Dense, MacLayer, Rescale, Tensor, Threshold
+from vecq_hw.schedule import Fold
+
+MAX_STREAM_BITS = 4096
+"""Widest AXI4-Stream word; ``AP_INT_MAX_W`` in the headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamVariable:
+    """A variable of the top function: ``words`` words a frame, ``lanes`` elements each."""
+
+    name: str
+    format_name: str
+    format: IntFormat
+    lanes: int
+    words: int
+    depth: int
+
+    @property
+    def kind(self) -> str:
+        """The C++ type."""
+        return f"vecq::Stream<{self.format_name}, {self.lanes}>"
+
+
+@dataclass(frozen=True, slots=True)
+class AxisPort:
+    """An AXI4-Stream of the top function and the tensor that it carries."""
+
+    name: str
+    tensor: Tensor
+    stream: StreamVariable
+
+    @property
+    def bits(self) -> int:
+        """Of a word, in whole bytes."""
+        return padded_bits(self.stream.lanes, self.stream.format.bits)
+
+    @property
+    def elements(self) -> int:
+        """Of a frame."""
+        return math.prod(self.tensor.shape)
+
+    @property
+    def frame(self) -> str:
+        """The C++ type."""
+        return f"vecq::Frame<{self.stream.format_name}, {self.elements}, {self.stream.lanes}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A process of the dataflow region: a call behind the variables that it writes."""
+
+    comment: str
+    text: str
+    writes: tuple[StreamVariable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopFunction:
+    """What the templates read.
+
+    Attributes
+    ----------
+    formats, shapes : sequence of str
+        C++ types of tensors, of windows and of groupings.
+    parameters : mapping
+        The C++ arrays of each layer that has any, by the layer's identifier.
+    headers : set of str
+        Of ``hls/include/vecq``, without their suffix.
+    ports : (AxisPort, AxisPort)
+        Where frames come in and go out.
+    """
+
+    name: str
+    head: str
+    formats: Sequence[str]
+    shapes: Sequence[str]
+    calls: Sequence[Call]
+    parameters: Mapping[str, Sequence[str]]
+    headers: set[str]
+    ports: tuple[AxisPort, AxisPort]
+
+
+def top_function(plan: Plan, names: Mapping[str, str], name: str, head: str) -> TopFunction:
+    """The top function of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of a network with one input and one output.
+    names : mapping
+        The identifier of the input and of every layer.
+    name : str
+        Identifier of the function.
+    head : str
+        The first line of every file.
+
+    Raises
+    ------
+    VecqError
+        A word at the ports would be too wide.
+    """
+    return _Builder(plan, names, name, head).result()
+
+
+class _Builder:
+    """Goes over the cells of the plan; variables are made by what writes them."""
+
+    def __init__(self, plan: Plan, names: Mapping[str, str], name: str, head: str) -> None:
+        self._plan, self._network, self._names = plan, plan.network, names
+        self._name, self._head = name, head
+        self._depths = stream_depths(plan)
+        self._variables: dict[Stream, StreamVariable] = {}
+        self._windows: dict[Stream, Windows] = {}
+        self._operands = {
+            source: f"{names[cell.layer.name]}_resized{index}"
+            for cell in plan.cells
+            if isinstance(cell, Join)
+            for index, source in enumerate(cell.sources)
+        }
+        self._formats: list[str] = []
+        self._shapes: list[str] = []
+        self._calls: list[Call] = []
+        self._parameters: dict[str, list[str]] = {}
+        self._headers: set[str] = set()
+
+    def result(self) -> TopFunction:
+        (entry,), (end,) = self._plan.inputs.values(), self._plan.outputs.values()
+        stream = self._tensor_stream(entry)
+        source = self._port("s_axis", entry.tensor, stream)
+        self._call(
+            "AXI4-Stream in", f"read_axis<{self._name}_input>(s_axis, {stream.name})", stream
+        )
+        for cell in self._plan.cells:
+            self._add(cell)
+        stream = self._variables[end]
+        target = self._port("m_axis", end.tensor, stream)
+        self._call("AXI4-Stream out", f"write_axis<{self._name}_output>({stream.name}, m_axis)")
+        return TopFunction(
+            name=self._name,
+            head=self._head,
+            formats=self._formats,
+            shapes=self._shapes,
+            calls=self._calls,
+            parameters=self._parameters,
+            headers=self._headers,
+            ports=(source, target),
+        )
+
+    def _port(self, name: str, tensor: str, stream: StreamVariable) -> AxisPort:
+        port = AxisPort(name, self._network.tensors[tensor], stream)
+        if port.bits > MAX_STREAM_BITS:
+            raise VecqError(
+                f"network '{self._network.name}': {stream.lanes} lanes of {stream.format.bits} bits"
+                f" make a word of {port.bits} bits on {name}; at most {MAX_STREAM_BITS} are wanted"
+            )
+        return port
+
+    def _call(self, comment: str, text: str, *writes: StreamVariable) -> None:
+        self._calls.append(Call(comment, f"vecq::{text}", writes))
+
+    def _layer_call(self, layer: Layer, text: str, result: StreamVariable) -> None:
+        self._call(f"{type(layer).__name__} {one_line(layer.name)}", text, result)
+
+    def _tensor_stream(self, stream: Stream) -> StreamVariable:
+        """The variable that a layer or the input writes."""
+        result = self._tensor_variable(stream.tensor, stream.lanes, self._depths[stream])
+        self._variables[stream] = result
+        return result
+
+    def _tensor_variable(self, tensor: str, lanes: int, depth: int) -> StreamVariable:
+        """A variable of all elements of a tensor; its format joins those of the top."""
+        name, described = self._names[tensor], self._network.tensors[tensor]
+        fmt = described.format
+        signed = "true" if fmt.signed else "false"
+        self._formats.append(
+            f"using {name}_format = vecq::IntFormat<{fmt.bits}, {signed}, {cpp_integer(fmt.lo)},"
+            f" {cpp_integer(fmt.hi)}>;"
+        )
+        words = math.prod(described.shape) // lanes
+        return StreamVariable(f"{name}_stream", f"{name}_format", fmt, lanes, words, depth)
+
+    def _copy(self, stream: Stream, source: StreamVariable, name: str) -> StreamVariable:
+        """The variable of a stream that holds the elements of ``source``."""
+        self._variables[stream] = StreamVariable(
+            name,
+            source.format_name,
+            source.format,
+            stream.lanes,
+            stream.words,
+            self._depths[stream],
+        )
+        return self._variables[stream]
+
+    def _add(self, cell: Cell) -> None:
+        match cell:
+            case Link():
+                self._link(cell)
+            case Reframe():
+                raise VecqError(
+                    f"network '{self._network.name}': AXI4-Streams of a chosen width are made by"
+                    " target rtl, not by HLS C++; leave out axis_bits"
+                )
+            case Fork():
+                self._fork(cell)
+            case Elementwise() | SerialRescale():
+                source, layer = self._variables[cell.source], cell.layer
+                self._elementwise(layer, source, self._tensor_stream(cell.target))
+            case Join():
+                self._join(cell)
+            case Windows():
+                self._windows[cell.target] = cell
+            case MatrixVector():
+                self._matrix_vector(cell)
+            case Unrolled():
+                self._unrolled(cell)
+            case Pool():
+                self._pool(cell)
+            case Upsampling():
+                self._upsampling(cell)
+            case _:
+                assert_never(cell)
+
+    def _link(self, cell: Link) -> None:
+        source = self._variables[cell.source]
+        if cell.is_plain:  # a stream is a FIFO already
+            self._variables[cell.target] = source
+            return
+        name = self._operands.get(cell.target) or f"{self._names[cell.reader]}_resized"
+        target = self._copy(cell.target, source, name)
+        self._call(
+            f"{source.lanes} lanes to {target.lanes}",
+            f"resize_lanes<{source.format_name}, {source.lanes}, {target.lanes},"
+            f" {cell.source.elements}>({source.name}, {target.name})",
+            target,
+        )
+
+    def _fork(self, cell: Fork) -> None:
+        source, name = self._variables[cell.source], self._names[cell.source.tensor]
+        targets = [
+            self._copy(stream, source, f"{name}_fork{index}")
+            for index, stream in enumerate(cell.targets)
+        ]
+        self._call(
+            f"{one_line(cell.source.tensor)} to {len(targets)} readers",
+            f"fork<{source.words}>({', '.join(s.name for s in (source, *targets))})",
+            *targets,
+        )
+
+    def _elementwise(
+        self, layer: Rescale | Threshold, source: StreamVariable, result: StreamVariable
+    ) -> None:
+        match layer:
+            case Rescale():
+                self._rescale(layer, source, result)
+            case Threshold():
+                self._threshold(layer, source, result)
+            case _:
+                assert_never(layer)
+
+    def _rescale(self, layer: Rescale, source: StreamVariable, result: StreamVariable) -> None:
+        name = self._names[layer.name]
+        self._headers.add("rescale")
+        self._parameters[name] = [
+            cpp_array(f"{name}_mantissa", layer.mantissa),
+            cpp_array(f"{name}_offset", layer.offset),
+        ]
+        shift, arguments = f"{layer.shift}, ", f"{name}_mantissa, {name}_offset"
+        if not isinstance(layer.shift, int):
+            self._parameters[name].append(cpp_array(f"{name}_shift", layer.shift))
+            shift, arguments = "", f"{arguments}, {name}_shift"
+        text = (
+            f"rescale<{source.format_name}, {result.format_name},"
+            f" {self._pixels(layer.name)}, {len(layer.mantissa)}, {source.lanes}, {shift}"
+            f"{signed_bits(layer.mantissa)}>({source.name}, {result.name}, {arguments})"
+        )
+        self._layer_call(layer, text, result)
+
+    def _threshold(self, layer: Threshold, source: StreamVariable, result: StreamVariable) -> None:
+        channels, levels = layer.thresholds.shape
+        if levels == 0:  # C++ has no empty arrays; where there is one output, the clamp makes it
+            zeros = np.zeros(channels, np.int64)
+            constant = Rescale(
+                name=layer.name,
+                input=layer.input,
+                mantissa=zeros,
+                offset=zeros,
+                shift=1,
+                format=layer.format,
+            )
+            self._rescale(constant, source, result)
+            return
+        name = self._names[layer.name]
+        self._headers.add("threshold")
+        self._parameters[name] = [
+            cpp_array(f"{name}_thresholds", layer.thresholds),
+            cpp_array(f"{name}_falling", layer.falling),
+        ]
+        text = (
+            f"threshold<{source.format_name}, {result.format_name},"
+            f" {self._pixels(layer.name)}, {channels}, {levels}, {source.lanes}>"
+            f"({source.name}, {result.name}, {name}_thresholds, {name}_falling)"
+        )
+        self._layer_call(layer, text, result)
+
+    def _join(self, cell: Join) -> None:
+        sources = [self._variables[stream] for stream in cell.sources]
+        result = self._tensor_stream(cell.target)
+        self._headers.add("join")
+        variables = ", ".join(stream.name for stream in (result, *sources))
+        match cell.layer:
+            case Add():
+                text = f"add<{result.format_name}, {result.words}>({variables})"
+            case Concat():
+                positions = self._pixels(cell.layer.name)
+                counts = ", ".join(str(stream.words // positions) for stream in sources)
+                text = f"concat<{result.format_name}, {positions}, {counts}>({variables})"
+            case _:
+                assert_never(cell.layer)
+        self._layer_call(cell.layer, text, result)
+
+    def _matrix_vector(self, cell: MatrixVector) -> None:
+        windows = self._windows.get(cell.source)
+        source = self._variables[cell.source if windows is None else windows.source]
+        self._sums(cell.layer, cell.fold, source, self._tensor_stream(cell.target))
+
+    def _unrolled(self, cell: Unrolled) -> None:
+        """A fold onto all lanes; the Rescale that belongs to the cell is a call of its own."""
+        source, target = self._variables[cell.source], cell.target
+        if cell.rescale is None:
+            self._sums(cell.layer, cell.fold, source, self._tensor_stream(target))
+            return
+        sums = self._tensor_variable(cell.layer.name, target.lanes, LEAST_DEPTH)
+        self._sums(cell.layer, cell.fold, source, sums)
+        self._rescale(cell.rescale, sums, self._tensor_stream(target))
+
+    def _sums(
+        self, layer: MacLayer, fold: Fold, source: StreamVariable, result: StreamVariable
+    ) -> None:
+        """The call of a Dense or Conv2d, with its weights and biases."""
+        name = self._names[layer.name]
+        kind, bits, codes = stored(layer.weights)
+        outputs, inputs = len(codes), codes[0].size
+        bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
+        words, word_bits = packed_words(codes.reshape(outputs, inputs), bits, fold)
+        self._parameters[name] = [
+            cpp_words(f"{name}_weights", words, word_bits),
+            cpp_array(f"{name}_bias", bias),
+        ]
+        arguments = f"{source.name}, {result.name}, {name}_weights, {name}_bias"
+        formats = f"{source.format_name}, {result.format_name}, vecq::{kind}<{bits}>"
+        match layer:
+            case Dense():
+                self._headers.add("dense")
+                text = f"dense<{formats}, {inputs}, {outputs}, {fold.pe}, {fold.simd}>"
+            case Conv2d():
+                self._headers.add("conv2d")
+                self._add_window(layer)
+                self._shapes.append(
+                    f"using {name}_grouping = vecq::Grouping<{codes.shape[-1]}, {outputs},"
+                    f" {layer.groups}, {fold.pe}, {fold.simd}>;"
+                )
+                text = f"conv2d<{formats}, {name}_window, {name}_grouping>"
+            case _:
+                assert_never(layer)
+        self._layer_call(layer, f"{text}({arguments})", result)
+
+    def _pool(self, cell: Pool) -> None:
+        layer, source = cell.layer, self._variables[cell.source]
+        result = self._tensor_stream(cell.target)
+        self._add_window(layer)
+        match layer:
+            case MaxPool2d():
+                header, formats = "max_pool2d", result.format_name
+            case SumPool2d():
+                header, formats = "sum_pool2d", f"{source.format_name}, {result.format_name}"
+            case _:
+                assert_never(layer)
+        self._headers.add(header)
+        text = (
+            f"{header}<{formats}, {self._names[layer.name]}_window, {source.lanes}>"
+            f"({source.name}, {result.name})"
+        )
+        self._layer_call(layer, text, result)
+
+    def _upsampling(self, cell: Upsampling) -> None:
+        layer, source = cell.layer, self._variables[cell.source]
+        result = self._tensor_stream(cell.target)
+        self._headers.add("upsample2d")
+        image = _sizes("Image", self._network.tensors[layer.input].shape)
+        down, across = layer.factor
+        text = (
+            f"upsample2d<{result.format_name}, {image}, {down}, {across}, {source.lanes}>"
+            f"({source.name}, {result.name})"
+        )
+        self._layer_call(layer, text, result)
+
+    def _pixels(self, tensor: str) -> int:
+        """Of an image; 1 of a vector."""
+        return math.prod(self._network.tensors[tensor].shape[:-1])
+
+    def _add_window(self, layer: WindowLayer) -> None:
+        parts = [
+            _sizes("Image", self._network.tensors[layer.input].shape),
+            _sizes("Kernel", layer.kernel),
+            _sizes("Stride", layer.stride),
+            _sizes("Padding", layer.padding),
+        ]
+        if isinstance(layer, Conv2d) and layer.dilation != (1, 1):
+            parts.append(_sizes("Dilation", layer.dilation))
+        self._shapes.append(
+            f"using {self._names[layer.name]}_window = vecq::Window<{', '.join(parts)}>;"
+        )
+
+
+def _sizes(what: str, sizes: Iterable[int]) -> str:
+    return f"vecq::{what}<{', '.join(map(str, sizes))}>"
