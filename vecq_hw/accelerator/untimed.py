@@ -126,7 +126,15 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
 
 def _reads(
     network: Network,
-    cell: Link | Elementwise | SerialRescale | Join | MatrixVector | Unrolled | Pool | Upsampling,
+    cell: Link
+    | Reframe
+    | Elementwise
+    | SerialRescale
+    | Join
+    | MatrixVector
+    | Unrolled
+    | Pool
+    | Upsampling,
     windows: dict[Stream, Windows],
 ) -> tuple[tuple[Stream, Loops], ...]:
     """The streams that a cell reads, with the loops through which their words run."""
