@@ -1,6 +1,7 @@
 """Every mode of an image: its pixels, or why it is not taken; nothing is bent without a word."""
 
 import io
+import itertools
 import struct
 import zipfile
 import zlib
@@ -76,6 +77,7 @@ TRANSPARENT.putpalette(list(range(15)))
         (b"P5 2 1 65535\n" + bytes([0, 1, 255, 255]), np.uint16([[1, 65535]])),
         (b"P2 3 1 1000\n0 500 1000", np.uint16([[0, 32768, 65535]])),
     ],
+    ids=itertools.count(),
 )
 def test_pixels_are_those_of_the_file(content, pixels):
     decoded = decode_image(content)
@@ -108,10 +110,11 @@ HALF = Image.fromarray(np.dstack([GRAY, BITS]), "LA")
             stored(PALETTE, "GIF", save_all=True, append_images=[TRANSPARENT]),
             "it holds 2 pictures; one is wanted",
         ),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image or is damaged"),
+        (stored(Image.fromarray(GRAY), "EPS"), "cannot identify image file"),
         (png(1, 0, 13_000, 13_000, [bytes(1_625)] * 13_000), "decompression bomb"),
         (png(1, 0, 9_400, 9_400, [bytes(1_175)] * 9_400), "would unpack from"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_has_no_gray_and_no_rgb_is_refused_with_its_reason(content, says):
     with pytest.raises(VecqError, match=says) as caught:
