@@ -267,15 +267,6 @@ def test_calibration_keeps_the_statistics_of_batch_norms():
     lower(twin)
 
 
-@pytest.mark.parametrize(
-    ("loader", "says"),
-    [(iter([torch.zeros(2, 8)]), "reads its loader twice"), ([], "got no batch")],
-)
-def test_loaders_that_cannot_serve_are_refused(loader, says):
-    with pytest.raises(VecqError, match=says):
-        calibrate(mlp(), loader)
-
-
 def test_the_commands(tmp_path):
     shown = CliRunner().invoke(vecq, ["lambda", "--bits", "4", "--json", "-"])
     row = json.loads(shown.stdout)["rows"][0]

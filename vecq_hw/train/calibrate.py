@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,9 +13,9 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, Interval, Vecq, WeightMethod
+from vecq_hw.train.batches import batches, check_loader, classes
 from vecq_hw.train.convert import LayerBits, quantize_model
 from vecq_hw.train.quantized_layers import advance
-from vecq_hw.train.training import device_of
 
 SEARCHED: WeightMethod = partial(Vecq, per_channel=True, interval=Interval.SEARCH)
 """VecQ with the best interval for the weights of each output: trained weights cannot adapt."""
@@ -53,19 +54,20 @@ def calibrate(
     ----------
     model : nn.Module
         A trained float classifier, left as it is.
-    loader : iterable of float tensors of shape (N, ...), or of pairs with labels of shape (N,)
+    loader : iterable of real tensors or arrays of shape (N, ...), or of pairs with labels
         A DataLoader or a list, which can be read more than once; some hundred samples are enough
-        for the steps, more for the accuracy.
+        for the steps, more for the accuracy.  Labels are classes of shape (N,) or one-hot (N, K);
+        with others, such as the targets of a regression, there is no accuracy.
     weight_bits, activation_bits, overrides, method
         As in :func:`quantize_model`.
 
     Raises
     ------
     VecqError
-        The loader is empty or can be read only once; as :func:`quantize_model`.
+        The loader is empty, can be read only once, or yields something else: integers, samples that
+        are all alike, NaN, classes that the model does not have; as :func:`quantize_model`.
     """
-    if isinstance(loader, Iterator):
-        raise VecqError("calibrate reads its loader twice; give a DataLoader or a list of batches")
+    check_loader(loader)
     twin = quantize_model(model, weight_bits, activation_bits, overrides, method).eval()
     advance(twin, 1.0)
     quantizers = [module for module in twin.modules() if isinstance(module, ActivationQuantizer)]
@@ -76,8 +78,12 @@ def calibrate(
     finally:
         twin.eval()
     if seen.samples == 0:
-        raise VecqError("calibrate got no batch; at least one is wanted")
-    if not seen.labelled:
+        raise VecqError("the loader gave no batch; at least one is wanted")
+    if seen.least == seen.most:
+        raise VecqError(
+            f"every value of all batches is {seen.least:g}; samples that differ are wanted"
+        )
+    if seen.labelled < seen.samples:
         return Calibrated(twin, None, None)
     was_training = model.training
     try:
@@ -85,6 +91,11 @@ def calibrate(
     finally:
         model.train(was_training)
     after = _right(twin, loader)
+    if before.samples != seen.samples or after.samples != seen.samples:
+        raise VecqError(
+            f"the loader gave {seen.samples} samples and then {before.samples}; one that can be"
+            " read again is wanted"
+        )
     result = Calibrated(twin, before.right / before.samples, after.right / after.samples)
     Console().print(
         f"calibrated on {after.samples} samples:"
@@ -101,18 +112,31 @@ class _Count(NamedTuple):
     samples: int
     labelled: int
     right: int
+    least: float
+    most: float
 
 
 def _right(model: nn.Module, loader: Iterable[Any]) -> _Count:
-    """Run all batches; how many samples there are, how many with labels, how many right."""
+    """Run all batches: how many samples there are, how many with classes, how many right."""
     samples = labelled = right = 0
-    device = device_of(model)
+    least, most = math.inf, -math.inf
     with torch.no_grad():
-        for batch in loader:
-            x, y = batch if isinstance(batch, tuple | list) else (batch, None)
-            scores = model(x.to(device))
-            samples += len(x)
-            if y is not None:
-                labelled += len(x)
-                right += int((scores.flatten(1).argmax(1).cpu() == y.cpu()).sum())
-    return _Count(samples, labelled, right)
+        for batch in batches(loader, model):
+            try:
+                scores = model(batch.samples)
+            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise VecqError(
+                    f"the model fails on {batch.name} of the shape {tuple(batch.samples.shape)}:"
+                    f" {reason}"
+                ) from error
+            if not isinstance(scores, torch.Tensor) or scores.shape[:1] != batch.samples.shape[:1]:
+                raise VecqError("the model does not give one tensor with a row for each sample")
+            wanted = classes(batch, scores)
+            samples += len(scores)
+            least = min(least, float(batch.samples.min()))
+            most = max(most, float(batch.samples.max()))
+            if wanted is not None:
+                labelled += len(scores)
+                right += int((scores.flatten(1).argmax(1) == wanted).sum())
+    return _Count(samples, labelled, right, least, most)
