@@ -147,10 +147,10 @@ def _tensor(name: str, given: object) -> torch.Tensor:
 
 def _kind(given: object) -> str:
     """What it is, in a word or two."""
+    name = type(given).__name__
+    named = f"an {name}" if name[0] in "aeioun" else f"a {name}"
     if isinstance(given, tuple | list):
-        return f"a {type(given).__name__} of {len(given)}"
+        return f"{named} of {len(given)}"
     if isinstance(given, Mapping):
-        return (
-            f"a {type(given).__name__} with the keys {', '.join(map(repr, given)) or 'of nothing'}"
-        )
-    return f"a {type(given).__name__}"
+        return f"{named} with the keys {', '.join(map(repr, given)) or 'of nothing'}"
+    return named
