@@ -1,47 +1,158 @@
-"""The README's example runs as it stands; links and commands of the docs lead somewhere."""
+"""What README and docs show is run as it stands; their links lead somewhere.
+
+A block of commands or code runs, in the order of its page and in one folder that holds a
+network.npz, unless a comment before it says why not: ``<!-- not run: REASON -->``, or
+``<!-- nightly: REASON -->`` for what takes long.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from vecq_hw import storage
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Dense, Input, Network, Rescale, Weights
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / name for name in ("hls/README.md", "rtl/README.md")),
+]
+LANGUAGES = {"sh", "python", "cpp", "systemverilog", "text"}
+QUICK = " --targets hls --samples 20"
+"""What the ordinary test adds to ``vecq verify``; the nightly one runs it as printed."""
+
+_FENCE = re.compile(
+    r"(?:<!-- (?P<mark>not run|nightly): (?P<reason>[^>]*?) -->\n\n?)?"
+    r"^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
-def test_the_example_of_the_readme_runs(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
+@dataclass(frozen=True)
+class Block:
+    mark: str | None
+    reason: str | None
+    language: str
+    text: str
+
+    @property
+    def runs(self) -> bool:
+        return self.language != "text"
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(**found.groupdict()) for found in _FENCE.finditer(page.read_text())]
+
+
+def identifier(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identifier)
+def test_every_block_says_what_it_is(page):
+    """An indented block, or one without a language, would never be run."""
+    for block in blocks(page):
+        assert block.language in LANGUAGES, block.text
+        assert block.mark is None or len(block.reason) > 20, block.text
+        assert block.language in ("sh", "python", "text") or block.mark == "not run", block.text
+    prose = _FENCE.sub("", page.read_text())
+    assert "```" not in prose
+    assert not re.findall(r"(?:^|\n)\n {4}\S.*", prose)
+
+
+def _store_network(folder: Path) -> None:
+    """A network of the README's shape, whose accuracy nobody looks at."""
+    rng = np.random.default_rng(0)
+    codes = [rng.integers(-2, 2, shape) for shape in ((32, 64), (10, 32))]
+    layers = (
+        Dense(name="fc1", input="image", weights=Weights(codes=codes[0], grid=MidRise(2))),
+        Rescale(
+            name="relu1",
+            input="fc1",
+            mantissa=np.full(32, 90),
+            offset=np.zeros(32, int),
+            shift=14,
+            format=IntFormat(8, False),
+        ),
+        Dense(name="fc2", input="relu1", weights=Weights(codes=codes[1], grid=MidRise(2))),
     )
-    assert result.returncode == 0, result.stderr
-    accuracy, differences = result.stdout.split()[-2:]
-    assert float(accuracy) > 0.95
-    assert int(differences) <= 1
-    assert (tmp_path / "network.npz").is_file()
+    image = Input(name="image", shape=(64,), format=IntFormat(8, False), step=1 / 255)
+    network = Network(name="digits", inputs=(image,), layers=layers, outputs=("fc2",))
+    storage.save(network, folder / "network.npz")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def run(block: Block, folder: Path) -> str:
+    """Run one block in ``folder``; what it prints."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "HOME": str(folder)}
+    command = {
+        "sh": ["bash", "-e", "-u", "-o", "pipefail", "-c", block.text],
+        "python": [sys.executable, "-W", "error", "-c", block.text],
+    }[block.language]
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    said = f"{block.text}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
+    assert result.returncode == 0, said
+    return result.stdout
+
+
+def quick(block: Block) -> Block:
+    text = re.sub(r"^vecq verify [^#\n]*", rf"\g<0>{QUICK} ", block.text, flags=re.MULTILINE)
+    return replace(block, text=text)
+
+
+RUN = [page for page in PAGES if any(b.runs and b.mark is None for b in blocks(page))]
+RUN_AT_NIGHT = [page for page in PAGES if any(b.runs and b.mark != "not run" for b in blocks(page))]
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.parametrize("page", RUN, ids=identifier)
+def test_the_blocks_run(page, tmp_path):
+    _store_network(tmp_path)
+    printed = [run(quick(b), tmp_path) for b in blocks(page) if b.runs and b.mark is None]
+    if page.name == "README.md":
+        accuracy, differences = printed[0].split()[-2:]
+        assert float(accuracy) > 0.95
+        assert int(differences) <= 1
+
+
+@pytest.mark.nightly
+@pytest.mark.needs_cxx
+@pytest.mark.needs_verilator
+@pytest.mark.parametrize("page", RUN_AT_NIGHT, ids=identifier)
+def test_the_blocks_run_as_printed_the_long_ones_too(page, tmp_path):
+    _store_network(tmp_path)
+    for block in blocks(page):
+        if block.runs and block.mark != "not run":
+            run(block, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identifier)
 def test_relative_links_lead_to_files(page):
     for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / link).exists(), link
 
 
-def test_the_commands_of_the_readme_exist():
+def test_the_commands_named_in_the_text_exist():
     from vecq_hw.cli import vecq
 
-    text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"^ {4}vecq (\w+)", text, re.MULTILINE))
-    assert named <= set(vecq.commands)
-    assert {"show", "simulate", "emit", "verify"} <= named
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"^ {4}make (\w+)", text, re.MULTILINE)) <= targets
+    for page in PAGES:
+        text = page.read_text()
+        assert set(re.findall(r"`vecq (\w+)[^`]*`", text)) <= set(vecq.commands), page
+        assert set(re.findall(r"`make (\w+)[^`]*`", text)) <= targets | {"cosim"}, page
+        for name, rest in re.findall(r"vecq (\w+)([^`\n]*)", text):
+            if name in vecq.commands:
+                options = {o for p in vecq.commands[name].params for o in p.opts + p.secondary_opts}
+                assert set(re.findall(r" (--[a-z-]+)", rest)) <= options | {"--help"}, rest
