@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cocotb
 import numpy as np
 
 from vecq_hw import assets
+from vecq_hw.bench.runner import COVERAGE
 from vecq_hw.bench.stream import Sink, Stream, no_stalls, random_stalls, reset, send, wait
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray
@@ -21,6 +23,8 @@ from vecq_hw.toolchain import run_process
 
 TOP = "cells"
 PATIENCE = 5000
+# A build takes longer than few cycles, which are run in no time either way.
+QUICK_BUILD = MappingProxyType({"GNUMAKEFLAGS": "OPT_FAST=-O0"})
 # What the two ends of a cell do, for the record of coverage: of all its streams on a side, any.
 SITUATIONS = {
     "sender_pauses": "rst_ni && |( ready_o & ~ valid_i )",
@@ -66,10 +70,11 @@ class Case:
         return " ".join([self.module, *(f"{n}={value}" for n, value in self.parameters.items())])
 
 
-def top(cases: Sequence[Case]) -> str:
+def top(cases: Mapping[int, Case]) -> str:
+    """A module with an instance of each case; their numbers are in the names of their streams."""
     ports = ["input logic clk_i", "input logic rst_ni"]
     body = []
-    for index, case in enumerate(cases):
+    for index, case in cases.items():
         wires: dict[str, list[str]] = {}
         for names, count, bits in (
             (("valid_i", "ready_o", "data_i"), case.inputs, case.input_bits),
@@ -99,21 +104,36 @@ def top(cases: Sequence[Case]) -> str:
     return f"module {TOP} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
 
 
-def run(folder: Path, bench: str, cases: Sequence[Case]) -> None:
-    """Build all cases as one top and run the cocotb tests of the module ``rtl_tests.<bench>``."""
+def run(
+    folder: Path, bench: str, cases: Sequence[Case], every: int = 1, also: Collection[int] = ()
+) -> None:
+    """Build cases as one top and run the cocotb tests of the module ``rtl_tests.<bench>``.
+
+    Of all cases, one in ``every`` and those that ``also`` numbers; where coverage is counted, all.
+    """
+    if os.environ.get(COVERAGE):
+        every = 1
+    chosen = {n: case for n, case in enumerate(cases) if n % every == 0 or n in also}
     rtl = folder / "rtl"
     shutil.copytree(assets.rtl(), rtl)
-    (rtl / f"{TOP}.sv").write_text(top(cases))
-    for index, case in enumerate(cases):
+    (rtl / f"{TOP}.sv").write_text(top(chosen))
+    for index, case in chosen.items():
         for name, text in case.sources.items():
             (rtl / name).write_text(text)
         for name, memory in case.memories.items():
             (rtl / f"c{index}_{name}.mem").write_text(memory.text())
-    run_bench(folder, TOP, f"rtl_tests.{bench}")
+    numbers = "|".join(map(str, chosen))
+    only = {"COCOTB_TEST_FILTER": rf"^[^/]*$|/(.*/)?index=({numbers})(/|$)"}
+    run_bench(folder, TOP, f"rtl_tests.{bench}", {**only, **QUICK_BUILD})
 
 
-def run_bench(folder: Path, top_name: str, bench: str) -> None:
-    """Run a bench on ``folder``/rtl in a process of its own; raise what went wrong."""
+def run_bench(
+    folder: Path, top_name: str, bench: str, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Run a bench on ``folder``/rtl in a process of its own; raise what went wrong.
+
+    ``more`` are variables of its environment.
+    """
     code = (
         "import sys; from pathlib import Path; from vecq_hw.bench.runner import main;"
         " raise SystemExit(main(Path(sys.argv[1]), *sys.argv[2:]))"
@@ -123,7 +143,7 @@ def run_bench(folder: Path, top_name: str, bench: str) -> None:
     status, output = run_process(
         [sys.executable, "-c", code, str(folder), top_name, bench],
         folder,
-        {**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        {**os.environ, **more, "PYTHONPATH": os.pathsep.join(paths)},
         timeout=3000,  # for what hangs, not for a busy machine
     )
     assert not status, output[-6000:]

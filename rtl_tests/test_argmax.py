@@ -4,8 +4,10 @@ import pytest
 
 from rtl_tests import harness
 from rtl_tests.bench_argmax import CASES
+from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
-def test_argmax(tmp_path: Path) -> None:
-    harness.run(tmp_path, "bench_argmax", CASES)
+@one_in(3)
+def test_argmax(tmp_path: Path, every: int) -> None:
+    harness.run(tmp_path, "bench_argmax", CASES, every)

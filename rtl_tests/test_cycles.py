@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from rtl_tests import bench_cycles, harness
 from rtl_tests.bench_cycles import FRAMES
 from rtl_tests.graphs import random_graph
 from rtl_tests.test_networks import wrapper
+from tests.shares import nightly
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ports
 from vecq_hw.emit.project import Vectors
@@ -33,25 +34,24 @@ def graphs(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
     return {name: pair for name, pair in drawn.items() if max(plan(*pair).busy.values()) <= LONGEST}
 
 
+KINDS: dict[str, Callable[[], dict[str, tuple[Network, Schedule]]]] = {
+    "chains": bench_cycles.configurations,
+    "graphs": lambda: graphs(0, GRAPHS),
+    "more graphs": lambda: graphs(GRAPHS, 5 * GRAPHS),
+}
+
+
 @pytest.mark.needs_verilator
 @pytest.mark.parametrize(
-    "kind",
-    ["chains", "graphs", pytest.param("more graphs", marks=pytest.mark.nightly)],
+    ("kind", "every"),
+    [("chains", 5), ("graphs", 4), *(nightly(kind, 1) for kind in KINDS)],
 )
 def test_every_word_moves_in_the_cycle_that_the_model_says(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, every: int, tmp_path: Path
 ) -> None:
-    # The build takes most of the time, and the few cycles are run in no time either way.
-    monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
-    match kind:
-        case "chains":
-            configurations = bench_cycles.configurations()
-        case "graphs":
-            configurations = graphs(0, GRAPHS)
-        case _:
-            configurations = graphs(GRAPHS, 5 * GRAPHS)
-    assert len(configurations) >= 40
-    compare(configurations, tmp_path)
+    drawn = KINDS[kind]()
+    assert len(drawn) >= 40
+    compare(dict(list(drawn.items())[::every]), tmp_path)
 
 
 def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path) -> None:
@@ -84,7 +84,7 @@ def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path
             )
     sent = {name: (given, len(wanted)) for name, (given, wanted) in words.items()}
     (folder / "plan.json").write_text(json.dumps(sent))
-    harness.run_bench(folder, TOP, "rtl_tests.bench_cycles")
+    harness.run_bench(folder, TOP, "rtl_tests.bench_cycles", harness.QUICK_BUILD)
 
     measured = json.loads((folder / "results" / bench_cycles.RESULT).read_text())
     different = []

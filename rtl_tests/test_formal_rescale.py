@@ -29,6 +29,7 @@ from typing import Any
 import pytest
 
 from rtl_tests.formal import Stream, prove
+from tests.shares import named, nightly
 
 CONTRACT = """
   function automatic logic contract(
@@ -330,19 +331,19 @@ WIDEST = {
 PROOFS = {
     "small": pipeline(1, cut=False, **SMALL),
     "wide": pipeline(1, **WIDE),
-    "unsigned": pipeline(0, **UNSIGNED, OffsetBits=40),
     "own shifts": pipeline(1, cut=False, **SMALL, ShiftBits=2),
     "serial small": serial(1, whole=True, **SMALL_SERIAL),
     "serial, own shifts": serial(2, whole=True, **SMALL_SERIAL, ShiftBits=2),
-    "serial wide": serial(0, **WIDE_SERIAL),
     "serial unsigned": serial(0, **UNSIGNED, RestBits=24),
 }
 NIGHTLY = {
     "small unsigned, dsp": pipeline(0, cut=False, **SMALL, InputSigned=0, UseDsp=1),
+    "unsigned": pipeline(0, **UNSIGNED, OffsetBits=40),
     "widest": pipeline(0, **WIDEST, OffsetBits=60),
     "wide, own shifts": pipeline(1, **{**WIDE, "Shift": 17}, ShiftBits=4),
     "serial wide, own shifts": serial(0, **{**WIDE_SERIAL, "Shift": 20}, ShiftBits=4),
     "serial small unsigned": serial(2, whole=True, **SMALL_SERIAL, InputSigned=0),
+    "serial wide": serial(0, **WIDE_SERIAL),
     "serial widest": serial(0, **WIDEST, RestBits=44),
 }
 PIPELINE_MUTANTS = [
@@ -381,7 +382,7 @@ MUTANTS = [
     "stream",
     [
         *(pytest.param(stream, id=name) for name, stream in PROOFS.items()),
-        *(pytest.param(s, id=name, marks=pytest.mark.nightly) for name, s in NIGHTLY.items()),
+        *(nightly(stream, name=name) for name, stream in NIGHTLY.items()),
     ],
 )
 def test_words_are_the_contracts(stream: Stream, tmp_path: Path) -> None:
@@ -392,7 +393,10 @@ def test_words_are_the_contracts(stream: Stream, tmp_path: Path) -> None:
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize(
     ("stream", "mutant"),
-    [pytest.param(*some, id=f"{some[0]} {number}") for number, some in enumerate(MUTANTS)],
+    [
+        (nightly if number % 3 else named)(*some, name=f"{some[0]} {number}")
+        for number, some in enumerate(MUTANTS)
+    ],
 )
 def test_the_proof_fails_for_a_mutant(
     stream: Stream, mutant: tuple[str, str], tmp_path: Path

@@ -4,8 +4,10 @@ import pytest
 
 from rtl_tests import harness
 from rtl_tests.bench_matrix_vector import CASES
+from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
-def test_matrix_vector(tmp_path: Path) -> None:
-    harness.run(tmp_path, "bench_matrix_vector", CASES)
+@one_in(5)
+def test_matrix_vector(tmp_path: Path, every: int) -> None:
+    harness.run(tmp_path, "bench_matrix_vector", CASES, every)

@@ -8,6 +8,7 @@ import pytest
 
 from rtl_tests import harness, networks
 from rtl_tests.image_networks import BUILDERS, image_network, vectors
+from tests.shares import nightly, one_in
 from vecq_hw.emit.project import Project, read_vectors
 from vecq_hw.emit.systemverilog import emit
 from vecq_hw.network import Conv2d, Dense
@@ -28,31 +29,37 @@ def wrapper(folder: Path, top: str, names: Sequence[str]) -> str:
     return f"module {top} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
 
 
-def run_projects(folder: Path, projects: Mapping[str, Project]) -> None:
-    """Run the benches of all projects, by the names of their tops, in one build."""
+def run_projects(folder: Path, projects: Mapping[str, Project], optimized: bool = False) -> None:
+    """Run the benches of all projects, by the names of their tops, in one build.
+
+    That takes longer than a few frames; many are worth an optimized one.
+    """
     for name, project in projects.items():
         project.write(folder / name)
-        shutil.copytree(folder / name / "rtl", folder / "rtl", dirs_exist_ok=True)
+        for part in ("rtl", "vecq_bench"):
+            shutil.copytree(folder / name / part, folder / part, dirs_exist_ok=True)
     (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(projects)))
-    harness.run_bench(folder, TOP, "rtl_tests.bench_networks")
+    quick = {} if optimized else harness.QUICK_BUILD
+    harness.run_bench(folder, TOP, "rtl_tests.bench_networks", quick)
 
 
 @pytest.mark.needs_verilator
-def test_networks(tmp_path: Path) -> None:
-    run_projects(tmp_path, {name: networks.project(n) for n, name in enumerate(networks.TOPS)})
+@one_in(4)
+def test_networks(tmp_path: Path, every: int) -> None:
+    projects = {name: networks.project(n) for n, name in enumerate(networks.TOPS)}
+    run_projects(tmp_path, dict(list(projects.items())[::every]))
 
 
 @pytest.mark.needs_verilator
-def test_networks_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The build takes longer than the few frames.
-    monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
-    run_projects(tmp_path, {name: image_project(name, 5) for name in BUILDERS})
+@pytest.mark.parametrize("names", [["resnet8", "grids"], nightly(["lenet5", "depthwise"])])
+def test_networks_of_images(names: list[str], tmp_path: Path) -> None:
+    run_projects(tmp_path, {name: image_project(name, 5) for name in names})
 
 
 @pytest.mark.needs_verilator
 @pytest.mark.nightly
 def test_networks_of_more_images(tmp_path: Path) -> None:
-    run_projects(tmp_path, {name: image_project(name, 100) for name in BUILDERS})
+    run_projects(tmp_path, {name: image_project(name, 100) for name in BUILDERS}, optimized=True)
 
 
 def image_project(name: str, count: int) -> Project:

@@ -4,8 +4,10 @@ import pytest
 
 from rtl_tests import harness
 from rtl_tests.bench_rescale_serial import CASES
+from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
-def test_rescale_serial(tmp_path: Path) -> None:
-    harness.run(tmp_path, "bench_rescale_serial", CASES)
+@one_in(3)
+def test_rescale_serial(tmp_path: Path, every: int) -> None:
+    harness.run(tmp_path, "bench_rescale_serial", CASES, every)

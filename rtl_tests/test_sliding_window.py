@@ -4,13 +4,13 @@ import pytest
 
 from rtl_tests import harness
 from rtl_tests.bench_sliding_window import CASES, SHAPES, USUAL, words
+from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
-def test_sliding_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The build takes longer than the cycles, and these run in no time either way.
-    monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
-    harness.run(tmp_path, "bench_sliding_window", CASES)
+@one_in(3)
+def test_sliding_window(tmp_path: Path, every: int) -> None:
+    harness.run(tmp_path, "bench_sliding_window", CASES, every)
 
 
 @pytest.mark.parametrize("index", range(USUAL), ids=lambda index: str(SHAPES[index]))

@@ -26,4 +26,4 @@ def test_both_ends_name_every_broken_rule(tmp_path: Path) -> None:
     ]
     manifest = dict(zip(("input", "output"), ports, strict=True))
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    harness.run_bench(tmp_path, TOP, "rtl_tests.bench_stream")
+    harness.run_bench(tmp_path, TOP, "rtl_tests.bench_stream", harness.QUICK_BUILD)

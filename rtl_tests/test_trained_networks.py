@@ -7,6 +7,7 @@ import pytest
 
 from rtl_tests.test_networks import run_projects
 from tests.hls_networks import case_of
+from tests.shares import nightly
 from tests.train.test_methods import blobs, mlp
 from vecq_hw.emit.project import Project
 from vecq_hw.emit.systemverilog import emit
@@ -20,9 +21,9 @@ METHODS = {"twn": 2, "ttq": 2, "inq": 5, "tqt": 4, "minmax": 4}
 
 
 @pytest.mark.needs_verilator
-def test_methods_off_vecqs_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GNUMAKEFLAGS", "OPT_FAST=-O0")
-    run_projects(tmp_path, {f"{name}_mlp": trained_project(name) for name in METHODS})
+@pytest.mark.parametrize("methods", [["ttq", "inq"], nightly(["twn", "tqt", "minmax"])])
+def test_methods_off_vecqs_grid(methods: list[str], tmp_path: Path) -> None:
+    run_projects(tmp_path, {f"{name}_mlp": trained_project(name) for name in methods})
 
 
 def trained_project(method: str) -> Project:

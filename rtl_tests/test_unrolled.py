@@ -7,11 +7,13 @@ import pytest
 from rtl_tests import harness
 from rtl_tests.bench_unrolled import CASES, SHAPES, SYNTHESIZED, data
 from rtl_tests.netlist import netlists
+from tests.shares import one_in
 from vecq_hw import assets
 
 
 @pytest.mark.needs_verilator
-def test_unrolled(tmp_path: Path) -> None:
+@one_in(4)
+def test_unrolled(tmp_path: Path, every: int) -> None:
     """As generated, and the last ones as netlists of LUTs and carries."""
     pytest.importorskip("pyosys")
     folder = tmp_path / "synthesis"
@@ -25,7 +27,7 @@ def test_unrolled(tmp_path: Path) -> None:
         replace(case, sources=made if index in SYNTHESIZED else case.sources)
         for index, case in enumerate(CASES)
     ]
-    harness.run(tmp_path / "run", "bench_unrolled", cases)
+    harness.run(tmp_path / "run", "bench_unrolled", cases, every, also=SYNTHESIZED)
 
 
 def test_the_layers_are_worth_comparing() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from tests.conftest import ODD_NAME
 from tests.hls4ml_networks import branches, inputs, regridded, write
 from tests.hls_networks import Builder, cnn, mlp
+from tests.shares import nightly
 from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors, read_vectors
 from vecq_hw.errors import MissingToolError, VecqError
@@ -28,6 +30,11 @@ from vecq_hw.verify import hls as runner
 
 U8 = IntFormat(8, signed=False)
 NETWORKS = {"mlp": mlp, "cnn": cnn}
+# Every network, width and kind of streams once.
+ORDINARY = [
+    *(("mlp", 1, "io_stream"), ("mlp", 8, "io_parallel")),
+    *(("cnn", 2, "io_stream"), ("cnn", 4, "io_parallel")),
+]
 
 
 @pytest.fixture
@@ -44,9 +51,13 @@ def mismatches(network: Network, folder: Path, io_type: str | None = None) -> in
 
 
 @pytest.mark.needs_cxx
-@pytest.mark.parametrize("io_type", hls4ml.IO_TYPES)
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "bits", "io_type"),
+    [
+        case if case in ORDINARY else nightly(*case)
+        for case in product(NETWORKS, (1, 2, 4, 8), hls4ml.IO_TYPES)
+    ],
+)
 @pytest.mark.usefixtures("unoptimised")
 def test_small_networks_are_exact(tmp_path: Path, name: str, bits: int, io_type: str) -> None:
     assert mismatches(NETWORKS[name](name, bits).network(), tmp_path, io_type) == 0
@@ -54,7 +65,11 @@ def test_small_networks_are_exact(tmp_path: Path, name: str, bits: int, io_type:
 
 @pytest.mark.needs_cxx
 @pytest.mark.parametrize(
-    "grid", [TwosComplement(3), TwosComplement(1), CodeBook((0, -113, 64, 5)), CodeBook((-1, 1))]
+    "grid",
+    [
+        *(TwosComplement(3), nightly(TwosComplement(1))),
+        *(CodeBook((0, -113, 64, 5)), nightly(CodeBook((-1, 1)))),
+    ],
 )
 @pytest.mark.usefixtures("unoptimised")
 def test_other_grids_are_exact(tmp_path: Path, grid: Grid) -> None:
@@ -210,7 +225,7 @@ def simulated(folder: Path, alone: dict[str, str]) -> subprocess.CompletedProces
 
 
 @pytest.mark.needs_verilator
-@pytest.mark.parametrize("io_type", hls4ml.IO_TYPES)
+@pytest.mark.parametrize("io_type", ["io_stream", nightly("io_parallel")])
 def test_the_cocotb_bench_drives_the_cxx_and_finds_tampered_weights(
     tmp_path: Path, io_type: str, alone: dict[str, str]
 ) -> None:
@@ -231,7 +246,7 @@ NAMES = ("input", "int", "größe", "w2", "layer2_out", "zp2d_int", "x" * 10_000
 
 
 @pytest.mark.needs_cxx
-@pytest.mark.parametrize("top", ["parameters", "w2", "main"])
+@pytest.mark.parametrize("top", ["main", nightly("parameters"), nightly("w2")])
 @pytest.mark.usefixtures("unoptimised")
 def test_any_name_is_fit(tmp_path: Path, top: str) -> None:
     if top != "main":  # the names of layers are compiled once

@@ -18,6 +18,7 @@ from benchmarks import networks
 from tests.hls_networks import Builder, Calibrated, Case, case_of
 from tests.hls_programs import compared_layers, run_together
 from tests.hls_trained import BITS, KINDS, digits, images, trained
+from tests.shares import nightly
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Network, Weights
@@ -90,9 +91,13 @@ def assert_equal(
     record("mismatches", different)
 
 
-@pytest.mark.parametrize("build", [lenet, vgg, resnet, depthwise])
-def test_small_networks(tmp_path: Path, build) -> None:
-    assert_equal([build(bits).case(20) for bits in (1, 2, 4)], tmp_path, "-O0")
+@pytest.mark.parametrize(
+    "builders",
+    [[(lenet, 4), (vgg, 1), (resnet, 2), (depthwise, 2)]]
+    + [nightly([(build, bits) for bits in (1, 2, 4)]) for build in (lenet, vgg, resnet, depthwise)],
+)
+def test_small_networks(tmp_path: Path, builders) -> None:
+    assert_equal([build(bits).case(20) for build, bits in builders], tmp_path, "-O0")
 
 
 def real_size(kind: str, bits: int, monkeypatch: pytest.MonkeyPatch) -> Network:

@@ -35,8 +35,8 @@ from vecq_hw.passes.widths import wrap_accumulators
 from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
 from vecq_hw.simulate import (
     mac_array,
-    plan,
     predictions,
+    prepared,
     quantize_input,
     reference,
     simulate,
@@ -67,8 +67,8 @@ def test_tiles_do_not_change_a_result(monkeypatch):
     network = Network(name="tiles", inputs=(source,), layers=(conv,), outputs=("conv",))
     x = random_inputs(network, 37, 1)
     whole = simulate(network, x)
-    monkeypatch.setattr(plan, "TILE_BYTES", 1)
-    plan.prepare.cache_clear()
+    monkeypatch.setattr(prepared, "TILE_BYTES", 1)
+    prepared.prepare.cache_clear()
     assert np.array_equal(simulate(network, x), whole)
 
 
@@ -208,8 +208,8 @@ def test_blocks_and_threads_do_not_change_a_result(count, engine, monkeypatch):
 
 
 def test_hooks_see_exact_sums_and_may_replace_them(monkeypatch):
-    monkeypatch.setattr(plan, "TILE_BYTES", 1)
-    plan.prepare.cache_clear()
+    monkeypatch.setattr(prepared, "TILE_BYTES", 1)
+    prepared.prepare.cache_clear()
     network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
     x = random_inputs(network, 7, 1)
     sums = simulate(network, x, taps=["conv"])["conv"]
@@ -283,7 +283,7 @@ def test_the_command_traces_every_tensor(saved, engine):
     result = _vecq(folder, "--trace", str(folder / "t"), "--engine", engine)
     assert result.exit_code == 0, result.output
     tensors = simulate(network, x, taps=list(network.tensors))
-    assert {path.stem for path in (folder / "t").iterdir()} == set(tensors)
+    assert {path.stem for path in (folder / "t").glob("*.npy")} == set(tensors)
     for name, values in tensors.items():
         assert np.array_equal(np.load(folder / "t" / f"{name}.npy"), values)
 
@@ -291,7 +291,7 @@ def test_the_command_traces_every_tensor(saved, engine):
 def test_the_command_traces_the_taps_alone(saved):
     _, _, folder = saved
     assert _vecq(folder, "--trace", str(folder / "t"), "--taps", "conv,codes").exit_code == 0
-    assert {path.name for path in (folder / "t").iterdir()} == {"conv.npy", "codes.npy"}
+    assert {path.name for path in (folder / "t").glob("*.npy")} == {"conv.npy", "codes.npy"}
     assert "give --trace too" in _vecq(folder, "--taps", "conv").output
 
 

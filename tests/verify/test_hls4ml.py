@@ -11,6 +11,7 @@ import pytest
 
 from tests.hls4ml_networks import branches, corners, inputs
 from tests.hls_networks import Builder, mlp
+from tests.shares import nightly
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
@@ -24,8 +25,11 @@ from vecq_hw.verify.targets import choose
 @pytest.mark.needs_cxx
 @pytest.mark.parametrize(
     ("network", "io_type"),
-    [(branches(1), "io_parallel"), (branches(3), "io_stream"), (corners(), "io_parallel")],
-    ids=["parallel", "stream", "corners"],
+    [
+        nightly(branches(1), "io_parallel", name="parallel"),
+        pytest.param(branches(3), "io_stream", id="stream"),
+        pytest.param(corners(), "io_parallel", id="corners"),
+    ],
 )
 def test_every_layer_equals_its_tap(network: Network, io_type: str) -> None:
     x = inputs(network)

@@ -69,7 +69,7 @@ def modelled(network, schedule, depths, frames=2, input_pauses=(), output_pauses
     return list(run.input_cycles.values()), list(run.output_cycles.values())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
     network = data.draw(st.one_of(strategies.graphs(), strategies.networks()))

@@ -43,7 +43,7 @@ def _schedules(draw, network):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.data(), networks() | graphs(), st.integers(1, 20), st.integers(0, 2**32))
 def test_saturation_equals_plain_python_integers_in_the_arrays_order(data, network, bits, seed):
     schedule = data.draw(_schedules(network))
@@ -57,7 +57,7 @@ def test_saturation_equals_plain_python_integers_in_the_arrays_order(data, netwo
         assert overflows == count
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.data(), networks() | graphs(), st.integers(1, 30), st.integers(0, 2**32))
 def test_wrapping_is_the_simulators_for_every_fold(data, network, bits, seed):
     schedule = data.draw(_schedules(network))

@@ -78,7 +78,7 @@ def single_layers(draw) -> Network:
 
 
 @kinds
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(single_layers(), sizes, st.integers(1, 3), st.integers(0, 2**32))
 def test_an_array_gives_the_simulators_integers_at_the_cost_of_the_closed_form(
     kind, network, array, samples, seed
