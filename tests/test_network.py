@@ -250,3 +250,54 @@ def test_sums_keep_the_sign_of_their_format_and_stay_tight():
     assert network(padded, source=tight).tensors["p"].format == IntFormat(10, True, -400, 0)
     total = Add(name="a", inputs=("x", "x"))
     assert network(total, source=IMAGE).tensors["a"].format == IntFormat(9, False, 0, 510)
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (
+            lambda: network(conv(stride=2), source=IMAGE),
+            r"'conv'.stride is 2, but tuple\[int",
+        ),
+        (lambda: network(conv(padding=(1,)), source=IMAGE), r"'conv'.padding has 1 items; 2 are"),
+        (
+            lambda: network(conv(dilation=(1.0, 1.0)), source=IMAGE),
+            r"dilation\[0\] is 1.0, but",
+        ),
+        (
+            lambda: network(conv(groups="1"), source=IMAGE),
+            "'conv'.groups is '1', but int is",
+        ),
+        (
+            lambda: network(dense(weights=np.zeros((2, 3)))),
+            "weights is array.* but Weights is",
+        ),
+        (lambda: network(dense(source=None)), "'fc'.input is None, but str is wanted"),
+        (
+            lambda: network(dense(accumulator_bits=20.5)),
+            "accumulator_bits is 20.5, but int or",
+        ),
+        (lambda: network(dense(), rescale(format=8)), "'rescale'.format is 8, but IntFormat is"),
+        (lambda: network(dense(), rescale(shift=None)), "an integer array is wanted"),
+        (lambda: network(Add(name="sum", inputs="x")), r"'sum'.inputs is 'x', but tuple\[str"),
+        (lambda: network(X), "layer 'x' is Input.* is wanted"),
+        (lambda: Network(name="n", inputs=X, layers=(), outputs=()), "has a tuple of inputs, not"),
+        (
+            lambda: Network(name=5, inputs=(X,), layers=(), outputs=()),
+            "of a network is 5, but",
+        ),
+        (lambda: MidRise("2"), "weights have 1 to 16 bits, not '2'"),
+        (lambda: IntFormat(8.0, True), "an integer format has 1 to 63 bits, not 8.0"),
+        (lambda: IntFormat(8, True, -1.5), "ends of an integer format are whole numbers, not -1.5"),
+    ],
+)
+def test_fields_of_other_kinds_are_refused_in_a_sentence(build, says):
+    with pytest.raises(VecqError, match=says):
+        build()
+
+
+def test_whole_numbers_of_any_kind_are_taken():
+    made = network(conv(stride=(np.int64(2), np.uint8(2))), source=IMAGE)
+    assert made.tensors["conv"].shape == (1, 1, 2)
+    assert IntFormat(np.int64(63), True, np.int64(-5)).lo == -5
+    assert MidRise(np.uint8(16)).value_format.hi == 65535

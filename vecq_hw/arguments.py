@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import math
 import numbers
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -54,6 +55,24 @@ def real_number(given: Any, wanted: str) -> float:
     if not number or not math.isfinite(given):
         raise VecqError(f"{wanted}, not {given!r}")
     return float(given)
+
+
+_Member = TypeVar("_Member", bound=enum.Enum)
+
+
+def member(kind: type[_Member], given: Any, what: str) -> _Member:
+    """The member of an enumeration, given as such or by its value.
+
+    Parameters
+    ----------
+    what : str
+        Begins the message: "interval".
+    """
+    try:
+        return kind(given)
+    except ValueError:
+        wanted = ", ".join(str(one.value) for one in kind)
+        raise VecqError(f"{what} is one of {wanted}, not {given!r}") from None
 
 
 def truth_value(given: Any, wanted: str) -> bool:

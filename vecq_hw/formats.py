@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 
 IntArray = npt.NDArray[np.integer]
@@ -48,12 +48,12 @@ class IntFormat:
     def __init__(
         self, bits: int, signed: bool, lo: int | None = None, hi: int | None = None
     ) -> None:
-        bits = _whole_bits(bits)
-        if not 1 <= bits <= MAX_BITS:
-            raise VecqError(f"an integer format has 1 to {MAX_BITS} bits, not {bits}")
+        bits = whole_number(bits, f"an integer format has 1 to {MAX_BITS} bits", 1, MAX_BITS)
         least = -(1 << (bits - 1)) if signed else 0
         most = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-        lo, hi = least if lo is None else int(lo), most if hi is None else int(hi)
+        ends = "the ends of an integer format are whole numbers"
+        lo = least if lo is None else whole_number(lo, ends)
+        hi = most if hi is None else whole_number(hi, ends)
         if not least <= lo <= hi <= most:
             raise VecqError(f"the range {lo}..{hi} does not lie in {least}..{most} ({bits} bits)")
         for name, value in (("bits", bits), ("signed", bool(signed)), ("lo", lo), ("hi", hi)):
@@ -87,19 +87,9 @@ class IntFormat:
         return f"{'s' if self.signed else 'u'}{self.bits}{tight}"
 
 
-def _whole_bits(bits: int) -> int:
-    """The bits as a Python integer, which no shift can overflow as NumPy's would."""
-    try:
-        return operator.index(bits)
-    except TypeError:
-        raise VecqError(f"bits are a whole number, not {bits!r}") from None
-
-
-def _weight_bits(bits: int) -> int:
-    bits = _whole_bits(bits)
-    if not 1 <= bits <= 16:
-        raise VecqError(f"weights have 1 to 16 bits, not {bits}")
-    return bits
+def checked_weight_bits(given: object) -> int:
+    """The bits of a weight's code, 1..16, as an int; anything else is refused."""
+    return whole_number(given, "weights have 1 to 16 bits", 1, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +107,7 @@ class MidRise:
     bits: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", _weight_bits(self.bits))
+        object.__setattr__(self, "bits", checked_weight_bits(self.bits))
 
     @property
     def code_format(self) -> IntFormat:
@@ -151,7 +141,7 @@ class TwosComplement:
     bits: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", _weight_bits(self.bits))
+        object.__setattr__(self, "bits", checked_weight_bits(self.bits))
 
     @property
     def code_format(self) -> IntFormat:
@@ -197,8 +187,7 @@ class CodeBook:
                 " repeat one to fill it"
             )
         for level in self.levels:
-            if not isinstance(level, int | np.integer) or isinstance(level, bool):
-                raise VecqError(f"a code book holds integers, not {level!r}")
+            whole_number(level, "a code book holds integers")
             if abs(int(level)) >= 1 << 31:
                 raise VecqError(f"the values of a code book lie within ±(2^31 - 1), not {level}")
         object.__setattr__(self, "levels", tuple(map(int, self.levels)))

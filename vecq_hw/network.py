@@ -15,6 +15,7 @@ from typing import assert_never
 
 import numpy as np
 
+from vecq_hw import trees
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MAX_BITS, IntFormat
 from vecq_hw.layers import (
@@ -185,7 +186,11 @@ class Network:
 
     def __post_init__(self) -> None:
         for name in ("inputs", "layers", "outputs"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            given = getattr(self, name)
+            if not isinstance(given, Sequence) or isinstance(given, str):
+                raise VecqError(f"a network has a tuple of {name}, not {given!r}")
+            object.__setattr__(self, name, tuple(given))
+        _check_kinds(self)
         tensors: dict[str, Tensor] = {}
         for problem in problems(self, tensors):
             raise VecqError(problem)
@@ -203,6 +208,15 @@ class Network:
             + [f"  {layer!r}" for layer in self.layers]
             + [f"  → {', '.join(self.outputs)}"]
         )
+
+
+def _check_kinds(network: Network) -> None:
+    """Refuse what is no layer, and fields of other kinds than the annotations of a layer say."""
+    trees.encode(network.name, str, [], "the name of a network")
+    for what, kind, parts in (("input", Input, network.inputs), ("layer", Layer, network.layers)):
+        for index, part in enumerate(parts):
+            trees.encode(part, kind, [], f"{what} {getattr(part, 'name', index)!r}")
+    trees.encode(network.outputs, tuple[str, ...], [], "outputs")
 
 
 def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iterator[str]:

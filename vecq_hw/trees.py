@@ -190,7 +190,7 @@ def _inside(where: str, name: str) -> str:
 
 
 def _mismatch(where: str, value: object, kind: Any) -> VecqError:
-    shown = repr(value)
+    shown = " ".join(repr(value).split())
     shown = shown if len(shown) <= 40 else f"{shown[:36]} ..."
     return VecqError(f"{where or 'it'} is {shown}, but {_kind_name(kind)} is wanted")
 

@@ -292,3 +292,29 @@ def test_inputs_of_another_shape():
         network_inputs(vector, np.zeros((4, 95)))
     with pytest.raises(VecqError, match="NaN"):
         network_inputs(vector, np.full((4, 96), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"input_shape": 20}, r"input_shape must be \(C,\), \(C, L\) or \(C, H, W\), not 20"),
+        ({"input_shape": "20"}, "input_shape must be .* not '20'"),
+        ({"input_shape": (8.5,)}, "with sizes of at least 1, not 8.5"),
+        ({"input_shape": (0,)}, "with sizes of at least 1, not 0"),
+        ({"name": 5}, "a network is named by text, not 5"),
+        ({"name": ""}, "a network is named by text, not ''"),
+        ({"mantissa_bits": 18.0}, "mantissas have 4 to 32 bits, not 18.0"),
+        ({"mantissa_bits": 33}, "mantissas have 4 to 32 bits, not 33"),
+    ],
+)
+def test_arguments_of_other_kinds_are_refused(arguments, says):
+    twin = trained_twin([nn.Linear(8, 3)], (8,), 2, 8)
+    with pytest.raises(VecqError, match=says):
+        lower(twin, **arguments)
+    assert lower(twin, [np.int64(8)], "net", np.int64(18)).name == "net"
+
+
+def test_a_model_cast_to_half_is_refused():
+    twin = trained_twin([nn.Linear(8, 3)], (8,), 2, 8)
+    with pytest.raises(VecqError, match=r"is of the type float16; .* call float\(\)"):
+        lower(twin.half())

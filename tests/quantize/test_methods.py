@@ -1,5 +1,6 @@
 """Each method against its paper's formulas, in NumPy or by hand, and what it lowers to."""
 
+import inspect
 import itertools
 import math
 
@@ -26,6 +27,8 @@ from vecq_hw.quantize import (
     Vecq,
     WeightQuantizer,
     gaussian_lambda,
+    method_options,
+    vecq,
     weight_method,
 )
 from vecq_hw.quantize.weights import codes_of
@@ -329,6 +332,11 @@ def test_bits_that_a_method_does_not_have_are_refused(kind, bits, says):
         ("x", {}, "there are vecq, bwn, twn"),
         ("lsq", {"per_channel": True}, "method 'lsq' has no setting 'per_channel'; it has none"),
         ("vecq", {"step": 1}, "no setting 'step'; it has per_channel, interval, spread"),
+        ("vecq", {"interval": "best"}, "interval is one of paper, exact, search, not 'best'"),
+        ("vecq", {"spread": None}, "spread is one of rms, std, not None"),
+        ("twn", {"per_channel": "yes"}, "per_channel is True or False, not 'yes'"),
+        ("mul2q", {"mean": 1}, "mean is True or False, not 1"),
+        (5, {}, "there is no method '5' for weights; there are vecq"),
     ],
 )
 def test_unknown_methods_and_settings_are_refused(name, options, says):
@@ -364,3 +372,48 @@ def test_the_interface_is_abstract():
     for missing in (lambda: quantizer.grid, lambda: quantizer.integers(weights())):
         with pytest.raises(NotImplementedError):
             missing()
+
+
+def test_a_text_says_every_setting_of_every_method():
+    every = {
+        "vecq": {"interval": "search", "spread": "std", "per_channel": True},
+        "bwn": {"per_channel": False},
+        "twn": {"per_channel": True},
+        "minmax": {"per_channel": True},
+        "mul2q": {"mean": True},
+    }
+    for name, kind in METHODS.items():
+        own = set(list(inspect.signature(kind).parameters)[2:])
+        assert own == every.get(name, {}).keys()
+        if own:
+            text = ", ".join(f"{option}={value}" for option, value in every[name].items())
+            options = method_options(name, text)
+            assert options == every[name]
+            quantizer = weight_method(name, **options)(torch.ones(2, 3), kind.BITS[0])
+            for option, value in options.items():
+                found = getattr(quantizer, option)
+                assert getattr(found, "value", found) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("vecq", "interval", "method options are NAME=VALUE,NAME=VALUE,..., not 'interval'"),
+        ("vecq", "=exact", "method options are NAME=VALUE"),
+        ("vecq", "interval=exact,", "method options are NAME=VALUE"),
+        ("vecq", "spread=std,spread=rms", "name 'spread' twice"),
+        ("vecq", "interval=fast", "interval is one of paper, exact, search, not 'fast'"),
+        ("vecq", "per_channel=maybe", "per_channel is True or False, not 'maybe'"),
+        ("lsq", "step=1", "method 'lsq' has no setting 'step'; it has none"),
+        ("vecc", "spread=std", "did you mean 'vecq'"),
+    ],
+)
+def test_settings_in_a_text_are_checked(name, text, says):
+    with pytest.raises(VecqError, match=says):
+        method_options(name, text)
+
+
+@pytest.mark.parametrize("w", [[1.0, 2.0], torch.tensor([1, 2]), torch.ones(2, device="meta")])
+def test_weights_are_floats_with_values(w):
+    with pytest.raises(VecqError, match=r"weights are a tensor of floats|on the device 'meta'"):
+        vecq(w, 2)

@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import QuantizedReLU, SignedQuantizer, vecq
+from vecq_hw.quantize import Lsq, QuantizedReLU, SignedQuantizer, Vecq, vecq
 from vecq_hw.train import LayerBits, cnn, mlp, quantize_model
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
@@ -213,6 +214,10 @@ def test_overrides():
         ({"bn1": LayerBits()}, "no layer with weights 'bn1'"),
         ({"conv1": LayerBits(weight=17)}, "layer 'conv1': weights have 1 to 16 bits, not 17"),
         ({"fc": LayerBits(activation=0)}, "layer 'fc': activations have 1 to 16 bits, not 0"),
+        ({"fc": LayerBits(weight=2.5)}, "layer 'fc': weights have 1 to 16 bits, not 2.5"),
+        ({0: LayerBits()}, "layers are named by text, such as '0', not 0"),
+        ([LayerBits()], "overrides are a mapping from names of layers to LayerBits, not"),
+        ("fc", "overrides are a mapping from names of layers to LayerBits, not 'fc'"),
         ({"fc": 8}, r"'fc' has 8 where LayerBits\(\.\.\.\) is wanted"),
     ],
 )
@@ -332,3 +337,56 @@ def test_model_in_double_precision():
     assert twin(x).dtype == torch.float64
     assert twin.relu1.step.dtype == torch.float64
     assert np.isfinite(twin.eval()(x).detach().numpy()).all()
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, torch.tensor])
+def test_bits_are_whole_numbers_of_any_kind(kind):
+    override = {"fc3": LayerBits(weight=kind(3), activation=kind(4))}
+    twin = quantize_model(mlp(4, 2), kind(2), kind(8), override, bias_bits=kind(4))
+    bits = [twin.fc1.quantizer.bits, twin.relu1.bits, twin.fc3.quantizer.bits]
+    assert bits == [2, 8, 3]
+    assert all(type(value) is int for value in bits)
+    assert twin.fc3.bias_quantizer.bits == 4
+
+
+@pytest.mark.parametrize("bits", [2.0, "2", True, None, [2]])
+def test_bits_of_another_kind_are_refused(bits):
+    with pytest.raises(VecqError, match="weights have 1 to 16 bits, not"):
+        quantize_model(mlp(4, 2), weight_bits=bits)
+    with pytest.raises(VecqError, match="weights have 1 to 16 bits, not"):
+        quantize_model(mlp(4, 2), bias_bits="none" if bits is None else bits)
+    if bits is not None:
+        with pytest.raises(VecqError, match="activations have 1 to 16 bits, not"):
+            quantize_model(mlp(4, 2), activation_bits=bits)
+
+
+def test_a_method_is_given_by_name_too():
+    assert isinstance(quantize_model(mlp(4, 2), method="lsq").fc1.quantizer, Lsq)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("lqs", "there is no method 'lqs' for weights; did you mean 'lsq'"),
+        (None, "a method is one of vecq, bwn, .*, not None"),
+        (Vecq(torch.ones(2, 2), 2), "a method is one of vecq, bwn, .*, not Vecq"),
+        (partial(Vecq, foo=1), "layer 'fc1': the method cannot be called with weights and bits"),
+        (lambda w: w, "layer 'fc1': the method cannot be called with weights and bits"),
+        (lambda w, bits: w, "layer 'fc1': the method gives Parameter; a WeightQuantizer is wanted"),
+        (partial(Vecq, interval="best"), "interval is one of paper, exact, search, not 'best'"),
+    ],
+)
+def test_what_is_no_method_is_refused(method, message):
+    with pytest.raises(VecqError, match=message):
+        quantize_model(mlp(4, 2), method=method)
+
+
+def test_the_state_of_a_float_model_is_refused_by_its_twin():
+    model = mlp(4, 2)
+    twin = quantize_model(model)
+    for one in (twin, copy.deepcopy(twin)):
+        with pytest.raises(VecqError, match=r"state is that of a float model.*quantize that"):
+            one.load_state_dict(model.state_dict())
+        one.load_state_dict(quantize_model(model).state_dict())
+    # Without quantizers of activations VecQ has no values of its own.
+    quantize_model(model, activation_bits=None).load_state_dict(model.state_dict())

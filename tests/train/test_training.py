@@ -18,6 +18,7 @@ from torch import nn
 from tests.train.test_fit import blobs
 from vecq_hw import cli, data
 from vecq_hw.errors import VecqError
+from vecq_hw.quantize import Interval, Spread
 from vecq_hw.train import (
     PRESETS,
     ModelRecipe,
@@ -303,6 +304,19 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
     assert json.loads((half / "metrics.json").read_text())["weight_bits"] is None
 
 
+def test_settings_of_the_method_are_kept_in_the_checkpoint(tmp_path, monkeypatch, capsys):
+    status, _, errors = main(
+        "train", "--epochs", 1, "--method-options", "spread=std,interval=paper", "--per-channel",
+        "--out", tmp_path / "out", monkeypatch=monkeypatch, capsys=capsys,
+    )  # fmt: skip
+    assert status == 0, errors
+    model, recipe = load_checkpoint(tmp_path / "out" / "checkpoint.pt")
+    assert recipe.options == {"spread": "std", "interval": "paper", "per_channel": True}
+    quantizer = model.fc1.quantizer
+    assert (quantizer.spread, quantizer.interval) == (Spread.DEVIATION, Interval.PAPER)
+    assert quantizer.per_channel
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -319,6 +333,17 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
         (["--milestones", "50"], "between 0 and the 40 epochs"),
         (["--device", "tpu"], "cpu or cuda is wanted"),
         (["--optimizer", "lion"], "lion"),
+        (["--seed", "1" * 23], "a seed is 0 to 9223372036854775807, not 111"),
+        (["--method-options", "interval=best"], "interval is one of paper, exact, search, not"),
+        (["--method-options", "step=1"], "no setting 'step'; it has per_channel, interval, spread"),
+        (
+            ["--method-options", "interval=exact", "--lambda", "paper"],
+            "--method-options and --lambda both say interval",
+        ),
+        (
+            ["--method", "mul2q", "--method-options", "mean=true"],
+            "so it is not trained: layer 'fc1'",
+        ),
         (
             ["--model", "net.py:image"],
             "so it is not trained: layer '0': it reads a",

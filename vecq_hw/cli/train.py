@@ -83,6 +83,11 @@ class _Milestones(click.ParamType[Any]):
 )
 @click.option("--method", metavar="NAME", default="vecq", show_default=True, help="Of weights.")
 @click.option(
+    "--method-options",
+    metavar="NAME=VALUE,...",
+    help="Settings of the method, such as interval=search,per_channel=true.",
+)
+@click.option(
     "--lambda", "interval", type=click.Choice(["paper", "exact", "search"]), help="Of vecq."
 )
 @click.option("--per-channel", is_flag=True, help="A scale for each output, of vecq and others.")
@@ -221,11 +226,18 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
 
 def _method_options(options: Mapping[str, Any]) -> dict[str, str | bool]:
     """What is said of the method beside its name."""
-    chosen: dict[str, str | bool] = {}
-    if options["interval"]:
-        chosen["interval"] = options["interval"]
-    if options["per_channel"]:
-        chosen["per_channel"] = True
+    from vecq_hw.quantize import method_options
+
+    method, text = options["method"], options["method_options"]
+    chosen = {} if text is None else method_options(method, text)
+    for name, option, value in (
+        ("interval", "--lambda", options["interval"]),
+        ("per_channel", "--per-channel", True if options["per_channel"] else None),
+    ):
+        if value is not None and name in chosen:
+            raise VecqError(f"--method-options and {option} both say {name}; give one of them")
+        if value is not None:
+            chosen[name] = value
     return chosen
 
 

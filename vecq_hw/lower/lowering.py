@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import fx, nn
 
+from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.lower.rescale import rescale_constants
@@ -39,6 +40,7 @@ from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import predict
 from vecq_hw.train import quantized_layers as trained
+from vecq_hw.train.preconditions import check_values
 from vecq_hw.train.quantized_layers import (
     Quantized,
     QuantizedConv1d,
@@ -89,10 +91,11 @@ def lower(
         Embedding, a quantizer has no statistics, shapes do not fit.
     """
     graph = checked_graph(model)
-    if not 4 <= mantissa_bits <= 32:
-        raise VecqError(f"mantissas have 4 to 32 bits, not {mantissa_bits}")
+    if not isinstance(name, str) or not name:
+        raise VecqError(f"a network is named by text, not {name!r}")
+    bits = whole_number(mantissa_bits, "mantissas have 4 to 32 bits", 4, 32)
     with torch.no_grad():
-        return _Lowering(graph, input_shape, mantissa_bits).run(name)
+        return _Lowering(graph, _checked_shape(input_shape), bits).run(name)
 
 
 def prediction_differences(model: nn.Module, network: Network, x: npt.NDArray[np.float32]) -> int:
@@ -117,10 +120,6 @@ class _Lowering:
     ) -> None:
         self.model = model
         self.mantissa_bits = mantissa_bits
-        if input_shape is not None and (
-            len(input_shape) not in (1, 2, 3) or any(size < 1 for size in input_shape)
-        ):
-            raise VecqError(f"input_shape must be (C,), (C, L) or (C, H, W), not {input_shape}")
         self.sequence = input_shape is not None and len(input_shape) == 2
         if self.sequence and input_shape is not None:
             input_shape = (input_shape[0], 1, input_shape[1])
@@ -349,6 +348,15 @@ class _Lowering:
         return name
 
 
+def _checked_shape(given: object) -> tuple[int, ...] | None:
+    if given is None:
+        return None
+    wanted = "input_shape must be (C,), (C, L) or (C, H, W)"
+    if not isinstance(given, Sequence) or isinstance(given, str) or not 1 <= len(given) <= 3:
+        raise VecqError(f"{wanted}, not {given!r}")
+    return tuple(whole_number(size, f"{wanted} with sizes of at least 1", 1) for size in given)
+
+
 def _step(name: str, quantizer: ActivationQuantizer) -> float:
     step = float(quantizer.step)
     if not 0 < step < math.inf:
@@ -362,6 +370,8 @@ def _step(name: str, quantizer: ActivationQuantizer) -> float:
 def checked_graph(model: nn.Module) -> fx.GraphModule:
     """The model as a graph that can be walked; refuses what is no model to be lowered."""
     modules = list(model.named_modules()) if isinstance(model, fx.GraphModule) else []
+    if modules:
+        check_values(model)
     for name, module in modules:
         if isinstance(module, _TRAINED_ONLY):
             kind = type(module).__name__.removeprefix("Quantized")

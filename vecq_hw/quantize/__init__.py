@@ -17,7 +17,7 @@ from vecq_hw.quantize.distributions import Distribution  # noqa: E402
 from vecq_hw.quantize.dorefa import Dorefa  # noqa: E402
 from vecq_hw.quantize.inq import Inq  # noqa: E402
 from vecq_hw.quantize.lsq import Lsq  # noqa: E402
-from vecq_hw.quantize.methods import METHODS, weight_method  # noqa: E402
+from vecq_hw.quantize.methods import METHODS, method_options, weight_method  # noqa: E402
 from vecq_hw.quantize.minmax import MinMax  # noqa: E402
 from vecq_hw.quantize.mul2q import MuL2q  # noqa: E402
 from vecq_hw.quantize.tqt import Tqt  # noqa: E402
@@ -72,6 +72,7 @@ __all__ = [
     "direct_quantization_loss",
     "expected_orientation_loss",
     "gaussian_lambda",
+    "method_options",
     "modulus_loss",
     "orientation_loss",
     "paper_lambda",

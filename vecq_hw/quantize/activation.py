@@ -16,6 +16,7 @@ import torch
 from torch import distributed, nn
 
 from vecq_hw import arithmetic
+from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.quantize.distributions import best_step
@@ -60,8 +61,7 @@ class ActivationQuantizer(nn.Module):
 
     def __init__(self, bits: int) -> None:
         super().__init__()
-        check_activation_bits(bits)
-        self.bits = bits
+        self.bits = checked_activation_bits(bits)
         self.register_buffer("spread", torch.zeros(()))
         self.register_buffer("peak", torch.zeros(()))
 
@@ -249,10 +249,9 @@ class InputQuantizer(ActivationQuantizer):
         return bool(lowest < 0)
 
 
-def check_activation_bits(bits: int) -> None:
-    """Refuse a width that activations cannot have."""
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
-        raise VecqError(f"activations have 1 to 16 bits, not {bits!r}")
+def checked_activation_bits(given: object) -> int:
+    """The bits of an activation, 1..16, as an int; anything else is refused."""
+    return whole_number(given, "activations have 1 to 16 bits", 1, 16)
 
 
 def _on_several_ranks() -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 
+from vecq_hw.arguments import truth_value
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
 from vecq_hw.quantize.vecq import gaussian_lambda
@@ -32,7 +33,7 @@ class MuL2q(WeightQuantizer):
 
     def __init__(self, w: torch.Tensor, bits: int, mean: bool = False) -> None:
         super().__init__(w, bits)
-        self.mean = mean
+        self.mean = truth_value(mean, "mean is True or False")
 
     @property
     def grid(self) -> MidRise:

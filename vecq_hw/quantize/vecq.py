@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import torch
 
-from vecq_hw.errors import VecqError
-from vecq_hw.formats import MidRise
+from vecq_hw.arguments import member, truth_value
+from vecq_hw.formats import MidRise, checked_weight_bits
 from vecq_hw.quantize.distributions import Distribution, best_step, moments
 from vecq_hw.quantize.search import searched_interval
 from vecq_hw.quantize.weights import (
@@ -98,8 +98,11 @@ def vecq(
     >>> codes.tolist(), round(alpha.item(), 3)
     ([-2, -1, 0, 0], 1.292)
     """
-    check_weight_bits(bits)
+    bits = checked_weight_bits(bits)
     check_weights(w)
+    interval = member(Interval, interval, "interval")
+    spread = member(Spread, spread, "spread")
+    per_channel = truth_value(per_channel, "per_channel is True or False")
     values, alpha = _steer_and_drive(w.detach(), bits, interval, spread, per_channel)
     return VecqResult(values.floor_().to(torch.int16), alpha.reshape(-1) if per_channel else alpha)
 
@@ -116,7 +119,8 @@ class Vecq(WeightQuantizer):
         spread: Spread | str = Spread.RMS,
     ) -> None:
         super().__init__(w, bits, per_channel)
-        self.interval, self.spread = Interval(interval), Spread(spread)
+        self.interval = member(Interval, interval, "interval")
+        self.spread = member(Spread, spread, "spread")
 
     @property
     def grid(self) -> MidRise:
@@ -127,13 +131,6 @@ class Vecq(WeightQuantizer):
         """The odd integers ``2 v`` and ``alpha / 2``."""
         values, alpha = _steer_and_drive(w, self.bits, self.interval, self.spread, self.per_channel)
         return values.mul_(2.0), alpha / 2
-
-
-def check_weight_bits(bits: int) -> None:
-    """Refuse a width that VecQ does not have."""
-    if isinstance(bits, bool) or not isinstance(bits, int):
-        raise VecqError(f"weights have 1 to 16 bits, not {bits!r}")
-    MidRise(bits)
 
 
 def _steer_and_drive(
@@ -190,7 +187,7 @@ def best_lambda(bits: int, of: Distribution = Distribution.GAUSSIAN) -> float:
     >>> round(best_lambda(8, Distribution.LAPLACE), 4)
     0.0548
     """
-    check_weight_bits(bits)
+    bits = checked_weight_bits(bits)
     return 1.0 if bits == 1 else best_step(*_half_integers(bits), of)
 
 
@@ -202,7 +199,7 @@ def paper_lambda(bits: int) -> float:
     >>> paper_lambda(4), paper_lambda(9)
     (0.3352, 0.01171875)
     """
-    check_weight_bits(bits)
+    bits = checked_weight_bits(bits)
     return 1.0 if bits == 1 else PAPER.get(bits, 6.0 / 2**bits)
 
 
@@ -216,7 +213,7 @@ def expected_orientation_loss(
     >>> round(expected_orientation_loss(gaussian_lambda(2), 2), 6)
     0.061302
     """
-    check_weight_bits(bits)
+    bits = checked_weight_bits(bits)
     cross, square = moments(interval, *_half_integers(bits), of)
     return 1.0 - cross / math.sqrt(square)
 

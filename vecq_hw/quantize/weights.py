@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vecq_hw.arguments import truth_value, whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import Grid
 
@@ -53,13 +54,11 @@ class WeightQuantizer(nn.Module):
 
     def __init__(self, w: torch.Tensor, bits: int, per_channel: bool = False) -> None:
         super().__init__()
-        if isinstance(bits, bool) or not isinstance(bits, int) or bits not in self.BITS:
-            first, last = self.BITS[0], self.BITS[-1]
-            wanted = (
-                f"{first} to {last} bits" if first < last else f"{first} bit{'s' * (first > 1)}"
-            )
-            raise VecqError(f"weights of {type(self).__name__} have {wanted}, not {bits!r}")
-        self.bits, self.per_channel = bits, per_channel
+        first, last = self.BITS[0], self.BITS[-1]
+        wanted = f"{first} to {last} bits" if first < last else f"{first} bit{'s' * (first > 1)}"
+        name = type(self).__name__
+        self.bits = whole_number(bits, f"weights of {name} have {wanted}", first, last)
+        self.per_channel = truth_value(per_channel, "per_channel is True or False")
 
     @property
     def grid(self) -> Grid:
@@ -149,6 +148,11 @@ def root_mean_square(rows: torch.Tensor) -> torch.Tensor:
 
 def check_weights(w: torch.Tensor) -> None:
     """Refuse weights without a direction: NaN, infinite, all zero."""
+    if not isinstance(w, torch.Tensor) or not w.is_floating_point():
+        kind = f"one of {w.dtype}" if isinstance(w, torch.Tensor) else type(w).__name__
+        raise VecqError(f"weights are a tensor of floats, not {kind}")
+    if w.is_meta:
+        raise VecqError("the weights lie on the device 'meta' and have no values; load them first")
     if not bool(torch.isfinite(w).all()):
         raise VecqError("the weights hold NaN or infinite values; train or load them again")
     if not bool(w.any()):

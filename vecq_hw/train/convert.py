@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize.activation import check_activation_bits
-from vecq_hw.quantize.vecq import Vecq, check_weight_bits
-from vecq_hw.quantize.weights import WeightMethod, check_weights
+from vecq_hw.formats import checked_weight_bits
+from vecq_hw.quantize.activation import ActivationQuantizer, checked_activation_bits
+from vecq_hw.quantize.methods import METHODS, weight_method
+from vecq_hw.quantize.vecq import Vecq
+from vecq_hw.quantize.weights import WeightMethod, WeightQuantizer, check_weights
 from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph
 from vecq_hw.train.place import INPUT, place_quantizers
 from vecq_hw.train.quantized_layers import quantized_layer
@@ -38,7 +43,7 @@ def quantize_model(
     weight_bits: int = 2,
     activation_bits: int | None = 8,
     overrides: Mapping[str, LayerBits] | None = None,
-    method: WeightMethod = Vecq,
+    method: WeightMethod | str = Vecq,
     bias_bits: int | None = None,
 ) -> nn.Module:
     """The quantized twin of a float model, to be trained as any module.
@@ -62,8 +67,8 @@ def quantize_model(
     overrides : mapping from the name of a layer with weights to LayerBits, optional
         ``activation`` there means the output of that layer; the name 'input' means the network's
         input.
-    method : WeightMethod
-        VecQ, or another of :data:`vecq_hw.quantize.METHODS`, settings included:
+    method : WeightMethod or str
+        VecQ, or another of :data:`vecq_hw.quantize.METHODS` by its name or, settings included, from
         ``weight_method("vecq", interval="search", per_channel=True)``.
     bias_bits : int, 1..16, or None
         None keeps biases float in training; the integer network has them exact to a fraction of
@@ -81,14 +86,14 @@ def quantize_model(
     >>> [type(module).__name__ for module in twin.children()]
     ['QuantizedLinear', 'QuantizedReLU', 'QuantizedLinear', 'InputQuantizer']
     """
-    check_weight_bits(weight_bits)
-    if bias_bits is not None:
-        check_weight_bits(bias_bits)
-    if activation_bits is not None:
-        check_activation_bits(activation_bits)
+    method = _callable_method(method)
+    bias_bits = None if bias_bits is None else checked_weight_bits(bias_bits)
+    default = LayerBits(
+        weight=checked_weight_bits(weight_bits),
+        activation=None if activation_bits is None else checked_activation_bits(activation_bits),
+    )
     twin = module_graph(model)
-    default = LayerBits(weight=weight_bits, activation=activation_bits)
-    bits = _bits_by_layer(twin, default, overrides or {})
+    bits = _bits_by_layer(twin, default, {} if overrides is None else overrides)
     _quantize_weights(twin, {name: given.weight for name, given in bits.items()}, method, bias_bits)
     if activation_bits is not None:
         place_quantizers(twin, {name: given.activation for name, given in bits.items()})
@@ -97,6 +102,7 @@ def quantize_model(
     for parameter in twin.parameters():
         twin.to(parameter)  # the quantizers join the parameters' device and float type
         break
+    twin.register_load_state_dict_pre_hook(_check_state)  # type: ignore[no-untyped-call]
     twin.train(model.training)
     modes = {name: module.training for name, module in model.named_modules()}
     for name, module in twin.named_modules():
@@ -110,7 +116,13 @@ def _bits_by_layer(
 ) -> dict[str, LayerBits]:
     """Weight and activation bits of each layer with weights, and of the input."""
     names = [name for name, module in _called_modules(twin) if isinstance(module, WITH_WEIGHTS)]
+    if not isinstance(overrides, Mapping):
+        raise VecqError(
+            f"overrides are a mapping from names of layers to LayerBits, not {overrides!r}"
+        )
     for name in overrides.keys() - {*names, INPUT}:
+        if not isinstance(name, str):
+            raise VecqError(f"overrides: layers are named by text, such as '{name}', not {name!r}")
         close = difflib.get_close_matches(str(name), names, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names)}"
         raise VecqError(f"overrides: the model has no layer with weights '{name}'; {hint}")
@@ -128,13 +140,52 @@ def _bits_by_layer(
         activation = default.activation if given.activation is None else given.activation
         assert weight is not None
         try:
-            check_weight_bits(weight)
-            if activation is not None:
-                check_activation_bits(activation)
+            weight = checked_weight_bits(weight)
+            activation = None if activation is None else checked_activation_bits(activation)
         except VecqError as error:
             raise VecqError(f"overrides: layer '{name}': {error}") from None
         result[name] = LayerBits(weight=weight, activation=activation)
     return result
+
+
+def _check_state(twin: nn.Module, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """Refuse the state of a float model, which has no values for the quantizers of its twin."""
+    owned = [
+        f"{prefix}{name}.{part}"
+        for name, module in twin.named_modules()
+        if isinstance(module, WeightQuantizer | ActivationQuantizer)
+        for part in module.state_dict()
+    ]
+    if owned and not any(name in state for name in owned):
+        raise VecqError(
+            f"the state is that of a float model: it has nothing for the quantizers, such as"
+            f" '{owned[0]}'; load it into the float model and quantize that"
+        )
+
+
+def _callable_method(method: object) -> WeightMethod:
+    """The method, given by name or as such; what cannot quantize weights is refused."""
+    if isinstance(method, str):
+        return weight_method(method)
+    if not callable(method) or isinstance(method, nn.Module):
+        raise VecqError(
+            f"a method is one of {', '.join(METHODS)}, or what weight_method(...) returns, not"
+            f" {method!r}"
+        )
+
+    def checked(w: torch.Tensor, bits: int) -> WeightQuantizer:
+        try:
+            inspect.signature(method).bind(w, bits)
+        except (TypeError, ValueError) as error:
+            raise VecqError(f"the method cannot be called with weights and bits: {error}") from None
+        quantizer = method(w, bits)
+        if not isinstance(quantizer, WeightQuantizer):
+            raise VecqError(
+                f"the method gives {type(quantizer).__name__}; a WeightQuantizer is wanted"
+            )
+        return quantizer
+
+    return checked
 
 
 def _called_modules(twin: fx.GraphModule) -> list[tuple[str, nn.Module]]:

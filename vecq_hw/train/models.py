@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
+from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.train.models_image import (
     alexnet_bn,
@@ -106,8 +107,14 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     classes : int
         How many scores the model gives; the paper's network for IMDB gives one.
     """
+    if not isinstance(name, str):
+        raise VecqError(f"a model is named by text, not {name!r}")
+    if not isinstance(shape, tuple | list) or not 1 <= len(shape) <= 3:
+        raise VecqError(f"samples have a shape of one to three sizes, not {shape!r}")
+    sizes = tuple(whole_number(size, "sizes of samples are at least 1", 1) for size in shape)
+    classes = whole_number(classes, "a model gives at least 1 score", 1)
     if name in MODELS:
-        return MODELS[name](shape, classes)
+        return MODELS[name](sizes, classes)
     if ":" not in name:
         raise VecqError(f"model '{name}': {', '.join(MODELS)} or FILE.py:FUNCTION is wanted")
     factory = load_model_factory(name)
