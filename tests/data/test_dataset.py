@@ -160,6 +160,9 @@ def test_files_that_are_no_npz(tmp_path):
         ("digits_last", "did you mean 'digits-last'?"),
         ("absent/mnist", "data 'absent/mnist': there is no such file or folder"),
         ("absent.npz", "data 'absent.npz': there is no such file or folder"),
+        ("x" * 300, "cannot be read: File name too long"),
+        ("x" * 300 + ".npz", "cannot be read: File name too long"),
+        ("a\0b", "or the path of an .npz"),
     ],
 )
 def test_unknown_names(name, says):

@@ -1,6 +1,9 @@
 """Image files in class folders: layouts, the cache, and what is refused."""
 
+import contextlib
 import io
+import os
+import warnings
 import zipfile
 
 import numpy as np
@@ -143,6 +146,32 @@ def test_colour_among_gray_images(tmp_path):
 def test_an_archive_with_paths_outside(tmp_path, name):
     with pytest.raises(VecqError, match="a path outside of it"):
         data.load(archive(tmp_path, files() | {name: encoded(drawn())}))
+
+
+@pytest.mark.parametrize("name", [".", "./", "train", "train/", "train//x.png"])
+def test_odd_names_in_an_archive_are_no_images(tmp_path, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = archive(tmp_path, files() | {name: b""})
+    with contextlib.suppress(VecqError):
+        assert len(data.load(path).x_train) == 6
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "broken link"])
+def test_what_is_no_file_in_a_class_is_refused(tmp_path, kind):
+    path = folder(tmp_path, files())
+    odd = path / "train/cat/odd.png"
+    match kind:
+        case "pipe":
+            os.mkfifo(odd)
+        case "folder":
+            odd.mkdir()
+        case _:
+            odd.symlink_to(tmp_path / "absent.png")
+    with pytest.raises(VecqError, match=r"train/cat/odd.png' is no file"):
+        data.load(path)
+    odd.rename(odd.with_name(".odd.png"))
+    assert len(data.load(path).x_train) == 6
 
 
 def test_layouts_and_archives_that_are_none(tmp_path):

@@ -77,7 +77,7 @@ def read_images(path: Path, name: str, progress: Progress | None = None) -> Data
     toolchain.require(toolchain.PILLOW)
     try:
         if path.is_dir():
-            listing = _listed_folder(path)
+            listing = _listed_folder(path, name)
             return _decoded(name, listing, lambda file: (path / file).read_bytes(), progress)
         with zipfile.ZipFile(path) as archive:
             listing = _listed_archive(archive, name)
@@ -98,15 +98,20 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "vecq-hw"
 
 
-def _listed_folder(path: Path) -> _Listing:
+def _listed_folder(path: Path, name: str) -> _Listing:
     found, stamp = [], []
-    for folder in sorted(path.glob("*/*/")):
-        inside = folder.relative_to(path).as_posix()
-        found.append(f"{inside}/")
-        for entry in os.scandir(folder):
-            state = entry.stat()
-            found.append(f"{inside}/{entry.name}")
-            stamp.append((f"{folder}/{entry.name}", state.st_size, state.st_mtime_ns))
+    for split in _SPLITS:
+        for folder in sorted(one for one in (path / split).iterdir() if one.is_dir()):
+            inside = folder.relative_to(path).as_posix()
+            found.append(f"{inside}/")
+            for file in folder.iterdir():
+                if file.name.startswith("."):
+                    continue
+                if not file.is_file():  # to read a pipe would wait for ever
+                    raise VecqError(f"{name}: '{file}' is no file")
+                state = file.stat()
+                found.append(f"{inside}/{file.name}")
+                stamp.append((str(file), state.st_size, state.st_mtime_ns))
     packed = sum(size for _, size, _ in stamp)
     return _Listing(files=_by_class(found), stamp=sorted(stamp), packed=packed)
 
@@ -115,7 +120,7 @@ def _listed_archive(archive: zipfile.ZipFile, name: str) -> _Listing:
     entries = archive.infolist()
     for entry in entries:
         parts = PurePosixPath(entry.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+        if parts.is_absolute() or ".." in parts.parts or ":" in "".join(parts.parts[:1]):
             raise VecqError(f"{name}: the archive holds '{entry.filename}', a path outside of it")
     packed = sum(entry.compress_size for entry in entries)
     # Entries may claim the same bytes of the archive, so that their sum is beyond its size.

@@ -64,12 +64,15 @@ def load(
     """
     if str(name) in _DIGITS:
         return _digits(str(name))
-    if str(name) in _PLACES:
-        return _read(_found(str(name), folder), str(name), progress)
-    path = Path(name)
-    if not path.exists():
-        raise VecqError(f"data '{name}': {_instead(path)}")
-    return _read(path, f"data '{name}'", progress)
+    try:
+        if str(name) in _PLACES:
+            return _read(_found(str(name), folder), str(name), progress)
+        path = Path(name)
+        if not path.exists():
+            raise VecqError(f"data '{name}': {_instead(path)}")
+        return _read(path, f"data '{name}'", progress)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise VecqError(f"data '{name}' cannot be read: {error.strerror or error}") from None
 
 
 def data_folder(folder: str | Path | None = None) -> Path:

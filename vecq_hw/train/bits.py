@@ -25,10 +25,10 @@ def read_bits(path: str | Path) -> dict[str, LayerBits]:
         model is quantized.
     """
     try:
-        tree = json.loads(Path(path).read_text(encoding="utf-8"))
+        tree = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise VecqError(f"bits file '{path}' cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VecqError(f"bits file '{path}' is no JSON ({error}); {_FORM} is the form") from None
     if not isinstance(tree, dict):
         raise VecqError(f"bits file '{path}' holds no object; {_FORM} is the form")
