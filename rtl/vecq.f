@@ -1,6 +1,7 @@
 vecq.vlt
 vecq_adder.sv
 vecq_memory_file.sv
+vecq_stream_rules.sv
 vecq_rom.sv
 vecq_adder_tree.sv
 vecq_pair_sums.sv

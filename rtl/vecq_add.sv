@@ -68,4 +68,27 @@ module vecq_add #(
     assign data_o[lane*SumBits +: SumBits] = SumBits'(extended);
   end
 
+  // What the parameters must be.
+  if (Operands < 1 || Lanes < 1) begin : gen_rule_positive
+    $error("vecq_add: Operands (%0d) and Lanes (%0d) must be at least 1", Operands, Lanes);
+  end
+  if (ElementBits < 1 || SumBits < 1) begin : gen_rule_positive_element_bits_sum_bits
+    $error("vecq_add: ElementBits (%0d) and SumBits (%0d) must be at least 1",
+           ElementBits, SumBits);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .Streams(Operands), .DataBits(Lanes * ElementBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(Lanes * SumBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

@@ -28,4 +28,10 @@ module vecq_adder #(
   assign doubled  = {plain, carry_i} - {~computed, 1'b1};
   assign sum_o    = doubled[SumBits:1];
 
+  // What the parameters must be.
+  if (PlainBits < 1 || LogicBits < 1 || SumBits < 1) begin : gen_rule_positive
+    $error("vecq_adder: PlainBits (%0d), LogicBits (%0d) and SumBits (%0d) must be at least 1",
+           PlainBits, LogicBits, SumBits);
+  end
+
 endmodule

@@ -55,4 +55,13 @@ module vecq_adder_tree #(
 
   assign sum_o = gen_level[Levels].sums;
 
+  // What the parameters must be.
+  if (Terms < 1 || TermBits < 1) begin : gen_rule_positive
+    $error("vecq_adder_tree: Terms (%0d) and TermBits (%0d) must be at least 1", Terms, TermBits);
+  end
+  if (SumBits < TermBits) begin : gen_rule_sum
+    $error("vecq_adder_tree: SumBits (%0d) must not be less than TermBits (%0d)",
+           SumBits, TermBits);
+  end
+
 endmodule

@@ -107,4 +107,27 @@ module vecq_argmax #(
     end
   end
 
+  // What the parameters must be.
+  if (Elements < 1 || ElementBits < 1) begin : gen_rule_positive
+    $error("vecq_argmax: Elements (%0d) and ElementBits (%0d) must be at least 1",
+           Elements, ElementBits);
+  end
+  if (Lanes < 1 || Elements % Lanes != 0) begin : gen_rule_divides_lanes
+    $error("vecq_argmax: Lanes (%0d) must divide Elements (%0d)", Lanes, Elements);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(Lanes * ElementBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(IndexBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

@@ -56,4 +56,13 @@ module vecq_carry_adder #(
   assign sum_o   = SumBits'(plain_i) + SumBits'(operand);
 `endif
 
+  // What the parameters must be.
+  if (PlainBits < 1 || LogicBits < 1) begin : gen_rule_positive
+    $error("vecq_carry_adder: PlainBits (%0d) and LogicBits (%0d) must be at least 1",
+           PlainBits, LogicBits);
+  end
+  if (SumBits < 1) begin : gen_rule_positive_sum_bits
+    $error("vecq_carry_adder: SumBits (%0d) must be at least 1", SumBits);
+  end
+
 endmodule

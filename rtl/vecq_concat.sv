@@ -77,4 +77,33 @@ module vecq_concat #(
 
   always_ff @(posedge clk_i) if (advance) data_q <= data;
 
+  function automatic bit all_turn();
+    all_turn = 1'b1;
+    for (int n = 0; n < Operands; n++) begin
+      if (Turns[n*32 +: 32] == '0 || Turns[n*32+31]) all_turn = 1'b0;
+    end
+  endfunction
+
+  // What the parameters must be.
+  if (Operands < 1 || WordBits < 1) begin : gen_rule_positive
+    $error("vecq_concat: Operands (%0d) and WordBits (%0d) must be at least 1", Operands, WordBits);
+  end
+  if (!all_turn()) begin : gen_rule_turns
+    $error("vecq_concat: each operand must have 1 to 2^31 - 1 Turns, not %h", Turns);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .Streams(Operands), .DataBits(WordBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(WordBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

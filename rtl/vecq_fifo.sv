@@ -115,4 +115,32 @@ module vecq_fifo #(
     end
   end
 
+  // What the parameters must be.
+  if (LanesIn < 1 || LanesOut < 1 || ElementBits < 1) begin : gen_rule_positive
+    $error("vecq_fifo: LanesIn (%0d), LanesOut (%0d) and ElementBits (%0d) must be at least 1",
+           LanesIn, LanesOut, ElementBits);
+  end
+  if (Capacity % Group != 0) begin : gen_rule_group
+    $error("vecq_fifo: Capacity (%0d) must be a multiple of the lanes' common divisor (%0d)",
+           Capacity, Group);
+  end
+  if (Capacity < LanesIn + LanesOut) begin : gen_rule_capacity
+    $error("vecq_fifo: Capacity (%0d) must be at least LanesIn + LanesOut (%0d)",
+           Capacity, LanesIn + LanesOut);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(WordInBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(WordOutBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

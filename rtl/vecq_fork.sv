@@ -33,4 +33,23 @@ module vecq_fork #(
     else if (valid_i) done_q <= ready_o ? '0 : done;
   end
 
+  // What the parameters must be.
+  if (Outputs < 1 || WordBits < 1) begin : gen_rule_positive
+    $error("vecq_fork: Outputs (%0d) and WordBits (%0d) must be at least 1", Outputs, WordBits);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(WordBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .Streams(Outputs), .DataBits(WordBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

@@ -22,4 +22,9 @@ module vecq_frame_end #(
     else if (valid_i && ready_i) count_q <= last_o ? '0 : count_q + CountBits'(1);
   end
 
+  // What the parameters must be.
+  if (Words < 1) begin : gen_rule_positive
+    $error("vecq_frame_end: Words (%0d) must be at least 1", Words);
+  end
+
 endmodule

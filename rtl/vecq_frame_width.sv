@@ -112,4 +112,28 @@ module vecq_frame_width #(
     .last_o(last_out)
   );
 
+  // What the parameters must be.
+  if (Elements < 1 || LanesIn < 1) begin : gen_rule_positive
+    $error("vecq_frame_width: Elements (%0d) and LanesIn (%0d) must be at least 1",
+           Elements, LanesIn);
+  end
+  if (LanesOut < 1 || ElementBits < 1) begin : gen_rule_positive_lanes_out_element_bits
+    $error("vecq_frame_width: LanesOut (%0d) and ElementBits (%0d) must be at least 1",
+           LanesOut, ElementBits);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(LanesIn * ElementBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(LanesOut * ElementBits), .Words(WordsOut)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(last_o)
+  );
+`endif
+
 endmodule

@@ -110,4 +110,18 @@ module vecq_group_buffer #(
     if (enable_i) data_q <= memory[window_q + word_q];
   end
 
+  // What the parameters must be.
+  if (Taps < 1 || BlockWords < 1) begin : gen_rule_positive
+    $error("vecq_group_buffer: Taps (%0d) and BlockWords (%0d) must be at least 1",
+           Taps, BlockWords);
+  end
+  if (Replays < 1 || WordBits < 1) begin : gen_rule_positive_replays_word_bits
+    $error("vecq_group_buffer: Replays (%0d) and WordBits (%0d) must be at least 1",
+           Replays, WordBits);
+  end
+  if (Blocks < 2) begin : gen_rule_blocks
+    $error("vecq_group_buffer: Blocks (%0d) must be at least 2 (one: vecq_replay_buffer)",
+           Blocks);
+  end
+
 endmodule

@@ -294,4 +294,53 @@ module vecq_matrix_vector #(
     end
   end
 
+  // What the parameters must be.
+  if (Taps < 1 || WeightBits < 1) begin : gen_rule_positive
+    $error("vecq_matrix_vector: Taps (%0d) and WeightBits (%0d) must be at least 1",
+           Taps, WeightBits);
+  end
+  if (InputBits < 1 || AccumulatorBits < 1) begin : gen_rule_positive_input_bits_accumulator_bits
+    $error("vecq_matrix_vector: InputBits (%0d) and AccumulatorBits (%0d) must be at least 1",
+           InputBits, AccumulatorBits);
+  end
+  if (Simd < 1 || Inputs % Simd != 0) begin : gen_rule_divides_simd
+    $error("vecq_matrix_vector: Simd (%0d) must divide Inputs (%0d)", Simd, Inputs);
+  end
+  if (Pe < 1 || Outputs % Pe != 0) begin : gen_rule_divides_pe
+    $error("vecq_matrix_vector: Pe (%0d) must divide Outputs (%0d)", Pe, Outputs);
+  end
+  if (Groups < 1 || Outputs % Groups != 0) begin : gen_rule_divides_groups
+    $error("vecq_matrix_vector: Groups (%0d) must divide Outputs (%0d)", Groups, Outputs);
+  end
+  if (Groups < 1 || Outputs / Groups % Pe != 0 && Pe % (Outputs / Groups) != 0) begin : gen_rule_pe
+    $error("vecq_matrix_vector: Pe (%0d) must divide a group's outputs (%0d), or they Pe",
+           Pe, Outputs / Groups);
+  end
+  if (Groups > 1 && Inputs % (Taps * Simd) != 0) begin : gen_rule_taps
+    $error("vecq_matrix_vector: with Groups, Taps * Simd (%0d) must divide Inputs (%0d)",
+           Taps * Simd, Inputs);
+  end
+  if (QuadRows && TwosComplement) begin : gen_rule_quad_rows
+    $error("vecq_matrix_vector: QuadRows (%0d) are for odd weights, not TwosComplement (%0d)",
+           QuadRows, TwosComplement);
+  end
+  if (64'(Inputs / Simd) * 64'(Passes) > 64'h7fff_ffff) begin : gen_rule_steps
+    $error("vecq_matrix_vector: a frame must have fewer than 2^31 steps, not %0d * %0d",
+           Inputs / Simd, Passes);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(WordBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(Pe * AccumulatorBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

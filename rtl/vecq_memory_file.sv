@@ -28,7 +28,7 @@ module vecq_memory_file #(
       handle = $fopen(path, "r");
     end
     if (handle == 0) begin
-      $fatal(1, "%m: there is no memory file '%s', neither in '%s' nor where this runs",
+      $fatal(1, "there is no memory file '%s', neither in '%s' nor where this runs",
              path, here);
     end
     found = 0;
@@ -37,7 +37,7 @@ module vecq_memory_file #(
     end
     $fclose(handle);
     if (found != Words) begin
-      $fatal(1, "%m: the memory file '%s' must have %0d words, but has %0d", path, Words, found);
+      $fatal(1, "the memory file '%s' must have %0d words, but has %0d", path, Words, found);
     end
   endfunction
 

@@ -130,4 +130,16 @@ module vecq_pair_row_array #(
     );
   end
 
+  // What the parameters must be.
+  if (Pe < 1 || Simd < 1) begin : gen_rule_positive
+    $error("vecq_pair_row_array: Pe (%0d) and Simd (%0d) must be at least 1", Pe, Simd);
+  end
+  if (WeightBits < 1 || InputBits < 1) begin : gen_rule_positive_weight_bits_input_bits
+    $error("vecq_pair_row_array: WeightBits (%0d) and InputBits (%0d) must be at least 1",
+           WeightBits, InputBits);
+  end
+  if (SumBits < 1 || Rows < 1) begin : gen_rule_positive_sum_bits_rows
+    $error("vecq_pair_row_array: SumBits (%0d) and Rows (%0d) must be at least 1", SumBits, Rows);
+  end
+
 endmodule

@@ -66,4 +66,10 @@ module vecq_pair_sums #(
     assign alone_o[pair*2*InputBits +: 2*InputBits] = alone_q;
   end
 
+  // What the parameters must be.
+  if (Simd < 1 || InputBits < 1 || Rows < 1) begin : gen_rule_positive
+    $error("vecq_pair_sums: Simd (%0d), InputBits (%0d) and Rows (%0d) must be at least 1",
+           Simd, InputBits, Rows);
+  end
+
 endmodule

@@ -51,4 +51,10 @@ module vecq_plane_sum #(
 
   assign sum_o = SumBits'(gen_level[Levels].gen_join[0].sum);
 
+  // What the parameters must be.
+  if (Planes < 1 || PlaneBits < 1 || SumBits < 1) begin : gen_rule_positive
+    $error("vecq_plane_sum: Planes (%0d), PlaneBits (%0d) and SumBits (%0d) must be at least 1",
+           Planes, PlaneBits, SumBits);
+  end
+
 endmodule

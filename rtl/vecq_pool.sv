@@ -130,4 +130,34 @@ module vecq_pool #(
         OutputBits'(!Max ? left + right : left > right ? left : right);
   end
 
+  // What the parameters must be.
+  if (Lanes < 1 || ElementBits < 1 || OutputBits < 1) begin : gen_rule_positive
+    $error("vecq_pool: Lanes (%0d), ElementBits (%0d) and OutputBits (%0d) must be at least 1",
+           Lanes, ElementBits, OutputBits);
+  end
+  if (Max && OutputBits < ElementBits) begin : gen_rule_bits
+    $error("vecq_pool: OutputBits (%0d) must not be less than ElementBits (%0d) of a maximum",
+           OutputBits, ElementBits);
+  end
+  if (
+      Max && (PaddingRows >= KernelRows || PaddingColumns >= KernelColumns))
+  begin : gen_rule_padding
+    $error("vecq_pool: padding %0d/%0d must be less than the kernel %0d/%0d of a maximum",
+           PaddingRows, PaddingColumns, KernelRows, KernelColumns);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(Lanes * ElementBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(Lanes * OutputBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

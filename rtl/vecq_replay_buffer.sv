@@ -73,4 +73,10 @@ module vecq_replay_buffer #(
     if (enable_i) data_q <= memory[read_q];
   end
 
+  // What the parameters must be.
+  if (Words < 1 || Replays < 1 || WordBits < 1) begin : gen_rule_positive
+    $error("vecq_replay_buffer: Words (%0d), Replays (%0d) and WordBits (%0d) must be at least 1",
+           Words, Replays, WordBits);
+  end
+
 endmodule

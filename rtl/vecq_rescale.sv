@@ -158,4 +158,42 @@ module vecq_rescale #(
     end
   end
 
+  // What the parameters must be.
+  if (Channels < 1 || AccumulatorBits < 1) begin : gen_rule_positive
+    $error("vecq_rescale: Channels (%0d) and AccumulatorBits (%0d) must be at least 1",
+           Channels, AccumulatorBits);
+  end
+  if (MantissaBits < 1 || OffsetBits < 1) begin : gen_rule_positive_mantissa_bits_offset_bits
+    $error("vecq_rescale: MantissaBits (%0d) and OffsetBits (%0d) must be at least 1",
+           MantissaBits, OffsetBits);
+  end
+  if (Lanes < 1 || Channels % Lanes != 0) begin : gen_rule_divides_lanes
+    $error("vecq_rescale: Lanes (%0d) must divide Channels (%0d)", Lanes, Channels);
+  end
+  if (Shift < 1 || Shift > 62) begin : gen_rule_shift
+    $error("vecq_rescale: Shift (%0d) must be 1 to 62", Shift);
+  end
+  if (Lo > Hi) begin : gen_rule_range
+    $error("vecq_rescale: Lo (%0d) must not exceed Hi (%0d)", Lo, Hi);
+  end
+  if (OutputBits < 1 || OutputBits > 63 || Lo >>> (OutputBits - int'(Lo < 0)) < -1 ||
+      Hi >>> (OutputBits - int'(Lo < 0)) > 0) begin : gen_rule_bits
+    $error("vecq_rescale: OutputBits (%0d), 1 to 63, must hold Lo (%0d) and Hi (%0d)",
+           OutputBits, Lo, Hi);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(Lanes * AccumulatorBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(Lanes * OutputBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

@@ -212,4 +212,46 @@ module vecq_rescale_serial #(
     end
   end
 
+  // What the parameters must be.
+  if (Channels < 1 || AccumulatorBits < 1) begin : gen_rule_positive
+    $error("vecq_rescale_serial: Channels (%0d) and AccumulatorBits (%0d) must be at least 1",
+           Channels, AccumulatorBits);
+  end
+  if (MantissaBits < 1 || RestBits < 1) begin : gen_rule_positive_mantissa_bits_rest_bits
+    $error("vecq_rescale_serial: MantissaBits (%0d) and RestBits (%0d) must be at least 1",
+           MantissaBits, RestBits);
+  end
+  if (Lanes < 1 || Channels % Lanes != 0) begin : gen_rule_divides_lanes
+    $error("vecq_rescale_serial: Lanes (%0d) must divide Channels (%0d)", Lanes, Channels);
+  end
+  if (Turns < 1 || Turns > Lanes) begin : gen_rule_turns
+    $error("vecq_rescale_serial: Turns (%0d) must be 1 to Lanes (%0d)", Turns, Lanes);
+  end
+  if (Shift < MantissaBits || Shift > 62) begin : gen_rule_shift
+    $error("vecq_rescale_serial: Shift (%0d) must be MantissaBits (%0d) to 62",
+           Shift, MantissaBits);
+  end
+  if (Lo > Hi) begin : gen_rule_range
+    $error("vecq_rescale_serial: Lo (%0d) must not exceed Hi (%0d)", Lo, Hi);
+  end
+  if (OutputBits < 1 || OutputBits > 63 || Lo >>> (OutputBits - int'(Lo < 0)) < -1 ||
+      Hi >>> (OutputBits - int'(Lo < 0)) > 0) begin : gen_rule_bits
+    $error("vecq_rescale_serial: OutputBits (%0d), 1 to 63, must hold Lo (%0d) and Hi (%0d)",
+           OutputBits, Lo, Hi);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(Lanes * AccumulatorBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(Lanes * OutputBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

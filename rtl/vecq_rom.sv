@@ -45,4 +45,14 @@ module vecq_rom #(
     end
   end
 
+  // What the parameters must be.
+  if (Words < 1 || WordBits < 1 || Bits < 1) begin : gen_rule_positive
+    $error("vecq_rom: Words (%0d), WordBits (%0d) and Bits (%0d) must be at least 1",
+           Words, WordBits, Bits);
+  end
+  if (First < 0 || First + Bits > WordBits) begin : gen_rule_part
+    $error("vecq_rom: bits %0d to %0d must lie within WordBits (%0d)",
+           First, First + Bits - 1, WordBits);
+  end
+
 endmodule

@@ -64,4 +64,18 @@ module vecq_sliding_window #(
     if (advance) padding_q <= padding;
   end
 
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(WordBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(WordBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

@@ -45,4 +45,23 @@ module vecq_stream_register #(
     if (ready_o) spare_q <= data_i;
   end
 
+  // What the parameters must be.
+  if (DataBits < 1) begin : gen_rule_positive
+    $error("vecq_stream_register: DataBits (%0d) must be at least 1", DataBits);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(DataBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(DataBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

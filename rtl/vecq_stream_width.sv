@@ -68,4 +68,27 @@ module vecq_stream_width #(
 
   always_ff @(posedge clk_i) groups_q <= groups_d;
 
+  // What the parameters must be.
+  if (LanesIn < 1 || LanesOut < 1) begin : gen_rule_positive
+    $error("vecq_stream_width: LanesIn (%0d) and LanesOut (%0d) must be at least 1",
+           LanesIn, LanesOut);
+  end
+  if (ElementBits < 1) begin : gen_rule_positive_element_bits
+    $error("vecq_stream_width: ElementBits (%0d) must be at least 1", ElementBits);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(LanesIn * ElementBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(LanesOut * ElementBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

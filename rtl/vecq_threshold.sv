@@ -141,4 +141,44 @@ module vecq_threshold #(
     end
   end
 
+  // What the parameters must be.
+  if (Channels < 1 || InputBits < 1) begin : gen_rule_positive
+    $error("vecq_threshold: Channels (%0d) and InputBits (%0d) must be at least 1",
+           Channels, InputBits);
+  end
+  if (ThresholdBits < 1) begin : gen_rule_positive_threshold_bits
+    $error("vecq_threshold: ThresholdBits (%0d) must be at least 1", ThresholdBits);
+  end
+  if (Lanes < 1 || Channels % Lanes != 0) begin : gen_rule_divides_lanes
+    $error("vecq_threshold: Lanes (%0d) must divide Channels (%0d)", Lanes, Channels);
+  end
+  if (CountBits < 0 || CountBits > 24) begin : gen_rule_count
+    $error("vecq_threshold: CountBits (%0d) must be 0 to 24", CountBits);
+  end
+  if (Hi - Lo >= 64'sd1 << CountBits) begin : gen_rule_levels
+    $error("vecq_threshold: CountBits (%0d) must hold Hi - Lo (%0d)", CountBits, Hi - Lo);
+  end
+  if (Lo > Hi) begin : gen_rule_range
+    $error("vecq_threshold: Lo (%0d) must not exceed Hi (%0d)", Lo, Hi);
+  end
+  if (OutputBits < 1 || OutputBits > 63 || Lo >>> (OutputBits - int'(Lo < 0)) < -1 ||
+      Hi >>> (OutputBits - int'(Lo < 0)) > 0) begin : gen_rule_bits
+    $error("vecq_threshold: OutputBits (%0d), 1 to 63, must hold Lo (%0d) and Hi (%0d)",
+           OutputBits, Lo, Hi);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(Lanes * InputBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(Lanes * OutputBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

@@ -121,4 +121,28 @@ module vecq_upsample #(
     if (advance) data_q <= memory[read_q];
   end
 
+  // What the parameters must be.
+  if (Width < 1 || Folds < 1 || WordBits < 1) begin : gen_rule_positive
+    $error("vecq_upsample: Width (%0d), Folds (%0d) and WordBits (%0d) must be at least 1",
+           Width, Folds, WordBits);
+  end
+  if (FactorRows < 1 || FactorColumns < 1) begin : gen_rule_factor
+    $error("vecq_upsample: FactorRows (%0d) and FactorColumns (%0d) must be at least 1",
+           FactorRows, FactorColumns);
+  end
+
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(WordBits)
+  ) rules_in (
+    .clk_i, .rst_ni, .valid_i, .ready_i(ready_o), .data_i, .last_i(1'b0)
+  );
+
+  vecq_stream_rules #(
+    .DataBits(WordBits)
+  ) rules_out (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
+  );
+`endif
+
 endmodule

@@ -257,4 +257,56 @@ module vecq_window_buffer #(
     if (enable_i) data_q <= memory[read_address];
   end
 
+  // Whether any cell of any window lies in the image, along one axis.
+  function automatic bit reached(int size, int kernel, int stride, int padding, int dilation);
+    int step;
+    step    = stride > 0 ? stride : 1;
+    reached = 1'b0;
+    for (int first = -padding; first + dilation * (kernel - 1) < size + padding; first += step)
+    begin
+      for (int n = 0; n < kernel; n++) begin
+        if (first + n * dilation >= 0 && first + n * dilation < size) reached = 1'b1;
+      end
+    end
+  endfunction
+
+  // What the parameters must be.
+  if (Height < 1 || Width < 1) begin : gen_rule_positive
+    $error("vecq_window_buffer: Height (%0d) and Width (%0d) must be at least 1", Height, Width);
+  end
+  if (Folds < 1 || WordBits < 1) begin : gen_rule_positive_folds_word_bits
+    $error("vecq_window_buffer: Folds (%0d) and WordBits (%0d) must be at least 1",
+           Folds, WordBits);
+  end
+  if (KernelRows < 1 || KernelColumns < 1) begin : gen_rule_kernel
+    $error("vecq_window_buffer: KernelRows (%0d) and KernelColumns (%0d) must be at least 1",
+           KernelRows, KernelColumns);
+  end
+  if (StrideRows < 1 || StrideColumns < 1) begin : gen_rule_positive_stride_rows_stride_columns
+    $error("vecq_window_buffer: StrideRows (%0d) and StrideColumns (%0d) must be at least 1",
+           StrideRows, StrideColumns);
+  end
+  if (DilationRows < 1 || DilationColumns < 1) begin : gen_rule_dilation
+    $error("vecq_window_buffer: DilationRows (%0d) and DilationColumns (%0d) must be at least 1",
+           DilationRows, DilationColumns);
+  end
+  if (PaddingRows < 0 || PaddingColumns < 0) begin : gen_rule_padding
+    $error("vecq_window_buffer: PaddingRows (%0d) and PaddingColumns (%0d) must not be negative",
+           PaddingRows, PaddingColumns);
+  end
+  if (Tall > Height + 2 * PaddingRows) begin : gen_rule_tall
+    $error("vecq_window_buffer: the kernel is %0d rows high, but the image with its padding %0d",
+           Tall, Height + 2 * PaddingRows);
+  end
+  if (Wide > Width + 2 * PaddingColumns) begin : gen_rule_wide
+    $error("vecq_window_buffer: the kernel is %0d columns wide, but the image with its padding %0d",
+           Wide, Width + 2 * PaddingColumns);
+  end
+  if (!reached(Height, KernelRows, StrideRows, PaddingRows, DilationRows) ||
+      !reached(Width, KernelColumns, StrideColumns, PaddingColumns, DilationColumns))
+  begin : gen_rule_reached
+    $error("vecq_window_buffer: no window reaches the image: padding %0d/%0d, stride %0d/%0d",
+           PaddingRows, PaddingColumns, StrideRows, StrideColumns);
+  end
+
 endmodule

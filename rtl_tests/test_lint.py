@@ -60,6 +60,7 @@ PARAMETERS: dict[str, dict[str, int]] = {
         **{"StrideRows": 2, "PaddingRows": 2, "PaddingColumns": 1, "DilationColumns": 2},
     },
     "vecq_stream_register": {"DataBits": 1},
+    "vecq_stream_rules": {"Streams": 2, "Words": 3},
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
     "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
     "vecq_upsample": {"Width": 5, "Folds": 3, "FactorColumns": 3},
@@ -93,6 +94,7 @@ def test_cells_lint_clean(cell: str) -> None:
     files = dict.fromkeys(declared, '"x.mem"')
     for parameters in (files, PARAMETERS[cell] | files):
         values = [f"-G{name}={value}" for name, value in parameters.items()]
+        values.append("-DVECQ_ASSERTIONS")
         assert lint(assets.rtl(), "-F", "vecq.f", "--top-module", cell, *values) == ""
 
 

@@ -373,6 +373,32 @@ def test_a_dropped_beat_is_seen(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_verilator
+def test_a_word_that_changes_while_it_waits_trips_an_assertion(built: Path, tmp_path: Path) -> None:
+    name, old = "rtl/vecq_stream_register.sv", "if (free) data_q"
+    folder = tampered(built, tmp_path, name, old, "data_q")
+    with pytest.raises(TargetError, match=r"rules_out.*: the word changed before it was taken"):
+        TARGET.run(folder)
+
+
+@pytest.mark.needs_verilator
+def test_a_lost_memory_is_a_target_error(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(built, folder)
+    (folder / "rtl" / "fc2_bias.mem").unlink()
+    with pytest.raises(TargetError, match=r"there is no memory file '\./fc2_bias\.mem'"):
+        TARGET.run(folder)
+
+
+@pytest.mark.needs_verilator
+def test_right_outputs_at_a_wrong_pace_are_a_target_error(built: Path, tmp_path: Path) -> None:
+    old = re.search(r"interval=\d+", (built / "bench_mlp.py").read_text())
+    assert old is not None
+    folder = tampered(built, tmp_path, "bench_mlp.py", old[0], "interval=1")
+    with pytest.raises(TargetError, match="frames_keep_the_stated_pace"):
+        TARGET.run(folder)
+
+
+@pytest.mark.needs_verilator
 def test_a_broken_source_is_a_target_error(built: Path, tmp_path: Path) -> None:
     folder = tampered(built, tmp_path, "rtl/vecq_rom.sv", "endmodule", "endmodul")
     with pytest.raises(TargetError, match="syntax error"):

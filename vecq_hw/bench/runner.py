@@ -28,6 +28,8 @@ SEED = "1"
 # cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
 _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 _ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
+# The rules of the cells' streams and parameters.
+_RULES = ("--assert", "-DVECQ_ASSERTIONS", "-Werror-USERERROR")
 _COVERAGE_ARGUMENTS = ("--coverage-line", "--coverage-toggle", "--coverage-user")
 
 
@@ -114,7 +116,7 @@ def _simulate(
     runner = get_runner("verilator")
     public = build / "public.vlt"
     write_whole(public, _PUBLIC.format(top=top).encode())
-    arguments = [*_ARGUMENTS, *(_COVERAGE_ARGUMENTS if os.environ.get(COVERAGE) else ())]
+    arguments = [*_ARGUMENTS, *_RULES, *(_COVERAGE_ARGUMENTS if os.environ.get(COVERAGE) else ())]
     runtime = _runtime_objects(arguments)
     compiled = _copied(runtime, build)
     linked = [path.name for path in objects]
