@@ -391,9 +391,9 @@ def test_a_lost_memory_is_a_target_error(built: Path, tmp_path: Path) -> None:
 
 @pytest.mark.needs_verilator
 def test_right_outputs_at_a_wrong_pace_are_a_target_error(built: Path, tmp_path: Path) -> None:
-    old = re.search(r"interval=\d+", (built / "bench_mlp.py").read_text())
+    old = re.search(r'"interval": \d+', (built / "manifest.json").read_text())
     assert old is not None
-    folder = tampered(built, tmp_path, "bench_mlp.py", old[0], "interval=1")
+    folder = tampered(built, tmp_path, "manifest.json", old[0], '"interval": 1')
     with pytest.raises(TargetError, match="frames_keep_the_stated_pace"):
         TARGET.run(folder)
 
