@@ -118,6 +118,13 @@ def test_bad_npz_is_refused_in_one_sentence(tmp_path, changes, message):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("given", [[[1, 2], [3]], [[1, "a"]], object()])
+def test_what_is_no_array_is_refused(given):
+    with pytest.raises(VecqError, match="x_train") as caught:
+        data.checked_dataset("mine", **arrays(x_train=given))
+    assert "\n" not in str(caught.value)
+
+
 def test_files_that_are_no_npz(tmp_path):
     text = tmp_path / "text.npz"
     text.write_text("x,y\n1,2\n")

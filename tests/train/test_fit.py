@@ -143,7 +143,16 @@ def frozen():
         (mlp(6, 1), changed(y_train=np.linspace(0, 1, 60)), "labels of the type float64 .* wanted"),
         (mlp(6, 3), changed(y_train=np.zeros((60, 1), np.int64)), r"shape \(60, 1\) are given"),
         (mlp(6, 3), changed(y_train=np.full(60, 3)), r"labels lie in 0..2, not in 3..3"),
-        (mlp(6, 3), changed(x_train=np.full((60, 6), np.nan, np.float32)), "hold NaN or infinite"),
+        (
+            mlp(6, 3),
+            changed(x_train=np.full((60, 6), np.nan, np.float32)),
+            "blobs: x_train holds NaN or infinite",
+        ),
+        (
+            mlp(6, 3),
+            changed(x_train=np.zeros((60, 6), np.float32)),
+            "blobs: every value of x_train is 0; samples that differ",
+        ),
         (frozen(), blobs(), "no parameter that could be trained"),
         (nn.Flatten(), blobs(), "no parameter that could be trained"),
         (mlp(6, 3).to("meta"), blobs(), "lies on the device 'meta'"),

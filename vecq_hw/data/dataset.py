@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,10 +78,7 @@ def checked_dataset(
             f"{name}: samples of x_train have the shape {train.shape[1:]},"
             f" those of x_test {test.shape[1:]}; they must agree"
         )
-    if train.min() == train.max():
-        raise VecqError(
-            f"{name}: every value of x_train is {train.flat[0]:g}; samples that differ are wanted"
-        )
+    check_samples(name, train)
     train_labels = _labels(name, "y_train", y_train, len(train))
     test_labels = _labels(name, "y_test", y_test, len(test))
     classes = int(train_labels.max()) + 1
@@ -108,13 +106,23 @@ def checked_dataset(
     )
 
 
+def check_samples(name: str, x_train: npt.NDArray[np.floating]) -> None:
+    """Refuse samples to train on that tell nothing: NaN, infinite, or all of one value."""
+    if not np.isfinite(x_train).all():
+        raise VecqError(f"{name}: x_train holds NaN or infinite values; leave those samples out")
+    if x_train.min() == x_train.max():
+        raise VecqError(
+            f"{name}: every value of x_train is {x_train.flat[0]:g}; samples that differ are wanted"
+        )
+
+
 def pixels(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> FloatImages:
     """Bytes 0..255, or 16 bits 0..65535, as floats in 0..1."""
     return codes.astype(np.float32) / np.float32(np.iinfo(codes.dtype).max)
 
 
 def _samples(name: str, key: str, given: npt.ArrayLike) -> FloatImages:
-    x = np.asarray(given)
+    x = _array(name, key, given)
     if x.dtype.kind not in "biuf":
         raise VecqError(f"{name}: {key} has the type {x.dtype}; floats or integers are wanted")
     if x.ndim not in (2, 3, 4) or not x.size:
@@ -128,8 +136,16 @@ def _samples(name: str, key: str, given: npt.ArrayLike) -> FloatImages:
     return converted
 
 
+def _array(name: str, key: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, say
+        reason = str(error).splitlines()[0]
+        raise VecqError(f"{name}: {key} cannot be made an array ({reason})") from None
+
+
 def _labels(name: str, key: str, given: npt.ArrayLike, samples: int) -> Labels:
-    y = np.asarray(given)
+    y = _array(name, key, given)
     if y.dtype.kind not in "iu":
         raise VecqError(f"{name}: {key} has the type {y.dtype}; integer labels are wanted")
     if y.shape != (samples,):

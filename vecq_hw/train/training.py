@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from vecq_hw.data import Dataset
+from vecq_hw.data.dataset import check_samples
 from vecq_hw.errors import VecqError
 from vecq_hw.train.augment import draw_views, take_views
 from vecq_hw.train.distributed import (
@@ -227,8 +228,7 @@ class Training:
         if len(data.x_train) < 2 * size:
             raise VecqError(f"training takes at least {2 * size} samples")
         check_labels(data.y_train, len(data.x_train), data.classes)
-        if data.x_train.dtype.kind == "f" and not np.isfinite(data.x_train).all():
-            raise VecqError("the training samples hold NaN or infinite values; leave those out")
+        check_samples(data.name, data.x_train)
         if settings.batch_size < 2 * size:
             raise VecqError(
                 f"a batch of {settings.batch_size} samples is too small for {size}"
