@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from vecq_hw import data
 from vecq_hw.errors import VecqError
+from vecq_hw.lower import lower
 from vecq_hw.quantize import vecq
 from vecq_hw.train import (
     build_model,
@@ -63,11 +65,20 @@ def test_fit_leaves_the_users_random_numbers_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_progress_bar(capsys):
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_progress_bar_on_a_terminal_alone(monkeypatch, capsys):
     fit(mlp(6, 3), blobs(), epochs=2)
-    assert "epoch 2, loss" in capsys.readouterr().out
-    fit(mlp(6, 3), blobs(), epochs=2, progress=False)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("TERM", "xterm")
+    for progress in (True, False):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        fit(mlp(6, 3), blobs(), epochs=2, progress=progress)
+        assert ("epoch 2, loss" in terminal.getvalue()) == progress
 
 
 class Interrupting(nn.Module):
@@ -116,7 +127,7 @@ def test_a_last_batch_of_one_sample_is_left_out():
         ({"learning_rate": "0.1"}, "learning rate must be positive and finite, not '0.1'"),
         ({"learning_rate": 0.0}, "learning rate must be positive"),
         ({"learning_rate": float("nan")}, "learning rate must be positive"),
-        ({"learning_rate": 1e37, "epochs": 3}, "training diverged in epoch"),
+        ({"learning_rate": 3e38, "epochs": 3}, "training diverged in epoch"),
     ],
 )
 def test_bad_settings(settings, message):
@@ -185,6 +196,28 @@ def test_there_is_nothing_right_in_a_regression():
         predict(mlp(6, 3), x[:0])
     with pytest.raises(VecqError, match=r"fails on samples of the shape \(5,\)"):
         predict(mlp(6, 3), x[:, :5])
+
+
+def test_a_layer_that_died_is_named():
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3))
+    with torch.no_grad():
+        model[2].bias.fill_(-1000.0)
+    twin = quantize_model(model)
+    fit(twin, blobs(), epochs=1, progress=False)
+    for use in (lambda: predict(twin, blobs().x_test), lambda: lower(twin)):
+        with pytest.raises(VecqError, match=r"quantizer '3' has met nothing but zeros.* died"):
+            use()
+    with pytest.raises(VecqError, match=r"met no value but zero in training mode.*has died"):
+        twin(torch.ones(1, 6))
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_samples_that_say_nothing_are_named_as_such(value):
+    twin = quantize_model(nn.Sequential(nn.Linear(6, 3, bias=False)), bias_bits=None)
+    twin(torch.full((9, 6), value))
+    for use in (lambda: predict(twin, blobs().x_test), lambda: lower(twin)):
+        with pytest.raises(VecqError, match=r"has met no finite value but zero; train it, or run"):
+            use()
 
 
 def test_prediction_leaves_each_layer_in_its_mode():

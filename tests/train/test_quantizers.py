@@ -103,7 +103,7 @@ def test_evaluation_freezes_the_step_and_a_batch_of_zeros_says_nothing():
 def test_quantizer_without_data_gives_zeros_in_training_and_refuses_to_be_evaluated():
     quantizer = QuantizedReLU(8)
     assert torch.equal(quantizer(-torch.ones(3)), torch.zeros(3))
-    with pytest.raises(VecqError, match="seen no data"):
+    with pytest.raises(VecqError, match="met no value but zero in training mode"):
         quantizer.eval()(torch.ones(3))
 
 

@@ -312,12 +312,56 @@ def test_what_is_not_in_forward_is_refused(prepare, message):
         (OwnCall(nn.Linear(4, 4)), "OwnCall overrides __call__"),
         (OwnTrain(nn.Linear(4, 4), nn.BatchNorm1d(4)), r"the model overrides train\(\)"),
         (nn.Sequential(nn.LazyLinear(4)), "'0.weight' has no shape yet"),
+        (nn.GRU(4, 4), r"the model \(GRU\) is not supported; of recurrent layers and attention"),
         (nn.Linear(4, 4), "the model is a Linear alone, so it has no name; put it into a torch.nn"),
     ],
 )
 def test_models_that_are_not_traced(model, message):
     with pytest.raises(VecqError, match=message):
         quantize_model(model)
+
+
+class Sequence(nn.Module):
+    def __init__(self, layer, read):
+        super().__init__()
+        self.layer, self.read = layer, read
+
+    def forward(self, x):
+        return self.read(self.layer, x)
+
+
+def outputs_alone(layer, x):
+    outputs, _ = layer(x)
+    return outputs[:, -1]
+
+
+def outputs_of_pairs(layer, x):
+    outputs, (_hidden, _cells) = layer(x)
+    return outputs[:, -1]
+
+
+@pytest.mark.parametrize(
+    ("layer", "read"),
+    [
+        (nn.GRU(4, 4, batch_first=True), outputs_alone),
+        (nn.RNN(4, 4, batch_first=True), outputs_alone),
+        (nn.MultiheadAttention(4, 2), lambda layer, x: layer(x, x, x)[0]),
+        (nn.TransformerEncoderLayer(4, 2), lambda layer, x: layer(x)),
+        (nn.GRUCell(4, 4), lambda layer, x: layer(x)),
+    ],
+)
+def test_recurrent_layers_and_attention_are_refused_by_their_names(layer, read):
+    name = type(layer).__name__
+    message = rf"layer 'layer' \({name}\) is not supported; of recurrent layers and attention, LSTM"
+    with pytest.raises(VecqError, match=message):
+        quantize_model(Sequence(layer, read))
+
+
+@pytest.mark.parametrize("read", [outputs_alone, outputs_of_pairs])
+def test_an_lstm_whose_states_are_taken_apart_and_left(read):
+    torch.manual_seed(0)
+    twin = quantize_model(Sequence(nn.LSTM(4, 3, batch_first=True), read), 16, 16)
+    assert twin(torch.ones(2, 5, 4)).shape == (2, 3)
 
 
 def test_global_hooks_are_refused():

@@ -40,7 +40,7 @@ from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import predict
 from vecq_hw.train import quantized_layers as trained
-from vecq_hw.train.preconditions import check_values
+from vecq_hw.train.preconditions import check_statistics, check_values
 from vecq_hw.train.quantized_layers import (
     Quantized,
     QuantizedConv1d,
@@ -93,6 +93,7 @@ def lower(
     graph = checked_graph(model)
     if not isinstance(name, str) or not name:
         raise VecqError(f"a network is named by text, not {name!r}")
+    check_statistics(graph)
     bits = whole_number(mantissa_bits, "mantissas have 4 to 32 bits", 4, 32)
     with torch.no_grad():
         return _Lowering(graph, _checked_shape(input_shape), bits).run(name)
@@ -236,7 +237,7 @@ class _Lowering:
             channels, height, width = shape
             shape = (math.prod(shape),) if flat else (height, width, channels)
         source = Input(
-            name=_INPUT, shape=shape, format=quantizer.format, step=_step(name, quantizer)
+            name=_INPUT, shape=shape, format=quantizer.format, step=float(quantizer.step)
         )
         self.inputs.append(source)
         self.tensors[_INPUT] = Tensor(shape=shape, format=source.format, step=source.step)
@@ -280,7 +281,7 @@ class _Lowering:
         return replace(line, scale=line.scale * shares, offset=bias)
 
     def _rescale(self, name: str, quantizer: ActivationQuantizer, value: Value) -> Value:
-        step, fmt = _step(name, quantizer), quantizer.format
+        step, fmt = float(quantizer.step), quantizer.format
         layer_name = self._free(f"{value.owner}_rescale")
         try:
             constants = rescale_constants(
@@ -355,16 +356,6 @@ def _checked_shape(given: object) -> tuple[int, ...] | None:
     if not isinstance(given, Sequence) or isinstance(given, str) or not 1 <= len(given) <= 3:
         raise VecqError(f"{wanted}, not {given!r}")
     return tuple(whole_number(size, f"{wanted} with sizes of at least 1", 1) for size in given)
-
-
-def _step(name: str, quantizer: ActivationQuantizer) -> float:
-    step = float(quantizer.step)
-    if not 0 < step < math.inf:
-        raise VecqError(
-            f"quantizer '{name}' has no statistics; train the model, or run some batches through it"
-            " in training mode, before lowering"
-        )
-    return step
 
 
 def checked_graph(model: nn.Module) -> fx.GraphModule:

@@ -102,8 +102,9 @@ class ActivationQuantizer(nn.Module):
             step = torch.where(step > 0, step, 1.0)
         elif not bool(step > 0):
             raise VecqError(
-                "an activation quantizer has seen no data yet; train the model,"
-                " or run some batches through it in training mode, before it is evaluated"
+                "an activation quantizer has met no value but zero in training mode; train the"
+                " model, or run some batches through it in training mode, before it is evaluated;"
+                " where that was done, what the quantizer reads has died"
             )
         return self._quantized(x, step)
 

@@ -15,7 +15,9 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, Interval, Vecq, WeightMethod
 from vecq_hw.train.batches import batches, check_loader, classes
 from vecq_hw.train.convert import LayerBits, quantize_model
+from vecq_hw.train.preconditions import check_statistics
 from vecq_hw.train.quantized_layers import advance
+from vecq_hw.train.training import evaluation_mode
 
 SEARCHED: WeightMethod = partial(Vecq, per_channel=True, interval=Interval.SEARCH)
 """VecQ with the best interval for the weights of each output: trained weights cannot adapt."""
@@ -43,7 +45,7 @@ def calibrate(
     weight_bits: int = 8,
     activation_bits: int = 8,
     overrides: Mapping[str, LayerBits] | None = None,
-    method: WeightMethod = SEARCHED,
+    method: WeightMethod | str = SEARCHED,
 ) -> Calibrated:
     """Quantize a trained float model without training it; prints what accuracy it costs.
 
@@ -83,13 +85,11 @@ def calibrate(
         raise VecqError(
             f"every value of all batches is {seen.least:g}; samples that differ are wanted"
         )
+    check_statistics(twin)
     if seen.labelled < seen.samples:
         return Calibrated(twin, None, None)
-    was_training = model.training
-    try:
-        before = _right(model.eval(), loader)
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model):
+        before = _right(model, loader)
     after = _right(twin, loader)
     if before.samples != seen.samples or after.samples != seen.samples:
         raise VecqError(

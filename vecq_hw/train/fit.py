@@ -15,6 +15,7 @@ from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
 from vecq_hw.terminal import is_animated
 from vecq_hw.train.distributed import rank_and_size
+from vecq_hw.train.preconditions import check_statistics
 from vecq_hw.train.settings import Settings
 from vecq_hw.train.training import (
     Epoch,
@@ -112,6 +113,7 @@ def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> to
     samples = np.asarray(x)
     if not len(samples):
         raise VecqError("there is no sample to predict; at least one is wanted")
+    check_statistics(model)
     device = device_of(model)
     try:
         with evaluation_mode(model), torch.no_grad():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import fx, nn
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize, prune
 
 from vecq_hw.errors import VecqError
+from vecq_hw.quantize import ActivationQuantizer
 
 _HOOKS = {
     "_forward_pre_hooks": "a forward pre-hook",
@@ -91,3 +94,38 @@ def check_values(model: nn.Module) -> None:
         (first, at), (second, there) = list(kinds.items())[:2]
         types = [f"'{at}' is {first[0]} on {first[1]}", f"'{there}' {second[0]} on {second[1]}"]
         raise VecqError(f"{' and '.join(types)}; one type and one device are wanted")
+
+
+def check_statistics(model: nn.Module) -> None:
+    """Refuse to evaluate a quantized model whose activation quantizers have no steps.
+
+    Raises
+    ------
+    VecqError
+        No batch went through the model in training mode, or one of its quantizers has met nothing
+        but zeros, or values that are not finite; the message says which.
+    """
+    steps = {
+        name: float(module.step)
+        for name, module in model.named_modules()
+        if isinstance(module, ActivationQuantizer)
+    }
+    without = [name for name, step in steps.items() if not 0 < step < math.inf]
+    for name in without:
+        if steps[name] != 0:
+            raise VecqError(
+                f"quantizer '{name}' has met NaN or infinite values; train again, on finite samples"
+                " and with a lower learning rate"
+            )
+    if without and len(without) == len(steps):
+        raise VecqError(
+            "the model has no statistics: in training mode it has met no finite value but zero;"
+            " train it, or run some batches through it in training mode, whose samples are not all"
+            " zero"
+        )
+    if without:
+        raise VecqError(
+            f"quantizer '{without[0]}' has met nothing but zeros, though others have met values:"
+            " what it reads died in training; train again with another seed or a lower learning"
+            " rate"
+        )
