@@ -145,16 +145,6 @@ def test_nohup_is_respected(start, stored, tmp_path):
     assert (tmp_path / "y.npy").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM])
-def test_train_says_how_to_go_on_and_holds_whole_epochs(start, tmp_path, number):
-    command = start("train", "--epochs", 1000, "--threads", 1, "--out", "out")
-    command.wait_for((tmp_path / "out/train.csv").exists)
-    said = command.stop(number)
-    assert "'vecq train --resume --out out' goes on" in said
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"checkpoint.pt", "train.csv", ".vecq"}
-    assert {p.name for p in (tmp_path / "out/.vecq").iterdir()} == {"files.json", "lock"}
-
-
 @pytest.mark.parametrize("number", [signal.SIGHUP])
 def test_emit_leaves_no_half_of_a_project(start, stored, tmp_path, number):
     command = start("emit", "hls4ml", stored, "--out", "out")

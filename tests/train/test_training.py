@@ -227,7 +227,7 @@ def test_float_rows_have_no_integers(tmp_path, monkeypatch, capsys):
     assert "error: " in errors
 
 
-def test_ctrl_c_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys):
+def test_a_signal_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     # A shell's background jobs ignore Ctrl-C, and so would what they start.
     code = (
@@ -240,12 +240,13 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys)
         while not (out / "train.csv").exists():
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # as timeout(1) and a CI do; Ctrl-C is alike
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + signal.SIGTERM
     assert f"'vecq train --resume --out {out}' goes on" in errors.decode()
     assert b"Traceback" not in errors
-    assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "train.csv"]
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
+    assert names == [".vecq", ".vecq/files.json", ".vecq/lock", "checkpoint.pt", "train.csv"]
     model, _, saved = load_training(out / "checkpoint.pt")
     with (out / "train.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -256,7 +257,7 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys)
     before = (out / "checkpoint.pt").read_bytes()
     status, _, errors = main("train", "--out", out, monkeypatch=monkeypatch, capsys=capsys)
     assert status == 2
-    assert "go on with --resume, or give another --out" in errors
+    assert "go on with --resume, replace it with --force, or give another --out" in errors
     assert (out / "checkpoint.pt").read_bytes() == before
 
 
@@ -290,6 +291,26 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
     first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, half))
     assert first["network_digest"] == second["network_digest"]
     assert first["losses"] == second["losses"]
+    # What it lowers to has a name that tells it from others, and so has its top module.
+    monkeypatch.chdir(tmp_path)
+    for options, name in (
+        ((), "half"),
+        (("--out", tmp_path / "mnist.npz"), "mnist"),
+        (("--name", "eye", "--out", "mnist.npz"), "eye"),
+    ):
+        status, shown, errors = main(
+            *("lower", half / "checkpoint.pt", *options, "--json", "-"),
+            monkeypatch=monkeypatch,
+            capsys=capsys,
+        )
+        assert status == 0, errors
+        assert json.loads(shown)["name"] == name
+    for name in ("", " ", "\udcff", "a\nb"):
+        status, _, errors = main(
+            "lower", half / "checkpoint.pt", "--name", name, monkeypatch=monkeypatch, capsys=capsys
+        )
+        assert status == 2
+        assert "a name of printable characters is wanted" in errors
     # A new training in that folder is asked for, and takes away what is not its own.
     status, _, errors = main("train", "--out", half, monkeypatch=monkeypatch, capsys=capsys)
     assert status == 2
