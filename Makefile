@@ -5,10 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+# As measured: what pip downloads, what it takes on the disk, and minutes on a slow line.
+DEMO_COST := ?
+DEVELOPER_COST := ?
 
 .PHONY: demo test nightly coverage tables lint format wheel clean
 
-demo: $(VENV)/installed
+# A developer's environment holds all that the demo needs.
+demo: $(if $(wildcard $(VENV)/installed),$(VENV)/installed,$(VENV)/demo)
 	$(BIN)/vecq demo --out demo
 
 test: $(VENV)/installed
@@ -60,9 +64,16 @@ wheel: $(VENV)/installed
 	build/wheel/venv/bin/pip install --quiet -c constraints.txt "$$(ls build/wheel/*.whl)[all]"
 	cd build/wheel && venv/bin/vecq doctor && venv/bin/vecq demo --out demo
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/demo: pyproject.toml constraints.txt
+	@echo "Installing what the demo needs into $(VENV): $(DEMO_COST)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -c constraints.txt -e ".[demo]"
+	touch $@
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "Installing the developers' environment into $(VENV): $(DEVELOPER_COST)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -c constraints.txt -e ".[dev]"
 	touch $@
 
 clean:
