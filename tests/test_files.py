@@ -75,7 +75,7 @@ def test_a_copy_without_marks_is_ours_where_it_is_equal(tmp_path):
 
 def test_an_empty_file_has_nothing_to_lose(tmp_path):
     (tmp_path / "report").touch()  # as mktemp makes it
-    files.write(tmp_path / "report", b"x")
+    files.write(tmp_path / "report", b"x", "kind")
     assert (tmp_path / "report").read_text() == "x"
 
 
@@ -111,16 +111,16 @@ def test_what_cannot_be_replaced_is_said(tmp_path, blocker):
 
 
 def test_a_single_file_is_no_part_of_the_project_beside_it(tmp_path):
-    files.write(tmp_path / "network.npz", b"network")
+    files.write(tmp_path / "network.npz", b"network", "kind")
     FIRST.write(tmp_path)
     SECOND.write(tmp_path)
     assert contents(tmp_path)["network.npz"] == "network"
-    files.write(tmp_path / "network.npz", b"again")
+    files.write(tmp_path / "network.npz", b"again", "kind")
     (tmp_path / "network.npz").write_text("mine")
     with pytest.raises(VecqError, match="changed since"):
-        files.check_file(tmp_path / "network.npz")
+        files.check_file(tmp_path / "network.npz", "kind")
     with pytest.raises(VecqError, match="changed since"):
-        files.write(tmp_path / "network.npz", b"once more")
+        files.write(tmp_path / "network.npz", b"once more", "kind")
 
 
 def test_pipes_are_written_into_and_links_followed(tmp_path):
@@ -128,13 +128,13 @@ def test_pipes_are_written_into_and_links_followed(tmp_path):
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
     reader.start()
-    files.check_file(tmp_path / "pipe")
-    files.write(tmp_path / "pipe", b"through")
+    files.check_file(tmp_path / "pipe", "kind")
+    files.write(tmp_path / "pipe", b"through", "kind")
     reader.join(timeout=10)
     assert read == [b"through"]
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real/file")
-    files.write(tmp_path / "link", b"x")
+    files.write(tmp_path / "link", b"x", "kind")
     assert (tmp_path / "real/file").read_text() == "x"
     assert (tmp_path / "link").is_symlink()
 
@@ -212,3 +212,20 @@ def test_a_damaged_list_makes_nothing_ours(tmp_path):
     (tmp_path / files.HIDDEN / "files.json").write_text('{"vecq_files": 1, "files": {"a": 3}}')
     with pytest.raises(VecqError, match="was not written by vecq"):
         SECOND.write(tmp_path)
+
+
+def test_a_file_of_ours_is_not_replaced_by_one_of_another_kind(tmp_path):
+    """As a report in the place of the network that it is about."""
+    path = tmp_path / "network.npz"
+    files.write(path, b"network", "network")
+    files.write(path, b"another", "network")
+    for attempt in (
+        lambda: files.check_file(path, "report"),
+        lambda: files.write(path, b"{}", "report"),
+        lambda: Project({"network.npz": "x"}).write(tmp_path),
+    ):
+        with pytest.raises(VecqError, match=r"is vecq's own, but of another kind \(network, not "):
+            attempt()
+        assert path.read_bytes() == b"another"
+    files.write(path, b"{}", "report", force=True)
+    assert path.read_bytes() == b"{}"

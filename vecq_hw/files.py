@@ -2,7 +2,8 @@
 
 A folder that holds such files has a hidden folder ``.vecq``: ``files.json`` lists their digests,
 and ``lock`` keeps out a second writer.  A file whose digest is not listed is not ours, or was
-changed since; it is kept unless the caller says ``force``.
+changed since; it is kept unless the caller says ``force``.  So is a file of ours in whose place
+something of another kind is to be written: a report does not replace a network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +26,6 @@ PATIENCE_SECONDS = 10.0
 """How long one file waits for another writer in its folder."""
 
 _VERSION = 1
-_SINGLE = "file"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -43,13 +43,13 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
 
 
-def check_file(path: Path, *, force: bool = False) -> None:
+def check_file(path: Path, kind: str, *, force: bool = False) -> None:
     """Raise :class:`VecqError` if :func:`replacing` could not write ``path``."""
     with _os_errors(path):
         path = path.resolve()
         if not _is_special(path):
             check_folder(path.parent)
-            Folder(path.parent, force=force).check([path.name])
+            Folder(path.parent, force=force).check({path.name: kind})
 
 
 def check_folder(folder: Path) -> None:
@@ -64,14 +64,14 @@ def check_folder(folder: Path) -> None:
             raise VecqError(f"'{folder}' cannot be written: '{existing}' is closed to writing")
 
 
-def write(path: Path, content: bytes, *, force: bool = False) -> None:
+def write(path: Path, content: bytes, kind: str, *, force: bool = False) -> None:
     """Write one file; as :func:`replacing`."""
-    with replacing(path, force=force) as temporary:
+    with replacing(path, kind, force=force) as temporary:
         temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, force: bool = False) -> Iterator[Path]:
+def replacing(path: Path, kind: str, *, force: bool = False) -> Iterator[Path]:
     """Give a temporary path of the same name, whose file is moved to ``path`` at the end.
 
     A link is followed; a pipe or a device is written into.
@@ -79,7 +79,8 @@ def replacing(path: Path, *, force: bool = False) -> Iterator[Path]:
     Raises
     ------
     VecqError
-        There is a file that vecq did not write, and no ``force``; or it cannot be written.
+        There is a file that vecq did not write as one of this kind, and no ``force``; or it cannot
+        be written.
     """
     with _os_errors(path):
         real = path.resolve()
@@ -90,7 +91,7 @@ def replacing(path: Path, *, force: bool = False) -> Iterator[Path]:
                     shutil.copyfileobj(file, target)
             return
         with Folder(real.parent, force=force, patience=PATIENCE_SECONDS) as place:
-            with place.replacing(real.name) as temporary:
+            with place.replacing(real.name, kind) as temporary:
                 yield temporary
 
 
@@ -161,32 +162,41 @@ class Folder:
     def _lock_file(self) -> Path:
         return self._hidden / "lock"
 
-    def check(self, names: Iterable[str]) -> None:
-        """Raise :class:`VecqError` if one of these files may not be written."""
+    def check(self, kinds: Mapping[str, str]) -> None:
+        """Raise :class:`VecqError` if one of these files, each of its kind, may not be written."""
         known = self._read()
-        foreign = [self.path / name for name in names if not self._ours(name, known)]
-        if foreign and not self.force:
-            more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
-            raise VecqError(
-                f"'{foreign[0]}'{more} was not written by vecq or was changed since; --force"
-                " (in Python force=True) replaces it"
-            )
+        foreign = [name for name in kinds if not self._ours(name, known)]
+        other = [
+            n for n in kinds if n in known and known[n]["kind"] != kinds[n] and self._filled(n)
+        ]
+        if self.force or not (foreign or other):
+            return
+        name = (foreign or other)[0]
+        more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
+        reason = (
+            "was not written by vecq or was changed since"
+            if foreign
+            else f"is vecq's own, but of another kind ({known[name]['kind']}, not {kinds[name]})"
+        )
+        raise VecqError(
+            f"'{self.path / name}'{more} {reason}; --force (in Python force=True) replaces it"
+        )
 
     @contextlib.contextmanager
-    def replacing(self, name: str) -> Iterator[Path]:
+    def replacing(self, name: str, kind: str) -> Iterator[Path]:
         """Give a temporary path whose file becomes ``name`` at the end."""
         with self._staging() as staged:
-            self.check([name])
+            self.check({name: kind})
             (staged / name).parent.mkdir(parents=True, exist_ok=True)
             yield staged / name
             digest = _digest(staged / name)
             if digest is None:
                 raise VecqError(f"'{self.path / name}' was not made")
-            self._commit(staged, {name: digest}, _SINGLE)
+            self._commit(staged, {name: digest}, kind, [])
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, kind: str) -> None:
         """Write one file."""
-        with self.replacing(name) as temporary:
+        with self.replacing(name, kind) as temporary:
             temporary.write_bytes(content)
 
     def write_all(self, files: Iterable[tuple[str, bytes]], kind: str) -> None:
@@ -201,34 +211,35 @@ class Folder:
                 (staged / name).write_bytes(content)
                 digests[name] = hashlib.sha256(content).hexdigest()
             equal = {n for n, digest in digests.items() if _digest(self.path / n) == digest}
-            self.check(digests.keys() - equal)
-            self._commit(staged, digests, kind)
+            self.check({name: kind for name in digests if name not in equal})
+            known = self._read()
+            stale = [n for n, entry in known.items() if entry["kind"] == kind and n not in digests]
+            self._commit(staged, digests, kind, stale)
 
-    def adopt(self, names: Iterable[str]) -> None:
+    def adopt(self, kinds: Mapping[str, str]) -> None:
         """Take these files for ours as they are, for somebody who goes on with them."""
         known = self._read()
-        found = {name: _digest(self.path / name) for name in names}
-        self._store(
-            known | {n: {"kind": _SINGLE, "sha256": [d]} for n, d in found.items() if d is not None}
-        )
+        for name, kind in kinds.items():
+            digest = _digest(self.path / name)
+            if digest is not None:
+                known[name] = {"kind": kind, "sha256": [digest]}
+        self._store(known)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove those of these files that are ours."""
         known = self._read()
         for name in names:
             if name in known:
-                self.check([name])
+                self.check({name: known[name]["kind"]})
                 (self.path / name).unlink(missing_ok=True)
                 del known[name]
         self._store(known)
 
-    def _commit(self, staged: Path, digests: Mapping[str, str], kind: str) -> None:
+    def _commit(
+        self, staged: Path, digests: Mapping[str, str], kind: str, stale: Sequence[str]
+    ) -> None:
+        """Move the files of these digests to their places, and remove the stale ones."""
         before = self._read()
-        stale = {
-            name: entry
-            for name, entry in before.items()
-            if kind != _SINGLE and entry["kind"] == kind and name not in digests
-        }
         after = {name: entry for name, entry in before.items() if name not in stale} | {
             name: {"kind": kind, "sha256": [digest]} for name, digest in digests.items()
         }
@@ -238,7 +249,7 @@ class Folder:
                 "kind": entry["kind"],
                 "sha256": sorted({*entry["sha256"], *before.get(name, entry)["sha256"]}),
             }
-            for name, entry in (after | stale).items()
+            for name, entry in (before | after).items()
         }
         removable = [name for name in stale if self._ours(name, before)]
         self._store(both)
@@ -284,9 +295,14 @@ class Folder:
                 raise VecqError(f"'{self.path / parent}' is a file; a folder is wanted")
         if path.is_symlink():
             return False
-        if not path.exists() or not path.stat().st_size:
+        if not self._filled(name):
             return True
         return name in known and _digest(path) in known[name]["sha256"]
+
+    def _filled(self, name: str) -> bool:
+        """Whether there is anything to lose."""
+        path = self.path / name
+        return path.exists() and path.stat().st_size > 0
 
     def _read(self) -> dict[str, Any]:
         """Kind and digests of each file that we wrote; of a damaged list, nothing."""

@@ -239,3 +239,16 @@ def test_one_source_of_samples_at_a_time(stored):
     status, _, said = run("verify", stored, "--inputs", "x.npy", "--data", "digits")
     assert status == 2
     assert "one of --data, --inputs and --reals" in said
+
+
+def test_an_output_is_neither_another_output_nor_what_is_read(stored):
+    """Nothing is lost by a name typed twice."""
+    command = ("schedule", stored, "--target-fps", 1000, "--out", "s.json")
+    status, _, said = run(*command, "--json", "./s.json")
+    assert status == 2
+    assert "'s.json' is given for two outputs" in said
+    assert not Path("s.json").exists()
+    assert run(*command)[0] == 0
+    status, _, said = run("cycles", stored, "--schedule", "s.json", "--json", "s.json")
+    assert status == 2
+    assert "of another kind (schedule, not report)" in said

@@ -23,7 +23,7 @@ KINDS = ("weight-stationary", "output-stationary", "bit-serial")
 @click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--columns", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option(
-    "--plot", type=OutputFile(suffix=".png"), help="Draw the utilisation to this .png file."
+    "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the utilisation to this .png file."
 )
 @report_options
 def array(

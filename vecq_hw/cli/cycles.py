@@ -17,7 +17,9 @@ FRAMES = 3
 @click.argument("network", type=click.Path(path_type=Path))
 @schedule_option
 @lanes_option
-@click.option("--plot", type=OutputFile(suffix=".png"), help="Draw the timeline to this .png file.")
+@click.option(
+    "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the timeline to this .png file."
+)
 @report_options
 def cycles(
     network: Path,

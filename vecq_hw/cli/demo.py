@@ -16,7 +16,8 @@ from vecq_hw.cli.training import seeded_model, train_and_lower
 if TYPE_CHECKING:
     from vecq_hw.files import Folder
 
-_FILES = ("checkpoint.pt", "network.npz")
+_FILES = {"checkpoint.pt": "checkpoint", "network.npz": "network"}
+"""Of each model, and their kinds."""
 
 
 @click.command()
@@ -47,7 +48,10 @@ def demo(
     toolchain.require(*toolchain.TOOLS)
     names = (model,) if model else ("mlp", "cnn")
     with folder(out) as place:
-        place.check(("summary.json", *(f"{n}/{file}" for n in names for file in _FILES)))
+        place.check(
+            {"summary.json": "report"}
+            | {f"{name}/{file}": kind for name in names for file, kind in _FILES.items()}
+        )
         if (out / "summary.json").exists():
             echo(f"replacing the earlier demo in {out}")
         summaries = {
@@ -55,7 +59,7 @@ def demo(
             for name in names
         }
         summary = {**summaries, "seconds": round(time.perf_counter() - start, 1)}
-        place.write("summary.json", f"{json.dumps(summary, indent=2)}\n".encode())
+        place.write("summary.json", f"{json.dumps(summary, indent=2)}\n".encode(), "report")
     echo(f"\n{out / 'summary.json'}  ({summary['seconds']} s)")
     write_json(json_file, summary)
     return 0 if all(one["passed"] for one in summaries.values()) else 1
@@ -90,9 +94,9 @@ def _demonstrate(
     echo(f"training with {weight_bits}-bit weights and {activation_bits}-bit activations")
     trained = train_and_lower(recipe, dataset, epochs=epochs, seed=seed, name=f"digits_{model}")
     network = trained.network
-    with place.replacing(f"{model}/checkpoint.pt") as temporary:
+    with place.replacing(f"{model}/checkpoint.pt", "checkpoint") as temporary:
         save_checkpoint(trained.model, recipe, temporary)
-    with place.replacing(f"{model}/network.npz") as temporary:
+    with place.replacing(f"{model}/network.npz", "network") as temporary:
         storage.save(network, temporary)
     echo(repr(network))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--out", type=OutputFile(), default="network.npz", show_default=True)
+@click.option("--out", type=OutputFile("network"), default="network.npz", show_default=True)
 @click.option(
     "--name",
     help="Of the network, and so of its top module.  [default: that of the file --out, else of the"
@@ -133,7 +133,7 @@ def show(network: Path, json_file: Path | None) -> None:
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
 @samples_options
-@click.option("--out", type=OutputFile(), help="Write the integer outputs as .npy.")
+@click.option("--out", type=OutputFile("array"), help="Write the integer outputs as .npy.")
 @click.option(
     "--engine",
     type=click.Choice(["float", "int8"]),

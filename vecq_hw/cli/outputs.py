@@ -18,7 +18,7 @@ from vecq_hw.errors import VecqError
 
 STANDARD_OUTPUT = Path("-")
 
-_FORCE, _JSON = "vecq.force", "vecq.json"
+_FORCE, _JSON, _KINDS = "vecq.force", "vecq.json", "vecq.kinds"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -27,7 +27,8 @@ class OutputFile(click.ParamType[Path]):
 
     name = "file"
 
-    def __init__(self, *, suffix: str = "", standard_output: bool = False) -> None:
+    def __init__(self, kind: str, *, suffix: str = "", standard_output: bool = False) -> None:
+        self._kind = kind
         self._suffix = suffix
         self._standard_output = standard_output
 
@@ -42,7 +43,11 @@ class OutputFile(click.ParamType[Path]):
             return path
         if self._suffix and path.suffix.lower() != self._suffix:
             raise VecqError(f"'{path}': plots are written as {self._suffix} files")
-        files.check_file(path, force=is_forced())
+        files.check_file(path, self._kind, force=is_forced())
+        kinds = click.get_current_context().meta.setdefault(_KINDS, {})
+        if path.resolve() in kinds:
+            raise VecqError(f"'{path}' is given for two outputs; a name for each is wanted")
+        kinds[path.resolve()] = self._kind
         return path
 
 
@@ -82,7 +87,7 @@ force_option = click.option(
 _json_option = click.option(
     "--json",
     "json_file",
-    type=OutputFile(standard_output=True),
+    type=OutputFile("report", standard_output=True),
     metavar="FILE",
     callback=_keep(_JSON),
     help="Write the result as JSON; with '-' to standard output, and all else to standard error.",
@@ -112,13 +117,15 @@ def write_json(file: Path | None, tree: Any) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write one file of the command line."""
-    files.write(path, content, force=is_forced())
+    """Write the file that an :class:`OutputFile` of this command names."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def replacing(path: Path) -> contextlib.AbstractContextManager[Path]:
-    """A temporary path whose file becomes ``path`` at the end."""
-    return files.replacing(path, force=is_forced())
+    """A temporary path whose file becomes ``path``, which an :class:`OutputFile` names."""
+    kind = click.get_current_context().meta[_KINDS][path.resolve()]
+    return files.replacing(path, kind, force=is_forced())
 
 
 def folder(path: Path) -> files.Folder:

@@ -26,7 +26,7 @@ from vecq_hw.cli.outputs import OutputFile, report_options, write, write_json
     show_default=True,
     help="The clock that the hardware is to reach; nothing here proves that it does.",
 )
-@click.option("--out", type=OutputFile(), help="Write the schedule as JSON.")
+@click.option("--out", type=OutputFile("schedule"), help="Write the schedule as JSON.")
 @report_options
 def schedule(
     network: Path, target_fps: float, clock_mhz: float, out: Path | None, json_file: Path | None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FLOAT = "float"
 CHECKPOINT, LOG = "checkpoint.pt", "train.csv"
 METRICS, NETWORK = "metrics.json", "network.npz"
+_KINDS = {CHECKPOINT: "checkpoint", LOG: "log", METRICS: "report", NETWORK: "network"}
 _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "json_file", "force")
 """Options that go with --resume; what the others say is in the checkpoint."""
 
@@ -159,8 +160,8 @@ def train(
         with folder(out) as target:
             task = _task(options, data_dir, out, resume)
             if resume:
-                target.adopt((CHECKPOINT, LOG))
-            target.check((CHECKPOINT, LOG, METRICS, NETWORK))
+                target.adopt({name: _KINDS[name] for name in (CHECKPOINT, LOG)})
+            target.check(_KINDS)
             training = _run(task, place, target)
             write_json(json_file, _test(training, task, place, target))
 
@@ -309,9 +310,9 @@ def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
             data_digest=task.data_digest,
             state=training.state_dict(),
         )
-        with out.replacing(CHECKPOINT) as temporary:
+        with out.replacing(CHECKPOINT, _KINDS[CHECKPOINT]) as temporary:
             save_checkpoint(training.model, task.recipe, temporary, saved)
-        out.write(LOG, _log(training))
+        out.write(LOG, _log(training), _KINDS[LOG])
         print_epoch(epoch, task.settings.epochs)
 
     try:
@@ -360,7 +361,7 @@ def _test(training: Training, task: _Task, place: torch.device, out: Folder) -> 
         name = task.recipe.model
         name = Path(name.rpartition(":")[0]).stem if ":" in name else name
         network, lowered = lowered_metrics(training.model.cpu(), task.dataset, name)
-        with out.replacing(NETWORK) as temporary:
+        with out.replacing(NETWORK, _KINDS[NETWORK]) as temporary:
             storage.save(network, temporary)
         metrics |= lowered
         shown = (
@@ -370,7 +371,7 @@ def _test(training: Training, task: _Task, place: torch.device, out: Folder) -> 
         )
     metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
     text = json.dumps(metrics, indent=2) + "\n"
-    out.write(METRICS, text.encode())
+    out.write(METRICS, text.encode(), _KINDS[METRICS])
     echo(f"{out.path}: {shown}")
     return metrics
 

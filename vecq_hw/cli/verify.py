@@ -38,7 +38,9 @@ NOTHING_COMPARED = 3
 @schedule_option
 @lanes_option
 @click.option("--out", type=OutputFolder(), help="Keep the projects in this folder.")
-@click.option("--junit", type=OutputFile(), metavar="FILE", help="Write JUnit XML for a CI.")
+@click.option(
+    "--junit", type=OutputFile("report"), metavar="FILE", help="Write JUnit XML for a CI."
+)
 @report_options
 def verify(
     network: Path,
