@@ -100,8 +100,6 @@ class Samples:
             array = array[: self.most]
             if self.codes is not None:
                 return checked_codes(network.inputs[0], array), None
-            if array.dtype.kind not in "fiu":
-                raise VecqError(f"real numbers are wanted, not {array.dtype}")
             return network_inputs(network, array), None
         except VecqError as error:
             raise VecqError(f"'{file}': {error}") from None

@@ -29,10 +29,16 @@ def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray:
     Raises
     ------
     VecqError
-        The samples have another shape, or hold NaN or infinite values.
+        The samples have another shape, are no real numbers, or hold NaN or infinite values.
     """
     source = network.inputs[0]
-    samples = np.asarray(x)
+    try:
+        samples = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, say
+        reason = str(error).splitlines()[0]
+        raise VecqError(f"input '{source.name}': the samples are no array ({reason})") from None
+    if samples.dtype.kind not in "biuf":
+        raise VecqError(f"input '{source.name}': real numbers are wanted, not {samples.dtype}")
     wanted = source.shape
     if len(source.shape) == 1:
         fits = samples.ndim >= 2 and samples[0:1].size == source.shape[0] * len(samples[0:1])
