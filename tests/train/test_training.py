@@ -158,7 +158,7 @@ def test_weight_decay_and_sgd_reach_the_optimizer():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weight_decay": -1.0}, "weight decay is 0 or more"),
+        ({"weight_decay": -1.0}, "weight decay is 0 to 1e30"),
         ({"padding": -1}, "padded with 0 pixels or more"),
         ({"milestones": (3, 2)}, "rising numbers between 0 and the 40 epochs, not 3, 2"),
         ({"milestones": (40,)}, "rising numbers"),

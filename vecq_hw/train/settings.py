@@ -59,12 +59,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         batch = "a batch holds at least 2 samples (batch norm needs them)"
-        rate = real_number(self.learning_rate, "the learning rate must be positive and finite")
-        decay = real_number(self.weight_decay, "the weight decay is 0 or more")
-        if rate <= 0:
-            raise VecqError(f"the learning rate must be positive and finite, not {rate}")
-        if decay < 0:
-            raise VecqError(f"the weight decay is 0 or more, not {decay}")
+        # Beyond that, products with it leave float32 within the optimizer.
+        wanted = "the learning rate must be positive and at most 1e30"
+        rate = real_number(self.learning_rate, wanted)
+        decay = real_number(self.weight_decay, "the weight decay is 0 to 1e30")
+        if not 0 < rate <= 1e30:
+            raise VecqError(f"{wanted}, not {rate}")
+        if not 0 <= decay <= 1e30:
+            raise VecqError(f"the weight decay is 0 to 1e30, not {decay}")
         try:
             optimizer = Optimizer(self.optimizer)
         except ValueError:
