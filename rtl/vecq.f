@@ -13,6 +13,7 @@ vecq_replay_buffer.sv
 vecq_group_buffer.sv
 vecq_window_buffer.sv
 vecq_frame_end.sv
+vecq_frame_guard.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
 vecq_frame_width.sv

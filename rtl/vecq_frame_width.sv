@@ -130,9 +130,9 @@ module vecq_frame_width #(
   );
 
   vecq_stream_rules #(
-    .DataBits(LanesOut * ElementBits), .Words(WordsOut)
+    .DataBits(LanesOut * ElementBits)
   ) rules_out (
-    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(last_o)
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
   );
 `endif
 

@@ -53,6 +53,20 @@ STREAMS = [
             ("groups_d = pop ?", "groups_d = 1'b1 ?"),
         ],
     ),
+    *(
+        # Packets may end anywhere: last_i is free.
+        Stream(
+            cell="vecq_frame_guard",
+            parameters={"Words": 3, "DataBits": 2, "Resynchronise": resynchronise},
+            input_bits=2,
+            output_bits=2,
+            mutants=mutants,
+        )
+        for resynchronise, mutants in (
+            (0, [("data_o  = fill ?", "data_o  = ready_i ?")]),
+            (1, [("if (fill_q) fill_q <= !(ready_i && frame_end)", "if (fill_q) fill_q <= 1'b0")]),
+        )
+    ),
     Stream(
         cell="vecq_frame_width",
         parameters={"Elements": 7, "LanesIn": 3, "LanesOut": 4, "ElementBits": 2},

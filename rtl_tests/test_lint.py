@@ -29,6 +29,7 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
     "vecq_fork": {"Outputs": 3},
     "vecq_frame_end": {"Words": 7},
+    "vecq_frame_guard": {"Words": 7, "Resynchronise": 1},
     "vecq_frame_width": {"Elements": 10, "LanesIn": 3, "LanesOut": 4},
     "vecq_memory_file": {"Words": 7},
     "vecq_group_buffer": {"Taps": 9, "Blocks": 3, "BlockWords": 2, "Replays": 2},

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl_tests import harness, networks
+from rtl_tests import bench_packets, harness, networks
 from rtl_tests.image_networks import BUILDERS, image_network, vectors
 from tests.shares import nightly, one_in
 from vecq_hw.emit.project import Project, read_vectors
@@ -20,13 +20,19 @@ def wrapper(folder: Path, top: str, names: Sequence[str]) -> str:
     """A module ``top`` that holds the tops ``names``; each of their streams is a stream of it."""
     ports, body = ["input logic aclk", "input logic aresetn"], []
     for name in names:
-        source = (folder / "rtl" / f"{name}.sv").read_text()
-        declared = re.findall(r"(input|output) +(logic .*?)([sm]_axis_\w+)", source)
-        ports += [f"{direction} {kind}{name}_{port}" for direction, kind, port in declared]
-        wires = ", ".join(f".{port}({name}_{port})" for _, _, port in declared)
+        declared, wires = streams(folder, name, f"{name}_")
+        ports += declared
         body.append(f"  {name} {name}_unit (.aclk, .aresetn, {wires});\n")
     port_list = ",\n  ".join(ports)
     return f"module {top} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
+
+
+def streams(folder: Path, name: str, prefix: str) -> tuple[list[str], str]:
+    """Ports for all of a top's but clock and reset, and how the top is connected with them."""
+    source = (folder / "rtl" / f"{name}.sv").read_text()
+    declared = re.findall(r"(input|output) +(logic .*?)([sm]_axis_t\w+|frame_error),?\n", source)
+    ports = [f"{direction} {kind}{prefix}{port}" for direction, kind, port in declared]
+    return ports, ", ".join(f".{port}({prefix}{port})" for _, _, port in declared)
 
 
 def run_projects(folder: Path, projects: Mapping[str, Project], optimized: bool = False) -> None:
@@ -41,6 +47,24 @@ def run_projects(folder: Path, projects: Mapping[str, Project], optimized: bool 
     (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(projects)))
     quick = {} if optimized else harness.QUICK_BUILD
     harness.run_bench(folder, TOP, "rtl_tests.bench_networks", quick)
+
+
+@pytest.mark.needs_verilator
+def test_packets_of_any_length(tmp_path: Path) -> None:
+    top = networks.TOPS[bench_packets.NETWORK]
+    networks.project(bench_packets.NETWORK).write(tmp_path)
+    ports, body = ["input logic aclk", "input logic aresetn"], ""
+    for resynchronise, prefix in enumerate(bench_packets.PREFIXES):
+        declared, wires = streams(tmp_path, top, prefix)
+        ports += declared
+        body += (
+            f"  {top} #(.Resynchronise({resynchronise})) {prefix}unit (.aclk, .aresetn, {wires});\n"
+        )
+    port_list = ",\n  ".join(ports)
+    (tmp_path / "rtl" / "packets.sv").write_text(
+        f"module packets (\n  {port_list}\n);\n{body}endmodule\n"
+    )
+    harness.run_bench(tmp_path, "packets", "rtl_tests.bench_packets", harness.QUICK_BUILD)
 
 
 @pytest.mark.needs_verilator

@@ -44,6 +44,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ),
     ("fork", "Outputs=0", "Outputs (0) and WordBits (8) must be at least 1"),
     ("frame_end", "Words=0", "Words (0) must be at least 1"),
+    ("frame_guard", "Words=0", "Words (0) and DataBits (8) must be at least 1"),
     ("frame_width", "Elements=-2", "Elements (-2) and LanesIn (1) must be at least 1"),
     ("frame_width", "ElementBits=0", "LanesOut (1) and ElementBits (0) must be at least 1"),
     ("group_buffer", "Taps=0", "Taps (0) and BlockWords (1) must be at least 1"),

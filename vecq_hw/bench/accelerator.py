@@ -155,7 +155,15 @@ class Bench:
         source, target = self.streams
         source.valid.value = 0
         target.ready.value = 0
+        self.reset_n.value = 0
+        await wait(self.clock, 2)
+        assert not source.ready.value, f"stream {source.name}: ready is high in reset"
         await reset(self.clock, self.reset_n)
+
+    @property
+    def frame_error(self) -> bool:
+        """Whether the top has seen a frame of another length since the reset."""
+        return bool(getattr(self.dut, f"{self.prefix}frame_error").value)
 
     async def compare_vectors(self, results: Path) -> None:
         """Every stored vector under random stalls; what comes out is stored, then compared."""
@@ -169,6 +177,7 @@ class Bench:
         write_whole(results, frames_text(outputs).encode())
         found = difference(expected, outputs)
         assert found is None, f"{found}, seed {seed}"
+        assert not self.frame_error, f"frame_error is high, seed {seed}"
 
     async def recover_from_reset(self) -> None:
         """Reset in mid-frame; the frames after it are as if nothing had been before."""

@@ -23,6 +23,7 @@ _INNER: Mapping[str, Sequence[str]] = {
         "vecq_group_buffer",
     ),
     "vecq_frame_width": ("vecq_frame_end",),
+    "vecq_frame_guard": ("vecq_frame_end",),
     "vecq_sliding_window": ("vecq_window_buffer",),
     "vecq_pool": ("vecq_window_buffer",),
 }

@@ -81,7 +81,7 @@ class TopModule:
         """The modules of rtl/ that it needs; unrolled layers are made of adders."""
         placed = {instance.module for instance in self.instances}.difference(self.modules)
         adders = ["vecq_adder"] if self.modules else []
-        return with_inner(["vecq_frame_end", "vecq_stream_rules", *placed, *adders])
+        return with_inner(["vecq_frame_guard", "vecq_stream_rules", *placed, *adders])
 
 
 def top_module(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LUT6) -> TopModule:

@@ -1,0 +1,105 @@
+"""A whole network whose sender cuts, doubles and merges frames, with Resynchronise and without."""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from rtl_tests import networks
+from rtl_tests.harness import equal
+from vecq_hw.bench.accelerator import Accelerator, Bench
+from vecq_hw.bench.stream import Sink, Stream, random_stalls, start_clock
+from vecq_hw.emit.words import pack_rows, unpack_rows
+from vecq_hw.formats import IntArray
+from vecq_hw.simulate import simulate
+
+NETWORK = 0
+# Of the streams of the top without and with Resynchronise.
+PREFIXES = ("counted_", "resynchronised_")
+# What becomes of each frame: how many words its packet has more (or less), or that it has no end.
+WHOLE, MERGED = 0, None
+FAULTS: dict[str, list[int | None]] = {
+    "whole": [WHOLE] * 6,
+    "cut": [WHOLE, -1, WHOLE, -2, -3, WHOLE, WHOLE],
+    "doubled": [WHOLE, 1, WHOLE, 4, 7, WHOLE, WHOLE],
+    "merged": [WHOLE, MERGED, WHOLE, MERGED, MERGED, WHOLE, WHOLE],
+    "all": [-1, 1, MERGED, WHOLE, -3, 4, MERGED, 2, WHOLE, WHOLE],
+}
+
+
+def packets(fault: str, words: int, lanes: int) -> list[IntArray]:
+    """Of shape (words, lanes) each: frames with their first words cut off, repeated, or joined."""
+    fmt = networks.network(NETWORK).inputs[0].format
+    generator = np.random.default_rng(len(fault))
+    result: list[IntArray] = []
+    open_packet = False
+    for change in FAULTS[fault]:
+        frame = generator.integers(fmt.lo, fmt.hi, (words, lanes), endpoint=True)
+        frame = np.resize(frame, (words + (change or 0), lanes))
+        if open_packet:
+            result[-1] = np.concatenate([result[-1], frame])
+        else:
+            result.append(frame)
+        open_packet = change is MERGED
+    return result
+
+
+def expected(sent: Sequence[IntArray], words: int, resynchronise: bool) -> IntArray:
+    """The outputs of the frames that the network sees."""
+    if resynchronise:
+        whole = [np.concatenate([p, np.zeros((words, p.shape[1]), np.int64)])[:words] for p in sent]
+        seen = np.array(whole)
+    else:
+        stream = np.concatenate(sent)
+        seen = stream[: len(stream) // words * words].reshape(-1, words, stream.shape[1])
+    outputs = simulate(networks.network(NETWORK), seen.reshape(len(seen), -1))
+    return np.asarray(outputs, np.int64)
+
+
+async def send_packets(
+    stream: Stream, sent: Sequence[Sequence[int]], stalls: Iterator[bool]
+) -> None:
+    edge = RisingEdge(stream.clock)
+    for packet in sent:
+        for place, word in enumerate(packet):
+            while next(stalls):
+                stream.valid.value = 0
+                await edge
+            stream.valid.value = 1
+            stream.data.value = word
+            stream.last.value = int(place == len(packet) - 1)
+            await edge
+            while not stream.ready.value:
+                await edge
+    stream.valid.value = 0
+
+
+@cocotb.test()
+@cocotb.parametrize(resynchronise=[False, True], fault=list(FAULTS))
+async def packets_of_any_length(dut: Any, resynchronise: bool, fault: str) -> None:
+    accelerator = Accelerator.load(Path.cwd() / "manifest.json")
+    under_test = Bench(dut, accelerator, Path.cwd() / "vectors", PREFIXES[resynchronise])
+    ends, words = accelerator.source, accelerator.source.words
+    source, target = under_test.streams
+    sent = packets(fault, words, ends.lanes)
+    wanted = expected(sent, words, resynchronise)
+    start_clock(under_test.clock)
+    seeds = random.Random(fault)
+    for _ in range(3):
+        await under_test.restart()
+        assert not under_test.frame_error
+        seed = seeds.randrange(1 << 30)
+        sink = Sink(target, random_stalls(seed), accelerator.target.words)
+        packed = [pack_rows(packet, ends.lanes, ends.bits) for packet in sent]
+        task = cocotb.start_soon(send_packets(source, packed, random_stalls(seed + 1)))
+        await sink.receive(wanted[:, 0].size * accelerator.target.words, accelerator.patience)
+        await task
+        await sink.stay_empty(accelerator.latency + accelerator.interval)
+        layout = (accelerator.target.lanes, accelerator.target.bits, accelerator.target.signed)
+        outputs = unpack_rows(sink.words, *layout)
+        equal(f"outputs, seed {seed}", outputs.tolist(), wanted.ravel().tolist())
+        assert under_test.frame_error == any(len(packet) != words for packet in sent)
