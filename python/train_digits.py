@@ -58,6 +58,6 @@ for epoch in range(epochs):
 network = lower(model, input_shape=data.shape, name="digits")
 outputs = simulate(network, network_inputs(network, data.x_test))
 print(network)
-print(f"integer accuracy {(predictions(outputs) == data.y_test).mean():.2%}")
+print(f"integer accuracy {(predictions(network, outputs) == data.y_test).mean():.2%}")
 print(f"{prediction_differences(model, network, data.x_test)} predictions differ from the model's")
 print(f"SHA-256 {storage.digest(network)}")

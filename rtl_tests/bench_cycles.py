@@ -23,7 +23,7 @@ from vecq_hw.bench.stream import (
 )
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Dense, Input, Layer, Network, Rescale, Weights
+from vecq_hw.network import ArgMax, Dense, Input, Layer, Network, Rescale, Weights
 from vecq_hw.schedule import Fold, Schedule, divisors
 
 FRAMES = 4
@@ -102,6 +102,8 @@ def random_network(index: int) -> tuple[Network, Schedule]:
         )
         if generator.integers(4):
             rescale()
+    if index % 3 == 1:
+        layers.append(ArgMax(name=f"argmax{index}", input=layers[-1].name))
     net = Network(
         name=f"chain{index}",
         inputs=(source,),

@@ -124,4 +124,6 @@ def random_graph(index: int) -> tuple[Network, Schedule]:
         graph.grow()
     if graph._chance(3):
         graph.flatten().dense(3, 2)
+    if index % 3 == 0:
+        graph.argmax()
     return graph.network(), graph.schedule()

@@ -12,7 +12,7 @@ from rtl_tests.harness import frames
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.emit.systemverilog import emit
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
-from vecq_hw.network import Dense, Flatten, Input, Layer, Network, Rescale, Weights
+from vecq_hw.network import ArgMax, Dense, Flatten, Input, Layer, Network, Rescale, Weights
 from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.simulate import simulate
 
@@ -42,6 +42,7 @@ class Sketch:
     accumulator_bits: int | None = None
     rescale_first: bool = False
     rescale_hidden: bool = True
+    argmax: bool = False
 
 
 SKETCHES = [
@@ -71,6 +72,10 @@ SKETCHES = [
         rescale_first=True,
     ),
     Sketch(sizes=(1, 1), folds=((1, 1),), bits=(2,)),
+    *(
+        Sketch(sizes=(6, 10), folds=((pe, 3),), bits=(2,), output=fmt, argmax=True)
+        for pe, fmt in ((1, None), (5, IntFormat(2, signed=True)), (10, IntFormat(3, signed=False)))
+    ),
     Sketch(sizes=(24, 3), folds=((3, 2),), bits=(3,), output=IntFormat(1, signed=True)),
     # One layer unrolled, and all of them: a Rescale by a product, by a search, and none.
     Sketch(sizes=(12, 8, 9, 4), folds=((4, 3), (9, 8), (2, 3)), bits=(2, 2, 3), unrolled=(1,)),
@@ -167,6 +172,8 @@ def network(index: int) -> Network:
         if place == 0:
             flatten = Flatten(name=f"flatten{index}", input=result.outputs[0])
             result = grown(*result.layers, flatten)
+    if sketch.argmax:
+        result = grown(*result.layers, ArgMax(name=f"argmax{index}", input=result.outputs[0]))
     return result
 
 

@@ -23,7 +23,7 @@ from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
 
 TOP = "cycles"
-GRAPHS = 48
+GRAPHS = 51
 LONGEST = 700
 """Cycles that a frame of a random graph takes at most, so that all of them are through soon."""
 

@@ -13,6 +13,7 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -166,6 +167,10 @@ class Builder:
 
     def upsample(self, *factor: int) -> Builder:
         self.layers.append(Upsample2d(factor=factor, **self._next()))
+        return self
+
+    def argmax(self) -> Builder:
+        self.layers.append(ArgMax(**self._next()))
         return self
 
     def threshold(self, fmt: IntFormat) -> Builder:

@@ -57,7 +57,7 @@ def trained(kind: str, bits: int, size: int = 28) -> Network:
     fit(model, part, epochs=3 if kind == "mlp" else 1, batch_size=16, progress=False)
     network = lower(model, seen.shape, name=f"{kind}{bits}")
     outputs = simulate(network, network_inputs(network, part.x_test))
-    right = (predictions(outputs) == part.y_test).mean()
+    right = (predictions(network, outputs) == part.y_test).mean()
     assert right > 0.7, f"{network.name}: {right:.1%}"
     return network
 

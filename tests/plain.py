@@ -7,6 +7,7 @@ from itertools import product
 from vecq_hw.formats import MidRise, TwosComplement
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -38,6 +39,10 @@ def _run(layer, sources, shape):
             _wrap(_products(layer, row, x) + _bias(layer, o), layer)
             for o, row in enumerate(layer.weights.codes.tolist())
         ]
+    if isinstance(layer, ArgMax):
+        if isinstance(x[0], list):
+            return [[[cell.index(max(cell))] for cell in row] for row in x]
+        return [x.index(max(x))]
     if isinstance(layer, Flatten):
         return [a for row in x for cell in row for a in cell] if isinstance(x[0], list) else list(x)
     if isinstance(layer, Rescale | Threshold):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement, bit_planes
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -279,6 +280,8 @@ def graphs(draw, kinds: tuple[type, ...] = ANY_GRID) -> Network:
         flat = append(Flatten(name="flatten", input=last))
         taken = weights((3, tensors[flat].shape[0]), kinds=kinds)
         last = append(Dense(name="dense", input=flat, weights=draw(taken)))
+    if draw(st.integers(0, 3)) == 0:
+        last = append(ArgMax(name="argmax", input=last))
     if not layers:
         last = rescaled(last)
     return Network(name="graph", inputs=(source,), layers=tuple(layers), outputs=(last,))

@@ -22,6 +22,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -88,9 +89,10 @@ def every_layer() -> Network:
         Dense(
             name="dense", input="flatten", weights=weights(book, 3, 48), bias=RNG.integers(0, 9, 3)
         ),
+        ArgMax(name="argmax", input="dense"),
     )
     source = Input(name="x", shape=(4, 4, 2), format=IntFormat(8, True, -100, 100), step=0.25)
-    return Network(name="all", inputs=(source,), layers=layers, outputs=("dense",))
+    return Network(name="all", inputs=(source,), layers=layers, outputs=("argmax",))
 
 
 def test_every_kind_in_the_unions_is_stored_and_read(tmp_path):

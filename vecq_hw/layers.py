@@ -298,6 +298,17 @@ class Concat:
     inputs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgMax:
+    """Along the channels the index of the largest code, of several the lowest; one channel is left.
+
+    Its tensor counts: the step is 1.
+    """
+
+    name: str
+    input: str
+
+
 Layer = (
     Dense
     | Conv2d
@@ -309,6 +320,7 @@ Layer = (
     | Upsample2d
     | Add
     | Concat
+    | ArgMax
 )
 MacLayer = Dense | Conv2d
 WindowLayer = Conv2d | MaxPool2d | SumPool2d

@@ -20,6 +20,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import MAX_BITS, IntFormat
 from vecq_hw.layers import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -43,6 +44,7 @@ __all__ = [
     "LONGEST_SHIFT",
     "PRODUCT_LIMIT",
     "Add",
+    "ArgMax",
     "Concat",
     "Conv2d",
     "Dense",
@@ -148,6 +150,9 @@ def output_tensor(layer: Layer, *sources: Tensor) -> Tensor:
             fmt = IntFormat(fmt.bits, fmt.signed, min(lows), max(highs))
             channels = sum(tensor.shape[-1] for tensor in sources)
             return Tensor(shape=(*shape[:-1], channels), format=fmt, step=step)
+        case ArgMax():
+            fmt = IntFormat.covering(0, shape[-1] - 1, signed=False)
+            return Tensor(shape=(*shape[:-1], 1), format=fmt, step=1.0)
         case _:
             assert_never(layer)
 
@@ -305,7 +310,7 @@ def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
                 yield from _window_problems(layer, source.shape)
                 if any(2 * p > k for p, k in zip(layer.padding, layer.kernel, strict=True)):
                     yield f"padding {layer.padding} is more than half the kernel {layer.kernel}"
-        case Flatten():
+        case Flatten() | ArgMax():
             pass
         case Upsample2d():
             yield from _dimension_problems(source, 3)

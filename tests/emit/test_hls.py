@@ -19,7 +19,7 @@ from tests.strategies import MID_RISE, graphs
 from vecq_hw import assets, storage
 from vecq_hw.cli.emit import emit as emit_command
 from vecq_hw.emit import hls, ports
-from vecq_hw.emit.project import Vectors, read_vectors
+from vecq_hw.emit.project import Project, Vectors, read_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, IntFormat, TwosComplement
 from vecq_hw.network import Network
@@ -107,6 +107,10 @@ def grid(widths: Sequence[int] = (3,)) -> list[Builder]:
         Builder("step", (12,)).dense(9, 2).threshold(IntFormat(1, False)).dense(8, 2).threshold(
             IntFormat(4, False, 3, 9)
         ),
+        # ties in plenty; as many indices as words, and several words for each
+        Builder("class", (12,)).dense(10, 2, fold=Fold(pe=5, simd=4)).argmax(),
+        Builder("tied", (9,)).dense(8, 2).rescale(IntFormat(3, True)).argmax().dense(2, 2),
+        Builder("pixels", (4, 3, 2), S4).conv(6, 2, (2, 2), fold=Fold(pe=3, simd=2)).argmax(),
         # branches
         Builder("twice", (6,)).dense(6, 2).rescale().add(1).rescale(S4).add(3, 3),
         Builder("residual", (6, 6, 4))
@@ -230,9 +234,11 @@ def test_any_name_of_a_network_will_do(tmp_path: Path) -> None:
         "ap_int",
     ]
     case = mlp("m", 2).case(4)
+    files: dict[str, str | bytes] = {}
     for name in names:
         network = replace(case.network, name=name)
-        hls.emit(network, case.schedule, case.vectors).write(tmp_path)
+        files |= hls.emit(network, case.schedule, case.vectors).files
+    Project(files).write(tmp_path)
     headers = sorted(tmp_path.glob("src/*.hpp"))
     (tmp_path / "all.cpp").write_text(
         "#include <cerrno>\n#include <cstdio>\n"

@@ -41,7 +41,7 @@ def test_integer_accuracy(kind, seed, weight_bits, least):
     fit(model, digits, seed=seed, progress=False)
     network = lower(model, digits.shape)
     outputs = simulate(network, network_inputs(network, digits.x_test))
-    accuracy = np.mean(predictions(outputs) == digits.y_test)
+    accuracy = np.mean(predictions(network, outputs) == digits.y_test)
     assert accuracy >= least
     assert prediction_differences(model, network, digits.x_test) <= 1
     assert abs(accuracy - evaluate(model, digits.x_test, digits.y_test)) <= 1 / 597

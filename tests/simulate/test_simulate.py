@@ -30,6 +30,7 @@ from vecq_hw.network import (
     SumPool2d,
     Weights,
 )
+from vecq_hw.passes.argmax import with_argmax
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.passes.widths import wrap_accumulators
 from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
@@ -115,7 +116,19 @@ def test_real_inputs_become_codes_and_nan_is_refused():
 
 
 def test_argmax_takes_the_lowest_index_on_a_tie():
-    assert predictions(np.array([[3, 7, 7], [1, 1, 1]])).tolist() == [1, 0]
+    network = _dense(3)
+    ties = np.array([[3, 7, 7], [1, 1, 1]])
+    assert predictions(network, ties).tolist() == [1, 0]
+    decided = with_argmax(network)
+    codes = np.random.default_rng(0).integers(0, 256, (200, 3))
+    classes = simulate(decided, codes)
+    assert classes.shape == (200, 1)
+    scores = simulate(network, codes)
+    assert predictions(decided, classes).tolist() == predictions(network, scores).tolist()
+    tensor = decided.tensors["argmax"]
+    assert (tensor.format.lo, tensor.format.hi, tensor.step) == (0, scores.shape[1] - 1, 1.0)
+    with pytest.raises(VecqError, match="its output 'argmax' has one channel"):
+        with_argmax(decided)
 
 
 def test_the_simulator_loads_no_torch():

@@ -11,6 +11,7 @@ from typing import assert_never
 from vecq_hw.accelerator.units import Unit
 from vecq_hw.layers import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -120,6 +121,21 @@ class Elementwise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """An ArgMax: a word out for the words of a vector or pixel."""
+
+    layer: ArgMax
+    source: Stream
+    target: Stream
+    depth: int
+
+    @property
+    def period(self) -> int:
+        """Words that come in for one that goes out."""
+        return self.source.words // self.target.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SerialRescale:
     """A Rescale that works on a word for so many cycles; a word a period.
 
@@ -216,6 +232,7 @@ Cell = (
     | Reframe
     | Fork
     | Elementwise
+    | Comparison
     | SerialRescale
     | Join
     | Windows
@@ -256,6 +273,8 @@ class Plan:
             match cell:
                 case Elementwise() | Join() | Unrolled():
                     result[cell.layer.name] = cell.target.words
+                case Comparison():
+                    result[cell.layer.name] = cell.source.words
                 case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))

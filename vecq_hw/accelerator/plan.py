@@ -18,6 +18,7 @@ from typing import assert_never
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import (
     Cell,
+    Comparison,
     Elementwise,
     Fork,
     Join,
@@ -35,6 +36,7 @@ from vecq_hw.accelerator.cells import (
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -225,6 +227,13 @@ class _Planner:
                 return self._read(layer.input)
             case Add() | Concat():
                 return self._join(layer)
+            case ArgMax():
+                source, target = self._read(layer.input), self._stream(layer.name, 1)
+                depth = 1 + (source.lanes - 1).bit_length()
+                self._cells.append(
+                    Comparison(layer=layer, source=source, target=target, depth=depth)
+                )
+                return target
             case _:
                 assert_never(layer)
 

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.cells import (
+    Comparison,
     Elementwise,
     Fork,
     Join,
@@ -129,6 +130,7 @@ def _reads(
     cell: Link
     | Reframe
     | Elementwise
+    | Comparison
     | SerialRescale
     | Join
     | MatrixVector
@@ -145,6 +147,8 @@ def _reads(
             return ((cell.source, (partial(reframed, cell.source, cell.target),)),)
         case Elementwise() | SerialRescale():
             return ((cell.source, _word_by_word(cell.source)),)
+        case Comparison():
+            return ((cell.source, (partial(compared, cell.period, cell.target),)),)
         case Join():
             if isinstance(cell.layer, Add):
                 return tuple((stream, _word_by_word(stream)) for stream in cell.sources)
@@ -245,6 +249,11 @@ def reframed(source: Stream, target: Stream) -> Counts:
     """Words of one width to words of another; the last one of a frame may be partial."""
     counts: Counts = -(-np.arange(1, target.words + 1) * target.lanes // source.lanes)
     return np.minimum(counts, source.words)
+
+
+def compared(period: int, target: Stream) -> Counts:
+    """``vecq::argmax``: all words of a position before its index."""
+    return np.arange(1, target.words + 1) * period
 
 
 def folded(cell: MatrixVector) -> Counts:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     help="Where the checkpoint is of a model of your own: its file, which is run.",
 )
 @click.option("--mantissa-bits", type=click.IntRange(2, 31), default=18, show_default=True)
+@click.option("--argmax", is_flag=True, help="End with the class itself instead of its scores.")
 @report_options
 def lower(
     checkpoint: Path,
@@ -48,12 +49,14 @@ def lower(
     name: str | None,
     model: str | None,
     mantissa_bits: int,
+    argmax: bool,
     json_file: Path | None,
 ) -> None:
     """Turn the trained model of CHECKPOINT into an integer network."""
     from vecq_hw import storage
     from vecq_hw.lower import lower as lower_model
     from vecq_hw.lower import shortened_mantissas
+    from vecq_hw.passes.argmax import with_argmax
     from vecq_hw.train.checkpoint import load_checkpoint
 
     if name is not None and not (name.strip() and name.isprintable()):
@@ -66,6 +69,8 @@ def lower(
             name=name or _default_name(out, checkpoint),
             mantissa_bits=mantissa_bits,
         )
+    if argmax:
+        network = with_argmax(network)
     with replacing(out) as temporary:
         storage.save(network, temporary)
     digest = storage.digest(network)
@@ -234,7 +239,7 @@ def simulate(
     result = f"{len(outputs)} vectors"
     accuracy = None
     if labels is not None:
-        accuracy = float((simulator.predictions(outputs) == labels).mean())
+        accuracy = float((simulator.predictions(net, outputs) == labels).mean())
         result += f", integer accuracy {percent(accuracy)}"
     echo(result)
     if counts:

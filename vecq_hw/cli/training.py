@@ -98,7 +98,7 @@ def lowered_metrics(
     network = lower(model, dataset.shape, name=name)
     outputs = simulate(network, network_inputs(network, dataset.x_test))
     return network, {
-        "integer_accuracy": float((predictions(outputs) == dataset.y_test).mean()),
+        "integer_accuracy": float((predictions(network, outputs) == dataset.y_test).mean()),
         "prediction_differences": prediction_differences(model, network, dataset.x_test),
         "shortened_mantissas": shortened_mantissas(network),
         "network_digest": storage.digest(network),

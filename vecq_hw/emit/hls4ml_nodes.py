@@ -20,6 +20,7 @@ from vecq_hw.emit.literals import signed_bits
 from vecq_hw.formats import FloatArray, IntArray, IntFormat, MidRise
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -78,6 +79,8 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             return None
         case Threshold():
             return "Threshold"
+        case ArgMax():
+            return "ArgMax, of which hls4ml gives no index"
         case MaxPool2d() if any(layer.padding) and source.format.lo < 0:
             return "MaxPool2d with padding on signed codes"
         case _:
@@ -147,7 +150,7 @@ def nodes(
             return [Node({**common, **more, **size, **shapes, "n_chan": source.shape[2]}, result)]
         case Add() | Concat():
             return _joined(layer, network, names)
-        case Threshold():
+        case Threshold() | ArgMax():
             raise AssertionError(f"unsupported() let {layer!r} through")
         case _:
             assert_never(layer)

@@ -110,7 +110,7 @@ def prediction_differences(model: nn.Module, network: Network, x: npt.NDArray[np
     outputs = simulate(network, network_inputs(network, x))
     if outputs.ndim == 4:
         outputs = outputs.transpose(0, 3, 1, 2)
-    return int((predict(model, x) != predictions(outputs)).sum())
+    return int((predict(model, x) != predictions(network, outputs)).sum())
 
 
 class _Lowering:

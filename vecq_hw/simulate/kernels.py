@@ -17,6 +17,7 @@ from vecq_hw import arithmetic
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -83,6 +84,8 @@ def kernel_for(
             return lambda tensors: _add(tensors, _wide(result))
         case Concat():
             return lambda tensors: np.concatenate(tensors, axis=-1)
+        case ArgMax():  # NumPy's is the first of several, too
+            return lambda tensors: tensors[0].argmax(axis=-1, keepdims=True).astype(result.dtype)
         case _:
             assert_never(layer)
 

@@ -21,7 +21,7 @@ from threadpoolctl import LibController, ThreadpoolController
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
-from vecq_hw.network import Conv2d, Dense, Input, Network
+from vecq_hw.network import ArgMax, Conv2d, Dense, Input, Network
 from vecq_hw.simulate.engines import Array, EngineName
 from vecq_hw.simulate.kernels import bound_of
 from vecq_hw.simulate.prepared import Hook, Stage, hooked, prepare, rows_first, to_register
@@ -225,9 +225,16 @@ def quantize_input(network: Network, x: FloatArray) -> IntArray:
     return result
 
 
-def predictions(outputs: IntArray) -> npt.NDArray[np.int64]:
-    """The class of each output vector; the lowest index wins a tie (rule 6)."""
-    result: npt.NDArray[np.int64] = outputs.reshape(len(outputs), -1).argmax(axis=1)
+def predictions(network: Network, outputs: IntArray) -> npt.NDArray[np.int64]:
+    """The class of each output vector; the lowest index wins a tie (rule 6).
+
+    Where the network ends with an ArgMax, its outputs are the classes.
+    """
+    flat = outputs.reshape(len(outputs), -1)
+    decided = any(isinstance(la, ArgMax) and la.name in network.outputs for la in network.layers)
+    result: npt.NDArray[np.int64] = (flat[:, 0] if decided else flat.argmax(axis=1)).astype(
+        np.int64
+    )
     return result
 
 

@@ -13,6 +13,7 @@ from tests.simulate.dataflow.clocked_cells import Fork, Link, Pipe, Sink, Source
 from vecq_hw.formats import bit_planes
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
@@ -163,6 +164,9 @@ class Machine:
             levels = layer.format.hi - layer.format.lo
             depth = 5 if isinstance(layer, Rescale) else 2 + bits(levels + 1)
             return self.pipe([[wire]], wire.lanes, depth)
+        if isinstance(layer, ArgMax):
+            wire = self.readers[layer.input].pop(0)
+            return self.pipe([[wire]], 1, 1 + bits(wire.lanes), shape[-1] // wire.lanes)
         if isinstance(layer, Add):
             wires = [self.readers[name].pop(0) for name in layer.inputs]
             lanes = max(wire.lanes for wire in wires)
@@ -197,9 +201,9 @@ class Machine:
             for name, wire in zip(layer.inputs, wires, strict=True)
         ]
 
-    def pipe(self, turns, lanes, depth):
+    def pipe(self, turns, lanes, depth, period=1):
         out = Wire(lanes)
-        self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth))
+        self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth, period))
         return out
 
     def unit(self, periods, wire, lanes, reads, gives, words, room, depth):
@@ -279,7 +283,7 @@ class Machine:
         """Cycles of a word, a mantissa bit in each; 0 where the folds before leave no time."""
         width = mantissa_bits(layer)
         for turns in range(wire.lanes, 0, -1):
-            if width <= layer.shift and turns * (width + 1) < wire.interval:
+            if width <= layer.shifts.min() and turns * (width + 1) < wire.interval:
                 units = -(-wire.lanes // turns)
                 return -(-wire.lanes // units) * (width + 1)
         return 0

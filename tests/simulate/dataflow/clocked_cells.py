@@ -96,9 +96,13 @@ class Link:
 
 
 class Pipe:
-    """Word by word; ``turns`` says which streams the next word takes from."""
+    """Word by word; ``turns`` says which streams the next word takes from.
 
-    def __init__(self, turns, out, depth):
+    Of every ``period`` words the last gives one.
+    """
+
+    def __init__(self, turns, out, depth, period=1):
+        self.period, self.word = period, 0
         self.turns, self.out, self.stages, self.turn = turns, out, [False] * depth, 0
 
     def drive(self):
@@ -113,7 +117,9 @@ class Pipe:
 
     def edge(self):
         if self.moves:
-            self.stages = [self.step, *self.stages[:-1]]
+            self.word += self.step
+            gives = self.step and self.word % self.period == 0
+            self.stages = [gives, *self.stages[:-1]]
             self.turn = (self.turn + self.step) % len(self.turns)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from vecq_hw.accelerator.cells import (
     Cell,
+    Comparison,
     Elementwise,
     Fork,
     Join,
@@ -240,6 +241,8 @@ class _Builder:
             case Elementwise() | SerialRescale():
                 source, layer = self._variables[cell.source], cell.layer
                 self._elementwise(layer, source, self._tensor_stream(cell.target))
+            case Comparison():
+                self._argmax(cell)
             case Join():
                 self._join(cell)
             case Windows():
@@ -291,6 +294,16 @@ class _Builder:
                 self._threshold(layer, source, result)
             case _:
                 assert_never(layer)
+
+    def _argmax(self, cell: Comparison) -> None:
+        source, result = self._variables[cell.source], self._tensor_stream(cell.target)
+        self._headers.add("argmax")
+        channels = cell.period * source.lanes
+        text = (
+            f"argmax<{source.format_name}, {result.format_name}, {channels}, {result.words},"
+            f" {source.lanes}>({source.name}, {result.name})"
+        )
+        self._layer_call(cell.layer, text, result)
 
     def _rescale(self, layer: Rescale, source: StreamVariable, result: StreamVariable) -> None:
         name = self._names[layer.name]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from vecq_hw.accelerator.cells import (
+    Comparison,
     Elementwise,
     Fork,
     Join,
@@ -107,6 +108,8 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str
                 name(cell.target, f"{names[cell.layer.name]} windows")
             case Unrolled():
                 name(cell.target, names[cell.target.tensor])
+            case Comparison():
+                name(cell.target, names[cell.layer.name])
             case Elementwise() | SerialRescale() | Join() | MatrixVector() | Pool() | Upsampling():
                 name(cell.target, names[cell.layer.name])
             case _:

@@ -12,6 +12,7 @@ from typing import assert_never
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import (
     Cell,
+    Comparison,
     Elementwise,
     Fork,
     Join,
@@ -136,6 +137,17 @@ class _Builder:
                     self._rescale(cell, cell.layer)
                 else:
                     self._threshold(cell, cell.layer)
+            case Comparison():
+                source = self._streams[cell.source]
+                self._put(
+                    "vecq_argmax",
+                    [cell.source],
+                    [cell.target],
+                    Elements=cell.period * source.lanes,
+                    Lanes=source.lanes,
+                    ElementBits=source.bits,
+                    Signed=bit(source.signed),
+                )
             case SerialRescale():
                 self._serial_rescale(cell)
             case Join():

@@ -10,6 +10,7 @@ import numpy as np
 
 from vecq_hw.accelerator import cells
 from vecq_hw.accelerator.cells import (
+    Comparison,
     Elementwise,
     Fork,
     Join,
@@ -141,6 +142,10 @@ class Graph:
                 channel(cell.source).receiver = Pipeline(
                     channel(cell.target), self._stages(cell.depth)
                 )
+                self._span(cell.layer, cell.source, cell.target)
+            case Comparison():
+                pipeline = Pipeline(channel(cell.target), self._stages(cell.depth), cell.period)
+                channel(cell.source).receiver = pipeline
                 self._span(cell.layer, cell.source, cell.target)
             case Join():
                 turns = [[channel(stream) for stream in turn] for turn in cell.turns]

@@ -191,6 +191,8 @@ class Buffer:
 class Pipeline:
     """``depth`` stages that move as one and stand still while the last word is not taken.
 
+    One word goes out for every ``period`` words that come in.
+
     So are ``vecq_matrix_vector.sv`` and ``vecq_rescale.sv``.  The recurrence runs on a local clock
     that counts the cycles in which the pipeline moves: what enters at local cycle L is offered at
     L + ``depth``, whatever happens.  ``stalls[j]`` cycles it has stood still once output word j is
@@ -204,11 +206,12 @@ class Pipeline:
         Local cycle at which each output word is offered.
     """
 
-    def __init__(self, target: Channel, depth: int) -> None:
+    def __init__(self, target: Channel, depth: int, period: int = 1) -> None:
         self.local = -1
         self.due: list[int] = []
         self.stalls: list[int] = []
         self.depth = depth
+        self.period = period
         self._target = target
         # Of the output words, so many have been accounted for at the local clock's front; the
         # pipeline has stood still so long for them, and the front is not before the last of them.
@@ -220,7 +223,8 @@ class Pipeline:
         """When ``word`` enters, offered from ``offer`` on; or what that waits for."""
         if (wait := self.enter(offer)) is not None:
             return wait
-        self.due.append(self.local + self.depth)
+        if (word + 1) % self.period == 0:
+            self.due.append(self.local + self.depth)
         return self.local + self.stalled
 
     def enter(self, arrival: int, gap: int = 1) -> Wait | None:
