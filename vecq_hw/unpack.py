@@ -103,6 +103,32 @@ def gunzip(content: bytes, wanted: int) -> bytes:
         return file.read(wanted)
 
 
+class Unpacked:
+    """A file, unpacked where it is gzipped, to be read from front to end in proportion to its size.
+
+    For readers that trust the sizes in a header and can be told no limit, such as tarfile.
+
+    Raises
+    ------
+    VecqError
+        From :meth:`read`, once more has been read than the file deserves.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._packed, self._read = file.seek(0, 2), 0
+        file.seek(0)
+        gzipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        self._file = gzip.GzipFile(fileobj=file) if gzipped else file
+
+    def read(self, size: int) -> bytes:
+        """The next ``size`` bytes, or those that are left."""
+        content = self._file.read(size)
+        self._read += len(content)
+        check_unpacked(self._read, self._packed)
+        return content
+
+
 def _array(file: Any, size: int, it: str) -> npt.NDArray[Any]:
     """One array in the .npy format, in a file of ``size`` bytes that messages call ``it``."""
     version = np.lib.format.read_magic(file)

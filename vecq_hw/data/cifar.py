@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.data.dataset import Dataset, checked_dataset, pixels
 from vecq_hw.errors import VecqError
-from vecq_hw.unpack import check_unpacked
+from vecq_hw.unpack import Unpacked
 
 _TRAIN = tuple(f"data_batch_{index}.bin" for index in range(1, 6))
 _TEST = "test_batch.bin"
@@ -59,11 +60,11 @@ def _archive(path: Path, name: str) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     wanted = {*_TRAIN, _TEST}
     try:
-        packed = path.stat().st_size
-        with tarfile.open(path) as archive:
+        with (
+            path.open("rb") as packed,
+            tarfile.open(fileobj=cast(BinaryIO, Unpacked(packed)), mode="r|") as archive,
+        ):
             for member in archive:
-                # What it takes to come to the end of this member, others before it included.
-                check_unpacked(member.offset_data + member.size, packed)
                 file = PurePosixPath(member.name).name
                 stream = archive.extractfile(member) if member.isreg() and file in wanted else None
                 if stream is not None:
