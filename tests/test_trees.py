@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.strategies import random_inputs
-from vecq_hw import storage, trees
+from vecq_hw import storage, trees, unpack
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.network import (
@@ -163,9 +163,9 @@ def test_numbers_of_numpy_are_stored_as_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"name": 63}, r"network '63': name is 63, but str is wanted"),
+        ({"name": 63}, r"the name of a network is 63, but str is wanted"),
         ({"name": "a\ud800"}, "text of whole Unicode characters"),
-        ({"outputs": ["dense", 3]}, "the output '3' is made by no layer"),
+        ({"outputs": ["dense", 3]}, r"outputs\[1\] is 3, but str is wanted"),
     ],
 )
 def test_what_could_not_be_read_is_not_written(tmp_path, changes, says):
@@ -267,6 +267,18 @@ def test_headers_nested_deep_are_refused(tmp_path, depth):
         tree[field] = json.loads(nested) if depth < 1000 else []
         with pytest.raises(VecqError):
             storage._decode(tree, [], storage._digest(tree, []))
+
+
+@pytest.mark.parametrize("free", [1 << 26, 0])
+def test_weights_that_are_all_alike_are_read_again_however_they_shrink(tmp_path, monkeypatch, free):
+    monkeypatch.setattr(unpack, "FREE_BYTES", free)
+    source = Input(name="x", shape=(2000,), format=IntFormat(8, False))
+    weights = Weights(codes=np.zeros((200, 2000), int), grid=MidRise(2))
+    dense = Dense(name="d", input="x", weights=weights)
+    network = Network(name="n", inputs=(source,), layers=(dense,), outputs=("d",))
+    storage.save(network, tmp_path / "n.npz")
+    assert ((tmp_path / "n.npz").stat().st_size > 800_000) == (free == 0)
+    assert storage.digest(storage.load(tmp_path / "n.npz")) == storage.digest(network)
 
 
 def header_of(shape: str) -> bytes:

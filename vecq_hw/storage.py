@@ -18,9 +18,11 @@ from vecq_hw import trees
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
 from vecq_hw.network import Network
-from vecq_hw.unpack import NpzReader
+from vecq_hw.unpack import NpzReader, in_proportion
 
 VERSION = 1
+_NPY_HEADER = 256
+"""Bytes before the values of an array, at most, with up to four axes."""
 
 
 def digest(network: Network) -> str:
@@ -38,10 +40,15 @@ def save(network: Network, path: str | Path) -> None:
     """
     tree, arrays = _encode(network)
     header = {"vecq_network": VERSION, "digest": _digest(tree, arrays), "network": tree}
-    buffer = io.BytesIO()
     members: dict[str, Any] = {f"array{index}": array for index, array in enumerate(arrays)}
     members["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    buffer = io.BytesIO()
     np.savez_compressed(buffer, **members)
+    size = len(buffer.getvalue())
+    # Weights that are nearly all alike shrink so much that `load` would think of an attack.
+    if not in_proportion(sum(array.nbytes + _NPY_HEADER for array in members.values()), size):
+        buffer = io.BytesIO()
+        np.savez(buffer, **members)
     write_atomically(Path(path), buffer.getvalue())
 
 

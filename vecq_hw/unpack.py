@@ -25,12 +25,17 @@ MOST_TIMES = 100
 5-fold, deflate can do 1,032-fold."""
 
 
+def in_proportion(unpacked: int, packed: int) -> bool:
+    """Whether a file of ``packed`` bytes may hold so many."""
+    return unpacked <= max(FREE_BYTES, MOST_TIMES * packed)
+
+
 def check_unpacked(unpacked: int, packed: int) -> None:
     """Refuse contents that are out of proportion to the file that holds them, both in bytes."""
-    if unpacked > max(FREE_BYTES, MOST_TIMES * packed):
+    if not in_proportion(unpacked, packed):
         raise VecqError(
-            f"it would unpack from {packed:,} bytes to {unpacked:,}, but at most"
-            f" {MOST_TIMES} times the size, or {FREE_BYTES:,} bytes, are unpacked"
+            f"it would unpack from {packed:,} bytes to {unpacked:,}, but at most {MOST_TIMES} times"
+            f" the size, or {FREE_BYTES:,} bytes, are unpacked; store it uncompressed if need be"
         )
 
 
