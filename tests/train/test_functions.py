@@ -187,7 +187,10 @@ CASES = {
             lambda x: x.permute(dims=(0, 2, 1)),
         ],
     ),
-    operator.add: (ROWS, [lambda x: x + x.relu()]),
+    operator.add: (
+        ROWS,
+        [lambda x: x + x.relu(), lambda x: sum([x, x.relu(), x]), lambda x: x + 0],
+    ),
     operator.iadd: (ROWS, [plus]),
     torch.add: (
         ROWS,

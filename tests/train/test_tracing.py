@@ -162,6 +162,32 @@ def standardizes(m, x):
     return m.fc(x)
 
 
+def scales_aside(m, x):
+    _ = m.fc.weight * 2
+    return m.fc(x)
+
+
+def clips(m, x):
+    for parameter in m.fc.parameters():
+        parameter.data.clamp_(-0.01, 0.01)
+    return m.fc(x)
+
+
+def freezes(m, x):
+    m.fc.requires_grad_(False)
+    return m.fc(x)
+
+
+def freezes_one(m, x):
+    m.fc.weight.requires_grad = False
+    return m.fc(x)
+
+
+def stands_still(m, x):
+    m.drop.eval()
+    return m.fc(m.drop(x))
+
+
 def frozen_part(m, x):
     with torch.no_grad():
         x = m.fc(x)
@@ -226,7 +252,12 @@ class Reversal(torch.autograd.Function):
         (counts_in_a_buffer, "forward\\(\\) sets 'count'"),
         (averages_in_a_buffer, "changes 'count' in place"),
         (asks_a_buffer, "cannot be traced .* not branch on values"),
-        (standardizes, "computes 'truediv', which its output does not depend on"),
+        (standardizes, "forward\\(\\) sets 'data' of 'fc_weight'"),
+        (scales_aside, "computes 'mul', which its output does not depend on"),
+        (clips, "forward\\(\\) sets 'weight' of layer 'fc'"),
+        (freezes, "forward\\(\\) sets 'weight' of layer 'fc'"),
+        (freezes_one, "forward\\(\\) sets 'requires_grad' of 'fc_weight'"),
+        (stands_still, "sets the mode of layer 'drop'"),
         (frozen_part, "a part under torch.no_grad"),
         (casts, "a part under torch.no_grad\\(\\), autocast"),
         (skips_at_random, "draws random numbers"),

@@ -52,7 +52,7 @@ def module_of(node: fx.Node) -> tuple[nn.Module, tuple[fx.Node, ...]] | None:
 def _sources(node: fx.Node) -> tuple[fx.Node, ...]:
     first = node.args[0] if node.args else node.kwargs.get("input", node.kwargs.get("tensors"))
     if FUNCTIONS[node.target] is _add:
-        sources: Sequence[Any] = (first, _arguments(node, other=None, alpha=1)["other"])
+        sources: Sequence[Any] = _terms(node)
     else:
         sources = first if isinstance(first, tuple | list) else (first,)
     if not all(isinstance(source, fx.Node) for source in sources):
@@ -206,10 +206,17 @@ def _add(node: fx.Node) -> nn.Module:
     given = _arguments(node, other=None, alpha=1)
     if given["alpha"] != 1:
         raise _Unsupported("is supported with alpha=1 alone")
-    first = node.args[0] if node.args else node.kwargs.get("input")
-    if not isinstance(given["other"], fx.Node) or not isinstance(first, fx.Node):
+    terms = _terms(node)
+    if not all(isinstance(term, fx.Node) for term in terms):
         raise _Unsupported(constant_remedy(node))
-    return Add()
+    return Add() if len(terms) == 2 else nn.Identity()
+
+
+def _terms(node: fx.Node) -> list[Any]:
+    """What is added; the 0 with which Python's sum() begins is left out."""
+    first = node.args[0] if node.args else node.kwargs.get("input")
+    terms = [first, _arguments(node, other=None, alpha=1)["other"]]
+    return [term for term in terms if isinstance(term, fx.Node) or term != 0]
 
 
 def _concat(node: fx.Node) -> nn.Module:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import operator
 import random
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
@@ -59,7 +60,15 @@ def trace(model: nn.Module) -> fx.GraphModule:
 
 
 class _Proxy(fx.Proxy):
-    """A symbolic tensor whose ``+=`` is recorded as what it is."""
+    """A symbolic tensor whose ``+=`` is recorded as what it is, and that takes no attributes."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in ("tracer", "node"):
+            raise VecqError(
+                f"forward() sets '{name}' of '{self.node.name}', which its quantized twin would not"
+                " do; keep what changes out of forward()"
+            )
+        super().__setattr__(name, value)
 
     def __iadd__(self, other: Any) -> Any:
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
@@ -112,6 +121,12 @@ def _graph(model: nn.Module, training: bool) -> fx.Graph:
             " dropout alone may be random"
         )
     after = _state(model)
+    for name, module in model.named_modules():
+        if module.training != training:
+            raise VecqError(
+                f"forward() sets the mode of layer '{name}', which its quantized twin would not do;"
+                " call train() and eval() outside of it"
+            )
     for name in before | after:
         if before.get(name) != after.get(name):
             raise VecqError(
@@ -180,7 +195,7 @@ def _state(model: nn.Module) -> dict[str, object]:
                 continue
             if key in ("_parameters", "_buffers", "_modules"):
                 for part, held in value.items():
-                    state[f"'{part}'{inside}"] = id(held), getattr(held, "_version", None)
+                    state[f"'{part}'{inside}"] = _frozen(held, set())
             else:
                 state[f"the attribute '{key}'{inside}"] = _frozen(value, set())
     return state
@@ -194,7 +209,14 @@ def _frozen(value: object, seen: set[int]) -> object:
         case bool() | int() | float() | complex() | str() | bytes() | None:
             return repr(value)
         case torch.Tensor():
-            return id(value), value._version
+            # Changes through .data leave the version as it is.
+            content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            return (
+                id(value),
+                value._version,
+                value.requires_grad,
+                zlib.crc32(content.numpy().tobytes()),
+            )
         case np.ndarray():
             return id(value), value.tobytes()
         case list() | tuple() | set() | frozenset():
