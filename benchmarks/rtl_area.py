@@ -29,13 +29,13 @@ from benchmarks.origin import origin
 from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
 from vecq_hw import assets
 from vecq_hw.emit.project import Vectors
-from vecq_hw.emit.systemverilog import emit
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Dense, Input, Network, Rescale, Weights
-from vecq_hw.schedule import Fold, Schedule
+from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.verify.rtl import emit
 
 LANES, INPUTS = 16, 1024
 MACS = LANES * LANES
@@ -141,7 +141,13 @@ def complete_unit(weight_bits: int, outputs: int, family: str, bit_serial: bool 
     )
     inputs = generator.integers(0, ACTIVATIONS.hi + 1, (1, INPUTS))
     vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
-    schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES, bit_serial=bit_serial)})
+    schedule = Schedule(
+        folds={
+            "dense": Fold(
+                pe=LANES, simd=LANES, kind=FoldKind.BIT_SERIAL if bit_serial else FoldKind.STREAMING
+            )
+        }
+    )
     project = emit(network, schedule, vectors)
     files = {name: text for name, text in project.files.items() if name.endswith((".sv", ".mem"))}
     return synthesize(files, "unit", {}, family)

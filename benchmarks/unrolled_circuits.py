@@ -20,6 +20,7 @@ from benchmarks.netlist import packed
 from vecq_hw import arithmetic, assets
 from vecq_hw.accelerator.unrolled import AdderGraph, offset_form
 from vecq_hw.accelerator.unrolled.adder_graph import Output
+from vecq_hw.accelerator.unrolled.circuit import with_mantissas
 from vecq_hw.emit.unrolled.layer import rescaled
 from vecq_hw.emit.unrolled.verilog import combinational
 from vecq_hw.formats import IntArray, IntFormat, MidRise
@@ -102,7 +103,7 @@ def ours(graph: AdderGraph, x: IntArray, rescale: Rescale | None) -> Circuit:
         widths = [meaning.bits for _, meaning in form.outputs]
         return _ours(combinational(form, "matrix"), words, packed(form.raw(x), widths))
     codes = codes_of(form(x), rescale)
-    ends = rescaled(graph, [0] * len(codes.T), rescale)
+    ends = rescaled(with_mantissas(graph, rescale), [0] * len(codes.T), rescale)
     text = combinational(ends[0], "matrix", ends[1])
     return _ours(text, words, packed(codes, [U8.bits] * len(codes.T)))
 
@@ -113,7 +114,8 @@ def our_rescale(graph: AdderGraph, x: IntArray, rescale: Rescale) -> Circuit:
     meanings = [meaning for _, meaning in form.outputs]
     inputs = tuple(IntFormat(m.bits, signed=False, lo=0, hi=m.most) for m in meanings)
     outputs = tuple(Output(place, m.shift, m.sign < 0) for place, m in enumerate(meanings))
-    ends = rescaled(AdderGraph(inputs, (), outputs), [m.constant for m in meanings], rescale)
+    behind = with_mantissas(AdderGraph(inputs, (), outputs), rescale)
+    ends = rescaled(behind, [m.constant for m in meanings], rescale)
     return _ours(
         combinational(ends[0], "matrix", ends[1]),
         packed(form.raw(x), [m.bits for m in meanings]),

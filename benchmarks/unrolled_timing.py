@@ -26,6 +26,7 @@ from benchmarks.synthesis import XCUP, synthesize, yosys_version
 from benchmarks.unrolled_circuits import U8, matrix_of, peer_logic, rescale_of
 from vecq_hw import assets
 from vecq_hw.accelerator.units import unrolled_depth
+from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray, IntFormat, MidRise
@@ -61,7 +62,8 @@ def both(bits: int) -> tuple[dict[str, Any], dict[str, Any]]:
     layer = Dense(name="matrix", input="x", weights=weights)
     theirs, cycles = their_files(matrix, rescale, unrolled_depth(layer, rescale))
     sums = IntFormat(U8.bits + bits + SIZE.bit_length(), signed=True)
-    text = unrolled_layer("matrix", layer, U8, sums, rescale, latency=cycles)
+    graph = circuit(layer, U8, rescale)
+    text = unrolled_layer("matrix", layer, graph, sums, rescale, latency=cycles)
     adder = (assets.rtl() / "vecq_adder.sv").read_text()
     return side({"matrix.sv": text, "vecq_adder.sv": adder}, cycles), side(theirs, cycles)
 

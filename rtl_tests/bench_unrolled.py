@@ -9,6 +9,7 @@ import numpy as np
 
 from rtl_tests.harness import Case, equal, frames, interrupt, restart, transfer
 from tests.strategies import own_shifts
+from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
 from vecq_hw.emit.unrolled.layer import unrolled_layer
@@ -104,14 +105,14 @@ def layer(index: int) -> str:
     net = network(index)
     dense, rescale = net.layers[0], net.layers[-1]
     assert isinstance(dense, Dense)
+    behind = rescale if isinstance(rescale, Rescale) else None
     return unrolled_layer(
         module(index),
         dense,
-        SHAPES[index].source,
+        circuit(dense, SHAPES[index].source, behind, attempts=3),
         net.tensors["dense"].format,
-        rescale if isinstance(rescale, Rescale) else None,
+        behind,
         latency=SHAPES[index].latency,
-        attempts=3,
     )
 
 

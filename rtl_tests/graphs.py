@@ -9,7 +9,7 @@ import numpy as np
 from tests.hls_networks import Builder
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Conv2d, Dense, Network, Rescale
-from vecq_hw.schedule import Fabric, Schedule, streaming_folds
+from vecq_hw.schedule import Fabric, FoldKind, Schedule, streaming_folds
 
 KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
 
@@ -111,9 +111,9 @@ class _Graph(Builder):
             if isinstance(layer, Dense | Conv2d):
                 legal = streaming_folds(layer)
                 fold = legal[int(self.rng.integers(len(legal)))]
-                serial = bool(self._chance(3))
+                kind = FoldKind.BIT_SERIAL if self._chance(3) else FoldKind.STREAMING
                 dsp = bool(self._chance(4)) and layer.name in rescaled
-                folds[layer.name] = replace(fold, bit_serial=serial, dsp=dsp)
+                folds[layer.name] = replace(fold, kind=kind, dsp=dsp)
         return Schedule(folds=folds, fabric=Fabric.ECP5 if self._chance(3) else Fabric.LUT6)
 
 

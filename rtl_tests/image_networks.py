@@ -11,7 +11,7 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import IntArray, IntFormat, TwosComplement
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
-from vecq_hw.schedule import Fold, Schedule, default_schedule
+from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.vectors import corner_vectors, random_vectors
 
@@ -28,7 +28,7 @@ def lenet5() -> Builder:
     net.sample = digits(8)
     net.conv(6, 8, (5, 5), padding=(2, 2), fold=Fold(pe=6, simd=1)).norm().pool((2, 2), (2, 2))
     net.conv(16, 4, (5, 5), padding=(2, 2), fold=Fold(pe=8, simd=6)).norm().pool((2, 2), (2, 2))
-    net.flatten().dense(120, 2, fold=Fold(pe=8, simd=16, bit_serial=True)).norm()
+    net.flatten().dense(120, 2, fold=Fold(pe=8, simd=16, kind=FoldKind.BIT_SERIAL)).norm()
     return net.dense(84, 1, fold=Fold(pe=12, simd=10)).norm().dense(10, 2, bias=50)
 
 

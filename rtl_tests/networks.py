@@ -10,11 +10,11 @@ import numpy as np
 
 from rtl_tests.harness import frames
 from vecq_hw.emit.project import Project, Vectors
-from vecq_hw.emit.systemverilog import emit
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.network import ArgMax, Dense, Flatten, Input, Layer, Network, Rescale, Weights
-from vecq_hw.schedule import Fold, Schedule
+from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.verify.rtl import emit
 
 U8, S8, S16 = IntFormat(8, signed=False), IntFormat(8, signed=True), IntFormat(16, signed=True)
 # What TTQ, INQ of 5 bits and odd levels alone lower to.
@@ -180,8 +180,9 @@ def network(index: int) -> Network:
 def schedule(index: int) -> Schedule:
     names = [layer.name for layer in network(index).layers if isinstance(layer, Dense)]
     sketch = SKETCHES[index]
+    kinds = FoldKind.STREAMING, FoldKind.UNROLLED
     folds = [
-        Fold(pe=pe, simd=simd, unrolled=place in sketch.unrolled)
+        Fold(pe=pe, simd=simd, kind=kinds[place in sketch.unrolled])
         for place, (pe, simd) in enumerate(sketch.folds)
     ]
     return Schedule(folds=dict(zip(names, folds, strict=True)), axis_bits=AXIS[index % len(AXIS)])

@@ -13,14 +13,15 @@ from rtl_tests.bench_cycles import FRAMES
 from rtl_tests.graphs import random_graph
 from rtl_tests.test_networks import wrapper
 from tests.shares import nightly
+from tests.simulate.dataflow.networks import branched
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ports
 from vecq_hw.emit.project import Vectors
-from vecq_hw.emit.systemverilog import emit
-from vecq_hw.network import Network
-from vecq_hw.schedule import Schedule
+from vecq_hw.network import Add, Concat, Network
+from vecq_hw.schedule import Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
+from vecq_hw.verify.rtl import emit
 
 TOP = "cycles"
 GRAPHS = 51
@@ -34,9 +35,24 @@ def graphs(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
     return {name: pair for name, pair in drawn.items() if max(plan(*pair).busy.values()) <= LONGEST}
 
 
+def branches() -> dict[str, tuple[Network, Schedule]]:
+    """Branches that meet again; the first two stood still, in the model or under pauses."""
+    shapes = [
+        ((1, 2, 3), ("r", "", "1r"), Concat),
+        ((2, 3, 4), ("3r", "r", "r"), Concat),
+        ((2, 2, 2), ("rr", "r", ""), Add),
+        ((2, 3, 2), ("r1r", "", "1r", "r"), Concat),
+    ]
+    networks = [branched(*shape, f"branched{index}x") for index, shape in enumerate(shapes)]
+    return {
+        network.name: (network, default_schedule(network, 1 + index % 2))
+        for index, network in enumerate(networks)
+    }
+
+
 KINDS: dict[str, Callable[[], dict[str, tuple[Network, Schedule]]]] = {
     "chains": bench_cycles.configurations,
-    "graphs": lambda: graphs(0, GRAPHS),
+    "graphs": lambda: branches() | graphs(0, GRAPHS),
     "more graphs": lambda: graphs(GRAPHS, 5 * GRAPHS),
 }
 

@@ -13,9 +13,9 @@ from rtl_tests.test_networks import image_project
 from tests.shares import nightly
 from vecq_hw import assets
 from vecq_hw.emit.project import Project, Vectors
-from vecq_hw.emit.systemverilog import emit
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import simulation_environment
+from vecq_hw.verify.rtl import emit
 from vecq_hw.verify.vectors import random_vectors
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))

@@ -27,7 +27,7 @@ from vecq_hw.network import (
     output_tensor,
 )
 from vecq_hw.network import Tensor as NetworkTensor
-from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
+from vecq_hw.schedule import Fold, FoldKind, Schedule, foldable, streaming_folds
 
 
 def formats(min_bits: int = 1, max_bits: int = 16) -> st.SearchStrategy[IntFormat]:
@@ -296,13 +296,19 @@ def schedules(draw, network: Network) -> Schedule:
         if isinstance(layer, Dense | Conv2d):
             folds[layer.name] = replace(
                 draw(st.sampled_from(streaming_folds(layer))),
-                bit_serial=bit_planes(layer.weights.grid).signs and draw(st.booleans()),
+                kind=draw(st.sampled_from(_kinds(layer))),
                 dsp=layer.name in rescaled and draw(st.booleans()),
             )
             if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
                 outputs, inputs = foldable(layer)
-                folds[layer.name] = Fold(pe=outputs, simd=inputs, unrolled=True)
+                folds[layer.name] = Fold(pe=outputs, simd=inputs, kind=FoldKind.UNROLLED)
     return Schedule(folds=folds)
+
+
+def _kinds(layer: Dense | Conv2d) -> list[FoldKind]:
+    """Those that take any number of lanes."""
+    signs = bit_planes(layer.weights.grid).signs
+    return [FoldKind.STREAMING] + [FoldKind.BIT_SERIAL] * signs
 
 
 def _pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from vecq_hw import schedule
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import TwosComplement
 from vecq_hw.layers import Weights
-from vecq_hw.schedule import Fold, Schedule
+from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule
 
 NETWORK = network(dense(shape=(4, 3)))
 WRAPPING = network(replace(dense(shape=(4, 3)), accumulator_bits=5))
@@ -45,7 +46,7 @@ def test_an_illegal_fold_is_refused_with_the_legal_ones_named(folds, says):
     assert says in str(error.value)
 
 
-ALL_LANES = Fold(pe=4, simd=3, unrolled=True)
+ALL_LANES = Fold(pe=4, simd=3, kind=FoldKind.UNROLLED)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,12 @@ ALL_LANES = Fold(pe=4, simd=3, unrolled=True)
         (NETWORK, "fc", replace(ALL_LANES, pe=2), "has all lanes, not 2 PE × 3 SIMD; use 4 × 3"),
         (NETWORK, "fc", replace(ALL_LANES, simd=1), "not 4 PE × 1 SIMD; use 4 × 3"),
         (WRAPPING, "fc", ALL_LANES, "'fc': an unrolled layer has no accumulator that could wrap"),
-        (IMAGE, "conv", Fold(pe=2, simd=2, unrolled=True), "'conv': a Conv2d cannot be unrolled"),
+        (
+            IMAGE,
+            "conv",
+            Fold(pe=2, simd=2, kind=FoldKind.UNROLLED),
+            "'conv': a Conv2d cannot be unrolled",
+        ),
     ],
 )
 def test_only_a_dense_with_all_lanes_is_unrolled(net, name, fold, says):
@@ -64,14 +70,12 @@ def test_only_a_dense_with_all_lanes_is_unrolled(net, name, fold, says):
 
 
 def test_only_binary_bases_pass_bit_by_bit():
-    serial = Fold(pe=2, simd=3, bit_serial=True)
+    serial = Fold(pe=2, simd=3, kind=FoldKind.BIT_SERIAL)
     schedule.check(NETWORK, Schedule(folds={"fc": serial}))
     ternary = Weights(codes=np.zeros((4, 3), int), grid=TwosComplement(2))
     layer = replace(NETWORK.layers[0], weights=ternary)
     with pytest.raises(VecqError, match="'fc': a bit-serial layer takes odd weights"):
         schedule.check(replace(NETWORK, layers=(layer,)), Schedule(folds={"fc": serial}))
-    with pytest.raises(VecqError, match="'fc': an unrolled layer has no passes"):
-        schedule.check(NETWORK, Schedule(folds={"fc": replace(ALL_LANES, bit_serial=True)}))
 
 
 def test_a_dsp_multiplies_in_the_rescale_behind():
@@ -98,14 +102,30 @@ def test_divisors(number):
 
 
 def test_json_round_trip(tmp_path):
-    folds = Schedule(
-        folds={"fc": Fold(pe=2, simd=3, bit_serial=True), "fc2": ALL_LANES, "fc3": Fold(dsp=True)}
+    serial = Fold(pe=2, simd=3, kind=FoldKind.BIT_SERIAL)
+    whole = Schedule(
+        folds={"fc": serial, "fc2": ALL_LANES, "version": Fold(dsp=True)},
+        fabric=Fabric.ECP5,
+        axis_bits=64,
+        fifo_depths={"fc→fc2": 5},
+        clock_mhz=187.5,
     )
     path = tmp_path / "schedule.json"
-    path.write_text(schedule.to_json(folds))
-    assert schedule.load(path) == folds
-    path.write_text('{"fc": {"pe": 2}}')
-    assert schedule.load(path) == Schedule(folds={"fc": Fold(pe=2, simd=1, unrolled=False)})
+    for written in (whole, Schedule(), Schedule(folds={"version": Fold()})):
+        path.write_text(schedule.to_json(written))
+        assert schedule.load(path) == written
+    keys = set(json.loads(schedule.to_json(whole)))
+    assert keys == {"version", *(field.name for field in fields(Schedule))}
+
+
+def test_folds_alone_are_a_schedule(tmp_path):
+    path = tmp_path / "schedule.json"
+    path.write_text('{"fc": {"pe": 2}, "version": {"pe": 4, "kind": "bit_serial"}}')
+    folds = {"fc": Fold(pe=2), "version": Fold(pe=4, kind=FoldKind.BIT_SERIAL)}
+    assert schedule.load(path) == Schedule(folds=folds)
+    path.write_text('{"a": {"unrolled": true}, "b": {"bit_serial": true, "unrolled": false}}')
+    folds = {"a": Fold(kind=FoldKind.UNROLLED), "b": Fold(kind=FoldKind.BIT_SERIAL)}
+    assert schedule.load(path) == Schedule(folds=folds)
 
 
 @pytest.mark.parametrize(
@@ -116,15 +136,24 @@ def test_json_round_trip(tmp_path):
         ("[" * 5000, "is no JSON such as"),
         ("[]", "is wanted, not []"),
         ('{"fc": 3}', 'layer \'fc\': an entry such as {"pe": 8, "simd": 16} is wanted, not 3'),
-        ('{"fc": {"PE": 3}}', "layer 'fc': there is no 'PE' in a fold; did you mean 'pe'?"),
-        ('{"fc": {"smid": 3}}', "layer 'fc': there is no 'smid' in a fold; did you mean 'simd'?"),
-        ('{"fc": {"x": 3}}', "there is no 'x' in a fold; there are pe, simd, unrolled"),
+        ('{"fc": {"PE": 3}}', "layer 'fc': there is no 'PE' in it; did you mean 'pe'?"),
+        ('{"fc": {"smid": 3}}', "layer 'fc': there is no 'smid' in it; did you mean 'simd'?"),
+        ('{"fc": {"x": 3}}', "there is no 'x' in it; there are pe, simd, kind"),
         ('{"fc": {"pe": "8"}}', "layer 'fc': 'pe' is \"8\"; a whole number is wanted"),
         ('{"fc": {"pe": 8.0}}', "'pe' is 8.0; a whole number is wanted"),
         ('{"fc": {"pe": true}}', "'pe' is true; a whole number is wanted"),
         ('{"fc": {"simd": null}}', "'simd' is null; a whole number is wanted"),
         ('{"fc": {"unrolled": 1}}', "'unrolled' is 1; true or false is wanted"),
         ('{"fc": {"bit_serial": "yes"}}', "'bit_serial' is \"yes\"; true or false is wanted"),
+        ('{"fc": {"kind": "serial"}}', "layer 'fc': kind is 'serial'; did you mean 'bit_serial'?"),
+        ('{"fc": {"unrolled": true, "bit_serial": true}}', "'fc' has several kinds"),
+        ('{"version": 2, "folds": {}}', "version 2 was given; this version of vecq-hw reads 1"),
+        ('{"version": 1}', "'folds' is missing"),
+        ('{"version": 1, "folds": {}, "fabrics": 1}', "did you mean 'fabric'?"),
+        ('{"version": 1, "folds": {}, "fabric": "lut4"}', "fabric is 'lut4'; did you mean 'lut6'?"),
+        ('{"version": 1, "folds": {}, "fifo_depths": {"a→b": 2.0}}', "FIFO 'a→b': 2.0; a whole"),
+        ('{"version": 1, "folds": {}, "clock_mhz": -1}', "'clock_mhz' is -1; a positive number"),
+        ('{"version": 1, "folds": {}, "axis_bits": "8"}', "a whole number or null is wanted"),
         ('{"fc": {"pe": 2, "pe": 4}}', "'pe' is there twice"),
         ('{"fc": {"pe": 2}, "fc": {"pe": 4}}', "'fc' is there twice"),
     ],

@@ -1,15 +1,18 @@
-"""How a network is folded onto hardware: lanes of each layer.  Nothing here changes a result."""
+"""How a network becomes hardware: lanes and kinds of units, fabric, FIFOs, clock.
+
+Nothing here changes a result.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, assert_never
 
 from vecq_hw.arguments import nearest
 from vecq_hw.bench.words import slot_bits
@@ -17,7 +20,26 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import bit_planes
 from vecq_hw.network import Conv2d, Dense, MacLayer, Network, Rescale
 
+_Member = TypeVar("_Member", bound=Enum)
+
 AXIS_BITS = tuple(1 << power for power in range(3, 11))
+
+
+VERSION = 1
+"""Of the files that hold a schedule."""
+
+
+class FoldKind(Enum):
+    """The kind of unit that computes a Dense or Conv2d in RTL; the other targets have one alone.
+
+    ``STREAMING``: as many multiplications a cycle as it has lanes.  ``BIT_SERIAL``: lanes as for
+    weights of one bit, in as many passes as a weight has bits.  ``UNROLLED``: a Dense with all its
+    lanes as a circuit of shared additions, made for its weights.
+    """
+
+    STREAMING = "streaming"
+    BIT_SERIAL = "bit_serial"
+    UNROLLED = "unrolled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,26 +52,20 @@ class Fold:
         Processing elements: outputs computed side by side; divides the outputs.
     simd : int
         Inputs that each of them takes a cycle; divides the inputs (the channels of a Conv2d).
-    unrolled : bool
-        A Dense with all its lanes as a circuit of shared additions, made for its weights; RTL only,
-        the other targets fold it onto as many lanes.
-    bit_serial : bool
-        Weights bit by bit: lanes as for weights of one bit, in as many passes as a weight has bits.
-        RTL only, too.
+    kind : FoldKind
     dsp : bool
-        The Rescale that reads the sums multiplies in DSP blocks, a word a cycle; without it no DSP
-        is used.  RTL only, too.
+        Whether the Rescale that reads the sums multiplies in DSP blocks, one word per cycle;
+        without it no DSP is used.  RTL only.
     """
 
     pe: int = 1
     simd: int = 1
-    unrolled: bool = False
-    bit_serial: bool = False
+    kind: FoldKind = FoldKind.STREAMING
     dsp: bool = False
 
     def __str__(self) -> str:
-        kind = ", unrolled" * self.unrolled + ", bit-serial" * self.bit_serial + ", DSP" * self.dsp
-        return f"{self.pe} × {self.simd}{kind}"
+        kind = "" if self.kind is FoldKind.STREAMING else f", {self.kind.value.replace('_', '-')}"
+        return f"{self.pe} × {self.simd}{kind}{', DSP' * self.dsp}"
 
 
 class Fabric(Enum):
@@ -65,23 +81,35 @@ class Fabric(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """The fold of every Dense and Conv2d, by layer name, and the rest; a file holds the folds.
+    """All that makes one accelerator of a network among those that compute the same.
 
     Attributes
     ----------
-    folds : mapping
+    folds : mapping of str to Fold
+        Of every Dense and Conv2d, by the layer's name.
     fabric : Fabric
     axis_bits : int or None
         Width of both AXI4-Streams: a power of two from 8 to 1024, with TKEEP, an element in each
         8, 16, 32, ... bits.  None: as wide as the lanes at either end, without TKEEP.
+    fifo_depths : mapping of str to int, or None
+        Words of its producer that a link such as ``"conv1→add1"`` of the RTL holds; a link that is
+        not named is as small as can be.  None: not sized yet
+        (:func:`vecq_hw.simulate.dataflow.with_fifo_depths` does it).
+    clock_mhz : float
+        What synthesis is asked for.
     """
 
     folds: Mapping[str, Fold] = field(default_factory=dict)
     fabric: Fabric = Fabric.LUT6
     axis_bits: int | None = None
+    fifo_depths: Mapping[str, int] | None = None
+    clock_mhz: float = 100.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", MappingProxyType(dict(self.folds)))
+        if self.fifo_depths is not None:
+            depths = MappingProxyType(dict(self.fifo_depths))
+            object.__setattr__(self, "fifo_depths", depths)
 
 
 def foldable(layer: MacLayer) -> tuple[int, int]:
@@ -154,10 +182,15 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
             if lanes < 1 or size % lanes
         ]
         yield from misfits or _group_problems(layer, fold)
-        if fold.unrolled:
-            yield from _unrolled_problems(layer, fold)
-        if fold.bit_serial:
-            yield from _bit_serial_problems(layer, fold)
+        match fold.kind:
+            case FoldKind.STREAMING:
+                pass
+            case FoldKind.UNROLLED:
+                yield from _unrolled_problems(layer, fold)
+            case FoldKind.BIT_SERIAL:
+                yield from _bit_serial_problems(layer)
+            case _:
+                assert_never(fold.kind)
         if fold.dsp:
             yield from _dsp_problems(network, layer, fold)
 
@@ -188,7 +221,7 @@ def _group_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
 
 def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
     if isinstance(layer, Conv2d):
-        yield f"layer '{layer.name}': a Conv2d cannot be unrolled, only a Dense; leave out unrolled"
+        yield f"layer '{layer.name}': a Conv2d cannot be unrolled, only a Dense; use another kind"
         return
     outputs, inputs = foldable(layer)
     if (fold.pe, fold.simd) != (outputs, inputs):
@@ -199,22 +232,20 @@ def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
     if layer.accumulator_bits is not None:
         yield (
             f"layer '{layer.name}': an unrolled layer has no accumulator that could wrap at"
-            f" {layer.accumulator_bits} bits; leave out accumulator_bits or unrolled"
+            f" {layer.accumulator_bits} bits; leave out accumulator_bits or use another kind"
         )
 
 
-def _bit_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
-    if fold.unrolled:
-        yield f"layer '{layer.name}': an unrolled layer has no passes; leave out bit_serial"
+def _bit_serial_problems(layer: MacLayer) -> Iterator[str]:
     if not bit_planes(layer.weights.grid).signs:
         yield (
             f"layer '{layer.name}': a bit-serial layer takes odd weights, as on VecQ's mid-rise"
-            f" grid, not {type(layer.weights.grid).__name__}; leave out bit_serial"
+            f" grid, not {type(layer.weights.grid).__name__}; use another kind"
         )
 
 
 def _dsp_problems(network: Network, layer: MacLayer, fold: Fold) -> Iterator[str]:
-    if fold.unrolled:
+    if fold.kind is FoldKind.UNROLLED:
         yield f"layer '{layer.name}': an unrolled layer multiplies by constants; leave out dsp"
     if not any(isinstance(la, Rescale) and la.input == layer.name for la in network.layers):
         yield f"layer '{layer.name}': no Rescale reads its sums; leave out dsp"
@@ -227,24 +258,35 @@ def check(network: Network, schedule: Schedule) -> None:
 
 
 def to_json(schedule: Schedule) -> str:
-    """``{"fc1": {"pe": 8, "simd": 16, "unrolled": false, "bit_serial": false, "dsp": false}}``."""
-    return json.dumps({name: asdict(fold) for name, fold in schedule.folds.items()}, indent=2)
+    """All of a schedule as the text of a file that :func:`load` reads."""
+    tree = {
+        "version": VERSION,
+        "folds": {
+            name: {"pe": fold.pe, "simd": fold.simd, "kind": fold.kind.value, "dsp": fold.dsp}
+            for name, fold in schedule.folds.items()
+        },
+        "fabric": schedule.fabric.value,
+        "axis_bits": schedule.axis_bits,
+        "fifo_depths": None if schedule.fifo_depths is None else dict(schedule.fifo_depths),
+        "clock_mhz": schedule.clock_mhz,
+    }
+    return json.dumps(tree, indent=2, ensure_ascii=False)
 
 
 def load(path: str | Path) -> Schedule:
     """Read a schedule written by hand or by :func:`to_json`, in any Unicode encoding.
 
+    A file without a version is the folds alone, ``{"fc1": {"pe": 8, "simd": 16}}``.
+
     Raises
     ------
     VecqError
-        The file cannot be read, is no JSON, or has an entry that is unknown, twice there or of
-        another type; the message names the entry.
+        The file cannot be read, is no JSON, is of a later version, or has an entry that is unknown,
+        twice there or of another type; the message names the entry.
     """
     try:
         tree = json.loads(Path(path).read_bytes(), object_pairs_hook=_without_doubles)
-        if not isinstance(tree, dict):
-            raise VecqError(f"{_FORM} is wanted, not {_shown(tree)}")
-        return Schedule(folds={name: _fold(name, entry) for name, entry in tree.items()})
+        return _schedule(tree)
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -254,7 +296,51 @@ def load(path: str | Path) -> Schedule:
 
 
 _FORM = '{"layer": {"pe": 8, "simd": 16}}'
-_TYPES = {int: "a whole number", bool: "true or false"}
+_TYPES: Mapping[type, str] = {
+    int: "a whole number",
+    bool: "true or false",
+    str: "a name",
+    dict: "an object",
+    type(None): "null",
+}
+_FOLD_TYPES = {"pe": (int,), "simd": (int,), "kind": (str,), "dsp": (bool,)}
+_FLAGS = {"unrolled": FoldKind.UNROLLED, "bit_serial": FoldKind.BIT_SERIAL}
+"""Kinds as files without a version may say them: true or false for each."""
+_SCHEDULE_TYPES: Mapping[str, tuple[type, ...]] = {
+    "version": (int,),
+    "folds": (dict,),
+    "fabric": (str,),
+    "axis_bits": (int, type(None)),
+    "fifo_depths": (dict, type(None)),
+    "clock_mhz": (float, int),
+}
+
+
+def _schedule(tree: Any) -> Schedule:
+    """The schedule that a file describes."""
+    if not isinstance(tree, dict):
+        raise VecqError(f"{_FORM} is wanted, not {_shown(tree)}")
+    if "version" not in tree or isinstance(tree["version"], dict):  # a layer may be called so
+        return Schedule(folds={name: _fold(name, entry) for name, entry in tree.items()})
+    for key, value in tree.items():
+        _check_entry("the file", key, value, _SCHEDULE_TYPES)
+    if tree["version"] != VERSION:
+        raise VecqError(
+            f"version {tree['version']} was given; this version of vecq-hw reads {VERSION}"
+        )
+    if "folds" not in tree:
+        raise VecqError(f"'folds' is missing; {_FORM} is wanted")
+    given = {key: tree[key] for key in ("axis_bits", "fifo_depths", "clock_mhz") if key in tree}
+    for link, depth in (given.get("fifo_depths") or {}).items():
+        if type(depth) is not int:
+            raise VecqError(f"FIFO '{link}': {_shown(depth)}; a whole number of words is wanted")
+    if not 0 < given.get("clock_mhz", 1) < math.inf:
+        raise VecqError(f"'clock_mhz' is {given['clock_mhz']}; a positive number is wanted")
+    if "fabric" in tree:
+        given["fabric"] = _member(Fabric, "fabric", tree["fabric"])
+    return Schedule(
+        folds={name: _fold(name, entry) for name, entry in tree["folds"].items()}, **given
+    )
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -267,23 +353,42 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _fold(layer: str, entry: Any) -> Fold:
-    """The fold that a file describes; each field has the type of the class."""
+    """The fold that a file describes."""
     if not isinstance(entry, dict):
         raise VecqError(
             f'layer \'{layer}\': an entry such as {{"pe": 8, "simd": 16}} is wanted,'
             f" not {_shown(entry)}"
         )
-    types = get_type_hints(Fold)
-    for key, value in entry.items():
-        if key not in types:
-            raise VecqError(
-                f"layer '{layer}': there is no '{key}' in a fold; {nearest(key, types)}"
-            )
-        if type(value) is not types[key]:
-            raise VecqError(
-                f"layer '{layer}': '{key}' is {_shown(value)}; {_TYPES[types[key]]} is wanted"
-            )
-    return Fold(**entry)
+    fields, kinds = dict(entry), []
+    for flag, kind in _FLAGS.items():
+        if flag in fields:
+            value = fields.pop(flag)
+            _check_entry(f"layer '{layer}'", flag, value, {flag: (bool,)})
+            kinds += [kind] * value
+    for key, value in fields.items():
+        _check_entry(f"layer '{layer}'", key, value, _FOLD_TYPES)
+    if "kind" in fields:
+        kinds.append(_member(FoldKind, f"layer '{layer}': kind", fields.pop("kind")))
+    if len(kinds) > 1:
+        raise VecqError(f"layer '{layer}' has several kinds: {', '.join(k.value for k in kinds)}")
+    return Fold(**fields, kind=kinds[0] if kinds else FoldKind.STREAMING)
+
+
+def _check_entry(where: str, key: str, value: Any, types: Mapping[str, tuple[type, ...]]) -> None:
+    """Raise :class:`VecqError` where ``types`` has no such key, or another type for it."""
+    if key not in types:
+        raise VecqError(f"{where}: there is no '{key}' in it; {nearest(key, types)}")
+    if type(value) not in types[key]:
+        wanted = " or ".join("a number" if t is float else _TYPES[t] for t in types[key])
+        raise VecqError(f"{where}: '{key}' is {_shown(value)}; {wanted} is wanted")
+
+
+def _member(kind: type[_Member], what: str, value: str) -> _Member:
+    """The member of an enumeration by its value."""
+    legal = {member.value: member for member in kind}
+    if value not in legal:
+        raise VecqError(f"{what} is '{value}'; {nearest(value, legal)}")
+    return legal[value]
 
 
 def _shown(value: Any) -> str:

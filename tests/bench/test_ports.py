@@ -16,12 +16,12 @@ from vecq_hw.bench.ports import load_ports, port_from_json
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit import hls
 from vecq_hw.emit.ports import port
-from vecq_hw.emit.systemverilog import emit
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Input, Network, Rescale
 from vecq_hw.schedule import AXIS_BITS, Schedule, check, default_schedule
 from vecq_hw.simulate.reference import quantize_input
+from vecq_hw.verify.rtl import emit
 
 
 def network(fmt: IntFormat, step: float, shape: tuple[int, ...] = (6,)) -> Network:

@@ -8,14 +8,17 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.test_network import IMAGE, conv, dense, network
-from vecq_hw import storage
+from vecq_hw import schedule, storage
+from vecq_hw.cli.schedules import ScheduleChoice
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Weights
+from vecq_hw.schedule import Fabric
 
 WEIGHTS = Weights(codes=[[1, -2, 0], [-1, 1, 1]], grid=MidRise(2))
 
@@ -196,6 +199,31 @@ def test_verify_passes_and_reports_for_scripts(stored, tmp_path):
     (row,) = json.loads((tmp_path / "rows.json").read_text())["targets"]
     assert (row["name"], row["vectors"], row["outputs"], row["mismatches"]) == ("hls", 25, 50, 0)
     assert 'tests="1"' in (tmp_path / "rows.xml").read_text()
+
+
+def test_options_change_what_the_schedule_file_says(tmp_path):
+    net, file = network(dense(weights=WEIGHTS)), tmp_path / "schedule.json"
+    file.write_text('{"version": 1, "folds": {"fc": {"pe": 2}}, "fabric": "ecp5", "axis_bits": 32}')
+
+    def chosen(**options):
+        given = {"file": file, "lanes": 8, "fabric": None, "axis_bits": None} | options
+        return ScheduleChoice(**given).schedule(net)
+
+    assert chosen() == schedule.load(file)
+    assert chosen(fabric="lut6", axis_bits=64) == replace(
+        schedule.load(file), fabric=Fabric.LUT6, axis_bits=64
+    )
+    assert chosen(file=None, lanes=2) == schedule.default_schedule(net, 2)
+
+
+@pytest.mark.nightly
+@pytest.mark.needs_verilator
+def test_any_fabric_and_width_is_verified(stored, tmp_path):
+    options = ("--fabric", "ecp5", "--axis-bits", 32, "--samples", 3, "--out", tmp_path / "p")
+    result = vecq("verify", stored, "--targets", "rtl", *options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    tops = [path.read_text() for path in (tmp_path / "p" / "rtl" / "rtl").glob("*.sv")]
+    assert any(".QuadRows(1'b1)" in text for text in tops)
 
 
 def test_a_run_in_which_nothing_was_compared_fails(tmp_path):

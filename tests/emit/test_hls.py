@@ -24,7 +24,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, IntFormat, TwosComplement
 from vecq_hw.network import Network
 from vecq_hw.passes.select import layer_network
-from vecq_hw.schedule import Fold, Schedule, default_schedule
+from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify import hls as target
 
@@ -323,7 +323,7 @@ def test_an_unrolled_layer_is_a_fold_onto_all_lanes() -> None:
     name = next(iter(folds))
     folds[name] = Fold(pe=16, simd=24)
     plain = hls.emit(case.network, Schedule(folds=folds), case.vectors)
-    folds[name] = replace(folds[name], unrolled=True)
+    folds[name] = replace(folds[name], kind=FoldKind.UNROLLED)
     assert hls.emit(case.network, Schedule(folds=folds), case.vectors).files == plain.files
 
 

@@ -21,6 +21,7 @@ from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
+from vecq_hw.verify import rtl
 
 
 def stated_ends(files: dict[str, str]) -> tuple[object, object]:
@@ -36,12 +37,12 @@ def port_bits(files: dict[str, str], top: str) -> list[int]:
 
 def both_tops(network: Network, schedule: Schedule, vectors: Vectors):
     cxx = dict(hls.emit(network, schedule, vectors).files)
-    rtl = dict(systemverilog.emit(network, schedule, vectors).files)
+    verilog = dict(rtl.emit(network, schedule, vectors).files)
     (cxx_top,) = (text for name, text in cxx.items() if name.startswith("cosim/rtl/"))
-    (rtl_top,) = (text for text in rtl.values() if "output logic m_axis_tvalid" in text)
+    (rtl_top,) = (text for text in verilog.values() if "output logic m_axis_tvalid" in text)
     return (
         (stated_ends(cxx), port_bits(cxx, cxx_top)),
-        (stated_ends(rtl), port_bits(rtl, rtl_top)),
+        (stated_ends(verilog), port_bits(verilog, rtl_top)),
     )
 
 
@@ -57,8 +58,8 @@ def joined() -> Case:
 
 def test_a_join_has_one_width_for_all_targets() -> None:
     case = joined()
-    cxx, rtl = both_tops(case.network, case.schedule, case.vectors)
-    assert cxx == rtl
+    cxx, verilog = both_tops(case.network, case.schedule, case.vectors)
+    assert cxx == verilog
     assert cxx[0][1]["lanes"] == 6
     assert cxx[1] == [8, 48]
 
@@ -70,8 +71,8 @@ def test_ports_of_random_graphs_are_equal(data) -> None:
     schedule = data.draw(schedules(network))
     x = random_inputs(network, 1, 0)
     if systemverilog.unsupported(network) is None:
-        cxx, rtl = both_tops(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
-        assert cxx == rtl
+        cxx, verilog = both_tops(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
+        assert cxx == verilog
 
 
 MAIN = """

@@ -17,7 +17,7 @@ from vecq_hw.accelerator.cells import Fork, Join, Link
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
-from vecq_hw.emit.systemverilog import emit, unsupported
+from vecq_hw.emit.systemverilog import unsupported
 from vecq_hw.emit.systemverilog.top_module import top_module
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
@@ -31,12 +31,12 @@ from vecq_hw.network import (
     Rescale,
     Weights,
 )
-from vecq_hw.schedule import Fabric, Fold, Schedule, default_schedule
+from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import simulation_environment
-from vecq_hw.verify.rtl import TARGET
+from vecq_hw.verify.rtl import TARGET, emit
 from vecq_hw.verify.target import TargetError
 
 U8, S8 = IntFormat(8, signed=False), IntFormat(8, signed=True)
@@ -134,7 +134,7 @@ def test_memories_hold_the_numbers_of_the_network() -> None:
 
 def test_an_unrolled_layer_takes_its_rescale_and_a_module_of_its_own() -> None:
     network = mlp("fc1_unrolled")
-    folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=4, unrolled=True)}
+    folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=4, kind=FoldKind.UNROLLED)}
     project = emit(network, Schedule(folds=folds), vectors(network)).files
     assert "| fc1 | Dense | 3 | 3 × 4, unrolled | 1 |" in project["README.md"]
     assert "act1_mantissa" not in "".join(project)
@@ -144,7 +144,7 @@ def test_an_unrolled_layer_takes_its_rescale_and_a_module_of_its_own() -> None:
 
 def test_a_bit_serial_fold_and_the_fabric_choose_circuits_of_the_unit() -> None:
     network = mlp()
-    folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=2, bit_serial=True)}
+    folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=2, kind=FoldKind.BIT_SERIAL)}
     plain = files(network)
     for fabric, quads in ((Fabric.LUT6, 0), (Fabric.ECP5, 2)):
         project = emit(network, Schedule(folds=folds, fabric=fabric), vectors(network)).files
@@ -359,7 +359,7 @@ def test_a_flipped_weight_bit_is_seen(built: Path, tmp_path: Path) -> None:
 
 @pytest.mark.needs_verilator
 def test_a_wrong_rounding_constant_is_seen(built: Path, tmp_path: Path) -> None:
-    folder = tampered(built, tmp_path, "rtl/vecq_rescale.sv", "(64'd1 << (Shift - 1))", "(64'd0)")
+    folder = tampered(built, tmp_path, "rtl/vecq_rescale.sv", "(doubled + SumBits'(1))", "doubled")
     assert np.any(TARGET.run(folder) != vectors(mlp()).outputs)
 
 

@@ -13,6 +13,7 @@ from tests.strategies import formats
 from vecq_hw.accelerator.unrolled import OffsetGraph, offset_form, solve
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
 from vecq_hw.accelerator.unrolled.adder_search import signed_digits
+from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.accelerator.unrolled.solve import _restored
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.errors import VecqError
@@ -147,10 +148,11 @@ def test_what_cannot_be_solved_is_refused() -> None:
 def test_an_unrolled_layer_takes_two_cycles_and_does_not_wrap() -> None:
     weights = Weights(codes=np.zeros((2, 3), int), grid=MidRise(1))
     layer = Dense(name="fc", input="x", weights=weights)
+    graph = circuit(layer, U8, attempts=1)
     with pytest.raises(VecqError, match="'fc': a latency of at least 2 cycles, not 1"):
-        unrolled_layer("m", layer, U8, U8, latency=1)
+        unrolled_layer("m", layer, graph, U8, latency=1)
     with pytest.raises(VecqError, match="'fc': an unrolled layer has no accumulator"):
-        unrolled_layer("m", replace(layer, accumulator_bits=7), U8, U8, latency=2)
+        unrolled_layer("m", replace(layer, accumulator_bits=7), graph, U8, latency=2)
 
 
 def test_time_ends_a_search_after_one_attempt() -> None:

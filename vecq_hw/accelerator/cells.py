@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import assert_never
 
 from vecq_hw.accelerator.units import Unit
+from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph
+from vecq_hw.accelerator.unrolled.circuit import circuit
+from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -193,16 +197,28 @@ class MatrixVector:
     periods: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Unrolled:
-    """A Dense as a circuit of additions, with the Rescale that alone reads it: a frame a cycle."""
+    """A Dense as a circuit of additions, with the Rescale that alone reads it: a frame a cycle.
+
+    Attributes
+    ----------
+    activations : IntFormat
+        Of the inputs.
+    """
 
     layer: Dense
     fold: Fold
+    activations: IntFormat
     rescale: Rescale | None
     source: Stream
     target: Stream
     depth: int
+
+    @cached_property
+    def circuit(self) -> AdderGraph:
+        """Its additions; searched for when first asked for, as cycles do not depend on them."""
+        return circuit(self.layer, self.activations, self.rescale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -51,7 +51,7 @@ from vecq_hw.network import (
     Upsample2d,
     layer_inputs,
 )
-from vecq_hw.schedule import Schedule, divisors
+from vecq_hw.schedule import FoldKind, Schedule, divisors
 
 RESCALE_DEPTH = 5
 """Stages of ``vecq_rescale.sv``."""
@@ -195,7 +195,7 @@ class _Planner:
 
     def _layer(self, layer: Layer) -> Stream:
         match layer:
-            case Dense() if self._schedule.folds[layer.name].unrolled:
+            case Dense() if self._schedule.folds[layer.name].kind is FoldKind.UNROLLED:
                 return self._unrolled(layer)
             case Dense() | Conv2d():
                 return self._matrix_vector(layer)
@@ -299,6 +299,7 @@ class _Planner:
             Unrolled(
                 layer=layer,
                 fold=self._schedule.folds[layer.name],
+                activations=self._network.tensors[layer.input].format,
                 rescale=rescale,
                 source=source,
                 target=target,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vecq_hw.formats import IntFormat, bit_planes
 from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Upsample2d, WindowLayer
 from vecq_hw.network import window_outputs
-from vecq_hw.schedule import Fold
+from vecq_hw.schedule import Fold, FoldKind
 
 Indices = npt.NDArray[np.int64]
 
@@ -93,7 +93,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     group_outputs = len(codes) // groups
     span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
     bits = bit_planes(layer.weights.grid).bits
-    planes = bits if fold.bit_serial else 1
+    planes = bits if fold.kind is FoldKind.BIT_SERIAL else 1
     depth = 3 + -(-fold.simd // 8) + (bits // planes - 1).bit_length()
     group_words = taken // fold.simd
     words = taps * group_words * groups // span

@@ -6,39 +6,40 @@ from pathlib import Path
 
 import click
 
-from vecq_hw.cli.emit import lanes_option, schedule_for, schedule_option
 from vecq_hw.cli.output import activity, echo, percent, print_table
 from vecq_hw.cli.outputs import OutputFile, replacing, report_options, write_json
+from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 
 FRAMES = 3
 
 
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
-@schedule_option
-@lanes_option
+@schedule_options
 @click.option(
     "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the timeline to this .png file."
 )
 @report_options
 def cycles(
     network: Path,
-    schedule_file: Path | None,
-    lanes: int,
+    choice: ScheduleChoice,
     json_file: Path | None,
     plot: Path | None,
 ) -> None:
     """Print interval, latency, utilisation and FIFO depths of NETWORK as a streaming accelerator.
 
-    The depths are the smallest with which no word comes later than with FIFOs without limit.
+    Depths that the schedule does not have are found: the smallest that never stop the network, and
+    with which no word comes later than with FIFOs without limit.
     """
     from vecq_hw import storage
     from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
 
     net = storage.load(network)
-    folds = schedule_for(net, schedule_file, lanes)
+    folds = choice.schedule(net)
     with activity(f"simulating {net.name}"):
-        depths = fifo_depths(net, folds)
+        depths = folds.fifo_depths
+        if depths is None:
+            depths = fifo_depths(net, folds)
         run = simulate_frames(net, folds, depths, FRAMES)
     if plot is not None:
         from vecq_hw.simulate.dataflow.plots import plot_timeline
@@ -62,7 +63,7 @@ def cycles(
         "frames": FRAMES,
         "total_cycles": run.total_cycles,
         "layers": layers,
-        "depths": depths,
+        "depths": dict(depths),
     }
     echo(
         f"{net.name}: a frame every {run.interval} cycles, the first output word after"

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from vecq_hw.cli.data import Samples, samples_options
 from vecq_hw.cli.output import activity, echo
 from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
+from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 from vecq_hw.errors import VecqError
-
-if TYPE_CHECKING:
-    from vecq_hw.network import Network
-    from vecq_hw.schedule import Schedule
-
-lanes_option = click.option(
-    "--lanes",
-    type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    help="Lanes a layer at most, where no schedule is given.",
-)
-schedule_option = click.option(
-    "--schedule",
-    "schedule_file",
-    type=click.Path(path_type=Path),
-    help='Lanes by layer as JSON: {"fc1": {"pe": 8, "simd": 16}, ...}.',
-)
-
-
-def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
-    """The schedule of ``file``, else the default one."""
-    from vecq_hw import schedule
-
-    return schedule.default_schedule(network, lanes) if file is None else schedule.load(file)
 
 
 @click.command()
@@ -44,22 +18,7 @@ def schedule_for(network: Network, file: Path | None, lanes: int) -> Schedule:
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--out", type=OutputFolder(), help="Folder; the target's name if left out.")
 @click.option("--layer", help="Only this layer, with the rescale behind it.")
-@schedule_option
-@lanes_option
-@click.option(
-    "--fabric",
-    type=click.Choice(["lut6", "ecp5"]),
-    default="lut6",
-    show_default=True,
-    help="Of the device; rtl only. The circuits differ, what they compute does not.",
-)
-@click.option(
-    "--axis-bits",
-    type=int,
-    metavar="N",
-    help="Width of both AXI4-Streams, 8, 16, 32, ... 1024, with TKEEP; rtl only.  As wide as the"
-    " lanes at either end if left out.",
-)
+@schedule_options
 @samples_options
 @report_options
 def emit(
@@ -67,10 +26,7 @@ def emit(
     network: Path,
     out: Path | None,
     layer: str | None,
-    schedule_file: Path | None,
-    lanes: int,
-    fabric: str,
-    axis_bits: int | None,
+    choice: ScheduleChoice,
     samples: Samples,
     json_file: Path | None,
 ) -> None:
@@ -82,13 +38,12 @@ def emit(
     from vecq_hw import storage
     from vecq_hw.emit.project import Vectors
     from vecq_hw.passes.select import layer_network
-    from vecq_hw.schedule import Fabric
     from vecq_hw.simulate import simulate
     from vecq_hw.verify.targets import TARGETS
 
-    if target != "rtl" and fabric != "lut6":
+    if target != "rtl" and choice.fabric is not None:
         raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
-    if target != "rtl" and axis_bits is not None:
+    if target != "rtl" and choice.axis_bits is not None:
         raise click.UsageError(f"--axis-bits widens the streams of rtl; leave it out with {target}")
     net = storage.load(network)
     if layer is not None:
@@ -97,9 +52,6 @@ def emit(
                 "--data and --reals feed a whole network; with --layer, --inputs"
             )
         net = layer_network(net, layer)
-    folds = replace(
-        schedule_for(net, schedule_file, lanes), fabric=Fabric(fabric), axis_bits=axis_bits
-    )
     emitter = next(t for t in TARGETS if t.name == target)
     reason = emitter.unsupported(net)
     if reason is not None:
@@ -107,7 +59,7 @@ def emit(
     inputs = samples.vectors(net)
     vectors = Vectors(inputs=inputs, outputs=simulate(net, inputs))
     with activity(f"writing down {net.name} for {target}"):
-        project = emitter.emit(net, folds, vectors)
+        project = emitter.emit(net, choice.schedule(net), vectors)
     with folder(out or Path(target)) as place:
         project.write_into(place)
     tree = {

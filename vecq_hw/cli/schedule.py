@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -47,7 +48,7 @@ def schedule(
             f"{target_fps:g} frames a second are more than the {clock_mhz * 1e6:g} cycles of a"
             f" second at {clock_mhz:g} MHz"
         )
-    folds = balance(net, asked)
+    folds = replace(balance(net, asked), clock_mhz=clock_mhz)
     planned = plan(net, folds)
     busy = planned.busy
     ends = [stream.words for stream in (*planned.inputs.values(), *planned.outputs.values())]

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from vecq_hw.cli.data import Samples, samples_options
-from vecq_hw.cli.emit import lanes_option, schedule_for, schedule_option
 from vecq_hw.cli.output import activity, print_report
 from vecq_hw.cli.outputs import (
     OutputFile,
@@ -21,6 +20,7 @@ from vecq_hw.cli.outputs import (
     write,
     write_json,
 )
+from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 
 NOTHING_COMPARED = 3
 """Exit status."""
@@ -35,8 +35,7 @@ NOTHING_COMPARED = 3
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random codes."
 )
-@schedule_option
-@lanes_option
+@schedule_options
 @click.option("--out", type=OutputFolder(), help="Keep the projects in this folder.")
 @click.option(
     "--junit", type=OutputFile("report"), metavar="FILE", help="Write JUnit XML for a CI."
@@ -47,8 +46,7 @@ def verify(
     targets: str | None,
     samples: Samples,
     seed: int,
-    schedule_file: Path | None,
-    lanes: int,
+    choice: ScheduleChoice,
     out: Path | None,
     json_file: Path | None,
     junit: Path | None,
@@ -66,7 +64,6 @@ def verify(
 
     chosen = choose(targets.split(",") if targets is not None else None)
     net = storage.load(network)
-    folds = schedule_for(net, schedule_file, lanes)
     inputs = samples.vectors(net, seed)
     report = None
     with contextlib.ExitStack() as stack:
@@ -81,7 +78,7 @@ def verify(
                 inputs,
                 targets=chosen,
                 folder=place,
-                schedule=folds,
+                schedule=choice.schedule(net),
                 progress=progress,
                 force=is_forced(),
             )

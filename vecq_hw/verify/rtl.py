@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from vecq_hw.bench.runner import REPORT, failures
-from vecq_hw.emit.project import read_vectors
-from vecq_hw.emit.systemverilog import emit, unsupported
+from vecq_hw.emit import systemverilog
+from vecq_hw.emit.project import Project, Vectors, read_vectors
 from vecq_hw.formats import IntArray
+from vecq_hw.network import Network
+from vecq_hw.schedule import Schedule
+from vecq_hw.simulate.dataflow import with_fifo_depths
 from vecq_hw.toolchain import (
     COCOTB,
     CXX,
@@ -28,6 +31,13 @@ TIMEOUT = 1800
 """Seconds; a stream that stops is noticed long before, by its cycles."""
 LINES = 12
 """How many of a project's last lines of output make the message of a failure."""
+
+
+def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
+    """:func:`vecq_hw.emit.systemverilog.emit`, with FIFO depths where the schedule has none."""
+    if systemverilog.unsupported(network) is None:
+        schedule = with_fifo_depths(network, schedule)
+    return systemverilog.emit(network, schedule, vectors)
 
 
 def run(folder: Path) -> IntArray:
@@ -65,7 +75,7 @@ def run(folder: Path) -> IntArray:
 
 TARGET = Target(
     name="rtl",
-    unsupported=unsupported,
+    unsupported=systemverilog.unsupported,
     emit=emit,
     run=run,
     tools=(VERILATOR, COCOTB, CXX, MAKE, PERL),

@@ -3,7 +3,7 @@
 # C simulation, synthesis, co-simulation, IP catalogue.  Needs Vitis HLS 2022.2 or later.
 set here [file dirname [file normalize [info script]]]
 set part [expr {[info exists ::env(PART)] ? $::env(PART) : "xczu7ev-ffvc1156-2-e"}]
-set clock_ns [expr {[info exists ::env(CLOCK_NS)] ? $::env(CLOCK_NS) : 5}]
+set clock_ns [expr {[info exists ::env(CLOCK_NS)] ? $::env(CLOCK_NS) : 10}]
 set flags "-std=c++17 -I$here/include -I$here/src"
 file mkdir $here/build
 

@@ -23,6 +23,7 @@ from vecq_hw.network import (
     Upsample2d,
     layer_inputs,
 )
+from vecq_hw.schedule import FoldKind
 
 
 def kept(reads, words, capacity):
@@ -141,7 +142,7 @@ class Machine:
         shape = self.network.tensors[layer_inputs(layer)[0]].shape
         if isinstance(layer, Dense):
             wire = self.entry(layer, self.window_lanes(layer))
-            unrolled = self.schedule.folds[layer.name].unrolled
+            unrolled = self.schedule.folds[layer.name].kind is FoldKind.UNROLLED
             return self.unrolled(layer, wire) if unrolled else self.matrix_vector(layer, wire)
         if isinstance(layer, Conv2d):
             lanes = self.window_lanes(layer)
@@ -251,7 +252,7 @@ class Machine:
         words_of_tap = groups // span * (taken // fold.simd)
         reads, gives = [], []
         planes = bit_planes(layer.weights.grid).bits
-        passes = planes if fold.bit_serial else 1
+        passes = planes if fold.kind is FoldKind.BIT_SERIAL else 1
         for start in range(0, len(codes), fold.pe):
             block = (start + fold.pe - 1) // (len(codes) // groups) // span
             for _, tap, word in product(range(passes), range(taps), range(taken // fold.simd)):
@@ -260,7 +261,7 @@ class Machine:
             gives[-1] = True
         words = taps * words_of_tap
         replayed = len(codes) > fold.pe or passes > 1
-        depth = 3 + -(-fold.simd // 8) + (0 if fold.bit_serial else bits(planes))
+        depth = 3 + -(-fold.simd // 8) + (0 if fold.kind is FoldKind.BIT_SERIAL else bits(planes))
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)

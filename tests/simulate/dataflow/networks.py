@@ -55,13 +55,18 @@ BRANCHES = ("", "r", "rr", "1r", "r1r", "1r1r", "3r", "r3")
 """A rescale is ``r``, a convolution the size of its kernel."""
 
 
-def branched(shape: tuple[int, int, int], branches: tuple[str, ...], join=Concat) -> Network:
-    """Branches of one input that meet again; convolutions keep the shape."""
+def branched(
+    shape: tuple[int, int, int], branches: tuple[str, ...], join=Concat, network: str = "branch"
+) -> Network:
+    """Branches of one input that meet again; convolutions keep the shape.
+
+    Names of layers begin with that of the network.
+    """
     channels, layers, ends = shape[-1], [], []
     for number, branch in enumerate(branches):
         last = "x"
         for place, kind in enumerate(branch):
-            name = f"branch{number}_{place}"
+            name = f"{network}{number}_{place}"
             layers.append(
                 rescale(name, last, channels)
                 if kind == "r"
@@ -69,12 +74,12 @@ def branched(shape: tuple[int, int, int], branches: tuple[str, ...], join=Concat
             )
             last = name
         if branch and branch[-1] != "r":
-            last = f"branch{number}_end"
+            last = f"{network}{number}_end"
             layers.append(rescale(last, layers[-1].name, channels))
         ends.append(last)
     layers.append(join(name="join", inputs=tuple(ends)))
     source = Input(name="x", shape=shape, format=U8)
-    return Network(name="branched", inputs=(source,), layers=tuple(layers), outputs=("join",))
+    return Network(name=network, inputs=(source,), layers=tuple(layers), outputs=("join",))
 
 
 @st.composite

@@ -30,7 +30,7 @@ from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.network import Add, Conv2d, Dense, Input, Network
 from vecq_hw.passes.thresholds import with_thresholds
-from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
+from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, to_json
 from vecq_hw.simulate.dataflow import (
     DeadlockError,
     check_depths,
@@ -99,7 +99,7 @@ def test_a_bit_serial_fold_takes_the_cycles_of_the_bit_serial_array(bits, pe):
     product = matrix_product(layer, network.tensors["x"])
     filled = 1 + pe  # cycles until the last column has begun and its sums have left
     cycles = cycles_bit_serial(product, ArraySize(rows=1, columns=pe)) - filled
-    folds = {"conv": Fold(pe=pe, bit_serial=True)}
+    folds = {"conv": Fold(pe=pe, kind=FoldKind.BIT_SERIAL)}
     assert plan(network, Schedule(folds=folds)).busy["conv"] == cycles
 
 
@@ -110,7 +110,7 @@ def test_an_unrolled_layer_takes_the_rescale_that_alone_reads_it(outputs):
     if outputs == ("sum",):
         layers += [rescale("r2", "fc", 4, U4), Add(name="sum", inputs=("r1", "r2"))]
     network = Network(name="n", inputs=(source,), layers=tuple(layers), outputs=outputs)
-    schedule = Schedule(folds={"fc": Fold(pe=4, simd=6, unrolled=True)})
+    schedule = Schedule(folds={"fc": Fold(pe=4, simd=6, kind=FoldKind.UNROLLED)})
     absorbed = [
         cell.rescale for cell in plan(network, schedule).cells if isinstance(cell, Unrolled)
     ]

@@ -16,7 +16,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
 from vecq_hw.passes.widths import wrap_accumulators
-from vecq_hw.schedule import Fold, Schedule, default_schedule, divisors, foldable
+from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, divisors, foldable
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.mac_array import (
     folded,
@@ -186,7 +186,9 @@ def test_folds_that_do_not_divide_are_refused():
 
 def test_bit_serial_folds_are_refused():
     with pytest.raises(VecqError, match="partial sums of a bit-serial fold"):
-        saturating_outputs(_dense([[0] * 3]), Fold(bit_serial=True), np.zeros((1, 3), int), 8)
+        saturating_outputs(
+            _dense([[0] * 3]), Fold(kind=FoldKind.BIT_SERIAL), np.zeros((1, 3), int), 8
+        )
 
 
 def test_sums_beyond_int64_are_refused():

@@ -24,7 +24,7 @@ __all__ = ["emit", "unsupported"]
 
 _SUFFIX = re.compile(
     r".*_(stream|resized\d*|fork\d+|format|window|grouping|parameters|weights|bias|mantissa|offset"
-    r"|thresholds|falling|input|output|test|dpi)"
+    r"|shift|thresholds|falling|input|output|test|dpi)"
 )
 """Of every generated name but the top's."""
 
@@ -102,7 +102,10 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     )
     for template, name in _TEMPLATES:
         text = templates.get_template(f"{template}.j2").render(
-            top=top, install=INSTALL, ports_text=ports_text(*ports, f"cosim/{assets.BENCH}")
+            top=top,
+            install=INSTALL,
+            clock_ns=f"{1000 / schedule.clock_mhz:.6g}",
+            ports_text=ports_text(*ports, f"cosim/{assets.BENCH}"),
         )
         files[name.format(top=top.name)] = text
     parameters = templates.get_template("parameters.hpp.j2")

@@ -25,7 +25,7 @@ from vecq_hw.emit.systemverilog.top_module import Instance, TopModule, top_modul
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Conv2d, Network
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, simulate_frames
+from vecq_hw.simulate.dataflow import DataflowRun, check_depths, simulate_frames
 from vecq_hw.storage import digest
 
 PACE_FRAMES = 4
@@ -96,6 +96,8 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
 
     Parameters
     ----------
+    schedule : Schedule
+        With FIFO depths.
     vectors : Vectors
         Inputs of shape (N, C) or (N, H, W, C) and the outputs that the project's bench expects, N
         at least 1.
@@ -103,7 +105,8 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     Raises
     ------
     VecqError
-        The network is not supported, the schedule does not fit, or the vectors do not.
+        The network is not supported, the schedule does not fit or its FIFOs could stop the network
+        for ever, or the vectors do not fit.
     """
     if (reason := unsupported(network)) is not None:
         raise VecqError(f"network '{network.name}': SystemVerilog cannot be emitted for {reason}")
@@ -111,8 +114,15 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     check_vectors(network, vectors)
     network_digest = digest(network)
     head = f"vecq-hw {__version__}, network {network_digest}"
-    depths = fifo_depths(network, schedule)
-    made = top_module(plan(network, schedule), depths, schedule.fabric)
+    depths = schedule.fifo_depths
+    if depths is None:
+        raise VecqError(
+            f"network '{network.name}': the schedule has no FIFO depths, which SystemVerilog takes"
+            " from it; vecq_hw.simulate.dataflow.with_fifo_depths finds them"
+        )
+    planned = plan(network, schedule)
+    check_depths(planned, depths)
+    made = top_module(planned, depths, schedule.fabric)
     timing = simulate_frames(network, schedule, depths, frames=PACE_FRAMES)
     context = _context(network, schedule, made, timing, head)
     templates = _templates()

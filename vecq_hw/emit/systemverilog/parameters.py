@@ -12,7 +12,7 @@ from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat, bit_planes
 from vecq_hw.layers import MacLayer
 from vecq_hw.network import Threshold
-from vecq_hw.schedule import Fabric, Fold
+from vecq_hw.schedule import Fabric, Fold, FoldKind
 
 
 def signed_bits(values: IntArray) -> int:
@@ -82,13 +82,13 @@ def unit_memories(
     quads = fabric is Fabric.ECP5 and planes.signs
     rows = quad_rows if quads else pair_rows
     steps = rows.weight_memory(codes, planes, fold)
-    if fold.bit_serial:
+    if fold.kind is FoldKind.BIT_SERIAL:
         steps = pair_rows.by_planes(steps, planes.bits, inputs // fold.simd)
     return UnitMemories(
         planes=planes,
         quad_rows=quads,
         steps=steps,
-        step_bits=1 if fold.bit_serial else planes.bits,
+        step_bits=1 if fold.kind is FoldKind.BIT_SERIAL else planes.bits,
         starts=rows.bias_memory(codes, planes, fold.simd, activations, bias),
     )
 

@@ -42,7 +42,7 @@ from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
 from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
-from vecq_hw.schedule import Fabric
+from vecq_hw.schedule import Fabric, FoldKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def top_module(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LU
     plan : Plan
         Of a network with one input and one output.
     depths : mapping
-        Words of its producer that each link holds.
+        Words of its producer that a link holds; one that is not named is as small as can be.
     """
     return _Builder(plan, depths, fabric).result()
 
@@ -196,7 +196,7 @@ class _Builder:
         source, target = self._streams[cell.source], self._streams[cell.target]
         ends = [cell.source], [cell.target]
         lanes = {"LanesIn": source.lanes, "LanesOut": target.lanes, "ElementBits": source.bits}
-        capacity = cell.capacity(self._depths[cell.name])
+        capacity = cell.capacity(self._depths.get(cell.name, 0))
         if capacity > cell.base:
             elements = capacity * source.lanes // cell.groups[0]
             self._put("vecq_fifo", *ends, **lanes, Capacity=elements)
@@ -240,17 +240,17 @@ class _Builder:
             AccumulatorBits=target.bits,
             WeightsFile=self._memory(layer, "weights", memories.steps, lanes, memories.step_bits),
             BiasFile=self._memory(layer, "bias", memories.starts, fold.pe, target.bits),
-            BitSerial=bit(fold.bit_serial),
+            BitSerial=bit(fold.kind is FoldKind.BIT_SERIAL),
             QuadRows=bit(memories.quad_rows),
         )
 
     def _unrolled(self, cell: Unrolled) -> None:
         layer, tensors = cell.layer, self._plan.network.tensors
         module = f"{self._names[layer.name]}_unrolled"
-        source, accumulator = tensors[layer.input].format, tensors[layer.name].format
+        accumulator = tensors[layer.name].format
         self._modules.append(module)
         self._contents[f"rtl/{module}.sv"] = unrolled_layer(
-            module, layer, source, accumulator, cell.rescale, latency=cell.depth
+            module, layer, cell.circuit, accumulator, cell.rescale, latency=cell.depth
         )
         self._put(module, [cell.source], [cell.target])
 

@@ -9,17 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jinja2
-import numpy as np
 
 from vecq_hw.accelerator import units
-from vecq_hw.accelerator.unrolled.adder_graph import (
-    Adder,
-    AdderGraph,
-    OffsetGraph,
-    Output,
-    offset_form,
-)
-from vecq_hw.accelerator.unrolled.solve import solve
+from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph, OffsetGraph, offset_form
 from vecq_hw.emit.unrolled import outputs
 from vecq_hw.emit.unrolled.verilog import input_lines, node_names, row_lines
 from vecq_hw.errors import VecqError
@@ -30,13 +22,11 @@ from vecq_hw.layers import Dense, Rescale
 def unrolled_layer(
     module: str,
     layer: Dense,
-    source: IntFormat,
+    graph: AdderGraph,
     accumulator: IntFormat,
     rescale: Rescale | None = None,
     *,
     latency: int,
-    attempts: int = 100,
-    seed: int = 0,
 ) -> str:
     """The text of a module for ``layer``, and ``rescale`` if it follows.
 
@@ -47,13 +37,13 @@ def unrolled_layer(
     ----------
     module : str
         A legal identifier.
-    source, accumulator : IntFormat
-        Of the inputs and of the exact sums with their bias.
+    graph : AdderGraph
+        Of the sums, as :func:`vecq_hw.accelerator.unrolled.circuit.circuit` finds it.
+    accumulator : IntFormat
+        Of the exact sums with their bias.
     latency : int
         Cycles from a word taken to its result offered, at least 2.  The adders are spread evenly
         over all but the last, in which the bias is added or the rescale ends.
-    attempts, seed : int
-        Of the search (:func:`vecq_hw.accelerator.unrolled.solve`).
 
     Raises
     ------
@@ -67,9 +57,7 @@ def unrolled_layer(
         )
     if latency < 2:
         raise VecqError(f"layer '{layer.name}': a latency of at least 2 cycles, not {latency}")
-    matrix = layer.weights.values
-    graph = solve(matrix, (source,) * matrix.shape[1], attempts=attempts, seed=seed)
-    bias = [0] * len(matrix) if layer.bias is None else layer.bias.tolist()
+    bias = [0] * len(graph.outputs) if layer.bias is None else layer.bias.tolist()
     if rescale is None:
         form = offset_form(graph)
         sums = [
@@ -83,12 +71,14 @@ def unrolled_layer(
 def rescaled(
     graph: AdderGraph, bias: Sequence[int], rescale: Rescale
 ) -> tuple[OffsetGraph, list[outputs.Step]]:
-    """The graph with what of ``rescale`` goes into it, and what is left to do with each output.
+    """The graph of a circuit, and what is left to do with each of its outputs.
 
     Parameters
     ----------
+    graph : AdderGraph
+        Of the sums, times the mantissas unless the rescale is a search.
     bias : sequence of int
-        Added to each output of ``graph`` before the rescale.
+        Added to each sum before the rescale.
     """
     mantissas, shifts = rescale.mantissa.tolist(), rescale.shifts.tolist()
     offsets = [
@@ -96,32 +86,12 @@ def rescaled(
         for m, known, b, s in zip(mantissas, bias, rescale.offset.tolist(), shifts, strict=True)
     ]
     search = units.is_searched(rescale)
-    form = offset_form(graph if search else scaled(graph, mantissas))
+    form = offset_form(graph)
     steps = [
         outputs.Step(meaning, m if search else 1, offset, s, rescale.format, search)
         for (_, meaning), m, offset, s in zip(form.outputs, mantissas, offsets, shifts, strict=True)
     ]
     return form, steps
-
-
-def scaled(graph: AdderGraph, factors: list[int]) -> AdderGraph:
-    """The graph with each output multiplied by an integer, in a few more adders."""
-    adders, ends = list(graph.adders), []
-    for output, factor in zip(graph.outputs, factors, strict=True):
-        if output.node is None or factor == 0:
-            ends.append(Output(None))
-            continue
-        product = solve(np.array([[factor]]), (IntFormat(1, signed=False),), attempts=4)
-        places = [output.node]
-        for adder in product.adders:
-            left, right = places[adder.left], places[adder.right]
-            adders.append(Adder(left, right, adder.left_shift, adder.right_shift, adder.subtract))
-            places.append(len(graph.inputs) + len(adders) - 1)
-        (end,) = product.outputs
-        assert end.node is not None
-        negative = end.negative != output.negative
-        ends.append(Output(places[end.node], end.shift + output.shift, negative))
-    return AdderGraph(graph.inputs, tuple(adders), tuple(ends))
 
 
 def _template() -> jinja2.Template:

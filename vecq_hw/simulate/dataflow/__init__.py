@@ -1,6 +1,6 @@
 """The streaming accelerator cycle by cycle: when words move, whatever their values."""
 
-from vecq_hw.simulate.dataflow.fifo import fifo_depths
+from vecq_hw.simulate.dataflow.fifo import fifo_depths, with_fifo_depths
 from vecq_hw.simulate.dataflow.frames import (
     DataflowRun,
     DeadlockError,
@@ -8,4 +8,11 @@ from vecq_hw.simulate.dataflow.frames import (
     simulate_frames,
 )
 
-__all__ = ["DataflowRun", "DeadlockError", "check_depths", "fifo_depths", "simulate_frames"]
+__all__ = [
+    "DataflowRun",
+    "DeadlockError",
+    "check_depths",
+    "fifo_depths",
+    "simulate_frames",
+    "with_fifo_depths",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.network import Add, Concat, Network
@@ -34,6 +35,13 @@ def fifo_depths(network: Network, schedule: Schedule) -> dict[str, int]:
     """
     check(network, schedule)
     return _Search(network, schedule).result()
+
+
+def with_fifo_depths(network: Network, schedule: Schedule) -> Schedule:
+    """The schedule with the depths of :func:`fifo_depths`, unless it has depths already."""
+    if schedule.fifo_depths is not None:
+        return schedule
+    return replace(schedule, fifo_depths=fifo_depths(network, schedule))
 
 
 def _stored(graph: Graph) -> dict[str, int]:

@@ -32,7 +32,7 @@ from vecq_hw.network import (
     layer_inputs,
     output_tensor,
 )
-from vecq_hw.schedule import Fold, Schedule, check
+from vecq_hw.schedule import Fold, FoldKind, Schedule, check
 from vecq_hw.simulate.mac_array.product import Operands, layer_alone, operands
 from vecq_hw.simulate.reference import checked_codes, simulate
 
@@ -197,7 +197,7 @@ def _run(
     network, codes = layer_alone(layer, x, input_format)
     # Where the Rescale behind it multiplies plays no part here.
     check(network, Schedule(folds={layer.name: replace(fold, dsp=False)}))
-    if fold.bit_serial:
+    if fold.kind is FoldKind.BIT_SERIAL:
         raise VecqError(
             f"layer '{layer.name}': no model of overflows knows the partial sums of a bit-serial"
             " fold; leave out bit_serial"

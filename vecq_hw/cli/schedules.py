@@ -1,0 +1,89 @@
+"""The options that choose an accelerator, for every command that makes or counts one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+if TYPE_CHECKING:
+    from vecq_hw.network import Network
+    from vecq_hw.schedule import Schedule
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleChoice:
+    """What a user said of the accelerator; options go before what the file says."""
+
+    file: Path | None
+    lanes: int
+    fabric: str | None
+    axis_bits: int | None
+
+    def schedule(self, network: Network) -> Schedule:
+        """The schedule of the file, else the default one, with what the options change."""
+        from vecq_hw import schedule as schedules
+
+        if self.file is None:
+            chosen = schedules.default_schedule(network, self.lanes)
+        else:
+            chosen = schedules.load(self.file)
+        if self.fabric is not None:
+            chosen = replace(chosen, fabric=schedules.Fabric(self.fabric))
+        if self.axis_bits is not None:
+            chosen = replace(chosen, axis_bits=self.axis_bits)
+        return chosen
+
+
+def schedule_options(command: _Command) -> _Command:
+    """``--schedule``, ``--lanes``, ``--fabric`` and ``--axis-bits``, as ``choice``."""
+    options = (
+        click.option(
+            "--schedule",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Folds, fabric, FIFO depths and clock, as vecq schedule writes them; or the folds"
+            ' alone: {"fc1": {"pe": 8, "simd": 16}, ...}.',
+        ),
+        click.option(
+            "--lanes",
+            type=click.IntRange(min=1),
+            default=8,
+            show_default=True,
+            help="Lanes a layer at most, where no schedule is given.",
+        ),
+        click.option(
+            "--fabric",
+            type=click.Choice(["lut6", "ecp5"]),
+            help="Of the device, for rtl. The circuits differ, what they compute does not.",
+        ),
+        click.option(
+            "--axis-bits",
+            type=int,
+            metavar="N",
+            help="Width of both AXI4-Streams, 8, 16, 32, ... 1024, with TKEEP; rtl only.  As wide"
+            " as the lanes at either end if left out.",
+        ),
+    )
+
+    @functools.wraps(command)
+    def gathered(
+        *arguments: Any,
+        schedule: Path | None,
+        lanes: int,
+        fabric: str | None,
+        axis_bits: int | None,
+        **others: Any,
+    ) -> Any:
+        choice = ScheduleChoice(file=schedule, lanes=lanes, fabric=fabric, axis_bits=axis_bits)
+        return command(*arguments, choice=choice, **others)
+
+    for option in reversed(options):
+        gathered = option(gathered)
+    return cast(_Command, gathered)
