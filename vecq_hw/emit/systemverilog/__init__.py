@@ -20,6 +20,7 @@ from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, check_vectors
+from vecq_hw.emit.systemverilog.packaging import packaging_files
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.emit.systemverilog.top_module import Instance, TopModule, top_module
 from vecq_hw.errors import VecqError
@@ -143,6 +144,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     for name in made.cells:
         files[f"rtl/{name}.sv"] = (assets.rtl() / f"{name}.sv").read_text()
     files["rtl/vecq.vlt"] = (assets.rtl() / "vecq.vlt").read_text()
+    files |= packaging_files(templates, variables, files)
     pace = {"latency": context.latency, "interval": context.interval}
     files[MANIFEST] = manifest_text(network, top, files, context.input, context.output, pace)
     return Project(files)
