@@ -186,3 +186,11 @@ def test_a_failed_write_keeps_what_was_there(tmp_path):
         storage.save(small(), blocked / "network.npz")
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "network.npz"]
+
+
+def test_the_digest_sees_shapes_and_types():
+    """Arrays of the same bytes are not the same."""
+    bytes_of = np.arange(6, dtype=np.int8)
+    alike = [bytes_of, bytes_of.reshape(2, 3), bytes_of.reshape(3, 2), bytes_of.view(np.uint8)]
+    assert len({storage._digest({}, [array]) for array in alike}) == len(alike)
+    assert storage._digest({}, [bytes_of]) != storage._digest({}, [bytes_of[:2], bytes_of[2:]])

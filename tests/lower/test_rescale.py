@@ -49,3 +49,13 @@ def test_the_bound_of_products_is_reached_but_not_passed():
     found = rescale_constants([2.0**-40], [0.0], IntFormat(60, signed=True), 18)
     # -2^59 * 8 is the least product that is allowed.
     assert (found.mantissa, found.shift) == ([8], 43)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_greatest_mantissa_is_taken_and_one_beyond_shortens_the_shift(sign):
+    source = IntFormat(20, signed=True)
+    greatest = rescale_constants([sign * (1 - 2.0**-17)], [0.0], source, 18)
+    assert (greatest.mantissa, greatest.shift) == ([sign * (2**17 - 1)], 17)
+    # It rounds to 2^17, which 18 signed bits do not hold, and at the least not by both signs.
+    beyond = rescale_constants([sign * (1 - 2.0**-20)], [0.0], source, 18)
+    assert (beyond.mantissa, beyond.shift) == ([sign * 2**16], 16)

@@ -273,3 +273,9 @@ def test_bits_out_of_range_are_refused(bits):
     for function in (lambda: vecq(torch.ones(3), bits), lambda: gaussian_lambda(bits)):
         with pytest.raises(VecqError, match="1 to 16 bits"):
             function()
+
+
+@pytest.mark.parametrize("bits", [*PAPER, 9, 16])
+def test_the_papers_lambda_is_taken_as_printed(bits):
+    # Table 1; its last column, for more bits, is 6 / 2^k.
+    assert paper_lambda(bits) == float(PAPER.get(bits, 6 / 2**bits))

@@ -117,3 +117,28 @@ def test_a_hook_beyond_the_proven_range_is_still_multiplied_exactly():
     bits = network.tensors["fc"].format.bits
     exact = expected(network, large).astype(np.int64)
     assert np.array_equal(got, arithmetic.wrap(exact, bits))
+
+
+@pytest.mark.parametrize("name", ["float", "int8"])
+@pytest.mark.parametrize(("groups", "inputs", "outputs"), [(2, 3, 4), (3, 2, 1), (2, 20, 3)])
+def test_each_group_reads_its_own_channels(name, groups, inputs, outputs):
+    rng = np.random.default_rng(groups)
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(
+            codes=rng.integers(-8, 8, (groups * outputs, 2, 3, inputs)), grid=MidRise(4)
+        ),
+        groups=groups,
+    )
+    source = Input(name="x", shape=(5, 6, groups * inputs), format=IntFormat(6, False))
+    network = Network(name="groups", inputs=(source,), layers=(conv,), outputs=("conv",))
+    x = random_inputs(network, 3, 1)
+    got = simulate(network, x, engine=name)
+    values = conv.weights.values.astype(np.int64)
+    for group in range(groups):
+        channels = slice(group * inputs, (group + 1) * inputs)
+        of_group = slice(group * outputs, (group + 1) * outputs)
+        windows = arithmetic.columns(x[..., channels], (2, 3), (1, 1), (0, 0), (1, 1))
+        sums = np.einsum("nhwijc,oijc->nhwo", windows, values[of_group])
+        assert np.array_equal(got[..., of_group], sums)

@@ -108,9 +108,11 @@ def test_an_output_that_never_changes_is_warned_of(tmp_path):
 
 def test_saturated_outputs_are_counted(tmp_path):
     net = network(dense(), rescale(mantissa=[0, 0], offset=[10**6, 16]))
-    target = replace(PLAIN, run=lambda folder: np.tile([255, 1], (6, 1)))
+    # Of the ends and of what lies beside them; both ends count.
+    outputs = np.array([[255, 1], [0, 254], [0, 0], [128, 255], [2, 3], [254, 1]])
+    target = replace(PLAIN, run=lambda folder: outputs)
     report = check(tmp_path, target, net=net, inputs=random_vectors(net, 6))
-    assert report.rows[0].saturated == 6
+    assert report.rows[0].saturated == 5
 
 
 def test_no_vectors_are_refused(tmp_path):
