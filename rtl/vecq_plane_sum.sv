@@ -22,34 +22,34 @@ module vecq_plane_sum #(
       localparam int After  = (n + 1) << level;
       localparam int Joined = (After < Planes ? After : Planes) - First;
       localparam int Bits   = Joined == 1 ? PlaneBits : PlaneBits + Joined;
-      logic [Bits-1:0] sum;
+      logic [Bits-1:0] total;
 
       if (level == 0) begin : gen_plane
-        assign sum = planes_i[n*PlaneBits +: PlaneBits];
+        assign total = planes_i[n*PlaneBits +: PlaneBits];
       end else begin : gen_sum
         localparam int Shift = 1 << (level - 1);
         logic [Bits-1:0] sum_q;
-        assign sum = sum_q;
+        assign total = sum_q;
         if (First + Shift < Planes) begin : gen_two
           localparam int High = Bits - Shift;
           logic [High-1:0] low, high;
-          assign low  = High'(gen_level[level-1].gen_join[2*n].sum >> Shift);
-          assign high = High'(gen_level[level-1].gen_join[2*n+1].sum);
+          assign low  = High'(gen_level[level-1].gen_join[2*n].total >> Shift);
+          assign high = High'(gen_level[level-1].gen_join[2*n+1].total);
           always_ff @(posedge clk_i) begin
             if (enable_i) begin
-              sum_q <= {high + low, gen_level[level-1].gen_join[2*n].sum[Shift-1:0]};
+              sum_q <= {high + low, gen_level[level-1].gen_join[2*n].total[Shift-1:0]};
             end
           end
         end else begin : gen_one
           always_ff @(posedge clk_i) begin
-            if (enable_i) sum_q <= gen_level[level-1].gen_join[2*n].sum;
+            if (enable_i) sum_q <= gen_level[level-1].gen_join[2*n].total;
           end
         end
       end
     end
   end
 
-  assign sum_o = SumBits'(gen_level[Levels].gen_join[0].sum);
+  assign sum_o = SumBits'(gen_level[Levels].gen_join[0].total);
 
   // What the parameters must be.
   if (Planes < 1 || PlaneBits < 1 || SumBits < 1) begin : gen_rule_positive

@@ -104,6 +104,11 @@ def top(cases: Mapping[int, Case]) -> str:
     return f"module {TOP} (\n  {port_list}\n);\n{''.join(body)}endmodule\n"
 
 
+def share(every: int) -> int:
+    """One in how many cases runs: ``every``, but all where coverage is counted."""
+    return 1 if os.environ.get(COVERAGE) else every
+
+
 def run(
     folder: Path, bench: str, cases: Sequence[Case], every: int = 1, also: Collection[int] = ()
 ) -> None:
@@ -111,8 +116,7 @@ def run(
 
     Of all cases, one in ``every`` and those that ``also`` numbers; where coverage is counted, all.
     """
-    if os.environ.get(COVERAGE):
-        every = 1
+    every = share(every)
     chosen = {n: case for n, case in enumerate(cases) if n % every == 0 or n in also}
     rtl = folder / "rtl"
     shutil.copytree(assets.rtl(), rtl)
@@ -143,7 +147,7 @@ def run_bench(
     status, output = run_process(
         [sys.executable, "-c", code, str(folder), top_name, bench],
         folder,
-        {**os.environ, **more, "PYTHONPATH": os.pathsep.join(paths)},
+        {**more, **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         timeout=3000,  # for what hangs, not for a busy machine
     )
     assert not status, output[-6000:]
