@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -5,7 +6,13 @@ from torch import nn
 from tests.lowered import check_codes, samples
 from vecq_hw.errors import VecqError
 from vecq_hw.lower import lower
-from vecq_hw.train import build_model, model_size_bytes, parameter_count, quantize_model
+from vecq_hw.train import (
+    ModelRecipe,
+    build_model,
+    model_size_bytes,
+    parameter_count,
+    quantize_model,
+)
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
 
@@ -133,3 +140,27 @@ def test_samples_that_are_too_small(name, shape, message):
 def test_sizes_at_bits_that_weights_do_not_have(bits):
     with pytest.raises(VecqError, match=f"1 to 16 bits, or 32 in float, not {bits}"):
         model_size_bytes(nn.Linear(2, 2), bits)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": 5}, "a model is named by text, not 5"),
+        ({"shape": 6}, "samples of one to three positive sizes, not 6"),
+        ({"shape": "6"}, "samples of one to three positive sizes, not '6'"),
+        ({"shape": ()}, r"samples of one to three positive sizes, not \(\)"),
+        ({"shape": (6.0,)}, "samples of positive sizes, not 6.0"),
+        ({"classes": "3"}, "a model gives 1 score or more, not '3'"),
+        ({"classes": 0}, "a model gives 1 score or more, not 0"),
+        ({"weight_bits": "2"}, "weights have 1 to 16 bits, not '2'"),
+        ({"options": 5}, "options are a mapping from names, not 5"),
+        ({"options": {1: 2}}, "options are a mapping from names, not {1: 2}"),
+        ({"overrides": [1]}, r"overrides are a mapping from names, not \[1\]"),
+        ({"method": 3}, "there is no method '3'"),
+    ],
+)
+def test_recipes_of_other_kinds_are_refused(fields, message):
+    with pytest.raises(VecqError, match=message):
+        ModelRecipe(**{"model": "mlp", "shape": (6,), "classes": 3, **fields}).build()
+    sizes = ModelRecipe(model="mlp", shape=[np.int64(6)], classes=np.uint8(3))
+    assert (sizes.shape, sizes.classes) == ((6,), 3)

@@ -21,7 +21,7 @@ from vecq_hw import files, trees
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import weight_method
 from vecq_hw.train.convert import LayerBits, quantize_model
-from vecq_hw.train.models import MODELS, build_model
+from vecq_hw.train.models import MODELS, build_model, checked_ends
 from vecq_hw.train.settings import Settings
 from vecq_hw.unpack import check_unpacked
 
@@ -56,11 +56,13 @@ class ModelRecipe:
     bias_bits: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.shape or any(size < 1 for size in self.shape) or self.classes < 1:
-            raise VecqError(
-                f"a model takes samples of positive sizes and gives 1 score or more, not"
-                f" {self.shape} and {self.classes}"
-            )
+        shape, classes = checked_ends(self.shape, self.classes)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "classes", classes)
+        for name in ("overrides", "options"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+                raise VecqError(f"{name} are a mapping from names, not {given!r}")
         if self.weight_bits is None:
             if self.activation_bits is not None or self.overrides:
                 raise VecqError("activations of a network with float weights stay float, too")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -109,12 +109,9 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     """
     if not isinstance(name, str):
         raise VecqError(f"a model is named by text, not {name!r}")
-    if not isinstance(shape, tuple | list) or not 1 <= len(shape) <= 3:
-        raise VecqError(f"samples have a shape of one to three sizes, not {shape!r}")
-    sizes = tuple(whole_number(size, "sizes of samples are at least 1", 1) for size in shape)
-    classes = whole_number(classes, "a model gives at least 1 score", 1)
+    shape, classes = checked_ends(shape, classes)
     if name in MODELS:
-        return MODELS[name](sizes, classes)
+        return MODELS[name](shape, classes)
     if ":" not in name:
         raise VecqError(f"model '{name}': {', '.join(MODELS)} or FILE.py:FUNCTION is wanted")
     factory = load_model_factory(name)
@@ -127,6 +124,15 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
             f"model '{name}' returned {type(model).__name__}; a torch.nn.Module is wanted"
         )
     return model
+
+
+def checked_ends(shape: object, classes: object) -> tuple[tuple[int, ...], int]:
+    """The shape of a sample and the number of scores, as ints; anything else is refused."""
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or not 1 <= len(shape) <= 3:
+        raise VecqError(f"a model takes samples of one to three positive sizes, not {shape!r}")
+    wanted = "a model takes samples of positive sizes"
+    sizes = tuple(whole_number(size, wanted, 1) for size in shape)
+    return sizes, whole_number(classes, "a model gives 1 score or more", 1)
 
 
 def load_model_factory(name: str) -> Callable[[], object]:
