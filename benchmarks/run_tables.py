@@ -102,7 +102,8 @@ def run(entry: Run, threads: int) -> int:
             **metrics,
         }
         if metrics["weight_bits"] is None:
-            result["best_intervals"] = best_intervals(entry.folder / "checkpoint.pt")
+            model, _ = load_checkpoint(entry.folder / "checkpoint.pt")
+            result["best_intervals"] = best_intervals(model)
         write_atomically(entry.result, (json.dumps(result, indent=2) + "\n").encode())
     return status
 
@@ -119,12 +120,11 @@ def run_to_its_end(command: list[str]) -> int:
             process.terminate()
 
 
-def best_intervals(checkpoint: Path) -> dict[str, Any]:
+def best_intervals(model: nn.Module) -> dict[str, Any]:
     """The best lambda of the last convolution's weights, in standard deviations, for 2 to 8 bits.
 
     As in the paper's Table 9: an exhaustive search of (0, 3] in steps of 0.001.
     """
-    model, _ = load_checkpoint(checkpoint)
     last = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)][-1:]
     if not last:
         return {}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from vecq_hw.train import PRESETS, ModelRecipe, save_checkpoint
+from vecq_hw.train import PRESETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,23 +77,12 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     assert len(queue.told) == 4
 
 
-def test_best_intervals_of_gaussian_weights_are_those_of_table_1(queue, tmp_path):
-    (tmp_path / "net.py").write_text(
-        "from torch import nn\ndef net(): return nn.Sequential(nn.Conv2d(32, 64, 3))\n"
-    )
-    recipe = ModelRecipe(
-        model=f"{tmp_path}/net.py:net",
-        shape=(32, 4, 4),
-        classes=2,
-        weight_bits=None,
-        activation_bits=None,
-    )
-    model = recipe.build()
+def test_best_intervals_of_gaussian_weights_are_those_of_table_1(queue):
+    model = nn.Sequential(nn.Conv2d(32, 64, 3))
     places = (torch.arange(32 * 64 * 9) + 0.5) / (32 * 64 * 9)
     with torch.no_grad():
         model[0].weight.copy_(0.3 * torch.special.ndtri(places).view(64, 32, 3, 3))
-    save_checkpoint(model, recipe, tmp_path / "c.pt")
-    best = queue.best_intervals(tmp_path / "c.pt")
+    best = queue.best_intervals(model)
     assert (best["layer"], best["weights"]) == ("0", 32 * 64 * 9)
     wanted = script("python/paper_tables.py").PAPER_LAMBDA
     assert {int(k): v for k, v in best["lambda"].items()} == pytest.approx(wanted, abs=0.0015)
