@@ -161,7 +161,7 @@ def test_checkpoints_keep_the_method(tmp_path, method, options):
     model = recipe.build()
     fit(model, data, epochs=3, progress=False)
     save_checkpoint(model, recipe, tmp_path / "checkpoint.pt")
-    again, read = load_checkpoint(tmp_path / "checkpoint.pt")
+    again, read = load_checkpoint(tmp_path / "checkpoint.pt", recipe.model)
     assert read == recipe
     x = torch.from_numpy(data.x_test)
     assert torch.equal(again(x), model(x))
