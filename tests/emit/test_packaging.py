@@ -13,9 +13,9 @@ import yaml
 
 from rtl_tests.image_networks import image_network, vectors
 from vecq_hw import __version__, assets
-from vecq_hw.emit.systemverilog import emit
 from vecq_hw.schedule import Schedule
 from vecq_hw.toolchain import simulation_environment
+from vecq_hw.verify.rtl import emit
 
 TOP = "depthwise"
 
@@ -23,7 +23,7 @@ TOP = "depthwise"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network, schedule = image_network(TOP)
-    chosen = Schedule(folds=schedule.folds, axis_bits=64)
+    chosen = Schedule(folds=schedule.folds, axis_bits=64, clock_mhz=125.0)
     return emit(network, chosen, vectors(network, 1)).write(tmp_path_factory.mktemp("p") / "it")
 
 
@@ -80,6 +80,8 @@ def test_lists_of_a_project_name_its_files(project: Path) -> None:
     assert bender[-2:] == [f"rtl/{TOP}.sv", wrapper]
     quartus = (project / "quartus" / f"{TOP}.qsf").read_text()
     assert set(re.findall(r"SYSTEMVERILOG_FILE \.\./(\S+)", quartus)) == wanted
+    for name in ("vivado/clock.xdc", "quartus/clock.sdc"):
+        assert "-period 8.000 [get_ports aclk]" in (project / name).read_text()
     for name in ("Bender.yml", f"quartus/{TOP}.qsf", "vivado/synthesis.tcl"):
         assert "has not been run by the tool that wrote this" in (project / name).read_text()
 

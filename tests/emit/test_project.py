@@ -29,6 +29,13 @@ def test_write_creates_and_rewrites_but_keeps_what_is_not_its_own(tmp_path):
     assert found == {"a.txt": "3", "notes.txt": "mine"}
 
 
+def test_bytes_are_written_as_they_are(tmp_path):
+    content = {"a.bin": bytes(range(256)), "b.txt": "ü\n"}
+    Project(content).write(tmp_path / "p")
+    assert (tmp_path / "p/a.bin").read_bytes() == content["a.bin"]
+    assert (tmp_path / "p/b.txt").read_bytes() == "ü\n".encode()
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(VecqError, match="is a file; a folder is wanted"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -70,5 +71,6 @@ def emit(
         "files": sorted(project.files),
         "vectors": len(inputs),
     }
-    echo(f"{len(project.files)} files in {place.path}; run its test with: make -C {place.path}")
+    command = f"make -C {quote(str(place.path))}"
+    echo(f"{len(project.files)} files in {place.path}; run its test with: {command}")
     write_json(json_file, tree)

@@ -138,6 +138,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     }
     variables = {name: getattr(context, name) for name in context.__dataclass_fields__}
     variables["install"] = INSTALL
+    variables["clock_mhz"] = schedule.clock_mhz
     files = {name: templates.get_template(text).render(variables) for name, text in texts.items()}
     files |= {name: f"// {head}\n{content}" for name, content in made.contents.items()}
     files |= vectors.files() | assets.bench()
