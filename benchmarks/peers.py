@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from vecq_hw.network import Conv2d, Dense, Flatten, MaxPool2d, Network, Rescale
+from vecq_hw.network import (
+    Conv2d,
+    Dense,
+    Flatten,
+    MaxPool2d,
+    Network,
+    Rescale,
+    layer_inputs,
+)
 
 Run = Callable[[np.ndarray], np.ndarray]
 """Codes (N, ...), channels last, to outputs (N, O)."""
@@ -157,7 +165,7 @@ def qonnx_execution(network: Network, batch: int) -> Run:
 
     unit, zero, eight = (constant(n, v) for n, v in (("unit", 1), ("zero", 0), ("eight", 8)))
     for layer in network.layers:
-        source, name = layer.input, layer.name
+        (source,), name = layer_inputs(layer), layer.name
         channels = (1, -1, 1, 1) if len(network.tensors[source].shape) == 3 else (1, -1)
         match layer:
             case Dense():

@@ -149,7 +149,9 @@ def complete_unit(weight_bits: int, outputs: int, family: str, bit_serial: bool 
         }
     )
     project = emit(network, schedule, vectors)
-    files = {name: text for name, text in project.files.items() if name.endswith((".sv", ".mem"))}
+    files = {
+        name: str(text) for name, text in project.files.items() if name.endswith((".sv", ".mem"))
+    }
     return synthesize(files, "unit", {}, family)
 
 

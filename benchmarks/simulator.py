@@ -17,6 +17,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,10 @@ def against_torch(rounds: int) -> dict[str, Any]:
         if images.ndim == 4:
             images = images.permute(0, 3, 1, 2).contiguous()
         sides: dict[str, Callable[[], Any]] = {
-            "torch_float32": lambda module=module, images=images: module(images),
-            "float": lambda network=network, x=x: simulate(network, x),
+            "torch_float32": partial(module, images),
+            "float": partial(simulate, network, x),
         }
-        sides["int8"] = lambda network=network, x=x: simulate(network, x, engine="int8")
+        sides["int8"] = partial(simulate, network, x, engine="int8")
         assert np.array_equal(sides["int8"](), sides["float"]())
         turns = rounds * (20 if name == "mlp" else 1)
         with torch.inference_mode():
@@ -142,8 +143,8 @@ def against_qonnx(rounds: int) -> dict[str, Any]:
             run = peers.qonnx_execution(network, batch)
             differing = int((run(x) != simulate(network, x)).any(axis=1).sum())
             sides: dict[str, Callable[[], Any]] = {
-                "qonnx": lambda run=run, x=x: run(x),
-                "float": lambda network=network, x=x: simulate(network, x),
+                "qonnx": partial(run, x),
+                "float": partial(simulate, network, x),
             }
             seconds = interleaved(sides, rounds, time.perf_counter)
             results[f"{name}, batch {batch}"] = {
@@ -157,9 +158,8 @@ def scaling(_rounds: int) -> dict[str, Any]:
     """Processor time an image of LeNet5 for 100, 1,000 and 10,000 images, three turns."""
     network = networks.lenet5()
     images = networks.inputs(network, 10_000)
-    sides = {
-        str(count): lambda count=count: simulate(network, images[:count])
-        for count in (100, 1000, 10_000)
+    sides: dict[str, Callable[[], Any]] = {
+        str(count): partial(simulate, network, images[:count]) for count in (100, 1000, 10_000)
     }
     seconds = interleaved(sides, 3, time.process_time)
     each = {count: total / int(count) * 1e6 for count, total in seconds.items()}

@@ -87,7 +87,7 @@ def peak_bytes(side: Side, x: torch.Tensor, y: torch.Tensor) -> int:
     side.optimizer.zero_grad()
     with torch.profiler.profile(profile_memory=True) as profile:
         side(x, y)
-    events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
+    events = profile.profiler.kineto_results.events()
     held = peak = 0
     changes = [event for event in events if event.name() == "[memory]"]
     for event in sorted(changes, key=lambda event: event.start_ns()):
@@ -106,6 +106,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     net = build_model("lenet5", SHAPE, CLASSES)
+    assert isinstance(net, nn.Sequential)
     method = partial(weight_method, "vecq")
     models = {
         "float": copy.deepcopy(net),

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +76,16 @@ def main(rounds: int, out: Path | None) -> None:
         for name, network in layers(bits).items():
             x = np.random.default_rng(1).integers(0, 256, (64, *network.inputs[0].shape))
             x = np.tile(x, (32, 1)) if x.ndim == 2 else x
-            sides = {
-                engine: lambda network=network, x=x, engine=engine: simulate(
-                    network, x, engine=engine
-                )
-                for engine in ("float", "int8")
+            sides: dict[str, Callable[[], Any]] = {
+                "float": partial(simulate, network, x),
+                "int8": partial(simulate, network, x, engine="int8"),
             }
             assert np.array_equal(sides["float"](), sides["int8"]())
+            (layer,) = network.layers
+            assert isinstance(layer, Conv2d | Dense)
             seconds = interleaved(sides, rounds, time.process_time)
             row = {
-                "weights_added_up": in_parts(network.layers[0], CODES),
+                "weights_added_up": in_parts(layer, CODES),
                 "times_faster": round(seconds["float"] / seconds["int8"], 2),
             }
             rows[f"{bits} bits, {name}"] = row

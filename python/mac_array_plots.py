@@ -76,6 +76,7 @@ for size in (ArraySize(rows=8, columns=8), ArraySize(rows=16, columns=16)):
 image = rng.integers(0, 256, (1, 28, 28, 1))
 conv1, size = lenet5.layers[0], ArraySize(rows=16, columns=16)
 expected = simulate(lenet5, image, taps=["conv1"])["conv1"]
+assert isinstance(conv1, Conv2d)
 for model in (weight_stationary, output_stationary, bit_serial):
     run = model(conv1, image, size, lenet5.inputs[0].format)
     print(

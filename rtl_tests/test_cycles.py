@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path
             for port, data in zip(ends, (inputs, outputs), strict=True)
         )
     (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(configurations)))
-    expected = {run: {} for run in bench_cycles.pauses(0)}
+    expected: dict[str, dict[str, Any]] = {run: {} for run in bench_cycles.pauses(0)}
     for index, (name, (network, schedule)) in enumerate(configurations.items()):
         depths = fifo_depths(network, schedule)
         for run, chosen in bench_cycles.pauses(index).items():

@@ -101,8 +101,12 @@ def test_cells_lint_clean(cell: str) -> None:
 
 def projects() -> dict[str, Callable[[], Project]]:
     """Chains of vectors, whole networks of images, random graphs."""
-    chains = {top: partial(networks.project, index) for index, top in enumerate(networks.TOPS)}
-    images = {name: partial(image_project, name, 1) for name in BUILDERS}
+    chains: dict[str, Callable[[], Project]] = {
+        top: partial(networks.project, index) for index, top in enumerate(networks.TOPS)
+    }
+    images: dict[str, Callable[[], Project]] = {
+        name: partial(image_project, name, 1) for name in BUILDERS
+    }
     return chains | images | {f"graph{index}": partial(graph_project, index) for index in range(6)}
 
 

@@ -114,7 +114,8 @@ endmodule
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What the assertions said, by instance of the top."""
     folder = tmp_path_factory.mktemp("rules")
-    texts, names = [], []
+    texts: list[str] = []
+    names: list[str] = []
 
     def add(name: str, *modules: str) -> None:
         texts.extend(modules)

@@ -174,7 +174,7 @@ def test_what_could_not_be_read_is_not_written(tmp_path, changes, says):
     assert not list(tmp_path.iterdir())
 
 
-ODD = (
+ODD: tuple[object, ...] = (
     *(None, True, False, 0, -1, 1, 2, 3, 63, 64, 1 << 31, 1 << 63, 1 << 64, -(1 << 63), 10**400),
     *(0.5, -0.0, 1e308, 5e-324, math.nan, math.inf, "", "x", "dense", "\ud800", "é" * 300),
     *(

@@ -70,8 +70,8 @@ def test_memory_holds_an_array_of_integers(bits: int, axis_bits: int | None, sig
     end = port(net, "x", "s", lanes=3)
     if axis_bits is not None:
         slot = slot_bits(bits)
-        lanes, words = axis_bits // slot, {"slot_bits": slot, "word_bits": axis_bits}
-        end = port(net, "x", "s", lanes=lanes, keep=True, **words)
+        lanes, widths = axis_bits // slot, {"slot_bits": slot, "word_bits": axis_bits}
+        end = port(net, "x", "s", lanes=lanes, keep=True, **widths)
     codes = np.random.default_rng(bits).integers(fmt.lo, fmt.hi, 30, endpoint=True)
     words = end.pack(codes.tolist())
     assert len(words) == end.words

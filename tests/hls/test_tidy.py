@@ -17,10 +17,12 @@ TIDY = Path(sys.executable).with_name("clang-tidy")
 
 
 def tidy(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    verilator = VERILATOR.find()
+    assert verilator is not None
     command = [
         *(TIDY, "--quiet", f"--config-file={ROOT / '.clang-tidy'}", source, "--", "-std=c++17"),
         *("-I", folder / "include", "-I", folder / "src", "-Wno-unknown-pragmas"),
-        *("-isystem", AP_TYPES.find(), "-isystem", VERILATOR.find() / "include" / "vltstd"),
+        *("-isystem", AP_TYPES.find(), "-isystem", verilator / "include" / "vltstd"),
     ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 

@@ -202,17 +202,16 @@ def test_what_does_not_fit_is_refused(network, says):
 def wide(kind, fmt: IntFormat = BYTE) -> Network:
     """A layer of 7-bit weights at their ends."""
     codes = np.random.default_rng(0)
-    match kind:
-        case "dense":
-            shape = codes.choice([-64, 63], (40, 200))
-            layer = Dense(name="mac", input="x", weights=Weights(codes=shape, grid=MidRise(7)))
-            return rescaled(layer, (200,), fmt, BYTE)
-        case inputs, outputs, kernel, groups:
-            shape = codes.choice([-64, 63], (outputs, *kernel, inputs // groups))
-            weights = Weights(codes=shape, grid=MidRise(7))
-            padding = (kernel[0] // 2, kernel[1] // 2)
-            layer = Conv2d(name="mac", input="x", weights=weights, padding=padding, groups=groups)
-            return rescaled(layer, (6, 7, inputs), fmt, BYTE)
+    if kind == "dense":
+        shape = codes.choice([-64, 63], (40, 200))
+        layer = Dense(name="mac", input="x", weights=Weights(codes=shape, grid=MidRise(7)))
+        return rescaled(layer, (200,), fmt, BYTE)
+    inputs, outputs, kernel, groups = kind
+    shape = codes.choice([-64, 63], (outputs, *kernel, inputs // groups))
+    weights = Weights(codes=shape, grid=MidRise(7))
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    conv = Conv2d(name="mac", input="x", weights=weights, padding=padding, groups=groups)
+    return rescaled(conv, (6, 7, inputs), fmt, BYTE)
 
 
 WIDE = {
