@@ -303,7 +303,7 @@ class Function(nn.Module):
         (nn.Sequential(nn.Flatten(0)), "use start_dim=1"),
         (nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)), "no running statistics"),
         (Branching(), "cannot be traced .* not branch on values"),
-        (TwoInputs(), "takes 2 tensors; one is wanted"),
+        (TwoInputs(), r"takes 2 tensors \(x, y\); one is wanted"),
         (TwoOutputs(), "must return one tensor"),
         (Twice(), "layer 'fc' is called twice"),
         (lambda x: x, "a torch.nn.Module is wanted, not function"),
@@ -314,9 +314,19 @@ def test_what_cannot_be_quantized_is_named(model, message):
         quantize_model(model)
 
 
-def test_a_quantized_model_is_not_quantized_again():
+@pytest.mark.parametrize("activation_bits", [8, None])
+def test_a_quantized_model_is_not_quantized_again(activation_bits):
     with pytest.raises(VecqError, match="quantized already"):
-        quantize_model(quantize_model(mlp(4, 2)))
+        quantize_model(quantize_model(mlp(4, 2), activation_bits=activation_bits))
+
+
+class Keyword(Twice):
+    def forward(self, x):
+        return self.fc(input=x)
+
+
+def test_layers_are_called_by_keyword_too():
+    assert kinds(quantize_model(Keyword()))[1:] == ["fc:QuantizedLinear"]
 
 
 def test_padding_in_words():

@@ -193,8 +193,14 @@ def test_there_is_nothing_right_in_a_regression():
     images = nn.Sequential(nn.Linear(6, 12), nn.Unflatten(1, (4, 3)))
     with pytest.raises(VecqError, match=r"\(60, 4, 3\); \(N, classes\) is wanted"):
         evaluate(images, x, np.zeros(60, np.int64))
-    with pytest.raises(VecqError, match="there is no sample to predict"):
-        predict(mlp(6, 3), x[:0])
+    for nothing in (x[:0], None, "x"):
+        with pytest.raises(VecqError, match="there is no sample to predict"):
+            predict(mlp(6, 3), nothing)
+    for size in (0, 2.5):
+        with pytest.raises(VecqError, match=f"a batch holds at least 1 sample, not {size}"):
+            predict(mlp(6, 3), x, size)
+    with pytest.raises(VecqError, match=r"a torch.nn.Module is wanted, not str"):
+        predict("mlp", x)
     with pytest.raises(VecqError, match=r"fails on samples of the shape \(5,\)"):
         predict(mlp(6, 3), x[:, :5])
 

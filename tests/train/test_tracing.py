@@ -293,6 +293,10 @@ class OwnTrain(nn.Sequential):
         return self
 
 
+class OwnLinear(nn.Linear):
+    pass
+
+
 def own_forward(model):
     model.forward = lambda x: model.fc(x)
 
@@ -344,6 +348,11 @@ def test_what_is_not_in_forward_is_refused(prepare, message):
         (OwnTrain(nn.Linear(4, 4), nn.BatchNorm1d(4)), r"the model overrides train\(\)"),
         (nn.Sequential(nn.LazyLinear(4)), "'0.weight' has no shape yet"),
         (nn.GRU(4, 4), r"the model \(GRU\) is not supported; of recurrent layers and attention"),
+        (nn.DataParallel(nn.Sequential(nn.Linear(4, 4))), "is wrapped in DataParallel; quantize"),
+        (
+            nn.Sequential(OwnLinear(4, 4)),
+            r"layer '0' \(OwnLinear\) is a subclass of Linear, .*; use torch.nn.Linear itself",
+        ),
         (nn.Linear(4, 4), "the model is a Linear alone, so it has no name; put it into a torch.nn"),
     ],
 )
@@ -393,6 +402,16 @@ def test_an_lstm_whose_states_are_taken_apart_and_left(read):
     torch.manual_seed(0)
     twin = quantize_model(Sequence(nn.LSTM(4, 3, batch_first=True), read), 16, 16)
     assert twin(torch.ones(2, 5, 4)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "compiled", [torch.jit.script, pytest.param(torch.compile, marks=pytest.mark.nightly)]
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_compiled_models_are_refused(compiled):
+    model = compiled(nn.Sequential(nn.Linear(4, 4)))
+    with pytest.raises(VecqError, match="the model is compiled; quantize what was compiled"):
+        quantize_model(model)
 
 
 def test_global_hooks_are_refused():

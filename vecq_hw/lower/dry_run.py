@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from vecq_hw.errors import VecqError
 from vecq_hw.lower.lowering import checked_graph, lower
 from vecq_hw.network import Network
 from vecq_hw.quantize import ActivationQuantizer
@@ -33,7 +35,10 @@ def dry_run(model: nn.Module, x: npt.ArrayLike) -> Network:
         The model does not take the samples, or cannot be lowered; as :func:`lower`.
     """
     checked_graph(model)
-    samples = torch.as_tensor(x).to(device_of(model))
+    given = np.asarray(x)
+    if given.dtype.kind not in "iuf" or given.ndim < 2:
+        raise VecqError("a few samples are wanted to try the model on, (N, ...)")
+    samples = torch.as_tensor(given).to(device_of(model))
     twin = copy.deepcopy(model).eval()
     quantizers = [module for module in twin.modules() if isinstance(module, ActivationQuantizer)]
     for quantizer in quantizers:

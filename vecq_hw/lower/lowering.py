@@ -107,7 +107,9 @@ def prediction_differences(model: nn.Module, network: Network, x: npt.NDArray[np
     model : the module that ``network`` was lowered from
     x : float32 array of shape (N, C), (N, C, L) or (N, C, H, W)
     """
-    outputs = simulate(network, network_inputs(network, x))
+    if not isinstance(network, Network):
+        raise VecqError(f"a Network is wanted, not {type(network).__name__}")
+    outputs = simulate(network, network_inputs(network, np.asarray(x)))
     if outputs.ndim == 4:
         outputs = outputs.transpose(0, 3, 1, 2)
     return int((predict(model, x) != predictions(network, outputs)).sum())

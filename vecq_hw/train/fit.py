@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from vecq_hw.arguments import whole_number
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
 from vecq_hw.terminal import is_animated
@@ -111,15 +112,20 @@ def predict(
 def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> torch.Tensor:
     """What the model gives in evaluation mode, (N, classes, ...)."""
     samples = np.asarray(x)
-    if not len(samples):
-        raise VecqError("there is no sample to predict; at least one is wanted")
+    if samples.dtype.kind not in "iuf" or not samples.ndim or not len(samples):
+        raise VecqError(
+            "there is no sample to predict; an array of at least one is wanted, samples first"
+        )
+    if not isinstance(model, nn.Module):
+        raise VecqError(f"a torch.nn.Module is wanted, not {type(model).__name__}")
+    size = whole_number(batch_size, "a batch holds at least 1 sample", 1)
     check_statistics(model)
     device = device_of(model)
     try:
         with evaluation_mode(model), torch.no_grad():
             parts = [
-                model(torch.from_numpy(samples[start : start + batch_size]).to(device))
-                for start in range(0, len(samples), batch_size)
+                model(torch.from_numpy(samples[start : start + size]).to(device))
+                for start in range(0, len(samples), size)
             ]
     except (RuntimeError, TypeError) as error:
         raise fails_on(samples.shape[1:], error) from error

@@ -10,7 +10,7 @@ import operator
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import ActivationQuantizer
+from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
 from vecq_hw.train.functions import constant_remedy, module_of
 from vecq_hw.train.preconditions import check_modules
 from vecq_hw.train.quantized_layers import (
@@ -81,7 +81,7 @@ def module_graph(model: nn.Module) -> fx.GraphModule:
     """
     if not isinstance(model, nn.Module):
         raise VecqError(f"a torch.nn.Module is wanted, not {type(model).__name__}")
-    if any(isinstance(module, ActivationQuantizer) for module in model.modules()):
+    if any(isinstance(module, ActivationQuantizer | WeightQuantizer) for module in model.modules()):
         raise VecqError("the model is quantized already; quantize the float model instead")
     check_modules(model)
     if fx.Tracer().is_leaf_module(model, ""):
@@ -91,8 +91,16 @@ def module_graph(model: nn.Module) -> fx.GraphModule:
             f"the model is a {kind} alone, so it has no name; put it into a torch.nn.Sequential"
         )
     traced = trace(model)
+    inputs = [node.name for node in traced.graph.nodes if node.op == "placeholder"]
+    if len(inputs) != 1:
+        raise VecqError(
+            f"the model's forward() takes {len(inputs)} tensors ({', '.join(inputs)});"
+            " one is wanted"
+        )
     for node in list(traced.graph.nodes):
         if node.op == "call_module":
+            if not node.args and node.kwargs.keys() == {"input"}:
+                node.args, node.kwargs = (node.kwargs["input"],), {}
             module = traced.get_submodule(str(node.target))
             _check_kind(f"layer '{node.target}'", module, _is_last(node))
             if type(module) is nn.LSTM:
@@ -142,6 +150,7 @@ def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
     if found is None:
         what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         what = str(what)
+        _check_subclass(node, what)
         constants = [read for read in node.all_input_nodes if read.op != "get_attr"]
         if what in _ARITHMETIC and len(constants) == 1:
             remedy = constant_remedy(node)
@@ -156,6 +165,17 @@ def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
         replacement = traced.graph.call_module(name, sources)
     node.replace_all_uses_with(replacement)
     traced.graph.erase_node(node)
+
+
+def _check_subclass(node: fx.Node, what: str) -> None:
+    """Refuse by its name a subclass of a layer with weights, whose functions the graph holds."""
+    for name, kind in reversed((node.meta.get("nn_module_stack") or {}).values()):
+        for base in _ONCE:
+            if what in _LAYER_FUNCTIONS and isinstance(kind, type) and issubclass(kind, base):
+                raise VecqError(
+                    f"layer '{name}' ({kind.__name__}) is a subclass of {base.__name__}, which may"
+                    f" compute anything; use torch.nn.{base.__name__} itself"
+                )
 
 
 def _is_last(node: fx.Node) -> bool:
@@ -191,9 +211,6 @@ def _remedy(what: str, last: bool) -> str:
 
 
 def _check(traced: fx.GraphModule) -> None:
-    inputs = [node for node in traced.graph.nodes if node.op == "placeholder"]
-    if len(inputs) != 1:
-        raise VecqError(f"the model's forward() takes {len(inputs)} tensors; one is wanted")
     called: set[str] = set()
     for node in traced.graph.nodes:
         if node.op == "output" and not isinstance(node.args[0], fx.Node):

@@ -22,6 +22,13 @@ _HOOKS = {
 
 def check_modules(model: nn.Module) -> None:
     """Refuse what is not in forward() of a class, so that no trace would have it."""
+    if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
+        raise VecqError("the model is compiled; quantize what was compiled, and compile its twin")
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise VecqError(
+            f"the model is wrapped in {type(model).__name__}; quantize its .module, and wrap its"
+            " twin"
+        )
     own_call = type(model).__call__ is not nn.Module.__call__
     if own_call and not isinstance(model, fx.GraphModule):
         raise VecqError(f"{type(model).__name__} overrides __call__(); put that into forward()")

@@ -6,6 +6,7 @@ import math
 
 from torch import nn
 
+from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.train.module_graph import WITH_WEIGHTS
 
@@ -46,8 +47,10 @@ def model_size_bytes(model: nn.Module, weight_bits: int) -> int:
     >>> model_size_bytes(nn.Sequential(nn.Linear(7, 8), nn.BatchNorm1d(8)), 2)
     144
     """
-    if weight_bits != FLOAT_BITS and not 1 <= weight_bits <= 16:
-        raise VecqError(f"weights have 1 to 16 bits, or {FLOAT_BITS} in float, not {weight_bits}")
+    wanted = f"weights have 1 to 16 bits, or {FLOAT_BITS} in float"
+    weight_bits = whole_number(weight_bits, wanted, 1, FLOAT_BITS)
+    if 16 < weight_bits < FLOAT_BITS:
+        raise VecqError(f"{wanted}, not {weight_bits}")
     channels = sum(
         module.num_features
         for module in model.modules()
