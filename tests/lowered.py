@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 from vecq_hw.lower import lower
+from vecq_hw.lower.rescale import TOLERANCE
 from vecq_hw.network import Add, Conv2d, Dense, Flatten, Rescale, SumPool2d, layer_inputs
 from vecq_hw.quantize import ActivationQuantizer
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model
 
-TIE = 4e-3
+TIE = TOLERANCE + 1e-3
 """How near to a tie, in steps, a code may go either way."""
 
 
@@ -44,7 +45,7 @@ def trained_twin(
 def quantizer_codes(twin, x):
     """The codes that each quantizer of the model gives, channels-last, in execution order.
 
-    With them comes where its input lay on a tie, as far as 18-bit mantissas can tell.
+    With them comes where its input lay on a tie, as far as mantissas can tell.
     """
     collected = []
 
@@ -114,6 +115,8 @@ def check_codes(twin, shape, x, clean_part=0.5):
     layers = [layer.name for layer in network.layers]
     rescales = [layer.name for layer in network.layers if isinstance(layer, Rescale)]
     pools = pools_before(twin)
+    if len(rescales) == len(pools):  # the last one adds the bias to sums of few bits (rule 6)
+        assert (network.layers[-1].name,) == network.outputs == (rescales.pop(),)
     assert len(rescales) + 1 == len(expected) == len(pools)
     # The network pools codes where the model quantizes what is pooled.
     names = ["input"] + [
@@ -137,6 +140,6 @@ def check_codes(twin, shape, x, clean_part=0.5):
     if outputs.ndim == 3:
         outputs = outputs[:, np.newaxis]
     difference = np.abs(taps[network.outputs[0]] * output.step - outputs)[clean]
-    # Rule 6: the bias of the last layer is rounded to whole units of the accumulator.
+    # Rule 6: the bias of the last layer is rounded to whole units of the output.
     assert difference.max() <= 0.6 * output.step
     return network

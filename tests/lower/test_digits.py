@@ -5,10 +5,12 @@ import functools
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.shares import nightly
 from vecq_hw import data
-from vecq_hw.lower import lower, prediction_differences, shortened_mantissas
+from vecq_hw.lower import lower, prediction_differences
+from vecq_hw.network import Rescale
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import build_model, evaluate, fit, quantize_model
 
@@ -45,8 +47,21 @@ def test_integer_accuracy(kind, seed, weight_bits, least):
     assert accuracy >= least
     assert prediction_differences(model, network, digits.x_test) <= 1
     assert abs(accuracy - evaluate(model, digits.x_test, digits.y_test)) <= 1 / 597
-    assert shortened_mantissas(network) == {}
+    # Trained batch norms: one shift for all channels.
+    assert all(isinstance(la.shift, int) for la in network.layers if isinstance(la, Rescale))
     # The pixels, sixteenths, stay apart and exact in 8 bits.
     codes = network_inputs(network, digits.x_test)
     assert network.inputs[0].step == np.float32(1 / 255)
     assert len(np.unique(codes)) == 17
+
+
+@pytest.mark.parametrize(("weight_bits", "activation_bits"), [(1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize("hidden", [32, 200])
+def test_a_bias_decides_between_equal_sums_of_few_bits(hidden, weight_bits, activation_bits):
+    digits = data.load("digits")
+    torch.manual_seed(0)
+    layers = [nn.Linear(64, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 10)]
+    model = quantize_model(nn.Sequential(nn.Flatten(), *layers), weight_bits, activation_bits)
+    fit(model, digits, epochs=2, seed=0, progress=False)
+    network = lower(model, digits.shape)
+    assert prediction_differences(model, network, digits.x_test) <= 1

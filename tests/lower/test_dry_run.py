@@ -36,7 +36,8 @@ def test_the_network_of_an_untrained_model_has_its_layers_and_changes_nothing():
 
 
 def test_a_layer_that_a_few_samples_leave_dark_is_no_reason():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.ReLU(), nn.Linear(4, 10))
+    layers = [nn.Linear(64, 4), nn.ReLU(), nn.Linear(4, 10, bias=False)]
+    model = nn.Sequential(nn.Flatten(), *layers)
     with torch.no_grad():
         model[1].bias.fill_(-100.0)
     assert len(dry_run(quantize_model(model), IMAGES).layers) == 3

@@ -180,9 +180,9 @@ def test_a_chain_of_residuals_rescales_each_tensor_once():
         ("2.conv.4.0_rescale", "3.conv.4.0_rescale"),
         ("add_rescale", "4.conv.4.0_rescale"),
     ]
-    # One behind each convolution, each sum and the average; none in between.
+    # One behind each convolution, each sum, the average and the last sums; none in between.
     convolutions = sum(isinstance(layer, Conv2d) for layer in network.layers)
-    assert len(made) == convolutions + 2 + 1
+    assert len(made) == convolutions + 2 + 1 + 1
 
 
 def test_unsigned_codes_become_signed_for_a_sum_with_signed_ones():
@@ -204,7 +204,7 @@ def test_activations_that_are_joined_have_one_step_from_the_start():
 def test_an_average_is_a_sum_and_the_next_rescale():
     network, _ = rescales(NETS["average with padding"]())
     kinds = [type(layer).__name__ for layer in network.layers]
-    assert kinds == ["Conv2d", "Rescale", "SumPool2d", "Rescale", "Conv2d"]
+    assert kinds == ["Conv2d", "Rescale", "SumPool2d", "Rescale", "Conv2d", "Rescale"]
     pool = next(layer for layer in network.layers if isinstance(layer, SumPool2d))
     assert (pool.kernel, pool.stride, pool.padding) == ((3, 3), (2, 2), (1, 1))
     # What averages unsigned codes stays unsigned.

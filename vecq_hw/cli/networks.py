@@ -20,6 +20,7 @@ from vecq_hw.cli.outputs import (
     write,
     write_json,
 )
+from vecq_hw.limits import MANTISSA_BITS
 
 if TYPE_CHECKING:
     from vecq_hw.formats import IntArray
@@ -40,8 +41,14 @@ if TYPE_CHECKING:
     metavar="FILE.py:FUNCTION",
     help="Where the checkpoint is of a model of your own: its file, which is run.",
 )
-@click.option("--mantissa-bits", type=click.IntRange(2, 31), default=18, show_default=True)
+@click.option("--mantissa-bits", type=click.IntRange(*MANTISSA_BITS), default=18, show_default=True)
 @click.option("--argmax", is_flag=True, help="End with the class itself instead of its scores.")
+@click.option(
+    "--thresholds",
+    metavar="BITS",
+    type=click.IntRange(1, 8),
+    help="Make each Rescale to at most so many bits thresholds; the integers are the same.",
+)
 @report_options
 def lower(
     checkpoint: Path,
@@ -50,13 +57,15 @@ def lower(
     model: str | None,
     mantissa_bits: int,
     argmax: bool,
+    thresholds: int | None,
     json_file: Path | None,
 ) -> None:
     """Turn the trained model of CHECKPOINT into an integer network."""
     from vecq_hw import storage
     from vecq_hw.lower import lower as lower_model
-    from vecq_hw.lower import shortened_mantissas
     from vecq_hw.passes.argmax import with_argmax
+    from vecq_hw.passes.precision import in_words, kept_mantissa_bits
+    from vecq_hw.passes.thresholds import with_thresholds
     from vecq_hw.train.checkpoint import load_checkpoint
 
     if name is not None and not (name.strip() and name.isprintable()):
@@ -69,17 +78,23 @@ def lower(
             name=name or _default_name(out, checkpoint),
             mantissa_bits=mantissa_bits,
         )
+        kept = kept_mantissa_bits(network)
+        if thresholds is not None:
+            network = with_thresholds(network, thresholds)
     if argmax:
         network = with_argmax(network)
     with replacing(out) as temporary:
         storage.save(network, temporary)
     digest = storage.digest(network)
     echo(f"{network!r}\n{out}: {digest}")
+    if kept:
+        said = "; ".join(f"{layer} {in_words(bits)}" for layer, bits in kept.items())
+        echo(f"bits of the mantissas, channel by channel: {said}")
     tree = {
         "name": network.name,
         "digest": digest,
         "file": str(out),
-        "shortened_mantissas": shortened_mantissas(network),
+        "mantissa_bits": kept,
     }
     write_json(json_file, tree)
 
@@ -98,11 +113,13 @@ def show(network: Path, json_file: Path | None) -> None:
     """Print the layers of NETWORK: shapes, formats, weights, exact engine, digest."""
     from vecq_hw import storage
     from vecq_hw.network import Conv2d, Dense
+    from vecq_hw.passes.precision import in_words, kept_mantissa_bits
     from vecq_hw.simulate.bytes import left_to_floats
     from vecq_hw.simulate.reference import engine
 
     net = storage.load(network)
     layers = {layer.name: layer for layer in (*net.inputs, *net.layers)}
+    kept = kept_mantissa_bits(net)
     rows: list[dict[str, Any]] = []
     for name, tensor in net.tensors.items():
         layer = layers[name]
@@ -115,6 +132,7 @@ def show(network: Path, json_file: Path | None) -> None:
             "step": f"{tensor.step:.6g}",
             "weights": "",
             "bits": "",
+            "mantissas": in_words(kept[name]) if name in kept else "",
         }
         if isinstance(layer, Dense | Conv2d):
             weights = layer.weights
@@ -132,7 +150,9 @@ def show(network: Path, json_file: Path | None) -> None:
             f"On this machine the engine int8 computes {', '.join(map(repr, names))} in floats:"
             " its products of bytes saturate at such weights."
         )
-    write_json(json_file, {"name": net.name, "digest": digest, "tensors": rows})
+    write_json(
+        json_file, {"name": net.name, "digest": digest, "tensors": rows, "mantissa_bits": kept}
+    )
 
 
 @click.command()

@@ -92,7 +92,8 @@ def lowered_metrics(
 ) -> tuple[Network, dict[str, Any]]:
     """The network lowered from a quantized model, and what it gets right of all test samples."""
     from vecq_hw import storage
-    from vecq_hw.lower import lower, prediction_differences, shortened_mantissas
+    from vecq_hw.lower import lower, prediction_differences
+    from vecq_hw.passes.precision import kept_mantissa_bits
     from vecq_hw.simulate import network_inputs, predictions, simulate
 
     network = lower(model, dataset.shape, name=name)
@@ -100,6 +101,9 @@ def lowered_metrics(
     return network, {
         "integer_accuracy": float((predictions(network, outputs) == dataset.y_test).mean()),
         "prediction_differences": prediction_differences(model, network, dataset.x_test),
-        "shortened_mantissas": shortened_mantissas(network),
+        "mantissa_bits": {
+            name: min(filter(None, bits), default=0)
+            for name, bits in kept_mantissa_bits(network).items()
+        },
         "network_digest": storage.digest(network),
     }

@@ -6,6 +6,5 @@ toolchain.require(toolchain.TORCH)
 
 from vecq_hw.lower.dry_run import dry_run  # noqa: E402
 from vecq_hw.lower.lowering import lower, prediction_differences  # noqa: E402
-from vecq_hw.lower.rescale import shortened_mantissas  # noqa: E402
 
-__all__ = ["dry_run", "lower", "prediction_differences", "shortened_mantissas"]
+__all__ = ["dry_run", "lower", "prediction_differences"]

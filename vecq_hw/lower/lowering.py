@@ -19,14 +19,14 @@ from torch import fx, nn
 from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
+from vecq_hw.limits import MANTISSA_BITS
+from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.sums_and_pools import max_pool, sum_pool, sums
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
 from vecq_hw.network import (
     Add,
     Concat,
-    Conv2d,
-    Dense,
     Flatten,
     Input,
     Layer,
@@ -82,7 +82,7 @@ def lower(
     name : str
     mantissa_bits : int, 4..32
         Of the multipliers, sign included;
-        :func:`vecq_hw.lower.shortened_mantissas` tells which had to be shorter.
+        :func:`vecq_hw.passes.precision.kept_mantissa_bits` tells how many each channel has.
 
     Raises
     ------
@@ -94,7 +94,8 @@ def lower(
     if not isinstance(name, str) or not name:
         raise VecqError(f"a network is named by text, not {name!r}")
     check_statistics(graph)
-    bits = whole_number(mantissa_bits, "mantissas have 4 to 32 bits", 4, 32)
+    least, most = MANTISSA_BITS
+    bits = whole_number(mantissa_bits, f"mantissas have {least} to {most} bits", least, most)
     with torch.no_grad():
         return _Lowering(graph, _checked_shape(input_shape), bits).run(name)
 
@@ -291,6 +292,7 @@ class _Lowering:
                 (value.offset / step).tolist(),
                 self.tensors[value.tensor].format,
                 self.mantissa_bits,
+                fmt,
             )
         except VecqError as error:
             raise VecqError(f"layer '{layer_name}': {error}") from None
@@ -299,7 +301,7 @@ class _Lowering:
             input=value.tensor,
             mantissa=np.array(constants.mantissa, np.int64),
             offset=np.array(constants.offset, np.int64),
-            shift=constants.shift,
+            shift=np.array(constants.shift, np.int64),
             format=fmt,
             step=step,
         )
@@ -315,18 +317,18 @@ class _Lowering:
         return self._codes(tensor, value.owner, order.transpose(1, 2, 0).reshape(-1))
 
     def _finished(self, value: Value) -> str:
-        """The output's name; sums get their bias in accumulator units (rule 6)."""
+        """The output's name; sums get their bias (rule 6)."""
         if value.order is not None and not np.array_equal(value.order, np.sort(value.order)):
             raise VecqError("the model ends in a flattened image; end it with a Linear")
-        for index, layer in enumerate(self.layers):
-            if (
-                layer.name == value.tensor
-                and isinstance(layer, Dense | Conv2d)
-                and value.offset.any()
-            ):
-                units = [round(bias) for bias in (value.offset / value.scale).tolist()]
-                self.layers[index] = replace(layer, bias=np.array(units, np.int64))
-        return value.tensor
+        if not value.offset.any():
+            return value.tensor
+        last = next((layer for layer in self.layers if layer.name == value.tensor), None)
+        layer_name = self._free(f"{value.owner}_rescale")
+        layer = biased(layer_name, last, value, self.tensors[value.tensor])
+        if layer.name == layer_name:
+            return self._add(layer)
+        self.layers = [layer if old is last else old for old in self.layers]
+        return layer.name
 
     def _add(self, layer: Layer) -> str:
         """Append a layer; what is wrong with it is said by the network's own check."""
