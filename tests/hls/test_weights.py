@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.hls_programs import compile_cxx
-from vecq_hw.arithmetic import columns, exact_matmul
+from vecq_hw.arithmetic import columns, exact_matmul, wrap
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_words
 from vecq_hw.formats import CodeBook, IntFormat, MidRise, TwosComplement
@@ -74,8 +74,10 @@ def test_dense_and_convolution_take_any_values(tmp_path: Path) -> None:
                 f"    [](auto& in, auto& out) {{ vecq::{call}(in, out, {variable}_weights,"
                 f" {variable}_bias); }});"
             )
-    (tmp_path / "test.cpp").write_text(
-        """
+    check(tmp_path, globals_, body, expected, "-O1")
+
+
+HARNESS = """
 #include "vecq/conv2d.hpp"
 #include "vecq/dense.hpp"
 #include <cstdio>
@@ -84,7 +86,7 @@ using In = vecq::IntFormat<8, true>;
 using Out = vecq::IntFormat<50, true>;
 using Windows = vecq::Window<vecq::Image<5, 4, 4>, vecq::Kernel<2, 3>, vecq::Stride<2, 1>,
                              vecq::Padding<1, 0>>;
-template <int Simd, int Pe, class Layer>
+template <int Simd, int Pe, class Out = ::Out, class Layer>
 void run(const std::vector<int>& x, Layer layer) {
   vecq::Stream<In, Simd> in;
   vecq::Stream<Out, Pe> out;
@@ -105,19 +107,50 @@ void run(const std::vector<int>& x, Layer layer) {
   std::puts("");
 }
 """
-        + "\n".join(globals_)
-        + "int main() {\n"
-        + "\n".join(body)
-        + "\n}\n"
-    )
+
+
+def check(
+    folder: Path, globals_: list[str], body: list[str], expected: list[np.ndarray], *flags: str
+) -> None:
+    """Compile and run the calls of ``body``, each of which writes a line, as expected."""
+    program = [HARNESS, *globals_, "int main() {", *body, "}"]
+    (folder / "test.cpp").write_text("\n".join(program) + "\n")
     vendor = ("-Wno-maybe-uninitialized", "-Wno-uninitialized")  # its default constructors
-    compiled = compile_cxx(tmp_path / "test.cpp", tmp_path / "test", "-O1", *vendor)
+    compiled = compile_cxx(folder / "test.cpp", folder / "test", *flags, *vendor)
     assert compiled.returncode == 0, compiled.stderr
-    result = subprocess.run([tmp_path / "test"], capture_output=True, text=True, check=True)
+    result = subprocess.run([folder / "test"], capture_output=True, text=True, check=True)
     lines = [np.array(line.split(), np.int64) for line in result.stdout.splitlines()]
-    assert len(lines) == len(expected) == 2 * len(GRIDS)
-    for actual, wanted in zip(lines, expected, strict=True):
-        assert np.array_equal(actual, wanted)
+    assert len(lines) == len(expected) == len(body)
+    for line, actual, wanted in zip(body, lines, expected, strict=True):
+        assert np.array_equal(actual, wanted), line
+
+
+@pytest.mark.needs_cxx
+def test_every_width_of_weights_and_wrapping_accumulators(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    globals_, body, expected = [], [], []
+    widths = [("TwosComplement", bits) for bits in range(1, 33)]
+    widths += [("MidRise", bits) for bits in (1, 5, 15, 16)]
+    for kind, bits in widths:
+        codes = rng.integers(-(1 << bits - 1), 1 << bits - 1, (2, 4))
+        codes.flat[:2] = -(1 << bits - 1), (1 << bits - 1) - 1
+        values = 2 * codes + 1 if kind == "MidRise" else codes
+        fold = Fold(pe=1 + bits % 2, simd=(1, 2, 4)[bits % 3])
+        bias, x = rng.integers(-99, 100, 2), rng.integers(INPUT.lo, INPUT.hi + 1, 4)
+        variable = f"{kind}{bits}"
+        words, word_bits = packed_words(codes, bits, fold)
+        globals_ += [cpp_words(f"{variable}_weights", words, word_bits)]
+        globals_ += [cpp_array(f"{variable}_bias", bias)]
+        for accumulator in (bits // 2 + 1, 32):
+            out = f"vecq::IntFormat<{accumulator}, true>"
+            layer = f"dense<In, {out}, vecq::{kind}<{bits}>, 4, 2, {fold.pe}, {fold.simd}>"
+            body.append(
+                f"  run<{fold.simd}, {fold.pe}, {out}>({{{', '.join(map(str, x))}}},"
+                f" [](auto& in, auto& out) {{ vecq::{layer}(in, out, {variable}_weights,"
+                f" {variable}_bias); }});"
+            )
+            expected.append(wrap(values @ x + bias, accumulator))
+    check(tmp_path, globals_, body, expected, "-O0")
 
 
 def test_values_are_as_narrow_as_they_are() -> None:

@@ -126,7 +126,9 @@ positions:
                   const Partial value = static_cast<Partial>(
                       static_cast<std::int64_t>(static_cast<typename In::Value>(x.lane[lane])));
                   sums[pe] = static_cast<Partial>(sums[pe] + Weight::product(codes[pe], value));
-                  codes[pe] = static_cast<Partial>(codes[pe] >> Weight::bits);
+                  if constexpr (Layout::codes_per_word > 1) { // one code may fill the integer
+                    codes[pe] = static_cast<Partial>(codes[pe] >> Weight::bits);
+                  }
                 }
               }
             }
