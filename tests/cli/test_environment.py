@@ -124,10 +124,14 @@ def test_terminals_of_every_kind(environment):
         stderr=follower,
         env={**os.environ, **environment},
     )
+    drawn = os.read(leader, 65536)
     os.close(follower)
     os.close(leader)
     assert result.returncode == 0
     assert result.stdout == everywhere.stdout
+    moves = environment.get("TERM") != "dumb"
+    assert (b"\x1b[?25l" in drawn) == moves  # the cursor is hidden while something moves
+    assert drawn.count(b"simulating") >= (1 if "COLUMNS" not in environment else 0)
 
 
 def test_colours_are_not_forced_into_a_log():
@@ -139,3 +143,14 @@ def test_colours_are_not_forced_into_a_log():
     )
     assert b"\x1b" not in result.stderr + result.stdout
     assert result.stderr == b"simulating n\n"
+
+
+def test_a_log_has_a_line_for_each_step_and_how_long_the_long_ones_took(capsys, monkeypatch):
+    from vecq_hw.cli import output
+
+    seconds = iter([0.0, 1.0, 1.0, 8.5])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(output, "is_animated", lambda: False)
+    with output.activity("first") as go_on:
+        go_on("second")
+    assert capsys.readouterr().err == "first\nsecond\nsecond: took 7.5 s\n"

@@ -215,6 +215,8 @@ def test_float_rows_have_no_integers(tmp_path, monkeypatch, capsys):
     )  # fmt: skip
     assert status == 0, errors
     assert "integer" not in shown
+    assert "epoch 1 of 2: loss " in shown  # a log has a line for each
+    assert "epoch 2 of 2: loss " in shown
     metrics = json.loads((tmp_path / "float" / "metrics.json").read_text())
     assert metrics["weight_bits"] is None
     assert "integer_accuracy" not in metrics

@@ -58,8 +58,9 @@ def emit(
     if reason is not None:
         raise VecqError(f"target '{target}' cannot take this network yet: {reason}")
     inputs = samples.vectors(net)
-    vectors = Vectors(inputs=inputs, outputs=simulate(net, inputs))
-    with activity(f"writing down {net.name} for {target}"):
+    with activity(f"simulating {len(inputs)} vectors") as progress:
+        vectors = Vectors(inputs=inputs, outputs=simulate(net, inputs))
+        progress(f"writing down {net.name} for {target}")
         project = emitter.emit(net, choice.schedule(net), vectors)
     with folder(out or Path(target)) as place:
         project.write_into(place)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from vecq_hw.cli.output import echo, percent, print_table
+from vecq_hw.cli.output import activity, echo, percent, print_table
 from vecq_hw.cli.outputs import OutputFile, report_options, write, write_json
 
 
@@ -48,7 +48,8 @@ def schedule(
             f"{target_fps:g} frames a second are more than the {clock_mhz * 1e6:g} cycles of a"
             f" second at {clock_mhz:g} MHz"
         )
-    folds = replace(balance(net, asked), clock_mhz=clock_mhz)
+    with activity(f"balancing {net.name}"):
+        folds = replace(balance(net, asked), clock_mhz=clock_mhz)
     planned = plan(net, folds)
     busy = planned.busy
     ends = [stream.words for stream in (*planned.inputs.values(), *planned.outputs.values())]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vecq_hw.cli.data import data_options, loaded
-from vecq_hw.cli.output import echo, percent, print_epoch
+from vecq_hw.cli.output import activity, echo, percent, print_epoch
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
 from vecq_hw.cli.training import check_lowering, lowered_metrics, seeded_model, trained_metrics
 from vecq_hw.errors import VecqError
@@ -163,7 +163,10 @@ def train(
                 target.adopt({name: _KINDS[name] for name in (CHECKPOINT, LOG)})
             target.check(_KINDS)
             training = _run(task, place, target)
-            write_json(json_file, _test(training, task, place, target))
+            with activity(f"testing on {len(task.dataset.x_test)} samples"):
+                metrics, shown = _test(training, task, place, target)
+            echo(f"{out}: {shown}")
+            write_json(json_file, metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,10 +350,13 @@ def _log(training: Training) -> bytes:
     return text.getvalue().encode()
 
 
-def _test(training: Training, task: _Task, place: torch.device, out: Folder) -> dict[str, Any]:
+def _test(
+    training: Training, task: _Task, place: torch.device, out: Folder
+) -> tuple[dict[str, Any], str]:
     """Count what is right on all test samples; write the metrics, and the network if there is one.
 
-    There is none where weights or activations are float.
+    There is none where weights or activations are float.  Beside the metrics comes the line that
+    sums them up.
     """
     from vecq_hw import storage
 
@@ -372,8 +378,7 @@ def _test(training: Training, task: _Task, place: torch.device, out: Folder) -> 
     metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
     text = json.dumps(metrics, indent=2) + "\n"
     out.write(METRICS, text.encode(), _KINDS[METRICS])
-    echo(f"{out.path}: {shown}")
-    return metrics
+    return metrics, shown
 
 
 def _check_resume(context: click.Context) -> None:

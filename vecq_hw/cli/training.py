@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vecq_hw.cli.output import activity
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ def train_and_lower(
     model = recipe.quantize(seeded_model(recipe, seed))
     training = Training(model, dataset, Settings(epochs=epochs, seed=seed))
     run(training)
-    network, lowered = lowered_metrics(model, dataset, name)
-    metrics = trained_metrics(training, recipe, dataset) | lowered
+    with activity(f"lowering, and testing on {len(dataset.x_test)} samples"):
+        network, lowered = lowered_metrics(model, dataset, name)
+        metrics = trained_metrics(training, recipe, dataset) | lowered
     return Trained(model=model, network=network, metrics=metrics)
 
 
