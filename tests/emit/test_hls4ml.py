@@ -183,6 +183,7 @@ def tamper(folder: Path) -> None:
 
 
 @pytest.mark.needs_cxx
+@pytest.mark.nightly  # as the cocotb bench
 def test_a_tampered_weight_is_found(project: Path) -> None:
     expected = read_vectors(project / "vectors" / "outputs.txt")
     assert np.array_equal(runner.run(project), expected)

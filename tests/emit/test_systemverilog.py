@@ -349,6 +349,7 @@ def test_a_moved_project_runs_by_make_and_is_left_alone_by_the_environment(
 
 
 @pytest.mark.needs_verilator
+@pytest.mark.nightly  # as test_targets.py's controls
 def test_a_flipped_weight_bit_is_seen(built: Path, tmp_path: Path) -> None:
     name = "rtl/fc2_weights.mem"
     lines = (built / name).read_text().splitlines(keepends=True)
@@ -359,12 +360,14 @@ def test_a_flipped_weight_bit_is_seen(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_verilator
+@pytest.mark.nightly  # as test_targets.py's controls
 def test_a_wrong_rounding_constant_is_seen(built: Path, tmp_path: Path) -> None:
     folder = tampered(built, tmp_path, "rtl/vecq_rescale.sv", "(doubled + SumBits'(1))", "doubled")
     assert np.any(TARGET.run(folder) != vectors(mlp()).outputs)
 
 
 @pytest.mark.needs_verilator
+@pytest.mark.nightly  # as test_targets.py's controls
 def test_a_dropped_beat_is_seen(built: Path, tmp_path: Path) -> None:
     old = "spare_valid_q <= valid_i || spare_valid_q;"
     new = "spare_valid_q <= spare_valid_q;"

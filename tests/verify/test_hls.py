@@ -60,6 +60,7 @@ def test_run_returns_the_outputs(project: Path) -> None:
 
 
 @pytest.mark.needs_cxx
+@pytest.mark.nightly  # as test_targets.py's controls
 def test_a_flipped_weight_bit_is_found(project: Path) -> None:
     file = project / "src" / "small_net_4_parameters.hpp"
     first = re.search(r"0x[0-9a-f]+", file.read_text())
@@ -81,6 +82,7 @@ def test_a_flipped_weight_bit_is_found(project: Path) -> None:
 
 
 @pytest.mark.needs_cxx
+@pytest.mark.nightly  # as test_targets.py's controls
 def test_a_wrong_rounding_constant_is_found(project: Path) -> None:
     change(project / "include" / "vecq" / "rescale.hpp", "<< (Shift - 1)", "<< (Shift - 2)")
     assert np.any(target.run(project) != expected(project))

@@ -27,7 +27,7 @@ from vecq_hw.verify.targets import choose
     ("network", "io_type"),
     [
         nightly(branches(1), "io_parallel", name="parallel"),
-        pytest.param(branches(3), "io_stream", id="stream"),
+        nightly(branches(3), "io_stream", name="stream"),
         pytest.param(corners(), "io_parallel", id="corners"),
     ],
 )
