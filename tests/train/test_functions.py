@@ -215,6 +215,15 @@ CASES = {
         SEQUENCE,
         [lambda x: x[:, -1], lambda x: x[:, -1, :], lambda x: x[:, -1, ...]],
     ),
+    torch.clone: (ROWS, [torch.clone]),
+    "clone": (ROWS, [lambda x: x.clone().relu_() + x]),
+    "contiguous": (
+        IMAGE,
+        [
+            lambda x: x.contiguous().view(x.size(0), -1),
+            lambda x: x.contiguous(memory_format=torch.channels_last).relu(),
+        ],
+    ),
     "relu": (ROWS, [lambda x: x.relu()]),
     "relu_": (ROWS, [lambda x: x.relu_()]),
 }
@@ -286,6 +295,7 @@ def test_the_module_computes_what_the_function_does(shape, function):
         (lambda x: F.max_pool2d(F.softmax(x, 1), 2), "of activations ReLU, ReLU6 and Hardtanh"),
         (lambda x: F.gelu(x), "of activations ReLU, ReLU6 and Hardtanh are"),
         (lambda x: x.mean((2, 3)), "AdaptiveAvgPool2d"),
+        (lambda x: torch.clamp(x, 0, 6), r"use torch.nn.Hardtanh\(lowest, highest\)"),
         (lambda x: F.scaled_dot_product_attention(x, x, x), "attention, LSTM alone trains"),
     ],
 )

@@ -219,6 +219,11 @@ def _terms(node: fx.Node) -> list[Any]:
     return [term for term in terms if isinstance(term, fx.Node) or term != 0]
 
 
+def _identity(node: fx.Node) -> nn.Module:
+    _arguments(node, memory_format=None)
+    return nn.Identity()
+
+
 def _concat(node: fx.Node) -> nn.Module:
     given = _arguments(node, dim=0, axis=None)
     along = given["dim"] if given["axis"] is None else given["axis"]
@@ -323,6 +328,9 @@ FUNCTIONS: dict[Any, Maker] = {
     torch.cat: _concat,
     torch.concat: _concat,
     operator.getitem: _last_step,
+    torch.clone: _identity,
+    "clone": _identity,
+    "contiguous": _identity,
     "relu": _relu,
     "relu_": _relu,
     "add": _add,

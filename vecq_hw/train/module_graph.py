@@ -205,6 +205,8 @@ def _remedy(what: str, last: bool) -> str:
         return "is not supported; of recurrent layers and attention, LSTM alone trains"
     if lowered in _LAYER_FUNCTIONS:
         return "is not supported as a function; use the module of torch.nn"
+    if lowered in ("clamp", "clip", "clamp_", "clip_"):
+        return "is not supported; use torch.nn.Hardtanh(lowest, highest), or torch.nn.ReLU()"
     if lowered == "mean":
         return "is not supported; use torch.nn.AdaptiveAvgPool2d(1) for the mean of an image"
     return f"is not supported; supported are {SUPPORTED}"
