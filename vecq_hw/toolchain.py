@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -231,28 +232,29 @@ def run_process(
 ) -> tuple[int, str]:
     """Run ``command`` in ``folder``: its exit status, and its output and errors together.
 
-    It gets a session of its own, of which nothing is left over whatever happens, Ctrl-C and (after
-    :func:`interrupt_on_signals`) SIGTERM and SIGHUP included.
+    It gets a session and a folder for temporary files of its own, of which nothing is left over
+    whatever happens, Ctrl-C and (after :func:`interrupt_on_signals`) SIGTERM and SIGHUP included.
 
     Raises
     ------
     subprocess.TimeoutExpired
         After ``timeout`` seconds.
     """
-    process = _start(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except BaseException:
-        _end(process)
-        raise
+    with tempfile.TemporaryDirectory(prefix="vecq-", ignore_cleanup_errors=True) as temporary:
+        process = _start(
+            command,
+            cwd=folder,
+            env={**environment, "TMPDIR": temporary},  # what is killed does not tidy up
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except BaseException:
+            _end(process)
+            raise
     return process.returncode, output

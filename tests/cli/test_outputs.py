@@ -252,3 +252,12 @@ def test_an_output_is_neither_another_output_nor_what_is_read(stored):
     status, _, said = run("cycles", stored, "--schedule", "s.json", "--json", "s.json")
     assert status == 2
     assert "of another kind (schedule, not report)" in said
+
+
+@pytest.mark.parametrize(("name", "option"), [pair for pair in FILES if pair[1] != "--plot"])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_any_work(stored, tmp_path, name, option):
+    (tmp_path / "d").mkdir()
+    status, printed, said = run(*arguments_of(name), option, "d", "--force")
+    assert (status, printed) == (2, "")
+    assert "d' is a folder; a file is to be written there" in said
+    assert list((tmp_path / "d").iterdir()) == []

@@ -106,10 +106,13 @@ def stored(tmp_path: Path) -> Path:
 
 
 @pytest.mark.needs_verilator
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_verify_stops_its_compilers(start, stored, number):
-    command = start("verify", stored, "--targets", "rtl")
-    command.wait_for(lambda: list(command.temporary.glob("*/rtl/sim_build")))
+@pytest.mark.parametrize(
+    ("number", "options"),
+    [(signal.SIGINT, ()), (signal.SIGTERM, ("--out", "built in a copy elsewhere #1"))],
+)
+def test_verify_stops_its_compilers(start, stored, number, options):
+    command = start("verify", stored, "--targets", "rtl", *options)
+    command.wait_for(lambda: list(command.temporary.rglob("sim_build")))
     assert len(command.left()) > 1
     command.stop(number)
 
