@@ -14,6 +14,10 @@
 // before the next step's cell and before the next window: nothing reads that one any more.  So the
 // next image comes in while the last windows of this one are read.
 //
+// Where the first window lies wholly in padding, it waits for the first word of its image all the
+// same: no output of a frame comes before the frame.  The ring then holds the rows of padding above
+// the image and one more, if the kernel is not that high, so that this word can come in.
+//
 // Some window must reach the image.
 module vecq_window_buffer #(
   parameter int Height          = 1,
@@ -46,6 +50,14 @@ module vecq_window_buffer #(
   output logic [WordBits-1:0] data_o
 );
 
+  // Along one axis: whether no cell of the first window lies in the image.
+  function automatic bit outside(int size, int kernel, int padding, int dilation);
+    outside = 1'b1;
+    for (int n = 0; n < kernel; n++) begin
+      if (n * dilation >= padding && n * dilation < size + padding) outside = 1'b0;
+    end
+  endfunction
+
   // Columns are counted in words.
   localparam int RowWords  = Width * Folds;
   localparam int Tall      = DilationRows * (KernelRows - 1) + 1;
@@ -63,8 +75,12 @@ module vecq_window_buffer #(
   localparam int LeastGap  = PaddingRows > Tall ? PaddingRows - Tall : 0;
   localparam int Gap       = Starts > LeastGap ? Starts : LeastGap;
   localparam int FrameRows = Height + Gap;
+  // Whether the first window has nothing of the image.
+  localparam bit Alone     = outside(Height, KernelRows, PaddingRows, DilationRows)
+                          || outside(Width, KernelColumns, PaddingColumns, DilationColumns);
   // A word is read a cycle after it came, so a single place would not do.
-  localparam int RingRows  = Tall * RowWords > 1 ? Tall : 2;
+  localparam int RingRows  = Alone && PaddingRows >= Tall ? PaddingRows + 1
+                                                          : Tall * RowWords > 1 ? Tall : 2;
   localparam int RingWords = RingRows * RowWords;
 
   // From one cell of a window to the next, from one window to the next.
@@ -141,7 +157,7 @@ module vecq_window_buffer #(
   logic signed [RowBits-1:0] row_q, next_row_q;
   logic signed [LeadBits-1:0] lead_q, next_lead_q;
   logic [SlotBits-1:0] slot_q, next_slot_q;
-  logic there;
+  logic begun, there;
 
   // Whether the ring may take the writer's word while what lies behind a place is still read.
   function automatic logic room(
@@ -158,7 +174,9 @@ module vecq_window_buffer #(
   // A negative number is a large unsigned one.
   assign padding_o = !((PaddingRows == 0 || unsigned'(row_q) < RowBits'(Height))
                     && (PaddingColumns == 0 || unsigned'(column_q) < ColumnBits'(RowWords)));
-  assign there     = padding_o || lead_q > 0 || (lead_q == 0 && column_q < write_column_q);
+  assign begun     = !Alone || row_q != RowBits'(FirstRow) || lead_q > LeadBits'(PaddingRows)
+                  || (lead_q == LeadBits'(PaddingRows) && write_column_q > 0);
+  assign there     = padding_o ? begun : lead_q > 0 || (lead_q == 0 && column_q < write_column_q);
   assign step_o    = there && enable_i;
 
   logic [FoldBits-1:0] fold_q;

@@ -20,6 +20,7 @@ from vecq_hw.bench.stream import (
     random_stalls,
     reset,
     start_clock,
+    wait,
 )
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntFormat, MidRise
@@ -185,4 +186,7 @@ async def record_all_words_and_their_cycles(dut: Any) -> None:
                 cocotb.start_soon(drain(target, count, chosen.output)),
             )
         result[run] = {top: (await pair[0], *(await pair[1])) for top, pair in tasks.items()}
+        await wait(dut.aclk, 50)
+        early = [top for top, (_, target) in ends.items() if target.valid.value]
+        assert not early, f"{early} offer words of a frame that has not begun"
     write_atomically(Path("results") / RESULT, json.dumps(result).encode())

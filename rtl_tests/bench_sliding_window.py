@@ -45,6 +45,13 @@ class Shape:
         rows = [self.positions(axis) - self.padding[axis] for axis in (0, 1)]
         return all(((r >= 0) & (r < n)).any() for r, n in zip(rows, self.image, strict=False))
 
+    @property
+    def begins_outside(self) -> bool:
+        """Whether the first window has nothing of the image."""
+        firsts = (self.positions(axis)[0] - self.padding[axis] for axis in (0, 1))
+        sizes = zip(firsts, self.image, strict=False)
+        return any(((cells < 0) | (cells >= size)).all() for cells, size in sizes)
+
     def windows(self, images: IntArray) -> IntArray:
         """All windows of (N, H, W, C): (N, window row, window column, row, column, C)."""
         around = [(0, 0), *((p, p) for p in self.padding), (0, 0)]
@@ -157,6 +164,7 @@ def words(index: int) -> Words:
         expected=pack_rows(shape.windows(images), shape.lanes, BITS),
         unit=sliding_window(layer, shape.image, shape.lanes),
         periods=len(images),
+        causal=shape.padding == (0, 0) or shape.begins_outside,
     )
 
 

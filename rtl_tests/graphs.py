@@ -41,12 +41,19 @@ class _Graph(Builder):
         sizes = zip((height, width), self._pair(1, 3), padding, dilation, strict=True)
         kernel = tuple(k if d * (k - 1) < n else 1 for n, k, _, d in sizes)
         wrap = 7 if self._chance(4) else None
+        bits, stride = int(self.rng.choice([1, 2, 3, 4, 8])), self._pair(1, 2)
         self.conv(
             outputs + -outputs % groups,
-            int(self.rng.choice([1, 2, 3, 4, 8])),
+            bits,
             kernel,
-            self._pair(1, 2),
-            tuple(min(p, k - 1) for p, k in zip(padding, kernel, strict=True)),
+            stride,
+            # Beyond the kernel, too, as long as some window reaches the image.
+            tuple(
+                p if _reaches(n, k, s, p, d) else min(p, k - 1)
+                for n, k, s, p, d in zip(
+                    (height, width), kernel, stride, padding, dilation, strict=True
+                )
+            ),
             groups=groups,
             dilation=dilation,
             bias=50 if self._chance(3) else None,
@@ -115,6 +122,16 @@ class _Graph(Builder):
                 dsp = bool(self._chance(4)) and layer.name in rescaled
                 folds[layer.name] = replace(fold, kind=kind, dsp=dsp)
         return Schedule(folds=folds, fabric=Fabric.ECP5 if self._chance(3) else Fabric.LUT6)
+
+
+def _reaches(size: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
+    """Whether any cell of any window lies in the image, along one axis."""
+    last = size + padding - dilation * (kernel - 1)
+    return any(
+        0 <= start + dilation * n < size
+        for start in range(-padding, last, stride)
+        for n in range(kernel)
+    )
 
 
 def random_graph(index: int) -> tuple[Network, Schedule]:

@@ -116,6 +116,13 @@ def run(
 
     Of all cases, one in ``every`` and those that ``also`` numbers; where coverage is counted, all.
     """
+    run_bench(folder, TOP, f"rtl_tests.{bench}", prepare(folder, cases, every, also))
+
+
+def prepare(
+    folder: Path, cases: Sequence[Case], every: int = 1, also: Collection[int] = ()
+) -> dict[str, str]:
+    """Write cells, top and memories of :func:`run`; the environment that its bench wants."""
     every = share(every)
     chosen = {n: case for n, case in enumerate(cases) if n % every == 0 or n in also}
     rtl = folder / "rtl"
@@ -128,7 +135,7 @@ def run(
             (rtl / f"c{index}_{name}.mem").write_text(memory.text())
     numbers = "|".join(map(str, chosen))
     only = {"COCOTB_TEST_FILTER": rf"^[^/]*$|/(.*/)?index=({numbers})(/|$)"}
-    run_bench(folder, TOP, f"rtl_tests.{bench}", {**only, **QUICK_BUILD})
+    return {**only, **QUICK_BUILD}
 
 
 def run_bench(

@@ -31,12 +31,15 @@ class Words:
     unit : Unit
     periods : int
         Of the unit, for all words.
+    causal : bool
+        Whether no word comes before an image; else words of padding may, in the first window.
     """
 
     given: Sequence[int]
     expected: Sequence[int]
     unit: Unit
     periods: int
+    causal: bool = True
 
     def cycles(self, pauses: Sequence[Sequence[bool]]) -> tuple[list[int], list[int]]:
         """The cycle in which each word is taken in and out by the model."""
@@ -86,6 +89,8 @@ async def _compare(
     sending = cocotb.start_soon(drive(source_stream, len(words.given), pauses[0], words.given))
     await collected.receive(len(words.expected), PATIENCE)
     taken = await sending
+    if words.causal:
+        await collected.stay_empty(20)
     equal(f"{name}: words", collected.words, words.expected)
     expected = words.cycles(pauses)
     equal(f"{name}: cycles out", [cycle - 1 for cycle in collected.cycles], expected[1])

@@ -25,7 +25,7 @@ from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
 from vecq_hw.verify.rtl import emit
 
 TOP = "cycles"
-GRAPHS = 51
+GRAPHS = 52
 LONGEST = 700
 """Cycles that a frame of a random graph takes at most, so that all of them are through soon."""
 

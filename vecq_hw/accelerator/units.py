@@ -169,7 +169,10 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     the read; a pool accumulates them and gives its result two stages behind the last kernel cell's
     read.
 
-    A ring holds as many rows as the (dilated) kernel is high.  Rows are numbered on from frame to
+    A first window of padding alone waits for the first word of its image all the same.
+
+    A ring holds as many rows as the (dilated) kernel is high, or in that case one more than there
+    are rows of padding above the image.  Rows are numbered on from frame to
     frame, and those of padding have numbers like any other: the ``padding`` rows above an image are
     the last before it.  A word comes in once the word that many rows above it lies, in raster
     order, before the next step's cell and before the next window.
@@ -193,9 +196,13 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     # Row numbers from one image to the next: all windows of the one begin above those of the other,
     # and no word of the one waits for a step of the other.
     tall = dilation[0] * (layer.kernel[0] - 1) + 1
+    alone = not inside[0, 0].any()
+    if alone:
+        needs[0, 0, 0, 0, 0] = 0
+    ring_rows = max(tall, layer.padding[0] + 1) if alone else tall
     starts = int(rows[-1, 0] - rows[0, 0]) + 1
     frame_rows = max(height, starts, height + layer.padding[0] - tall)
-    ring = max(tall * row_words, 2)
+    ring = max(ring_rows * row_words, 2)
     cells = row * row_words + np.clip(column, 0, row_words)
     windows = np.append(cells[:, :, 0, 0, 0], cells[0, 0, 0, 0, 0] + frame_rows * row_words)
     front = np.minimum(cells.reshape(windows.size - 1, -1), windows[1:, np.newaxis]).ravel()

@@ -226,6 +226,12 @@ class Machine:
         # Rows are numbered on from image to image, perhaps with some between that do not exist.
         period = max(height, tops[-1] - tops[0] + 1, height + layer.padding[0] - tall)
         starts = [*product(tops, lefts), (period + tops[0], lefts[0])]
+        # A first window of padding alone waits for the first word, for which there must be room.
+        alone = not any(
+            0 <= tops[0] + i * down < height and 0 <= lefts[0] + j * across < width
+            for i, j in product(range(kernel_rows), range(kernel_columns))
+        )
+        ring = max(tall, layer.padding[0] + 1) if alone else tall
         for place, (top, left) in enumerate(starts[:-1]):
             next_top, next_left = starts[place + 1]
             for i, j, fold in product(range(kernel_rows), range(kernel_columns), range(folds)):
@@ -236,11 +242,13 @@ class Machine:
                 # The first word that may not come in takes the place of one of these.
                 word = column * folds + fold
                 below, at = min((row, max(word, 0)), (next_top, max(next_left * folds, 0)))
-                below += max(tall, 2) if width * folds == 1 else tall
+                below += max(ring, 2) if width * folds == 1 else ring
                 image, line = divmod(below, period)
                 whole = min(line, height) * width * folds
                 part = min(at, width * folds) if line < height else 0
                 room.append(image * height * width * folds + whole + part)
+        if alone:
+            reads[0] = 0
         words = height * width * folds
         return self.unit(1, wire, wire.lanes, reads, gives, words, room, 2 if pool else 1)
 
