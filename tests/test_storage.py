@@ -163,6 +163,9 @@ def test_other_files_are_refused(tmp_path, content):
         storage.load(tmp_path / "absent.npz")
     with pytest.raises(VecqError, match="is a folder"):
         storage.load(tmp_path)
+    for name in ("x" * 300, "a\0b"):
+        with pytest.raises(VecqError, match="cannot be read: "):
+            storage.load(tmp_path / name)
     np.savez(path, weights=np.zeros(3))
     with pytest.raises(VecqError, match="without the header of a network"):
         storage.load(path)

@@ -71,8 +71,9 @@ def load(path: str | Path) -> Network:
         raise VecqError(f"'{path}': there is no such file") from None
     except IsADirectoryError:
         raise VecqError(f"'{path}' is a folder; a network file (.npz) is wanted") from None
-    except OSError as error:
-        raise VecqError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise VecqError(f"'{path}' cannot be read: {reason}") from None
     except VecqError as error:
         raise VecqError(f"'{path}' is not a network file or is cut short ({error})") from None
     try:

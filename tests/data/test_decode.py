@@ -46,6 +46,28 @@ def png(depth, colour, width, height, rows):
     )
 
 
+def tiff(samples, bits, photometric, kind=1, planar=False):
+    """A TIFF of (H, W, C); photometric 0: white is 0, 1: black is 0, 2: RGB; kind 2: signed."""
+    height, width, colours = samples.shape
+    body = np.ascontiguousarray(samples.transpose(2, 0, 1) if planar else samples).tobytes()
+    pieces = colours if planar else 1
+    entries = {
+        256: [width], 257: [height], 258: [bits] * colours, 259: [1], 262: [photometric],
+        273: [], 277: [colours], 278: [height], 279: [len(body) // pieces] * pieces,
+        284: [1 + planar], 339: [kind] * colours,
+    }  # fmt: skip
+    at = 8 + 2 + 12 * len(entries) + 4
+    entries[273] = [at + index * (len(body) // pieces) for index in range(pieces)]
+    beyond, table = body, b""
+    for tag, values in entries.items():
+        raw = struct.pack(f"<{len(values)}I", *values)
+        if len(raw) > 4:
+            beyond, raw = beyond + raw, struct.pack("<I", at + len(beyond))
+        table += struct.pack("<HHI", tag, 4, len(values)) + raw
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4) + beyond
+
+
+DEEP_RGB = RNG.integers(0, 1 << 16, (4, 6, 3), dtype=np.uint16)
 PALETTE = Image.fromarray(RGB).quantize(5)
 TRANSPARENT = Image.fromarray(GRAY % 5, "P")
 TRANSPARENT.putpalette(list(range(15)))
@@ -73,6 +95,10 @@ TRANSPARENT.putpalette(list(range(15)))
         (encoded(RGB, "BMP"), RGB),
         (encoded(RGB, "PPM"), RGB),
         (encoded(RGB, "TIFF"), RGB),
+        (tiff(RGB, 8, 2), RGB),
+        (tiff(RGB, 8, 2, planar=True), RGB),
+        (tiff(GRAY[..., None], 8, 0), 255 - GRAY),
+        (tiff(DEEP[..., None], 16, 1), DEEP),
         (stored(Image.fromarray(RGB), "WEBP", lossless=True), RGB),
         (b"P5 2 1 65535\n" + bytes([0, 1, 255, 255]), np.uint16([[1, 65535]])),
         (b"P2 3 1 1000\n0 500 1000", np.uint16([[0, 32768, 65535]])),
@@ -104,6 +130,12 @@ HALF = Image.fromarray(np.dstack([GRAY, BITS]), "LA")
         (encoded(DEEP.astype(np.float32), "TIFF"), "mode 'F'"),
         (png(16, 2, 2, 1, [bytes(range(12))]), "16 bits for each colour"),
         (png(16, 4, 2, 1, [bytes(range(8))]), "16 bits for each colour"),
+        (tiff(DEEP_RGB, 16, 2), "16 bits for each colour"),
+        (tiff(DEEP_RGB, 16, 2, planar=True), "16 bits for each colour"),
+        (tiff(DEEP[..., None], 16, 0), "does not go from black at 0 to white at 65535"),
+        (tiff(DEEP[..., None], 16, 1, kind=2), "does not go from black"),
+        (tiff(GRAY[..., None], 8, 1, kind=2), "its pixels are signed"),
+        (tiff(DEEP[..., None].astype(np.uint32), 32, 1), "mode 'I'"),
         (b"P6 1 1 65535\n" + bytes(range(6)), "16 bits for each colour"),
         (b"P3 1 1 1000\n1 2 3", "16 bits for each colour"),
         (

@@ -83,6 +83,8 @@ def test_files_that_are_no_checkpoint(tmp_path, capsys):
         load_checkpoint(tmp_path / "nothing.pt")
     with pytest.raises(VecqError, match="is a folder"):
         load_checkpoint(tmp_path)
+    with pytest.raises(VecqError, match="cannot be read: embedded null byte"):
+        load_checkpoint(tmp_path / "a\0b")
     for forged, says in (
         ({"vecq_checkpoint": 2, "model": Rogue()}, "is no file that `vecq train` wrote"),
         ({"vecq_checkpoint": 99}, "of another version of vecq"),

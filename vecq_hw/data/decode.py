@@ -15,6 +15,8 @@ from vecq_hw.unpack import check_unpacked
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow would start Ghostscript for an EPS file, and has rarely used readers beside."""
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+"""Tags of TIFF."""
 _DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
 
 Pixels = npt.NDArray[np.unsignedinteger]
@@ -58,6 +60,8 @@ def _pixels(image: Any, packed: int) -> Pixels:
         raise VecqError(f"it holds {image.n_frames} pictures; one is wanted")
     match image.mode:
         case "1" | "L" | "LA" | "P" | "PA" | "RGB" | "RGBA":
+            if _is_signed(image):
+                raise VecqError("its pixels are signed; black has to be 0")
             if _bits_per_colour(image) > 8:
                 raise VecqError("it has 16 bits for each colour; save it with 8, or as gray")
             gray = image.mode in ("1", "L", "LA")
@@ -69,7 +73,9 @@ def _pixels(image: Any, packed: int) -> Pixels:
                     )
             values = np.asarray(image.convert("L" if gray else "RGB"))
             return values[None] if gray else values.transpose(2, 0, 1)
-        case "I;16" | "I;16B" | "I;16L" | "I" if _is_deep_gray(image):
+        case "I;16" | "I;16B" | "I;16L" | "I" if _bits_per_colour(image) <= 16:
+            if not _is_deep_gray(image):
+                raise VecqError("its gray does not go from black at 0 to white at 65535")
             if "transparency" in image.info:
                 raise VecqError("it has a transparent gray; put it on a background")
             return np.asarray(image).astype(np.uint16)[None]
@@ -80,18 +86,25 @@ def _pixels(image: Any, packed: int) -> Pixels:
 
 
 def _bits_per_colour(image: Any) -> int:
-    """8 or less, or 16: Pillow drops half of the bits of colours without a word."""
+    """8 or less, or more: Pillow drops half of the bits of colours without a word."""
     codec, arguments = _codec(image)
+    if image.format == "TIFF":
+        return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
     if codec.startswith("ppm"):  # (mode, largest value)
         return int(arguments[1]).bit_length()
     return 16 if re.search(r";16[BLNS]", str(arguments[0])) else 8
 
 
+def _is_signed(image: Any) -> bool:
+    return image.format == "TIFF" and 2 in image.tag_v2.get(_SAMPLE_FORMAT, (1,))
+
+
 def _is_deep_gray(image: Any) -> bool:
     """Whether the codes 0..65535 are black to white."""
     codec, arguments = _codec(image)
-    white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0
-    return codec.startswith("ppm") or (arguments[0] in _DEEP_GRAY and not white_is_zero)
+    white_is_zero = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
+    deep = codec.startswith("ppm") or arguments[0] in _DEEP_GRAY
+    return deep and not white_is_zero and not _is_signed(image)
 
 
 def _codec(image: Any) -> tuple[str, tuple[Any, ...]]:

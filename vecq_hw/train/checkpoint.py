@@ -272,8 +272,9 @@ def _read(where: str, path: Path) -> dict[str, Any]:
         raise VecqError(f"{where}: there is no such file") from None
     except IsADirectoryError:
         raise VecqError(f"{where} is a folder; a file that `vecq train` wrote is wanted") from None
-    except OSError as error:
-        raise VecqError(f"{where} cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise VecqError(f"{where} cannot be read: {reason}") from None
     body, _, claimed = content.rpartition(_SEAL)
     if claimed != hashlib.sha256(body).hexdigest().encode():
         raise VecqError(
