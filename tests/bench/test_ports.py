@@ -129,11 +129,17 @@ def test_widths_that_do_not_do_are_refused() -> None:
         check(net, Schedule(folds=folds, axis_bits=32))
     for axis_bits in AXIS_BITS[3:]:
         check(net, Schedule(folds=folds, axis_bits=axis_bits))
-    net = networks.network(0)
-    chosen = Schedule(folds=networks.schedule(0).folds, axis_bits=64)
-    data = vectors(net, 1)
-    with pytest.raises(VecqError, match="made by target rtl, not by HLS C"):
-        hls.emit(net, chosen, data)
+
+
+@pytest.mark.parametrize("axis_bits", [None, 32, 256])
+def test_the_same_host_serves_rtl_and_hls(axis_bits: int | None) -> None:
+    net, data = networks.network(0), vectors(networks.network(0), 1)
+    chosen = Schedule(folds=networks.schedule(0).folds, axis_bits=axis_bits)
+    manifests = [
+        json.loads(make(net, chosen, data).files["manifest.json"]) for make in (emit, hls.emit)
+    ]
+    assert manifests[0]["input"] == manifests[1]["input"]
+    assert manifests[0]["output"] == manifests[1]["output"]
 
 
 def test_a_port_survives_json() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import ODD_NAME
 from tests.hls_networks import Builder
 from tests.shares import nightly
+from vecq_hw.bench.ports import load_ports
 from vecq_hw.emit import hls
 from vecq_hw.errors import MissingToolError
 from vecq_hw.formats import IntFormat
@@ -47,6 +49,21 @@ def test_the_bench_gives_the_outputs(project: Path, alone: dict[str, str]) -> No
         text=True,
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+def test_streams_of_a_chosen_width_end_with_a_partial_word(tmp_path: Path) -> None:
+    """Words of 64 bits: 35 pixels of 5 channels in, 6 of 5 out."""
+    case = Builder("net", (5, 7, 5), IntFormat(5, True)).conv(5, 3, (2, 2), (3, 2)).case()
+    schedule = replace(case.schedule, axis_bits=64)
+    folder = hls.emit(case.network, schedule, case.vectors).write(tmp_path / "p")
+    assert load_ports(folder / "manifest.json")[1].keeps[1] != 0xFF
+    assert np.array_equal(hls_dpi.TARGET.run(folder), expected(folder))
+    axis = folder / "include" / "vecq" / "axis.hpp"
+    text = axis.read_text()
+    axis.write_text(text.replace("(Elements - word * LaneCount)", "LaneCount", 1))
+    assert axis.read_text() != text
+    with pytest.raises(TargetError, match=r"word \d+ .*keep is 0x"):
+        hls_dpi.run(folder)
 
 
 def test_a_changed_weight_is_found(project: Path, alone: dict[str, str]) -> None:

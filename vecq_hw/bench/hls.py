@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .accelerator import Bench
+from .ports import Port
 from .stream import Stream
 
 
@@ -26,9 +27,9 @@ class VitisBench(Bench):
     @property
     def streams(self) -> tuple[Stream, Stream]:
         """The input and the output stream."""
-        return self._stream("s_axis"), self._stream("m_axis")
+        return self._stream(self.accelerator.source), self._stream(self.accelerator.target)
 
-    def _stream(self, name: str) -> Stream:
-        parts = ("valid", "ready", "data", "last")
-        handles = {part: getattr(self.dut, f"{name}_T{part.upper()}") for part in parts}
-        return Stream(name=name, clock=self.clock, **handles)
+    def _stream(self, port: Port) -> Stream:
+        parts = ["valid", "ready", "data", "last", *(["keep"] if port.keep else [])]
+        handles = {part: getattr(self.dut, f"{port.stream}_T{part.upper()}") for part in parts}
+        return Stream(name=port.stream, clock=self.clock, keeps=port.keeps, **handles)

@@ -44,8 +44,8 @@ def emit(
 
     if target != "rtl" and choice.fabric is not None:
         raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
-    if target != "rtl" and choice.axis_bits is not None:
-        raise click.UsageError(f"--axis-bits widens the streams of rtl; leave it out with {target}")
+    if target == "hls4ml" and choice.axis_bits is not None:
+        raise click.UsageError("--axis-bits widens the streams of hls and rtl, not of hls4ml")
     net = storage.load(network)
     if layer is not None:
         if samples.data is not None or samples.reals is not None:

@@ -67,8 +67,8 @@ def schedule_options(command: _Command) -> _Command:
             "--axis-bits",
             type=int,
             metavar="N",
-            help="Width of both AXI4-Streams, 8, 16, 32, ... 1024, with TKEEP; rtl only.  As wide"
-            " as the lanes at either end if left out.",
+            help="Width of both AXI4-Streams, 8, 16, 32, ... 1024, with TKEEP, for hls and rtl.  As"
+            " wide as the lanes at either end if left out.",
         ),
     )
 

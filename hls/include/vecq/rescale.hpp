@@ -25,7 +25,7 @@ namespace detail {
 template <int Shift>
 struct OneShift {
   static_assert(1 <= Shift && Shift <= 62, "a shift is 1 to 62");
-  constexpr int operator[](int) const { return Shift; }
+  constexpr int operator[](int /*channel*/) const { return Shift; }
 };
 
 template <class In, class Out, int Positions, int Channels, int LaneCount, int MantissaBits,

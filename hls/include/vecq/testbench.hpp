@@ -82,33 +82,43 @@ inline void write_line(std::ostream& file, std::string& line,
 /// Gives a frame, element by element, to a stream in words.
 template <class Frame>
 void send(const std::vector<std::int64_t>& elements, hls::stream<typename Frame::Word>& stream) {
-  constexpr int bits = Frame::Format::bits;
+  constexpr int slot = Frame::slot;
   std::size_t next = 0;
   for (int word = 0; word < Frame::words; ++word) {
     typename Frame::Word packed;
     packed.data = 0;
-    for (int lane = 0; lane < Frame::lanes; ++lane) {
-      packed.data.range((lane + 1) * bits - 1, lane * bits) = ap_uint<bits>(elements[next++]);
+    for (int lane = 0; lane < Frame::lanes && next < elements.size(); ++lane) {
+      packed.data.range((lane + 1) * slot - 1, lane * slot) = ap_uint<slot>(elements[next++]);
     }
     packed.last = word == Frame::words - 1 ? 1 : 0;
+    if constexpr (Frame::keep) {
+      packed.keep = Frame::kept(word);
+    }
     stream.write(packed);
   }
 }
 
-/// Takes a frame from a stream; returns the first word whose TLAST is wrong, -1 if none is.
+/// Takes a frame from a stream; returns the first word whose TLAST or TKEEP is wrong, -1 if none
+/// is.
 template <class Frame>
 int receive(hls::stream<typename Frame::Word>& stream, std::vector<std::int64_t>& elements) {
-  constexpr int bits = Frame::Format::bits;
+  constexpr int slot = Frame::slot;
   std::size_t next = 0;
   for (int word = 0; word < Frame::words; ++word) {
     const typename Frame::Word packed = stream.read();
     if (packed.last != (word == Frame::words - 1 ? 1 : 0)) {
       return word;
     }
-    for (int lane = 0; lane < Frame::lanes; ++lane) {
-      const ap_uint<bits> code = packed.data.range((lane + 1) * bits - 1, lane * bits);
-      const typename Frame::Format::Element element = code;
-      elements[next++] = static_cast<typename Frame::Format::Value>(element);
+    if constexpr (Frame::keep) {
+      if (packed.keep != Frame::kept(word)) {
+        return word;
+      }
+    }
+    for (int lane = 0; lane < Frame::lanes && next < elements.size(); ++lane) {
+      // The whole slot: what is above the element continues it.
+      const ap_uint<slot> code = packed.data.range((lane + 1) * slot - 1, lane * slot);
+      const std::conditional_t<Frame::Format::is_signed, ap_int<slot>, ap_uint<slot>> whole = code;
+      elements[next++] = static_cast<std::int64_t>(whole);
     }
   }
   return -1;
@@ -163,7 +173,7 @@ TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
     }
     const int wrong = receive<Output>(m_axis, actual);
     if (wrong >= 0) {
-      std::fprintf(stderr, "vector %lld: TLAST is wrong on word %d\n", vector, wrong);
+      std::fprintf(stderr, "vector %lld: TLAST or TKEEP is wrong on word %d\n", vector, wrong);
       return not_finished;
     }
     write_line(results, line, actual);

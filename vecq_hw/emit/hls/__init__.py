@@ -23,7 +23,7 @@ from vecq_hw.storage import digest
 __all__ = ["emit", "unsupported"]
 
 _SUFFIX = re.compile(
-    r".*_(stream|resized\d*|fork\d+|format|window|grouping|parameters|weights|bias|mantissa|offset"
+    r".*_(stream|resized\d*|reframed_(in|out)|fork\d+|format|window|grouping|parameters|weights|bias|mantissa|offset"
     r"|shift|thresholds|falling|input|output|test|dpi)"
 )
 """Of every generated name but the top's."""
@@ -95,11 +95,19 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         f"include/vecq/{header.name}": header.read_text()
         for header in sorted((assets.hls_include() / "vecq").glob("*.hpp"))
     }
-    ends = top.ports
-    ports = (
-        port(network, network.inputs[0].name, ends[0].name, lanes=ends[0].stream.lanes),
-        port(network, network.outputs[0], ends[1].name, lanes=ends[1].stream.lanes),
+    source, target = (
+        port(
+            network,
+            tensor,
+            end.name,
+            lanes=end.lanes,
+            slot_bits=end.slot,
+            word_bits=end.bits,
+            keep=end.keep,
+        )
+        for end, tensor in zip(top.ports, (network.inputs[0].name, network.outputs[0]), strict=True)
     )
+    ports = source, target
     for template, name in _TEMPLATES:
         text = templates.get_template(f"{template}.j2").render(
             top=top,

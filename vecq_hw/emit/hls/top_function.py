@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -27,6 +27,7 @@ from vecq_hw.accelerator.cells import (
     Windows,
 )
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
+from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
 from vecq_hw.emit.words import padded_bits
@@ -64,11 +65,19 @@ class AxisPort:
     name: str
     tensor: Tensor
     stream: StreamVariable
+    lanes: int
+    slot: int
+    keep: bool
 
     @property
     def bits(self) -> int:
         """Of a word, in whole bytes."""
-        return padded_bits(self.stream.lanes, self.stream.format.bits)
+        return padded_bits(self.lanes, self.slot)
+
+    @property
+    def words(self) -> int:
+        """Of a frame."""
+        return -(-self.elements // self.lanes)
 
     @property
     def elements(self) -> int:
@@ -78,7 +87,8 @@ class AxisPort:
     @property
     def frame(self) -> str:
         """The C++ type."""
-        return f"vecq::Frame<{self.stream.format_name}, {self.elements}, {self.stream.lanes}>"
+        width = f", {self.slot}, true" if self.keep else ""
+        return f"vecq::Frame<{self.stream.format_name}, {self.elements}, {self.lanes}{width}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,13 @@ class _Builder:
         self._depths = stream_depths(plan)
         self._variables: dict[Stream, StreamVariable] = {}
         self._windows: dict[Stream, Windows] = {}
+        ends = {*plan.inputs.values(), *plan.outputs.values()}
+        self._reframed = ends & {
+            stream
+            for cell in plan.cells
+            if isinstance(cell, Reframe)
+            for stream in (cell.source, cell.target)
+        }
         self._operands = {
             source: f"{names[cell.layer.name]}_resized{index}"
             for cell in plan.cells
@@ -162,14 +179,14 @@ class _Builder:
     def result(self) -> TopFunction:
         (entry,), (end,) = self._plan.inputs.values(), self._plan.outputs.values()
         stream = self._tensor_stream(entry)
-        source = self._port("s_axis", entry.tensor, stream)
+        source = self._port("s_axis", entry, stream)
         self._call(
             "AXI4-Stream in", f"read_axis<{self._name}_input>(s_axis, {stream.name})", stream
         )
         for cell in self._plan.cells:
             self._add(cell)
         stream = self._variables[end]
-        target = self._port("m_axis", end.tensor, stream)
+        target = self._port("m_axis", end, stream)
         self._call("AXI4-Stream out", f"write_axis<{self._name}_output>({stream.name}, m_axis)")
         return TopFunction(
             name=self._name,
@@ -182,11 +199,14 @@ class _Builder:
             ports=(source, target),
         )
 
-    def _port(self, name: str, tensor: str, stream: StreamVariable) -> AxisPort:
-        port = AxisPort(name, self._network.tensors[tensor], stream)
+    def _port(self, name: str, end: Stream, stream: StreamVariable) -> AxisPort:
+        keep = end in self._reframed
+        slot = slot_bits(stream.format.bits) if keep else stream.format.bits
+        tensor = self._network.tensors[end.tensor]
+        port = AxisPort(name, tensor, stream, end.lanes, slot, keep)
         if port.bits > MAX_STREAM_BITS:
             raise VecqError(
-                f"network '{self._network.name}': {stream.lanes} lanes of {stream.format.bits} bits"
+                f"network '{self._network.name}': {port.lanes} lanes of {stream.format.bits} bits"
                 f" make a word of {port.bits} bits on {name}; at most {MAX_STREAM_BITS} are wanted"
             )
         return port
@@ -199,7 +219,8 @@ class _Builder:
 
     def _tensor_stream(self, stream: Stream) -> StreamVariable:
         """The variable that a layer or the input writes."""
-        result = self._tensor_variable(stream.tensor, stream.lanes, self._depths[stream])
+        lanes = self._group(stream) if stream in self._reframed else stream.lanes
+        result = self._tensor_variable(stream.tensor, lanes, self._depths[stream])
         self._variables[stream] = result
         return result
 
@@ -232,10 +253,7 @@ class _Builder:
             case Link():
                 self._link(cell)
             case Reframe():
-                raise VecqError(
-                    f"network '{self._network.name}': AXI4-Streams of a chosen width are made by"
-                    " target rtl, not by HLS C++; leave out axis_bits"
-                )
+                self._reframe(cell)
             case Fork():
                 self._fork(cell)
             case Elementwise() | SerialRescale():
@@ -257,6 +275,28 @@ class _Builder:
                 self._upsampling(cell)
             case _:
                 assert_never(cell)
+
+    def _reframe(self, cell: Reframe) -> None:
+        """The ends of the top move as many elements at once as make up words and frames."""
+        source, inwards = self._variables[cell.source], cell.source in self._reframed
+        lanes = cell.target.lanes if inwards else self._group(cell.target)
+        if lanes == source.lanes:
+            self._variables[cell.target] = source
+            return
+        name = f"{self._names[cell.source.tensor]}_reframed_{'in' if inwards else 'out'}"
+        words, depth = cell.source.elements // lanes, self._depths[cell.target]
+        target = replace(source, name=name, lanes=lanes, words=words, depth=depth)
+        self._variables[cell.target] = target
+        self._call(
+            f"{source.lanes} lanes to {lanes}",
+            f"resize_lanes<{source.format_name}, {source.lanes}, {lanes},"
+            f" {cell.source.elements}>({source.name}, {name})",
+            target,
+        )
+
+    def _group(self, stream: Stream) -> int:
+        """Lanes of the variable at an end of the top."""
+        return math.gcd(stream.lanes, stream.elements)
 
     def _link(self, cell: Link) -> None:
         source = self._variables[cell.source]
