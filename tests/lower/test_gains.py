@@ -119,9 +119,10 @@ def test_extremes_of_floats_give_a_network_or_a_sentence(weights, biases, norms,
         assert np.abs(outputs * step).max() <= 2 * biased + 4 * step
 
 
-@pytest.mark.parametrize("tiny", [1e-17, 1e-14, 1e-10])
-def test_tiny_last_weights_leave_the_decision_to_the_bias(tiny):
-    twin = trained_twin([nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)], (6,), 2, 8)
+@pytest.mark.parametrize("tiny", [1e-20, 1e-17, 1e-16, 1e-15, 3e-15, 1e-14, 1e-10])
+@pytest.mark.parametrize("bits", [1, 2, 8])  # narrow sums would have fraction bits for the bias
+def test_tiny_last_weights_leave_the_decision_to_the_bias(tiny, bits):
+    twin = trained_twin([nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)], (6,), min(bits, 2), bits)
     with torch.no_grad():
         twin.get_submodule("2").weight.mul_(tiny)
     network, x = lower(twin), samples((6,), 50, False, 1)

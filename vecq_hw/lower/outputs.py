@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.values import Value
-from vecq_hw.network import Conv2d, Dense, Layer, Rescale, Tensor
+from vecq_hw.network import PRODUCT_LIMIT, Conv2d, Dense, Layer, Rescale, Tensor
 
 OUTPUT_BITS = 16
 """Sums of at least so many bits take a bias in whole units; below, a unit is too coarse for it."""
@@ -55,7 +56,10 @@ def biased(name: str, last: Layer | None, value: Value, sums: Tensor) -> Dense |
         return _coarse(name, value, sums)
     fraction = 0
     if sums.format.bits < OUTPUT_BITS:
-        fraction = fraction_bits(bias, OUTPUT_BITS - sums.format.bits)
+        # Twice the sums and biases in these units stay within the products of a Rescale.
+        _, whole_bits = math.frexp(float(largest) + sums.format.magnitude + 1)
+        room = max(PRODUCT_LIMIT.bit_length() - 2 - whole_bits, 0)
+        fraction = fraction_bits(bias, OUTPUT_BITS - sums.format.bits, room)
     offset = _rounded(bias, fraction)
     if not fraction and isinstance(last, Dense | Conv2d):
         return replace(last, bias=offset)
@@ -71,8 +75,10 @@ def biased(name: str, last: Layer | None, value: Value, sums: Tensor) -> Dense |
     )
 
 
-def fraction_bits(bias: npt.NDArray[np.float64], least: int) -> int:
-    """The fewest fraction bits, at least so many, that keep every comparison of two outputs.
+def fraction_bits(bias: npt.NDArray[np.float64], least: int, most: int = 62) -> int:
+    """The fewest fraction bits from ``least`` on that keep every comparison of two outputs.
+
+    ``most`` is how many there is room for, and has the last word.
 
     ``sum_i + bias_i >= sum_j + bias_j`` for any integer sums is decided by the order of what the
     biases have behind the point.
@@ -85,12 +91,12 @@ def fraction_bits(bias: npt.NDArray[np.float64], least: int) -> int:
     whole = np.floor(bias)
     order = np.argsort(bias - whole, kind="stable")
     differ = np.diff((bias - whole)[order]) > 0
-    for bits in range(least, least + MOST_FRACTION_BITS):
+    for bits in range(least, min(least + MOST_FRACTION_BITS, most)):
         behind = _rounded(bias, bits) - (whole.astype(np.int64) << bits)
         gaps = np.diff(behind[order])
         if ((gaps > 0) == differ).all() and np.ptp(behind) < 1 << bits:
             return bits
-    return least + MOST_FRACTION_BITS
+    return min(least + MOST_FRACTION_BITS, most)
 
 
 def _rounded(bias: npt.NDArray[np.float64], fraction: int) -> npt.NDArray[np.int64]:
