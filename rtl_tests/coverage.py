@@ -78,13 +78,17 @@ def spans(text: str, line: int) -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
+CHECKERS = ("vecq_memory_file", "vecq_stream_rules")
+"""Cells that hold no hardware."""
+
+
 def elaborated(text: str) -> set[int]:
     """The lines of a cell's functions of int: these are of parameters, no signal is an int.
 
     >>> sorted(elaborated("module m;\\n  function int f();\\n  endfunction\\nendmodule"))
     [2, 3]
     """
-    found = re.finditer(r"^ *function (automatic )?int .*?endfunction", text, re.M | re.S)
+    found = re.finditer(r"^ *function (automatic )?(int|bit) .*?endfunction", text, re.M | re.S)
     lines = set()
     for function in found:
         first = text.count("\n", 0, function.start()) + 1
@@ -94,7 +98,7 @@ def elaborated(text: str) -> set[int]:
 
 def merged(files: Iterable[Path]) -> dict[str, Cell]:
     """All instances of all files, by cell; instances meet in the source line, name and bit."""
-    sources = sorted(assets.rtl().glob("*.sv"))
+    sources = [path for path in sorted(assets.rtl().glob("*.sv")) if path.stem not in CHECKERS]
     cells = {path.stem: Cell() for path in sources}
     left_out = {path.stem: elaborated(path.read_text()) for path in sources}
     for file in files:

@@ -227,7 +227,8 @@ def main() -> None:
     for bench in arguments.bench:
         with tempfile.TemporaryDirectory(prefix="vecq-mutants-") as place:
             results |= run(bench, Path(place) / "cells", arguments.each, arguments.cells)
-    write_atomically(arguments.out, table(results).encode())
+        if results:  # what is known so far
+            write_atomically(arguments.out, table(results).encode())
 
 
 if __name__ == "__main__":
