@@ -118,7 +118,7 @@ CONTROLS = {
     "rtl, a wrong rounding constant": (
         RTL,
         r"vecq_rescale\.sv",
-        _substitute(r"64'd1 << \(Shift - 1\)", "64'd0"),
+        _substitute(r"\(doubled \+ SumBits'\(1\)\)", "doubled"),
         "failed",
     ),
     "rtl, a dropped beat": (
