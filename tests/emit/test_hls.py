@@ -110,6 +110,8 @@ def grid(widths: Sequence[int] = (3,)) -> list[Builder]:
         # ties in plenty; as many indices as words, and several words for each
         Builder("class", (12,)).dense(10, 2, fold=Fold(pe=5, simd=4)).argmax(),
         Builder("tied", (9,)).dense(8, 2).rescale(IntFormat(3, True)).argmax().dense(2, 2),
+        Builder("scores", (9,)).dense(6, 2).rescale(IntFormat(16, True)).argmax(),
+        Builder("wider", (9,), IntFormat(34, True)).dense(6, 2).argmax(),
         Builder("pixels", (4, 3, 2), S4).conv(6, 2, (2, 2), fold=Fold(pe=3, simd=2)).argmax(),
         # branches
         Builder("twice", (6,)).dense(6, 2).rescale().add(1).rescale(S4).add(3, 3),

@@ -8,9 +8,10 @@ namespace vecq {
 /// Of each of `Positions` positions the index of its largest channel, of several the lowest.
 template <class In, class Out, int Channels, int Positions, int LaneCount>
 void argmax(Stream<In, LaneCount>& in, Stream<Out, 1>& out) {
+  using Value = typename In::Value;
   static_assert(Channels % LaneCount == 0, "lanes must divide the channels");
   constexpr int folds = Channels / LaneCount;
-  typename In::Value largest = 0; // of the position so far
+  Value largest = 0; // of the position so far
   int index = 0;
 positions:
   for (int position = 0; position < Positions; ++position) {
@@ -18,12 +19,12 @@ positions:
     for (int fold = 0; fold < folds; ++fold) {
 #pragma HLS PIPELINE II = 1
       const Lanes<In, LaneCount> x = in.read();
-      typename In::Value most = x.lane[0]; // of the word
+      Value most = static_cast<Value>(x.lane[0]); // of the word
       int place = 0;
     lanes:
       for (int lane = 1; lane < LaneCount; ++lane) {
 #pragma HLS UNROLL
-        const typename In::Value element = x.lane[lane];
+        const Value element = static_cast<Value>(x.lane[lane]);
         if (element > most) {
           most = element;
           place = lane;
