@@ -39,8 +39,8 @@ module vecq_frame_width #(
   // Elements move in groups, the largest that make up the words of both sides and the frame.
   localparam int Group     = greatest_divisor(greatest_divisor(LanesIn, LanesOut), Elements);
   localparam int Groups    = Elements / Group;
-  localparam int GroupsIn  = LanesIn / Group;
-  localparam int GroupsOut = LanesOut / Group;
+  localparam int GroupsIn  = LanesIn > 0 ? LanesIn / Group : 1;
+  localparam int GroupsOut = LanesOut > 0 ? LanesOut / Group : 1;
   localparam int GroupBits = Group * ElementBits;
   localparam int WordsIn   = (Groups + GroupsIn - 1) / GroupsIn;
   localparam int WordsOut  = (Groups + GroupsOut - 1) / GroupsOut;

@@ -40,7 +40,7 @@ module vecq_pair_row_array #(
   output logic [Pe*SumBits-1:0]         sums_o
 );
 
-  localparam int Pairs   = (Simd + 1) / 2;
+  localparam int Pairs   = Simd > 0 ? (Simd + 1) / 2 : 1;
   localparam int RowBits = InputBits + 1;
 
   // Bits of the sum of so many rows, each of them up to 2^RowBits - 1.  Only where the rows are

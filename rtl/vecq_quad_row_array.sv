@@ -31,7 +31,7 @@ module vecq_quad_row_array #(
   output logic [Pe*SumBits-1:0]         sums_o
 );
 
-  localparam int Pairs     = (Simd + 1) / 2;
+  localparam int Pairs     = Simd > 0 ? (Simd + 1) / 2 : 1;
   localparam int RowBits   = InputBits + 1;
   localparam int Quads     = (Pairs + 1) / 2;
   localparam int PlaneBits = RowBits + $clog2(Pairs);

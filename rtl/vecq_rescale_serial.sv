@@ -50,7 +50,7 @@ module vecq_rescale_serial #(
   output logic [Lanes*OutputBits-1:0]      data_o
 );
 
-  localparam int Units     = (Lanes + Turns - 1) / Turns;
+  localparam int Units     = Turns > 0 ? (Lanes + Turns - 1) / Turns : 1;
   localparam int AllTurns  = Channels / Lanes * Turns;
   localparam int AllBits   = AllTurns * MantissaBits;
   localparam int CountBits = $clog2(MantissaBits + 1);

@@ -58,17 +58,20 @@ module vecq_window_buffer #(
     end
   endfunction
 
+  // Along one axis: where the last window begins.
+  function automatic int last_start(int size, int extent, int stride, int padding);
+    last_start = -padding;
+    if (stride > 0) last_start += (size + 2 * padding - extent) / stride * stride;
+  endfunction
+
   // Columns are counted in words.
   localparam int RowWords  = Width * Folds;
   localparam int Tall      = DilationRows * (KernelRows - 1) + 1;
   localparam int Wide      = DilationColumns * (KernelColumns - 1) + 1;
   localparam int FirstRow  = -PaddingRows;
-  localparam int LastRow   =
-      (Height + 2 * PaddingRows - Tall) / StrideRows * StrideRows - PaddingRows;
+  localparam int LastRow   = last_start(Height, Tall, StrideRows, PaddingRows);
   localparam int FirstColumn = -PaddingColumns * Folds;
-  localparam int LastColumn  =
-      ((Width + 2 * PaddingColumns - Wide) / StrideColumns * StrideColumns - PaddingColumns)
-      * Folds;
+  localparam int LastColumn  = last_start(Width, Wide, StrideColumns, PaddingColumns) * Folds;
   // Row numbers from one image to the next: all windows of the one begin above those of the other,
   // and no word of the one waits for a step of the other.
   localparam int Starts    = LastRow - FirstRow + 1 - Height;
