@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from tests.hls_networks import Builder
-from vecq_hw.formats import IntFormat
+from tests.strategies import random_grid
+from vecq_hw.formats import IntFormat, bit_planes
 from vecq_hw.network import Conv2d, Dense, Network, Rescale
 from vecq_hw.schedule import Fabric, FoldKind, Schedule, streaming_folds
 
@@ -41,10 +42,10 @@ class _Graph(Builder):
         sizes = zip((height, width), self._pair(1, 3), padding, dilation, strict=True)
         kernel = tuple(k if d * (k - 1) < n else 1 for n, k, _, d in sizes)
         wrap = 7 if self._chance(4) else None
-        bits, stride = int(self.rng.choice([1, 2, 3, 4, 8])), self._pair(1, 2)
+        grid, stride = random_grid(self.rng), self._pair(1, 2)
         self.conv(
             outputs + -outputs % groups,
-            bits,
+            grid,
             kernel,
             stride,
             # Beyond the kernel, too, as long as some window reaches the image.
@@ -118,7 +119,8 @@ class _Graph(Builder):
             if isinstance(layer, Dense | Conv2d):
                 legal = streaming_folds(layer)
                 fold = legal[int(self.rng.integers(len(legal)))]
-                kind = FoldKind.BIT_SERIAL if self._chance(3) else FoldKind.STREAMING
+                serial = self._chance(3) and bit_planes(layer.weights.grid).signs
+                kind = FoldKind.BIT_SERIAL if serial else FoldKind.STREAMING
                 dsp = bool(self._chance(4)) and layer.name in rescaled
                 folds[layer.name] = replace(fold, kind=kind, dsp=dsp)
         return Schedule(folds=folds, fabric=Fabric.ECP5 if self._chance(3) else Fabric.LUT6)

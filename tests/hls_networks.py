@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.strategies import own_shifts
+from tests.strategies import grids, own_shifts
 from vecq_hw import schedule as schedules
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
@@ -307,7 +307,7 @@ def all_layers() -> Builder:
 def builders(draw, name: str) -> Builder:
     """Any chain of layers, small."""
     small = st.integers(1, 5)
-    bits = st.sampled_from([1, 2, 3, 4, 5, 8, 16])
+    bits = st.sampled_from([1, 2, 3, 4, 5, 8, 16]) | grids()
     formats = st.builds(IntFormat, st.integers(1, 10), st.booleans())
     wraps = st.none() | st.integers(2, 20)
     seed = draw(st.integers(0, 1 << 30))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +60,19 @@ def grids(draw, kinds: tuple[type, ...] = ANY_GRID) -> Grid:
     size = 1 << draw(st.integers(1, 6))
     most = draw(st.sampled_from([1, 127, 2**31 - 1]))
     return CodeBook(draw(st.lists(st.integers(-most, most), min_size=size, max_size=size)))
+
+
+def random_grid(rng: np.random.Generator, bits: Sequence[int] = (1, 2, 3, 4, 8)) -> Grid:
+    """One of every kind, of one of these widths, for networks that a seed draws."""
+    width = int(rng.choice(bits))
+    match rng.integers(4):
+        case 0:
+            return TwosComplement(width)
+        case 1:
+            size = 1 << min(width, 4)
+            return CodeBook(tuple(rng.integers(-200, 201, size).tolist()))
+        case _:
+            return MidRise(width)
 
 
 @st.composite

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.hls_networks import Builder, Case, builders, case_of, cnn, mlp
 from tests.hls_programs import compile_cxx, different_layers, run_together
 from tests.shares import nightly
-from tests.strategies import MID_RISE, graphs
+from tests.strategies import graphs
 from vecq_hw import assets, storage
 from vecq_hw.cli.emit import emit as emit_command
 from vecq_hw.emit import hls, ports
@@ -198,7 +198,7 @@ def test_random_networks(tmp_path_factory: pytest.TempPathFactory, nets: tuple[B
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(st.lists(graphs(MID_RISE), min_size=14, max_size=14))
+@given(st.lists(graphs(), min_size=14, max_size=14))
 def test_random_graphs(tmp_path_factory: pytest.TempPathFactory, nets: list[Network]) -> None:
     folder = tmp_path_factory.mktemp("graphs")
     cases = [case_of(net, f"g{index}_", 6, index, 1 + index % 4) for index, net in enumerate(nets)]

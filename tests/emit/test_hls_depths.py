@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.hls_networks import Builder, Case, case_of
 from tests.shares import nightly
-from tests.strategies import MID_RISE, graphs
+from tests.strategies import graphs
 from vecq_hw.accelerator import untimed
 from vecq_hw.accelerator.untimed import LEAST_DEPTH
 from vecq_hw.emit import hls
@@ -143,9 +143,7 @@ def test_this_cxx_needs_more_than_the_clocked_cells(
     assert run([case], tmp_path, of_cells) == ALL_WAIT
 
 
-BRANCHED = graphs(MID_RISE).filter(
-    lambda net: any(isinstance(la, Add | Concat) for la in net.layers)
-)
+BRANCHED = graphs().filter(lambda net: any(isinstance(la, Add | Concat) for la in net.layers))
 
 
 @settings(
