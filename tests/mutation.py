@@ -82,7 +82,7 @@ def tests_of(module: str) -> list[str]:
     return TESTS[place].split()
 
 
-def annotations(source: str) -> Iterator[tuple[int, int, int, int]]:
+def annotated(source: str) -> Iterator[tuple[int, int, int, int]]:
     """Begin and end, lines and columns, of what only type checkers read."""
     for node in ast.walk(ast.parse(source)):
         parts: list[ast.AST | None] = []
@@ -98,7 +98,7 @@ def annotations(source: str) -> Iterator[tuple[int, int, int, int]]:
 
 def faults(module: str) -> list[Fault]:
     """All faults of a module beside those in annotations, in an order of chance."""
-    spans = list(annotations((ROOT / module).read_text()))
+    spans = list(annotated((ROOT / module).read_text()))
     found = []
     for item in _all_work_items([Path(module)], {}):
         (change,) = item.mutations
