@@ -40,7 +40,7 @@ def hls4ml_simulation(network: Network, folder: Path) -> Run:
     ]
     precision: dict[str, dict[str, Any]] = {"x": {"Precision": {"result": "ufixed<8,8>"}}}
     for layer in network.layers:
-        source = network.tensors[layer.inputs[0] if hasattr(layer, "inputs") else layer.input]
+        source = network.tensors[layer.inputs[0]]
         tensor = network.tensors[layer.name]
         described, formats = _hls4ml_layer(layer, source, tensor)
         layers.append(described)

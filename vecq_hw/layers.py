@@ -6,6 +6,7 @@ channels-last.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,21 @@ class Tensor:
     format: IntFormat
     step: float
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it has height and width; else it is a vector."""
+        return len(self.shape) == 3
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.shape[-1]
+
+    @property
+    def positions(self) -> int:
+        """Pixels of an image; 1 of a vector."""
+        return math.prod(self.shape[:-1])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Weights:
@@ -82,8 +98,42 @@ class Input:
     step: float = 1.0
 
 
+class _OfOneTensor:
+    """A layer that reads one tensor."""
+
+    __slots__ = ()
+    input: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the tensors that it reads."""
+        return (self.input,)
+
+
+class _WithWeights(_OfOneTensor):
+    """A layer that multiplies by weights and adds; codes of shape (O, ..., C)."""
+
+    __slots__ = ()
+    weights: Weights
+
+    @property
+    def outputs(self) -> int:
+        """How many sums it makes of each position."""
+        return len(self.weights.codes)
+
+    @property
+    def group_channels(self) -> int:
+        """How many channels an output reads: those of its group."""
+        return int(self.weights.codes.shape[-1])
+
+    @property
+    def inputs_of_one_output(self) -> int:
+        """How many products an output adds: the channels of its group in each kernel cell."""
+        return int(self.weights.codes[0].size)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dense:
+class Dense(_WithWeights):
     """``acc[o] = sum_c value[o, c] * x[c] + bias[o]``, exact.
 
     Attributes
@@ -104,13 +154,23 @@ class Dense:
         if self.bias is not None:
             object.__setattr__(self, "bias", _frozen(self.bias, np.int64))
 
+    @property
+    def groups(self) -> int:
+        """Every output reads every input."""
+        return 1
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """None: it reads vectors."""
+        return (0, 0)
+
     def __repr__(self) -> str:
         outputs, inputs = self.weights.codes.shape
         return f"Dense({self.name}: {inputs}→{outputs}, {self.weights.grid.bits}-bit)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Conv2d:
+class Conv2d(_WithWeights):
     """Convolution over (H, W, C), exact; code 0 pads the image.
 
     Attributes
@@ -154,7 +214,7 @@ class Conv2d:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rescale:
+class Rescale(_OfOneTensor):
     """``clamp((acc * mantissa[c] + offset[c] + 2^(s-1)) >> s, lo, hi)``: the lossy layer.
 
     Numeric contract, rule 4.  Batch norm, bias and scales fold into it; an unsigned format makes
@@ -210,7 +270,7 @@ class Rescale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Threshold:
+class Threshold(_OfOneTensor):
     """Counts thresholds: ``lo`` plus how many of its channel's thresholds the accumulator reaches.
 
     An exact equivalent of a Rescale on the proven range (``passes.thresholds``).  A rising channel
@@ -243,8 +303,19 @@ class Threshold:
         return f"Threshold({self.name}: {channels} channels × {levels} → {self.format!r})"
 
 
+class _Pool(_OfOneTensor):
+    """A layer that reduces windows channel by channel."""
+
+    __slots__ = ()
+
+    @property
+    def dilation(self) -> tuple[int, int]:
+        """The cells of a window are neighbours."""
+        return (1, 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxPool2d:
+class MaxPool2d(_Pool):
     """The largest code of each window; padding is ignored."""
 
     name: str
@@ -255,7 +326,7 @@ class MaxPool2d:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SumPool2d:
+class SumPool2d(_Pool):
     """The exact sum of each window; padding counts as zeros.  A Rescale makes an average of it."""
 
     name: str
@@ -266,7 +337,7 @@ class SumPool2d:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flatten:
+class Flatten(_OfOneTensor):
     """(H, W, C) becomes (H*W*C,), in this order; no integer changes."""
 
     name: str
@@ -274,7 +345,7 @@ class Flatten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upsample2d:
+class Upsample2d(_OfOneTensor):
     """Each pixel ``factor`` times down and across: nearest neighbour."""
 
     name: str
@@ -299,7 +370,7 @@ class Concat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArgMax:
+class ArgMax(_OfOneTensor):
     """Along the channels the index of the largest code, of several the lowest; one channel is left.
 
     Its tensor counts: the step is 1.
@@ -328,4 +399,4 @@ WindowLayer = Conv2d | MaxPool2d | SumPool2d
 
 def layer_inputs(layer: Layer) -> tuple[str, ...]:
     """The names of the tensors that a layer reads."""
-    return layer.inputs if isinstance(layer, Add | Concat) else (layer.input,)
+    return layer.inputs

@@ -89,9 +89,9 @@ def accumulator_range(layer: MacLayer, source: IntFormat) -> tuple[int, int]:
     Python integers throughout.  Code 0 enters where an image is padded.
     """
     lo, hi = source.lo, source.hi
-    if isinstance(layer, Conv2d) and any(layer.padding):
+    if any(layer.padding):
         lo, hi = min(lo, 0), max(hi, 0)
-    values = layer.weights.values.reshape(len(layer.weights.codes), -1).astype(np.int64)
+    values = layer.weights.values.reshape(layer.outputs, -1).astype(np.int64)
     positive = np.maximum(values, 0).sum(axis=1).tolist()
     negative = np.minimum(values, 0).sum(axis=1).tolist()
     bias = [0] * len(values) if layer.bias is None else layer.bias.tolist()
@@ -119,12 +119,10 @@ def output_tensor(layer: Layer, *sources: Tensor) -> Tensor:
     match layer:
         case Dense():
             fmt = _accumulator_format(layer, fmt)
-            return Tensor(
-                shape=(len(layer.weights.codes),), format=fmt, step=step * layer.weights.step
-            )
+            return Tensor(shape=(layer.outputs,), format=fmt, step=step * layer.weights.step)
         case Conv2d():
             fmt = _accumulator_format(layer, fmt)
-            shape = (*_window_grid(shape, layer), len(layer.weights.codes))
+            shape = (*_window_grid(shape, layer), layer.outputs)
             return Tensor(shape=shape, format=fmt, step=step * layer.weights.step)
         case Rescale() | Threshold():
             return Tensor(shape=shape, format=layer.format, step=layer.step)
@@ -162,11 +160,10 @@ def _ranges(sources: Sequence[Tensor]) -> list[tuple[int, int]]:
 
 
 def _window_grid(shape: tuple[int, ...], layer: WindowLayer) -> tuple[int, int]:
-    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
     height, width = (
         window_outputs(*sizes)
         for sizes in zip(
-            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
+            shape[:2], layer.kernel, layer.stride, layer.padding, layer.dilation, strict=True
         )
     )
     return height, width
@@ -289,15 +286,15 @@ def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
         case Dense():
             yield from _dimension_problems(source, 1)
             yield from _weight_problems(layer, 2)
-            if layer.weights.codes.shape[-1] != source.shape[-1]:
+            if layer.group_channels != source.channels:
                 yield (
-                    f"the weights take {layer.weights.codes.shape[-1]} inputs,"
-                    f" but '{layer.input}' has {source.shape[-1]}"
+                    f"the weights take {layer.group_channels} inputs,"
+                    f" but '{layer.input}' has {source.channels}"
                 )
         case Conv2d():
             yield from _dimension_problems(source, 3)
             yield from _weight_problems(layer, 4)
-            if len(source.shape) == 3 and layer.weights.codes.ndim == 4:
+            if source.is_image and layer.weights.codes.ndim == 4:
                 yield from _group_problems(layer, source.shape[-1])
                 yield from _window_problems(layer, source.shape)
         case Rescale():
@@ -306,7 +303,7 @@ def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
             yield from _threshold_problems(layer, source)
         case MaxPool2d() | SumPool2d():
             yield from _dimension_problems(source, 3)
-            if len(source.shape) == 3:
+            if source.is_image:
                 yield from _window_problems(layer, source.shape)
                 if any(2 * p > k for p, k in zip(layer.padding, layer.kernel, strict=True)):
                     yield f"padding {layer.padding} is more than half the kernel {layer.kernel}"
@@ -340,7 +337,7 @@ def _join_problems(layer: Add | Concat, sources: Sequence[Tensor]) -> Iterator[s
 
 
 def _group_problems(layer: Conv2d, channels: int) -> Iterator[str]:
-    outputs, taken = len(layer.weights.codes), layer.weights.codes.shape[-1]
+    outputs, taken = layer.outputs, layer.group_channels
     if layer.groups < 1 or outputs % layer.groups or channels % layer.groups:
         yield f"{layer.groups} groups do not divide {channels} channels and {outputs} outputs"
     elif taken * layer.groups != channels:
@@ -389,7 +386,7 @@ def _weight_problems(layer: MacLayer, dimensions: int) -> Iterator[str]:
 
 
 def _window_problems(layer: WindowLayer, shape: tuple[int, ...]) -> Iterator[str]:
-    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    dilation = layer.dilation
     if any(not 1 <= n <= LARGEST_SIZE for n in (*layer.stride, *dilation)) or any(
         not 0 <= p <= LARGEST_SIZE for p in layer.padding
     ):

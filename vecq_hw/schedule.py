@@ -114,7 +114,7 @@ class Schedule:
 
 def foldable(layer: MacLayer) -> tuple[int, int]:
     """What ``pe`` and ``simd`` must divide: outputs, and inputs or channels."""
-    return len(layer.weights.codes), layer.weights.codes.shape[-1]
+    return layer.outputs, layer.group_channels
 
 
 def divisors(number: int) -> list[int]:
@@ -140,7 +140,7 @@ def streaming_folds(layer: MacLayer) -> list[Fold]:
     [(1, 1), (1, 2), (2, 1), (2, 2), (4, 2)]
     """
     outputs, inputs = foldable(layer)
-    group = outputs // (layer.groups if isinstance(layer, Conv2d) else 1)
+    group = outputs // layer.groups
     return [
         Fold(pe=pe, simd=simd)
         for pe in divisors(outputs)
@@ -212,10 +212,9 @@ def _axis_problems(network: Network, axis_bits: int) -> Iterator[str]:
 def _group_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
     legal = streaming_folds(layer)
     if Fold(pe=fold.pe, simd=fold.simd) not in legal:
-        groups = layer.groups if isinstance(layer, Conv2d) else 1
         yield (
-            f"layer '{layer.name}': {groups} groups do not fold onto {fold.pe} PE × {fold.simd}"
-            f" SIMD lanes; use {', '.join(map(str, legal))}"
+            f"layer '{layer.name}': {layer.groups} groups do not fold onto {fold.pe} PE"
+            f" × {fold.simd} SIMD lanes; use {', '.join(map(str, legal))}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from vecq_hw.accelerator.plan import plan
@@ -48,8 +47,8 @@ class _Folds:
 
     def __init__(self, layer: MacLayer, network: Network, interval: int) -> None:
         outputs, inputs = foldable(layer)
-        shape = network.tensors[layer.name].shape
-        self.least_cycles = math.prod(shape[:-1]) * layer.weights.codes[0].size // inputs
+        positions = network.tensors[layer.name].positions
+        self.least_cycles = positions * layer.inputs_of_one_output // inputs
         work = self.least_cycles * outputs * inputs
         fast = [fold for fold in streaming_folds(layer) if work <= interval * fold.pe * fold.simd]
         self._folds = sorted(fast, key=lambda fold: (fold.pe * fold.simd, fold.pe))

@@ -291,9 +291,8 @@ class _Planner:
             if isinstance(reader, Rescale) and reader.input == layer.name
         ]
         rescale = rescales[0] if rescales and self._readers(layer.name) == 1 else None
-        outputs, inputs = layer.weights.codes.shape
-        source = self._entry(layer, layer.input, inputs)
-        target = self._stream(layer.name if rescale is None else rescale.name, outputs)
+        source = self._entry(layer, layer.input, layer.inputs_of_one_output)
+        target = self._stream(layer.name if rescale is None else rescale.name, layer.outputs)
         depth = units.unrolled_depth(layer, rescale)
         self._cells.append(
             Unrolled(

@@ -87,10 +87,9 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
     span several groups, each of these has SIMD lanes of its own in a word.
     """
-    codes, groups = layer.weights.codes, layer.groups if isinstance(layer, Conv2d) else 1
-    taken = codes.shape[-1]
-    taps, folds = codes[0].size // taken, len(codes) // fold.pe
-    group_outputs = len(codes) // groups
+    groups, taken = layer.groups, layer.group_channels
+    taps, folds = layer.inputs_of_one_output // taken, layer.outputs // fold.pe
+    group_outputs = layer.outputs // groups
     span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
     bits = bit_planes(layer.weights.grid).bits
     planes = bits if fold.kind is FoldKind.BIT_SERIAL else 1
@@ -117,9 +116,8 @@ def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:
     more.  That much would be a register behind each level of a tree; the shared additions, which
     are a deeper graph, are spread evenly over all stages but the last.
     """
-    _, inputs = layer.weights.codes.shape
     bits = bit_planes(layer.weights.grid).bits
-    depth: int = 2 + (inputs - 1).bit_length() + (bits - 1).bit_length()
+    depth: int = 2 + (layer.inputs_of_one_output - 1).bit_length() + (bits - 1).bit_length()
     if rescale is not None and not is_searched(rescale):
         depth += (mantissa_bits(rescale) - 1).bit_length()
     return depth
@@ -177,7 +175,6 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     the last before it.  A word comes in once the word that many rows above it lies, in raster
     order, before the next step's cell and before the next window.
     """
-    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
     height, width, channels = shape
     folds = channels // lanes
     rows, columns = _window_cells(layer, shape)
@@ -195,7 +192,7 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
 
     # Row numbers from one image to the next: all windows of the one begin above those of the other,
     # and no word of the one waits for a step of the other.
-    tall = dilation[0] * (layer.kernel[0] - 1) + 1
+    tall = layer.dilation[0] * (layer.kernel[0] - 1) + 1
     alone = not inside[0, 0].any()
     if alone:
         needs[0, 0, 0, 0, 0] = 0
@@ -242,11 +239,10 @@ def reaches_image(layer: Conv2d, shape: tuple[int, ...]) -> bool:
 
 def _window_cells(layer: WindowLayer, shape: tuple[int, ...]) -> tuple[Indices, Indices]:
     """The rows and the columns of each window's cells; those of padding lie outside the image."""
-    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
     rows, columns = (
         _positions(*sizes)
         for sizes in zip(
-            shape[:2], layer.kernel, layer.stride, layer.padding, dilation, strict=True
+            shape[:2], layer.kernel, layer.stride, layer.padding, layer.dilation, strict=True
         )
     )
     return rows, columns

@@ -40,7 +40,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.layers import Add, Conv2d, WindowLayer
+from vecq_hw.layers import Add, WindowLayer
 from vecq_hw.network import Network, window_outputs
 
 Counts = npt.NDArray[np.int64]
@@ -182,8 +182,7 @@ def _reads(
 
 def _windows(network: Network, layer: WindowLayer, source: Stream) -> Callable[[], Counts]:
     image = network.tensors[layer.input].shape
-    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
-    return partial(windowed, layer, dilation, image, source.words // image[0])
+    return partial(windowed, layer, layer.dilation, image, source.words // image[0])
 
 
 def _word_by_word(stream: Stream) -> Loops:
@@ -261,12 +260,11 @@ def folded(cell: MatrixVector) -> Counts:
 
     A block is one group, or the groups that the processing elements span (``vecq::Grouping``).
     """
-    codes = cell.layer.weights.codes
-    groups = cell.layer.groups if isinstance(cell.layer, Conv2d) else 1
-    group_outputs = len(codes) // groups
+    groups, outputs = cell.layer.groups, cell.layer.outputs
+    group_outputs = outputs // groups
     block_outputs = max(group_outputs, cell.fold.pe)
-    blocks = len(codes) // block_outputs
-    block_words = codes[0].size * groups // (blocks * cell.source.lanes)
+    blocks = outputs // block_outputs
+    block_words = cell.layer.inputs_of_one_output * groups // (blocks * cell.source.lanes)
     counts = np.arange(1, cell.periods * blocks + 1) * block_words
     return np.repeat(counts, block_outputs // cell.fold.pe)
 

@@ -187,7 +187,7 @@ def natural_io_type(network: Network) -> str:
     have no pixels, and in parallel they need no control at all.  Images whose max pools overlap,
     or whose windows are one row high and skip rows, have no stream.
     """
-    images = any(len(tensor.shape) == 3 for tensor in network.tensors.values())
+    images = any(tensor.is_image for tensor in network.tensors.values())
     return "io_stream" if images and unsupported(network, "io_stream") is None else "io_parallel"
 
 

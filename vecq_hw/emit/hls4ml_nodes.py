@@ -66,12 +66,14 @@ def unsupported(network: Network, io_type: str = "io_parallel") -> str | None:
 
 def _layer_reason(layer: Layer, source: Tensor) -> str | None:
     match layer:
-        case Conv2d() if layer.dilation != (1, 1):
-            return "Conv2d with dilation"
-        case Conv2d() if layer.groups != 1 and not _depthwise(layer):
-            return "Conv2d with groups, but not one for each channel and output"
-        case Dense() | Conv2d() if layer.bias is not None and _beyond(layer.bias):
-            return f"a bias beyond 2^53 in the {type(layer).__name__}"
+        case Dense():
+            return _bias_reason(layer)
+        case Conv2d():
+            if layer.dilation != (1, 1):
+                return "Conv2d with dilation"
+            if layer.groups != 1 and not _depthwise(layer):
+                return "Conv2d with groups, but not one for each channel and output"
+            return _bias_reason(layer)
         case Rescale():
             steps = _steps(layer, source.format)
             if any(_beyond(step.mantissa) or _beyond(step.offset) for step in steps):
@@ -81,23 +83,49 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             return "Threshold"
         case ArgMax():
             return "ArgMax, of which hls4ml gives no index"
-        case MaxPool2d() if any(layer.padding) and source.format.lo < 0:
-            return "MaxPool2d with padding on signed codes"
-        case _:
+        case MaxPool2d():
+            if any(layer.padding) and source.format.lo < 0:
+                return "MaxPool2d with padding on signed codes"
             return None
+        case SumPool2d() | Flatten() | Upsample2d() | Add() | Concat():
+            return None
+        case _:
+            assert_never(layer)
+
+
+def _bias_reason(layer: MacLayer) -> str | None:
+    if layer.bias is not None and _beyond(layer.bias):
+        return f"a bias beyond 2^53 in the {type(layer).__name__}"
+    return None
 
 
 def _stream_reason(layer: Layer) -> str | None:
     match layer:
-        case MaxPool2d() if layer.kernel != layer.stride:
-            return "MaxPool2d in io_stream whose stride is not its kernel"
-        case Conv2d() if layer.kernel == (1, 1) and not _depthwise(layer):
+        case MaxPool2d():
+            if layer.kernel != layer.stride:
+                return "MaxPool2d in io_stream whose stride is not its kernel"
             return None
-        case Conv2d() | SumPool2d() if layer.kernel[0] == 1 and layer.stride[0] > 1:
-            # Seen: wrong sums and words left over, without a word.
-            return f"{type(layer).__name__} in io_stream with windows one row high that skip rows"
+        case Conv2d() | SumPool2d():
+            if isinstance(layer, Conv2d) and layer.kernel == (1, 1) and not _depthwise(layer):
+                return None
+            if layer.kernel[0] == 1 and layer.stride[0] > 1:
+                # Seen: wrong sums and words left over, without a word.
+                kind = type(layer).__name__
+                return f"{kind} in io_stream with windows one row high that skip rows"
+            return None
+        case (
+            Dense()
+            | Rescale()
+            | Threshold()
+            | Flatten()
+            | Upsample2d()
+            | Add()
+            | Concat()
+            | ArgMax()
+        ):
+            return None
         case _:
-            return None
+            assert_never(layer)
 
 
 def nodes(
@@ -267,7 +295,7 @@ def _saturating(layer: Rescale, source: IntFormat) -> str | None:
 def _rescaling(common: Mapping[str, Any], layer: Rescale, source: Tensor) -> list[Node]:
     result, steps = [], _steps(layer, source.format)
     size = math.prod(source.shape)
-    channels = source.shape[-1] if len(source.shape) == 3 else -1
+    channels = source.channels if source.is_image else -1
     attributes = {"class_name": "BatchNormalization", "n_in": size, "n_out": size}
     inputs = common["inputs"]
     for index, step in enumerate(steps, start=1):
@@ -302,7 +330,7 @@ def _beyond(values: IntArray) -> bool:
 
 
 def _depthwise(layer: Conv2d) -> bool:
-    return 1 < layer.groups == len(layer.weights.codes) and layer.weights.codes.shape[-1] == 1
+    return 1 < layer.groups == layer.outputs and layer.group_channels == 1
 
 
 def _max_pool(

@@ -278,7 +278,7 @@ class _Lowering:
             raise VecqError(f"layer '{name}': {error}") from None
         tensor = self._add(layer)
         added = trained.quantized_bias(module)
-        bias = np.zeros(len(layer.weights.codes)) if added is None else doubles(added)
+        bias = np.zeros(layer.outputs) if added is None else doubles(added)
         check_finite(name, "bias", bias)
         line = self._codes(tensor, tensor)
         return replace(line, scale=line.scale * shares, offset=bias)

@@ -90,7 +90,7 @@ class ByteProduct:
         self, layer: MacLayer, parts: int, up: int, line: Line, codes: IntFormat | None
     ) -> None:
         self._up, self._codes = up, codes
-        self._padding = layer.padding if isinstance(layer, Conv2d) else (0, 0)
+        self._padding = layer.padding
         self._parts, self._inputs = parts, layer.weights.codes.shape[-1]
         values = _split(layer.weights.values, parts)
         if isinstance(layer, Conv2d):

@@ -147,7 +147,7 @@ def _windows(x: Array, at: _Geometry, height: int, width: int, one_row: bool = F
 
 def depthwise(layer: Conv2d, x: Array, bound: int) -> Array:
     """A convolution whose groups read one channel each: a multiply-add for each kernel tap."""
-    outputs = len(layer.weights.codes)
+    outputs = layer.outputs
     kinds: dict[arithmetic.Engine, npt.DTypeLike] = {
         arithmetic.Engine.FLOAT32: np.float32,
         arithmetic.Engine.FLOAT64: np.float64,

@@ -66,7 +66,7 @@ def kernel_for(
             on_bytes = engine == "int8" and _in_bytes(layer, source)
             return on_bytes or _in_floats(layer, source)
         case Rescale():
-            return _rescale(layer, source, len(network.tensors[layer.name].shape) == 3)
+            return _rescale(layer, source, network.tensors[layer.name].is_image)
         case Threshold():
             return lambda tensors: arithmetic.count_thresholds(
                 tensors[0].astype(np.int64), layer.thresholds, layer.falling, layer.format.lo
@@ -97,7 +97,7 @@ def fused_kernel(layer: MacLayer, rescale: Rescale, network: Network) -> Kernel 
 
 def bound_of(layer: MacLayer, source: IntFormat) -> int:
     """An upper bound of every partial sum of a Dense or Conv2d, bias included."""
-    flat = layer.weights.values.reshape(len(layer.weights.codes), -1)
+    flat = layer.weights.values.reshape(layer.outputs, -1)
     bias = 0 if layer.bias is None else max(map(abs, layer.bias.tolist()))
     return arithmetic.product_bound(flat, source.magnitude) + bias
 
@@ -150,7 +150,7 @@ def _in_floats(layer: MacLayer, source: IntFormat) -> Kernel:
 
     def run(tensors: Sequence[Array]) -> Array:
         rows = np.ascontiguousarray(tensors[0], product.operand)
-        out = np.empty((len(rows), len(layer.weights.codes)), product.result)
+        out = np.empty((len(rows), layer.outputs), product.result)
         product(rows, out)
         return out
 

@@ -214,5 +214,4 @@ def _tile(layers: Sequence[object], network: Network) -> int:
 def _multiplications(layer: object, network: Network) -> int:
     if not isinstance(layer, Dense | Conv2d):
         return 0
-    positions = math.prod(network.tensors[layer.name].shape[:-1])
-    return positions * layer.weights.codes.size
+    return network.tensors[layer.name].positions * layer.weights.codes.size

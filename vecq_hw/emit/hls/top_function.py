@@ -493,7 +493,7 @@ class _Builder:
             _sizes("Stride", layer.stride),
             _sizes("Padding", layer.padding),
         ]
-        if isinstance(layer, Conv2d) and layer.dilation != (1, 1):
+        if layer.dilation != (1, 1):
             parts.append(_sizes("Dilation", layer.dilation))
         self._shapes.append(
             f"using {self._names[layer.name]}_window = vecq::Window<{', '.join(parts)}>;"

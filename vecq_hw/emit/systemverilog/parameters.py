@@ -76,7 +76,7 @@ def unit_memories(
 ) -> UnitMemories:
     """The memories of a layer's unit; rows of four where the fabric has the cells for them."""
     planes = bit_planes(layer.weights.grid)
-    codes = planes.codes(layer.weights.values).reshape(len(layer.weights.codes), -1)
+    codes = planes.codes(layer.weights.values).reshape(layer.outputs, -1)
     outputs, inputs = codes.shape
     bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
     quads = fabric is Fabric.ECP5 and planes.signs

@@ -133,10 +133,13 @@ class _Builder:
                 count, ends = len(cell.targets), ([cell.source], cell.targets)
                 self._put("vecq_fork", *ends, Outputs=count, WordBits=source.word)
             case Elementwise():
-                if isinstance(cell.layer, Rescale):
-                    self._rescale(cell, cell.layer)
-                else:
-                    self._threshold(cell, cell.layer)
+                match cell.layer:
+                    case Rescale():
+                        self._rescale(cell, cell.layer)
+                    case Threshold():
+                        self._threshold(cell, cell.layer)
+                    case _:
+                        assert_never(cell.layer)
             case Comparison():
                 source = self._streams[cell.source]
                 self._put(
@@ -222,17 +225,17 @@ class _Builder:
         source, target = self._streams[cell.source], self._streams[cell.target]
         activations = IntFormat(source.bits, source.signed)
         memories = unit_memories(layer, fold, activations, self._fabric)
-        inputs, lanes = layer.weights.codes[0].size, fold.pe * fold.simd
+        lanes = fold.pe * fold.simd
         self._put(
             "vecq_matrix_vector",
             [cell.source],
             [cell.target],
-            Inputs=inputs,
-            Outputs=len(layer.weights.codes),
+            Inputs=layer.inputs_of_one_output,
+            Outputs=layer.outputs,
             Pe=fold.pe,
             Simd=fold.simd,
-            Groups=layer.groups if isinstance(layer, Conv2d) else 1,
-            Taps=inputs // layer.weights.codes.shape[-1],
+            Groups=layer.groups,
+            Taps=layer.inputs_of_one_output // layer.group_channels,
             WeightBits=memories.planes.bits,
             TwosComplement=bit(not memories.planes.signs),
             InputBits=source.bits,

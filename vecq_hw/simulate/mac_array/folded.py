@@ -9,7 +9,6 @@ side, which no sum depends on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -203,7 +202,7 @@ def _run(
             " fold; leave out bit_serial"
         )
     found = operands(layer, network, codes)
-    values = layer.weights.values.reshape(len(layer.weights.codes), -1)
+    values = layer.weights.values.reshape(layer.outputs, -1)
     bound = arithmetic.product_bound(values, network.tensors[layer.input].format.magnitude)
     if bound >= 1 << 62:
         raise VecqError(
@@ -244,7 +243,7 @@ def _accumulate(
 def _tile_size(network: Network) -> int:
     """How many samples a tile takes so that the inputs of every output stay within the budget."""
     cells = [
-        math.prod(network.tensors[layer.name].shape[:-1]) * layer.weights.codes[0].size
+        network.tensors[layer.name].positions * layer.inputs_of_one_output
         for layer in network.layers
         if isinstance(layer, Conv2d)
     ]

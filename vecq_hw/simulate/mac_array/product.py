@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.network import Conv2d, Dense, Input, MacLayer, Network, Tensor, output_tensor
+from vecq_hw.network import Conv2d, Input, MacLayer, Network, Tensor, output_tensor
 from vecq_hw.simulate.reference import checked_codes
 
 Int64Array = npt.NDArray[np.int64]
@@ -183,7 +183,7 @@ class Operands:
 def matrix_product(layer: MacLayer, source: Tensor, samples: int = 1) -> Product:
     """The product that ``layer`` is, where it reads ``samples`` tensors like ``source``."""
     output = output_tensor(layer, source)
-    codes, groups = layer.weights.codes, _groups(layer)
+    codes, groups = layer.weights.codes, layer.groups
     return Product(
         groups=groups,
         positions=samples * math.prod(output.shape[:-1]),
@@ -235,7 +235,7 @@ def operands(layer: MacLayer, network: Network, x: IntArray) -> Operands:
         rows = rows.reshape(-1, layer.kernel[0] * layer.kernel[1], rows.shape[-1])
     else:
         rows = rows[:, np.newaxis]
-    groups, values = _groups(layer), layer.weights.values.astype(np.int64)
+    groups, values = layer.groups, layer.weights.values.astype(np.int64)
     split = rows.reshape(*rows.shape[:2], groups, -1).transpose(2, 0, 1, 3)
     bias = np.zeros(len(values), np.int64) if layer.bias is None else layer.bias
     return Operands(
@@ -276,7 +276,3 @@ def external_bytes(product: Product) -> Bytes:
         weights=outputs * product.taps,
         sums=outputs * (product.positions + product.bias),
     )
-
-
-def _groups(layer: MacLayer) -> int:
-    return 1 if isinstance(layer, Dense) else layer.groups
