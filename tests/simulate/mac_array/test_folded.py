@@ -16,7 +16,13 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
 from vecq_hw.passes.widths import wrap_accumulators
-from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, divisors, foldable
+from vecq_hw.schedule import (
+    Fold,
+    FoldKind,
+    Schedule,
+    default_schedule,
+    streaming_folds,
+)
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.mac_array import (
     folded,
@@ -34,11 +40,8 @@ def _mac_layers(network):
 def _schedules(draw, network):
     return Schedule(
         folds={
-            layer.name: Fold(pe=pe, simd=simd)
+            layer.name: draw(st.sampled_from(streaming_folds(layer)))
             for layer in _mac_layers(network)
-            for pe, simd in [
-                tuple(draw(st.sampled_from(divisors(size))) for size in foldable(layer))
-            ]
         }
     )
 
