@@ -160,6 +160,15 @@ def test_embedding_looks_up_quantized_words():
     assert torch.equal(found[0], ((codes.float() + 0.5) * alpha)[[3, 0]])
 
 
+def test_gradients_of_an_embedding_keep_their_scale_by_frequency():
+    table = nn.Embedding(5, 3, scale_grad_by_freq=True)
+    twin = quantize_model(nn.Sequential(table))
+    words = torch.tensor([[1, 1, 1, 2]])
+    twin(words).sum().backward()
+    table(words).sum().backward()
+    assert torch.equal(twin.get_submodule("0").weight.grad, table.weight.grad)
+
+
 def test_inputs_and_outputs_of_an_lstm_are_quantized():
     assert kinds(quantize_model(build_model("imdb", (20,), 1))) == [
         "embedding:QuantizedEmbedding",

@@ -111,7 +111,7 @@ class _Milestones(click.ParamType[Any]):
 @click.option("--flip/--no-flip", default=None, help="Mirror half of the images.")
 @click.option("--mixed-precision", is_flag=True, default=None, help="bfloat16 where it is safe.")
 @click.option("--device", metavar="cpu|cuda", help="[default: a GPU if there is one]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: torch's]")
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads.  [default: torch's]")
 @click.option("--seed", type=click.IntRange(min=0), help="[default: 0]")
 @click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder --out.")
 @click.option("--out", type=OutputFolder(), default="trained", show_default=True)

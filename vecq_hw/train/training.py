@@ -236,6 +236,12 @@ class Training:
             )
         if (settings.padding or settings.flip) and data.x_train.ndim != 4:
             raise VecqError(f"only images are cropped and mirrored, not samples of {data.shape}")
+        most = min(data.shape[-2:])
+        if settings.padding > most:
+            raise VecqError(
+                f"images of {data.shape[-2]} × {data.shape[-1]} are padded with at most {most}"
+                f" pixels at each side, not {settings.padding}"
+            )
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters, settings = self.model.parameters(), self.settings
