@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tests.train.test_fit import blobs
-from vecq_hw import cli, data
+from vecq_hw import cli, data, storage
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import Interval, Spread
 from vecq_hw.train import (
@@ -227,6 +227,24 @@ def test_float_rows_have_no_integers(tmp_path, monkeypatch, capsys):
     )  # fmt: skip
     assert status == 2
     assert "error: " in errors
+
+
+def test_the_class_instead_of_its_scores_is_as_often_right(tmp_path, monkeypatch, capsys):
+    def run(*arguments):
+        status, shown, errors = main(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+        assert status == 0, errors
+        return shown
+
+    run("train", "--preset", "mlp-digits", "--epochs", 2, "--out", tmp_path / "out")
+    said = []
+    for name, options in (("scores", ()), ("class", ("--argmax",))):
+        file = tmp_path / f"{name}.npz"
+        run("lower", tmp_path / "out" / "checkpoint.pt", *options, "--out", file)
+        shown = run("simulate", file, "--data", "digits")
+        said.append(re.search(r"integer accuracy +(\S+) %", shown)[1])
+    assert said[0] == said[1]
+    assert float(said[0]) > 50
+    assert storage.load(tmp_path / "class.npz").tensors["argmax"].shape == (1,)
 
 
 def test_a_signal_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys):
