@@ -84,6 +84,9 @@ def grid(widths: Sequence[int] = (3,)) -> list[Builder]:
         Builder("flat", (2, 3, 4)).flatten().dense(4, 2, fold=Fold(pe=2, simd=6)),
         Builder("cell", (1, 1, 1)).conv(1, 1, (1, 1)).rescale().conv(3, 2, (3, 3), padding=(1, 1)),
         Builder("rest", (5, 5, 2)).pool((2, 2), (2, 2)).rescale(),
+        # pools of one to many words of channels: in registers, in memory
+        Builder("folds", (4, 4, 3), S4).pool((2, 2), (1, 2)).sum((2, 2), (1, 1)),
+        Builder("many", (4, 5, 8), S4).pool((2, 2), (1, 2)).sum((2, 2), (2, 1)),
         Builder("none", (2, 2, 3), S4),
         # groups: one after the other, in parts, side by side; depthwise; dilated
         Builder("group", (5, 4, 6)).conv(9, 2, (2, 2), groups=3, bias=9, fold=Fold(pe=3, simd=2)),

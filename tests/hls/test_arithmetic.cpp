@@ -144,9 +144,9 @@ int main() {
   static_assert(vecq::IntFormat<1, true>::lo == -1 && vecq::IntFormat<1, true>::hi == 0);
   static_assert(vecq::Packing<3, 4, 16>::codes_per_word == 5, "no code crosses words");
   static_assert(vecq::Packing<3, 4, 16>::words == 16);
-  using Span = vecq::Grouping<2, 6, 2, 2, 1>; // two elements, three outputs a group
+  using Span = vecq::Grouping<2, 6, 2, 6, 2>; // six elements, three outputs in a group
   static_assert(Span::blocks == 1 && Span::block_groups == 2 && Span::lanes == 4);
-  static_assert(Span::lane(3, 1, 0) == 3, "the fourth output reads the second group");
+  static_assert(Span::lane(3, 1) == 3, "the fourth output reads the second group");
   using Within = vecq::Grouping<4, 8, 2, 2, 2>;
   static_assert(Within::blocks == 2 && Within::block_outputs == 4 && Within::lanes == 2);
   static_assert(vecq::Frame<vecq::IntFormat<5, true>, 10, 5>::bits == 32, "whole bytes");

@@ -5,16 +5,13 @@
 #include "vecq/stream.hpp"
 #include "vecq/weights.hpp"
 
-#include <numeric>
-
 namespace vecq {
 
-/// How grouped channels meet the lanes.  A group's outputs read that group's `Channels` alone;
-/// processing elements that work side by side may span several groups.
+/// How grouped channels meet the lanes.  A group's outputs read that group's `Channels` alone.
 ///
-/// A block is the fewest whole groups whose outputs are a multiple of `Pe`.  Blocks come one after
-/// the other.  Where a block has one group, as in a plain convolution, a word holds `Simd` of its
-/// channels; else it holds all channels of the block, and each element picks its own.
+/// A block is one group, or the groups that the processing elements span: they span whole groups
+/// and take all channels of each in one cycle.  Blocks come one after the other.  A word holds
+/// `Simd` channels of each group of the block.
 template <int Channels, int Outputs, int Groups, int Pe, int Simd>
 struct Grouping {
   static_assert(Outputs % Groups == 0, "groups must divide the outputs");
@@ -23,18 +20,19 @@ struct Grouping {
   static constexpr int outputs = Outputs;
   static constexpr int group_outputs = Outputs / Groups;
   static constexpr int group_channels = Channels;
-  static constexpr int block_outputs = std::lcm(group_outputs, Pe);
+  static_assert(group_outputs % Pe == 0 || (Pe % group_outputs == 0 && Simd == Channels),
+                "processing elements divide the outputs of a group, or span whole groups and take "
+                "all their channels");
+  static constexpr int block_outputs = group_outputs > Pe ? group_outputs : Pe;
   static constexpr int block_groups = block_outputs / group_outputs;
   static constexpr int blocks = Groups / block_groups;
-  static constexpr int lanes = block_groups == 1 ? Simd : block_groups * Channels;
-  /// So many input folds share a word.
-  static constexpr int word_folds = block_groups == 1 ? 1 : Channels / Simd;
+  static constexpr int lanes = block_groups * Simd;
   static constexpr int pe = Pe;
   static constexpr int simd = Simd;
 
-  /// Where in a word the `input`-th of the `part`-th input fold lies for an output of the block.
-  static constexpr int lane(int output, int part, int input) {
-    return block_groups == 1 ? input : output / group_outputs * Channels + part * Simd + input;
+  /// Where in a word the `input`-th of an input fold lies for an output of the block.
+  static constexpr int lane(int output, int input) {
+    return block_groups == 1 ? input : output / group_outputs * Channels + input;
   }
 };
 
@@ -55,6 +53,10 @@ constexpr int partial_bits(int count) {
 /// `Pe` outputs are computed side by side and take `Simd` inputs a cycle.  The sum wraps at the
 /// width of `Out`, which is exact where that holds the true sum.  A block's inputs are kept and
 /// replayed for every further fold of outputs.
+///
+/// The loops are a perfect nest of constant bounds, so that Vitis HLS makes one pipeline of them,
+/// which is filled once a call.  What one iteration leaves for the next is the accumulators alone:
+/// registers, one addition.
 ///
 /// @tparam Weight  `MidRise` or `TwosComplement`: what the codes in the ROM stand for
 /// @tparam Inputs  that an output reads: the channels of its group, cell by cell
@@ -78,29 +80,27 @@ void matrix_vector(Stream<In, Grouping::lanes>& in, Stream<Out, Grouping::pe>& o
       "the ROM words are not those of this fold");
 #pragma HLS ARRAY_RESHAPE variable = weights type = complete dim = 2
 #pragma HLS ARRAY_PARTITION variable = bias type = cyclic factor = Pe
-  Lanes<In, Grouping::lanes> replay[input_folds / Grouping::word_folds];
+  Lanes<In, Grouping::lanes> replay[input_folds];
 #pragma HLS AGGREGATE variable = replay compact = bit
   std::make_signed_t<Sum> accumulators[Pe];
 #pragma HLS ARRAY_PARTITION variable = accumulators type = complete
 
 positions:
   for (int position = 0; position < Positions; ++position) {
-    int fold = 0; // which outputs, over all blocks
   blocks:
     for (int block = 0; block < Grouping::blocks; ++block) {
     outputs:
-      for (int block_fold = 0; block_fold < output_folds; ++block_fold, ++fold) {
+      for (int block_fold = 0; block_fold < output_folds; ++block_fold) {
       inputs:
         for (int input_fold = 0; input_fold < input_folds; ++input_fold) {
 #pragma HLS PIPELINE II = 1
-          const int part = input_fold % Grouping::word_folds;
-          const int kept = input_fold / Grouping::word_folds;
+          const int fold = block * output_folds + block_fold; // which outputs, over all blocks
           Lanes<In, Grouping::lanes> x;
-          if (block_fold == 0 && part == 0) {
+          if (block_fold == 0) {
             x = in.read();
-            replay[kept] = x;
+            replay[input_fold] = x;
           } else {
-            x = replay[kept];
+            x = replay[input_fold];
           }
           Partial sums[Pe] = {};
 #pragma HLS ARRAY_PARTITION variable = sums type = complete
@@ -122,7 +122,7 @@ positions:
               elements:
                 for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-                  const int lane = Grouping::lane(block_fold * Pe + pe, part, simd);
+                  const int lane = Grouping::lane(block_fold * Pe + pe, simd);
                   const Partial value = static_cast<Partial>(
                       static_cast<std::int64_t>(static_cast<typename In::Value>(x.lane[lane])));
                   sums[pe] = static_cast<Partial>(sums[pe] + Weight::product(codes[pe], value));

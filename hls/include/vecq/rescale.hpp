@@ -67,8 +67,8 @@ template <class In, class Out, int Positions, int Channels, int LaneCount, int S
           int MantissaBits, class Mantissa, class Offset>
 void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
              const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels]) {
-  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(
-      in, out, mantissa, offset, detail::OneShift<Shift>{});
+  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(in, out, mantissa, offset,
+                                                                         detail::OneShift<Shift>{});
 }
 
 /// The same with a shift for each channel.

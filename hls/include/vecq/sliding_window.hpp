@@ -67,7 +67,9 @@ struct Window {
 ///
 /// A window comes `Blocks` times, each time with the next of that many equal parts of the channels.
 /// A ring of rows is read for one row of windows while the rows of the next arrive: as many as a
-/// window reaches over plus the stride, and no cycle is lost between rows.
+/// window reaches over plus the stride.  Between rows of windows the pipeline is emptied, which the
+/// statements between the two loops see to: only so is each word surely in the memory when the next
+/// row reads it.
 template <class Format, class Window, int LaneCount, std::int64_t Pad, int Blocks = 1>
 void sliding_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
   using Image = typename Window::Image;
