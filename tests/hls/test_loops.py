@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -21,7 +22,7 @@ def between_loops(text: str) -> dict[str, str]:
     """For each loop that holds another: what stands between the two heads, by its label."""
     found = list(_LOOP.finditer(text))
     result = {}
-    for outer, inner in zip(found, found[1:], strict=False):
+    for outer, inner in pairwise(found):
         between = text[outer.end() : inner.start()]
         if "#pragma HLS PIPELINE" not in between and between.count("}") <= between.count("{"):
             result[outer["label"]] = between.strip()
