@@ -126,7 +126,9 @@ def test_a_single_file_is_no_part_of_the_project_beside_it(tmp_path):
 def test_pipes_are_written_into_and_links_followed(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader = threading.Thread(
+        target=lambda: read.append((tmp_path / "pipe").read_bytes()), daemon=True
+    )
     reader.start()
     files.check_file(tmp_path / "pipe", "kind")
     files.write(tmp_path / "pipe", b"through", "kind")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import subprocess
 import tomllib
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +83,18 @@ def test_a_bench_waits_in_one_place_alone():
         ("hls4ml.py", "True"),  # watches, and is cancelled
         ("hls4ml.py", "next(stalls)"),
     }
+
+
+def test_nothing_is_left_of_a_process_that_took_too_long(tmp_path):
+    mark = f"VECQ_TEST={uuid.uuid4()}"
+    environment = dict([*os.environ.items(), mark.split("=")])
+    command = ["sh", "-c", 'sleep 300 & touch "$TMPDIR/left" && sleep 300']
+    with pytest.raises(subprocess.TimeoutExpired) as expired:
+        toolchain.run_process(command, tmp_path, environment, 0.5)
+    assert expired.value.timeout == 0.5
+    left = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (folder / "environ").read_bytes():
+                left.append((folder / "cmdline").read_text())
+    assert left == []

@@ -65,9 +65,10 @@ class Command:
         return found
 
     def stop(self, number: signal.Signals) -> str:
-        """Send a signal as timeout(1) does, twice; what the command says."""
-        self.process.send_signal(number)
-        self.process.send_signal(number)
+        """Send a signal again and again, as the impatient do; what the command says."""
+        for _ in range(10):
+            self.process.send_signal(number)
+            time.sleep(0.02)
         _, errors = self.process.communicate(timeout=PATIENCE)
         self.check(number)
         said = errors.decode()

@@ -54,6 +54,8 @@ def main() -> None:
     status, message = _run()
     if signal_received() is not None:  # whatever came of it, such as a terminal that is gone
         status, message = _stopped(), "stopped"
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the end takes no time
     try:
         if message:
             click.echo(message, err=True)
@@ -80,11 +82,11 @@ def _run() -> tuple[int, str]:
         return error.exit_code, text.getvalue().rstrip()
     except VecqError as error:
         return 2, f"error: {error}"
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if (error.name or "").startswith("vecq_hw"):  # a fault of ours, which must be seen
             raise
-        return 2, f"error: {missing_package(error.name)}"
-    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError):
+            return 2, f"error: {missing_package(error.name)}"
         return 2, f"error: '{error.name}' is installed but cannot be imported: {error}"
     except MemoryError:
         return 2, "error: there is not enough memory"
