@@ -423,6 +423,27 @@ def test_global_hooks_are_refused():
         handle.remove()
 
 
+class Optional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x, *rest, mask=None, deep=True, **settings):
+        x = self.fc(x)
+        if mask is not None or rest or settings:
+            x = x + mask
+        return self.second(x.relu()) if deep else x
+
+
+def test_arguments_with_defaults_have_these():
+    model = Optional()
+    graph = module_graph(model)
+    assert torch.equal(graph(X), model(X))
+    with pytest.raises(TypeError):
+        graph(X, mask=X)
+
+
 def test_shared_weights_stay_shared():
     model = Forward(lambda m, x: m.second(F.relu(m.fc(x))))
     model.second.weight = model.fc.weight

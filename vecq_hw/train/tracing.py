@@ -8,6 +8,7 @@ in place, random decisions.  Each of these is either put right here or refused b
 from __future__ import annotations
 
 import copy
+import inspect
 import operator
 import random
 import zlib
@@ -32,6 +33,7 @@ _IN_PLACE = {
 }  # fmt: skip
 _CONSTANT = "_tensor_constant"
 """What torch.fx calls the tensors that it finds in forward()."""
+_OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _OF_SIZES = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv, "numel"}
 _VIEWS = {"view", "reshape", "flatten", "transpose", "permute", "getitem", "getattr", "contiguous"}
 
@@ -84,6 +86,17 @@ class _Tracer(fx.Tracer):
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)
+
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        # The twin is called with one tensor: arguments with defaults have these.
+        given = list(inspect.signature(root_fn).parameters.values())[1:]
+        needed = [one for one in given if one.default is one.empty and one.kind not in _OPEN]
+        return root_fn, [
+            self.root,
+            *(self.create_proxy("placeholder", one.name, (), {}) for one in needed),
+        ]
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         if _autograd_modes() != self._modes:
