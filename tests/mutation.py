@@ -36,7 +36,7 @@ SECONDS = 120
 """What a test run takes at most; a fault that keeps it from its end is found."""
 
 TESTS = {
-    "vecq_hw/arithmetic.py": "tests/test_arithmetic.py tests/simulate/test_lines.py"
+    "vecq_hw/arithmetic.py": "tests/test_arithmetic.py tests/passes tests/simulate/test_lines.py"
     " tests/simulate/test_engines.py",
     "vecq_hw/formats.py": "tests/test_formats.py tests/test_network.py tests/quantize",
     "vecq_hw/layers.py": "tests/test_network.py tests/test_storage.py tests/simulate",

@@ -150,3 +150,16 @@ def test_columns_pad_with_code_zero():
     windows = arithmetic.columns(x, (3, 3), (2, 2), (1, 1))
     assert windows.shape == (1, 1, 1, 3, 3, 1)
     assert windows.ravel().tolist() == [0, 0, 0, 0, 1, 2, 0, 3, 4]
+
+
+@pytest.mark.parametrize("lo", [-5, 0, 3])
+def test_thresholds_are_counted_from_below_or_from_above(lo):
+    thresholds = np.array([[-4, -1, -1, 6], [-7, 0, 2, 3]])
+    x = np.stack([np.arange(-9, 9)] * 2, axis=-1)
+    want = [
+        [lo + sum(a >= t for t in thresholds[0]), lo + sum(b <= t for t in thresholds[1])]
+        for a, b in x.tolist()
+    ]
+    got = arithmetic.count_thresholds(x, thresholds, np.array([0, 1]), lo)
+    assert got.dtype == np.int64
+    assert got.tolist() == want
