@@ -67,7 +67,7 @@ def test_small_networks_are_exact(tmp_path: Path, name: str, bits: int, io_type:
 @pytest.mark.parametrize(
     "grid",
     [
-        *(TwosComplement(3), nightly(TwosComplement(1))),
+        *(nightly(TwosComplement(3)), nightly(TwosComplement(1))),
         *(CodeBook((0, -113, 64, 5)), nightly(CodeBook((-1, 1)))),
     ],
 )
@@ -197,6 +197,7 @@ def test_a_tampered_weight_is_found(project: Path) -> None:
 
 
 @pytest.mark.needs_cxx
+@pytest.mark.nightly
 def test_a_wrong_rounding_is_found(project: Path) -> None:
     types = project / "firmware" / "defines.h"
     text = types.read_text()

@@ -128,6 +128,7 @@ def test_streams_are_deep_enough_and_no_deeper(
     assert run(cases, tmp_path / "less", one_less) == ALL_WAIT
 
 
+@pytest.mark.nightly
 def test_this_cxx_needs_more_than_the_clocked_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
