@@ -23,6 +23,7 @@ COMMANDS = [["doctor"], ["show", "network.npz"], ["--help"], ["show", "network.n
 @pytest.fixture(autouse=True)
 def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is left in a buffer fails late
     weights = Weights(codes=[[1, -2, 0], [-1, 1, 1]], grid=MidRise(2))
     named = replace(network(dense(weights=weights)), name="n → α")  # in no narrow encoding
     storage.save(named, "network.npz")
