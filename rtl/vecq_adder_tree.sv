@@ -20,7 +20,7 @@ module vecq_adder_tree #(
   localparam int Levels = $clog2(Terms);
 
   for (genvar level = 0; level <= Levels; level++) begin : gen_level
-    // How many sums this level holds, and how wide; it grows one bit a level while there is room.
+    // How many sums this level holds, and how wide; it grows one bit per level while there is room.
     localparam int Sums = (Terms + (1 << level) - 1) >> level;
     localparam int Bits = TermBits + level < SumBits ? TermBits + level : SumBits;
     logic [Sums*Bits-1:0] sums;

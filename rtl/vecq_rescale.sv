@@ -4,7 +4,7 @@
 // lossy layer (numeric contract, rule 4), rounding half up.
 //
 // A frame is Channels elements, Lanes of them a word.  Each memory holds the Lanes signed numbers
-// of one word a line, lane 0 in the least significant bits.  The contract keeps
+// of one word per line, lane 0 in the least significant bits.  The contract keeps
 // accumulator * mantissa + offset within +-2^62, so 64 bits hold every sum.
 //
 // Where ShiftBits is not 0, each channel has a shift of its own: Shift, the least of them, plus an

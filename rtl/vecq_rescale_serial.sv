@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What vecq_rescale computes, one mantissa bit a cycle: for words that come seldom, without a
+// What vecq_rescale computes, one mantissa bit per cycle: for words that come seldom, without a
 // multiplier and in a tenth of its look-up tables.
 //
 //   clamp((accumulator * mantissa + offset + 2^(Shift-1)) >>> Shift, Lo, Hi),  Shift >= MantissaBits

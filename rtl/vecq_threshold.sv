@@ -5,7 +5,7 @@
 //
 // A frame is Channels elements, Lanes of them a word.  A channel has 2^CountBits - 1 thresholds,
 // ascending; an element reaches those that are not greater than it.  Bit i of the count is the
-// comparison with the threshold that the bits above it choose, so that one comparison a bit is
+// comparison with the threshold that the bits above it choose, so that one comparison per bit is
 // enough.  The memory has 2^CountBits lines for each word, a signed number of ThresholdBits for each
 // lane, lane 0 in the least significant bits: line 0 is 1 where the channel falls; line 2^n + c is
 // what an element is compared with whose n highest bits of the count are c.

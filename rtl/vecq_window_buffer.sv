@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Keeps the rows of an image that its windows need and reads the windows: one word a step.
+// Keeps the rows of an image that its windows need and reads the windows: one word per step.
 //
 // An image is Height rows of Width pixels of Folds words.  Windows come in raster order, each as
 // kernel rows, kernel columns, words of a pixel.  With enable_i a step is done (step_o) if its cell

@@ -194,7 +194,7 @@ class CodeBook:
 
     @property
     def bits(self) -> int:
-        """Of a code."""
+        """Bits of a code."""
         return len(self.levels).bit_length() - 1
 
     @property

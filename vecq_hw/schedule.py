@@ -32,7 +32,7 @@ VERSION = 1
 class FoldKind(Enum):
     """The kind of unit that computes a Dense or Conv2d in RTL; the other targets have one alone.
 
-    ``STREAMING``: as many multiplications a cycle as it has lanes.  ``BIT_SERIAL``: lanes as for
+    ``STREAMING``: as many multiplications per cycle as it has lanes.  ``BIT_SERIAL``: lanes as for
     weights of one bit, in as many passes as a weight has bits.  ``UNROLLED``: a Dense with all its
     lanes as a circuit of shared additions, made for its weights.
     """

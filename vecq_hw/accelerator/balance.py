@@ -70,7 +70,7 @@ def _mac_layers(network: Network) -> list[MacLayer]:
 
 
 def _slow(network: Network, schedule: Schedule, interval: int) -> Iterator[tuple[str, int]]:
-    """Inputs and layers that take more cycles a frame, with these."""
+    """Inputs and layers that take more cycles per frame, with these."""
     planned = plan(network, schedule)
     cycles = {name: stream.words for name, stream in planned.inputs.items()} | planned.busy
     return ((name, busy) for name, busy in cycles.items() if busy > interval)
@@ -90,6 +90,6 @@ def _lane_sources(network: Network, name: str) -> set[tuple[str, str]]:
 
 def _too_fast(network: Network, name: str, cycles: int, interval: int) -> VecqError:
     return VecqError(
-        f"network '{network.name}': '{name}' takes {cycles} cycles a frame with all the lanes that"
-        f" it can have, more than the {interval} asked for"
+        f"network '{network.name}': '{name}' takes {cycles} cycles per frame with all the lanes"
+        f" that it can have, more than the {interval} asked for"
     )

@@ -32,7 +32,7 @@ from vecq_hw.schedule import Fold
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stream:
-    """Frames of ``elements`` of a tensor, ``lanes`` of them a word.
+    """Frames of ``elements`` of a tensor, ``lanes`` of them in a word.
 
     The windows of a convolution are a stream of the tensor that it reads, with more elements.
     """
@@ -43,7 +43,7 @@ class Stream:
 
     @property
     def words(self) -> int:
-        """Of a frame; at the ends of the accelerator the last one may be partial."""
+        """Words in a frame; at the ends of the accelerator the last one may be partial."""
         return -(-self.elements // self.lanes)
 
 
@@ -109,7 +109,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Elementwise:
-    """A Rescale or Threshold: a word a cycle.
+    """A Rescale or Threshold: a word per cycle.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SerialRescale:
-    """A Rescale that works on a word for so many cycles; a word a period.
+    """A Rescale that works on a word for so many cycles; a word per period.
 
     Attributes
     ----------
@@ -176,7 +176,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Windows:
-    """The sliding window before a convolution; a frame a period."""
+    """The sliding window before a convolution; a frame per period."""
 
     layer: Conv2d
     source: Stream
@@ -187,7 +187,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MatrixVector:
-    """The multiplications of a Dense or Conv2d; a vector or window a period."""
+    """The multiplications of a Dense or Conv2d; a vector or window per period."""
 
     layer: MacLayer
     fold: Fold
@@ -199,7 +199,7 @@ class MatrixVector:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unrolled:
-    """A Dense as a circuit of additions, with the Rescale that alone reads it: a frame a cycle.
+    """A Dense as a circuit of additions, with the Rescale that alone reads it: a frame per cycle.
 
     Attributes
     ----------
@@ -223,7 +223,7 @@ class Unrolled:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pool:
-    """A MaxPool2d or SumPool2d with its window; a frame a period."""
+    """A MaxPool2d or SumPool2d with its window; a frame per period."""
 
     layer: MaxPool2d | SumPool2d
     source: Stream
@@ -283,7 +283,7 @@ class Plan:
 
     @property
     def busy(self) -> dict[str, int]:
-        """Cycles a frame that the busiest cell of each layer works, without stalls."""
+        """Cycles per frame that the busiest cell of each layer works, without stalls."""
         result: dict[str, int] = {}
         for cell in self.cells:
             match cell:

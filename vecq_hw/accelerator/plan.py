@@ -163,7 +163,7 @@ class _Planner:
         return target
 
     def _elementwise(self, layer: Rescale | Threshold, source: Stream, target: Stream) -> Cell:
-        """A word a cycle, unless the folds before leave a Rescale the cycles for its bits."""
+        """A word per cycle, unless the folds before leave a Rescale the cycles for its bits."""
         if isinstance(layer, Threshold):
             # Its input, a comparison for each bit of the count, its output.
             depth = 2 + (layer.format.hi - layer.format.lo).bit_length()

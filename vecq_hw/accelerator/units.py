@@ -1,6 +1,6 @@
 """The steps of each buffered unit: matrix-vector, sliding window, pooling, upsampling.
 
-A unit reads one word a step, in raster order of the image, kernel rows, kernel columns and
+A unit reads one word per step, in raster order of the image, kernel rows, kernel columns and
 channels, and keeps words for as long as a later step reads them.
 """
 
@@ -76,7 +76,7 @@ class Unit:
 
 
 def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
-    """The folded unit of ``vecq_matrix_vector.sv``, a vector a period, and its input lanes.
+    """The folded unit of ``vecq_matrix_vector.sv``, a vector per period, and its input lanes.
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
@@ -148,7 +148,7 @@ def mantissa_bits(layer: Rescale) -> int:
 
 
 def serial_rescale(layer: Rescale, turns: int) -> Unit:
-    """The unit of ``vecq_rescale_serial.sv``, a word a period.
+    """The unit of ``vecq_rescale_serial.sv``, a word per period.
 
     For each turn a cycle a mantissa bit and one for the rest of the constant; the word is kept
     until the last of them, and two stages behind that one the result is offered.
@@ -160,7 +160,7 @@ def serial_rescale(layer: Rescale, turns: int) -> Unit:
 
 
 def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Unit:
-    """The windows of an image, a frame a period; pools reduce each of them on the way.
+    """The windows of an image, a frame per period; pools reduce each of them on the way.
 
     One word of a window is read a cycle, padding too, so a frame takes as many cycles as all
     windows have words, if they come in time.  A convolution passes the words on, one stage behind
@@ -211,9 +211,9 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
 
 
 def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:
-    """Each pixel repeated, a row a period: a buffer of one row, read once for each row of outputs.
+    """Each pixel repeated, a row per period: one row is kept and read for each row of outputs.
 
-    One word a cycle, one stage behind its read.
+    One word per cycle, one stage behind its read.
     """
     _, width, channels = shape
     down, across = layer.factor
@@ -272,7 +272,7 @@ def _unit(
     capacity: int,
     depth: int,
 ) -> Unit:
-    """A unit of one step a cycle; step i reads word ``needs[i]``, or none where that is -1."""
+    """A unit of one step per cycle; step i reads word ``needs[i]``, or none where that is -1."""
     # A word that a step has read is there for all later ones.
     first = np.maximum.accumulate(needs)
     fresh = np.flatnonzero(np.diff(first, prepend=-1) > 0)

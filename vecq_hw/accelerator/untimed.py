@@ -278,7 +278,7 @@ def pooled(positions: int, cells: int, folds: int) -> Counts:
 def windowed(
     layer: WindowLayer, dilation: tuple[int, int], image: tuple[int, ...], row_words: int
 ) -> Counts:
-    """``vecq::sliding_window``: rows ahead of each row of windows, then one word a step.
+    """``vecq::sliding_window``: rows ahead of each row of windows, then one word per step.
 
     Parameters
     ----------

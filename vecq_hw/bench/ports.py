@@ -72,12 +72,12 @@ class Port:
 
     @property
     def elements(self) -> int:
-        """Of a frame."""
+        """Elements in a frame."""
         return math.prod(self.shape)
 
     @property
     def words(self) -> int:
-        """Of a frame."""
+        """Words in a frame."""
         return -(-self.elements // self.lanes)
 
     @property

@@ -102,7 +102,7 @@ def weight_steps(codes: IntArray, bits: int, fold: Fold) -> npt.NDArray[np.int64
 
 
 def _in_steps(codes: IntArray, fold: Fold) -> npt.NDArray[np.int64]:
-    """A step a row, lane 0 of all PEs first; shape (steps, simd * pe)."""
+    """A step per row, lane 0 of all PEs first; shape (steps, simd * pe)."""
     outputs, inputs = codes.shape
     shape = (outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)
     # (output folds, pe, input folds, simd) to (output folds, input folds, simd, pe)

@@ -33,7 +33,7 @@ class Vectors:
     outputs: IntArray
 
     def files(self) -> dict[str, str]:
-        """``vectors/inputs.txt`` and ``vectors/outputs.txt``: one vector a line, channels-last."""
+        """``vectors/inputs.txt`` and ``vectors/outputs.txt``: a vector per line, channels-last."""
         return {
             "vectors/inputs.txt": vector_text(self.inputs),
             "vectors/outputs.txt": vector_text(self.outputs),
@@ -60,7 +60,7 @@ def check_vectors(network: Network, vectors: Vectors) -> None:
 
 
 def vector_text(vectors: IntArray) -> str:
-    """One vector a line, decimal integers between blanks."""
+    """One vector per line, decimal integers between blanks."""
     return frames_text(vectors.reshape(len(vectors), -1).tolist())
 
 

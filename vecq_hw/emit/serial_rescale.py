@@ -41,7 +41,7 @@ def serial_memories(
     lanes: int,
     turns: int,
 ) -> SerialMemories:
-    """The constants of a rescale in the order of ``lanes`` channels a word.
+    """The constants of a rescale in the order of ``lanes`` channels per word.
 
     Lane ``turn * units + unit`` of a word is worked on by a unit in a turn; where the lanes do not
     divide, the last turn has fewer.

@@ -64,7 +64,7 @@ class Convolution:
 
     Notes
     -----
-    The windows are laid out across only, KW * C inputs a position: KH times less than the usual
+    The windows are laid out across only, KW * C inputs per position: KH times less than the usual
     matrix of columns.  The rows of the image that kernel row i reads are contiguous in it, so the
     result is the sum of KH products.  Where that does not pay, the kernel rows are laid side by
     side as usual; for kernels of few inputs in float, input by input, in runs of whole image rows.

@@ -109,7 +109,7 @@ def _wide(fmt: IntFormat) -> np.dtype[np.integer]:
 
 def _rescale(layer: Rescale, source: IntFormat, image: bool) -> Kernel:
     mantissa, offset, shift = layer.mantissa, layer.offset, layer.shift
-    # Of a vector the rescale is a small part, and a line is not found for nothing.
+    # For a vector the rescale is a small part of the work, and to search for a line costs more.
     fast = float32_rescale(layer, source) if image else None
     if fast is None and arithmetic.FloatRescale.is_exact(source.magnitude, mantissa, offset, shift):
         fast = arithmetic.FloatRescale.in_double(mantissa, offset, shift, layer.format)

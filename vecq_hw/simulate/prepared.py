@@ -44,7 +44,7 @@ tensors that the layer read.  All are int64.  Threads call it, tile by tile, in 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class KernelCall:
     """One layer: its kernel, what it reads, and the tensors that no later step of its stage needs.
 
     ``register`` is the format to which the result wraps, or None where it cannot leave it.
@@ -58,10 +58,10 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stage:
+class TileStage:
     """Steps that run on tiles of one size, from the tensors ``takes`` to the tensors ``gives``."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[KernelCall, ...]
     takes: tuple[str, ...]
     gives: Mapping[str, Tensor]
     tile: int
@@ -109,7 +109,7 @@ def to_register(x: Array, fmt: IntFormat) -> IntArray:
 @lru_cache(maxsize=4)
 def prepare(
     network: Network, keep: frozenset[str], engine: EngineName, stored: bool
-) -> tuple[Stage, ...]:
+) -> tuple[TileStage, ...]:
     """The stages of a network; ``keep`` names the tensors that are wanted.
 
     The last few are remembered: a Network is immutable, and equal to itself alone.  ``stored``
@@ -120,14 +120,14 @@ def prepare(
     ends = [i + 1 for i, layer in enumerate(network.layers) if isinstance(layer, Flatten)]
     cut = ends[-1] if ends else 0
     parts = [part for part in (network.layers[:cut], network.layers[cut:]) if part]
-    stages: list[Stage] = []
+    stages: list[TileStage] = []
     for index, layers in enumerate(parts):
         later = {name for part in parts[index + 1 :] for la in part for name in layer_inputs(la)}
         wanted = keep | later
         made = {layer.name for layer in layers}
         read = {name for layer in layers for name in layer_inputs(layer)}
         stages.append(
-            Stage(
+            TileStage(
                 steps=_steps(layers, network, wanted, engine, stored),
                 takes=tuple(sorted(read - made)),
                 gives={name: network.tensors[name] for name in sorted(made & wanted)},
@@ -144,7 +144,7 @@ def _steps(
     wanted: frozenset[str],
     engine: EngineName,
     stored: bool,
-) -> tuple[Step, ...]:
+) -> tuple[KernelCall, ...]:
     fused: dict[str, tuple[MacLayer, Kernel]] = {}
     if engine == "int8" and not stored:
         fused = _fused(layers, network, wanted)
@@ -163,7 +163,9 @@ def _steps(
         else:
             kernel = kernel_for(layer, network, engine, stored)
         register = _register(layer, network.tensors[layer.name], stored)
-        steps.append(Step(layer.name, kernel, sources[layer.name], tuple(sorted(spent)), register))
+        steps.append(
+            KernelCall(layer.name, kernel, sources[layer.name], tuple(sorted(spent)), register)
+        )
     return tuple(steps)
 
 

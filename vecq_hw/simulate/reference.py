@@ -24,7 +24,7 @@ from vecq_hw.formats import FloatArray, IntArray
 from vecq_hw.network import ArgMax, Conv2d, Dense, Input, Network
 from vecq_hw.simulate.engines import Array, EngineName
 from vecq_hw.simulate.kernels import bound_of
-from vecq_hw.simulate.prepared import Hook, Stage, hooked, prepare, rows_first, to_register
+from vecq_hw.simulate.prepared import Hook, TileStage, hooked, prepare, rows_first, to_register
 
 BLOCK = 256
 """Samples that go through all layers before the next ones start."""
@@ -182,7 +182,7 @@ def _hook_input(
 
 
 def _run_stage(
-    stage: Stage,
+    stage: TileStage,
     network: Network,
     values: dict[str, IntArray],
     hooks: Mapping[str, Hook],

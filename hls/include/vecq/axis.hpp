@@ -33,7 +33,7 @@ struct AxisWord<Bits, true> {
 };
 #endif
 
-/// What one end of a top carries: `Elements` elements a frame, `LaneCount` of them a word.
+/// What one end of a top carries: `Elements` elements per frame, `LaneCount` of them in a word.
 ///
 /// With `Keep` the last word of a frame may be partial.
 template <class FrameFormat, int Elements, int LaneCount, int Slot = FrameFormat::bits,

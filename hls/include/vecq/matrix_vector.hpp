@@ -50,7 +50,7 @@ constexpr int partial_bits(int count) {
 
 /// `out[o] = sum_i value(weights[o, i]) * in[i] + bias[o]` for each of `Positions` vectors.
 ///
-/// `Pe` outputs are computed side by side and take `Simd` inputs a cycle.  The sum wraps at the
+/// `Pe` outputs are computed side by side and take `Simd` inputs per cycle.  The sum wraps at the
 /// width of `Out`, which is exact where that holds the true sum.  A block's inputs are kept and
 /// replayed for every further fold of outputs.
 ///
@@ -141,7 +141,7 @@ positions:
                   static_cast<std::int64_t>(bias[fold * Pe + pe]));
             }
           }
-        finish: // one addition a cycle depends on the cycle before
+        finish: // one addition per cycle depends on the cycle before
           for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
             const auto sum = static_cast<std::make_signed_t<Partial>>(sums[pe]);

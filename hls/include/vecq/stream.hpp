@@ -19,7 +19,7 @@ struct Lanes {
 template <class Format, int Count>
 using Stream = hls::stream<Lanes<Format, Count>>;
 
-/// Gives each of `Words` words a frame to every one of `outs`.
+/// Gives each of `Words` words per frame to every one of `outs`.
 ///
 /// Where the branches meet again, the streams in between must hold what one branch takes before the
 /// other: a dataflow region stops for good where they are too short.

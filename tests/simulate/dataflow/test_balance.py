@@ -81,7 +81,7 @@ def test_resnet8_is_balanced():
 
 
 def test_what_cannot_be_is_refused_with_the_layer_and_the_least():
-    with pytest.raises(VecqError, match=r"takes \d+ cycles a frame with all the lanes"):
+    with pytest.raises(VecqError, match=r"takes \d+ cycles per frame with all the lanes"):
         balance(resnet8(), 10)
 
 

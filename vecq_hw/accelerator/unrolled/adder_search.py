@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +29,16 @@ from vecq_hw.formats import IntArray, IntFormat
 Digits = dict[int, int]
 """A linear form: the sign of each ``node * PLACES + shift``."""
 PLACES = 64
+"""More than the shifts of a node, of which there are fewer than half as many."""
+LEFT = PLACES << 20
+"""Of the node of a pattern's first digit in its key; more than any ``node * PLACES + shift``."""
+ZERO = PLACES // 2
+"""Stands for a distance of 0 in the key of a pattern, as distances may be negative."""
 FAVOUR = 1.0
 """Signed digits by which an edge of a good forest is preferred."""
 
+
+_Number = TypeVar("_Number", int, npt.NDArray[np.int64])
 
 Forest = tuple[tuple[int, int | None, int], ...]
 """Each output with its parent, or None, and the parent's sign; parents first."""
@@ -203,12 +211,24 @@ class _Maker:
         return terms[0]
 
 
-class _Patterns:
-    """How often each pattern of two digits occurs, and what it is worth.
+def _begun(x: _Number) -> _Number:
+    """The key of a pattern, but for its second digit y and its signs: ``2 * (this + y) + differ``.
 
-    The key of a pattern is one number that says the same for all common shifts and signs of its
-    digits x < y: node of x, node of y, distance of their shifts, and whether their signs differ.
+    A pattern is two digits x < y.  Its key is one number, the same for all common shifts and signs
+    of the two: node of x, node of y, distance of their shifts from x to y, and whether their signs
+    differ, as the digits of a number of the bases LEFT, PLACES and 2.
     """
+    return x // PLACES * LEFT - x % PLACES + ZERO
+
+
+def _unpacked(key: _Number) -> tuple[_Number, _Number, _Number, _Number]:
+    """Node of x, node of y, distance, and whether the signs differ, of the key of a pattern."""
+    pair, differ = key // 2, key % 2
+    return pair // LEFT, pair % LEFT // PLACES, pair % PLACES - ZERO, differ
+
+
+class _Patterns:
+    """How often each pattern of two digits occurs, and what it is worth; see :func:`_begun`."""
 
     def __init__(self, power: float, noise: float, generator: np.random.Generator) -> None:
         self.place: dict[int, int] = {}
@@ -231,13 +251,11 @@ class _Patterns:
         """The key of the pattern that saves most, or None where none occurs twice."""
         known, total = self.valued, len(self.keys)
         if total > known:
-            keys = np.array(self.keys[known:], np.int64) >> 1
+            left, right, distance, _ = _unpacked(np.array(self.keys[known:], np.int64))
             sizes = np.array(bits)
-            left, right = keys >> 26, (keys >> 6) & ((1 << 20) - 1)
-            distance = (keys & 63) - 32
             top = np.minimum(sizes[left], sizes[right] + distance)
             shared = np.maximum(top - np.maximum(distance, 0), 0.5)
-            luck = 1 + self.noise * self.generator.uniform(size=len(keys))
+            luck = 1 + self.noise * self.generator.uniform(size=total - known)
             self.values[known:total] = shared**self.power * luck
             self.valued = total
         counts = np.frombuffer(self.counts, np.int32, total)
@@ -260,11 +278,9 @@ def _share(
     holders: dict[int, set[int]] = {}
     for column, form in enumerate(forms):
         for code in form:
-            holders.setdefault(code >> 6, set()).add(column)
+            holders.setdefault(code // PLACES, set()).add(column)
     while (key := patterns.best(maker.bits)) is not None:
-        code = key >> 1
-        left, right = code >> 26, (code >> 6) & ((1 << 20) - 1)
-        distance, differ = (code & 63) - 32, key & 1
+        left, right, distance, differ = _unpacked(key)
         found = _occurrences(forms, holders, left, right, distance, 1 - 2 * differ)
         if len(found) < 2:
             patterns.drop(key)
@@ -276,7 +292,7 @@ def _share(
             sign = form[x]
             _remove(form, x, patterns)
             _remove(form, y, patterns)
-            _insert(form, node * PLACES + min(x & 63, y & 63), sign, patterns)
+            _insert(form, node * PLACES + min(x % PLACES, y % PLACES), sign, patterns)
             holders[node].add(column)
 
 
@@ -296,7 +312,7 @@ def _occurrences(
         for x in range(left * PLACES, (left + 1) * PLACES):
             if x in form and x not in used:
                 y = x + step
-                if y >> 6 == right and form.get(y) == product * form[x] and y not in used:
+                if y // PLACES == right and form.get(y) == product * form[x] and y not in used:
                     found.append((column, x, y))
                     used |= {x, y}
     return found
@@ -310,7 +326,7 @@ def _count_all(forms: list[Digits], patterns: _Patterns) -> None:
         signs = np.array([form[code] for code in codes.tolist()], np.int64)
         first, second = np.triu_indices(len(codes), 1)
         x, y = codes[first], codes[second]
-        parts.append((((x >> 6) << 26) + y - (x & 63) + 32) * 2 + (signs[first] != signs[second]))
+        parts.append(2 * (_begun(x) + y) + (signs[first] != signs[second]))
     keys, counts = np.unique(np.concatenate(parts), return_counts=True)
     for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
         place = patterns.new(key)
@@ -320,23 +336,23 @@ def _count_all(forms: list[Digits], patterns: _Patterns) -> None:
 def _remove(form: Digits, code: int, patterns: _Patterns) -> None:
     sign = form.pop(code)
     place, counts = patterns.place, patterns.counts
-    base, shift = ((code >> 6) << 26) - (code & 63) + 32, code
+    begun = _begun(code)
     for other, digit in form.items():
         if other > code:
-            key = (base + other) * 2 + (digit != sign)
-        else:
-            key = (((other >> 6) << 26) + shift - (other & 63) + 32) * 2 + (digit != sign)
+            key = 2 * (begun + other) + (digit != sign)
+        else:  # as _begun(other), which is not called here for its time
+            key = 2 * (other // PLACES * LEFT - other % PLACES + ZERO + code) + (digit != sign)
         counts[place[key]] -= 1
 
 
 def _insert(form: Digits, code: int, sign: int, patterns: _Patterns) -> None:
     get, new = patterns.place.get, patterns.new
-    base = ((code >> 6) << 26) - (code & 63) + 32
+    begun = _begun(code)
     for other, digit in form.items():
         if other > code:
-            key = (base + other) * 2 + (digit != sign)
-        else:
-            key = (((other >> 6) << 26) + code - (other & 63) + 32) * 2 + (digit != sign)
+            key = 2 * (begun + other) + (digit != sign)
+        else:  # as in _remove
+            key = 2 * (other // PLACES * LEFT - other % PLACES + ZERO + code) + (digit != sign)
         place = get(key)
         if place is None:
             place = new(key)

@@ -43,7 +43,7 @@ MAX_STREAM_BITS = 4096
 
 @dataclass(frozen=True, slots=True)
 class StreamVariable:
-    """A variable of the top function: ``words`` words a frame, ``lanes`` elements each."""
+    """A variable of the top function: ``words`` words per frame, ``lanes`` elements each."""
 
     name: str
     format_name: str
@@ -71,17 +71,17 @@ class AxisPort:
 
     @property
     def bits(self) -> int:
-        """Of a word, in whole bytes."""
+        """Bits of a word, in whole bytes."""
         return padded_bits(self.lanes, self.slot)
 
     @property
     def words(self) -> int:
-        """Of a frame."""
+        """Words in a frame."""
         return -(-self.elements // self.lanes)
 
     @property
     def elements(self) -> int:
-        """Of a frame."""
+        """Elements in a frame."""
         return math.prod(self.tensor.shape)
 
     @property

@@ -43,7 +43,7 @@ def bit(value: bool) -> str:
 
 
 def memory_text(values: IntArray, lanes: int, bits: int) -> str:
-    """A memory file of ``lanes`` values of ``bits`` bits a line, hexadecimal."""
+    """A memory file of ``lanes`` values of ``bits`` bits per line, hexadecimal."""
     digits = -(-lanes * bits // 4)
     return "".join(f"{word:0{digits}x}\n" for word in pack_rows(values, lanes, bits))
 

@@ -29,7 +29,7 @@ from vecq_hw.network import Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedStream:
-    """A stream of the top: frames of ``elements``, ``lanes`` of them a word."""
+    """A stream of the top: frames of ``elements``, ``lanes`` of them in a word."""
 
     name: str
     elements: int
@@ -39,7 +39,7 @@ class NamedStream:
 
     @property
     def words(self) -> int:
-        """Of a frame; at the ports the last one may be partial."""
+        """Words in a frame; at the ports the last one may be partial."""
         return -(-self.elements // self.lanes)
 
     @property

@@ -189,7 +189,7 @@ class _Builder:
         )
 
     def _memory(self, layer: Layer, what: str, values: IntArray, lanes: int, bits: int) -> str:
-        """Add a memory of ``lanes`` values a word; its file name as SystemVerilog text."""
+        """Add a memory of ``lanes`` values per word; its file name as SystemVerilog text."""
         name = f"{self._names[layer.name]}_{what}.mem"
         self._contents[f"rtl/{name}"] = memory_text(values, lanes, bits)
         return f'{{MemoryFolder, "{name}"}}'

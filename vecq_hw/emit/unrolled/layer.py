@@ -61,7 +61,7 @@ def unrolled_layer(
     if rescale is None:
         form = offset_form(graph)
         sums = [
-            outputs.Sum(meaning, constant, accumulator)
+            outputs.SummedEnd(meaning, constant, accumulator)
             for (_, meaning), constant in zip(form.outputs, bias, strict=True)
         ]
         return _pipeline(module, form, sums, latency)
@@ -70,7 +70,7 @@ def unrolled_layer(
 
 def rescaled(
     graph: AdderGraph, bias: Sequence[int], rescale: Rescale
-) -> tuple[OffsetGraph, list[outputs.Step]]:
+) -> tuple[OffsetGraph, list[outputs.RescaledEnd]]:
     """The graph of a circuit, and what is left to do with each of its outputs.
 
     Parameters
@@ -88,7 +88,7 @@ def rescaled(
     search = units.is_searched(rescale)
     form = offset_form(graph)
     steps = [
-        outputs.Step(meaning, m if search else 1, offset, s, rescale.format, search)
+        outputs.RescaledEnd(meaning, m if search else 1, offset, s, rescale.format, search)
         for (_, meaning), m, offset, s in zip(form.outputs, mantissas, offsets, shifts, strict=True)
     ]
     return form, steps
@@ -108,7 +108,7 @@ def _template() -> jinja2.Template:
 def _pipeline(
     module: str,
     graph: OffsetGraph,
-    ends: Sequence[outputs.Sum | outputs.Step],
+    ends: Sequence[outputs.SummedEnd | outputs.RescaledEnd],
     latency: int,
 ) -> str:
     """The adders in all stages but the last, then the ends and the last register."""

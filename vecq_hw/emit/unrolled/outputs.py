@@ -9,7 +9,7 @@ from vecq_hw.formats import IntFormat
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class SummedEnd:
     """The integer that ``u`` stands for, plus a constant, in ``format``."""
 
     meaning: Affine
@@ -26,7 +26,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RescaledEnd:
     """``clamp((real * factor + constant) >> shift)`` of the integer that ``u`` stands for.
 
     With ``search`` by binary search for the greatest code whose least ``u`` is reached; otherwise

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vecq_hw.accelerator.unrolled.adder_graph import OffsetGraph
-from vecq_hw.emit.unrolled.outputs import Step, Sum
+from vecq_hw.emit.unrolled.outputs import RescaledEnd, SummedEnd
 from vecq_hw.formats import IntFormat
 
 
-def combinational(graph: OffsetGraph, module: str, ends: Sequence[Sum | Step] = ()) -> str:
+def combinational(
+    graph: OffsetGraph, module: str, ends: Sequence[SummedEnd | RescaledEnd] = ()
+) -> str:
     """A module without a clock: ``x_i`` and ``y_o`` hold inputs and outputs, the first one lowest.
 
     A signed input is two's complement.  Without ``ends`` an output is the raw unsigned integer, in

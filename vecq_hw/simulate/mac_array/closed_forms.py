@@ -5,7 +5,7 @@ next tile, or the draining of the last, behind them where ``stream >= rows``.  S
 
     cycles = (tiles - 1) * max(stream, rows) + stream + 2 * rows + columns - 1
 
-with, of G groups, M positions, T taps and O outputs a group,
+with, of G groups, M positions, T taps and O outputs per group,
 
 ==================  =====================================  ========
 array               tiles                                  stream
