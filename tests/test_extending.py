@@ -107,6 +107,7 @@ from vecq_hw.layers import Dense, Input, Weights
 from vecq_hw.network import Network
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.simulate.dataflow import with_fifo_depths
 
 codes = np.array([[-4, 3, 1], [2, -1, 0]])
 dense = Dense(name="d", input="x", weights=Weights(codes=codes, grid=Squares(3)))
@@ -116,9 +117,10 @@ storage.save(network, "n.npz")
 x = np.array([[-8, 0, 7], [1, 2, 3]])
 wanted = x @ (codes * np.abs(codes)).T
 assert np.array_equal(simulate(storage.load("n.npz"), x), wanted)
-assert bit_planes(Squares(3)).bits == 6
+assert bit_planes(Squares(3)).bits == 5
+schedule = with_fifo_depths(network, default_schedule(network))
 for target in (hls, systemverilog):
-    target.emit(network, default_schedule(network), Vectors(inputs=x, outputs=wanted))
+    target.emit(network, schedule, Vectors(inputs=x, outputs=wanted))
 """
 
 USE_METHOD = """
@@ -130,7 +132,7 @@ from vecq_hw.train import quantize_model
 
 twin = quantize_model(nn.Sequential(nn.Linear(4, 3)), 1, 8, method=weight_method("signs"))
 twin(torch.rand(9, 4))
-largest = float(twin.get_submodule("0").weight.abs().max())
+largest = float(twin.get_submodule("0").weight.detach().abs().max())
 assert lower(twin.eval()).layers[0].weights.step == largest
 """
 
@@ -205,4 +207,5 @@ def test_a_method_needs_its_file_and_its_name(copy: Path) -> None:
     imported = "from vecq_hw.quantize.tqt import Tqt\n"
     replaced(methods, imported, f"from vecq_hw.quantize.signs import Signs\n{imported}")
     assert not run(copy, "-c", USE_METHOD)
-    assert "signs" in run(copy, "-m", "vecq_hw", "train", "--help")
+    refused = run(copy, "-m", "vecq_hw", "train", "--method", "sign")
+    assert "did you mean 'signs'?" in refused
