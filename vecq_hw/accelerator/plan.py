@@ -240,23 +240,33 @@ class _Planner:
     def _join(self, layer: Add | Concat) -> Stream:
         streams = [self._read(name) for name in layer.inputs]
         lanes = max(stream.lanes for stream in streams)
-        if isinstance(layer, Concat):
-            common = math.gcd(*(self._shape(name)[-1] for name in layer.inputs))
-            lanes = max(d for d in divisors(common) if d <= lanes)
+        match layer:
+            case Add():
+                pass
+            case Concat():
+                common = math.gcd(*(self._shape(name)[-1] for name in layer.inputs))
+                lanes = max(d for d in divisors(common) if d <= lanes)
+            case _:
+                assert_never(layer)
         sources = [
             self._link(name, layer.name, stream, lanes)
             for name, stream in zip(layer.inputs, streams, strict=True)
         ]
         target = self._stream(layer.name, lanes)
-        turns: list[Sequence[Stream]] = [sources]
-        depth = max((len(sources) - 1).bit_length(), 1) * JOIN_DEPTH
-        if isinstance(layer, Concat):
-            depth = JOIN_DEPTH
-            turns = [
-                [source]
-                for source in sources
-                for _ in range(self._shape(source.tensor)[-1] // lanes)
-            ]
+        turns: list[Sequence[Stream]]
+        match layer:
+            case Add():
+                depth = max((len(sources) - 1).bit_length(), 1) * JOIN_DEPTH
+                turns = [sources]
+            case Concat():
+                depth = JOIN_DEPTH
+                turns = [
+                    [source]
+                    for source in sources
+                    for _ in range(self._shape(source.tensor)[-1] // lanes)
+                ]
+            case _:
+                assert_never(layer)
         self._cells.append(
             Join(layer=layer, sources=sources, turns=turns, target=target, depth=depth)
         )

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.formats import IntFormat, bit_planes
-from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Upsample2d, WindowLayer
+from vecq_hw.layers import (
+    Conv2d,
+    Dense,
+    MacLayer,
+    MaxPool2d,
+    Rescale,
+    SumPool2d,
+    Upsample2d,
+    WindowLayer,
+)
 from vecq_hw.network import window_outputs
 from vecq_hw.schedule import Fold, FoldKind
 
@@ -184,7 +193,13 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     row_words = width * folds
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < row_words)
     needs = np.where(inside, row * row_words + column, -1)
-    pool = not isinstance(layer, Conv2d)
+    match layer:
+        case Conv2d():
+            pool = False
+        case MaxPool2d() | SumPool2d():
+            pool = True
+        case _:
+            assert_never(layer)
     gives = np.ones(needs.shape, bool)
     if pool:
         gives[...] = False

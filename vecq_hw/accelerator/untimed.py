@@ -40,7 +40,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.layers import Add, WindowLayer
+from vecq_hw.layers import Add, Concat, WindowLayer
 from vecq_hw.network import Network, window_outputs
 
 Counts = npt.NDArray[np.int64]
@@ -150,14 +150,18 @@ def _reads(
         case Comparison():
             return ((cell.source, (partial(compared, cell.period, cell.target),)),)
         case Join():
-            if isinstance(cell.layer, Add):
-                return tuple((stream, _word_by_word(stream)) for stream in cell.sources)
-            turns = [sum(turn[0] is stream for turn in cell.turns) for stream in cell.sources]
-            positions = cell.target.words // sum(turns)
-            return tuple(
-                (stream, (partial(concatenated, positions, turns, operand),))
-                for operand, stream in enumerate(cell.sources)
-            )
+            match cell.layer:
+                case Add():
+                    return tuple((stream, _word_by_word(stream)) for stream in cell.sources)
+                case Concat():
+                    turns = [sum(turn[0] is read for turn in cell.turns) for read in cell.sources]
+                    positions = cell.target.words // sum(turns)
+                    return tuple(
+                        (stream, (partial(concatenated, positions, turns, operand),))
+                        for operand, stream in enumerate(cell.sources)
+                    )
+                case _:
+                    assert_never(cell.layer)
         case MatrixVector():
             source, loops = cell.source, (partial(folded, cell),)
             if (before := windows.get(source)) is None:

@@ -41,7 +41,7 @@ from vecq_hw.emit.systemverilog.streams import NamedStream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, WindowLayer
-from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, Threshold
+from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, SumPool2d, Threshold
 from vecq_hw.schedule import Fabric, FoldKind
 
 
@@ -381,6 +381,13 @@ class _Builder:
 
     def _pool(self, cell: Pool) -> None:
         source, target = self._streams[cell.source], self._streams[cell.target]
+        match cell.layer:
+            case MaxPool2d():
+                maximum = True
+            case SumPool2d():
+                maximum = False
+            case _:
+                assert_never(cell.layer)
         self._put(
             "vecq_pool",
             [cell.source],
@@ -389,7 +396,7 @@ class _Builder:
             Lanes=source.lanes,
             ElementBits=source.bits,
             Signed=bit(source.signed),
-            Max=bit(isinstance(cell.layer, MaxPool2d)),
+            Max=bit(maximum),
             OutputBits=target.bits,
         )
 
