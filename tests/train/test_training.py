@@ -1,5 +1,6 @@
 """Training that is stopped and continued, schedules, presets, and several processes."""
 
+import contextlib
 import copy
 import csv
 import json
@@ -180,6 +181,52 @@ def test_settings_that_do_not_fit_data_or_device():
         Training(model, blobs(), Settings()).load_state_dict(
             begun(Settings(optimizer=Optimizer.SGD)).state_dict() | {"random": None}
         )
+
+
+def every_place(tree, where=()):
+    """Each value within a state, by the keys that lead to it."""
+    yield where
+    if isinstance(tree, list | tuple):
+        tree = dict(enumerate(tree))
+    for key, value in tree.items() if isinstance(tree, dict) else ():
+        yield from every_place(value, (*where, key))
+
+
+def with_value(tree, where, value):
+    if not where:
+        return value
+    key, *rest = where
+    if isinstance(tree, dict):
+        return {**tree, key: with_value(tree[key], rest, value)}
+    return type(tree)(
+        with_value(item, rest, value) if index == key else item for index, item in enumerate(tree)
+    )
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_whatever_a_forged_state_holds_it_is_refused_or_trained_on_with(optimizer):
+    """Each value of the state becomes each odd value; the next epoch may refuse numbers, too."""
+    settings = Settings(epochs=2, batch_size=40, optimizer=optimizer, milestones=(1,))
+    training = begun(settings)
+    training.run_epoch()
+    state, model = training.state_dict(), training.model.state_dict()
+    odd = (None, "x", -1, 2**70, float("nan"), [], {}, torch.ones(2), torch.full((), torch.inf))
+    states = [with_value(state, where, value) for where in every_place(state) for value in odd]
+    reader, taken = begun(settings), [state]
+    for forged in states:
+        try:
+            reader.load_state_dict(forged)
+        except VecqError:
+            continue
+        taken.append(forged)
+        reader = begun(settings)
+    assert len(taken) < len(states) / 10
+    for forged in taken[:: max(len(taken) // 6, 1)]:
+        again = begun(settings)
+        again.model.load_state_dict(model)
+        again.load_state_dict(forged)
+        with contextlib.suppress(VecqError):  # its numbers may lead nowhere
+            again.run_epoch()
 
 
 def test_presets_scale_their_milestones():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vecq_hw.arguments import real_number, whole_number
 from vecq_hw.data import Dataset
 from vecq_hw.data.dataset import check_samples
 from vecq_hw.errors import VecqError
@@ -26,6 +27,7 @@ from vecq_hw.train.distributed import (
 from vecq_hw.train.preconditions import check_values
 from vecq_hw.train.quantized_layers import advance as advance_quantizers
 from vecq_hw.train.settings import Optimizer, Settings
+from vecq_hw.train.state import check_optimizer, check_random, check_schedule
 
 SMALL_BATCH = 1 << 15
 """Elements below which torch does not split an element-wise operation over threads either."""
@@ -54,6 +56,21 @@ class Epoch:
     accuracy: float
     learning_rate: float
     seconds: float
+
+    @classmethod
+    def of(cls, row: object) -> Epoch:
+        """The epoch of its values, in the order of the fields, as they were stored."""
+        if not isinstance(row, list | tuple):
+            raise VecqError(f"an epoch is a list of numbers, not {row!r}")
+        number, *rest = row
+        loss, accuracy, rate, seconds = (real_number(value, "a number is wanted") for value in rest)
+        return cls(
+            number=whole_number(number, "epochs count from 1", 1),
+            loss=loss,
+            accuracy=accuracy,
+            learning_rate=rate,
+            seconds=seconds,
+        )
 
 
 class Training:
@@ -201,16 +218,20 @@ class Training:
             The state is not of a training of this model.
         """
         try:
+            if not isinstance(state, Mapping) or not isinstance(state["history"], list):
+                raise VecqError("it has no history")
+            history = [Epoch.of(row) for row in state["history"]]
+            check_optimizer(state["optimizer"], self._optimizer)
+            check_schedule(state["schedule"], self._schedule, len(history) * self.steps)
+            check_random(state["random"])
+            self._order.set_state(state["order"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
-            self._order.set_state(state["order"])
-            self._random = list(state["random"])
-            names = ("number", "loss", "accuracy", "learning_rate", "seconds")
-            self.history = [Epoch(**dict(zip(names, row, strict=True))) for row in state["history"]]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (VecqError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise VecqError(
                 f"the state is not of a training of this model ({error}); train it from the start"
             ) from None
+        self._random, self.history = state["random"], history
 
     @staticmethod
     def _check(model: nn.Module, data: Dataset, settings: Settings) -> None:
