@@ -83,7 +83,10 @@ FAULTS = {
 
 def instance(name: str, stream: Stream, module: str) -> str:
     """A module with the cell, a sender that keeps the rules, and a receiver that stalls."""
-    files = re.findall(r"parameter +(\w*File)\b", (assets.rtl() / f"{stream.cell}.sv").read_text())
+    text = (assets.rtl() / f"{stream.cell}.sv").read_text()
+    files = re.findall(r"parameter +(\w*File)\b", text)
+    # Packets end anywhere, but a word keeps its mark.
+    last = ", .last_i(data_i[0])" if re.search(r"^  input +logic +last_i", text, re.M) else ""
     values = {**stream.parameters, **dict.fromkeys(files, '"x.mem"')}
     parameters = ", ".join(f".{key}({value})" for key, value in values.items())
     ins, bits = stream.inputs, stream.input_bits
@@ -94,7 +97,7 @@ module {name} (input logic clk_i, input logic rst_ni);
   logic [{stream.outputs - 1}:0] valid_o, ready_i;
   logic [{stream.outputs * stream.output_bits - 1}:0] data_o;
   {module} #({parameters}) unit (
-    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o
+    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o{last}
   );
   always_ff @(posedge clk_i) begin
     ready_i <= {stream.outputs}'($urandom);
