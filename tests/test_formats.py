@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import formats, grids
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import CodeBook, IntFormat, MidRise, TwosComplement
+from vecq_hw.formats import CodeBook, IntFormat, MidRise, TwosComplement, bit_planes
 
 
 @given(formats(max_bits=63))
@@ -93,3 +93,22 @@ def test_impossible_code_books_are_refused(levels, says):
     with pytest.raises(VecqError) as error:
         CodeBook(levels)
     assert says in str(error.value)
+
+
+@given(grids())
+def test_bit_planes_hold_every_value_in_the_fewest_bits(grid):
+    fmt = grid.code_format
+    values = [int(value) for value in grid.values(np.arange(fmt.lo, fmt.hi + 1))]
+    planes = bit_planes(grid)
+    assert planes.signs == all(value % 2 for value in values)
+    codes = planes.codes(np.array(values)).tolist()
+    assert [2 * q + 1 if planes.signs else q for q in codes] == values
+    least, most = min(codes), max(codes)
+    needed = next(n for n in range(1, 64) if least >= -(2 ** (n - 1)) and most < 2 ** (n - 1))
+    assert planes.bits == (needed if least < 0 else IntFormat.covering(least, most).bits)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 7, 16])
+def test_values_of_the_mid_rise_grid_take_one_bit_more_than_its_codes(bits):
+    fmt = MidRise(bits).value_format
+    assert (fmt.bits, fmt.signed, fmt.hi, fmt.lo) == (bits + 1, True, 2**bits - 1, 1 - 2**bits)
