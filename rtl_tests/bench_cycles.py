@@ -13,8 +13,8 @@ from cocotb.triggers import RisingEdge
 
 from rtl_tests import networks
 from vecq_hw.bench.stream import (
-    Stream,
     StreamError,
+    StreamSignals,
     axi_stream,
     place,
     random_stalls,
@@ -125,7 +125,7 @@ def configurations() -> dict[str, tuple[Network, Schedule]]:
 
 
 async def drive(
-    stream: Stream, words: int, paused: Sequence[bool], data: Sequence[int] = ()
+    stream: StreamSignals, words: int, paused: Sequence[bool], data: Sequence[int] = ()
 ) -> list[int]:
     """Offer words, zero or ``data``, each until it is taken; the cycle in which each was."""
     edge, taken, cycle, held = RisingEdge(stream.clock), list[int](), 0, False
@@ -148,7 +148,9 @@ async def drive(
     return taken
 
 
-async def drain(stream: Stream, words: int, paused: Sequence[bool]) -> tuple[list[int], list[int]]:
+async def drain(
+    stream: StreamSignals, words: int, paused: Sequence[bool]
+) -> tuple[list[int], list[int]]:
     """Take words; the cycle in which each was, and the words."""
     edge, taken, found, cycle = RisingEdge(stream.clock), list[int](), list[int](), 0
     while len(taken) < words:

@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 from rtl_tests import networks
 from rtl_tests.harness import equal
 from vecq_hw.bench.accelerator import Accelerator, Bench
-from vecq_hw.bench.stream import Sink, Stream, random_stalls, start_clock
+from vecq_hw.bench.stream import Sink, StreamSignals, random_stalls, start_clock
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray
 from vecq_hw.simulate import simulate
@@ -61,7 +61,7 @@ def expected(sent: Sequence[IntArray], words: int, resynchronise: bool) -> IntAr
 
 
 async def send_packets(
-    stream: Stream, sent: Sequence[Sequence[int]], stalls: Iterator[bool]
+    stream: StreamSignals, sent: Sequence[Sequence[int]], stalls: Iterator[bool]
 ) -> None:
     edge = RisingEdge(stream.clock)
     for packet in sent:

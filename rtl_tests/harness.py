@@ -16,7 +16,7 @@ import numpy as np
 
 from vecq_hw import assets
 from vecq_hw.bench.runner import COVERAGE
-from vecq_hw.bench.stream import Sink, Stream, no_stalls, random_stalls, reset, send, wait
+from vecq_hw.bench.stream import Sink, StreamSignals, no_stalls, random_stalls, reset, send, wait
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray
 from vecq_hw.toolchain import run_process
@@ -160,17 +160,17 @@ def run_bench(
     assert not status, output[-6000:]
 
 
-def streams(dut: Any, index: int) -> tuple[Stream, Stream]:
+def streams(dut: Any, index: int) -> tuple[StreamSignals, StreamSignals]:
     """The input and the output stream of a case, the first where it has several."""
     sources, targets = all_streams(dut, index)
     return sources[0], targets[0]
 
 
-def all_streams(dut: Any, index: int) -> tuple[list[Stream], list[Stream]]:
+def all_streams(dut: Any, index: int) -> tuple[list[StreamSignals], list[StreamSignals]]:
     """The input and the output streams of a case."""
 
-    def some(what: str, forward: str, backward: str) -> list[Stream]:
-        found: list[Stream] = []
+    def some(what: str, forward: str, backward: str) -> list[StreamSignals]:
+        found: list[StreamSignals] = []
         while hasattr(dut, f"c{index}_{len(found)}_valid{forward}"):
             number = len(found)
             handles = {
@@ -178,7 +178,7 @@ def all_streams(dut: Any, index: int) -> tuple[list[Stream], list[Stream]]:
                 for name, suffix in (("valid", forward), ("ready", backward), ("data", forward))
             }
             name = f"{what} {number} of case {index}"
-            found.append(Stream(name=name, clock=dut.clk_i, **handles))
+            found.append(StreamSignals(name=name, clock=dut.clk_i, **handles))
         return found
 
     return some("input", "_i", "_o"), some("output", "_o", "_i")

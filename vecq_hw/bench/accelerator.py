@@ -15,8 +15,8 @@ from .ports import Port, load_ports
 from .scoreboard import difference
 from .stream import (
     Sink,
-    Stream,
     StreamError,
+    StreamSignals,
     axi_stream,
     no_stalls,
     random_stalls,
@@ -77,7 +77,11 @@ class Accelerator:
 
 
 async def run_frames(
-    source: Stream, target: Stream, accelerator: Accelerator, inputs: Frames, seed: int | None
+    source: StreamSignals,
+    target: StreamSignals,
+    accelerator: Accelerator,
+    inputs: Frames,
+    seed: int | None,
 ) -> tuple[Frames, list[int]]:
     """Send frames back to back; the frames that came out, and the cycle of each word.
 
@@ -131,7 +135,7 @@ class Bench:
         return self.dut.aresetn
 
     @property
-    def streams(self) -> tuple[Stream, Stream]:
+    def streams(self) -> tuple[StreamSignals, StreamSignals]:
         """The input and the output stream."""
         source, target = self.accelerator.source, self.accelerator.target
         return (

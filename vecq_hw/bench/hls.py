@@ -7,7 +7,7 @@ from typing import Any
 
 from .accelerator import Bench
 from .ports import Port
-from .stream import Stream
+from .stream import StreamSignals
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class VitisBench(Bench):
         return self.dut.ap_rst_n
 
     @property
-    def streams(self) -> tuple[Stream, Stream]:
+    def streams(self) -> tuple[StreamSignals, StreamSignals]:
         """The input and the output stream."""
         return self._stream(self.accelerator.source), self._stream(self.accelerator.target)
 
-    def _stream(self, port: Port) -> Stream:
+    def _stream(self, port: Port) -> StreamSignals:
         parts = ["valid", "ready", "data", "last", *(["keep"] if port.keep else [])]
         handles = {part: getattr(self.dut, f"{port.stream}_T{part.upper()}") for part in parts}
-        return Stream(name=port.stream, clock=self.clock, keeps=port.keeps, **handles)
+        return StreamSignals(name=port.stream, clock=self.clock, keeps=port.keeps, **handles)

@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 from .accelerator import Accelerator, run_frames, run_seed
 from .ports import load_ports
 from .scoreboard import difference
-from .stream import Stream, StreamError, place, random_stalls, start_clock, until, wait
+from .stream import StreamError, StreamSignals, place, random_stalls, start_clock, until, wait
 from .vectors import Frames, frames_text, read_frames, write_whole
 
 PATIENCE = 10_000
@@ -85,9 +85,9 @@ async def compare_parallel(dut: Any, folder: Path) -> None:
     _judge(expected, frames, folder)
 
 
-def _stream(dut: Any, name: str) -> Stream:
+def _stream(dut: Any, name: str) -> StreamSignals:
     handles = {part: getattr(dut, f"{name}_T{part.upper()}") for part in ("valid", "ready", "data")}
-    return Stream(name=name, clock=dut.ap_clk, **handles)
+    return StreamSignals(name=name, clock=dut.ap_clk, **handles)
 
 
 def _stored(folder: Path) -> tuple[Frames, Frames]:

@@ -24,7 +24,7 @@ class StreamError(AssertionError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class StreamSignals:
     """The handles of one stream; ``last`` and ``keep`` are None where a stream has none.
 
     Attributes
@@ -43,13 +43,13 @@ class Stream:
     keeps: tuple[int, int] = (0, 0)
 
 
-def axi_stream(dut: Any, name: str, keeps: tuple[int, int] | None = None) -> Stream:
+def axi_stream(dut: Any, name: str, keeps: tuple[int, int] | None = None) -> StreamSignals:
     """The AXI4-Stream ``<name>_t*`` of a top that runs on ``aclk``, with TKEEP if it has one."""
     signals = {part: getattr(dut, f"{name}_t{part}") for part in ("valid", "ready", "data", "last")}
     if keeps is None:
-        return Stream(name=name, clock=dut.aclk, **signals)
+        return StreamSignals(name=name, clock=dut.aclk, **signals)
     keep = getattr(dut, f"{name}_tkeep")
-    return Stream(name=name, clock=dut.aclk, keep=keep, keeps=keeps, **signals)
+    return StreamSignals(name=name, clock=dut.aclk, keep=keep, keeps=keeps, **signals)
 
 
 def start_clock(clock: Any) -> None:
@@ -105,7 +105,7 @@ def random_stalls(seed: int) -> Iterator[bool]:
 
 
 async def send(
-    stream: Stream, words: Sequence[int], stalls: Iterator[bool], frame: int, patience: int
+    stream: StreamSignals, words: Sequence[int], stalls: Iterator[bool], frame: int, patience: int
 ) -> None:
     """Send words; every ``frame``-th is the last of its frame.
 
@@ -147,7 +147,7 @@ class Sink:
         At which cycle each was taken, counted over all calls of :meth:`receive`.
     """
 
-    def __init__(self, stream: Stream, stalls: Iterator[bool], frame: int) -> None:
+    def __init__(self, stream: StreamSignals, stalls: Iterator[bool], frame: int) -> None:
         self.stream = stream
         self.words: list[int] = []
         self.cycles: list[int] = []
