@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 from rtl_tests import networks
 from rtl_tests.harness import equal
 from vecq_hw.bench.accelerator import Accelerator, Bench
-from vecq_hw.bench.stream import Sink, StreamSignals, random_stalls, start_clock
+from vecq_hw.bench.stream import Sink, StreamSignals, random_stalls, start_clock, until
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray
 from vecq_hw.simulate import simulate
@@ -61,7 +61,7 @@ def expected(sent: Sequence[IntArray], words: int, resynchronise: bool) -> IntAr
 
 
 async def send_packets(
-    stream: StreamSignals, sent: Sequence[Sequence[int]], stalls: Iterator[bool]
+    stream: StreamSignals, sent: Sequence[Sequence[int]], stalls: Iterator[bool], patience: int
 ) -> None:
     edge = RisingEdge(stream.clock)
     for packet in sent:
@@ -72,9 +72,8 @@ async def send_packets(
             stream.valid.value = 1
             stream.data.value = word
             stream.last.value = int(place == len(packet) - 1)
-            await edge
-            while not stream.ready.value:
-                await edge
+            taken = await until(stream.clock, stream.ready, patience)
+            assert taken, f"word {place} of a packet was not taken for {patience} cycles"
     stream.valid.value = 0
 
 
@@ -95,8 +94,9 @@ async def packets_of_any_length(dut: Any, resynchronise: bool, fault: str) -> No
         seed = seeds.randrange(1 << 30)
         sink = Sink(target, random_stalls(seed), accelerator.target.words)
         packed = [pack_rows(packet, ends.lanes, ends.bits) for packet in sent]
-        task = cocotb.start_soon(send_packets(source, packed, random_stalls(seed + 1)))
-        await sink.receive(wanted[:, 0].size * accelerator.target.words, accelerator.patience)
+        patience = accelerator.patience
+        task = cocotb.start_soon(send_packets(source, packed, random_stalls(seed + 1), patience))
+        await sink.receive(wanted[:, 0].size * accelerator.target.words, patience)
         await task
         await sink.stay_empty(accelerator.latency + accelerator.interval)
         layout = (accelerator.target.lanes, accelerator.target.bits, accelerator.target.signed)

@@ -80,6 +80,7 @@ def test_a_bench_waits_in_one_place_alone():
         ("stream.py", "next(stalls)"),  # random, each with a probability below one
         ("stream.py", "len(self.words) < wanted"),
         ("bench_cycles.py", "len(taken) < words"),
+        ("bench_packets.py", "next(stalls)"),
         ("hls4ml.py", "True"),  # watches, and is cancelled
         ("hls4ml.py", "next(stalls)"),
     }
