@@ -75,7 +75,7 @@ PRODUCT_LIMIT = 1 << 62
 
 
 LARGEST_SIZE = (1 << 31) - 1
-"""Of a kernel, stride, padding, dilation or factor, and of a tensor in integers."""
+"""The largest kernel, stride, padding, dilation or factor, and the most integers of a tensor."""
 
 
 def window_outputs(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
@@ -184,7 +184,7 @@ class Network:
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor] = field(init=False, repr=False)
-    """Of every input and layer, by name."""
+    """The tensor of every input and layer, by name."""
 
     def __post_init__(self) -> None:
         for name in ("inputs", "layers", "outputs"):

@@ -22,7 +22,7 @@ class Dorefa(WeightQuantizer):
 
     @property
     def grid(self) -> MidRise:
-        """Of the integer values."""
+        """The grid on which the integer values lie."""
         return MidRise(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from vecq_hw.formats import CodeBook
 from vecq_hw.quantize.weights import QuantizedWeights, WeightQuantizer, check_weights
 
 LARGEST = 127
-"""Of the integers that stand for the two scales."""
+"""The larger of the two integers that stand for the two scales is at most this."""
 
 
 class Ttq(WeightQuantizer):

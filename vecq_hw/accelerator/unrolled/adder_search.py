@@ -31,7 +31,7 @@ Digits = dict[int, int]
 PLACES = 64
 """More than the shifts of a node, of which there are fewer than half as many."""
 LEFT = PLACES << 20
-"""Of the node of a pattern's first digit in its key; more than any ``node * PLACES + shift``."""
+"""Weight of a pattern's first node in its key: more than any ``node * PLACES + shift``."""
 ZERO = PLACES // 2
 """Stands for a distance of 0 in the key of a pattern, as distances may be negative."""
 FAVOUR = 1.0
