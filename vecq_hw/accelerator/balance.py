@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from enum import Enum
 
+from vecq_hw.accelerator import units
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import MacLayer
@@ -16,7 +18,8 @@ def balance(network: Network, interval: int) -> Schedule:
 
     Of folds with as many lanes the one with the fewest processing elements is taken: each of them
     has an accumulator and a rescale behind it.  Where a pool, an Add or the input would be too
-    slow for want of lanes, the Dense or Conv2d whose lanes it shares gets more of them.
+    slow for want of lanes, the Dense or Conv2d whose lanes it shares gets more of them.  The
+    result's folds keep the pace; with any single one replaced by a cheaper fold they do not.
 
     Parameters
     ----------
@@ -36,10 +39,36 @@ def balance(network: Network, interval: int) -> Schedule:
         schedule = Schedule(folds={name: choice.best for name, choice in folds.items()})
         slow = next(_slow(network, schedule, interval), None)
         if slow is None:
-            return schedule
+            break
         layer, cycles = slow
-        if not any(folds[name].widen(axis) for name, axis in sorted(_lane_sources(network, layer))):
+        if not any(folds[name].widen(end) for name, end in _lane_sources(network, layer)):
             raise _too_fast(network, layer, cycles, interval)
+    return _narrowed(network, folds, interval)
+
+
+def _narrowed(network: Network, folds: Mapping[str, _Folds], interval: int) -> Schedule:
+    """The cheapest fold for each widened layer, one after the other, until none can be cheaper.
+
+    What widened a layer may since be quick by another one, or by the layer's other end.
+    """
+    chosen = {name: choice.best for name, choice in folds.items()}
+    changes = True
+    while changes:
+        changes = False
+        for name, choice in folds.items():
+            for fold in choice.cheaper(chosen[name]):
+                narrower = Schedule(folds=chosen | {name: fold})
+                if next(_slow(network, narrower, interval), None) is None:
+                    chosen[name], changes = fold, True
+                    break
+    return Schedule(folds=chosen)
+
+
+class _End(Enum):
+    """A side of a Dense or Conv2d on which others share its lanes."""
+
+    INPUT = "input"
+    OUTPUT = "output"
 
 
 class _Folds:
@@ -51,18 +80,28 @@ class _Folds:
         self.least_cycles = positions * layer.inputs_of_one_output // inputs
         work = self.least_cycles * outputs * inputs
         fast = [fold for fold in streaming_folds(layer) if work <= interval * fold.pe * fold.simd]
-        self._folds = sorted(fast, key=lambda fold: (fold.pe * fold.simd, fold.pe))
+        self._layer = layer
+        self._fast = sorted(fast, key=lambda fold: (fold.pe * fold.simd, fold.pe))
+        self._wide = self._fast
 
     @property
     def best(self) -> Fold:
-        """The cheapest fold."""
-        return self._folds[0]
+        """The cheapest fold that is wide enough."""
+        return self._wide[0]
 
-    def widen(self, axis: str) -> bool:
-        """Drop the folds with no more lanes along ``axis`` than the cheapest; False if all are."""
-        wider = [fold for fold in self._folds if getattr(fold, axis) > getattr(self.best, axis)]
-        self._folds = wider or self._folds
+    def cheaper(self, than: Fold) -> list[Fold]:
+        """The folds before this one that keep the layer's own pace."""
+        return self._fast[: self._fast.index(than)]
+
+    def widen(self, end: _End) -> bool:
+        """Drop the folds with no more lanes at ``end`` than the cheapest; False if all are."""
+        lanes = self._lanes(self.best, end)
+        wider = [fold for fold in self._wide if self._lanes(fold, end) > lanes]
+        self._wide = wider or self._wide
         return bool(wider)
+
+    def _lanes(self, fold: Fold, end: _End) -> int:
+        return fold.pe if end is _End.OUTPUT else units.input_lanes(self._layer, fold)
 
 
 def _mac_layers(network: Network) -> list[MacLayer]:
@@ -76,15 +115,15 @@ def _slow(network: Network, schedule: Schedule, interval: int) -> Iterator[tuple
     return ((name, busy) for name, busy in cycles.items() if busy > interval)
 
 
-def _lane_sources(network: Network, name: str) -> set[tuple[str, str]]:
-    """Which Dense or Conv2d, and its pe or simd, set the lanes of a layer or input."""
+def _lane_sources(network: Network, name: str) -> dict[tuple[str, _End], None]:
+    """Which Dense or Conv2d, and which end of it, set the lanes of a layer or input, in order."""
     layers = {layer.name: layer for layer in network.layers}
     if name not in layers:  # an input has the lanes of the first of them
-        return {(layer.name, "simd") for layer in _mac_layers(network)[:1]}
-    sources: set[tuple[str, str]] = set()
+        return {(layer.name, _End.INPUT): None for layer in _mac_layers(network)[:1]}
+    sources: dict[tuple[str, _End], None] = {}
     for read in layer_inputs(layers[name]):
         is_mac = isinstance(layers.get(read), Dense | Conv2d)
-        sources |= {(read, "pe")} if is_mac else _lane_sources(network, read)
+        sources |= {(read, _End.OUTPUT): None} if is_mac else _lane_sources(network, read)
     return sources
 
 

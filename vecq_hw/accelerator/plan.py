@@ -131,7 +131,7 @@ class _Planner:
         """The lanes of the first Dense or Conv2d, as far as the channels allow."""
         for layer in self._layers:
             if isinstance(layer, Dense | Conv2d):
-                _, lanes = units.matrix_vector(layer, self._schedule.folds[layer.name])
+                lanes = units.input_lanes(layer, self._schedule.folds[layer.name])
                 return math.gcd(lanes, shape[-1])
         return 1
 

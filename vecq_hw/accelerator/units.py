@@ -84,6 +84,12 @@ class Unit:
         return sum(step.gives * step.steps for step in self.pattern)
 
 
+def input_lanes(layer: MacLayer, fold: Fold) -> int:
+    """SIMD lanes for each group of a convolution that the PEs span."""
+    group_outputs = layer.outputs // layer.groups
+    return fold.simd * (fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1)
+
+
 def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     """The folded unit of ``vecq_matrix_vector.sv``, a vector per period, and its input lanes.
 
@@ -99,7 +105,8 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     groups, taken = layer.groups, layer.group_channels
     taps, folds = layer.inputs_of_one_output // taken, layer.outputs // fold.pe
     group_outputs = layer.outputs // groups
-    span = fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1
+    lanes = input_lanes(layer, fold)
+    span = lanes // fold.simd
     bits = bit_planes(layer.weights.grid).bits
     planes = bits if fold.kind is FoldKind.BIT_SERIAL else 1
     depth = 3 + -(-fold.simd // 8) + (bits // planes - 1).bit_length()
@@ -115,7 +122,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     # A vector that one pass uses up is not kept.
     capacity = 2 if folds * planes == 1 else 2 * words
     frees = _last_uses(needs, words)
-    return _unit(needs, gives.ravel(), frees, words, capacity, depth), fold.simd * span
+    return _unit(needs, gives.ravel(), frees, words, capacity, depth), lanes
 
 
 def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -15,8 +16,9 @@ from vecq_hw import schedule, storage
 from vecq_hw.accelerator import balance, plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Conv2d, Dense
-from vecq_hw.schedule import Fold, Schedule, divisors, foldable
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.network import Concat, Conv2d, Dense, Input, Layer, Network, Rescale, Weights
+from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
 from vecq_hw.simulate.dataflow import simulate_frames
 
 
@@ -53,14 +55,39 @@ def test_no_single_layer_could_have_fewer_lanes(net, interval):
     for layer in net.layers:
         if not isinstance(layer, Dense | Conv2d):
             continue
-        outputs, inputs = foldable(layer)
         used = folds.folds[layer.name]
-        for pe in divisors(outputs):
-            for simd in divisors(inputs):
-                if pe * simd >= used.pe * used.simd:
-                    continue
-                changed = Schedule(folds={**folds.folds, layer.name: Fold(pe=pe, simd=simd)})
+        for fold in streaming_folds(layer):
+            if (fold.pe * fold.simd, fold.pe) < (used.pe * used.simd, used.pe):
+                changed = Schedule(folds={**folds.folds, layer.name: fold})
                 assert max(busy(net, changed).values()) > interval
+
+
+def grouped(outputs: int, stride: int, *behind: Layer) -> Network:
+    """A 1x1 convolution with as many groups as outputs, and a Rescale."""
+    fmt = IntFormat(2, signed=False)
+    codes = np.zeros((outputs, 1, 1, 4 // outputs), int)
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=codes, grid=MidRise(1)),
+        groups=outputs,
+        stride=(stride, stride),
+    )
+    ones = np.ones(outputs, int)
+    rescale = Rescale(name="r", input="conv", mantissa=ones, offset=0 * ones, shift=1, format=fmt)
+    layers = (conv, rescale, *behind)
+    source = Input(name="x", shape=(6, 6, 4), format=fmt)
+    return Network(name="n", inputs=(source,), layers=layers, outputs=(layers[-1].name,))
+
+
+def test_a_join_widens_the_cheaper_end_of_a_convolution():
+    net = grouped(2, 1, Concat(name="join", inputs=("x", "r")))
+    assert balance(net, 36 * 5).folds == {"conv": Fold(pe=1, simd=2)}
+
+
+def test_a_depthwise_convolution_takes_the_image_in_with_the_groups_that_it_spans():
+    net = grouped(4, 2)
+    assert balance(net, 36 * 2).folds == {"conv": Fold(pe=2, simd=1)}
 
 
 def test_resnet8_is_balanced():
