@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import formats
-from vecq_hw.accelerator.unrolled import OffsetGraph, offset_form, solve
+from vecq_hw.accelerator.unrolled import OffsetGraph, adder_search, offset_form, solve
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
 from vecq_hw.accelerator.unrolled.adder_search import signed_digits
 from vecq_hw.accelerator.unrolled.circuit import circuit
@@ -70,6 +70,35 @@ def test_the_solution_is_the_matrix_product(problem, seed) -> None:
     matrix, inputs = problem
     graph = offset_form(solve(matrix, inputs, attempts=3, seed=seed))
     check(graph, matrix, samples(inputs, seed))
+
+
+@pytest.mark.parametrize("width", [257, 520])
+def test_wide_matrices_are_exact(width: int) -> None:
+    generator = np.random.default_rng(width)
+    matrix = generator.integers(-4, 4, (3, width))
+    matrix[0, :260] = 0  # nothing is left of a block
+    matrix[1] = 0
+    bits = generator.integers(1, 9, width).tolist()
+    inputs = tuple(IntFormat(b, signed=bool(i % 2)) for i, b in enumerate(bits))
+    graph = solve(matrix, inputs, attempts=1)
+    assert np.array_equal(graph.matrix, matrix)
+    check(offset_form(graph), matrix, samples(inputs, 0))
+
+
+def test_the_pairs_that_an_attempt_compares_grow_with_the_width_alone(monkeypatch) -> None:
+    monkeypatch.setattr(adder_search, "WIDEST", 16)
+    terms: list[int] = []
+    count_all = adder_search._count_all
+
+    def noted(forms, patterns):
+        terms.append(max(map(len, forms)))
+        count_all(forms, patterns)
+
+    monkeypatch.setattr(adder_search, "_count_all", noted)
+    matrix = 2 * np.random.default_rng(0).integers(-1, 1, (2, 100)) + 1
+    graph = solve(matrix, (U8,) * 100, attempts=1)
+    assert terms == [len(block) for block in adder_search.blocks(100)]
+    check(offset_form(graph), matrix, samples((U8,) * 100, 0))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4])

@@ -4,7 +4,8 @@ One attempt: each output becomes plus or minus another one and a remainder, alon
 (Prim) whose edges cost the signed digits of the remainder and some noise.  In the remainders, the
 sum of two shifted nodes that saves most becomes a node of its own, again and again (two-term common
 subexpressions, as Hartley 1996 counts them), with noise on what a pattern saves.  What is left of
-an output is joined in order of the bits that an adder would take.
+an output is joined in order of the bits that an adder would take.  Sums are shared among the inputs
+of a block alone, so that the time of an attempt grows with the width and not with its square.
 
 Cost is measured in the unsigned-offset form of
 :mod:`vecq_hw.accelerator.unrolled.adder_graph`: the bits in which the two operands of an adder
@@ -31,9 +32,11 @@ Digits = dict[int, int]
 PLACES = 64
 """More than the shifts of a node, of which there are fewer than half as many."""
 LEFT = PLACES << 20
-"""Weight of a pattern's first node in its key: more than any ``node * PLACES + shift``."""
+"""Of the node of a pattern's first digit in its key; more than any ``node * PLACES + shift``."""
 ZERO = PLACES // 2
 """Stands for a distance of 0 in the key of a pattern, as distances may be negative."""
+WIDEST = 256
+"""So many inputs, or terms of an output, are compared in pairs; more only block by block."""
 FAVOUR = 1.0
 """Signed digits by which an edge of a good forest is preferred."""
 
@@ -98,7 +101,12 @@ def follow(
             }
         )
     maker = _Maker(inputs)
-    _share(forms, maker, recipe.power, recipe.noise, generator)
+    for block in blocks(len(inputs)):
+        codes = range(block.start * PLACES, block.stop * PLACES)
+        parts = [{code: form.pop(code) for code in list(form) if code in codes} for form in forms]
+        _share(parts, maker, recipe.power, recipe.noise, generator)
+        for form, part in zip(forms, parts, strict=True):
+            form.update(part)
     outputs: list[Output] = [Output(None)] * len(matrix)
     for form, (output, parent, sign) in zip(forms, recipe.forest, strict=True):
         terms = [(code // PLACES, code % PLACES, digit) for code, digit in form.items()]
@@ -108,6 +116,18 @@ def follow(
             node, shift, digit = maker.join(terms)
             outputs[output] = Output(node, shift, digit < 0)
     return AdderGraph(inputs, tuple(maker.adders), tuple(outputs))
+
+
+def blocks(size: int) -> list[range]:
+    """As few blocks of at most ``WIDEST`` as hold so many, of almost one size.
+
+    Examples
+    --------
+    >>> blocks(256), blocks(300)
+    ([range(0, 256)], [range(0, 150), range(150, 300)])
+    """
+    count = -(-size // WIDEST)
+    return [range(size * i // count, size * (i + 1) // count) for i in range(count)]
 
 
 @cache
@@ -190,8 +210,12 @@ class _Maker:
         return self.first + len(self.adders) - 1
 
     def join(self, terms: list[tuple[int, int, int]]) -> tuple[int, int, int]:
-        """Add the terms (node, shift, sign), cheapest pair first."""
+        """Add the terms (node, shift, sign), cheapest pair first; many of them by blocks."""
         bits = self.bits
+        while len(terms) > WIDEST:
+            # Terms that end at one height overlap least beyond their own bits.
+            ordered = sorted(terms, key=lambda term: (term[1] + bits[term[0]], term))
+            terms = [self.join(ordered[block.start : block.stop]) for block in blocks(len(terms))]
 
         def price(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int]:
             top_a, top_b = a[1] + bits[a[0]], b[1] + bits[b[0]]

@@ -16,7 +16,7 @@ def circuit(
     source: IntFormat,
     rescale: Rescale | None = None,
     *,
-    attempts: int = 100,
+    attempts: int | None = None,
     seed: int = 0,
 ) -> AdderGraph:
     """The graph of the layer's sums, times the mantissas of ``rescale`` unless that is a search.
@@ -25,7 +25,8 @@ def circuit(
     ----------
     source : IntFormat
         Of the inputs.
-    attempts, seed : int
+    attempts : int, optional
+    seed : int
         Of the search (:func:`vecq_hw.accelerator.unrolled.solve`).
     """
     matrix = layer.weights.values

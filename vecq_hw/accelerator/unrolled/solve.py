@@ -9,7 +9,7 @@ import numpy as np
 
 from vecq_hw.accelerator.unrolled import da4ml_solver
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output, offset_form
-from vecq_hw.accelerator.unrolled.adder_search import Recipe, draw_recipe, follow
+from vecq_hw.accelerator.unrolled.adder_search import Recipe, blocks, draw_recipe, follow
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 
@@ -17,13 +17,28 @@ ELITE = 4
 """So many good recipes lend their forests to later attempts."""
 LARGEST = 1 << 30
 """The search tells shifts apart that lie up to 31 places from each other."""
+EFFORT = 30_000_000
+"""Pairs of inputs, times outputs, of all attempts together; a core does about a million a second.
+"""
+
+
+def attempts_for(outputs: int, inputs: int) -> int:
+    """How often a matrix of this shape is tried: 100 times, large ones less often, at least 4.
+
+    Examples
+    --------
+    >>> attempts_for(64, 64), attempts_for(2, 520), attempts_for(64, 512), attempts_for(512, 784)
+    (100, 100, 4, 4)
+    """
+    pairs = sum(len(block) ** 2 for block in blocks(inputs))
+    return min(max(EFFORT // (outputs * pairs), 4), 100)
 
 
 def solve(
     matrix: IntArray,
     inputs: tuple[IntFormat, ...],
     *,
-    attempts: int = 100,
+    attempts: int | None = None,
     permutations: int = 0,
     seed: int = 0,
     seconds: float | None = None,
@@ -36,8 +51,8 @@ def solve(
     matrix : int array of shape (outputs, inputs)
     inputs : tuple of IntFormat
         Of each input.
-    attempts : int
-        Of our own search; at least 1.
+    attempts : int, optional
+        Of our own search, at least 1; :func:`attempts_for` if not given.
     permutations : int
         How often da4ml is tried, if it is installed: on the matrix, then on copies with outputs and
         inputs in another order and some of their signs turned.
@@ -53,6 +68,8 @@ def solve(
     """
     _check(matrix, inputs)
     matrix = matrix.astype(np.int64)
+    if attempts is None:
+        attempts = attempts_for(*matrix.shape)
     generator = np.random.default_rng(seed)
     end = time.monotonic() + seconds if seconds is not None else None
     elite: list[tuple[int, int, Recipe]] = []
