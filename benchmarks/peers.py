@@ -20,7 +20,6 @@ from vecq_hw.network import (
     MaxPool2d,
     Network,
     Rescale,
-    layer_inputs,
 )
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -165,7 +164,7 @@ def qonnx_execution(network: Network, batch: int) -> Run:
 
     unit, zero, eight = (constant(n, v) for n, v in (("unit", 1), ("zero", 0), ("eight", 8)))
     for layer in network.layers:
-        (source,), name = layer_inputs(layer), layer.name
+        (source,), name = layer.inputs, layer.name
         channels = (1, -1, 1, 1) if len(network.tensors[source].shape) == 3 else (1, -1)
         match layer:
             case Dense():

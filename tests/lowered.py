@@ -6,7 +6,7 @@ from torch import nn
 
 from vecq_hw.lower import lower
 from vecq_hw.lower.rescale import TOLERANCE
-from vecq_hw.network import Add, Conv2d, Dense, Flatten, Rescale, SumPool2d, layer_inputs
+from vecq_hw.network import Add, Conv2d, Dense, Flatten, Rescale, SumPool2d
 from vecq_hw.quantize import ActivationQuantizer
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model
@@ -110,7 +110,7 @@ def check_codes(twin, shape, x, clean_part=0.5):
     network = lower(twin, shape)
     sums = {la.name for la in network.layers if isinstance(la, Dense | Conv2d | SumPool2d | Add)}
     for layer in network.layers:  # what multiplies, pools, flattens or joins reads codes
-        assert isinstance(layer, Rescale) or sums.isdisjoint(layer_inputs(layer))
+        assert isinstance(layer, Rescale) or sums.isdisjoint(layer.inputs)
     expected, outputs = quantizer_codes(twin, x)
     layers = [layer.name for layer in network.layers]
     rescales = [layer.name for layer in network.layers if isinstance(layer, Rescale)]

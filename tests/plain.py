@@ -18,7 +18,6 @@ from vecq_hw.network import (
     SumPool2d,
     Threshold,
     Upsample2d,
-    layer_inputs,
 )
 
 
@@ -26,7 +25,7 @@ def evaluate(network: Network, image: list) -> dict[str, list]:
     """Each tensor of one sample: nested lists [C] or [H][W][C]."""
     values = {network.inputs[0].name: image}
     for layer in network.layers:
-        sources = [values[name] for name in layer_inputs(layer)]
+        sources = [values[name] for name in layer.inputs]
         shape = network.tensors[layer.name].shape
         values[layer.name] = _run(layer, sources, shape)
     return values

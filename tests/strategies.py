@@ -24,7 +24,6 @@ from vecq_hw.network import (
     SumPool2d,
     Upsample2d,
     Weights,
-    layer_inputs,
     output_tensor,
 )
 from vecq_hw.network import Tensor as NetworkTensor
@@ -219,7 +218,7 @@ def graphs(draw, kinds: tuple[type, ...] = ANY_GRID) -> Network:
     layers: list[Layer] = []
 
     def append(layer: Layer) -> str:
-        sources = [tensors[name] for name in layer_inputs(layer)]
+        sources = [tensors[name] for name in layer.inputs]
         tensors[layer.name] = output_tensor(layer, *sources)
         layers.append(layer)
         return layer.name

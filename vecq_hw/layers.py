@@ -395,8 +395,3 @@ Layer = (
 )
 MacLayer = Dense | Conv2d
 WindowLayer = Conv2d | MaxPool2d | SumPool2d
-
-
-def layer_inputs(layer: Layer) -> tuple[str, ...]:
-    """The names of the tensors that a layer reads."""
-    return layer.inputs

@@ -36,7 +36,6 @@ from vecq_hw.layers import (
     Upsample2d,
     Weights,
     WindowLayer,
-    layer_inputs,
 )
 
 __all__ = [
@@ -61,7 +60,6 @@ __all__ = [
     "Upsample2d",
     "Weights",
     "accumulator_range",
-    "layer_inputs",
     "output_tensor",
     "problems",
     "window_outputs",
@@ -75,7 +73,7 @@ PRODUCT_LIMIT = 1 << 62
 
 
 LARGEST_SIZE = (1 << 31) - 1
-"""The largest kernel, stride, padding, dilation or factor, and the most integers of a tensor."""
+"""Of a kernel, stride, padding, dilation or factor, and of a tensor in integers."""
 
 
 def window_outputs(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
@@ -184,7 +182,7 @@ class Network:
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor] = field(init=False, repr=False)
-    """The tensor of every input and layer, by name."""
+    """Of every input and layer, by name."""
 
     def __post_init__(self) -> None:
         for name in ("inputs", "layers", "outputs"):
@@ -236,11 +234,11 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
         tensors[source.name] = Tensor(shape=source.shape, format=source.format, step=source.step)
     for layer in network.layers:
         yield from _name_problems(layer.name, tensors)
-        unknown = [name for name in layer_inputs(layer) if name not in tensors]
+        unknown = [name for name in layer.inputs if name not in tensors]
         if unknown:
             yield f"layer '{layer.name}' reads '{unknown[0]}', which no earlier layer makes"
             return
-        sources = [tensors[name] for name in layer_inputs(layer)]
+        sources = [tensors[name] for name in layer.inputs]
         faulty = False
         for problem in _layer_problems(layer, sources):
             faulty = True

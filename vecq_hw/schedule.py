@@ -26,7 +26,7 @@ AXIS_BITS = tuple(1 << power for power in range(3, 11))
 
 
 VERSION = 1
-"""Version of the files that hold a schedule."""
+"""Of the files that hold a schedule."""
 
 
 class FoldKind(Enum):

@@ -31,7 +31,6 @@ from vecq_hw.network import (
     Weights,
     output_tensor,
 )
-from vecq_hw.network import layer_inputs as inputs_of
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
 
@@ -48,7 +47,7 @@ class _Builder:
         self.tensors = {"image": Tensor(shape=self.input.shape, format=U8, step=1.0)}
 
     def append(self, layer: Layer) -> str:
-        sources = [self.tensors[name] for name in inputs_of(layer)]
+        sources = [self.tensors[name] for name in layer.inputs]
         self.tensors[layer.name] = output_tensor(layer, *sources)
         self.layers.append(layer)
         return layer.name

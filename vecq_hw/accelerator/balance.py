@@ -9,7 +9,7 @@ from vecq_hw.accelerator import units
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import MacLayer
-from vecq_hw.network import Conv2d, Dense, Network, layer_inputs
+from vecq_hw.network import Conv2d, Dense, Network
 from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
 
 
@@ -121,7 +121,7 @@ def _lane_sources(network: Network, name: str) -> dict[tuple[str, _End], None]:
     if name not in layers:  # an input has the lanes of the first of them
         return {(layer.name, _End.INPUT): None for layer in _mac_layers(network)[:1]}
     sources: dict[tuple[str, _End], None] = {}
-    for read in layer_inputs(layers[name]):
+    for read in layers[name].inputs:
         is_mac = isinstance(layers.get(read), Dense | Conv2d)
         sources |= {(read, _End.OUTPUT): None} if is_mac else _lane_sources(network, read)
     return sources

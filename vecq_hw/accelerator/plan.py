@@ -49,7 +49,6 @@ from vecq_hw.network import (
     SumPool2d,
     Threshold,
     Upsample2d,
-    layer_inputs,
 )
 from vecq_hw.schedule import FoldKind, Schedule, divisors
 
@@ -70,7 +69,7 @@ def needed_layers(network: Network) -> list[Layer]:
     needed = set(network.outputs)
     for layer in reversed(network.layers):
         if layer.name in needed:
-            needed.update(layer_inputs(layer))
+            needed.update(layer.inputs)
     return [layer for layer in network.layers if layer.name in needed]
 
 
@@ -146,7 +145,7 @@ class _Planner:
             self._branches[tensor] = copies
 
     def _readers(self, tensor: str) -> int:
-        readers = sum(layer_inputs(layer).count(tensor) for layer in self._layers)
+        readers = sum(layer.inputs.count(tensor) for layer in self._layers)
         return readers + self._network.outputs.count(tensor)
 
     def _read(self, tensor: str) -> Stream:

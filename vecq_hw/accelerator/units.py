@@ -159,7 +159,7 @@ def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
 
 
 def mantissa_bits(layer: Rescale) -> int:
-    """Bits of the narrowest two's complement that holds all mantissas."""
+    """Of the narrowest two's complement that holds all mantissas."""
     return IntFormat.covering(int(layer.mantissa.min()), int(layer.mantissa.max())).bits
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vecq_hw.files import Folder
 
 _FILES = {"checkpoint.pt": "checkpoint", "network.npz": "network"}
-"""The files that are kept of each model, and their kinds."""
+"""Of each model, and their kinds."""
 
 
 @click.command()

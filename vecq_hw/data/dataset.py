@@ -37,7 +37,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one sample: (C,), (C, L) or (C, H, W)."""
+        """Of one sample: (C,), (C, L) or (C, H, W)."""
         return self.x_train.shape[1:]
 
     @property

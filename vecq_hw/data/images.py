@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 """Called with how many images are decoded and how many there are."""
 
 _VERSION = 2
-"""Version of the cached arrays and of how images are read."""
+"""Of the cached arrays, and of how images are read."""
 _SPLITS = ("train", "test")
 
 

@@ -34,7 +34,6 @@ from vecq_hw.network import (
     Tensor,
     Threshold,
     Upsample2d,
-    layer_inputs,
 )
 
 
@@ -52,11 +51,11 @@ def unsupported(network: Network, io_type: str = "io_parallel") -> str | None:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs (one of each)"
     if network.outputs[0] == network.inputs[0].name:
         return "an output that is the input"
-    read = {name for layer in network.layers for name in layer_inputs(layer)}
+    read = {name for layer in network.layers for name in layer.inputs}
     for layer in network.layers:
         if layer.name not in read and layer.name != network.outputs[0]:
             return f"layer '{layer.name}' (nothing reads it)"
-        reason = _layer_reason(layer, network.tensors[layer_inputs(layer)[0]])
+        reason = _layer_reason(layer, network.tensors[layer.inputs[0]])
         if io_type == "io_stream" and reason is None:
             reason = _stream_reason(layer)
         if reason is not None:
@@ -136,7 +135,7 @@ def nodes(
     Every array is channels-last, as hls4ml keeps them: weights (inputs, O) and (KH, KW, C, O).
     With ``binary``, weights of one bit are stored as such, and sign and add; else as +1 and -1.
     """
-    inputs = layer_inputs(layer)
+    inputs = layer.inputs
     source, tensor = network.tensors[inputs[0]], network.tensors[layer.name]
     common: dict[str, Any] = {"name": names[layer.name], "inputs": [names[inputs[0]]]}
     result = {"result": integer(tensor.format)}

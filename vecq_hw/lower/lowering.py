@@ -34,7 +34,6 @@ from vecq_hw.network import (
     Rescale,
     Tensor,
     Upsample2d,
-    layer_inputs,
 )
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
@@ -337,7 +336,7 @@ class _Lowering:
             inputs=tuple(
                 Input(name=name, shape=tensor.shape, format=tensor.format, step=tensor.step)
                 for name, tensor in self.tensors.items()
-                if name in layer_inputs(layer)
+                if name in layer.inputs
             ),
             layers=(layer,),
             outputs=(layer.name,),

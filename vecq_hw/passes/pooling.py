@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from vecq_hw.network import Layer, MaxPool2d, Network, Rescale, layer_inputs
+from vecq_hw.network import Layer, MaxPool2d, Network, Rescale
 
 
 def pool_before_rescale(network: Network, keep: Collection[str] = ()) -> Network:
@@ -21,7 +21,7 @@ def pool_before_rescale(network: Network, keep: Collection[str] = ()) -> Network
     """
     readers: dict[str, list[str]] = {}
     for layer in network.layers:
-        for name in layer_inputs(layer):
+        for name in layer.inputs:
             readers.setdefault(name, []).append(layer.name)
     layers = {layer.name: layer for layer in network.layers}
     moved: dict[str, Layer] = {}

@@ -11,7 +11,6 @@ from vecq_hw.network import (
     Network,
     Rescale,
     Threshold,
-    layer_inputs,
 )
 
 
@@ -36,7 +35,7 @@ def layer_network(network: Network, name: str) -> Network:
             la for la in network.layers if isinstance(la, Rescale | Threshold) and la.input == name
         ]
         layers += rescales[:1]
-    tensors = {source: network.tensors[source] for source in layer_inputs(found)}
+    tensors = {source: network.tensors[source] for source in found.inputs}
     return Network(
         name=f"{network.name}_{name}",
         inputs=tuple(

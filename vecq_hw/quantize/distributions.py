@@ -23,7 +23,7 @@ from vecq_hw.formats import FloatArray
 
 
 class Distribution(Enum):
-    """A distribution of mean 0 and variance 1."""
+    """Of mean 0 and variance 1."""
 
     GAUSSIAN = "gaussian"
     LAPLACE = "laplace"

@@ -22,7 +22,7 @@ class MinMax(WeightQuantizer):
 
     @property
     def grid(self) -> TwosComplement:
-        """The grid of the integer values, whose lowest code stays unused."""
+        """Of which the lowest code stays unused."""
         return TwosComplement(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -37,7 +37,7 @@ class MuL2q(WeightQuantizer):
 
     @property
     def grid(self) -> MidRise:
-        """The grid on which the integer values lie."""
+        """Of the integer values."""
         return MidRise(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -30,7 +30,7 @@ class Tqt(WeightQuantizer):
 
     @property
     def grid(self) -> TwosComplement:
-        """The grid on which the integer values lie."""
+        """Of the integer values."""
         return TwosComplement(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from vecq_hw.formats import CodeBook
 from vecq_hw.quantize.weights import QuantizedWeights, WeightQuantizer, check_weights
 
 LARGEST = 127
-"""The larger of the two integers that stand for the two scales is at most this."""
+"""Of the integers that stand for the two scales."""
 
 
 class Ttq(WeightQuantizer):

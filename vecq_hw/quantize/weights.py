@@ -62,7 +62,7 @@ class WeightQuantizer(nn.Module):
 
     @property
     def grid(self) -> Grid:
-        """The grid on which the integer values lie."""
+        """Of the integer values."""
         raise NotImplementedError
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -141,7 +141,7 @@ def beside(rows: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 
 def root_mean_square(rows: torch.Tensor) -> torch.Tensor:
-    """The value of each row, as a column."""
+    """Of each row, as a column."""
     norm: torch.Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return norm / math.sqrt(rows.shape[1])
 

@@ -30,7 +30,6 @@ from vecq_hw.network import (
     SumPool2d,
     Threshold,
     Upsample2d,
-    layer_inputs,
 )
 from vecq_hw.simulate.bytes import byte_product, check_bytes
 from vecq_hw.simulate.convolution import (
@@ -57,7 +56,7 @@ def kernel_for(
 
     With ``stored``, tensors may hold whatever their bits hold, beyond their proven range.
     """
-    sources = [network.tensors[name].format for name in layer_inputs(layer)]
+    sources = [network.tensors[name].format for name in layer.inputs]
     if stored:
         sources = [IntFormat(fmt.bits, fmt.signed) for fmt in sources]
     source, result = sources[0], network.tensors[layer.name].format

@@ -22,7 +22,6 @@ from vecq_hw.network import (
     Rescale,
     Tensor,
     Threshold,
-    layer_inputs,
 )
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName
@@ -122,10 +121,10 @@ def prepare(
     parts = [part for part in (network.layers[:cut], network.layers[cut:]) if part]
     stages: list[TileStage] = []
     for index, layers in enumerate(parts):
-        later = {name for part in parts[index + 1 :] for la in part for name in layer_inputs(la)}
+        later = {name for part in parts[index + 1 :] for la in part for name in la.inputs}
         wanted = keep | later
         made = {layer.name for layer in layers}
-        read = {name for layer in layers for name in layer_inputs(layer)}
+        read = {name for layer in layers for name in layer.inputs}
         stages.append(
             TileStage(
                 steps=_steps(layers, network, wanted, engine, stored),
@@ -151,7 +150,7 @@ def _steps(
     begun = {layer.name for layer, _ in fused.values()}
     left = [layer for layer in layers if layer.name not in begun]
     sources = {
-        layer.name: layer_inputs(fused[layer.name][0] if layer.name in fused else layer)
+        layer.name: (fused[layer.name][0] if layer.name in fused else layer).inputs
         for layer in left
     }
     steps = []
@@ -173,7 +172,7 @@ def _fused(
     layers: Sequence[Layer], network: Network, wanted: frozenset[str]
 ) -> dict[str, tuple[MacLayer, Kernel]]:
     """From the name of each Rescale that is done in one go with the layer before it to both."""
-    readers = Counter(name for layer in layers for name in layer_inputs(layer))
+    readers = Counter(name for layer in layers for name in layer.inputs)
     macs = {
         layer.name: layer
         for layer in layers

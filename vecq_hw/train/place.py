@@ -21,7 +21,7 @@ from vecq_hw.train.module_graph import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 
 OUTPUT_BITS = 16
-"""Bits of outputs whose steps differ, or that are an average: numeric contract, rule 6."""
+"""Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""
 INPUT = "input"
 
 _ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh)

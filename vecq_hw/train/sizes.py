@@ -12,7 +12,7 @@ from vecq_hw.train.module_graph import WITH_WEIGHTS
 
 FLOAT_BITS = 32
 _NORM_VALUES = 4
-"""Numbers that a batch norm keeps for each channel: gain, shift, mean, variance."""
+"""Of each channel of a batch norm: gain, shift, mean, variance."""
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -32,7 +32,7 @@ from vecq_hw.train.state import check_optimizer, check_random, check_schedule
 SMALL_BATCH = 1 << 15
 """Elements below which torch does not split an element-wise operation over threads either."""
 MOMENTUM = 0.9
-"""Momentum of SGD."""
+"""Of SGD."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

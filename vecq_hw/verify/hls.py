@@ -14,7 +14,7 @@ from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require, run_process
 from vecq_hw.verify.target import Target, TargetError
 
 TIME_LIMIT_SECONDS = 600
-"""Seconds after which the build, or the run, is given up."""
+"""Of the build and of the run, each."""
 
 _LINES_SHOWN = 15
 _SOME_DIFFER = 1  # vecq::TestResult

@@ -21,7 +21,6 @@ from vecq_hw.network import (
     Rescale,
     Threshold,
     Upsample2d,
-    layer_inputs,
 )
 from vecq_hw.schedule import FoldKind
 
@@ -51,7 +50,7 @@ def without_unread(network):
     """The part of a network that its outputs depend on."""
     layers = list(network.layers)
     while True:
-        read = {*network.outputs, *(name for layer in layers for name in layer_inputs(layer))}
+        read = {*network.outputs, *(name for layer in layers for name in layer.inputs)}
         kept = [layer for layer in layers if layer.name in read]
         if kept == layers:
             inputs = tuple(entry for entry in network.inputs if entry.name in read)
@@ -111,7 +110,7 @@ class Machine:
         return None
 
     def publish(self, name, wire):
-        count = sum(layer_inputs(layer).count(name) for layer in self.network.layers)
+        count = sum(layer.inputs.count(name) for layer in self.network.layers)
         count += self.network.outputs.count(name)
         if count == 1:
             self.readers[name] = [wire]
@@ -139,7 +138,7 @@ class Machine:
         return fold.simd * (fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1)
 
     def layer(self, layer):
-        shape = self.network.tensors[layer_inputs(layer)[0]].shape
+        shape = self.network.tensors[layer.inputs[0]].shape
         if isinstance(layer, Dense):
             wire = self.entry(layer, self.window_lanes(layer))
             unrolled = self.schedule.folds[layer.name].kind is FoldKind.UNROLLED
@@ -279,7 +278,7 @@ class Machine:
     def unrolled(self, layer, wire):
         outputs, inputs = layer.weights.codes.shape
         depth = 2 + bits(inputs) + bits(bit_planes(layer.weights.grid).bits)
-        readers = [la for la in self.network.layers if layer.name in layer_inputs(la)]
+        readers = [la for la in self.network.layers if layer.name in la.inputs]
         alone = len(readers) == 1 and layer.name not in self.network.outputs
         rescale = readers[0] if alone and isinstance(readers[0], Rescale) else None
         if rescale and rescale.format.hi - rescale.format.lo > 31:

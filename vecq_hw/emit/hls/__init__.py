@@ -26,7 +26,7 @@ _SUFFIX = re.compile(
     r".*_(stream|resized\d*|reframed_(in|out)|fork\d+|format|window|grouping|parameters|weights|bias|mantissa|offset"
     r"|shift|thresholds|falling|input|output|test|dpi)"
 )
-"""The form of every generated name but the top's."""
+"""Of every generated name but the top's."""
 
 _TEMPLATES = (
     ("top.hpp", "src/{top}.hpp"),

@@ -483,7 +483,7 @@ class _Builder:
         self._layer_call(layer, text, result)
 
     def _pixels(self, tensor: str) -> int:
-        """Pixels of an image; 1 for a vector."""
+        """Of an image; 1 of a vector."""
         return math.prod(self._network.tensors[tensor].shape[:-1])
 
     def _add_window(self, layer: WindowLayer) -> None:

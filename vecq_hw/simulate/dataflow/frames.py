@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vecq_hw.accelerator.cells import Plan, Stream
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Add, Concat, Network, layer_inputs
+from vecq_hw.network import Add, Concat, Network
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow.processes import Graph, LinkBuffer
 from vecq_hw.simulate.dataflow.times import run
@@ -181,10 +181,10 @@ def _common_source(planned: Plan, link: LinkBuffer) -> str:
     def ancestors(name: str) -> set[str]:
         found = {name}
         if name in layers:
-            found.update(*map(ancestors, layer_inputs(layers[name])))
+            found.update(*map(ancestors, layers[name].inputs))
         return found
 
-    common = set.intersection(*map(ancestors, layer_inputs(layers[link.planned.reader])))
+    common = set.intersection(*map(ancestors, layers[link.planned.reader].inputs))
     return [name for name in network.tensors if name in common][-1]
 
 

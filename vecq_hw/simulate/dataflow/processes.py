@@ -94,7 +94,7 @@ class Graph:
     processes: list[Process] = field(init=False, default_factory=list)
     links: dict[str, LinkBuffer] = field(init=False, default_factory=dict)
     spans: dict[str, tuple[Stream, Stream]] = field(init=False, default_factory=dict)
-    """Where the words of each layer come in and go out."""
+    """Of each layer, where its words come in and go out."""
     _channels: dict[Stream, Channel] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -28,7 +28,6 @@ from vecq_hw.network import (
     MacLayer,
     Network,
     Tensor,
-    layer_inputs,
     output_tensor,
 )
 from vecq_hw.schedule import Fold, FoldKind, Schedule, check
@@ -146,7 +145,7 @@ def _run_tile(
     # behind it are derived anew.
     tensors = {source.name: network.tensors[source.name]}
     for layer in network.layers:
-        names = layer_inputs(layer)
+        names = layer.inputs
         given = [tensors[name] for name in names]
         if isinstance(layer, Dense | Conv2d):
             found, overflows = saturating_outputs(
@@ -170,9 +169,7 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntAr
     if isinstance(layer, Concat):
         return np.concatenate(values, axis=-1)
     tensor = tensors[0]
-    source = Input(
-        name=layer_inputs(layer)[0], shape=tensor.shape, format=tensor.format, step=tensor.step
-    )
+    source = Input(name=layer.inputs[0], shape=tensor.shape, format=tensor.format, step=tensor.step)
     alone = Network(name=layer.name, inputs=(source,), layers=(layer,), outputs=(layer.name,))
     return simulate(alone, values[0])
 
