@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -130,6 +131,11 @@ class _WithWeights(_OfOneTensor):
     def inputs_of_one_output(self) -> int:
         """How many products an output adds: the channels of its group in each kernel cell."""
         return int(self.weights.codes[0].size)
+
+    @property
+    def weight_count(self) -> int:
+        """How many weights it has."""
+        return self.outputs * self.inputs_of_one_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -395,3 +401,47 @@ Layer = (
 )
 MacLayer = Dense | Conv2d
 WindowLayer = Conv2d | MaxPool2d | SumPool2d
+JoinLayer = Add | Concat
+CodeLayer = Rescale | Threshold
+
+
+def as_mac_layer(layer: Layer) -> MacLayer | None:
+    """The layer if it multiplies by weights and adds, else None."""
+    match layer:
+        case Dense() | Conv2d():
+            return layer
+        case (
+            Rescale()
+            | Threshold()
+            | MaxPool2d()
+            | SumPool2d()
+            | Flatten()
+            | Upsample2d()
+            | Add()
+            | Concat()
+            | ArgMax()
+        ):
+            return None
+        case _:
+            assert_never(layer)
+
+
+def as_code_layer(layer: Layer) -> CodeLayer | None:
+    """The layer if it makes codes of a format of its own, clamped, of accumulators; else None."""
+    match layer:
+        case Rescale() | Threshold():
+            return layer
+        case (
+            Dense()
+            | Conv2d()
+            | MaxPool2d()
+            | SumPool2d()
+            | Flatten()
+            | Upsample2d()
+            | Add()
+            | Concat()
+            | ArgMax()
+        ):
+            return None
+        case _:
+            assert_never(layer)

@@ -26,6 +26,7 @@ from vecq_hw.layers import (
     Dense,
     Flatten,
     Input,
+    JoinLayer,
     Layer,
     MacLayer,
     MaxPool2d,
@@ -36,6 +37,7 @@ from vecq_hw.layers import (
     Upsample2d,
     Weights,
     WindowLayer,
+    as_mac_layer,
 )
 
 __all__ = [
@@ -196,6 +198,12 @@ class Network:
             raise VecqError(problem)
         object.__setattr__(self, "tensors", MappingProxyType(tensors))
 
+    @property
+    def mac_layers(self) -> tuple[MacLayer, ...]:
+        """The layers that multiply by weights, in execution order."""
+        found = (as_mac_layer(layer) for layer in self.layers)
+        return tuple(layer for layer in found if layer is not None)
+
     def __reduce__(self) -> tuple[Callable[[], Network], tuple[()]]:
         # For worker processes: they derive the tensors again.
         fields = {name: getattr(self, name) for name in ("name", "inputs", "layers", "outputs")}
@@ -317,7 +325,14 @@ def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
             assert_never(layer)
 
 
-def _join_problems(layer: Add | Concat, sources: Sequence[Tensor]) -> Iterator[str]:
+def _join_problems(layer: JoinLayer, sources: Sequence[Tensor]) -> Iterator[str]:
+    match layer:
+        case Add():
+            aligned = slice(None)
+        case Concat():
+            aligned = slice(-1)
+        case _:
+            assert_never(layer)
     first = sources[0]
     for name, tensor in zip(layer.inputs, sources, strict=True):
         same = (first.format.bits, first.format.signed) == (
@@ -329,7 +344,6 @@ def _join_problems(layer: Add | Concat, sources: Sequence[Tensor]) -> Iterator[s
                 f"'{layer.inputs[0]}' is {first.format!r} of step {first.step:.6g}, but '{name}' is"
                 f" {tensor.format!r} of step {tensor.step:.6g}; one format and step are wanted"
             )
-        aligned = slice(None) if isinstance(layer, Add) else slice(-1)
         if len(tensor.shape) != len(first.shape) or tensor.shape[aligned] != first.shape[aligned]:
             yield f"'{layer.inputs[0]}' has the shape {first.shape}, but '{name}' {tensor.shape}"
 

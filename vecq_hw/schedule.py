@@ -152,16 +152,15 @@ def streaming_folds(layer: MacLayer) -> list[Fold]:
 def default_schedule(network: Network, lanes: int = 8) -> Schedule:
     """Up to ``lanes`` processing elements and inputs for each layer."""
     folds = {}
-    for layer in network.layers:
-        if isinstance(layer, Dense | Conv2d):
-            fits = [f for f in streaming_folds(layer) if max(f.pe, f.simd) <= lanes]
-            folds[layer.name] = max(fits, key=lambda fold: (fold.pe * fold.simd, fold.pe))
+    for layer in network.mac_layers:
+        fits = [f for f in streaming_folds(layer) if max(f.pe, f.simd) <= lanes]
+        folds[layer.name] = max(fits, key=lambda fold: (fold.pe * fold.simd, fold.pe))
     return Schedule(folds=folds)
 
 
 def problems(network: Network, schedule: Schedule) -> Iterator[str]:
     """Each reason why ``schedule`` does not fit ``network``, as a sentence."""
-    layers = {la.name: la for la in network.layers if isinstance(la, Dense | Conv2d)}
+    layers = {layer.name: layer for layer in network.mac_layers}
     if schedule.axis_bits is not None:
         yield from _axis_problems(network, schedule.axis_bits)
     for name in schedule.folds.keys() - layers.keys():
@@ -219,9 +218,16 @@ def _group_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
 
 
 def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
-    if isinstance(layer, Conv2d):
-        yield f"layer '{layer.name}': a Conv2d cannot be unrolled, only a Dense; use another kind"
-        return
+    match layer:
+        case Dense():
+            pass
+        case Conv2d():
+            yield (
+                f"layer '{layer.name}': a Conv2d cannot be unrolled, only a Dense; use another kind"
+            )
+            return
+        case _:
+            assert_never(layer)
     outputs, inputs = foldable(layer)
     if (fold.pe, fold.simd) != (outputs, inputs):
         yield (

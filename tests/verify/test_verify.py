@@ -15,6 +15,7 @@ from vecq_hw.emit.project import Project, read_vectors
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.network import Weights
+from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.toolchain import Tool
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.junit import junit_xml
@@ -106,8 +107,11 @@ def test_an_output_that_never_changes_is_warned_of(tmp_path):
     assert "2 of 2 outputs never change over these vectors (index 0, 1)" in report.warnings[0]
 
 
-def test_saturated_outputs_are_counted(tmp_path):
+@pytest.mark.parametrize("as_thresholds", [False, True])
+def test_saturated_outputs_are_counted(tmp_path, as_thresholds):
     net = network(dense(), rescale(mantissa=[0, 0], offset=[10**6, 16]))
+    if as_thresholds:
+        net = with_thresholds(net, 8)
     # Of the ends and of what lies beside them; both ends count.
     outputs = np.array([[255, 1], [0, 254], [0, 0], [128, 255], [2, 3], [254, 1]])
     target = replace(PLAIN, run=lambda folder: outputs)

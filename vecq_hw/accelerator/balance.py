@@ -9,7 +9,7 @@ from vecq_hw.accelerator import units
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import MacLayer
-from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
 
 
@@ -31,7 +31,7 @@ def balance(network: Network, interval: int) -> Schedule:
     VecqError
         A layer takes longer with all the lanes it can have; names it and the least interval.
     """
-    folds = {layer.name: _Folds(layer, network, interval) for layer in _mac_layers(network)}
+    folds = {layer.name: _Folds(layer, network, interval) for layer in network.mac_layers}
     for name, choice in folds.items():
         if choice.least_cycles > interval:
             raise _too_fast(network, name, choice.least_cycles, interval)
@@ -104,10 +104,6 @@ class _Folds:
         return fold.pe if end is _End.OUTPUT else units.input_lanes(self._layer, fold)
 
 
-def _mac_layers(network: Network) -> list[MacLayer]:
-    return [layer for layer in network.layers if isinstance(layer, Dense | Conv2d)]
-
-
 def _slow(network: Network, schedule: Schedule, interval: int) -> Iterator[tuple[str, int]]:
     """Inputs and layers that take more cycles per frame, with these."""
     planned = plan(network, schedule)
@@ -119,11 +115,11 @@ def _lane_sources(network: Network, name: str) -> dict[tuple[str, _End], None]:
     """Which Dense or Conv2d, and which end of it, set the lanes of a layer or input, in order."""
     layers = {layer.name: layer for layer in network.layers}
     if name not in layers:  # an input has the lanes of the first of them
-        return {(layer.name, _End.INPUT): None for layer in _mac_layers(network)[:1]}
+        return {(layer.name, _End.INPUT): None for layer in network.mac_layers[:1]}
+    macs = {layer.name for layer in network.mac_layers}
     sources: dict[tuple[str, _End], None] = {}
     for read in layers[name].inputs:
-        is_mac = isinstance(layers.get(read), Dense | Conv2d)
-        sources |= {(read, _End.OUTPUT): None} if is_mac else _lane_sources(network, read)
+        sources |= {(read, _End.OUTPUT): None} if read in macs else _lane_sources(network, read)
     return sources
 
 

@@ -34,6 +34,7 @@ from vecq_hw.accelerator.cells import (
     Windows,
 )
 from vecq_hw.bench.words import slot_bits
+from vecq_hw.layers import CodeLayer, JoinLayer, as_mac_layer
 from vecq_hw.network import (
     Add,
     ArgMax,
@@ -129,8 +130,8 @@ class _Planner:
     def _input_lanes(self, shape: tuple[int, ...]) -> int:
         """The lanes of the first Dense or Conv2d, as far as the channels allow."""
         for layer in self._layers:
-            if isinstance(layer, Dense | Conv2d):
-                lanes = units.input_lanes(layer, self._schedule.folds[layer.name])
+            if (mac := as_mac_layer(layer)) is not None:
+                lanes = units.input_lanes(mac, self._schedule.folds[mac.name])
                 return math.gcd(lanes, shape[-1])
         return 1
 
@@ -161,12 +162,19 @@ class _Planner:
         self._cells.append(Link(name=unique, reader=reader, source=source, target=target))
         return target
 
-    def _elementwise(self, layer: Rescale | Threshold, source: Stream, target: Stream) -> Cell:
-        """A word per cycle, unless the folds before leave a Rescale the cycles for its bits."""
-        if isinstance(layer, Threshold):
-            # Its input, a comparison for each bit of the count, its output.
-            depth = 2 + (layer.format.hi - layer.format.lo).bit_length()
-            return Elementwise(layer=layer, source=source, target=target, depth=depth)
+    def _elementwise(self, layer: CodeLayer, source: Stream, target: Stream) -> Cell:
+        match layer:
+            case Rescale():
+                return self._rescale(layer, source, target)
+            case Threshold():
+                # Its input, a comparison for each bit of the count, its output.
+                depth = 2 + (layer.format.hi - layer.format.lo).bit_length()
+                return Elementwise(layer=layer, source=source, target=target, depth=depth)
+            case _:
+                assert_never(layer)
+
+    def _rescale(self, layer: Rescale, source: Stream, target: Stream) -> Cell:
+        """A word per cycle, unless the folds before leave the cycles for its bits."""
         dsp = False
         for cell in self._cells:
             if isinstance(cell, MatrixVector) and cell.target is source:
@@ -236,7 +244,7 @@ class _Planner:
             case _:
                 assert_never(layer)
 
-    def _join(self, layer: Add | Concat) -> Stream:
+    def _join(self, layer: JoinLayer) -> Stream:
         streams = [self._read(name) for name in layer.inputs]
         lanes = max(stream.lanes for stream in streams)
         match layer:
@@ -275,11 +283,14 @@ class _Planner:
         fold = self._schedule.folds[layer.name]
         unit, lanes = units.matrix_vector(layer, fold)
         source = self._entry(layer, layer.input, lanes)
-        if isinstance(layer, Conv2d) and not units.is_identity(layer):
-            windows = units.sliding_window(layer, self._shape(layer.input), lanes)
-            target = Stream(tensor=layer.input, elements=windows.outputs * lanes, lanes=lanes)
-            self._cells.append(Windows(layer=layer, source=source, target=target, unit=windows))
-            source = target
+        match layer:
+            case Dense():
+                pass
+            case Conv2d():
+                if not units.is_identity(layer):
+                    source = self._windows(layer, source)
+            case _:
+                assert_never(layer)
         target = self._stream(layer.name, fold.pe)
         self._cells.append(
             MatrixVector(
@@ -291,6 +302,13 @@ class _Planner:
                 periods=math.prod(self._shape(layer.name)[:-1]),
             )
         )
+        return target
+
+    def _windows(self, layer: Conv2d, source: Stream) -> Stream:
+        lanes = source.lanes
+        windows = units.sliding_window(layer, self._shape(layer.input), lanes)
+        target = Stream(tensor=layer.input, elements=windows.outputs * lanes, lanes=lanes)
+        self._cells.append(Windows(layer=layer, source=source, target=target, unit=windows))
         return target
 
     def _unrolled(self, layer: Dense) -> Stream:

@@ -119,8 +119,21 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
             case Fork():
                 reads = ((cell.source, _word_by_word(cell.source)),)
                 processes.append(process(reads, *cell.targets))
-            case _:
+            case (
+                Link()
+                | Reframe()
+                | Elementwise()
+                | Comparison()
+                | SerialRescale()
+                | Join()
+                | MatrixVector()
+                | Unrolled()
+                | Pool()
+                | Upsampling()
+            ):
                 processes.append(process(_reads(plan.network, cell, windows), cell.target))
+            case _:
+                assert_never(cell)
     processes.append(process(((end, _word_by_word(end)),)))
     return processes
 

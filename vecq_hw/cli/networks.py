@@ -112,13 +112,13 @@ def _default_name(out: Path, checkpoint: Path) -> str:
 def show(network: Path, json_file: Path | None) -> None:
     """Print the layers of NETWORK: shapes, formats, weights, exact engine, digest."""
     from vecq_hw import storage
-    from vecq_hw.network import Conv2d, Dense
     from vecq_hw.passes.precision import in_words, kept_mantissa_bits
     from vecq_hw.simulate.bytes import left_to_floats
     from vecq_hw.simulate.reference import engine
 
     net = storage.load(network)
     layers = {layer.name: layer for layer in (*net.inputs, *net.layers)}
+    macs = {layer.name: layer for layer in net.mac_layers}
     kept = kept_mantissa_bits(net)
     rows: list[dict[str, Any]] = []
     for name, tensor in net.tensors.items():
@@ -134,12 +134,11 @@ def show(network: Path, json_file: Path | None) -> None:
             "bits": "",
             "mantissas": in_words(kept[name]) if name in kept else "",
         }
-        if isinstance(layer, Dense | Conv2d):
-            weights = layer.weights
+        if (mac := macs.get(name)) is not None:
             row |= {
-                "engine": engine(layer, net).value,
-                "weights": weights.codes.size,
-                "bits": weights.grid.bits,
+                "engine": engine(mac, net).value,
+                "weights": mac.weight_count,
+                "bits": mac.weights.grid.bits,
             }
         rows.append(row)
     digest = storage.digest(net)

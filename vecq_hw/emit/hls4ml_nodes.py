@@ -18,6 +18,7 @@ import numpy as np
 
 from vecq_hw.emit.literals import signed_bits
 from vecq_hw.formats import FloatArray, IntArray, IntFormat, MidRise
+from vecq_hw.layers import JoinLayer
 from vecq_hw.network import (
     Add,
     ArgMax,
@@ -104,9 +105,9 @@ def _stream_reason(layer: Layer) -> str | None:
             if layer.kernel != layer.stride:
                 return "MaxPool2d in io_stream whose stride is not its kernel"
             return None
+        case Conv2d() if layer.kernel == (1, 1) and not _depthwise(layer):
+            return None
         case Conv2d() | SumPool2d():
-            if isinstance(layer, Conv2d) and layer.kernel == (1, 1) and not _depthwise(layer):
-                return None
             if layer.kernel[0] == 1 and layer.stride[0] > 1:
                 # Seen: wrong sums and words left over, without a word.
                 kind = type(layer).__name__
@@ -356,12 +357,17 @@ def _max_pool(
     return [*before, Node({**common, **more, **pool, **window}, precision)]
 
 
-def _joined(layer: Add | Concat, network: Network, names: Mapping[str, str]) -> list[Node]:
+def _joined(layer: JoinLayer, network: Network, names: Mapping[str, str]) -> list[Node]:
     """hls4ml joins two tensors at a time."""
     rank = len(network.tensors[layer.name].shape)
-    attributes: dict[str, Any] = {"class_name": "Merge", "op": "add"}
-    if isinstance(layer, Concat):
-        attributes = {"class_name": "Concatenate", "op": f"concatenate{rank}d", "axis": rank}
+    attributes: dict[str, Any]
+    match layer:
+        case Add():
+            attributes = {"class_name": "Merge", "op": "add"}
+        case Concat():
+            attributes = {"class_name": "Concatenate", "op": f"concatenate{rank}d", "axis": rank}
+        case _:
+            assert_never(layer)
     precision = {"result": integer(network.tensors[layer.name].format)}
     first, *rest = (names[name] for name in layer.inputs)
     result = []

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
+from vecq_hw.layers import as_mac_layer
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.values import Value
 from vecq_hw.network import PRODUCT_LIMIT, Conv2d, Dense, Layer, Rescale, Tensor
@@ -61,8 +62,9 @@ def biased(name: str, last: Layer | None, value: Value, sums: Tensor) -> Dense |
         room = max(PRODUCT_LIMIT.bit_length() - 2 - whole_bits, 0)
         fraction = fraction_bits(bias, OUTPUT_BITS - sums.format.bits, room)
     offset = _rounded(bias, fraction)
-    if not fraction and isinstance(last, Dense | Conv2d):
-        return replace(last, bias=offset)
+    mac = None if last is None else as_mac_layer(last)
+    if not fraction and mac is not None:
+        return replace(mac, bias=offset)
     lo, hi = sums.format.lo << fraction, sums.format.hi << fraction
     return Rescale(
         name=name,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from vecq_hw.errors import VecqError
+from vecq_hw.layers import as_code_layer, as_mac_layer
 from vecq_hw.network import (
-    Conv2d,
-    Dense,
     Input,
     Layer,
     Network,
-    Rescale,
-    Threshold,
 )
 
 
@@ -30,11 +27,11 @@ def layer_network(network: Network, name: str) -> Network:
         names = ", ".join(f"'{layer.name}'" for layer in network.layers) or "no layers"
         raise VecqError(f"network '{network.name}' has no layer '{name}'; it has {names}")
     layers: list[Layer] = [found]
-    if isinstance(found, Dense | Conv2d):
-        rescales = [
-            la for la in network.layers if isinstance(la, Rescale | Threshold) and la.input == name
+    if as_mac_layer(found) is not None:
+        readers = [
+            layer for layer in map(as_code_layer, network.layers) if layer and layer.input == name
         ]
-        layers += rescales[:1]
+        layers += readers[:1]
     tensors = {source: network.tensors[source] for source in found.inputs}
     return Network(
         name=f"{network.name}_{name}",

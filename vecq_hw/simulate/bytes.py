@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -91,12 +91,15 @@ class ByteProduct:
     ) -> None:
         self._up, self._codes = up, codes
         self._padding = layer.padding
-        self._parts, self._inputs = parts, layer.weights.codes.shape[-1]
+        self._parts, self._inputs = parts, layer.group_channels
         values = _split(layer.weights.values, parts)
-        if isinstance(layer, Conv2d):
-            self._product = _convolution(layer, values, line, codes)
-        else:
-            self._product = _dense(values, line, codes)
+        match layer:
+            case Dense():
+                self._product = _dense(values, line, codes)
+            case Conv2d():
+                self._product = _convolution(layer, values, line, codes)
+            case _:
+                assert_never(layer)
 
     def __call__(self, x: Array) -> Array:
         """From (H, N, W, C) or (N, C) to the same with O channels; samples are outermost inside."""
@@ -230,14 +233,18 @@ def in_parts(layer: MacLayer, source: IntFormat) -> int | None:
     pair = 2 * unsigned * int(np.abs(layer.weights.values).max())
     if pair <= PAIR or pairs_are_exact():
         return 1
-    if not isinstance(layer, Conv2d):
-        return None
-    outputs, *kernel, inputs = layer.weights.codes.shape
-    if layer.groups > 1 and inputs == 1:
-        return 1 if outputs == layer.groups and depthwise_is_exact() else None
-    if kernel == [1, 1] or inputs * layer.groups < SPLIT_CHANNELS:
-        return None
-    return -(-pair // PAIR)
+    match layer:
+        case Dense():
+            return None
+        case Conv2d():
+            inputs = layer.group_channels
+            if layer.groups > 1 and inputs == 1:
+                return 1 if layer.outputs == layer.groups and depthwise_is_exact() else None
+            if layer.kernel == (1, 1) or inputs * layer.groups < SPLIT_CHANNELS:
+                return None
+            return -(-pair // PAIR)
+        case _:
+            assert_never(layer)
 
 
 def left_to_floats(network: Network) -> list[str]:
@@ -246,15 +253,14 @@ def left_to_floats(network: Network) -> list[str]:
     They are those of :func:`in_parts`; without torch, and so without the engine, there are none.
     """
     names = []
-    for layer in network.layers:
-        if isinstance(layer, Dense | Conv2d):
-            source = network.tensors[layer.input].format
-            try:
-                check_bytes("", layer.weights.values, source)
-                if in_parts(layer, source) is None:
-                    names.append(layer.name)
-            except VecqError:
-                continue
+    for layer in network.mac_layers:
+        source = network.tensors[layer.input].format
+        try:
+            check_bytes("", layer.weights.values, source)
+            if in_parts(layer, source) is None:
+                names.append(layer.name)
+        except VecqError:
+            continue
     return names
 
 

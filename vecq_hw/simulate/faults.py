@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.network import Conv2d, Dense, Layer, Network, Rescale, Threshold
+from vecq_hw.layers import as_code_layer
+from vecq_hw.network import Layer, Network
 from vecq_hw.simulate.engines import EngineName
 from vecq_hw.simulate.prepared import Hook, to_register
 from vecq_hw.simulate.reference import simulate
@@ -61,8 +62,8 @@ def flip_weights(network: Network, count: int, seed: int) -> Network:
 
     Accumulators wrap at the widths proven for the faultless weights.
     """
-    layers = [la for la in network.layers if isinstance(la, Dense | Conv2d)]
-    sizes = {layer.name: layer.weights.codes.size for layer in layers}
+    layers = network.mac_layers
+    sizes = {layer.name: layer.weight_count for layer in layers}
     widths = {layer.name: layer.weights.grid.bits for layer in layers}
     flips = _draw(sizes, widths, count, seed, f"weights of network '{network.name}'")
     flipped: dict[str, Layer] = {}
@@ -86,10 +87,11 @@ def fault_hooks(
 
     Arguments as in :func:`simulate_with_faults`, without the site "weights".
     """
-    kinds = Dense | Conv2d if site == "accumulators" else Rescale | Threshold
-    names = [layer.name for layer in network.layers if isinstance(layer, kinds)]
-    if site == "activations":
-        names = [source.name for source in network.inputs] + names
+    if site == "accumulators":
+        names = [layer.name for layer in network.mac_layers]
+    else:
+        made = [layer.name for layer in network.layers if as_code_layer(layer) is not None]
+        names = [source.name for source in network.inputs] + made
     tensors = {name: network.tensors[name] for name in names}
     sizes = {name: samples * int(np.prod(tensor.shape)) for name, tensor in tensors.items()}
     widths = {name: tensor.format.bits for name, tensor in tensors.items()}

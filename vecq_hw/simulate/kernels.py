@@ -136,16 +136,31 @@ def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:
 
 def _in_bytes(layer: MacLayer, source: IntFormat, rescale: Rescale | None = None) -> Kernel | None:
     check_bytes(f"layer '{layer.name}'", layer.weights.values, source)
-    if isinstance(layer, Dense) and layer.weights.codes.size <= FEW_WEIGHTS:
-        return None
+    match layer:
+        case Dense():
+            if layer.weight_count <= FEW_WEIGHTS:
+                return None
+        case Conv2d():
+            pass
+        case _:
+            assert_never(layer)
     product = byte_product(layer, source, rescale)
     return None if product is None else lambda tensors: product(tensors[0])
 
 
 def _in_floats(layer: MacLayer, source: IntFormat) -> Kernel:
-    if isinstance(layer, Conv2d):
-        return _with_bias(layer, _convolution(layer, bound_of(layer, source)))
-    product = product_for(layer.weights.values, bound_of(layer, source))
+    bound = bound_of(layer, source)
+    match layer:
+        case Dense():
+            return _with_bias(layer, _dense(layer, bound))
+        case Conv2d():
+            return _with_bias(layer, _convolution(layer, bound))
+        case _:
+            assert_never(layer)
+
+
+def _dense(layer: Dense, bound: int) -> Kernel:
+    product = product_for(layer.weights.values, bound)
 
     def run(tensors: Sequence[Array]) -> Array:
         rows = np.ascontiguousarray(tensors[0], product.operand)
@@ -153,7 +168,7 @@ def _in_floats(layer: MacLayer, source: IntFormat) -> Kernel:
         product(rows, out)
         return out
 
-    return _with_bias(layer, run)
+    return run
 
 
 def _convolution(layer: Conv2d, bound: int) -> Kernel:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.network import Network
 from vecq_hw.simulate.engines import EngineName
 from vecq_hw.simulate.prepared import Hook
 from vecq_hw.simulate.reference import simulate
@@ -28,11 +28,10 @@ def simulate_counting(
     """
     found: dict[str, list[int]] = {}
     hooks = {}
-    for layer in network.layers:
-        if isinstance(layer, Dense | Conv2d):
-            found[layer.name] = []
-            if layer.accumulator_bits is not None:
-                hooks[layer.name] = _counter(network.tensors[layer.name].format, found[layer.name])
+    for layer in network.mac_layers:
+        found[layer.name] = []
+        if layer.accumulator_bits is not None:
+            hooks[layer.name] = _counter(network.tensors[layer.name].format, found[layer.name])
     outputs = simulate(network, inputs, engine=engine, hooks=hooks)
     return outputs, {name: sum(counts) for name, counts in found.items()}
 

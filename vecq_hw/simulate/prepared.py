@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import assert_never
 
 import numpy as np
 
 from vecq_hw import arithmetic
 from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.layers import as_code_layer, as_mac_layer
 from vecq_hw.network import (
     Conv2d,
     Dense,
@@ -21,7 +23,6 @@ from vecq_hw.network import (
     Network,
     Rescale,
     Tensor,
-    Threshold,
 )
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName
@@ -175,8 +176,8 @@ def _fused(
     readers = Counter(name for layer in layers for name in layer.inputs)
     macs = {
         layer.name: layer
-        for layer in layers
-        if isinstance(layer, Dense | Conv2d)
+        for layer in map(as_mac_layer, layers)
+        if layer is not None
         and layer.accumulator_bits is None
         and readers[layer.name] == 1
         and layer.name not in wanted
@@ -190,29 +191,35 @@ def _fused(
     return fused
 
 
-def _register(layer: object, tensor: Tensor, stored: bool) -> IntFormat | None:
-    if isinstance(layer, Dense | Conv2d) and layer.accumulator_bits is not None:
+def _register(layer: Layer, tensor: Tensor, stored: bool) -> IntFormat | None:
+    mac = as_mac_layer(layer)
+    if mac is not None and mac.accumulator_bits is not None:
         return tensor.format
-    clamped = isinstance(layer, Rescale | Threshold)
+    clamped = as_code_layer(layer) is not None
     return tensor.format if stored and not clamped else None
 
 
-def _tile(layers: Sequence[object], network: Network) -> int:
+def _tile(layers: Sequence[Layer], network: Network) -> int:
     """How many samples keep the largest intermediate of an image layer within the budget."""
     largest = 0
     for layer in layers:
-        if isinstance(layer, Conv2d):
-            height, width, outputs = network.tensors[layer.name].shape
-            source = network.tensors[layer.input].shape
-            across = (source[0] + 2 * layer.padding[0]) * width
-            row = layer.weights.codes[0, 0].size * layer.groups
-            few = row <= FEW_INPUTS
-            whole = height * width * math.prod(layer.kernel) * source[2] if few else 0
-            largest = max(largest, 4 * max(across * row, height * width * outputs, whole))
+        mac = as_mac_layer(layer)
+        match mac:
+            case None | Dense():
+                continue
+            case Conv2d():
+                height, width, outputs = network.tensors[mac.name].shape
+                source = network.tensors[mac.input].shape
+                across = (source[0] + 2 * mac.padding[0]) * width
+                row = mac.kernel[1] * source[2]
+                few = row <= FEW_INPUTS
+                whole = height * width * math.prod(mac.kernel) * source[2] if few else 0
+                largest = max(largest, 4 * max(across * row, height * width * outputs, whole))
+            case _:
+                assert_never(mac)
     return max(1, min(VECTOR_ROWS, TILE_BYTES // largest)) if largest else VECTOR_ROWS
 
 
-def _multiplications(layer: object, network: Network) -> int:
-    if not isinstance(layer, Dense | Conv2d):
-        return 0
-    return network.tensors[layer.name].positions * layer.weights.codes.size
+def _multiplications(layer: Layer, network: Network) -> int:
+    mac = as_mac_layer(layer)
+    return 0 if mac is None else network.tensors[mac.name].positions * mac.weight_count

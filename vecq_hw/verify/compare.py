@@ -17,7 +17,8 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
 from vecq_hw.formats import IntArray
-from vecq_hw.network import Network, Rescale
+from vecq_hw.layers import as_code_layer
+from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import require
@@ -208,9 +209,10 @@ def _row(
 
 def _saturated(network: Network, outputs: IntArray) -> int:
     last = next((layer for layer in network.layers if layer.name == network.outputs[0]), None)
-    if not isinstance(last, Rescale):
+    clamped = None if last is None else as_code_layer(last)
+    if clamped is None:
         return 0
-    return int(np.isin(outputs, (last.format.lo, last.format.hi)).sum())
+    return int(np.isin(outputs, (clamped.format.lo, clamped.format.hi)).sum())
 
 
 def _warnings(outputs: IntArray) -> list[str]:

@@ -97,7 +97,7 @@ def test_a_network_saturates_layer_after_layer(data, network, bits, seed):
                 values[layer.name] = np.array(sums).reshape(shape)
                 total[layer.name] += overflows
             else:
-                sources = [values[name].tolist() for name in plain.layer.inputs]
+                sources = [values[name].tolist() for name in layer.inputs]
                 shape = network.tensors[layer.name].shape
                 values[layer.name] = np.array(plain._run(layer, sources, shape))
         assert np.array_equal(expected, values[network.outputs[0]])

@@ -427,7 +427,7 @@ class _Builder:
         """The call of a Dense or Conv2d, with its weights and biases."""
         name = self._names[layer.name]
         kind, bits, codes = stored(layer.weights)
-        outputs, inputs = len(codes), codes[0].size
+        outputs, inputs = layer.outputs, layer.inputs_of_one_output
         bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
         words, word_bits = packed_words(codes.reshape(outputs, inputs), bits, fold)
         self._parameters[name] = [
@@ -444,7 +444,7 @@ class _Builder:
                 self._headers.add("conv2d")
                 self._add_window(layer)
                 self._shapes.append(
-                    f"using {name}_grouping = vecq::Grouping<{codes.shape[-1]}, {outputs},"
+                    f"using {name}_grouping = vecq::Grouping<{layer.group_channels}, {outputs},"
                     f" {layer.groups}, {fold.pe}, {fold.simd}>;"
                 )
                 text = f"conv2d<{formats}, {name}_window, {name}_grouping>"

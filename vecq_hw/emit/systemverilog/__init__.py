@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import assert_never
 
 import jinja2
 
@@ -24,7 +25,7 @@ from vecq_hw.emit.systemverilog.packaging import packaging_files
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.emit.systemverilog.top_module import Instance, TopModule, top_module
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Conv2d, Network
+from vecq_hw.network import Conv2d, Dense, Network
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow import DataflowRun, check_depths, simulate_frames
 from vecq_hw.storage import digest
@@ -85,10 +86,15 @@ def unsupported(network: Network) -> str | None:
     """What of the network cannot be emitted, or None."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
-    for layer in network.layers:
-        if isinstance(layer, Conv2d):
-            if not units.reaches_image(layer, network.tensors[layer.input].shape):
-                return f"layer '{layer.name}' (no window of it reaches the image)"
+    for layer in network.mac_layers:
+        match layer:
+            case Dense():
+                pass
+            case Conv2d():
+                if not units.reaches_image(layer, network.tensors[layer.input].shape):
+                    return f"layer '{layer.name}' (no window of it reaches the image)"
+            case _:
+                assert_never(layer)
     return None
 
 

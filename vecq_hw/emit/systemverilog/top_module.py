@@ -370,8 +370,13 @@ class _Builder:
         """The parameters of a sliding window."""
         height, width, channels = self._plan.network.tensors[layer.input].shape
         pairs = {"Kernel": layer.kernel, "Stride": layer.stride, "Padding": layer.padding}
-        if isinstance(layer, Conv2d):
-            pairs["Dilation"] = layer.dilation
+        match layer:
+            case Conv2d():
+                pairs["Dilation"] = layer.dilation
+            case MaxPool2d() | SumPool2d():
+                pass
+            case _:
+                assert_never(layer)
         result: dict[str, object] = {
             f"{name}{axis}": number
             for name, pair in pairs.items()

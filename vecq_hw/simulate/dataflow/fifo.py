@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from vecq_hw.accelerator.cells import Join
 from vecq_hw.accelerator.plan import plan
-from vecq_hw.network import Add, Concat, Network
+from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow.frames import (
     SEARCHED_FRAMES,
@@ -67,7 +68,7 @@ class _Search:
         """Depths that let the network stand still under no pauses."""
         run(safe.processes)
         grow_until_complete(safe, self._safe)
-        joins = {la.name for la in network.layers if isinstance(la, Add | Concat)}
+        joins = {cell.layer.name for cell in self._plan.cells if isinstance(cell, Join)}
         self._branches = [name for name, link in safe.links.items() if link.planned.reader in joins]
 
     def result(self) -> dict[str, int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vecq_hw.accelerator.cells import Plan, Stream
+from vecq_hw.accelerator.cells import Join, Plan, Stream
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Add, Concat, Network
+from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow.processes import Graph, LinkBuffer
 from vecq_hw.simulate.dataflow.times import run
@@ -143,9 +143,10 @@ def grow_until_complete(graph: Graph, depths: dict[str, int]) -> None:
 
 def _starving(graph: Graph) -> Iterator[str]:
     """The full links of the last join that waits for an operand; what follows it is idle."""
-    for layer in reversed(graph.plan.network.layers):
-        if isinstance(layer, Add | Concat):
-            links = {n: li for n, li in graph.links.items() if li.planned.reader == layer.name}
+    for cell in reversed(graph.plan.cells):
+        if isinstance(cell, Join):
+            reader = cell.layer.name
+            links = {n: li for n, li in graph.links.items() if li.planned.reader == reader}
             full = [name for name, link in links.items() if link.buffer.is_full]
             if any(link.buffer.target.offers.is_awaited for link in links.values()) and full:
                 yield from full

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.network import Network
 from vecq_hw.simulate.mac_array.product import (
     ArrayCost,
     ArraySize,
@@ -102,8 +102,7 @@ def network_costs(
         layer.name: array_cost(
             kind, matrix_product(layer, network.tensors[layer.input], samples), array
         )
-        for layer in network.layers
-        if isinstance(layer, Dense | Conv2d)
+        for layer in network.mac_layers
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +19,24 @@ import numpy.typing as npt
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MAX_BITS, IntArray, IntFormat
+from vecq_hw.layers import as_mac_layer
 from vecq_hw.network import (
     Add,
+    ArgMax,
     Concat,
     Conv2d,
     Dense,
+    Flatten,
     Input,
     Layer,
     MacLayer,
+    MaxPool2d,
     Network,
+    Rescale,
+    SumPool2d,
     Tensor,
+    Threshold,
+    Upsample2d,
     output_tensor,
 )
 from vecq_hw.schedule import Fold, FoldKind, Schedule, check
@@ -125,7 +134,7 @@ def simulate_saturating(
     check(network, schedule)
     codes = checked_codes(network.inputs[0], x)
     tile = _tile_size(network)
-    counts = {la.name: 0 for la in network.layers if isinstance(la, Dense | Conv2d)}
+    counts = {layer.name: 0 for layer in network.mac_layers}
     parts = [
         _run_tile(network, schedule, codes[start : start + tile], bits, counts)
         for start in range(0, len(codes), tile)
@@ -145,17 +154,16 @@ def _run_tile(
     # behind it are derived anew.
     tensors = {source.name: network.tensors[source.name]}
     for layer in network.layers:
-        names = layer.inputs
-        given = [tensors[name] for name in names]
-        if isinstance(layer, Dense | Conv2d):
+        given = [tensors[name] for name in layer.inputs]
+        if (mac := as_mac_layer(layer)) is not None:
             found, overflows = saturating_outputs(
-                layer, schedule.folds[layer.name], values[names[0]], bits, given[0].format
+                mac, schedule.folds[mac.name], values[mac.input], bits, given[0].format
             )
             counts[layer.name] += overflows
             exact = network.tensors[layer.name]
             tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
         else:
-            found = _exact(layer, [values[name] for name in names], given)
+            found = _exact(layer, [values[name] for name in layer.inputs], given)
             tensor = output_tensor(layer, *given)
         values[layer.name], tensors[layer.name] = found, tensor
     return values[network.outputs[0]]
@@ -163,15 +171,33 @@ def _run_tile(
 
 def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntArray:
     """A layer without accumulators, as the reference computes it."""
-    if isinstance(layer, Add):
-        total: IntArray = np.sum([value.astype(np.int64) for value in values], axis=0)
-        return total
-    if isinstance(layer, Concat):
-        return np.concatenate(values, axis=-1)
-    tensor = tensors[0]
-    source = Input(name=layer.inputs[0], shape=tensor.shape, format=tensor.format, step=tensor.step)
-    alone = Network(name=layer.name, inputs=(source,), layers=(layer,), outputs=(layer.name,))
-    return simulate(alone, values[0])
+    match layer:
+        case Add():
+            total: IntArray = np.sum([value.astype(np.int64) for value in values], axis=0)
+            return total
+        case Concat():
+            return np.concatenate(values, axis=-1)
+        case (
+            Rescale()
+            | Threshold()
+            | MaxPool2d()
+            | SumPool2d()
+            | Flatten()
+            | Upsample2d()
+            | ArgMax()
+        ):
+            (tensor,) = tensors
+            source = Input(
+                name=layer.input, shape=tensor.shape, format=tensor.format, step=tensor.step
+            )
+            alone = Network(
+                name=layer.name, inputs=(source,), layers=(layer,), outputs=(layer.name,)
+            )
+            return simulate(alone, values[0])
+        case Dense() | Conv2d():
+            raise AssertionError(f"{layer!r} has accumulators")
+        case _:
+            assert_never(layer)
 
 
 def _accumulator(layer: MacLayer, bits: int) -> IntFormat:
@@ -241,7 +267,6 @@ def _tile_size(network: Network) -> int:
     """How many samples a tile takes so that the inputs of every output stay within the budget."""
     cells = [
         network.tensors[layer.name].positions * layer.inputs_of_one_output
-        for layer in network.layers
-        if isinstance(layer, Conv2d)
+        for layer in network.mac_layers
     ]
     return max(1, TILE_BYTES // (8 * max(cells, default=1024)))

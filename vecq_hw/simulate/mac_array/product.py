@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.network import Conv2d, Input, MacLayer, Network, Tensor, output_tensor
+from vecq_hw.network import Conv2d, Dense, Input, MacLayer, Network, Tensor, output_tensor
 from vecq_hw.simulate.reference import checked_codes
 
 Int64Array = npt.NDArray[np.int64]
@@ -183,12 +184,11 @@ class Operands:
 def matrix_product(layer: MacLayer, source: Tensor, samples: int = 1) -> Product:
     """The product that ``layer`` is, where it reads ``samples`` tensors like ``source``."""
     output = output_tensor(layer, source)
-    codes, groups = layer.weights.codes, layer.groups
     return Product(
-        groups=groups,
+        groups=layer.groups,
         positions=samples * math.prod(output.shape[:-1]),
-        taps=math.prod(codes.shape[1:]),
-        outputs=len(codes) // groups,
+        taps=layer.inputs_of_one_output,
+        outputs=layer.outputs // layer.groups,
         inputs=samples * math.prod(source.shape),
         weight_bits=layer.weights.grid.bits,
         input_bits=source.format.bits,
@@ -230,11 +230,15 @@ def layer_alone(
 def operands(layer: MacLayer, network: Network, x: IntArray) -> Operands:
     """The integers of ``layer``; network and inputs as :func:`layer_alone` gives them."""
     rows: Int64Array = x.astype(np.int64)
-    if isinstance(layer, Conv2d):
-        rows = arithmetic.columns(rows, layer.kernel, layer.stride, layer.padding, layer.dilation)
-        rows = rows.reshape(-1, layer.kernel[0] * layer.kernel[1], rows.shape[-1])
-    else:
-        rows = rows[:, np.newaxis]
+    match layer:
+        case Dense():
+            rows = rows[:, np.newaxis]
+        case Conv2d():
+            window = layer.kernel, layer.stride, layer.padding, layer.dilation
+            rows = arithmetic.columns(rows, *window)
+            rows = rows.reshape(-1, math.prod(layer.kernel), rows.shape[-1])
+        case _:
+            assert_never(layer)
     groups, values = layer.groups, layer.weights.values.astype(np.int64)
     split = rows.reshape(*rows.shape[:2], groups, -1).transpose(2, 0, 1, 3)
     bias = np.zeros(len(values), np.int64) if layer.bias is None else layer.bias
