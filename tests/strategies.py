@@ -302,7 +302,10 @@ def graphs(draw, kinds: tuple[type, ...] = ANY_GRID) -> Network:
 
 @st.composite
 def schedules(draw, network: Network) -> Schedule:
-    """Every kind of fold that the network's layers take."""
+    """Every kind of fold that the network's layers take; large ones are not unrolled.
+
+    The search for shared additions would take most of a test's time.
+    """
     folds = {}
     rescaled = {layer.input for layer in network.layers if isinstance(layer, Rescale)}
     for layer in network.layers:
@@ -312,8 +315,9 @@ def schedules(draw, network: Network) -> Schedule:
                 kind=draw(st.sampled_from(_kinds(layer))),
                 dsp=layer.name in rescaled and draw(st.booleans()),
             )
-            if isinstance(layer, Dense) and layer.accumulator_bits is None and draw(st.booleans()):
-                outputs, inputs = foldable(layer)
+            outputs, inputs = foldable(layer)
+            small = isinstance(layer, Dense) and outputs * inputs <= 128
+            if small and layer.accumulator_bits is None and draw(st.booleans()):
                 folds[layer.name] = Fold(pe=outputs, simd=inputs, kind=FoldKind.UNROLLED)
     return Schedule(folds=folds)
 
