@@ -3,15 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cocotb
-import numpy as np
 from cocotb.triggers import RisingEdge
 
-from rtl_tests import networks
 from vecq_hw.bench.stream import (
     StreamError,
     StreamSignals,
@@ -23,13 +21,9 @@ from vecq_hw.bench.stream import (
     wait,
 )
 from vecq_hw.files import write_atomically
-from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import ArgMax, Dense, Input, Layer, Network, Rescale, Weights
-from vecq_hw.schedule import Fold, Schedule, divisors
 
 FRAMES = 4
 PAUSED_CYCLES = 300
-RANDOM = 32
 RESULT = "cycles.json"
 PATIENCE = 100_000
 
@@ -52,76 +46,6 @@ def pauses(index: int) -> dict[str, Pauses]:
         "output": Pauses(output=drawn[0]),
         "blocked": Pauses(output=[True] * PAUSED_CYCLES),
     }
-
-
-def random_network(index: int) -> tuple[Network, Schedule]:
-    """One to four Dense of any width and fold; some have a Rescale before, between or behind."""
-    generator = np.random.default_rng(index)
-    sizes = generator.choice([1, 2, 3, 4, 5, 6, 8, 9, 12, 16], generator.integers(2, 6)).tolist()
-    source = Input(name="x", shape=(sizes[0],), format=IntFormat(3, signed=False))
-    layers: list[Layer] = []
-    folds = {}
-
-    def rescale() -> None:
-        made = Network(
-            name="sofar",
-            inputs=(source,),
-            layers=tuple(layers),
-            outputs=(layers[-1].name if layers else "x",),
-        )
-        (tensor,) = (made.tensors[name] for name in made.outputs)
-        layers.append(
-            Rescale(
-                name=f"r{index}_{len(layers)}",
-                input=made.outputs[0],
-                mantissa=generator.integers(-3, 4, tensor.shape),
-                offset=generator.integers(-3, 4, tensor.shape),
-                shift=2,
-                format=IntFormat(3, signed=False),
-            )
-        )
-
-    if generator.integers(4) == 0:
-        rescale()
-    for inputs, outputs in pairwise(sizes):
-        grid = MidRise(int(generator.choice([1, 2, 3, 4, 7])))
-        limits = grid.code_format
-        name = f"d{index}_{len(layers)}"
-        layers.append(
-            Dense(
-                name=name,
-                input=layers[-1].name if layers else "x",
-                weights=Weights(
-                    codes=generator.integers(limits.lo, limits.hi + 1, (outputs, inputs)), grid=grid
-                ),
-                accumulator_bits=12,
-            )
-        )
-        folds[name] = Fold(
-            pe=int(generator.choice([d for d in divisors(outputs) if d <= 6])),
-            simd=int(generator.choice([d for d in divisors(inputs) if d <= 6])),
-        )
-        if generator.integers(4):
-            rescale()
-    if index % 3 == 1:
-        layers.append(ArgMax(name=f"argmax{index}", input=layers[-1].name))
-    net = Network(
-        name=f"chain{index}",
-        inputs=(source,),
-        layers=tuple(layers),
-        outputs=(layers[-1].name,),
-    )
-    axis_bits = int(generator.choice([8, 16, 32, 64, 128])) if index % 2 else None
-    return net, Schedule(folds=folds, axis_bits=axis_bits)
-
-
-def configurations() -> dict[str, tuple[Network, Schedule]]:
-    """Every network of the regression and random chains, by the name of their top."""
-    known = {
-        name: (networks.network(index), networks.schedule(index))
-        for index, name in enumerate(networks.TOPS)
-    }
-    return known | {f"chain{index}": random_network(index) for index in range(RANDOM)}
 
 
 async def drive(

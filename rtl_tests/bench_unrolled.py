@@ -8,7 +8,7 @@ import cocotb
 import numpy as np
 
 from rtl_tests.harness import Case, equal, frames, interrupt, restart, transfer
-from tests.strategies import own_shifts
+from tests.random_networks import own_shifts
 from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock

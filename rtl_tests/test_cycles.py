@@ -2,22 +2,23 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rtl_tests import bench_cycles, harness
+from rtl_tests import bench_cycles, harness, networks
 from rtl_tests.bench_cycles import FRAMES
-from rtl_tests.graphs import random_graph
 from rtl_tests.test_networks import wrapper
+from tests.random_networks import random_chain, random_graph, random_pair
 from tests.shares import nightly
 from tests.simulate.dataflow.networks import branched
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ports
 from vecq_hw.emit.project import Vectors
+from vecq_hw.emit.systemverilog import unsupported
 from vecq_hw.network import Add, Concat, Network
 from vecq_hw.schedule import Schedule, default_schedule
 from vecq_hw.simulate import simulate
@@ -25,15 +26,32 @@ from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
 from vecq_hw.verify.rtl import emit
 
 TOP = "cycles"
-GRAPHS = 52
+CHAINS, GRAPHS = 32, 52
 LONGEST = 700
-"""Cycles that a frame of a random graph takes at most, so that all of them are through soon."""
+"""Cycles that a frame of a random network takes at most, so that all of them are through soon."""
+
+
+def chains() -> dict[str, tuple[Network, Schedule]]:
+    """Every network of the regression and random chains, by the name of their top."""
+    known = {
+        name: (networks.network(index), networks.schedule(index))
+        for index, name in enumerate(networks.TOPS)
+    }
+    return known | short(random_pair(random_chain, f"chain{n}", n) for n in range(CHAINS))
 
 
 def graphs(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
-    """Random graphs whose frames are short, by the name of their top."""
-    drawn = {f"graph{index}": random_graph(index) for index in range(first, last)}
-    return {name: pair for name, pair in drawn.items() if max(plan(*pair).busy.values()) <= LONGEST}
+    """Random graphs, by the name of their top."""
+    return short(random_pair(random_graph, f"graph{n}", n) for n in range(first, last))
+
+
+def short(pairs: Iterable[tuple[Network, Schedule]]) -> dict[str, tuple[Network, Schedule]]:
+    """What the target takes and whose frames are short."""
+    return {
+        network.name: (network, schedule)
+        for network, schedule in pairs
+        if unsupported(network) is None and max(plan(network, schedule).busy.values()) <= LONGEST
+    }
 
 
 def branches() -> dict[str, tuple[Network, Schedule]]:
@@ -44,15 +62,15 @@ def branches() -> dict[str, tuple[Network, Schedule]]:
         ((2, 2, 2), ("rr", "r", ""), Add),
         ((2, 3, 2), ("r1r", "", "1r", "r"), Concat),
     ]
-    networks = [branched(*shape, f"branched{index}x") for index, shape in enumerate(shapes)]
+    made = [branched(*shape, f"branched{index}x") for index, shape in enumerate(shapes)]
     return {
         network.name: (network, default_schedule(network, 1 + index % 2))
-        for index, network in enumerate(networks)
+        for index, network in enumerate(made)
     }
 
 
 KINDS: dict[str, Callable[[], dict[str, tuple[Network, Schedule]]]] = {
-    "chains": bench_cycles.configurations,
+    "chains": chains,
     "graphs": lambda: branches() | graphs(0, GRAPHS),
     "more graphs": lambda: graphs(GRAPHS, 5 * GRAPHS),
 }

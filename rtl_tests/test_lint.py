@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rtl_tests import bench_unrolled, networks
-from rtl_tests.graphs import random_graph
 from rtl_tests.image_networks import BUILDERS
 from rtl_tests.test_networks import image_project
+from tests.random_networks import random_graph, random_pair
 from tests.shares import nightly
 from vecq_hw import assets
 from vecq_hw.emit.project import Project, Vectors
@@ -111,7 +111,7 @@ def projects() -> dict[str, Callable[[], Project]]:
 
 
 def graph_project(index: int) -> Project:
-    network, schedule = random_graph(index)
+    network, schedule = random_pair(random_graph, f"graph{index}", index)
     inputs = random_vectors(network, 1)
     return emit(network, schedule, Vectors(inputs=inputs, outputs=simulate(network, inputs)))
 

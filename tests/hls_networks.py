@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from hypothesis import strategies as st
 
-from tests.strategies import grids, own_shifts
+from tests.random_networks import own_shifts
 from vecq_hw import schedule as schedules
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
@@ -28,7 +27,7 @@ from vecq_hw.network import (
     Weights,
 )
 from vecq_hw.passes.thresholds import thresholds_of
-from vecq_hw.schedule import Fold, Schedule, divisors
+from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.simulate import simulate
 
 U8 = IntFormat(8, signed=False)
@@ -227,7 +226,7 @@ class Calibrated(Builder):
         return self
 
 
-def case_of(network: Network, prefix: str, count: int, seed: int, lanes: int = 8) -> Case:
+def case_of(network: Network, prefix: str, count: int, seed: int) -> Case:
     """Random codes for ``network``; its names begin with ``prefix``."""
 
     def renamed(layer: Layer) -> Layer:
@@ -245,9 +244,13 @@ def case_of(network: Network, prefix: str, count: int, seed: int, lanes: int = 8
         layers=tuple(map(renamed, network.layers)),
         outputs=tuple(prefix + name for name in network.outputs),
     )
+    return drawn_case(network, schedules.default_schedule(network), count, seed)
+
+
+def drawn_case(network: Network, schedule: Schedule, count: int, seed: int = 0) -> Case:
+    """With corners, where there is room for them, and random codes."""
     x = corner_inputs(network, max(count, 4), np.random.default_rng(seed))[-count:]
-    vectors = Vectors(inputs=x, outputs=simulate(network, x))
-    return Case(network, schedules.default_schedule(network, lanes), vectors)
+    return Case(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
 
 
 def corner_inputs(network: Network, count: int, rng: np.random.Generator) -> IntArray:
@@ -301,50 +304,3 @@ def all_layers() -> Builder:
         .flatten()
         .dense(3, 1)
     )
-
-
-@st.composite
-def builders(draw, name: str) -> Builder:
-    """Any chain of layers, small."""
-    small = st.integers(1, 5)
-    bits = st.sampled_from([1, 2, 3, 4, 5, 8, 16]) | grids()
-    formats = st.builds(IntFormat, st.integers(1, 10), st.booleans())
-    wraps = st.none() | st.integers(2, 20)
-    seed = draw(st.integers(0, 1 << 30))
-    image = draw(st.booleans())
-    shape = (
-        (draw(small) + 1, draw(small) + 1, draw(small)) if image else (draw(st.integers(1, 30)),)
-    )
-    builder = Builder(name, shape, draw(formats), seed)
-
-    def draw_fold(outputs: int, inputs: int) -> Fold:
-        lanes = (draw(st.sampled_from(divisors(size))) for size in (outputs, inputs))
-        return Fold(pe=next(lanes), simd=next(lanes))
-
-    while image and len(builder.layers) < 6:
-        height, width, channels = builder.tensor.shape
-        pooled = draw(st.booleans())
-        kernel = (draw(st.integers(1, min(height, 3))), draw(st.integers(1, min(width, 3))))
-        stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-        least = (kernel[0] // 2, kernel[1] // 2) if pooled else (2, 2)
-        padding = (draw(st.integers(0, least[0])), draw(st.integers(0, least[1])))
-        if pooled:
-            builder.pool(kernel, stride, padding)
-        else:
-            outputs = draw(st.integers(1, 6))
-            fold = draw_fold(outputs, channels)
-            bias = draw(st.none() | st.integers(1, 1000))
-            builder.conv(
-                outputs, draw(bits), kernel, stride, padding, bias=bias, wrap=draw(wraps), fold=fold
-            )
-            builder.rescale(draw(formats), draw(st.integers(1, 30)))
-        image = draw(st.booleans())
-    if len(builder.tensor.shape) == 3:
-        builder.flatten()
-    for _ in range(draw(st.integers(0, 2))):
-        outputs = draw(st.integers(1, 12))
-        fold = draw_fold(outputs, builder.tensor.shape[0])
-        builder.dense(outputs, draw(bits), wrap=draw(wraps), fold=fold)
-        if draw(st.booleans()):
-            builder.rescale(draw(formats), draw(st.integers(1, 30)))
-    return builder

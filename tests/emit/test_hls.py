@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.hls_networks import Builder, Case, builders, case_of, cnn, mlp
+from tests.hls_networks import Builder, Case, cnn, drawn_case, mlp
 from tests.hls_programs import compile_cxx, different_layers, run_together
 from tests.shares import nightly
-from tests.strategies import graphs
+from tests.strategies import graphs, networks, schedules
 from vecq_hw import assets, storage
 from vecq_hw.cli.emit import emit as emit_command
 from vecq_hw.emit import hls, ports
@@ -184,9 +184,11 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     phases=[Phase.explicit, Phase.generate],  # to shrink takes a compilation a step
     suppress_health_check=list(HealthCheck),
 )
-@given(st.tuples(*(builders(f"n{index}") for index in range(8))))
-def test_random_networks(tmp_path_factory: pytest.TempPathFactory, nets: tuple[Builder]) -> None:
-    cases = [builder.case() for builder in nets]
+@given(st.tuples(*(networks(f"n{index}") for index in range(8))), st.data())
+def test_random_networks(
+    tmp_path_factory: pytest.TempPathFactory, nets: tuple[Network], data: st.DataObject
+) -> None:
+    cases = [drawn_case(net, data.draw(schedules(net)), 20) for net in nets]
     outputs = run_together(cases, tmp_path_factory.mktemp("random"), "-O0")
     for case, out in zip(cases, outputs, strict=True):
         assert np.array_equal(out, case.vectors.outputs.reshape(out.shape)), repr(case.network)
@@ -201,10 +203,12 @@ def test_random_networks(tmp_path_factory: pytest.TempPathFactory, nets: tuple[B
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(st.lists(graphs(), min_size=14, max_size=14))
-def test_random_graphs(tmp_path_factory: pytest.TempPathFactory, nets: list[Network]) -> None:
+@given(st.tuples(*(graphs(f"g{index}") for index in range(14))), st.data())
+def test_random_graphs(
+    tmp_path_factory: pytest.TempPathFactory, nets: tuple[Network], data: st.DataObject
+) -> None:
     folder = tmp_path_factory.mktemp("graphs")
-    cases = [case_of(net, f"g{index}_", 6, index, 1 + index % 4) for index, net in enumerate(nets)]
+    cases = [drawn_case(net, data.draw(schedules(net)), 6) for net in nets]
     outputs = run_together(cases, folder, "-O0")
     for index, (case, out) in enumerate(zip(cases, outputs, strict=True)):
         assert different_layers(case, folder / str(index)) == [], repr(case.network)

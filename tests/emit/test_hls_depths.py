@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.hls_networks import Builder, Case, case_of
+from tests.hls_networks import Builder, Case, drawn_case
 from tests.shares import nightly
-from tests.strategies import graphs
+from tests.strategies import graphs, schedules
 from vecq_hw.accelerator import untimed
 from vecq_hw.accelerator.untimed import LEAST_DEPTH
 from vecq_hw.emit import hls
@@ -144,7 +144,8 @@ def test_this_cxx_needs_more_than_the_clocked_cells(
     assert run([case], tmp_path, of_cells) == ALL_WAIT
 
 
-BRANCHED = graphs().filter(lambda net: any(isinstance(la, Add | Concat) for la in net.layers))
+def branched(name: str) -> st.SearchStrategy[Network]:
+    return graphs(name).filter(lambda net: any(isinstance(la, Add | Concat) for la in net.layers))
 
 
 @settings(
@@ -155,11 +156,11 @@ BRANCHED = graphs().filter(lambda net: any(isinstance(la, Add | Concat) for la i
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(st.lists(BRANCHED, min_size=4, max_size=4))
+@given(st.tuples(*(branched(f"g{index}") for index in range(4))), st.data())
 def test_no_branch_of_a_random_graph_waits_for_good(
-    tmp_path_factory: pytest.TempPathFactory, nets: list[Network]
+    tmp_path_factory: pytest.TempPathFactory, nets: tuple[Network], data: st.DataObject
 ) -> None:
-    cases = [case_of(net, f"g{index}_", 4, index, 1 + index % 4) for index, net in enumerate(nets)]
+    cases = [drawn_case(net, data.draw(schedules(net)), 4) for net in nets]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(untimed, "PIPELINE_DEPTH", 0)
         assert run(cases, tmp_path_factory.mktemp("graphs")) == ALL_EQUAL

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl_tests.graphs import random_graph
 from tests.conftest import ODD_NAME
+from tests.random_networks import random_graph, random_pair
 from vecq_hw.accelerator.cells import Fork, Join, Link
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.pair_rows import weight_steps
@@ -212,7 +212,7 @@ def test_windows_beside_the_image_are_unsupported() -> None:
 @pytest.mark.parametrize("index", range(30))
 def test_what_is_emitted_is_what_is_timed(index: int) -> None:
     """An instance for each cell of the plan, as wide as it says; FIFOs hold the depths."""
-    network, folds = random_graph(index)
+    network, folds = random_pair(random_graph, f"graph{index}", index)
     planned, depths = plan(network, folds), fifo_depths(network, folds)
     made = top_module(planned, depths)
     cells = planned.cells

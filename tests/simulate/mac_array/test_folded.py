@@ -87,7 +87,7 @@ def test_a_network_saturates_layer_after_layer(data, network, bits, seed):
     assert list(counts) == [layer.name for layer in _mac_layers(network)]
     total = dict.fromkeys(counts, 0)
     for sample, expected in zip(x, found, strict=True):
-        values = {"x": np.asarray(sample)}
+        values = {network.inputs[0].name: np.asarray(sample)}
         for layer in network.layers:
             if isinstance(layer, Dense | Conv2d):
                 given_x = values[layer.input][np.newaxis]

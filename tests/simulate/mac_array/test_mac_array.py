@@ -56,7 +56,7 @@ def single_layers(draw) -> Network:
     bias = np.arange(outputs) * 37 - 100 if biased else None
     if dense:
         shape = (draw(st.integers(1, 20)),)
-        taken = draw(weights((outputs, *shape), bits))
+        taken = draw(weights((outputs, *shape), MidRise(bits)))
         layer = Dense(name="y", input="x", weights=taken, bias=bias, accumulator_bits=wrap)
     else:
         channels, kernel = draw(few), draw(st.tuples(few, few))
@@ -65,7 +65,7 @@ def single_layers(draw) -> Network:
         layer = Conv2d(
             name="y",
             input="x",
-            weights=draw(weights((outputs, *kernel, channels), bits)),
+            weights=draw(weights((outputs, *kernel, channels), MidRise(bits))),
             bias=bias,
             stride=draw(pair),
             dilation=draw(pair) if max(kernel) < 3 else (1, 1),

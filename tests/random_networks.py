@@ -1,0 +1,382 @@
+"""Random networks of every layer, grid and fold, for the tests of all targets.
+
+What is drawn depends on a :class:`Draw` alone: on a seed here, on hypothesis in ``strategies.py``.
+Benches run this inside the simulator, so it imports neither hypothesis nor torch.  A target that
+cannot take a network says so by its ``unsupported``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from vecq_hw.bench.words import slot_bits
+from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement, bit_planes
+from vecq_hw.network import (
+    Add,
+    ArgMax,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    Input,
+    Layer,
+    MaxPool2d,
+    Network,
+    Rescale,
+    SumPool2d,
+    Tensor,
+    Upsample2d,
+    Weights,
+    output_tensor,
+)
+from vecq_hw.passes.thresholds import thresholds_of
+from vecq_hw.schedule import AXIS_BITS, Fabric, Fold, FoldKind, Schedule, foldable, streaming_folds
+
+ANY_GRID = (MidRise, TwosComplement, CodeBook)
+WIDEST = 20
+"""Bits of a tensor that a Dense or Conv2d reads at most, so that its sums stay within 62."""
+KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
+
+Option = TypeVar("Option")
+
+
+class Draw(Protocol):
+    """Where choices come from; the first option and the least integer are the simplest."""
+
+    def integer(self, least: int, most: int) -> int:
+        """Either end included."""
+
+    def choice(self, options: Sequence[Option]) -> Option:
+        """One of them."""
+
+
+class Seeded:
+    """Draws that follow from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def integer(self, least: int, most: int) -> int:
+        return int(self._rng.integers(least, most, endpoint=True))
+
+    def choice(self, options: Sequence[Option]) -> Option:
+        return options[self._rng.integers(len(options))]
+
+
+def chance(draw: Draw, one_in: int = 2) -> bool:
+    return draw.integer(0, one_in - 1) == one_in - 1
+
+
+def generator(draw: Draw) -> np.random.Generator:
+    """For the contents of arrays, which are too many to be drawn one by one."""
+    return np.random.default_rng(draw.integer(0, 2**32))
+
+
+def pair(draw: Draw, least: int, most: int) -> tuple[int, int]:
+    return draw.integer(least, most), draw.integer(least, most)
+
+
+def random_format(draw: Draw, min_bits: int = 1, max_bits: int = 16) -> IntFormat:
+    """Some formats have a range tighter than their bits."""
+    bits, signed = draw.integer(min_bits, max_bits), chance(draw)
+    full = IntFormat(bits, signed)
+    if not chance(draw):
+        return full
+    lo = draw.integer(full.lo, full.hi)
+    return IntFormat(bits, signed, lo, draw.integer(lo, full.hi))
+
+
+def random_grid(draw: Draw, kinds: Sequence[type[Grid]] = ANY_GRID) -> Grid:
+    """Code books hold small and very large values, in any order."""
+    kind = draw.choice(kinds)
+    if kind is CodeBook:
+        most = draw.choice([1, 127, 2**31 - 1])
+        size = 1 << draw.integer(1, 6)
+        values = generator(draw).integers(-most, most, size, endpoint=True)
+        return CodeBook(tuple(values.tolist()))
+    bits = draw.choice([1, 2, 3, 4, 8, draw.integer(1, 16)])
+    return MidRise(bits) if kind is MidRise else TwosComplement(bits)
+
+
+def random_weights(draw: Draw, shape: tuple[int, ...], grid: Grid) -> Weights:
+    """Extremes are frequent."""
+    fmt = grid.code_format
+    kind = draw.choice(["random", "random", "lowest", "highest"])
+    if kind == "random":
+        codes = generator(draw).integers(fmt.lo, fmt.hi, shape, endpoint=True)
+    else:
+        codes = np.full(shape, fmt.lo if kind == "lowest" else fmt.hi)
+    return Weights(codes=codes, grid=grid, step=draw.choice([1.0, 0.5, 0.0371]))
+
+
+def random_rescale(
+    draw: Draw, name: str, source: str, tensor: Tensor, fmt: IntFormat | None = None
+) -> Rescale:
+    """A rescale that keeps most of the range, with mantissas of both signs and zero.
+
+    Some have a shift for each channel: gains that differ, or equal gains more or less precise.
+    """
+    channels, fmt = tensor.shape[-1], fmt or random_format(draw, 1, 8)
+    rng = generator(draw)
+    limit = (1 << (draw.integer(1, 18) - 1)) - 1
+    mantissa = rng.integers(-limit - 1, limit + 1, channels)
+    reach = max(tensor.format.magnitude * (limit + 1), 1)
+    shift = draw.integer(1, 62)
+    if draw.integer(0, 3):  # mostly a shift that lets something of the value through
+        shift = min(max(reach.bit_length() - fmt.bits, 1), 62)
+    room = min(reach, (1 << 61) - 1)
+    offset = rng.integers(-room, room + 1, channels)
+    layer = Rescale(
+        name=name, input=source, mantissa=mantissa, offset=offset, shift=shift, format=fmt
+    )
+    return own_shifts(layer, tensor.format, rng) if chance(draw) else layer
+
+
+def own_shifts(layer: Rescale, source: IntFormat, rng: np.random.Generator) -> Rescale:
+    """The rescale with a longer shift for some channels, as far as rule 4 lets it.
+
+    Their offsets keep their real values; their mantissas too, or their gains become smaller.
+    """
+    columns = layer.mantissa.tolist(), layer.offset.tolist(), layer.shifts.tolist()
+    drawn = []
+    for m, b, s in zip(*columns, strict=True):
+        more, gain = int(rng.integers(0, 25)), int(rng.integers(2))
+        ends = [abs(end * (m << more * gain) + (b << more)) for end in (source.lo, source.hi)]
+        fits = s + more <= 62 and max(ends) < 1 << 62 and abs(m) << more * gain < 1 << 31
+        fits = fits and abs(b) << more < 1 << 62
+        drawn.append((m << more * gain, b << more, s + more) if fits else (m, b, s))
+    mantissa, offset, shift = (np.array(column) for column in zip(*drawn, strict=True))
+    return replace(layer, mantissa=mantissa, offset=offset, shift=shift)
+
+
+class _Growth:
+    """A network that grows by layers that are drawn; names begin with the network's."""
+
+    def __init__(self, draw: Draw, name: str, shape: tuple[int, ...], fmt: IntFormat, kinds):
+        self.draw, self.name, self.kinds = draw, name, kinds
+        self.input = Input(name=f"{name}_x", shape=shape, format=fmt)
+        self.tensors = {self.input.name: Tensor(shape=shape, format=fmt, step=1.0)}
+        self.layers: list[Layer] = []
+        self.last = self.input.name
+
+    @property
+    def tensor(self) -> Tensor:
+        return self.tensors[self.last]
+
+    def network(self) -> Network:
+        return Network(
+            name=self.name, inputs=(self.input,), layers=tuple(self.layers), outputs=(self.last,)
+        )
+
+    def label(self, kind: str) -> str:
+        return f"{self.name}_{kind}{len(self.layers)}"
+
+    def append(self, layer: Layer) -> None:
+        sources = [self.tensors[name] for name in layer.inputs]
+        self.tensors[layer.name] = output_tensor(layer, *sources)
+        self.layers.append(layer)
+        self.last = layer.name
+
+    def weights(self, *shape: int) -> Weights:
+        return random_weights(self.draw, shape, random_grid(self.draw, self.kinds))
+
+    def sums(self, outputs: int) -> dict:
+        """A bias and an accumulator that wraps, or none."""
+        bias = None
+        if chance(self.draw):
+            bias = generator(self.draw).integers(-1000, 1000, outputs, endpoint=True)
+        return {
+            "bias": bias,
+            "accumulator_bits": self.draw.integer(2, 20) if chance(self.draw, 3) else None,
+        }
+
+    def readable(self) -> None:
+        """A rescale where a layer with weights would read too wide a tensor."""
+        if self.tensor.format.bits > WIDEST:
+            self.rescale()
+
+    def dense(self, outputs: int) -> None:
+        self.readable()
+        taken, sums = self.weights(outputs, self.tensor.shape[0]), self.sums(outputs)
+        self.append(Dense(name=self.label("dense"), input=self.last, weights=taken, **sums))
+
+    def convolution(self, outputs: int) -> None:
+        """Any kernel that fits, and any padding."""
+        draw = self.draw
+        self.readable()
+        height, width, channels = self.tensor.shape
+        groups = draw.choice([g for g in (1, 1, 2, channels) if channels % g == 0])
+        padding, dilation = pair(draw, 0, 2), pair(draw, 1, 2)
+        kernel = tuple(
+            k if d * (k - 1) < n + 2 * p else 1
+            for k, d, n, p in zip(pair(draw, 1, 3), dilation, (height, width), padding, strict=True)
+        )
+        stride = pair(draw, 1, 3)
+        self._conv(outputs, kernel, groups, stride=stride, padding=padding, dilation=dilation)
+
+    def same(self, outputs: int) -> None:
+        """A convolution that keeps the image's size."""
+        self.readable()
+        size, channels = self.draw.choice([1, 3]), self.tensor.shape[-1]
+        groups = self.draw.choice([g for g in (1, channels) if outputs % g == 0])
+        self._conv(outputs, (size, size), groups, padding=(size // 2, size // 2))
+
+    def _conv(self, outputs: int, kernel: tuple[int, ...], groups: int, **window) -> None:
+        outputs += -outputs % groups
+        taken = self.weights(outputs, *kernel, self.tensor.shape[-1] // groups)
+        sums = self.sums(outputs)
+        name = self.label("conv")
+        self.append(
+            Conv2d(name=name, input=self.last, weights=taken, groups=groups, **window, **sums)
+        )
+
+    def rescale(self, fmt: IntFormat | None = None) -> None:
+        """A Rescale, or the same as thresholds."""
+        source = self.tensor
+        layer = random_rescale(self.draw, self.label("rescale"), self.last, source, fmt)
+        if layer.format.bits <= 5 and chance(self.draw, 3):
+            self.append(thresholds_of(layer, source.format))
+        else:
+            self.append(layer)
+
+    def pool(self, kind: type[MaxPool2d] | type[SumPool2d]) -> None:
+        kernel = tuple(map(min, pair(self.draw, 1, 3), self.tensor.shape[:2]))
+        padding = tuple(self.draw.integer(0, k // 2) for k in kernel)
+        stride, name = pair(self.draw, 1, 3), self.label("pool")
+        self.append(kind(name=name, input=self.last, kernel=kernel, stride=stride, padding=padding))
+
+    def upsample(self) -> None:
+        factor = pair(self.draw, 1, 2)
+        self.append(Upsample2d(name=self.label("upsample"), input=self.last, factor=factor))
+
+    def flatten(self) -> None:
+        self.append(Flatten(name=self.label("flatten"), input=self.last))
+
+    def argmax(self) -> None:
+        self.append(ArgMax(name=self.label("argmax"), input=self.last))
+
+    def join(self, kind: type[Add] | type[Concat]) -> None:
+        """One or two branches from the tensor so far, and the tensor itself, in any order."""
+        fork, tensor = self.last, self.tensor
+        ends = [fork]
+        for _ in range(self.draw.integer(1, 2)):
+            self.last = fork
+            self.same(tensor.shape[-1] if kind is Add else self.draw.integer(1, 4))
+            self.rescale(tensor.format)
+            made = self.layers[-1]
+            self.layers[-1] = replace(made, step=tensor.step)
+            self.tensors[self.last] = replace(self.tensor, step=tensor.step)
+            ends.insert(self.draw.integer(0, len(ends)), self.last)
+        self.append(kind(name=self.label("join"), inputs=tuple(ends)))
+
+    def grow(self) -> None:
+        """One or several layers of a kind that is drawn."""
+        match self.draw.choice(KINDS):
+            case "conv":
+                self.convolution(self.draw.integer(1, 5))
+                self.rescale()
+            case "activation":
+                self.rescale()
+            case "upsample":
+                self.upsample()
+            case "pool":
+                self.pool(MaxPool2d)
+            case "sum":
+                self.pool(SumPool2d)
+            case "add":
+                self.join(Add)
+            case _:
+                self.join(Concat)
+        if self.tensor.format.bits > 8:
+            self.rescale()
+
+
+def random_chain(
+    draw: Draw,
+    name: str = "chain",
+    *,
+    images: bool | None = None,
+    max_layers: int = 3,
+    kinds: Sequence[type[Grid]] = ANY_GRID,
+) -> Network:
+    """Layers with weights over a vector or a small image, a rescale or a pool behind most of them.
+
+    ``images`` None: either; ``max_layers`` counts the layers with weights.
+    """
+    images = chance(draw) if images is None else images
+    image = (*pair(draw, 1, 6), draw.integer(1, 3)) if images else None
+    net = _Growth(draw, name, image or (draw.integer(1, 16),), random_format(draw, 1, 8), kinds)
+    if chance(draw, 4):
+        net.rescale()
+    for _ in range(draw.integer(1, max_layers)):
+        if len(net.tensor.shape) == 3 and chance(draw, 3):
+            net.flatten()
+        if len(net.tensor.shape) == 3:
+            net.convolution(draw.integer(1, 6))
+        else:
+            net.dense(draw.choice([1, 2, 3, 4, 5, 6, 8, 9, 12]))
+        if not chance(draw, 4):
+            net.rescale()
+        if len(net.tensor.shape) == 3 and chance(draw):
+            net.pool(MaxPool2d)
+    if chance(draw, 4):
+        net.argmax()
+    return net.network()
+
+
+def random_graph(
+    draw: Draw, name: str = "graph", *, kinds: Sequence[type[Grid]] = ANY_GRID
+) -> Network:
+    """Images through every kind of layer, with branches that part and meet again."""
+    shape = (*pair(draw, 1, 6), draw.integer(1, 4))
+    net = _Growth(draw, name, shape, random_format(draw, 1, 6), kinds)
+    for _ in range(draw.integer(1, 4)):
+        net.grow()
+    if chance(draw, 3):
+        net.flatten()
+        net.dense(3)
+    if chance(draw, 4):
+        net.argmax()
+    return net.network()
+
+
+def random_schedule(draw: Draw, network: Network) -> Schedule:
+    """Every kind of fold that the layers take, on any fabric; large layers are not unrolled.
+
+    The search for shared additions would take most of a test's time.
+    """
+    folds = {}
+    rescaled = {layer.input for layer in network.layers if isinstance(layer, Rescale)}
+    for layer in network.mac_layers:
+        serial = bit_planes(layer.weights.grid).signs and chance(draw, 3)
+        folds[layer.name] = replace(
+            draw.choice(streaming_folds(layer)),
+            kind=FoldKind.BIT_SERIAL if serial else FoldKind.STREAMING,
+            dsp=layer.name in rescaled and chance(draw, 3),
+        )
+        outputs, inputs = foldable(layer)
+        small = isinstance(layer, Dense) and outputs * inputs <= 128
+        if small and layer.accumulator_bits is None and chance(draw, 3):
+            folds[layer.name] = Fold(pe=outputs, simd=inputs, kind=FoldKind.UNROLLED)
+    return Schedule(folds=folds, fabric=draw.choice([Fabric.LUT6, Fabric.LUT6, Fabric.ECP5]))
+
+
+def random_axis_bits(draw: Draw, network: Network) -> int | None:
+    """A width of both AXI4-Streams into which an element of either end fits."""
+    ends = [network.inputs[0].name, network.outputs[0]]
+    least = max(slot_bits(network.tensors[name].format.bits) for name in ends)
+    return draw.choice([None, *(bits for bits in AXIS_BITS if least <= bits <= 128)])
+
+
+def random_pair(
+    make: Callable[[Draw, str], Network], name: str, seed: int
+) -> tuple[Network, Schedule]:
+    """A network, and any schedule of it with any width of its ports, by the seed."""
+    draw = Seeded(seed)
+    network = make(draw, name)
+    schedule = random_schedule(draw, network)
+    return network, replace(schedule, axis_bits=random_axis_bits(draw, network))
