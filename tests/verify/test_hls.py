@@ -98,7 +98,7 @@ def test_a_wrong_rounding_constant_is_found(project: Path) -> None:
     ],
 )
 def test_a_dropped_word_is_found(project: Path, end: str, where: str) -> None:
-    change(project / "include" / "vecq" / "axis.hpp", end, f"if (word != 1) {end}")
+    change(project / "include" / "vecq" / "axis.hpp", end, f"if (index != 1) {end}")
     with pytest.raises(TargetError, match=f"vector 0: .*{where}"):
         target.run(project)
 

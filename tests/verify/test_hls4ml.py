@@ -61,7 +61,7 @@ def test_the_command_writes_the_project(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vecq_hw", "emit", "hls4ml", "network.npz", "--out", "project"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert result.stderr == "writing down net for hls4ml\n"
+    assert result.stderr == "simulating 205 vectors\nwriting down net for hls4ml\n"
     assert result.stdout.endswith("run its test with: make -C project\n")
     assert (tmp_path / "project" / "vecq_test.cpp").exists()
 

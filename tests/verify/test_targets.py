@@ -105,7 +105,7 @@ CONTROLS = {
     "hls, a wrong rounding constant": (
         HLS,
         r"rescale\.hpp",
-        _substitute(r"std::int64_t\{1\} << \(Shift - 1\)", "std::int64_t{0}"),
+        _substitute(r"std::int64_t\{1\} << \(shift - 1\)", "std::int64_t{0}"),
         "failed",
     ),
     "hls, a dropped word": (

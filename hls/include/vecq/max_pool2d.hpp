@@ -8,7 +8,7 @@ namespace vecq {
 /// The larger one.
 struct Largest {
   template <class In, class Out, class Element>
-  static const Element& step(const Element& before, const Element& cell, bool first) {
+  static Element step(const Element& before, const Element& cell, bool first) {
     return !first && before > cell ? before : cell;
   }
 };
