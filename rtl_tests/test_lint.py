@@ -118,7 +118,8 @@ def graph_project(index: int) -> Project:
 
 @pytest.mark.needs_verilator
 @pytest.mark.parametrize(
-    "top", [top if n % 3 == 0 else nightly(top) for n, top in enumerate(projects())]
+    "top",
+    [top if n % 3 == 0 and top != "resnet8" else nightly(top) for n, top in enumerate(projects())],
 )
 def test_generated_tops_lint_clean(top: str, tmp_path: Path) -> None:
     projects()[top]().write(tmp_path)

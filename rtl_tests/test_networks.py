@@ -68,7 +68,7 @@ def test_packets_of_any_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_verilator
-@one_in(4)
+@one_in(6)
 def test_networks(tmp_path: Path, every: int) -> None:
     projects = {name: networks.project(n) for n, name in enumerate(networks.TOPS)}
     run_projects(tmp_path, dict(list(projects.items())[:: harness.share(every)]))

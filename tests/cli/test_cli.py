@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.test_network import IMAGE, conv, dense, network
-from vecq_hw import schedule, storage
+from vecq_hw import cli, schedule, storage
 from vecq_hw.cli.schedules import ScheduleChoice
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Weights
@@ -31,6 +31,22 @@ def vecq(*arguments: object, cwd=None) -> subprocess.CompletedProcess[str]:
         check=False,
         cwd=cwd,
     )
+
+
+@pytest.fixture
+def vecq_here(tmp_path, monkeypatch, capfd):
+    """The command in this process, in ``tmp_path``: nothing is imported anew for each call."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["vecq", *map(str, arguments)])
+        monkeypatch.setattr(cli, "interrupt_on_signals", lambda: None)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert isinstance(stop.value.code, int)
+        return subprocess.CompletedProcess(sys.argv, stop.value.code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -116,7 +132,7 @@ def test_simulate_writes_the_outputs(stored, tmp_path):
     ],
 )
 def test_a_mistake_gives_one_sentence_status_2_and_leaves_nothing(
-    tmp_path, stored, arguments, says
+    tmp_path, stored, vecq_here, arguments, says
 ):
     image = tmp_path / "image.npz"
     storage.save(network(BESIDE, source=IMAGE), image)
@@ -126,7 +142,7 @@ def test_a_mistake_gives_one_sentence_status_2_and_leaves_nothing(
     (tmp_path / "fold.json").write_text('{"fc": {"pe": 1, "simd": 2}}')
     before = sorted(p.name for p in tmp_path.rglob("*"))
     names = {"{network}": stored, "{image}": image}
-    result = vecq(*(names.get(a, a) for a in arguments), cwd=tmp_path)
+    result = vecq_here(*(names.get(a, a) for a in arguments))
     assert result.returncode == 2, result.stderr
     assert says in result.stderr
     assert "Traceback" not in result.stderr
@@ -168,9 +184,9 @@ def nothing(): return None
         ("absent", "has no function 'absent'"),
     ],
 )
-def test_a_faulty_model_is_refused_by_name(tmp_path, function, says):
+def test_a_faulty_model_is_refused_by_name(tmp_path, vecq_here, function, says):
     (tmp_path / "models.py").write_text(MODELS)
-    result = vecq("train", "--model", f"models.py:{function}", "--epochs", 1, cwd=tmp_path)
+    result = vecq_here("train", "--model", f"models.py:{function}", "--epochs", 1)
     assert result.returncode == 2, result.stderr
     assert says in result.stderr
     assert "Traceback" not in result.stderr
@@ -237,7 +253,8 @@ def test_a_run_in_which_nothing_was_compared_fails(tmp_path):
 
 @pytest.mark.needs_cxx
 @pytest.mark.needs_verilator
-@pytest.mark.parametrize("model", ["mlp", pytest.param("cnn", marks=pytest.mark.nightly)])
+@pytest.mark.nightly  # the wheel runs the demo for each change
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_the_demo_runs_on_a_terminal_and_sums_up(tmp_path, model):
     """Spinners and progress bars are shown there, and must not get in each other's way."""
     options = ["--model", model, "--epochs", "3", "--out", "demo"]

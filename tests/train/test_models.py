@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from tests.lowered import check_codes, samples
+from tests.shares import nightly
 from vecq_hw.errors import VecqError
 from vecq_hw.lower import lower
 from vecq_hw.train import (
@@ -78,7 +79,7 @@ def test_resnet8_and_the_size_of_a_quantized_model():
         ("vgg_like", (3, 8, 8), 1),
         ("resnet8", (3, 8, 8), 4),
         ("resnet18", (3, 16, 16), 2),
-        ("mobilenet_v2", (3, 16, 16), 4),
+        nightly("mobilenet_v2", (3, 16, 16), 4),
     ],
 )
 def test_models_train_and_lower_to_their_codes(name, shape, weight_bits):
