@@ -29,6 +29,8 @@ GRIDS = {
     "book": CodeBook((-30_000, 7, 1234, 7)),
     "widest": CodeBook((-(2**31) + 1, 5, 2**31 - 1, 0)),
     "midrise3": MidRise(3),
+    "odd": CodeBook((-5, -1, 1, 7)),
+    "widest_odd": CodeBook((-(2**31) + 1, 5, 2**31 - 1, 1)),
 }
 
 
@@ -49,7 +51,7 @@ def test_dense_and_convolution_take_any_values(tmp_path: Path) -> None:
         for shape in ((6, 12), (6, 2, 3, 4)):
             weights = random_weights(grid, rng, shape)
             kind, bits, codes = stored(weights)
-            assert (kind == "MidRise") == isinstance(grid, MidRise)
+            assert (kind == "MidRise") == (name in ("midrise3", "odd"))
             bias = rng.integers(-99, 100, 6)
             words, word_bits = packed_words(codes.reshape(6, -1), bits, fold)
             variable = f"{name}{len(shape)}"
@@ -168,4 +170,6 @@ def test_values_are_as_narrow_as_they_are() -> None:
         "book": 16,
         "widest": 32,
         "midrise3": 3,
+        "odd": 3,
+        "widest_odd": 32,
     }

@@ -56,8 +56,8 @@ struct MidRise {
   }
 };
 
-/// The code is the value: for every grid that is not mid-rise (ternary, code books, powers of two),
-/// whose values are stored instead of its codes.
+/// The code is the value: for grids whose values are not all odd (ternary, code books, powers of
+/// two); the values are stored instead of the codes.
 template <int Bits>
 struct TwosComplement {
   static_assert(1 <= Bits && Bits <= 32, "weights that are values have 1 to 32 bits");

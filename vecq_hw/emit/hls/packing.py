@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.emit.literals import signed_bits
-from vecq_hw.formats import IntArray, MidRise
+from vecq_hw.formats import IntArray, bit_planes
 from vecq_hw.layers import Weights
 from vecq_hw.schedule import Fold
 
+MID_RISE_BITS = 16
+"""Most bits of a ``vecq::MidRise``."""
 WORD_BITS = 16
 """Widest ROM word of several codes; ``vecq::Packing`` says why."""
 
@@ -17,10 +19,12 @@ WORD_BITS = 16
 def stored(weights: Weights) -> tuple[str, int, IntArray]:
     """What a ROM holds of ``weights``: the C++ kind of weight, its bits, and the integers.
 
-    The codes of a mid-rise grid; of every other grid the values, as narrow as they are.
+    Of a grid of odd values, as VecQ's, the codes q that stand for ``2q + 1``; else the values, as
+    narrow as they are.
     """
-    if isinstance(weights.grid, MidRise):
-        return "MidRise", weights.grid.bits, weights.codes
+    planes = bit_planes(weights.grid)
+    if planes.signs and planes.bits <= MID_RISE_BITS:
+        return "MidRise", planes.bits, planes.codes(weights.values)
     return "TwosComplement", signed_bits(weights.values), weights.values
 
 
