@@ -15,10 +15,12 @@ import pytest
 
 from tests.test_network import IMAGE, conv, dense, network
 from vecq_hw import cli, schedule, storage
+from vecq_hw.cli.emit import emit
 from vecq_hw.cli.schedules import ScheduleChoice
 from vecq_hw.formats import MidRise
 from vecq_hw.network import Weights
 from vecq_hw.schedule import Fabric
+from vecq_hw.verify.targets import TARGETS
 
 WEIGHTS = Weights(codes=[[1, -2, 0], [-1, 1, 1]], grid=MidRise(2))
 
@@ -54,6 +56,12 @@ def stored(tmp_path):
     path = tmp_path / "network.npz"
     storage.save(network(dense(weights=WEIGHTS)), path)
     return path
+
+
+def test_every_kind_of_project_can_be_emitted():
+    kinds = {target.emit: target.name for target in reversed(TARGETS)}  # hls-dpi's is that of hls
+    (choice,) = (part.type for part in emit.params if part.name == "target")
+    assert sorted(choice.choices) == sorted(kinds.values())
 
 
 def test_help_lists_the_commands_and_loads_nothing_heavy():
@@ -118,6 +126,8 @@ def test_simulate_writes_the_outputs(stored, tmp_path):
         (["emit", "hls", "{network}", "--schedule", "fold.json"], "do not fold onto 2 lanes"),
         (["emit", "rtl", "{network}", "--layer", "fc9"], "fc9"),
         (["emit", "hls", "{network}", "--fabric", "ecp5"], "leave it out with hls"),
+        (["emit", "hls4ml", "{network}", "--fabric", "ecp5"], "leave it out with hls4ml"),
+        (["emit", "hls4ml", "{network}", "--axis-bits", 64], "leave it out with hls4ml"),
         (["emit", "rtl", "{image}"], "layer 'conv' (no window of it reaches the image)"),
         (["emit", "verilog", "{network}"], "'verilog' is not one of"),
         (["emit", "hls", "{network}", "--out", "file/below"], "cannot be written"),

@@ -43,7 +43,14 @@ def _run(folder):
     return np.array(rows, dtype=np.int64)
 
 
-PLAIN = Target(name="plain", unsupported=_unsupported, emit=_emit, run=_run)
+PLAIN = Target(
+    name="plain",
+    unsupported=_unsupported,
+    emit=_emit,
+    run=_run,
+    takes_axis_bits=False,
+    takes_fabric=False,
+)
 
 
 def _one_wrong(folder):

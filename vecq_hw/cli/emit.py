@@ -42,10 +42,11 @@ def emit(
     from vecq_hw.simulate import simulate
     from vecq_hw.verify.targets import TARGETS
 
-    if target != "rtl" and choice.fabric is not None:
+    emitter = next(t for t in TARGETS if t.name == target)
+    if choice.fabric is not None and not emitter.takes_fabric:
         raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
-    if target == "hls4ml" and choice.axis_bits is not None:
-        raise click.UsageError("--axis-bits widens the streams of hls and rtl, not of hls4ml")
+    if choice.axis_bits is not None and not emitter.takes_axis_bits:
+        raise click.UsageError(f"--axis-bits widens AXI4-Streams; leave it out with {target}")
     net = storage.load(network)
     if layer is not None:
         if samples.data is not None or samples.reals is not None:
@@ -53,7 +54,6 @@ def emit(
                 "--data and --reals feed a whole network; with --layer, --inputs"
             )
         net = layer_network(net, layer)
-    emitter = next(t for t in TARGETS if t.name == target)
     reason = emitter.unsupported(net)
     if reason is not None:
         raise VecqError(f"target '{target}' cannot take this network yet: {reason}")

@@ -81,4 +81,12 @@ def execute(command: list[str], folder: Path) -> tuple[int, str]:
 
 
 TOOLS = (AP_TYPES, CXX, MAKE)
-TARGET = Target(name="hls", unsupported=hls.unsupported, emit=hls.emit, run=run, tools=TOOLS)
+TARGET = Target(
+    name="hls",
+    unsupported=hls.unsupported,
+    emit=hls.emit,
+    run=run,
+    takes_axis_bits=True,
+    takes_fabric=False,
+    tools=TOOLS,
+)

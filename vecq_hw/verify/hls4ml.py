@@ -89,5 +89,11 @@ def _with_room(work: Callable[[], Result]) -> Result:
 
 
 TARGET = Target(
-    name="hls4ml", unsupported=hls4ml.unsupported, emit=hls4ml.emit, run=run, tools=TOOLS
+    name="hls4ml",
+    unsupported=hls4ml.unsupported,
+    emit=hls4ml.emit,
+    run=run,
+    takes_axis_bits=False,
+    takes_fabric=False,
+    tools=TOOLS,
 )

@@ -44,4 +44,12 @@ def run(folder: Path) -> IntArray:
 
 
 TOOLS = (AP_TYPES, VERILATOR, COCOTB, CXX, MAKE, PERL)
-TARGET = Target(name="hls-dpi", unsupported=hls.unsupported, emit=hls.emit, run=run, tools=TOOLS)
+TARGET = Target(
+    name="hls-dpi",
+    unsupported=hls.unsupported,
+    emit=hls.emit,
+    run=run,
+    takes_axis_bits=True,
+    takes_fabric=False,
+    tools=TOOLS,
+)

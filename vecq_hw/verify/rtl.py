@@ -78,5 +78,7 @@ TARGET = Target(
     unsupported=systemverilog.unsupported,
     emit=emit,
     run=run,
+    takes_axis_bits=True,
+    takes_fabric=True,
     tools=(VERILATOR, COCOTB, CXX, MAKE, PERL),
 )

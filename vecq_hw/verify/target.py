@@ -30,6 +30,8 @@ class Target:
         A project that stands alone; its own test compares with the vectors.
     tools : tuple of Tool
         What emission, building and running need.
+    takes_axis_bits, takes_fabric : bool
+        Whether what it emits depends on these two of a schedule.
     run : callable
         Builds and runs the project in a folder and returns the outputs that it computed, int64
         of shape (N, elements); raises :class:`TargetError`.  It does not compare.
@@ -39,4 +41,6 @@ class Target:
     unsupported: Callable[[Network], str | None]
     emit: Callable[[Network, Schedule, Vectors], Project]
     run: Callable[[Path], IntArray]
+    takes_axis_bits: bool
+    takes_fabric: bool
     tools: tuple[Tool, ...] = ()
