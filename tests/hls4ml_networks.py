@@ -11,7 +11,17 @@ from tests.hls_networks import Builder
 from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
-from vecq_hw.network import Add, Concat, Conv2d, Dense, Network, SumPool2d, Upsample2d, Weights
+from vecq_hw.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Network,
+    Rescale,
+    SumPool2d,
+    Upsample2d,
+    Weights,
+)
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.vectors import corner_vectors, random_vectors
@@ -60,7 +70,11 @@ def corners() -> Network:
     net.dense(8, 2).rescale(IntFormat(5, True, -9, -2), shift=1)
     net.dense(8, 1).rescale(IntFormat(6, True, 5, 20), shift=1).own_shifts()
     net.dense(7, 5).rescale(IntFormat(12, signed=False)).own_shifts()
-    return net.dense(5, 2, bias=1 << 45).network()
+    fork, gains = len(net.layers) - 1, np.arange(-3, 4)
+    net.dense(7, 2)  # gains so small that the sums end below the point
+    tiny = {"mantissa": gains, "offset": gains, "shift": 40, "format": net.layers[fork].format}
+    net.layers.append(Rescale(name="corners_tiny", input=net.last, **tiny))
+    return net.add(fork).dense(5, 2, bias=1 << 45).network()
 
 
 def regridded(network: Network, grid: Grid) -> Network:

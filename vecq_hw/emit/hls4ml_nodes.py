@@ -307,9 +307,11 @@ def _rescaling(common: Mapping[str, Any], layer: Rescale, source: Tensor) -> lis
             "scale_data": _scaled(step.mantissa, step.shift),
             "bias_data": _scaled(step.offset, step.shift),
         }
+        # Rounding looks at the first bit behind the point, so the sum has to reach there.
+        bias_bits = max(signed_bits(step.offset), step.shift + 1)
         precision = {
             "scale": fixed(bits, step.shift, signed=signed),
-            "bias": fixed(signed_bits(step.offset), step.shift, signed=True),
+            "bias": fixed(bias_bits, step.shift, signed=True),
             "result": step.result,
         }
         more = {"name": name, "inputs": inputs, "n_filt": channels}
