@@ -13,11 +13,13 @@ import pytest
 
 from tests.conftest import ODD_NAME
 from tests.random_networks import random_graph, random_pair
+from vecq_hw import assets
 from vecq_hw.accelerator.cells import Fork, Join, Link
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import unsupported
+from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.emit.systemverilog.top_module import top_module
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
@@ -413,3 +415,10 @@ def test_the_network_is_not_trivial() -> None:
     network = mlp()
     outputs = vectors(network).outputs
     assert len(np.unique(outputs)) > 20
+
+
+def test_a_cell_comes_with_every_other_one_that_its_text_names() -> None:
+    texts = {path.stem: path.read_text() for path in assets.rtl().glob("*.sv")}
+    for cell, text in texts.items():
+        code = re.sub(r'//.*|"[^"]*"', "", text)
+        assert set(re.findall(r"\bvecq_\w+\b", code)) & texts.keys() <= {*with_inner([cell])}, cell

@@ -1,32 +1,15 @@
-"""The cells of ``rtl/`` that instantiate others."""
+"""Which cells of ``rtl/`` instantiate which, read from their text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable
+from functools import cache
 
-_ROWS = ("vecq_pair_sums", "vecq_plane_sum")
-_INNER: Mapping[str, Sequence[str]] = {
-    "vecq_add": ("vecq_adder_tree",),
-    "vecq_rom": ("vecq_memory_file",),
-    "vecq_threshold": ("vecq_memory_file",),
-    "vecq_rescale": ("vecq_rom",),
-    "vecq_rescale_serial": ("vecq_rom", "vecq_adder"),
-    "vecq_pair_sums": ("vecq_adder",),
-    "vecq_pair_row_array": (*_ROWS, "vecq_adder"),
-    "vecq_quad_row_array": (*_ROWS, "vecq_carry_adder"),
-    "vecq_matrix_vector": (
-        "vecq_rom",
-        "vecq_adder",
-        "vecq_pair_row_array",
-        "vecq_quad_row_array",
-        "vecq_replay_buffer",
-        "vecq_group_buffer",
-    ),
-    "vecq_frame_width": ("vecq_frame_end",),
-    "vecq_frame_guard": ("vecq_frame_end",),
-    "vecq_sliding_window": ("vecq_window_buffer",),
-    "vecq_pool": ("vecq_window_buffer",),
-}
+from vecq_hw import assets
+
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_INSTANCE = re.compile(r"^\s*(vecq_\w+)\s+(?:#\s*\(|\w+\s*\()", re.MULTILINE)
 
 
 def with_inner(cells: Iterable[str]) -> list[str]:
@@ -43,5 +26,12 @@ def with_inner(cells: Iterable[str]) -> list[str]:
         cell = waiting.pop()
         if cell not in found:
             found.add(cell)
-            waiting += _INNER.get(cell, ())
+            waiting += _inner(cell)
     return sorted(found)
+
+
+@cache
+def _inner(cell: str) -> tuple[str, ...]:
+    """The cells that a cell instantiates."""
+    text = _COMMENT.sub("", (assets.rtl() / f"{cell}.sv").read_text())
+    return tuple(_INSTANCE.findall(text))
