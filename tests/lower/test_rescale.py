@@ -67,6 +67,7 @@ def test_no_code_is_off_by_more_than_one_whatever_the_gains(drawn, bits, signed,
     ),
     result=results,
 )
+@example([(1, 13, 7)], IntFormat(16, signed=False))
 def test_short_dyadic_gains_are_exact_whatever_their_spread(drawn, result):
     """Where float32 computes a training forward exactly, gains are of this kind."""
     source = IntFormat(8, signed=True)

@@ -49,6 +49,9 @@ class _Line:
         """
         unit = 1 << shift
         mantissa = round(self.factor * unit)
+        if mantissa == self.factor * unit:
+            # All but the offset is whole before the shift rounds down, so its fraction is lost.
+            return mantissa, math.floor(self.offset * unit)
         if _error(abs(self.centre) + self.reach, shift) <= TOLERANCE:
             return mantissa, round(self.offset * unit)
         lost = self.factor * unit - mantissa
