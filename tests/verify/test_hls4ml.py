@@ -41,6 +41,12 @@ def test_every_layer_equals_its_tap(network: Network, io_type: str) -> None:
         assert len(np.unique(expected)) > 1 or name == "corners_tiny", name
 
 
+@pytest.mark.needs_cxx
+def test_a_clamp_to_a_single_value_is_that_value() -> None:
+    network = Builder("n", (3,), IntFormat(4, True)).dense(2, 2).rescale(IntFormat(5, True, 10, 10))
+    assert np.all(trace(network.network(), inputs(network.network()))["n_1"] == 10)
+
+
 def test_what_a_float_does_not_hold_is_refused() -> None:
     wide = Builder("wide", (3,), IntFormat(44, False)).dense(2, 16).network()
     with pytest.raises(VecqError, match=r"tensor 'wide_0' reaches \d+; .* exact up to 2\^53"):

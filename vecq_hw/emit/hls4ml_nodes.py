@@ -248,6 +248,8 @@ def _steps(layer: Rescale, source: IntFormat) -> list[_Step]:
     the lower ends meet; a third shifts back what remains.
     """
     fmt, shift = layer.format, int(layer.shifts.max())
+    if fmt.lo == fmt.hi:  # nothing is left to clamp
+        return [_Step(0 * layer.mantissa, np.full_like(layer.offset, fmt.lo), 0, integer(fmt))]
     # One type holds the numbers of all channels: those that shift less have zeros behind.
     mantissa, offset = (
         values.astype(object) << (shift - layer.shifts.astype(object))
