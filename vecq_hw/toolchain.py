@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -155,6 +156,17 @@ def missing_package(module: str | None) -> str:
     """Say what installs a Python module that is not there, and whatever it belongs to."""
     top = (module or "").partition(".")[0]
     return f"the Python package {top} is missing; run: {_INSTALLED_BY.get(top) or _pip(top)}"
+
+
+def make_word(path: str | Path) -> str:
+    """A path as a variable of make whose recipes read it as one word, whatever is in it.
+
+    Examples
+    --------
+    >>> make_word("/a b/$c")
+    "'/a b/$$c'"
+    """
+    return shlex.quote(str(path)).replace("$", "$$")
 
 
 def simulation_environment() -> dict[str, str]:

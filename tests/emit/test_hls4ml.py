@@ -26,6 +26,7 @@ from vecq_hw.network import Dense, Network, Rescale
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.toolchain import make_word
 from vecq_hw.verify import hls as runner
 
 U8 = IntFormat(8, signed=False)
@@ -219,7 +220,7 @@ def test_what_does_not_fit_is_an_error(project: Path) -> None:
 
 
 def simulated(folder: Path, alone: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = ["make", "cosim", f"PYTHON={sys.executable}"]
+    command = ["make", "cosim", f"PYTHON={make_word(sys.executable)}"]
     return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True)
 
 

@@ -37,7 +37,7 @@ from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths
 from vecq_hw.storage import digest
-from vecq_hw.toolchain import simulation_environment
+from vecq_hw.toolchain import make_word, simulation_environment
 from vecq_hw.verify.rtl import TARGET, emit
 from vecq_hw.verify.target import TargetError
 
@@ -295,7 +295,7 @@ def test_any_names_give_clean_code(name: str, layers: tuple[str, str, str], tmp_
     network = mlp(name, layers)
     emit(network, schedule(network), vectors(network)).write(tmp_path)
     done = subprocess.run(
-        ["make", "lint", f"PYTHON={sys.executable}"],
+        ["make", "lint", f"PYTHON={make_word(sys.executable)}"],
         cwd=tmp_path,
         env=simulation_environment(),
         capture_output=True,
@@ -337,7 +337,7 @@ def test_a_moved_project_runs_by_make_and_is_left_alone_by_the_environment(
     shutil.copytree(built, moved)
     (moved / "results" / "outputs.txt").unlink()
     done = subprocess.run(
-        ["make", f"PYTHON={sys.executable}"],
+        ["make", f"PYTHON={make_word(sys.executable)}"],
         cwd=moved,
         env=alone,
         capture_output=True,

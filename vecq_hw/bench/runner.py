@@ -60,10 +60,10 @@ def main(
         print(f"'{' '.join(arguments)}' is not known; give 'lint' or nothing", file=sys.stderr)
         return 2
     try:
-        os.environ.update(simulation_environment())
         # The runner names its report after a pytest test that may have started this process.
         os.environ.pop("PYTEST_CURRENT_TEST", None)
         with _workplace(folder.resolve(), (project or folder).resolve()) as place:
+            os.environ.update(simulation_environment())
             sources = [path for path in sorted((place / "rtl").glob("*.sv")) if path.stem != top]
             sources.append(place / "rtl" / f"{top}.sv")
             waivers = sorted((place / "rtl").glob("*.vlt"))

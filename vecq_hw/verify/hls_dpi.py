@@ -9,7 +9,7 @@ from vecq_hw.bench.runner import REPORT, failures
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.formats import IntArray
-from vecq_hw.toolchain import AP_TYPES, COCOTB, CXX, MAKE, PERL, VERILATOR, require
+from vecq_hw.toolchain import AP_TYPES, COCOTB, CXX, MAKE, PERL, VERILATOR, make_word, require
 from vecq_hw.verify.hls import execute
 from vecq_hw.verify.target import Target, TargetError
 
@@ -35,7 +35,7 @@ def run(folder: Path) -> IntArray:
     for stale in (results, report):
         stale.unlink(missing_ok=True)
     paths = [f"AP_TYPES={ap_types}", f"SVDPI={verilator / 'include' / 'vltstd'}"]
-    command = ["make", "-j2", "cosim", f"PYTHON={sys.executable}", *paths]
+    command = ["make", "-j2", "cosim", f"PYTHON={make_word(sys.executable)}", *paths]
     status, output = execute(command, folder)
     if not results.exists():
         said = "\n".join(failures(report)) if report.exists() else output
