@@ -87,5 +87,5 @@ def test_tools_in_an_odd_folder_are_reached_by_links_that_go(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     places, version = json.loads(done.stdout)
     assert all(is_plain(Path(place)) and str(temporary) in place for place in places)
-    assert version.startswith("Verilator 5")
+    assert "rev v" in version
     assert list(temporary.iterdir()) == []
