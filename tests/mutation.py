@@ -24,10 +24,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmic_ray.commands.init import _all_work_items
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator
-
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
 
@@ -98,6 +94,8 @@ def annotated(source: str) -> Iterator[tuple[int, int, int, int]]:
 
 def faults(module: str) -> list[Fault]:
     """All faults of a module beside those in annotations, in an order of chance."""
+    from cosmic_ray.commands.init import _all_work_items  # of the extra ``mutation`` alone
+
     spans = list(annotated((ROOT / module).read_text()))
     found = []
     for item in _all_work_items([Path(module)], {}):
@@ -130,6 +128,9 @@ def passes(tree: Path, module: str) -> bool:
 
 def run(module: str, tree: Path, results: dict[str, str], out: Path, end: float) -> None:
     """Try the faults of a module that have no result, until the time is up."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
     left = [fault for fault in faults(module) if fault.key not in results]
     source = (ROOT / module).read_bytes()
     if left and not passes(tree, module):
