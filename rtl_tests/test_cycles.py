@@ -79,7 +79,7 @@ KINDS: dict[str, Callable[[], dict[str, tuple[Network, Schedule]]]] = {
 @pytest.mark.needs_verilator
 @pytest.mark.parametrize(
     ("kind", "every"),
-    [("chains", 9), ("graphs", 8), *(nightly(kind, 1) for kind in KINDS)],
+    [("chains", 12), ("graphs", 12), *(nightly(kind, 1) for kind in KINDS)],
 )
 def test_every_word_moves_in_the_cycle_that_the_model_says(
     kind: str, every: int, tmp_path: Path

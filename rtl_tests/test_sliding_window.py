@@ -8,7 +8,7 @@ from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
-@one_in(3)
+@one_in(5)
 def test_sliding_window(tmp_path: Path, every: int) -> None:
     harness.run(tmp_path, "bench_sliding_window", CASES, every)
 

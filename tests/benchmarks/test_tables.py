@@ -43,6 +43,7 @@ def queue(tmp_path, monkeypatch):
     return tables
 
 
+@pytest.mark.nightly  # trains, again and again, in processes of its own
 def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     options = "--preset mlp-digits --epochs 2 --weight-bits 1"
     queue.QUEUE.write_text(json.dumps([{"name": "few/w1", "options": options, "seeds": 1}]))

@@ -93,7 +93,7 @@ def assert_equal(
 
 @pytest.mark.parametrize(
     "builders",
-    [[(lenet, 4), (vgg, 1), (resnet, 2), (depthwise, 2)]]
+    [[(lenet, 4), (depthwise, 2)], nightly([(vgg, 1), (resnet, 2)])]
     + [nightly([(build, bits) for bits in (1, 2, 4)]) for build in (lenet, vgg, resnet, depthwise)],
 )
 def test_small_networks(tmp_path: Path, builders) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from tests.lowered import check_codes, samples, trained_twin
+from tests.shares import nightly
 from vecq_hw.cli import vecq
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
@@ -75,7 +76,9 @@ def test_every_method_trains_lowers_and_predicts_alike(name):
     assert prediction_differences(twin, network, data.x_test) <= (2 if name == "ttq" else 1)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [name if count % 3 == 0 else nightly(name) for count, name in enumerate(METHODS)]
+)
 def test_every_method_trains_convolutions_and_large_layers_by_plain_sgd(name):
     # Training lays the channels of a pixel side by side; gradients of scales grow with a layer.
     flat, rng = blobs(count=480), np.random.default_rng(5)
@@ -125,7 +128,7 @@ def test_inq_is_fixed_by_quarters_of_training(epochs, after_each):
 
 
 @pytest.mark.needs_cxx
-@pytest.mark.parametrize("name", ["twn", "ttq", "inq", "lsq"])
+@pytest.mark.parametrize("name", ["ttq", *map(nightly, ("twn", "inq", "lsq"))])
 def test_the_cxx_of_a_method_computes_the_simulators_integers(tmp_path, name, monkeypatch):
     monkeypatch.setenv("CXXFLAGS", "-O0")
     data = blobs()

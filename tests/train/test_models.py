@@ -78,7 +78,7 @@ def test_resnet8_and_the_size_of_a_quantized_model():
         ("lenet5", (1, 8, 8), 2),
         ("vgg_like", (3, 8, 8), 1),
         ("resnet8", (3, 8, 8), 4),
-        ("resnet18", (3, 16, 16), 2),
+        nightly("resnet18", (3, 16, 16), 2),
         nightly("mobilenet_v2", (3, 16, 16), 4),
     ],
 )

@@ -222,6 +222,7 @@ def test_depths_that_suffice_only_without_pauses_are_refused():
     assert clocked(network, schedule, depths, 3, *ends) is None
 
 
+@pytest.mark.nightly
 def test_resnet8_runs_at_the_pace_of_its_slowest_layer():
     network = resnet8()
     schedule = default_schedule(network)
