@@ -248,6 +248,28 @@ def test_wide_weights_are_exact_on_machines_that_saturate(kind, fmt, saturates, 
     prepare.cache_clear()
 
 
+def test_results_one_pixel_wide_of_single_channels_are_right():
+    """At a stride across, of which the library reads beyond the image."""
+    rng = np.random.default_rng(0)
+    for groups, outputs, kernel, stride, dilation, (height, width) in (
+        (4, 12, (3, 2), (1, 2), (2, 1), (9, 3)),
+        (3, 12, (3, 3), (1, 2), (1, 1), (5, 4)),
+        (8, 16, (2, 2), (1, 2), (2, 1), (7, 3)),
+        (8, 32, (1, 2), (1, 3), (1, 1), (4, 3)),
+        (1, 4, (3, 2), (1, 2), (2, 1), (10, 3)),
+        (4, 4, (3, 2), (1, 2), (2, 1), (9, 3)),
+    ):
+        codes = rng.integers(-2, 2, (outputs, *kernel, 1))
+        layer = Conv2d(
+            name="mac", input="x", weights=Weights(codes=codes, grid=MidRise(2)),
+            stride=stride, dilation=dilation, groups=groups,
+        )  # fmt: skip
+        source = Input(name="x", shape=(height, width, groups), format=BYTE)
+        network = Network(name="net", inputs=(source,), layers=(layer,), outputs=("mac",))
+        x = random_inputs(network, 40, 1)
+        assert np.array_equal(simulate(network, x, engine="int8"), simulate(network, x))
+
+
 @pytest.mark.parametrize("limit", [64, 100, 127])
 def test_shares_of_weights_fit_a_pair_and_add_up_to_them(limit):
     values = np.arange(-limit, limit + 1)[np.newaxis]

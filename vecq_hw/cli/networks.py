@@ -147,7 +147,7 @@ def show(network: Path, json_file: Path | None) -> None:
     if names := left_to_floats(net):
         echo(
             f"On this machine the engine int8 computes {', '.join(map(repr, names))} in floats:"
-            " its products of bytes saturate at such weights."
+            " its products of bytes are wrong, or slower, for such weights and strides."
         )
     write_json(
         json_file, {"name": net.name, "digest": digest, "tensors": rows, "mantissa_bits": kept}

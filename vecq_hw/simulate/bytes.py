@@ -227,8 +227,10 @@ def in_parts(layer: MacLayer, source: IntFormat) -> int | None:
     """How many weights add up to one, so that this machine's products of bytes are exact.
 
     1 where pairs of products fit 16 bits or a probe at the extremes is exact; 2 where they do not;
-    None where the product of so many inputs is slower than one in floats.
+    None where the product of so many inputs is slower than one in floats, or wrong.
     """
+    if _reads_beyond(layer):
+        return None
     unsigned = source.hi + 128 if source.signed else source.hi
     pair = 2 * unsigned * int(np.abs(layer.weights.values).max())
     if pair <= PAIR or pairs_are_exact():
@@ -243,6 +245,22 @@ def in_parts(layer: MacLayer, source: IntFormat) -> int | None:
             if layer.kernel == (1, 1) or inputs * layer.groups < SPLIT_CHANNELS:
                 return None
             return -(-pair // PAIR)
+        case _:
+            assert_never(layer)
+
+
+def _reads_beyond(layer: MacLayer) -> bool:
+    """Whether the library (2.13) may take what is no part of the image.
+
+    It does where several outputs read one channel, at a stride across, of images so narrow that
+    the result is one pixel wide.
+    """
+    match layer:
+        case Dense():
+            return False
+        case Conv2d():
+            alone = layer.group_channels == 1 and layer.outputs > layer.groups
+            return alone and layer.stride[1] > 1
         case _:
             assert_never(layer)
 
