@@ -301,6 +301,7 @@ def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
     training = Training(task.model.to(place), task.dataset, task.settings)
     if task.state is not None:
         training.load_state_dict(task.state)
+    kept = list(training.history)  # what the checkpoint holds
 
     def save(epoch: Epoch) -> None:
         if out is None:
@@ -315,14 +316,16 @@ def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
         )
         with out.replacing(CHECKPOINT, _KINDS[CHECKPOINT]) as temporary:
             save_checkpoint(training.model, task.recipe, temporary, saved)
-        out.write(LOG, _log(training), _KINDS[LOG])
+        kept[:] = training.history
+        out.write(LOG, _log(kept), _KINDS[LOG])
         print_epoch(epoch, task.settings.epochs)
 
     try:
         run(training, after_epoch=save)
     except KeyboardInterrupt:
-        done = len(training.history)
+        done = len(kept)
         if out is not None and done:
+            out.write(LOG, _log(kept), _KINDS[LOG])  # the signal may have come just before it
             named = f" --model {task.recipe.model}" if ":" in task.recipe.model else ""
             click.echo(
                 f"{out.path / CHECKPOINT} holds {done} of {task.settings.epochs} epochs;"
@@ -333,11 +336,11 @@ def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
     return training
 
 
-def _log(training: Training) -> bytes:
+def _log(history: list[Epoch]) -> bytes:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("epoch", "loss", "train_accuracy", "learning_rate", "seconds"))
-    for epoch in training.history:
+    for epoch in history:
         rows.writerow(
             (
                 epoch.number,
