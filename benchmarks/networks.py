@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     Conv2d,
     Dense,
@@ -22,11 +22,11 @@ from vecq_hw.network import (
     Input,
     Layer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Weights,
 )
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 if TYPE_CHECKING:

@@ -13,14 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vecq_hw.network import (
-    Conv2d,
-    Dense,
-    Flatten,
-    MaxPool2d,
-    Network,
-    Rescale,
-)
+from vecq_hw.layers import Conv2d, Dense, Flatten, MaxPool2d, Rescale
+from vecq_hw.network import Network
 
 Run = Callable[[np.ndarray], np.ndarray]
 """Codes (N, ...), channels last, to outputs (N, O)."""

@@ -32,7 +32,8 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Dense, Input, Network, Rescale, Weights
+from vecq_hw.layers import Dense, Input, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.rtl import emit

@@ -25,7 +25,8 @@ from benchmarks.origin import origin
 from benchmarks.simulator import interleaved
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import MidRise
-from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.bytes import in_parts
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Conv2d, Dense, Flatten, Input, MaxPool2d, Network, Rescale, Weights
+from vecq_hw.layers import Conv2d, Dense, Flatten, Input, MaxPool2d, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.mac_array import (
     ArrayKind,

@@ -12,7 +12,8 @@ from rtl_tests.images import Words, check
 from vecq_hw.accelerator.units import sliding_window
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Input, MaxPool2d, Network, SumPool2d
+from vecq_hw.layers import Input, MaxPool2d, SumPool2d
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 FRAMES = 1

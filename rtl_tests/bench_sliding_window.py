@@ -12,7 +12,7 @@ from rtl_tests.images import Words, check
 from vecq_hw.accelerator.units import sliding_window
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, MidRise
-from vecq_hw.network import Conv2d, Weights, window_outputs
+from vecq_hw.layers import Conv2d, Weights, window_outputs
 
 Pair = tuple[int, int]
 BITS = 5

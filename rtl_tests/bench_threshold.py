@@ -12,7 +12,8 @@ from vecq_hw.bench.stream import start_clock
 from vecq_hw.emit.systemverilog.parameters import signed_literal, threshold_lines
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.network import Input, Network, Threshold
+from vecq_hw.layers import Input, Threshold
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 

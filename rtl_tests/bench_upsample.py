@@ -11,7 +11,8 @@ from rtl_tests.images import Words, check
 from vecq_hw.accelerator.units import upsampling
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Input, Network, Upsample2d
+from vecq_hw.layers import Input, Upsample2d
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 FORMAT = IntFormat(5, signed=True)

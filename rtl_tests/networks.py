@@ -11,7 +11,8 @@ import numpy as np
 from rtl_tests.harness import frames
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
-from vecq_hw.network import ArgMax, Dense, Flatten, Input, Layer, Network, Rescale, Weights
+from vecq_hw.layers import ArgMax, Dense, Flatten, Input, Layer, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.rtl import emit

@@ -19,7 +19,8 @@ from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ports
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import unsupported
-from vecq_hw.network import Add, Concat, Network
+from vecq_hw.layers import Add, Concat
+from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames

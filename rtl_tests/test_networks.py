@@ -10,7 +10,7 @@ from rtl_tests import bench_packets, harness, networks
 from rtl_tests.image_networks import BUILDERS, image_network, vectors
 from tests.shares import nightly, one_in
 from vecq_hw.emit.project import Project, read_vectors
-from vecq_hw.network import Conv2d, Dense
+from vecq_hw.layers import Conv2d, Dense
 from vecq_hw.verify.rtl import emit
 
 TOP = "networks"

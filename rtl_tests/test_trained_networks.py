@@ -11,8 +11,8 @@ from tests.shares import nightly
 from tests.train.test_methods import blobs, mlp
 from vecq_hw.emit.project import Project
 from vecq_hw.formats import MidRise
+from vecq_hw.layers import Dense
 from vecq_hw.lower import lower
-from vecq_hw.network import Dense
 from vecq_hw.quantize import weight_method
 from vecq_hw.train import fit, quantize_model
 from vecq_hw.verify.rtl import emit

@@ -11,17 +11,8 @@ from tests.hls_networks import Builder
 from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
-from vecq_hw.network import (
-    Add,
-    Concat,
-    Conv2d,
-    Dense,
-    Network,
-    Rescale,
-    SumPool2d,
-    Upsample2d,
-    Weights,
-)
+from vecq_hw.layers import Add, Concat, Conv2d, Dense, Rescale, SumPool2d, Upsample2d, Weights
+from vecq_hw.network import Network
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.vectors import corner_vectors, random_vectors

@@ -10,7 +10,7 @@ from tests.random_networks import own_shifts
 from vecq_hw import schedule as schedules
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
@@ -20,12 +20,12 @@ from vecq_hw.network import (
     Input,
     Layer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Upsample2d,
     Weights,
 )
+from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.simulate import simulate

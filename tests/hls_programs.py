@@ -14,7 +14,7 @@ from vecq_hw import assets
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.formats import IntArray
-from vecq_hw.network import Flatten
+from vecq_hw.layers import Flatten
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from vecq_hw.layers import Add, Conv2d, Dense, Flatten, Rescale, SumPool2d
 from vecq_hw.lower import lower
 from vecq_hw.lower.rescale import TOLERANCE
-from vecq_hw.network import Add, Conv2d, Dense, Flatten, Rescale, SumPool2d
 from vecq_hw.quantize import ActivationQuantizer
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model

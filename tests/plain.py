@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from vecq_hw.formats import MidRise, TwosComplement
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
@@ -13,12 +13,12 @@ from vecq_hw.network import (
     Dense,
     Flatten,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Threshold,
     Upsample2d,
 )
+from vecq_hw.network import Network
 
 
 def evaluate(network: Network, image: list) -> dict[str, list]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement, bit_planes
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
@@ -25,14 +25,13 @@ from vecq_hw.network import (
     Input,
     Layer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Tensor,
     Upsample2d,
     Weights,
-    output_tensor,
 )
+from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.schedule import AXIS_BITS, Fabric, Fold, FoldKind, Schedule, foldable, streaming_folds
 
@@ -177,7 +176,7 @@ class _Growth:
 
     def append(self, layer: Layer) -> None:
         sources = [self.tensors[name] for name in layer.inputs]
-        self.tensors[layer.name] = output_tensor(layer, *sources)
+        self.tensors[layer.name] = layer.output(*sources)
         self.layers.append(layer)
         self.last = layer.name
 

@@ -19,7 +19,8 @@ import pytest
 
 from vecq_hw import storage
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Dense, Input, Network, Rescale, Weights
+from vecq_hw.layers import Dense, Input, Rescale, Weights
+from vecq_hw.network import Network
 
 ROOT = Path(__file__).parent.parent
 PAGES = [

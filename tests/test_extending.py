@@ -10,25 +10,27 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LAYER = '''@dataclass(frozen=True, slots=True, kw_only=True)
-class Negate(_OfOneTensor):
+LAYER = '''
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Negate(OfOneTensor):
     """The negative of each code."""
 
     name: str
     input: str
 
+    def output(self, source: Tensor) -> Tensor:
+        """The tensor of the negatives."""
+        fmt = source.format
+        return replace(source, format=IntFormat.covering(-fmt.hi, -fmt.lo))
 
-Layer = (
-    Negate
-    | Dense
+    def problems(self, source: Tensor) -> Iterator[str]:
+        """Nothing can be."""
+        yield from ()
 '''
 
 CASES = {
-    "layers.py": ["return None", "return None"],
-    "network.py": [
-        "return Tensor(shape=shape, format=IntFormat.covering(-fmt.hi, -fmt.lo), step=step)",
-        "pass",
-    ],
+    "layers/__init__.py": ["return None", "return None"],
     "simulate/kernels.py": ["return lambda tensors: -tensors[0].astype(np.int64)"],
     "simulate/mac_array/folded.py": ["return -values[0].astype(np.int64)"],
     "accelerator/plan.py": ["raise VecqError(f\"layer '{layer.name}' has no cell yet\")"],
@@ -168,7 +170,16 @@ def run(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.nightly
 def test_mypy_names_every_consumer_that_a_new_layer_needs(copy: Path) -> None:
-    replaced(copy / "vecq_hw" / "layers.py", "Layer = (\n    Dense\n", LAYER)
+    layers = copy / "vecq_hw" / "layers"
+    orders = layers / "orders.py"
+    orders.write_text(orders.read_text() + LAYER)
+    imported = "from vecq_hw.layers.tensor import LARGEST_SIZE"
+    replaced(orders, imported, f"from vecq_hw.formats import IntFormat\n{imported}")
+    imported = "from vecq_hw.layers.orders import "
+    replaced(layers / "__init__.py", imported, f"{imported}Negate, ")
+    replaced(
+        layers / "__init__.py", "Layer = (\n    Dense\n", "Layer = (\n    Negate\n    | Dense\n"
+    )
     output = run(copy, "-m", "mypy", "-p", "vecq_hw")
     named = re.findall(r'^vecq_hw/(\S+):(\d+): error: .*"assert_never".*"Negate"', output, re.M)
     assert output.count("error:") == len(named), output
@@ -187,9 +198,10 @@ def test_mypy_names_every_consumer_that_a_new_layer_needs(copy: Path) -> None:
         text = "\n".join(lines)
         imports = "from __future__ import annotations\n"
         added = "from vecq_hw.errors import VecqError\n" * ("import VecqError" not in text)
-        if file != "layers.py":
-            added = f"from vecq_hw.layers import Negate\n{added}"
-        path.write_text(text.replace(imports, imports + added))
+        if file != "layers/__init__.py":
+            added = f"from vecq_hw.layers.orders import Negate\n{added}"
+            text = text.replace(imports, imports + added)
+        path.write_text(text)
     assert "Success" in run(copy, "-m", "mypy", "-p", "vecq_hw")
     assert not run(copy, "-c", USE_LAYER)
 

@@ -12,7 +12,8 @@ from tests.strategies import networks, random_inputs
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
-from vecq_hw.network import Dense, Input, Network, Weights
+from vecq_hw.layers import Dense, Input, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 

@@ -20,7 +20,7 @@ from tests.strategies import random_inputs
 from vecq_hw import storage, trees, unpack
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
@@ -30,13 +30,13 @@ from vecq_hw.network import (
     Input,
     Layer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Threshold,
     Upsample2d,
     Weights,
 )
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 RNG = np.random.default_rng(0)

@@ -18,7 +18,8 @@ from vecq_hw.arguments import nearest
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import bit_planes
-from vecq_hw.network import Conv2d, Dense, MacLayer, Network, Rescale
+from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale
+from vecq_hw.network import Network
 
 _Member = TypeVar("_Member", bound=Enum)
 

@@ -18,7 +18,8 @@ from vecq_hw.emit import hls
 from vecq_hw.emit.ports import port
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Input, Network, Rescale
+from vecq_hw.layers import Input, Rescale
+from vecq_hw.network import Network
 from vecq_hw.schedule import AXIS_BITS, Schedule, check, default_schedule
 from vecq_hw.simulate.reference import quantize_input
 from vecq_hw.verify.rtl import emit

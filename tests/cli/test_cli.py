@@ -18,7 +18,7 @@ from vecq_hw import cli, schedule, storage
 from vecq_hw.cli.emit import emit
 from vecq_hw.cli.schedules import ScheduleChoice
 from vecq_hw.formats import MidRise
-from vecq_hw.network import Weights
+from vecq_hw.layers import Weights
 from vecq_hw.schedule import Fabric
 from vecq_hw.verify.targets import TARGETS
 

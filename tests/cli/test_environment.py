@@ -15,7 +15,7 @@ import pytest
 from tests.test_network import dense, network
 from vecq_hw import storage
 from vecq_hw.formats import MidRise
-from vecq_hw.network import Weights
+from vecq_hw.layers import Weights
 
 COMMANDS = [["doctor"], ["show", "network.npz"], ["--help"], ["show", "network.npz", "--json", "-"]]
 

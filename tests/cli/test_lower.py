@@ -9,9 +9,9 @@ import torch
 
 from vecq_hw import cli, storage
 from vecq_hw.errors import VecqError
+from vecq_hw.layers import Rescale, Threshold
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower import lower
-from vecq_hw.network import Rescale, Threshold
 from vecq_hw.simulate import simulate
 from vecq_hw.train import build_model
 from vecq_hw.train.checkpoint import ModelRecipe, save_checkpoint

@@ -16,7 +16,7 @@ from vecq_hw.cli import vecq
 from vecq_hw.cli.outputs import OutputFile, OutputFolder
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
-from vecq_hw.network import Weights
+from vecq_hw.layers import Weights
 
 OUTPUTS = [
     (name, parameter.opts[0], isinstance(parameter.type, OutputFolder))

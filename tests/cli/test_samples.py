@@ -11,7 +11,7 @@ from tests.test_network import IMAGE, conv, network
 from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.formats import MidRise
-from vecq_hw.network import Weights
+from vecq_hw.layers import Weights
 
 
 def test_every_command_that_takes_data_also_takes_their_folder():

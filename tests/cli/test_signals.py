@@ -21,7 +21,7 @@ import pytest
 from tests.test_network import dense, network
 from vecq_hw import storage
 from vecq_hw.formats import MidRise
-from vecq_hw.network import Weights
+from vecq_hw.layers import Weights
 
 PATIENCE = 60
 

@@ -16,7 +16,7 @@ import numpy as np
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     Conv2d,
     Dense,
@@ -24,13 +24,12 @@ from vecq_hw.network import (
     Input,
     Layer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Tensor,
     Weights,
-    output_tensor,
 )
+from vecq_hw.network import Network
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
 
@@ -48,7 +47,7 @@ class _Builder:
 
     def append(self, layer: Layer) -> str:
         sources = [self.tensors[name] for name in layer.inputs]
-        self.tensors[layer.name] = output_tensor(layer, *sources)
+        self.tensors[layer.name] = layer.output(*sources)
         self.layers.append(layer)
         return layer.name
 

@@ -22,7 +22,8 @@ from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors, read_vectors
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, TwosComplement
-from vecq_hw.network import Dense, Network, Rescale
+from vecq_hw.layers import Dense, Rescale
+from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate

@@ -17,7 +17,8 @@ from tests.strategies import graphs
 from vecq_hw.emit import hls4ml
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, MidRise
-from vecq_hw.network import Conv2d, Network, SumPool2d, Weights
+from vecq_hw.layers import Conv2d, SumPool2d, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.hls4ml import trace
 

@@ -21,7 +21,8 @@ from vecq_hw.accelerator import untimed
 from vecq_hw.accelerator.untimed import LEAST_DEPTH
 from vecq_hw.emit import hls
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Add, Concat, Network
+from vecq_hw.layers import Add, Concat
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fold
 from vecq_hw.simulate.dataflow import fifo_depths
 from vecq_hw.toolchain import AP_TYPES

@@ -21,7 +21,8 @@ from tests.hls_trained import BITS, KINDS, digits, images, trained
 from tests.shares import nightly
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import MidRise
-from vecq_hw.network import Network, Weights
+from vecq_hw.layers import Weights
+from vecq_hw.network import Network
 from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES

@@ -24,15 +24,8 @@ from vecq_hw.emit.systemverilog.top_module import top_module
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, IntFormat, MidRise
-from vecq_hw.network import (
-    Conv2d,
-    Dense,
-    Input,
-    Layer,
-    Network,
-    Rescale,
-    Weights,
-)
+from vecq_hw.layers import Conv2d, Dense, Input, Layer, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths

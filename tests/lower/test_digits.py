@@ -9,8 +9,8 @@ from torch import nn
 
 from tests.shares import nightly
 from vecq_hw import data
+from vecq_hw.layers import Rescale
 from vecq_hw.lower import lower, prediction_differences
-from vecq_hw.network import Rescale
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import build_model, evaluate, fit, quantize_model
 

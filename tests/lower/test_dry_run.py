@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from vecq_hw.errors import VecqError
+from vecq_hw.layers import Dense, Rescale
 from vecq_hw.lower import dry_run
-from vecq_hw.network import Dense, Rescale
 from vecq_hw.quantize import weight_method
 from vecq_hw.train import build_model, quantize_model
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from tests.lowered import check_codes, quantizer_codes, samples, trained_twin
 from vecq_hw.errors import VecqError
+from vecq_hw.layers import Rescale
 from vecq_hw.lower import lower, prediction_differences
-from vecq_hw.network import Rescale
 from vecq_hw.passes.precision import kept_mantissa_bits
 from vecq_hw.quantize.tqt import Tqt
 from vecq_hw.simulate import network_inputs, simulate

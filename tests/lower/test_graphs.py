@@ -8,8 +8,8 @@ from torch import nn
 
 from tests.lowered import check_codes, samples, trained_twin
 from vecq_hw.errors import VecqError
+from vecq_hw.layers import Add, Concat, Conv2d, Rescale, SumPool2d, Upsample2d
 from vecq_hw.lower import lower, prediction_differences
-from vecq_hw.network import Add, Concat, Conv2d, Rescale, SumPool2d, Upsample2d
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model
 

@@ -6,8 +6,8 @@ from torch import nn
 from tests.lowered import check_codes, image_order, quantizer_codes, samples, trained_twin
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
+from vecq_hw.layers import Conv2d, Dense, Flatten, Rescale
 from vecq_hw.lower import lower, prediction_differences
-from vecq_hw.network import Conv2d, Dense, Flatten, Rescale
 from vecq_hw.passes.precision import kept_mantissa_bits
 from vecq_hw.quantize import vecq
 from vecq_hw.simulate import network_inputs, simulate

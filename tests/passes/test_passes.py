@@ -10,7 +10,8 @@ from tests.strategies import formats, graphs, networks, random_inputs, rescales
 from tests.test_network import dense, network, rescale
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Input, Network, Tensor, Threshold
+from vecq_hw.layers import Input, Tensor, Threshold
+from vecq_hw.network import Network
 from vecq_hw.passes.select import layer_network
 from vecq_hw.passes.thresholds import thresholds_of, with_thresholds
 from vecq_hw.simulate import simulate

@@ -4,7 +4,7 @@ import pytest
 
 from tests.hls_networks import cnn
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Conv2d, Rescale
+from vecq_hw.layers import Conv2d, Rescale
 from vecq_hw.passes.select import layer_network
 from vecq_hw.simulate import simulate
 

@@ -13,7 +13,8 @@ from vecq_hw import arithmetic, storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import bytes as byte_engine
 from vecq_hw.simulate import kernels, simulate
 from vecq_hw.simulate.prepared import prepare

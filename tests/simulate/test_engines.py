@@ -7,7 +7,8 @@ from tests.strategies import random_inputs
 from vecq_hw import arithmetic
 from vecq_hw.arithmetic import Engine
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.reference import engine
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.test_network import IMAGE, conv, dense, network
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Input
+from vecq_hw.layers import Input
 from vecq_hw.simulate import network_inputs
 
 

@@ -18,18 +18,8 @@ from vecq_hw import storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import (
-    Add,
-    Conv2d,
-    Dense,
-    Input,
-    Layer,
-    MaxPool2d,
-    Network,
-    Rescale,
-    SumPool2d,
-    Weights,
-)
+from vecq_hw.layers import Add, Conv2d, Dense, Input, Layer, MaxPool2d, Rescale, SumPool2d, Weights
+from vecq_hw.network import Network
 from vecq_hw.passes.argmax import with_argmax
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.passes.widths import wrap_accumulators

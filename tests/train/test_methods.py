@@ -16,8 +16,8 @@ from vecq_hw.cli import vecq
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, MidRise, TwosComplement
+from vecq_hw.layers import Conv2d, Dense
 from vecq_hw.lower import lower, prediction_differences
-from vecq_hw.network import Conv2d, Dense
 from vecq_hw.quantize import METHODS, Inq, Vecq, weight_method
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import (

@@ -13,7 +13,8 @@ from tests.shares import nightly
 from vecq_hw import data
 from vecq_hw.emit.project import Project
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Dense, Input, Network, Rescale, Weights
+from vecq_hw.layers import Dense, Input, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import network_inputs
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.hls import TARGET as HLS

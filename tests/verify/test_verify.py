@@ -14,7 +14,7 @@ from vecq_hw import storage
 from vecq_hw.emit.project import Project, read_vectors
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Weights
+from vecq_hw.layers import Weights
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.toolchain import Tool
 from vecq_hw.verify.compare import Status, verify

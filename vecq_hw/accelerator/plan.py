@@ -34,23 +34,25 @@ from vecq_hw.accelerator.cells import (
     Windows,
 )
 from vecq_hw.bench.words import slot_bits
-from vecq_hw.layers import CodeLayer, JoinLayer, as_mac_layer
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
+    CodeLayer,
     Concat,
     Conv2d,
     Dense,
     Flatten,
+    JoinLayer,
     Layer,
     MacLayer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Threshold,
     Upsample2d,
+    as_mac_layer,
 )
+from vecq_hw.network import Network
 from vecq_hw.schedule import FoldKind, Schedule, divisors
 
 RESCALE_DEPTH = 5

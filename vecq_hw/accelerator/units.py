@@ -23,8 +23,8 @@ from vecq_hw.layers import (
     SumPool2d,
     Upsample2d,
     WindowLayer,
+    window_outputs,
 )
-from vecq_hw.network import window_outputs
 from vecq_hw.schedule import Fold, FoldKind
 
 Indices = npt.NDArray[np.int64]

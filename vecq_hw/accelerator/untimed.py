@@ -40,8 +40,8 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.layers import Add, Concat, WindowLayer
-from vecq_hw.network import Network, window_outputs
+from vecq_hw.layers import Add, Concat, WindowLayer, window_outputs
+from vecq_hw.network import Network
 
 Counts = npt.NDArray[np.int64]
 """For each word that a loop writes in a frame: how many words it has read before."""

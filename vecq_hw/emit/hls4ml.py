@@ -29,7 +29,8 @@ from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, check_vectors
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.network import Network, Tensor
+from vecq_hw.layers import Tensor
+from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import AP_TYPES, require

@@ -18,24 +18,24 @@ import numpy as np
 
 from vecq_hw.emit.literals import signed_bits
 from vecq_hw.formats import FloatArray, IntArray, IntFormat, MidRise
-from vecq_hw.layers import JoinLayer
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
     Conv2d,
     Dense,
     Flatten,
+    JoinLayer,
     Layer,
     MacLayer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Tensor,
     Threshold,
     Upsample2d,
 )
+from vecq_hw.network import Network
 
 
 @dataclass(frozen=True, slots=True)

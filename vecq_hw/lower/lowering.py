@@ -19,22 +19,13 @@ from torch import fx, nn
 from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
+from vecq_hw.layers import Add, Concat, Flatten, Input, Layer, Rescale, Tensor, Upsample2d
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.sums_and_pools import max_pool, sum_pool, sums
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
-from vecq_hw.network import (
-    Add,
-    Concat,
-    Flatten,
-    Input,
-    Layer,
-    Network,
-    Rescale,
-    Tensor,
-    Upsample2d,
-)
+from vecq_hw.network import Network
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import predict

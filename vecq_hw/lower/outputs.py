@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import as_mac_layer
+from vecq_hw.layers import PRODUCT_LIMIT, Conv2d, Dense, Layer, Rescale, Tensor, as_mac_layer
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.values import Value
-from vecq_hw.network import PRODUCT_LIMIT, Conv2d, Dense, Layer, Rescale, Tensor
 
 OUTPUT_BITS = 16
 """Sums of at least so many bits take a bias in whole units; below, a unit is too coarse for it."""

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import LONGEST_SHIFT, PRODUCT_LIMIT
+from vecq_hw.layers import LONGEST_SHIFT, PRODUCT_LIMIT
 
 TOLERANCE = 2.0**-6
 """By so many output units the most precise shift of other channels may move a line."""

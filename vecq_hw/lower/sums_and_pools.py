@@ -6,8 +6,8 @@ import numpy as np
 from torch import nn
 
 from vecq_hw.errors import VecqError
+from vecq_hw.layers import Conv2d, Dense, MaxPool2d, SumPool2d, Weights
 from vecq_hw.lower.values import Doubles, Value, doubles
-from vecq_hw.network import Conv2d, Dense, MaxPool2d, SumPool2d, Weights
 from vecq_hw.train.quantized_layers import (
     QuantizedConv1d,
     QuantizedConv2d,

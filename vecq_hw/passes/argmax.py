@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vecq_hw.errors import VecqError
-from vecq_hw.network import ArgMax, Network
+from vecq_hw.layers import ArgMax
+from vecq_hw.network import Network
 
 
 def with_argmax(network: Network) -> Network:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from vecq_hw.network import Layer, MaxPool2d, Network, Rescale
+from vecq_hw.layers import Layer, MaxPool2d, Rescale
+from vecq_hw.network import Network
 
 
 def pool_before_rescale(network: Network, keep: Collection[str] = ()) -> Network:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vecq_hw.network import Network, Rescale
+from vecq_hw.layers import Rescale
+from vecq_hw.network import Network
 
 
 def kept_mantissa_bits(network: Network) -> dict[str, list[int]]:

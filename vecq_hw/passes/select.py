@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import as_code_layer, as_mac_layer
-from vecq_hw.network import (
-    Input,
-    Layer,
-    Network,
-)
+from vecq_hw.layers import Input, Layer, as_code_layer, as_mac_layer
+from vecq_hw.network import Network
 
 
 def layer_network(network: Network, name: str) -> Network:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Network, Rescale, Threshold
+from vecq_hw.layers import Rescale, Threshold
+from vecq_hw.network import Network
 
 
 def with_thresholds(network: Network, most_bits: int = 4) -> Network:

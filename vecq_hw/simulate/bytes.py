@@ -23,7 +23,7 @@ from vecq_hw import arithmetic
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Weights
-from vecq_hw.network import Network, accumulator_range
+from vecq_hw.network import Network
 from vecq_hw.simulate.convolution import pad
 from vecq_hw.simulate.engines import Array
 from vecq_hw.simulate.lines import proven_line
@@ -58,7 +58,7 @@ def byte_product(
     moved = up * flat.sum(axis=1)
     if layer.bias is not None:
         moved -= layer.bias
-    least, most = accumulator_range(layer, source)
+    least, most = layer.accumulator_range(source)
     inside = arithmetic.product_bound(flat, source.hi + up)
     if max(inside, -least, most, int(np.abs(moved).max())) > 1 << 24:
         return None
@@ -90,13 +90,14 @@ class ByteProduct:
         self, layer: MacLayer, parts: int, up: int, line: Line, codes: IntFormat | None
     ) -> None:
         self._up, self._codes = up, codes
-        self._padding = layer.padding
+        self._padding = (0, 0)
         self._parts, self._inputs = parts, layer.group_channels
         values = _split(layer.weights.values, parts)
         match layer:
             case Dense():
                 self._product = _dense(values, line, codes)
             case Conv2d():
+                self._padding = layer.padding
                 self._product = _convolution(layer, values, line, codes)
             case _:
                 assert_never(layer)

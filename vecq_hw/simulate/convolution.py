@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from vecq_hw import arithmetic
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d
-from vecq_hw.network import window_outputs
+from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d, window_outputs
 from vecq_hw.simulate.engines import FEW_INPUTS, Array, FloatProduct, Product, product_for
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.layers import as_code_layer
-from vecq_hw.network import Layer, Network
+from vecq_hw.layers import Layer, as_code_layer
+from vecq_hw.network import Network
 from vecq_hw.simulate.engines import EngineName
 from vecq_hw.simulate.prepared import Hook, to_register
 from vecq_hw.simulate.reference import simulate

@@ -15,7 +15,7 @@ import numpy as np
 
 from vecq_hw import arithmetic
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
@@ -25,12 +25,12 @@ from vecq_hw.network import (
     Layer,
     MacLayer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Threshold,
     Upsample2d,
 )
+from vecq_hw.network import Network
 from vecq_hw.simulate.bytes import byte_product, check_bytes
 from vecq_hw.simulate.convolution import (
     Convolution,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vecq_hw.arithmetic import FloatRescale
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.network import Rescale
+from vecq_hw.layers import Rescale
 from vecq_hw.passes.thresholds import thresholds_of
 
 MOST_BITS = 8

@@ -13,17 +13,18 @@ import numpy as np
 
 from vecq_hw import arithmetic
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.layers import as_code_layer, as_mac_layer
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Conv2d,
     Dense,
     Flatten,
     Layer,
     MacLayer,
-    Network,
     Rescale,
     Tensor,
+    as_code_layer,
+    as_mac_layer,
 )
+from vecq_hw.network import Network
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.simulate.engines import FEW_INPUTS, Array, EngineName
 from vecq_hw.simulate.kernels import Kernel, fused_kernel, kernel_for

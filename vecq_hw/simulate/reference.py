@@ -21,7 +21,8 @@ from threadpoolctl import LibController, ThreadpoolController
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
-from vecq_hw.network import ArgMax, Conv2d, Dense, Input, Network
+from vecq_hw.layers import ArgMax, Conv2d, Dense, Input
+from vecq_hw.network import Network
 from vecq_hw.simulate.engines import Array, EngineName
 from vecq_hw.simulate.kernels import bound_of
 from vecq_hw.simulate.prepared import Hook, TileStage, hooked, prepare, rows_first, to_register

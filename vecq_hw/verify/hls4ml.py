@@ -14,7 +14,8 @@ import numpy.typing as npt
 from vecq_hw.emit import hls4ml
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.network import Flatten, Network
+from vecq_hw.layers import Flatten
+from vecq_hw.network import Network
 from vecq_hw.simulate.reference import checked_codes
 from vecq_hw.toolchain import CXX, require
 from vecq_hw.verify.hls import TOOLS, run

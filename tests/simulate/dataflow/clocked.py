@@ -11,7 +11,7 @@ from itertools import product
 
 from tests.simulate.dataflow.clocked_cells import Fork, Link, Pipe, Sink, Source, Unit, Wire
 from vecq_hw.formats import bit_planes
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,

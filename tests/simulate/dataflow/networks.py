@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     Concat,
     Conv2d,
@@ -14,11 +14,11 @@ from vecq_hw.network import (
     Flatten,
     Input,
     Layer,
-    Network,
     Rescale,
     SumPool2d,
     Weights,
 )
+from vecq_hw.network import Network
 
 U8, S8 = IntFormat(8, signed=False), IntFormat(8, signed=True)
 _GENERATOR = np.random.default_rng(0)

@@ -17,7 +17,8 @@ from vecq_hw.accelerator import balance, plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Concat, Conv2d, Dense, Input, Layer, Network, Rescale, Weights
+from vecq_hw.layers import Concat, Conv2d, Dense, Input, Layer, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
 from vecq_hw.simulate.dataflow import simulate_frames
 

@@ -28,7 +28,8 @@ from vecq_hw.accelerator.plan import plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import Add, Conv2d, Dense, Input, Network
+from vecq_hw.layers import Add, Conv2d, Dense, Input
+from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, to_json
 from vecq_hw.simulate.dataflow import (

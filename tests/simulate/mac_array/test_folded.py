@@ -14,7 +14,8 @@ from tests import plain
 from tests.strategies import graphs, networks, random_inputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import Conv2d, Dense, Input, Network, Rescale, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Rescale, Weights
+from vecq_hw.network import Network
 from vecq_hw.passes.widths import wrap_accumulators
 from vecq_hw.schedule import (
     Fold,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.strategies import MID_RISE, networks, random_inputs, weights
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise, TwosComplement
-from vecq_hw.network import Conv2d, Dense, Input, Network, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Weights
+from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.mac_array import (
     ArrayKind,

@@ -33,8 +33,20 @@ from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, s
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import Add, Concat, Layer, MaxPool2d, SumPool2d, WindowLayer
-from vecq_hw.network import Conv2d, Dense, MacLayer, Rescale, Tensor, Threshold
+from vecq_hw.layers import (
+    Add,
+    Concat,
+    Conv2d,
+    Dense,
+    Layer,
+    MacLayer,
+    MaxPool2d,
+    Rescale,
+    SumPool2d,
+    Tensor,
+    Threshold,
+    WindowLayer,
+)
 from vecq_hw.schedule import Fold
 
 MAX_STREAM_BITS = 4096

@@ -25,7 +25,8 @@ from vecq_hw.emit.systemverilog.packaging import packaging_files
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.emit.systemverilog.top_module import Instance, TopModule, top_module
 from vecq_hw.errors import VecqError
-from vecq_hw.network import Conv2d, Dense, Network
+from vecq_hw.layers import Conv2d, Dense
+from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow import DataflowRun, check_depths, simulate_frames
 from vecq_hw.storage import digest

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat, bit_planes
-from vecq_hw.layers import MacLayer
-from vecq_hw.network import Threshold
+from vecq_hw.layers import MacLayer, Threshold
 from vecq_hw.schedule import Fabric, Fold, FoldKind
 
 

@@ -40,8 +40,17 @@ from vecq_hw.emit.systemverilog.parameters import (
 from vecq_hw.emit.systemverilog.streams import NamedStream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.layers import Layer, WindowLayer
-from vecq_hw.network import Add, Concat, Conv2d, MaxPool2d, Rescale, SumPool2d, Threshold
+from vecq_hw.layers import (
+    Add,
+    Concat,
+    Conv2d,
+    Layer,
+    MaxPool2d,
+    Rescale,
+    SumPool2d,
+    Threshold,
+    WindowLayer,
+)
 from vecq_hw.schedule import Fabric, FoldKind
 
 

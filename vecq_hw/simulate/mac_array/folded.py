@@ -19,8 +19,7 @@ import numpy.typing as npt
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MAX_BITS, IntArray, IntFormat
-from vecq_hw.layers import as_mac_layer
-from vecq_hw.network import (
+from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
@@ -31,14 +30,14 @@ from vecq_hw.network import (
     Layer,
     MacLayer,
     MaxPool2d,
-    Network,
     Rescale,
     SumPool2d,
     Tensor,
     Threshold,
     Upsample2d,
-    output_tensor,
+    as_mac_layer,
 )
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule, check
 from vecq_hw.simulate.mac_array.product import Operands, layer_alone, operands
 from vecq_hw.simulate.reference import checked_codes, simulate
@@ -164,7 +163,7 @@ def _run_tile(
             tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
         else:
             found = _exact(layer, [values[name] for name in layer.inputs], given)
-            tensor = output_tensor(layer, *given)
+            tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
     return values[network.outputs[0]]
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.network import MacLayer
+from vecq_hw.layers import MacLayer
 from vecq_hw.simulate.mac_array.product import (
     ArrayCost,
     ArrayRun,

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.network import Conv2d, Dense, Input, MacLayer, Network, Tensor, output_tensor
+from vecq_hw.layers import Conv2d, Dense, Input, MacLayer, Tensor
+from vecq_hw.network import Network
 from vecq_hw.simulate.reference import checked_codes
 
 Int64Array = npt.NDArray[np.int64]
@@ -183,7 +184,7 @@ class Operands:
 
 def matrix_product(layer: MacLayer, source: Tensor, samples: int = 1) -> Product:
     """The product that ``layer`` is, where it reads ``samples`` tensors like ``source``."""
-    output = output_tensor(layer, source)
+    output = layer.output(source)
     return Product(
         groups=layer.groups,
         positions=samples * math.prod(output.shape[:-1]),

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.formats import IntFormat
-from vecq_hw.network import MacLayer
+from vecq_hw.layers import MacLayer
 from vecq_hw.simulate.mac_array.product import (
     ArrayCost,
     ArrayRun,

@@ -1,0 +1,84 @@
+"""The layers of an integer network: immutable, and holding only what cannot be derived.
+
+Each says itself which tensor it makes of those it reads (``output``) and what is illegal about it
+(``problems``).  Axis letters: N batch, H and W image, C channels, O outputs, K kernel.  All arrays
+are channels-last.
+"""
+
+from typing import assert_never
+
+from vecq_hw.layers.choices import ArgMax
+from vecq_hw.layers.codes import LONGEST_SHIFT, PRODUCT_LIMIT, Rescale, Threshold
+from vecq_hw.layers.joins import Add, Concat
+from vecq_hw.layers.mac import Conv2d, Dense
+from vecq_hw.layers.orders import Flatten, Upsample2d
+from vecq_hw.layers.tensor import LARGEST_SIZE, Input, Tensor
+from vecq_hw.layers.weights import Weights
+from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_grid, window_outputs
+
+__all__ = [
+    "LARGEST_SIZE", "LONGEST_SHIFT", "PRODUCT_LIMIT", "Add", "ArgMax", "CodeLayer", "Concat",
+    "Conv2d", "Dense", "Flatten", "Input", "JoinLayer", "Layer", "MacLayer", "MaxPool2d", "Rescale",
+    "SumPool2d", "Tensor", "Threshold", "Upsample2d", "Weights", "WindowLayer", "as_code_layer",
+    "as_mac_layer", "window_grid", "window_outputs",
+]  # fmt: skip
+
+Layer = (
+    Dense
+    | Conv2d
+    | Rescale
+    | Threshold
+    | MaxPool2d
+    | SumPool2d
+    | Flatten
+    | Upsample2d
+    | Add
+    | Concat
+    | ArgMax
+)
+MacLayer = Dense | Conv2d
+WindowLayer = Conv2d | MaxPool2d | SumPool2d
+JoinLayer = Add | Concat
+CodeLayer = Rescale | Threshold
+
+
+def as_mac_layer(layer: Layer) -> MacLayer | None:
+    """The layer if it multiplies by weights and adds, else None."""
+    match layer:
+        case Dense() | Conv2d():
+            return layer
+        case (
+            Rescale()
+            | Threshold()
+            | MaxPool2d()
+            | SumPool2d()
+            | Flatten()
+            | Upsample2d()
+            | Add()
+            | Concat()
+            | ArgMax()
+        ):
+            return None
+        case _:
+            assert_never(layer)
+
+
+def as_code_layer(layer: Layer) -> CodeLayer | None:
+    """The layer if it makes codes of a format of its own, clamped, of accumulators; else None."""
+    match layer:
+        case Rescale() | Threshold():
+            return layer
+        case (
+            Dense()
+            | Conv2d()
+            | MaxPool2d()
+            | SumPool2d()
+            | Flatten()
+            | Upsample2d()
+            | Add()
+            | Concat()
+            | ArgMax()
+        ):
+            return None
+        case _:
+            assert_never(layer)

@@ -1,0 +1,157 @@
+"""Layers that make clamped codes of accumulators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.layers.tensor import OfOneTensor, Tensor, frozen, step_problems
+
+LONGEST_SHIFT = 62
+"""Numeric contract, rule 4."""
+
+PRODUCT_LIMIT = 1 << 62
+"""Numeric contract, rule 4: ``-2^62 <= acc * mantissa + offset < 2^62``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rescale(OfOneTensor):
+    """``clamp((acc * mantissa[c] + offset[c] + 2^(s-1)) >> s, lo, hi)``: the lossy layer.
+
+    Numeric contract, rule 4.  Batch norm, bias and scales fold into it; an unsigned format makes
+    it a ReLU.
+
+    Attributes
+    ----------
+    mantissa, offset : int64 arrays of shape (C,)
+    shift : int, or int64 array of shape (C,), 1..62
+        One for all channels, or one for each where their gains differ too much for one.  An array
+        of equal shifts becomes the one; the two have cells of their own in hardware.
+    format : IntFormat
+        Of the output; ``lo`` and ``hi`` are the clamp.
+    step : float
+        Real value of one output unit.
+    """
+
+    name: str
+    input: str
+    mantissa: IntArray
+    offset: IntArray
+    shift: int | IntArray
+    format: IntFormat
+    step: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mantissa", frozen(self.mantissa, np.int64))
+        object.__setattr__(self, "offset", frozen(self.offset, np.int64))
+        shift = frozen(self.shift, np.int64)
+        alike = shift.ndim == 0 or (
+            shift.shape == self.mantissa.shape and len(set(shift.tolist())) == 1
+        )
+        object.__setattr__(self, "shift", int(shift.flat[0]) if alike else shift)
+
+    @property
+    def shifts(self) -> IntArray:
+        """The shift of each channel; shape (C,)."""
+        return np.broadcast_to(np.asarray(self.shift, np.int64), self.mantissa.shape)
+
+    @property
+    def mantissa_bits(self) -> IntArray:
+        """How many bits each channel's mantissa has, its sign among them; shape (C,).
+
+        0 of a channel that is constant.
+        """
+        magnitudes = np.abs(self.mantissa).tolist()
+        return np.array([m.bit_length() + (m > 0) for m in magnitudes], np.int64)
+
+    def output(self, source: Tensor) -> Tensor:
+        """The tensor of its codes."""
+        return replace(source, format=self.format, step=self.step)
+
+    def problems(self, source: Tensor) -> Iterator[str]:
+        """What is illegal about it, as sentences without its name."""
+        channels = source.channels
+        if self.mantissa.shape != (channels,) or self.offset.shape != (channels,):
+            yield (
+                f"mantissa and offset have the shapes {self.mantissa.shape} and"
+                f" {self.offset.shape}, not ({channels},)"
+            )
+            return
+        if not isinstance(self.shift, int) and self.shift.shape != (channels,):
+            yield f"the shifts have the shape {self.shift.shape}, not ({channels},)"
+            return
+        wrong = self.shifts[(self.shifts < 1) | (self.shifts > LONGEST_SHIFT)]
+        if wrong.size:
+            yield f"the shift must be 1 to {LONGEST_SHIFT}, not {wrong[0]}"
+        yield from step_problems(self.step)
+        for channel, (m, b) in enumerate(
+            zip(self.mantissa.tolist(), self.offset.tolist(), strict=True)
+        ):
+            ends = (source.format.lo * m + b, source.format.hi * m + b)
+            if min(ends) < -PRODUCT_LIMIT or max(ends) >= PRODUCT_LIMIT:
+                yield (
+                    f"channel {channel}: accumulator * {m} + {b} leaves ±2^62;"
+                    " shorten the mantissa and the shift"
+                )
+                return
+
+    def __repr__(self) -> str:
+        own = f", shifts {self.shifts.min()}..{self.shifts.max()}"
+        ending = "" if isinstance(self.shift, int) else own
+        return f"Rescale({self.name}: {self.mantissa.size} channels → {self.format!r}{ending})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Threshold(OfOneTensor):
+    """Counts thresholds: ``lo`` plus how many of its channel's thresholds the accumulator reaches.
+
+    An exact equivalent of a Rescale on the proven range (``passes.thresholds``).  A rising channel
+    counts ``acc >= t``, a falling one ``acc <= t``.  A threshold that no accumulator reaches lies
+    outside the proven range.
+
+    Attributes
+    ----------
+    thresholds : int64 array of shape (C, format.hi - format.lo), each row ascending
+    falling : int64 array of shape (C,), 0 or 1
+    format : IntFormat
+        Of the output.
+    step : float
+        Real value of one output unit.
+    """
+
+    name: str
+    input: str
+    thresholds: IntArray
+    falling: IntArray
+    format: IntFormat
+    step: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "thresholds", frozen(self.thresholds, np.int64))
+        object.__setattr__(self, "falling", frozen(self.falling, np.int64))
+
+    def output(self, source: Tensor) -> Tensor:
+        """The tensor of its codes."""
+        return replace(source, format=self.format, step=self.step)
+
+    def problems(self, source: Tensor) -> Iterator[str]:
+        """What is illegal about it, as sentences without its name."""
+        wanted = (source.channels, self.format.hi - self.format.lo)
+        if self.thresholds.shape != wanted or self.falling.shape != wanted[:1]:
+            yield (
+                f"thresholds and falling have the shapes {self.thresholds.shape} and"
+                f" {self.falling.shape}, not {wanted} and {wanted[:1]}"
+            )
+            return
+        if (self.thresholds[:, 1:] < self.thresholds[:, :-1]).any():
+            yield "the thresholds of a channel must ascend"
+        if not np.isin(self.falling, (0, 1)).all():
+            yield "falling must be 0 or 1 for each channel"
+        yield from step_problems(self.step)
+
+    def __repr__(self) -> str:
+        channels, levels = self.thresholds.shape
+        return f"Threshold({self.name}: {channels} channels × {levels} → {self.format!r})"
