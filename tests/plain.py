@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from vecq_hw.formats import MidRise, TwosComplement
+from vecq_hw.formats import MidRise, MiniFloat, TwosComplement
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -99,6 +99,11 @@ def value(grid, code):
     """The integer that a code stands for."""
     if isinstance(grid, MidRise):
         return 2 * code + 1
+    if isinstance(grid, MiniFloat):
+        sign, rest = divmod(code, 2 ** (grid.bits - 1))
+        exponent, fraction = divmod(rest, 2**grid.fraction)
+        size = (2**grid.fraction + fraction) * 2 ** (exponent - 1) if exponent else fraction
+        return -size if sign else size
     return code if isinstance(grid, TwosComplement) else grid.levels[code]
 
 

@@ -14,7 +14,15 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from vecq_hw.bench.words import slot_bits
-from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement, bit_planes
+from vecq_hw.formats import (
+    CodeBook,
+    Grid,
+    IntFormat,
+    MidRise,
+    MiniFloat,
+    TwosComplement,
+    bit_planes,
+)
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -35,7 +43,7 @@ from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.schedule import AXIS_BITS, Fabric, Fold, FoldKind, Schedule, foldable, streaming_folds
 
-ANY_GRID = (MidRise, TwosComplement, CodeBook)
+ANY_GRID = (MidRise, TwosComplement, CodeBook, MiniFloat)
 WIDEST = 20
 """Bits of a tensor that a Dense or Conv2d reads at most, so that its sums stay within 62."""
 KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
@@ -97,6 +105,9 @@ def random_grid(draw: Draw, kinds: Sequence[type[Grid]] = ANY_GRID) -> Grid:
         size = 1 << draw.integer(1, 6)
         values = generator(draw).integers(-most, most, size, endpoint=True)
         return CodeBook(tuple(values.tolist()))
+    if kind is MiniFloat:
+        fraction, exponent = draw.integer(0, 3), draw.integer(1, 4)
+        return MiniFloat(1 + exponent + fraction, fraction)
     bits = draw.choice([1, 2, 3, 4, 8, draw.integer(1, 16)])
     return MidRise(bits) if kind is MidRise else TwosComplement(bits)
 

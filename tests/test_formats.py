@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import plain
 from tests.strategies import formats, grids
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import CodeBook, IntFormat, MidRise, TwosComplement, bit_planes
+from vecq_hw.formats import CodeBook, IntFormat, MidRise, MiniFloat, TwosComplement, bit_planes
 
 
 @given(formats(max_bits=63))
@@ -112,3 +113,37 @@ def test_bit_planes_hold_every_value_in_the_fewest_bits(grid):
 def test_values_of_the_mid_rise_grid_take_one_bit_more_than_its_codes(bits):
     fmt = MidRise(bits).value_format
     assert (fmt.bits, fmt.signed, fmt.hi, fmt.lo) == (bits + 1, True, 2**bits - 1, 1 - 2**bits)
+
+
+@pytest.mark.parametrize(
+    ("bits", "fraction", "levels"),
+    [
+        (2, 0, [0, 1]),
+        (3, 0, [0, 1, 2, 4]),
+        (3, 1, [0, 1, 2, 3]),
+        (4, 1, [0, 1, 2, 3, 4, 6, 8, 12]),
+        (5, 2, [*range(9), 10, 12, 14, 16, 20, 24, 28]),
+        (5, 3, list(range(16))),
+        (6, 0, [0, *(1 << n for n in range(31))]),
+    ],
+)
+def test_the_levels_of_small_floats_are_those_of_esb(bits, fraction, levels):
+    grid = MiniFloat(bits, fraction)
+    values = grid.values(np.arange(1 << bits)).tolist()
+    assert values == levels + [-level for level in levels]
+    assert [plain.value(grid, code) for code in range(1 << bits)] == values
+
+
+@pytest.mark.parametrize(
+    ("bits", "fraction", "says"),
+    [
+        (1, 0, "2 to 16 bits, not 1"),
+        (17, 3, "2 to 16 bits, not 17"),
+        (4, 3, "a small float of 4 bits has 0 to 2 fraction bits, not 3"),
+        (4, -1, "0 to 2 fraction bits, not -1"),
+        (7, 1, "7 bits, 1 of them fraction, reaches beyond"),
+    ],
+)
+def test_impossible_small_floats_are_refused(bits, fraction, says):
+    with pytest.raises(VecqError, match=says):
+        MiniFloat(bits, fraction)

@@ -19,7 +19,7 @@ import pytest
 from tests.strategies import random_inputs
 from vecq_hw import storage, trees, unpack
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
+from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, MiniFloat, TwosComplement
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -40,12 +40,12 @@ from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 RNG = np.random.default_rng(0)
-GRIDS = (MidRise(2), TwosComplement(3), CodeBook((7, -1, 0, 300)))
+GRIDS = (MidRise(2), TwosComplement(3), CodeBook((7, -1, 0, 300)), MiniFloat(4, 1))
 
 
 def every_layer() -> Network:
     """One network with a layer of every kind and weights of every kind."""
-    rise, twos, book = GRIDS
+    rise, twos, book, small = GRIDS
     conv = {"stride": (1, 1), "padding": (1, 1)}
 
     def weights(grid: Grid, *shape: int) -> Weights:
@@ -89,7 +89,8 @@ def every_layer() -> Network:
         Dense(
             name="dense", input="flatten", weights=weights(book, 3, 48), bias=RNG.integers(0, 9, 3)
         ),
-        ArgMax(name="argmax", input="dense"),
+        Dense(name="dense2", input="dense", weights=weights(small, 3, 3)),
+        ArgMax(name="argmax", input="dense2"),
     )
     source = Input(name="x", shape=(4, 4, 2), format=IntFormat(8, True, -100, 100), step=0.25)
     return Network(name="all", inputs=(source,), layers=layers, outputs=("argmax",))

@@ -212,7 +212,75 @@ class CodeBook:
         return np.array(self.levels, np.int32)[codes]
 
 
-Grid = MidRise | TwosComplement | CodeBook
+@dataclass(frozen=True, slots=True)
+class MiniFloat:
+    """The grid of ESB: a code is a sign, an exponent and a fraction, as in a small float.
+
+    With k fraction bits, a code of exponent 0 is worth its fraction, ``0..2^k - 1``; one of
+    exponent n is worth ``(2^k + fraction) * 2^(n - 1)``.  The sign is the highest bit; -0 is worth
+    0.  One exponent bit makes the levels linear.  (Liu et al., *Elastic Significant Bit
+    Quantization and Acceleration for Deep Neural Networks*, TPDS 2022; values scaled by ``2^k``.)
+
+    Parameters
+    ----------
+    bits : int
+        Of a code, 2 to 16.
+    fraction : int
+        Fraction bits, 0 to ``bits - 2``; the levels stay within ``±(2^31 - 1)``.
+
+    Examples
+    --------
+    >>> MiniFloat(4, 1).values(np.arange(16)).tolist()
+    [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
+    >>> MiniFloat(2, 0).values(np.arange(4)).tolist()
+    [0, 1, 0, -1]
+    """
+
+    bits: int
+    fraction: int
+
+    def __post_init__(self) -> None:
+        bits = whole_number(self.bits, "a small float has 2 to 16 bits", 2, 16)
+        what = f"a small float of {bits} bits has 0 to {bits - 2} fraction bits"
+        fraction = whole_number(self.fraction, what, 0, bits - 2)
+        if _largest_magnitude(bits, fraction) >= 1 << 31:
+            raise VecqError(
+                f"a small float of {bits} bits, {fraction} of them fraction, reaches beyond"
+                " ±(2^31 - 1); use more fraction bits"
+            )
+        object.__setattr__(self, "bits", bits)
+        object.__setattr__(self, "fraction", fraction)
+
+    @property
+    def code_format(self) -> IntFormat:
+        """The format of the stored codes: unsigned."""
+        return IntFormat(self.bits, signed=False)
+
+    @property
+    def value_format(self) -> IntFormat:
+        """The narrowest signed format of the levels."""
+        largest = _largest_magnitude(self.bits, self.fraction)
+        return IntFormat.covering(-largest, largest)
+
+    def values(self, codes: IntArray) -> npt.NDArray[np.int32]:
+        """The integer value of each code; same shape."""
+        given = codes.astype(np.int64)
+        one = 1 << self.fraction
+        fraction = given & (one - 1)
+        exponent = given >> self.fraction & ((1 << (self.bits - 1 - self.fraction)) - 1)
+        magnitude = np.where(
+            exponent == 0, fraction, (one + fraction) << np.maximum(exponent, 1) - 1
+        )
+        return np.where(given >> (self.bits - 1) == 0, magnitude, -magnitude).astype(np.int32)
+
+
+def _largest_magnitude(bits: int, fraction: int) -> int:
+    """Of a small float: all bits set but the sign."""
+    highest = (1 << (bits - 1 - fraction)) - 1
+    return ((2 << fraction) - 1) << (highest - 1)
+
+
+Grid = MidRise | TwosComplement | CodeBook | MiniFloat
 """The grids that turn a code into an integer value; further ones join by union."""
 
 

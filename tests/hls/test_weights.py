@@ -12,7 +12,7 @@ from tests.hls_programs import compile_cxx
 from vecq_hw.arithmetic import columns, exact_matmul, wrap
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_words
-from vecq_hw.formats import CodeBook, IntFormat, MidRise, TwosComplement
+from vecq_hw.formats import CodeBook, IntFormat, MidRise, MiniFloat, TwosComplement
 from vecq_hw.layers import Weights
 from vecq_hw.schedule import Fold
 
@@ -29,6 +29,7 @@ GRIDS = {
     "book": CodeBook((-30_000, 7, 1234, 7)),
     "widest": CodeBook((-(2**31) + 1, 5, 2**31 - 1, 0)),
     "midrise3": MidRise(3),
+    "small_float": MiniFloat(5, 2),
     "odd": CodeBook((-5, -1, 1, 7)),
     "widest_odd": CodeBook((-(2**31) + 1, 5, 2**31 - 1, 1)),
 }
