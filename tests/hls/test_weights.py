@@ -171,6 +171,7 @@ def test_values_are_as_narrow_as_they_are() -> None:
         "book": 16,
         "widest": 32,
         "midrise3": 3,
+        "small_float": 6,
         "odd": 3,
         "widest_odd": 32,
     }
