@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 from vecq_hw.formats import MidRise, MiniFloat, TwosComplement
@@ -11,7 +12,10 @@ from vecq_hw.layers import (
     Concat,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
+    Gru,
+    Lstm,
     MaxPool2d,
     Rescale,
     SumPool2d,
@@ -38,6 +42,12 @@ def _run(layer, sources, shape):
             _wrap(_products(layer, row, x) + _bias(layer, o), layer)
             for o, row in enumerate(layer.weights.codes.tolist())
         ]
+    if isinstance(layer, Embedding):
+        grid = layer.weights.grid
+        return [[[value(grid, q) for q in layer.weights.codes[i].tolist()] for i in x]]
+    if isinstance(layer, Lstm | Gru):
+        steps = _lstm(layer, x[0]) if isinstance(layer, Lstm) else _gru(layer, x[0])
+        return [steps] if layer.sequence else steps[-1]
     if isinstance(layer, ArgMax):
         if isinstance(x[0], list):
             return [[[cell.index(max(cell))] for cell in row] for row in x]
@@ -134,3 +144,67 @@ def _wrap(total, layer):
         return total
     size = 2**layer.accumulator_bits
     return (total + size // 2) % size - size // 2
+
+
+def _clamp(x, bits):
+    return min(max(x, -(2 ** (bits - 1))), 2 ** (bits - 1) - 1)
+
+
+def _sigmoid(p):
+    return min(math.floor(256 / (1 + math.exp(-p / 16)) + 0.5), 255)
+
+
+def _tanh(p):
+    return min(max(math.floor(128 * math.tanh(p / 16) + 0.5), -127), 127)
+
+
+def _rounded(total, shift, bits):
+    return _clamp((total + 2 ** (shift - 1)) // 2**shift, bits)
+
+
+def _state_sums(layer, state):
+    return [_products(layer, row, state) for row in layer.weights.codes.tolist()]
+
+
+def _lstm(layer, steps):
+    elements = len(layer.offset) // 4
+    cell, state, found = [0] * elements, [0] * elements, []
+    for x in steps:
+        lines = zip(
+            x,
+            layer.mantissa_x.tolist(),
+            _state_sums(layer, state),
+            layer.mantissa_h.tolist(),
+            layer.offset.tolist(),
+            strict=True,
+        )
+        p = [_rounded(a * m + r * n + b, layer.shift, 8) for a, m, r, n, b in lines]
+        state = []
+        for j in range(elements):
+            i, f, o = _sigmoid(p[4 * j]), _sigmoid(p[4 * j + 1]), _sigmoid(p[4 * j + 3])
+            cell[j] = _rounded(f * cell[j] + 16 * i * _tanh(p[4 * j + 2]), 8, 16)
+            state.append((o * _tanh(_rounded(cell[j], 7, 8)) + 128) // 256)
+        found.append(state)
+    return found
+
+
+def _gru(layer, steps):
+    elements = len(layer.offset) // 3
+    wide, state, found = [0] * elements, [0] * elements, []
+    m, n, b = (v.tolist() for v in (layer.mantissa_x, layer.mantissa_h, layer.offset))
+    for x in steps:
+        sums, state = _state_sums(layer, state), []
+        for j in range(elements):
+            reset, update, new = (3 * j + k for k in range(3))
+            r, z = (
+                _sigmoid(_rounded(x[k] * m[k] + sums[k] * n[k] + b[k], layer.shift, 8))
+                for k in (reset, update)
+            )
+            part = sums[new] * n[new] + int(layer.state_offset[j])
+            t = _rounded(part, layer.shift - 7, 16)
+            total = x[new] * m[new] + b[new] + r * t * 2 ** (layer.shift - 15)
+            u = _tanh(_rounded(total, layer.shift, 8))
+            wide[j] = ((256 - z) * u * 256 + z * wide[j] + 128) // 256
+            state.append((wide[j] + 128) // 256)
+        found.append(state)
+    return found

@@ -48,6 +48,7 @@ weights = _strategy(random_networks.random_weights)
 rescales = _strategy(random_networks.random_rescale)
 networks = _strategy(random_networks.random_chain)
 graphs = _strategy(random_networks.random_graph)
+sequences = _strategy(random_networks.random_sequence)
 schedules = _strategy(random_networks.random_schedule)
 
 

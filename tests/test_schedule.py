@@ -37,7 +37,7 @@ def test_the_default_schedule_is_always_legal(net, lanes):
         ({"fc": Fold(simd=2)}, "layer 'fc': 3 inputs do not fold onto 2 lanes; use 1, 3"),
         ({"fc": Fold(pe=0)}, "do not fold onto 0 lanes"),
         ({}, "layer 'fc' has no fold"),
-        ({"fc": Fold(), "fc9": Fold()}, "folds 'fc9', which is no Dense or Conv2d of 'n'"),
+        ({"fc": Fold(), "fc9": Fold()}, "folds 'fc9', which multiplies by no weights in 'n'"),
     ],
 )
 def test_an_illegal_fold_is_refused_with_the_legal_ones_named(folds, says):

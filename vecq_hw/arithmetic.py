@@ -6,6 +6,7 @@ of them, and every generated target is tested against them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
@@ -267,3 +268,130 @@ def columns(
     view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(1, 2))
     view = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
     return view.transpose(0, 1, 2, 4, 5, 3)
+
+
+GATE = IntFormat(8, signed=True)
+"""Codes that a gate's table is asked for, at the step 2^-4."""
+WIDE_STATE = IntFormat(16, signed=True)
+"""An LSTM's cell, and a GRU's candidate's state part, at the step 2^-11; a GRU's state at 2^-15."""
+
+
+def _table(function: Callable[[float], float], lo: int, hi: int, scale: int) -> IntArray:
+    codes = [math.floor(scale * function(g / 16) + 0.5) for g in range(GATE.lo, GATE.hi + 1)]
+    table = np.clip(np.array(codes, np.int16), lo, hi)
+    table.setflags(write=False)
+    return table
+
+
+SIGMOID_TABLE = _table(lambda g: 1 / (1 + math.exp(-g)), 0, 255, 256)
+"""``min(floor(256 / (1 + exp(-g/16)) + 1/2), 255)`` at ``g + 128``; the step is 2^-8."""
+TANH_TABLE = _table(math.tanh, -127, 127, 128)
+"""``clamp(floor(128 tanh(g/16) + 1/2), -127, 127)`` at ``g + 128``; the step is 2^-7."""
+
+
+def _saturated(x: IntArray, fmt: IntFormat) -> npt.NDArray[np.int64]:
+    return saturate(x, fmt).astype(np.int64, copy=False)
+
+
+def sigmoid(gate: IntArray) -> npt.NDArray[np.int64]:
+    """Of gate codes, at the step 2^-8: 0..255."""
+    return SIGMOID_TABLE[gate - GATE.lo].astype(np.int64)
+
+
+def tanh(gate: IntArray) -> npt.NDArray[np.int64]:
+    """Of gate codes, at the step 2^-7: -127..127."""
+    return TANH_TABLE[gate - GATE.lo].astype(np.int64)
+
+
+def gate_codes(total: IntArray, shift: int) -> npt.NDArray[np.int64]:
+    """``clamp((total + 2^(s-1)) >> s, -128, 127)``: what a gate's table is asked for.
+
+    ``total`` is ``a * mantissa_x + r * mantissa_h + offset``, of the exact sums ``a`` of the input
+    and ``r`` of the state: two operands, one rounding.
+    """
+    return _saturated((total.astype(np.int64) + half_of(shift)) >> shift, GATE)
+
+
+def lstm_cell(f: IntArray, c: IntArray, i: IntArray, u: IntArray) -> npt.NDArray[np.int64]:
+    """``clamp((f c + (i u << 4) + 128) >> 8)`` to 16 bits: the cell after a step.
+
+    ``f c`` has the step 2^-19, ``i u`` the step 2^-15.
+    """
+    return _saturated((f * c + (i * u << 4) + 128) >> 8, WIDE_STATE)
+
+
+def lstm_output(o: IntArray, c: IntArray) -> npt.NDArray[np.int64]:
+    """``(o T[q] + 128) >> 8``, where q is ``clamp((c + 64) >> 7, -128, 127)``: -127..127."""
+    return (o * tanh(_saturated((c + 64) >> 7, GATE)) + 128) >> 8
+
+
+def lstm_step(
+    totals: IntArray, cell: IntArray, shift: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The cell and the state after a step.
+
+    Parameters
+    ----------
+    totals : int array of shape (..., H, 4)
+        Of the gates i, f, g, o; :func:`gate_codes`.
+    cell : int array of shape (..., H)
+    shift : int
+    """
+    gates = gate_codes(totals, shift)
+    i, f, o = sigmoid(gates[..., 0]), sigmoid(gates[..., 1]), sigmoid(gates[..., 3])
+    cell = lstm_cell(f, cell, i, tanh(gates[..., 2]))
+    return cell, lstm_output(o, cell)
+
+
+def gru_candidate(
+    total: IntArray, part: IntArray, r: IntArray, shift: int
+) -> npt.NDArray[np.int64]:
+    """The gate codes of the candidates: ``clamp((total + (r t << (s-15)) + 2^(s-1)) >> s)``.
+
+    Parameters
+    ----------
+    total : int array
+        ``a * mantissa_x + offset``.
+    part : int array
+        ``r * mantissa_h + state_offset``; t is ``clamp((part + 2^(s-8)) >> (s-7))`` to 16 bits, at
+        the step 2^-11.
+    r : int array
+        The reset gates, at the step 2^-8.
+    shift : int
+        15..62.
+    """
+    t = _saturated((part + half_of(shift - 7)) >> (shift - 7), WIDE_STATE)
+    return gate_codes(total + (r * t << (shift - 15)), shift)
+
+
+def gru_state(z: IntArray, n: IntArray, state: IntArray) -> npt.NDArray[np.int64]:
+    """``(((256 - z) n << 8) + z d + 128) >> 8``: the state d, at the step 2^-15, after a step.
+
+    A weighted mean of n, at the step 2^-7, and d, so that it stays within ``127 * 2^8``.
+    """
+    return (((256 - z) * n << 8) + z * state + 128) >> 8
+
+
+def gru_output(state: IntArray) -> npt.NDArray[np.int64]:
+    """``(d + 128) >> 8``: -127..127."""
+    return (state + 128) >> 8
+
+
+def gru_step(
+    totals: IntArray, parts: IntArray, state: IntArray, shift: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The state, at the step 2^-15, and the output after a step.
+
+    Parameters
+    ----------
+    totals : int array of shape (..., H, 3)
+        Of the gates r, z, n, the candidates' without their state parts; :func:`gate_codes`.
+    parts : int array of shape (..., H)
+        The candidates' state parts; :func:`gru_candidate`.
+    state : int array of shape (..., H)
+    shift : int
+    """
+    gates = gate_codes(totals[..., :2], shift)
+    r, z = sigmoid(gates[..., 0]), sigmoid(gates[..., 1])
+    state = gru_state(z, tanh(gru_candidate(totals[..., 2], parts, r, shift)), state)
+    return state, gru_output(state)

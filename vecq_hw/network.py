@@ -14,7 +14,15 @@ from types import MappingProxyType
 
 from vecq_hw import trees
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import LARGEST_SIZE, Input, Layer, MacLayer, Tensor, as_mac_layer
+from vecq_hw.layers import (
+    LARGEST_SIZE,
+    Input,
+    Layer,
+    MacLayer,
+    Tensor,
+    as_mac_layer,
+    as_recurrent_layer,
+)
 from vecq_hw.layers.tensor import step_problems
 
 
@@ -52,6 +60,19 @@ class Network:
         """The layers that multiply by weights, in execution order."""
         found = (as_mac_layer(layer) for layer in self.layers)
         return tuple(layer for layer in found if layer is not None)
+
+    @property
+    def products(self) -> tuple[MacLayer, ...]:
+        """What multiplies by weights, and so has lanes: ``mac_layers`` and products of states.
+
+        In execution order; of a recurrent layer the Dense that its state goes through.
+        """
+        found: list[MacLayer] = []
+        for layer in self.layers:
+            recurrent = as_recurrent_layer(layer)
+            mac = as_mac_layer(layer) if recurrent is None else recurrent.product
+            found += [] if mac is None else [mac]
+        return tuple(found)
 
     def __reduce__(self) -> tuple[Callable[[], Network], tuple[()]]:
         # For worker processes: they derive the tensors again.

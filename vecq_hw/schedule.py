@@ -18,7 +18,7 @@ from vecq_hw.arguments import nearest
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import bit_planes
-from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale
+from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, as_recurrent_layer
 from vecq_hw.network import Network
 
 _Member = TypeVar("_Member", bound=Enum)
@@ -45,7 +45,7 @@ class FoldKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """Lanes of one Dense or Conv2d.
+    """Lanes of one Dense or Conv2d, or of the product of a recurrent layer's state.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Schedule:
     Attributes
     ----------
     folds : mapping of str to Fold
-        Of every Dense and Conv2d, by the layer's name.
+        Of every Dense, Conv2d, Lstm and Gru, by the layer's name.
     fabric : Fabric
     axis_bits : int or None
         Width of both AXI4-Streams: a power of two from 8 to 1024, with TKEEP, an element in each
@@ -153,7 +153,7 @@ def streaming_folds(layer: MacLayer) -> list[Fold]:
 def default_schedule(network: Network, lanes: int = 8) -> Schedule:
     """Up to ``lanes`` processing elements and inputs for each layer."""
     folds = {}
-    for layer in network.mac_layers:
+    for layer in network.products:
         fits = [f for f in streaming_folds(layer) if max(f.pe, f.simd) <= lanes]
         folds[layer.name] = max(fits, key=lambda fold: (fold.pe * fold.simd, fold.pe))
     return Schedule(folds=folds)
@@ -161,12 +161,13 @@ def default_schedule(network: Network, lanes: int = 8) -> Schedule:
 
 def problems(network: Network, schedule: Schedule) -> Iterator[str]:
     """Each reason why ``schedule`` does not fit ``network``, as a sentence."""
-    layers = {layer.name: layer for layer in network.mac_layers}
+    layers = {layer.name: layer for layer in network.products}
+    recurrent = {layer.name for layer in network.layers if as_recurrent_layer(layer)}
     if schedule.axis_bits is not None:
         yield from _axis_problems(network, schedule.axis_bits)
     for name in schedule.folds.keys() - layers.keys():
         yield (
-            f"the schedule folds '{name}', which is no Dense or Conv2d of '{network.name}';"
+            f"the schedule folds '{name}', which multiplies by no weights in '{network.name}';"
             f" {nearest(name, layers)}"
         )
     for name, layer in layers.items():
@@ -182,6 +183,13 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
             if lanes < 1 or size % lanes
         ]
         yield from misfits or _group_problems(layer, fold)
+        if name in recurrent:
+            if fold.kind is not FoldKind.STREAMING or fold.dsp:
+                yield (
+                    f"layer '{name}': the product of a recurrent layer's state is streaming and has"
+                    " no DSP; leave out kind and dsp"
+                )
+            continue
         match fold.kind:
             case FoldKind.STREAMING:
                 pass

@@ -34,6 +34,7 @@ from vecq_hw.accelerator.cells import (
     Windows,
 )
 from vecq_hw.bench.words import slot_bits
+from vecq_hw.errors import VecqError
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -41,9 +42,12 @@ from vecq_hw.layers import (
     Concat,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
+    Gru,
     JoinLayer,
     Layer,
+    Lstm,
     MacLayer,
     MaxPool2d,
     Rescale,
@@ -243,6 +247,8 @@ class _Planner:
                     Comparison(layer=layer, source=source, target=target, depth=depth)
                 )
                 return target
+            case Embedding() | Lstm() | Gru():
+                raise VecqError(f"layer '{layer.name}' has no cell yet")
             case _:
                 assert_never(layer)
 

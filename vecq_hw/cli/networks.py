@@ -112,13 +112,14 @@ def _default_name(out: Path, checkpoint: Path) -> str:
 def show(network: Path, json_file: Path | None) -> None:
     """Print the layers of NETWORK: shapes, formats, weights, exact engine, digest."""
     from vecq_hw import storage
+    from vecq_hw.layers import Embedding
     from vecq_hw.passes.precision import in_words, kept_mantissa_bits
     from vecq_hw.simulate.bytes import left_to_floats
     from vecq_hw.simulate.reference import engine
 
     net = storage.load(network)
     layers = {layer.name: layer for layer in (*net.inputs, *net.layers)}
-    macs = {layer.name: layer for layer in net.mac_layers}
+    macs = {layer.name: layer for layer in net.products}
     kept = kept_mantissa_bits(net)
     rows: list[dict[str, Any]] = []
     for name, tensor in net.tensors.items():
@@ -140,6 +141,8 @@ def show(network: Path, json_file: Path | None) -> None:
                 "weights": mac.weight_count,
                 "bits": mac.weights.grid.bits,
             }
+        if isinstance(layer, Embedding):
+            row |= {"weights": layer.weights.codes.size, "bits": layer.weights.grid.bits}
         rows.append(row)
     digest = storage.digest(net)
     echo(f"{net.name}  {digest}")

@@ -24,9 +24,12 @@ from vecq_hw.layers import (
     Concat,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
+    Gru,
     JoinLayer,
     Layer,
+    Lstm,
     MacLayer,
     MaxPool2d,
     Rescale,
@@ -83,6 +86,10 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             return "Threshold"
         case ArgMax():
             return "ArgMax, of which hls4ml gives no index"
+        case Embedding():
+            return "Embedding, whose table hls4ml holds in floats"
+        case Lstm() | Gru():
+            return f"{type(layer).__name__}, whose gates hls4ml rounds by rules of its own"
         case MaxPool2d():
             if any(layer.padding) and source.format.lo < 0:
                 return "MaxPool2d with padding on signed codes"
@@ -122,6 +129,9 @@ def _stream_reason(layer: Layer) -> str | None:
             | Add()
             | Concat()
             | ArgMax()
+            | Embedding()
+            | Lstm()
+            | Gru()
         ):
             return None
         case _:
@@ -178,7 +188,7 @@ def nodes(
             return [Node({**common, **more, **size, **shapes, "n_chan": source.shape[2]}, result)]
         case Add() | Concat():
             return _joined(layer, network, names)
-        case Threshold() | ArgMax():
+        case Threshold() | ArgMax() | Embedding() | Lstm() | Gru():
             raise AssertionError(f"unsupported() let {layer!r} through")
         case _:
             assert_never(layer)

@@ -12,15 +12,17 @@ from vecq_hw.layers.codes import LONGEST_SHIFT, PRODUCT_LIMIT, Rescale, Threshol
 from vecq_hw.layers.joins import Add, Concat
 from vecq_hw.layers.mac import Conv2d, Dense
 from vecq_hw.layers.orders import Flatten, Upsample2d
+from vecq_hw.layers.sequences import Embedding, Gru, Lstm
 from vecq_hw.layers.tensor import LARGEST_SIZE, Input, Tensor
 from vecq_hw.layers.weights import Weights
 from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_grid, window_outputs
 
 __all__ = [
     "LARGEST_SIZE", "LONGEST_SHIFT", "PRODUCT_LIMIT", "Add", "ArgMax", "CodeLayer", "Concat",
-    "Conv2d", "Dense", "Flatten", "Input", "JoinLayer", "Layer", "MacLayer", "MaxPool2d", "Rescale",
-    "SumPool2d", "Tensor", "Threshold", "Upsample2d", "Weights", "WindowLayer", "as_code_layer",
-    "as_mac_layer", "window_grid", "window_outputs",
+    "Conv2d", "Dense", "Embedding", "Flatten", "Gru", "Input", "JoinLayer", "Layer", "Lstm",
+    "MacLayer", "MaxPool2d", "RecurrentLayer", "Rescale", "SumPool2d", "Tensor", "Threshold",
+    "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer", "as_recurrent_layer",
+    "window_grid", "window_outputs",
 ]  # fmt: skip
 
 Layer = (
@@ -35,11 +37,15 @@ Layer = (
     | Add
     | Concat
     | ArgMax
+    | Embedding
+    | Lstm
+    | Gru
 )
 MacLayer = Dense | Conv2d
 WindowLayer = Conv2d | MaxPool2d | SumPool2d
 JoinLayer = Add | Concat
 CodeLayer = Rescale | Threshold
+RecurrentLayer = Lstm | Gru
 
 
 def as_mac_layer(layer: Layer) -> MacLayer | None:
@@ -57,6 +63,9 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
             | Add()
             | Concat()
             | ArgMax()
+            | Embedding()
+            | Lstm()
+            | Gru()
         ):
             return None
         case _:
@@ -78,7 +87,15 @@ def as_code_layer(layer: Layer) -> CodeLayer | None:
             | Add()
             | Concat()
             | ArgMax()
+            | Embedding()
+            | Lstm()
+            | Gru()
         ):
             return None
         case _:
             assert_never(layer)
+
+
+def as_recurrent_layer(layer: Layer) -> RecurrentLayer | None:
+    """The layer if it multiplies by what it made in the step before, else None."""
+    return layer if isinstance(layer, Lstm | Gru) else None

@@ -77,7 +77,8 @@ class WithWeights(OfOneTensor):
         wrap = self.accumulator_bits
         return exact if wrap is None or wrap >= exact.bits else IntFormat(wrap, signed=True)
 
-    def _weight_problems(self, dimensions: int) -> Iterator[str]:
+    def weight_problems(self, dimensions: int) -> Iterator[str]:
+        """What is illegal about its weights and sums, whatever it reads."""
         codes, code_format = self.weights.codes, self.weights.grid.code_format
         if codes.ndim != dimensions or not codes.size:
             yield (
@@ -131,7 +132,7 @@ class Dense(WithWeights):
     def problems(self, source: Tensor) -> Iterator[str]:
         """What is illegal about it, as sentences without its name."""
         yield from dimension_problems(source, 1)
-        yield from self._weight_problems(2)
+        yield from self.weight_problems(2)
         if self.group_channels != source.channels:
             yield (
                 f"the weights take {self.group_channels} inputs,"
@@ -194,7 +195,7 @@ class Conv2d(WithWeights):
     def problems(self, source: Tensor) -> Iterator[str]:
         """What is illegal about it, as sentences without its name."""
         yield from dimension_problems(source, 3)
-        yield from self._weight_problems(4)
+        yield from self.weight_problems(4)
         if source.is_image and self.weights.codes.ndim == 4:
             yield from self._group_problems(source.channels)
             yield from window_problems(self, source.shape)

@@ -21,8 +21,11 @@ from vecq_hw.layers import (
     Concat,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
+    Gru,
     Layer,
+    Lstm,
     MacLayer,
     MaxPool2d,
     Rescale,
@@ -41,6 +44,7 @@ from vecq_hw.simulate.convolution import (
 )
 from vecq_hw.simulate.engines import Array, EngineName, product_for
 from vecq_hw.simulate.lines import float32_rescale
+from vecq_hw.simulate.sequences import embedding, recurrent
 
 FEW_WEIGHTS = 1 << 12
 """Up to here a Dense is done in floats before the engine int8 has begun."""
@@ -85,6 +89,12 @@ def kernel_for(
             return lambda tensors: np.concatenate(tensors, axis=-1)
         case ArgMax():  # NumPy's is the first of several, too
             return lambda tensors: tensors[0].argmax(axis=-1, keepdims=True).astype(result.dtype)
+        case Embedding():
+            rows = embedding(layer, source)
+            return lambda tensors: rows(tensors[0])
+        case Lstm() | Gru():
+            states = recurrent(layer)
+            return lambda tensors: states(tensors[0])
         case _:
             assert_never(layer)
 

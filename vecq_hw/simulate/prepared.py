@@ -23,6 +23,7 @@ from vecq_hw.layers import (
     Tensor,
     as_code_layer,
     as_mac_layer,
+    as_recurrent_layer,
 )
 from vecq_hw.network import Network
 from vecq_hw.passes.pooling import pool_before_rescale
@@ -222,5 +223,8 @@ def _tile(layers: Sequence[Layer], network: Network) -> int:
 
 
 def _multiplications(layer: Layer, network: Network) -> int:
+    if (recurrent := as_recurrent_layer(layer)) is not None:
+        steps = network.tensors[recurrent.input].positions
+        return steps * recurrent.product.weight_count
     mac = as_mac_layer(layer)
     return 0 if mac is None else network.tensors[mac.name].positions * mac.weight_count

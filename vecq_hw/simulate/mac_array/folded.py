@@ -25,9 +25,12 @@ from vecq_hw.layers import (
     Concat,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
+    Gru,
     Input,
     Layer,
+    Lstm,
     MacLayer,
     MaxPool2d,
     Rescale,
@@ -184,6 +187,9 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntAr
             | Flatten()
             | Upsample2d()
             | ArgMax()
+            | Embedding()
+            | Lstm()
+            | Gru()
         ):
             (tensor,) = tensors
             source = Input(
