@@ -81,6 +81,7 @@ class ModelRecipe:
             self.overrides,
             method,
             self.bias_bits,
+            self.shape,
         )
 
     def build(self) -> nn.Module:

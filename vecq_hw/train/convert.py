@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,10 @@ from vecq_hw.quantize.activation import ActivationQuantizer, checked_activation_
 from vecq_hw.quantize.methods import METHODS, weight_method
 from vecq_hw.quantize.vecq import Vecq
 from vecq_hw.quantize.weights import WeightMethod, WeightQuantizer, check_weights
+from vecq_hw.train.effects import DROPOUTS
 from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph
 from vecq_hw.train.place import INPUT, place_quantizers
 from vecq_hw.train.quantized_layers import quantized_layer
-from vecq_hw.train.tracing import DROPOUTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ def quantize_model(
     overrides: Mapping[str, LayerBits] | None = None,
     method: WeightMethod | str = Vecq,
     bias_bits: int | None = None,
+    input_shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
 ) -> nn.Module:
     """The quantized twin of a float model, to be trained as any module.
 
@@ -73,6 +74,9 @@ def quantize_model(
     bias_bits : int, 1..16, or None
         None keeps biases float in training; the integer network has them exact to a fraction of
         an accumulator unit.  With bits they lie on VecQ's grid, one scale a layer.
+    input_shape : (C,), (C, L) or (C, H, W), or a sequence of one for each input, optional
+        Of one sample.  It is needed where forward() computes with sizes, such as in
+        ``x.view(b, c // 2, 2 * h, w)`` or ``if x.shape[2] > 7``; a batch may have any size.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def quantize_model(
         weight=checked_weight_bits(weight_bits),
         activation=None if activation_bits is None else checked_activation_bits(activation_bits),
     )
-    twin = module_graph(model)
+    twin = module_graph(model, input_shape)
     bits = _bits_by_layer(twin, default, {} if overrides is None else overrides)
     _quantize_weights(twin, {name: given.weight for name, given in bits.items()}, method, bias_bits)
     if activation_bits is not None:

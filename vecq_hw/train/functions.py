@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
+from vecq_hw.train.effects import is_shape
 from vecq_hw.train.quantized_layers import (
     Add,
     Concat,
@@ -19,7 +20,6 @@ from vecq_hw.train.quantized_layers import (
     SquareAverage,
     Transpose,
 )
-from vecq_hw.train.tracing import is_shape
 
 Maker = Callable[[fx.Node], nn.Module]
 _WHOLE = slice(None, None, None)

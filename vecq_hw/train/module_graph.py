@@ -6,13 +6,15 @@ What cannot be quantized is refused here, by name.
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
+from vecq_hw.train.effects import DROPOUTS, is_shape
 from vecq_hw.train.functions import constant_remedy, module_of
-from vecq_hw.train.preconditions import check_modules
+from vecq_hw.train.preconditions import check_modules, checked_shapes
 from vecq_hw.train.quantized_layers import (
     Add,
     Concat,
@@ -22,7 +24,7 @@ from vecq_hw.train.quantized_layers import (
     Transpose,
     upsample_factors,
 )
-from vecq_hw.train.tracing import DROPOUTS, is_shape, trace
+from vecq_hw.train.tracing import trace
 
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, MaxPool1d, MaxPool2d,"
@@ -67,12 +69,19 @@ _ARITHMETIC = {
 }  # fmt: skip
 
 
-def module_graph(model: nn.Module) -> fx.GraphModule:
+def module_graph(
+    model: nn.Module, input_shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None
+) -> fx.GraphModule:
     """A deep copy of ``model`` as a graph of supported modules.
 
     An LSTM stands in it for its outputs alone, as
     :class:`vecq_hw.train.quantized_layers.QuantizedLSTM` has it, so a graph with one cannot run
     before that has taken its place.
+
+    Parameters
+    ----------
+    input_shape : shape of one sample, or a sequence of one for each input, optional
+        With it the sizes that forward() asks for are numbers.
 
     Raises
     ------
@@ -90,7 +99,7 @@ def module_graph(model: nn.Module) -> fx.GraphModule:
         raise VecqError(
             f"the model is a {kind} alone, so it has no name; put it into a torch.nn.Sequential"
         )
-    traced = trace(model)
+    traced = trace(model, checked_shapes(input_shape))
     inputs = [node.name for node in traced.graph.nodes if node.op == "placeholder"]
     if len(inputs) != 1:
         raise VecqError(
@@ -163,6 +172,7 @@ def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
     _check_module(name, module)
     with traced.graph.inserting_after(node):
         replacement = traced.graph.call_module(name, sources)
+    replacement.meta = dict(node.meta)
     node.replace_all_uses_with(replacement)
     traced.graph.erase_node(node)
 

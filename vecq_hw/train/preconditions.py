@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import fx, nn
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize, prune
 
+from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer
 
@@ -80,6 +82,20 @@ def check_modules(model: nn.Module) -> None:
                     " leave that out, and call eval() on the layers of the twin that are to stand"
                     " still"
                 )
+
+
+def checked_shapes(given: object) -> tuple[tuple[int, ...], ...] | None:
+    """The shape of one sample for each input, from one shape or a sequence of them, or None."""
+    if given is None:
+        return None
+    wanted = "input_shape is the shape of a sample, such as (3, 32, 32), or one for each input"
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        raise VecqError(f"{wanted}, not {given!r}")
+    several = all(isinstance(one, Sequence) and not isinstance(one, str) for one in given)
+    shapes = given if several else [given]
+    if not all(shapes):
+        raise VecqError(f"{wanted}, not {given!r}")
+    return tuple(tuple(whole_number(size, wanted, 1) for size in shape) for shape in shapes)
 
 
 def check_values(model: nn.Module) -> None:
