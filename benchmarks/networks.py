@@ -230,7 +230,7 @@ def multiplications(network: Network) -> int:
     for layer in network.layers:
         if isinstance(layer, Dense | Conv2d):
             positions = int(np.prod(network.tensors[layer.name].shape[:-1], initial=1))
-            total += positions * layer.weights.codes.size
+            total += positions * layer.weight_count
     return total
 
 

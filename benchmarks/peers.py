@@ -58,7 +58,7 @@ def _hls4ml_layer(layer, source, tensor) -> tuple[dict[str, Any], dict[str, str]
     match layer:
         case Dense() | Conv2d():
             weights = layer.weights
-            wide = f"fixed<{weights.grid.bits + 1},{weights.grid.bits + 1}>"
+            wide = f"fixed<{weights.bits + 1},{weights.bits + 1}>"
             formats = dict.fromkeys(("accum", "result"), f"fixed<{bits},{bits}>")
             formats |= {"weight": wide, "bias": "fixed<2,2>"}
             described |= {"bias_data": None, "use_bias": False}

@@ -74,9 +74,7 @@ def regridded(network: Network, grid: Grid) -> Network:
     layers = [
         replace(
             layer,
-            weights=Weights(
-                codes=rng.integers(fmt.lo, fmt.hi + 1, layer.weights.codes.shape), grid=grid
-            ),
+            weights=Weights(codes=rng.integers(fmt.lo, fmt.hi + 1, layer.weights.shape), grid=grid),
         )
         if isinstance(layer, Dense | Conv2d)
         else layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import product
 
 from vecq_hw.formats import MidRise, MiniFloat, TwosComplement
@@ -17,10 +18,12 @@ from vecq_hw.layers import (
     Gru,
     Lstm,
     MaxPool2d,
+    ProductWeights,
     Rescale,
     SumPool2d,
     Threshold,
     Upsample2d,
+    Weights,
 )
 from vecq_hw.network import Network
 
@@ -39,8 +42,8 @@ def _run(layer, sources, shape):
     x = sources[0]
     if isinstance(layer, Dense):
         return [
-            _wrap(_products(layer, row, x) + _bias(layer, o), layer)
-            for o, row in enumerate(layer.weights.codes.tolist())
+            _wrap(_products(row, x) + _bias(layer, o), layer)
+            for o, row in enumerate(values(layer.weights))
         ]
     if isinstance(layer, Embedding):
         grid = layer.weights.grid
@@ -91,18 +94,56 @@ def _cell(layer, sources, i, j, c):
     if isinstance(layer, SumPool2d):
         return sum(x[r][s][c] for _, _, r, s in taps)
     assert isinstance(layer, Conv2d)
-    codes = layer.weights.codes
-    taken = codes.shape[-1]
-    first = c // (len(codes) // layer.groups) * taken
+    weights = values(layer.weights)
+    taken = len(weights[0][0][0])
+    first = c // (len(weights) // layer.groups) * taken
     total = _bias(layer, c)
     for di, dj, r, s in taps:
-        kernel = codes[c, di, dj].tolist()
-        total += _products(layer, kernel, x[r][s][first : first + taken])
+        total += _products(weights[c][di][dj], x[r][s][first : first + taken])
     return _wrap(total, layer)
 
 
-def _products(layer, codes, x):
-    return sum(value(layer.weights.grid, q) * a for q, a in zip(codes, x, strict=True))
+def _products(row, x):
+    return sum(v * a for v, a in zip(row, x, strict=True))
+
+
+@lru_cache(maxsize=64)
+def values(weights):
+    """The integers that a layer multiplies by: nested lists of its weights' shape."""
+    if isinstance(weights, Weights):
+        return _deep(weights.codes.tolist(), 0, lambda q: value(weights.grid, q))
+    if isinstance(weights, ProductWeights):
+        words = [[value(weights.grid, q) for q in word] for word in weights.book.tolist()]
+        return _deep(
+            weights.indices.tolist(), 1, lambda row: [v for index in row for v in words[index]]
+        )
+    sums = [
+        sum(c * (2 * b - 1) for c, b in zip(coordinates, bits, strict=True))
+        for coordinates, bases in zip(
+            weights.coordinates.reshape(-1, weights.coordinates.shape[-1]).tolist(),
+            weights.bases.reshape(-1, *weights.bases.shape[-2:]).tolist(),
+            strict=True,
+        )
+        for bits in zip(*bases, strict=True)
+    ]
+    shape = weights.bases.shape
+    return _nested(sums, (*shape[:-3], shape[-3] * shape[-1]))
+
+
+def _deep(tree, depth, function):
+    """Apply a function to all lists of so many axes."""
+    axes = 0
+    inner = tree
+    while isinstance(inner, list):
+        inner, axes = inner[0], axes + 1
+    return function(tree) if axes == depth else [_deep(part, depth, function) for part in tree]
+
+
+def _nested(flat, shape):
+    """A flat list as nested ones."""
+    for size in shape[:0:-1]:
+        flat = [flat[start : start + size] for start in range(0, len(flat), size)]
+    return flat
 
 
 def value(grid, code):

@@ -21,11 +21,12 @@ from vecq_hw.formats import (
     MidRise,
     MiniFloat,
     TwosComplement,
-    bit_planes,
 )
 from vecq_hw.layers import (
     Add,
+    AnyWeights,
     ArgMax,
+    BinaryBases,
     Concat,
     Conv2d,
     Dense,
@@ -36,6 +37,7 @@ from vecq_hw.layers import (
     Layer,
     Lstm,
     MaxPool2d,
+    ProductWeights,
     Rescale,
     SumPool2d,
     Tensor,
@@ -45,9 +47,20 @@ from vecq_hw.layers import (
 )
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import thresholds_of
-from vecq_hw.schedule import AXIS_BITS, Fabric, Fold, FoldKind, Schedule, foldable, streaming_folds
+from vecq_hw.schedule import (
+    AXIS_BITS,
+    Fabric,
+    Fold,
+    FoldKind,
+    Schedule,
+    divisors,
+    foldable,
+    streaming_folds,
+)
 
 ANY_GRID = (MidRise, TwosComplement, CodeBook, MiniFloat)
+ANY_KIND = (*ANY_GRID, *ANY_GRID, ProductWeights, BinaryBases)
+"""Of weights: each by itself on a grid, or one of the other kinds."""
 WIDEST = 20
 """Bits of a tensor that a Dense or Conv2d reads at most, so that its sums stay within 62."""
 KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
@@ -127,6 +140,29 @@ def random_weights(draw: Draw, shape: tuple[int, ...], grid: Grid) -> Weights:
     return Weights(codes=codes, grid=grid, step=draw.choice([1.0, 0.5, 0.0371]))
 
 
+def random_product(draw: Draw, shape: tuple[int, ...]) -> ProductWeights:
+    """Blocks of any length that divides the channels; large books and very small ones."""
+    grid, rng = random_grid(draw, (MidRise, TwosComplement)), generator(draw)
+    block = draw.choice(divisors(shape[-1]))
+    words, fmt = 1 << draw.choice([1, 2, 4, draw.integer(1, 7)]), grid.code_format
+    return ProductWeights(
+        indices=rng.integers(0, words, (*shape[:-1], shape[-1] // block)),
+        book=rng.integers(fmt.lo, fmt.hi, (words, block), endpoint=True),
+        grid=grid,
+        step=draw.choice([1.0, 0.5, 0.0371]),
+    )
+
+
+def random_bases(draw: Draw, shape: tuple[int, ...]) -> BinaryBases:
+    """Up to four bases for each group of channels; some, or all of them, pruned."""
+    rng, group = generator(draw), draw.choice(divisors(shape[-1]))
+    groups = (*shape[:-1], shape[-1] // group, draw.integer(1, 4))
+    limit = draw.choice([1, 15, 127])
+    coordinates = rng.integers(-limit if chance(draw, 4) else 0, limit, groups, endpoint=True)
+    coordinates[rng.random(groups) < draw.choice([0.0, 0.4, 0.9])] = 0
+    return BinaryBases(bases=rng.integers(0, 2, (*groups, group)), coordinates=coordinates)
+
+
 def random_rescale(
     draw: Draw, name: str, source: str, tensor: Tensor, fmt: IntFormat | None = None
 ) -> Rescale:
@@ -195,8 +231,13 @@ class _Growth:
         self.layers.append(layer)
         self.last = layer.name
 
-    def weights(self, *shape: int) -> Weights:
-        return random_weights(self.draw, shape, random_grid(self.draw, self.kinds))
+    def weights(self, *shape: int) -> AnyWeights:
+        kind = self.draw.choice(self.kinds)
+        if kind is ProductWeights:
+            return random_product(self.draw, shape)
+        if kind is BinaryBases:
+            return random_bases(self.draw, shape)
+        return random_weights(self.draw, shape, random_grid(self.draw, (kind,)))
 
     def sums(self, outputs: int) -> dict:
         """A bias and an accumulator that wraps, or none."""
@@ -315,7 +356,7 @@ def random_chain(
     *,
     images: bool | None = None,
     max_layers: int = 3,
-    kinds: Sequence[type[Grid]] = ANY_GRID,
+    kinds: Sequence[type] = ANY_KIND,
 ) -> Network:
     """Layers with weights over a vector or a small image, a rescale or a pool behind most of them.
 
@@ -396,9 +437,7 @@ def random_sequence(draw: Draw, name: str = "sequence") -> Network:
     return net.network()
 
 
-def random_graph(
-    draw: Draw, name: str = "graph", *, kinds: Sequence[type[Grid]] = ANY_GRID
-) -> Network:
+def random_graph(draw: Draw, name: str = "graph", *, kinds: Sequence[type] = ANY_KIND) -> Network:
     """Images through every kind of layer, with branches that part and meet again."""
     shape = (*pair(draw, 1, 6), draw.integer(1, 4))
     net = _Growth(draw, name, shape, random_format(draw, 1, 6), kinds)
@@ -424,7 +463,7 @@ def random_schedule(draw: Draw, network: Network) -> Schedule:
         if layer.name in recurrent:
             folds[layer.name] = draw.choice(streaming_folds(layer))
             continue
-        serial = bit_planes(layer.weights.grid).signs and chance(draw, 3)
+        serial = layer.weights.planes.signs and chance(draw, 3)
         folds[layer.name] = replace(
             draw.choice(streaming_folds(layer)),
             kind=FoldKind.BIT_SERIAL if serial else FoldKind.STREAMING,

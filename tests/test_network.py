@@ -60,7 +60,7 @@ def network(*layers, source=X, outputs=None):
         (lambda: network(dense(source="y")), "layer 'fc' reads 'y', which no earlier layer makes"),
         (lambda: network(dense(), outputs=("z",)), "the output 'z' is made by no layer"),
         (lambda: network(dense(shape=(2, 4))), "the weights take 4 inputs, but 'x' has 3"),
-        (lambda: network(dense(shape=(2, 3, 1))), "the codes have the shape (2, 3, 1)"),
+        (lambda: network(dense(shape=(2, 3, 1))), "the weights have the shape (2, 3, 1)"),
         (lambda: network(dense(), source=IMAGE), "takes (C,); flatten the image first"),
         (lambda: network(dense(bias=[1])), "the bias has the shape (1,), not (2,)"),
         (lambda: network(dense(accumulator_bits=0)), "1 to 63 bits, not 0"),
@@ -269,7 +269,7 @@ def test_sums_keep_the_sign_of_their_format_and_stay_tight():
         ),
         (
             lambda: network(dense(weights=np.zeros((2, 3)))),
-            "weights is array.* but Weights is",
+            "weights is array.* but Weights or ProductWeights or BinaryBases is",
         ),
         (lambda: network(dense(source=None)), "'fc'.input is None, but str is wanted"),
         (

@@ -16,12 +16,14 @@ from enum import StrEnum
 import numpy as np
 import pytest
 
+from tests.random_networks import Seeded, random_bases, random_product
 from tests.strategies import random_inputs
 from vecq_hw import storage, trees, unpack
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, MiniFloat, TwosComplement
 from vecq_hw.layers import (
     Add,
+    AnyWeights,
     ArgMax,
     Concat,
     Conv2d,
@@ -89,8 +91,10 @@ def every_layer() -> Network:
         Dense(
             name="dense", input="flatten", weights=weights(book, 3, 48), bias=RNG.integers(0, 9, 3)
         ),
-        Dense(name="dense2", input="dense", weights=weights(small, 3, 3)),
-        ArgMax(name="argmax", input="dense2"),
+        Dense(name="dense2", input="dense", weights=weights(small, 4, 3)),
+        Dense(name="dense3", input="dense2", weights=random_product(Seeded(3), (4, 4))),
+        Dense(name="dense4", input="dense3", weights=random_bases(Seeded(1), (3, 4))),
+        ArgMax(name="argmax", input="dense4"),
     )
     source = Input(name="x", shape=(4, 4, 2), format=IntFormat(8, True, -100, 100), step=0.25)
     return Network(name="all", inputs=(source,), layers=layers, outputs=("argmax",))
@@ -101,6 +105,8 @@ def test_every_kind_in_the_unions_is_stored_and_read(tmp_path):
     # A layer or grid that joined its union belongs into this network.
     assert {type(layer) for layer in network.layers} == set(typing.get_args(Layer))
     assert {type(grid) for grid in GRIDS} == set(typing.get_args(Grid))
+    kinds = {type(mac.weights) for mac in network.mac_layers}
+    assert kinds == set(typing.get_args(AnyWeights))
     storage.save(network, tmp_path / "n.npz")
     again = storage.load(tmp_path / "n.npz")
     assert storage.digest(again) == storage.digest(network)

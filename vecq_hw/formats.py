@@ -316,7 +316,17 @@ def bit_planes(grid: Grid) -> BitPlanes:
     (BitPlanes(bits=2, signs=False), BitPlanes(bits=4, signs=False))
     """
     fmt = grid.code_format
-    values = grid.values(np.arange(fmt.lo, fmt.hi + 1))
+    return planes_of(grid.values(np.arange(fmt.lo, fmt.hi + 1)))
+
+
+def planes_of(values: IntArray) -> BitPlanes:
+    """The fewest bit planes that hold some integers.
+
+    Examples
+    --------
+    >>> planes_of(np.array([-3, 1])), planes_of(np.array([0, 5, -3]))
+    (BitPlanes(bits=2, signs=True), BitPlanes(bits=4, signs=False))
+    """
     signs = bool((values & 1).all())
     codes = BitPlanes(0, signs).codes(values)
     return BitPlanes(IntFormat.covering(int(codes.min()), int(codes.max())).bits, signs)

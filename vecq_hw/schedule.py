@@ -17,7 +17,6 @@ from typing import Any, TypeVar, assert_never
 from vecq_hw.arguments import nearest
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import bit_planes
 from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, as_recurrent_layer
 from vecq_hw.network import Network
 
@@ -251,10 +250,10 @@ def _unrolled_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
 
 
 def _bit_serial_problems(layer: MacLayer) -> Iterator[str]:
-    if not bit_planes(layer.weights.grid).signs:
+    if not layer.weights.planes.signs:
         yield (
             f"layer '{layer.name}': a bit-serial layer takes odd weights, as on VecQ's mid-rise"
-            f" grid, not {type(layer.weights.grid).__name__}; use another kind"
+            f" grid, not {layer.weights.kind}; use another kind"
         )
 
 

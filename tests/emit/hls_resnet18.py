@@ -122,7 +122,7 @@ def main(folder: Path) -> None:
     project = hls.emit(network, schedule, vectors)
     project.write(folder)
     seconds = time.perf_counter() - start
-    weights = sum(la.weights.codes.size for la in network.layers if isinstance(la, Conv2d | Dense))
+    weights = sum(la.weight_count for la in network.layers if isinstance(la, Conv2d | Dense))
     print(
         json.dumps(
             {

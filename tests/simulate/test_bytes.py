@@ -39,7 +39,7 @@ def rescaled(layer: Dense | Conv2d, shape: tuple[int, ...], fmt: IntFormat, to: 
     """The layer and a rescale of long mantissas of both signs, whose codes fill their range."""
     source = Input(name="x", shape=shape, format=fmt)
     alone = Network(name="alone", inputs=(source,), layers=(layer,), outputs=(layer.name,))
-    sums = simulate(alone, random_inputs(alone, 20, 3)).reshape(-1, len(layer.weights.codes))
+    sums = simulate(alone, random_inputs(alone, 20, 3)).reshape(-1, layer.outputs)
     rng = np.random.default_rng(5)
     scale = rng.choice([-1, 1], sums.shape[1]) * (to.hi - to.lo) / (4 * sums.std(axis=0) + 1)
     offset = (to.hi + to.lo) / 2 - scale * sums.mean(axis=0)

@@ -13,7 +13,7 @@ from typing import NamedTuple, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.formats import IntFormat, bit_planes
+from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Conv2d,
     Dense,
@@ -97,7 +97,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
     that reads a vector's last word.  A bit-serial fold makes a pass over its words for each bit of
     a weight, gives its sums in the last of them, and has a stage for a single bit.  Weight bits:
-    :func:`vecq_hw.formats.bit_planes`.
+    :attr:`vecq_hw.layers.Weights.planes`.
 
     Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
     span several groups, each of these has SIMD lanes of its own in a word.
@@ -107,7 +107,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     group_outputs = layer.outputs // groups
     lanes = input_lanes(layer, fold)
     span = lanes // fold.simd
-    bits = bit_planes(layer.weights.grid).bits
+    bits = layer.weights.planes.bits
     planes = bits if fold.kind is FoldKind.BIT_SERIAL else 1
     depth = 3 + -(-fold.simd // 8) + (bits // planes - 1).bit_length()
     group_words = taken // fold.simd
@@ -132,7 +132,7 @@ def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:
     more.  That much would be a register behind each level of a tree; the shared additions, which
     are a deeper graph, are spread evenly over all stages but the last.
     """
-    bits = bit_planes(layer.weights.grid).bits
+    bits = layer.weights.planes.bits
     depth: int = 2 + (layer.inputs_of_one_output - 1).bit_length() + (bits - 1).bit_length()
     if rescale is not None and not is_searched(rescale):
         depth += (mantissa_bits(rescale) - 1).bit_length()

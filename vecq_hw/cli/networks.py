@@ -133,16 +133,22 @@ def show(network: Path, json_file: Path | None) -> None:
             "step": f"{tensor.step:.6g}",
             "weights": "",
             "bits": "",
+            "stored": "",
             "mantissas": in_words(kept[name]) if name in kept else "",
         }
         if (mac := macs.get(name)) is not None:
             row |= {
                 "engine": engine(mac, net).value,
                 "weights": mac.weight_count,
-                "bits": mac.weights.grid.bits,
+                "bits": round(mac.weights.stored_bits / mac.weight_count, 3),
+                "stored": mac.weights.kind,
             }
         if isinstance(layer, Embedding):
-            row |= {"weights": layer.weights.codes.size, "bits": layer.weights.grid.bits}
+            row |= {
+                "weights": layer.weights.codes.size,
+                "bits": layer.weights.bits,
+                "stored": layer.weights.kind,
+            }
         rows.append(row)
     digest = storage.digest(net)
     echo(f"{net.name}  {digest}")

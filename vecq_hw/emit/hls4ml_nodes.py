@@ -17,7 +17,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from vecq_hw.emit.literals import signed_bits
-from vecq_hw.formats import FloatArray, IntArray, IntFormat, MidRise
+from vecq_hw.formats import BitPlanes, FloatArray, IntArray, IntFormat
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -226,13 +226,12 @@ def _multiplying(
     """A node that multiplies and adds; its accumulator wraps, which only a narrow one does."""
     precision = {"accum": integer(fmt), "result": integer(fmt)}
     more: dict[str, Any] = {f"{kind}_data": weights.astype(np.float64)}
-    grid = layer.weights.grid
-    if binary and grid == MidRise(1):
+    if binary and layer.weights.planes == BitPlanes(1, signs=True):
         from hls4ml.model.quantizers import BinaryQuantizer
 
         more[f"{kind}_quantizer"] = BinaryQuantizer(bits=1)
     else:
-        precision["weight"] = integer(grid.value_format)
+        precision["weight"] = integer(layer.weights.value_format)
     bias = layer.bias
     if bias is not None:
         precision["bias"] = fixed(signed_bits(bias), signed=True)

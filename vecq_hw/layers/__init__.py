@@ -14,15 +14,15 @@ from vecq_hw.layers.mac import Conv2d, Dense
 from vecq_hw.layers.orders import Flatten, Upsample2d
 from vecq_hw.layers.sequences import Embedding, Gru, Lstm
 from vecq_hw.layers.tensor import LARGEST_SIZE, Input, Tensor
-from vecq_hw.layers.weights import Weights
+from vecq_hw.layers.weights import AnyWeights, BinaryBases, ProductWeights, Weights
 from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_grid, window_outputs
 
 __all__ = [
-    "LARGEST_SIZE", "LONGEST_SHIFT", "PRODUCT_LIMIT", "Add", "ArgMax", "CodeLayer", "Concat",
-    "Conv2d", "Dense", "Embedding", "Flatten", "Gru", "Input", "JoinLayer", "Layer", "Lstm",
-    "MacLayer", "MaxPool2d", "RecurrentLayer", "Rescale", "SumPool2d", "Tensor", "Threshold",
-    "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer", "as_recurrent_layer",
-    "window_grid", "window_outputs",
+    "LARGEST_SIZE", "LONGEST_SHIFT", "PRODUCT_LIMIT", "Add", "AnyWeights", "ArgMax", "BinaryBases",
+    "CodeLayer", "Concat", "Conv2d", "Dense", "Embedding", "Flatten", "Gru", "Input", "JoinLayer",
+    "Layer", "Lstm", "MacLayer", "MaxPool2d", "ProductWeights", "RecurrentLayer", "Rescale",
+    "SumPool2d", "Tensor", "Threshold", "Upsample2d", "Weights", "WindowLayer", "as_code_layer",
+    "as_mac_layer", "as_recurrent_layer", "window_grid", "window_outputs",
 ]  # fmt: skip
 
 Layer = (

@@ -11,16 +11,16 @@ import numpy as np
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MAX_BITS, IntArray, IntFormat
 from vecq_hw.layers.tensor import OfOneTensor, Tensor, dimension_problems, frozen
-from vecq_hw.layers.weights import Weights
+from vecq_hw.layers.weights import AnyWeights
 from vecq_hw.layers.windows import window_grid, window_problems
 
 
 class WithWeights(OfOneTensor):
-    """A layer that multiplies by weights and adds; codes of shape (O, ..., C)."""
+    """A layer that multiplies by weights of shape (O, ..., C) and adds."""
 
     __slots__ = ()
     name: str
-    weights: Weights
+    weights: AnyWeights
     bias: IntArray | None
     accumulator_bits: int | None
 
@@ -32,17 +32,17 @@ class WithWeights(OfOneTensor):
     @property
     def outputs(self) -> int:
         """How many sums it makes of each position."""
-        return len(self.weights.codes)
+        return self.weights.shape[0]
 
     @property
     def group_channels(self) -> int:
         """How many channels an output reads: those of its group."""
-        return int(self.weights.codes.shape[-1])
+        return self.weights.shape[-1]
 
     @property
     def inputs_of_one_output(self) -> int:
         """How many products an output adds: the channels of its group in each kernel cell."""
-        return int(self.weights.codes[0].size)
+        return math.prod(self.weights.shape[1:])
 
     @property
     def weight_count(self) -> int:
@@ -79,18 +79,13 @@ class WithWeights(OfOneTensor):
 
     def weight_problems(self, dimensions: int) -> Iterator[str]:
         """What is illegal about its weights and sums, whatever it reads."""
-        codes, code_format = self.weights.codes, self.weights.grid.code_format
-        if codes.ndim != dimensions or not codes.size:
-            yield (
-                f"the codes have the shape {codes.shape}; {dimensions} axes, none empty, are wanted"
-            )
-        elif not code_format.contains(int(codes.min()), int(codes.max())):
-            yield (
-                f"the codes {codes.min()}..{codes.max()} do not fit"
-                f" {code_format.bits} bits ({code_format.lo}..{code_format.hi})"
-            )
-        if self.bias is not None and self.bias.shape != codes.shape[:1]:
-            yield f"the bias has the shape {self.bias.shape}, not ({codes.shape[0]},)"
+        shape = self.weights.shape
+        if len(shape) != dimensions or not math.prod(shape):
+            yield f"the weights have the shape {shape}; {dimensions} axes, none empty, are wanted"
+        else:
+            yield from self.weights.problems()
+        if self.bias is not None and self.bias.shape != shape[:1]:
+            yield f"the bias has the shape {self.bias.shape}, not ({shape[0]},)"
         if not self.weights.step > 0 or not math.isfinite(self.weights.step):
             yield f"the weight step must be positive and finite, not {self.weights.step}"
         if self.accumulator_bits is not None and not 1 <= self.accumulator_bits <= MAX_BITS:
@@ -103,7 +98,7 @@ class Dense(WithWeights):
 
     Attributes
     ----------
-    weights : Weights, codes of shape (O, C)
+    weights : AnyWeights, of shape (O, C)
     bias : int64 array of shape (O,) in accumulator units, or None
     accumulator_bits : int or None
         None: as wide as proven.  Otherwise the accumulator wraps at this width.
@@ -111,7 +106,7 @@ class Dense(WithWeights):
 
     name: str
     input: str
-    weights: Weights
+    weights: AnyWeights
     bias: IntArray | None = None
     accumulator_bits: int | None = None
 
@@ -140,8 +135,8 @@ class Dense(WithWeights):
             )
 
     def __repr__(self) -> str:
-        outputs, inputs = self.weights.codes.shape
-        return f"Dense({self.name}: {inputs}→{outputs}, {self.weights.grid.bits}-bit)"
+        outputs, inputs = self.weights.shape
+        return f"Dense({self.name}: {inputs}→{outputs}, {self.weights!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,7 +145,7 @@ class Conv2d(WithWeights):
 
     Attributes
     ----------
-    weights : Weights, codes of shape (O, KH, KW, C)
+    weights : AnyWeights, of shape (O, KH, KW, C)
         C is the channels of one group: all of them for one group, one where it is depthwise.
     bias : int64 array of shape (O,) in accumulator units, or None
     stride, padding, dilation : (int, int)
@@ -163,7 +158,7 @@ class Conv2d(WithWeights):
 
     name: str
     input: str
-    weights: Weights
+    weights: AnyWeights
     bias: IntArray | None = None
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
@@ -183,7 +178,7 @@ class Conv2d(WithWeights):
     @property
     def kernel(self) -> tuple[int, int]:
         """Kernel height and width."""
-        _, height, width, _ = self.weights.codes.shape
+        _, height, width, _ = self.weights.shape
         return height, width
 
     def output(self, source: Tensor) -> Tensor:
@@ -196,7 +191,7 @@ class Conv2d(WithWeights):
         """What is illegal about it, as sentences without its name."""
         yield from dimension_problems(source, 3)
         yield from self.weight_problems(4)
-        if source.is_image and self.weights.codes.ndim == 4:
+        if source.is_image and len(self.weights.shape) == 4:
             yield from self._group_problems(source.channels)
             yield from window_problems(self, source.shape)
 
@@ -211,7 +206,7 @@ class Conv2d(WithWeights):
             )
 
     def __repr__(self) -> str:
-        outputs, height, width, channels = self.weights.codes.shape
-        bits, groups = self.weights.grid.bits, f" in {self.groups} groups" * (self.groups > 1)
-        channels *= self.groups
-        return f"Conv2d({self.name}: {channels}→{outputs}{groups}, {height}×{width}, {bits}-bit)"
+        outputs, height, width, channels = self.weights.shape
+        groups = f" in {self.groups} groups" * (self.groups > 1)
+        size = f"{channels * self.groups}→{outputs}{groups}, {height}×{width}"
+        return f"Conv2d({self.name}: {size}, {self.weights!r})"

@@ -58,23 +58,21 @@ def simulate_with_faults(
 
 
 def flip_weights(network: Network, count: int, seed: int) -> Network:
-    """``network`` with ``count`` random bits of its stored weight codes flipped.
+    """``network`` with ``count`` random bits of its stored weights flipped.
 
     Accumulators wrap at the widths proven for the faultless weights.
     """
     layers = network.mac_layers
-    sizes = {layer.name: layer.weight_count for layer in layers}
-    widths = {layer.name: layer.weights.grid.bits for layer in layers}
-    flips = _draw(sizes, widths, count, seed, f"weights of network '{network.name}'")
+    sizes = {layer.name: layer.weights.stored_bits for layer in layers}
+    flips = _draw(
+        sizes, dict.fromkeys(sizes, 1), count, seed, f"weights of network '{network.name}'"
+    )
     flipped: dict[str, Layer] = {}
     for layer in layers:
-        codes = layer.weights.codes.astype(np.int64).reshape(-1)
-        elements, bits = flips[layer.name]
-        np.bitwise_xor.at(codes, elements, np.int64(1) << bits)
-        kept = to_register(codes, layer.weights.grid.code_format)
+        places, _ = flips[layer.name]
         flipped[layer.name] = replace(
             layer,
-            weights=replace(layer.weights, codes=kept.reshape(layer.weights.codes.shape)),
+            weights=layer.weights.flipped(places),
             accumulator_bits=network.tensors[layer.name].format.bits,
         )
     return replace(network, layers=tuple(flipped.get(la.name, la) for la in network.layers))

@@ -37,8 +37,8 @@ def recurrent(layer: RecurrentLayer) -> Callable[[Array], Array]:
     def run(x: Array) -> Array:
         _, samples, length, sums = x.shape
         elements = layer.elements
-        state = np.zeros((samples, elements), np.int64)
-        kept = np.zeros((samples, elements), np.int64)
+        state: IntArray = np.zeros((samples, elements), np.int64)
+        kept: IntArray = np.zeros((samples, elements), np.int64)
         found = np.empty((1, samples, length, elements), STATE.dtype) if layer.sequence else None
         total = np.empty((samples, sums), product.result)
         for place in range(length):

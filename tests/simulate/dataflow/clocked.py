@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import product
 
 from tests.simulate.dataflow.clocked_cells import Fork, Link, Pipe, Sink, Source, Unit, Wire
-from vecq_hw.formats import bit_planes
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -134,7 +133,7 @@ class Machine:
 
     def window_lanes(self, layer):
         fold = self.schedule.folds[layer.name]
-        group_outputs = len(layer.weights.codes) // getattr(layer, "groups", 1)
+        group_outputs = layer.weights.shape[0] // getattr(layer, "groups", 1)
         return fold.simd * (fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1)
 
     def layer(self, layer):
@@ -252,22 +251,22 @@ class Machine:
         return self.unit(1, wire, wire.lanes, reads, gives, words, room, 2 if pool else 1)
 
     def matrix_vector(self, layer, wire):
-        fold, codes = self.schedule.folds[layer.name], layer.weights.codes
+        fold, (outputs, *kernel, taken) = self.schedule.folds[layer.name], layer.weights.shape
         groups = getattr(layer, "groups", 1)
-        taken, taps = codes.shape[-1], codes[0].size // codes.shape[-1]
+        taps = math.prod(kernel)
         span = wire.lanes // fold.simd
         words_of_tap = groups // span * (taken // fold.simd)
         reads, gives = [], []
-        planes = bit_planes(layer.weights.grid).bits
+        planes = layer.weights.planes.bits
         passes = planes if fold.kind is FoldKind.BIT_SERIAL else 1
-        for start in range(0, len(codes), fold.pe):
-            block = (start + fold.pe - 1) // (len(codes) // groups) // span
+        for start in range(0, outputs, fold.pe):
+            block = (start + fold.pe - 1) // (outputs // groups) // span
             for _, tap, word in product(range(passes), range(taps), range(taken // fold.simd)):
                 reads.append(tap * words_of_tap + block * (taken // fold.simd) + word)
                 gives.append(False)
             gives[-1] = True
         words = taps * words_of_tap
-        replayed = len(codes) > fold.pe or passes > 1
+        replayed = outputs > fold.pe or passes > 1
         depth = 3 + -(-fold.simd // 8) + (0 if fold.kind is FoldKind.BIT_SERIAL else bits(planes))
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
@@ -276,8 +275,8 @@ class Machine:
         return out
 
     def unrolled(self, layer, wire):
-        outputs, inputs = layer.weights.codes.shape
-        depth = 2 + bits(inputs) + bits(bit_planes(layer.weights.grid).bits)
+        outputs, inputs = layer.weights.shape
+        depth = 2 + bits(inputs) + bits(layer.weights.planes.bits)
         readers = [la for la in self.network.layers if layer.name in la.inputs]
         alone = len(readers) == 1 and layer.name not in self.network.outputs
         rescale = readers[0] if alone and isinstance(readers[0], Rescale) else None

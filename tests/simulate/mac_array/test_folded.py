@@ -72,7 +72,7 @@ def test_wrapping_is_the_simulators_for_every_fold(data, network, bits, seed):
         fold, source = schedule.folds[layer.name], network.tensors[layer.input].format
         found, overflows = wrapping_outputs(layer, fold, values[layer.input], bits, source)
         assert np.array_equal(found, values[layer.name])
-        magnitudes = np.abs(layer.weights.values).reshape(len(layer.weights.codes), -1)
+        magnitudes = np.abs(layer.weights.values).reshape(layer.outputs, -1)
         reach = magnitudes.sum(axis=1).max() * source.magnitude
         reach += 0 if layer.bias is None else np.abs(layer.bias).max()
         if reach < 1 << (bits - 1):
@@ -111,12 +111,12 @@ def _saturating(layer, simd, x, bits):
     outputs, count = [], 0
     for sample in x.tolist():
         for window in _windows(layer, sample):
-            for output, codes in enumerate(layer.weights.codes):
+            for output, row in enumerate(plain.values(layer.weights)):
                 total = 0 if layer.bias is None else int(layer.bias[output])
                 count += not lo <= total <= hi
                 total = min(max(total, lo), hi)
-                values = [plain.value(layer.weights.grid, q) for q in codes.ravel().tolist()]
-                terms = [v * a for v, a in zip(values, window(output))]  # noqa: B905
+                flat = np.array(row).ravel().tolist()
+                terms = [v * a for v, a in zip(flat, window(output))]  # noqa: B905
                 for start in range(0, len(terms), simd):
                     total += sum(terms[start : start + simd])
                     count += not lo <= total <= hi
@@ -131,14 +131,14 @@ def _windows(layer, image):
         yield lambda output: image
         return
     height, width = len(image), len(image[0])
-    taken = layer.weights.codes.shape[-1]
+    taken = layer.weights.shape[-1]
     reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel, strict=True)]
     rows = range(0, height + 2 * layer.padding[0] - reach[0], layer.stride[0])
     columns = range(0, width + 2 * layer.padding[1] - reach[1], layer.stride[1])
     for top, left in product(rows, columns):
 
         def window(output, top=top, left=left):
-            first = output // (len(layer.weights.codes) // layer.groups) * taken
+            first = output // (layer.outputs // layer.groups) * taken
             for i, j in product(range(layer.kernel[0]), range(layer.kernel[1])):
                 r = top + i * layer.dilation[0] - layer.padding[0]
                 s = left + j * layer.dilation[1] - layer.padding[1]

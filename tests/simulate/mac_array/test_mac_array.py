@@ -92,7 +92,7 @@ def test_an_array_gives_the_simulators_integers_at_the_cost_of_the_closed_form(
     product = matrix_product(layer, network.tensors["x"], samples)
     assert run.cost == array_cost(kind, product, array)
     assert run.cycles == CYCLES[kind](product, array)
-    assert run.cost.macs == samples * math.prod(expected.shape[1:]) * layer.weights.codes[0].size
+    assert run.cost.macs == samples * math.prod(expected.shape[1:]) * layer.inputs_of_one_output
     assert 0 < run.utilisation <= 1
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.emit.literals import signed_bits
-from vecq_hw.formats import IntArray, bit_planes
-from vecq_hw.layers import Weights
+from vecq_hw.formats import IntArray
+from vecq_hw.layers import AnyWeights
 from vecq_hw.schedule import Fold
 
 MID_RISE_BITS = 16
@@ -16,13 +16,13 @@ WORD_BITS = 16
 """Widest ROM word of several codes; ``vecq::Packing`` says why."""
 
 
-def stored(weights: Weights) -> tuple[str, int, IntArray]:
+def stored(weights: AnyWeights) -> tuple[str, int, IntArray]:
     """What a ROM holds of ``weights``: the C++ kind of weight, its bits, and the integers.
 
     Of a grid of odd values, as VecQ's, the codes q that stand for ``2q + 1``; else the values, as
     narrow as they are.
     """
-    planes = bit_planes(weights.grid)
+    planes = weights.planes
     if planes.signs and planes.bits <= MID_RISE_BITS:
         return "MidRise", planes.bits, planes.codes(weights.values)
     return "TwosComplement", signed_bits(weights.values), weights.values

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.words import pack_rows
-from vecq_hw.formats import BitPlanes, IntArray, IntFormat, bit_planes
+from vecq_hw.formats import BitPlanes, IntArray, IntFormat
 from vecq_hw.layers import MacLayer, Threshold
 from vecq_hw.schedule import Fabric, Fold, FoldKind
 
@@ -74,7 +74,7 @@ def unit_memories(
     layer: MacLayer, fold: Fold, activations: IntFormat, fabric: Fabric
 ) -> UnitMemories:
     """The memories of a layer's unit; rows of four where the fabric has the cells for them."""
-    planes = bit_planes(layer.weights.grid)
+    planes = layer.weights.planes
     codes = planes.codes(layer.weights.values).reshape(layer.outputs, -1)
     outputs, inputs = codes.shape
     bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias

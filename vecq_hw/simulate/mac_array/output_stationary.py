@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.layers import MacLayer
+from vecq_hw.layers import MacLayer, Weights
 from vecq_hw.simulate.mac_array.product import (
     ArrayCost,
     ArrayRun,
@@ -65,12 +65,14 @@ def bit_serial(
 ) -> ArrayRun:
     """Run a layer on a bit-serial array of sign-adders; see :func:`weight_stationary`."""
     product, found = array_operands(layer, x, input_format)
-    grid = layer.weights.grid
-    if not isinstance(grid, MidRise):
-        raise VecqError(
-            f"layer '{layer.name}': the bit-serial array takes the mid-rise grid of VecQ, whose"
-            f" codes are binary bases, not {type(grid).__name__}"
-        )
+    match layer.weights:
+        case Weights(grid=MidRise() as grid):
+            pass
+        case _:
+            raise VecqError(
+                f"layer '{layer.name}': the bit-serial array takes the mid-rise grid of VecQ, whose"
+                f" codes are binary bases, not {layer.weights.kind}"
+            )
     planes = binary_bases(found.weights, grid)
     machine = _Machine(product, found, planes, grid.bits, _sign_add, array)
     sums, cost = machine.run()
