@@ -9,7 +9,7 @@ JOBS ?= 2
 DEMO_COST := 300 MB to download, 1.3 GB on the disk, a few minutes
 DEVELOPER_COST := 500 MB to download, 1.9 GB on the disk, a few minutes
 
-.PHONY: demo test nightly mutation coverage rtl_mutation tables lint format wheel clean
+.PHONY: demo test nightly random_networks layers mutation coverage rtl_mutation tables lint format wheel clean
 
 # A developer's environment holds all that the demo needs.
 demo: $(if $(wildcard $(VENV)/installed),$(VENV)/installed,$(VENV)/demo)
@@ -24,7 +24,15 @@ nightly: $(VENV)/installed
 	mkdir -p build
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m nightly --durations=0 --junitxml=build/nightly.xml; \
 	status=$$?; $(BIN)/python -m tests.nightly_record build/nightly.xml || status=1; \
-	$(MAKE) coverage || status=1; $(MAKE) rtl_mutation || status=1; exit $$status
+	for each in random_networks layers coverage rtl_mutation; do $(MAKE) $$each || status=1; done; exit $$status
+
+# Random networks in plain Python, C++ and RTL: docs/results/random_networks.json.
+random_networks: $(VENV)/installed
+	$(BIN)/python -m tests.random_record --jobs $(JOBS)
+
+# Every layer and way of writing it on every target: docs/results/layers.md.
+layers: $(VENV)/installed
+	$(BIN)/python -m tests.zoo.table --jobs $(JOBS)
 
 # Which wrong operators in the cells their benches let pass: docs/results/rtl_mutants.md.
 rtl_mutation: $(VENV)/installed
