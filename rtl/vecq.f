@@ -22,7 +22,9 @@ vecq_fork.sv
 vecq_add.sv
 vecq_concat.sv
 vecq_threshold.sv
+vecq_lookup.sv
 vecq_argmax.sv
+vecq_topk.sv
 vecq_sliding_window.sv
 vecq_pool.sv
 vecq_upsample.sv

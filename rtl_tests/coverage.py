@@ -133,6 +133,11 @@ def fold(module: str, values: Mapping[str, str]) -> str:
             kind += ", groups" if number("Groups") > 1 else ""
             kind += ", bit-serial" if number("BitSerial", 0) else ""
             return kind + (", rows of four" if number("QuadRows", 0) else "")
+        case "vecq_lookup":
+            tables = "own tables" if number("OwnTables", 0) else "one table"
+            return f"{several(number('Channels') // number('Lanes'), 'fold')}, {tables}"
+        case "vecq_topk":
+            return several(number("Count"), "place")
         case "vecq_threshold":
             return several(number("Channels") // number("Lanes"), "fold")
         case "vecq_rescale" | "vecq_rescale_serial":

@@ -33,6 +33,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "fifo": (2, ["fifo"]),
     "frame_width": (3, ["frame_width", "frame_end"]),
     "joins": (2, ["add", "adder_tree", "concat", "fork"]),
+    "lookup": (3, ["lookup", "rom"]),
     "matrix_vector": (
         6,
         (
@@ -47,6 +48,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "stream_register": (1, ["stream_register"]),
     "stream_width": (2, ["stream_width"]),
     "threshold": (3, ["threshold"]),
+    "topk": (3, ["topk"]),
     "upsample": (2, ["upsample"]),
 }
 OPERATORS: Sequence[tuple[str, str]] = [

@@ -33,6 +33,7 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_frame_width": {"Elements": 10, "LanesIn": 3, "LanesOut": 4},
     "vecq_memory_file": {"Words": 7},
     "vecq_group_buffer": {"Taps": 9, "Blocks": 3, "BlockWords": 2, "Replays": 2},
+    "vecq_lookup": {"Channels": 6, "Lanes": 2, "InputBits": 3, "OutputBits": 5, "OwnTables": 1},
     "vecq_matrix_vector": {
         **{"Inputs": 12, "Outputs": 12, "Pe": 2, "Simd": 3, "InputSigned": 1},
         **{"Groups": 3, "Taps": 2, "AccumulatorBits": 9},
@@ -55,7 +56,7 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_rescale_serial": {
         **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20, "ShiftBits": 4},
     },
-    "vecq_rom": {"Words": 500, "WordBits": 8, "First": 2, "Bits": 3},
+    "vecq_rom": {"Words": 500, "WordBits": 8, "First": 2, "Bits": 3, "Ports": 2},
     "vecq_sliding_window": {
         **{"Height": 5, "Width": 6, "Folds": 3, "KernelRows": 3, "KernelColumns": 3},
         **{"StrideRows": 2, "PaddingRows": 2, "PaddingColumns": 1, "DilationColumns": 2},
@@ -64,6 +65,7 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_stream_rules": {"Streams": 2, "Words": 3},
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
     "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
+    "vecq_topk": {"Channels": 9, "Count": 3, "Signed": 1},
     "vecq_upsample": {"Width": 5, "Folds": 3, "FactorColumns": 3},
     "vecq_window_buffer": {"Height": 4, "Width": 5, "PaddingRows": 2, "StrideColumns": 2},
 }

@@ -19,9 +19,11 @@ from vecq_hw.layers import (
     Flatten,
     Input,
     Layer,
+    Lookup,
     MaxPool2d,
     Rescale,
     SumPool2d,
+    TopK,
     Upsample2d,
     Weights,
 )
@@ -172,6 +174,18 @@ class Builder:
         self.layers.append(ArgMax(**self._next()))
         return self
 
+    def topk(self, count: int) -> Builder:
+        self.layers.append(TopK(count=count, **self._next()))
+        return self
+
+    def lookup(self, fmt: IntFormat = U8, own: bool = False) -> Builder:
+        """Any function, or one for each channel."""
+        tensor = self.tensor
+        shape = (tensor.channels if own else 1, tensor.format.hi - tensor.format.lo + 1)
+        table = self.rng.integers(fmt.lo, fmt.hi, shape, endpoint=True)
+        self.layers.append(Lookup(table=table, format=fmt, **self._next()))
+        return self
+
     def threshold(self, fmt: IntFormat) -> Builder:
         """A rescale in its other form."""
         source = self.tensor.format
@@ -301,6 +315,8 @@ def all_layers() -> Builder:
         .sum((2, 2), (2, 2))
         .rescale()
         .upsample(1, 2)
+        .lookup(own=True)
         .flatten()
         .dense(3, 1)
+        .topk(2)
     )

@@ -16,12 +16,14 @@ from vecq_hw.layers import (
     Embedding,
     Flatten,
     Gru,
+    Lookup,
     Lstm,
     MaxPool2d,
     ProductWeights,
     Rescale,
     SumPool2d,
     Threshold,
+    TopK,
     Upsample2d,
     Weights,
 )
@@ -34,11 +36,11 @@ def evaluate(network: Network, image: list) -> dict[str, list]:
     for layer in network.layers:
         sources = [values[name] for name in layer.inputs]
         shape = network.tensors[layer.name].shape
-        values[layer.name] = _run(layer, sources, shape)
+        values[layer.name] = _run(layer, sources, shape, network)
     return values
 
 
-def _run(layer, sources, shape):
+def _run(layer, sources, shape, network):
     x = sources[0]
     if isinstance(layer, Dense):
         return [
@@ -55,6 +57,15 @@ def _run(layer, sources, shape):
         if isinstance(x[0], list):
             return [[[cell.index(max(cell))] for cell in row] for row in x]
         return [x.index(max(x))]
+    if isinstance(layer, TopK):
+        if isinstance(x[0], list):
+            return [[_largest(cell, layer.count) for cell in row] for row in x]
+        return _largest(x, layer.count)
+    if isinstance(layer, Lookup):
+        lo = network.tensors[layer.input].format.lo
+        if isinstance(x[0], list):
+            return [[_looked_up(layer, cell, lo) for cell in row] for row in x]
+        return _looked_up(layer, x, lo)
     if isinstance(layer, Flatten):
         return [a for row in x for cell in row for a in cell] if isinstance(x[0], list) else list(x)
     if isinstance(layer, Rescale | Threshold):
@@ -174,6 +185,15 @@ def _threshold(layer, cell):
         layer.format.lo + sum(a <= t if falls else a >= t for t in row)
         for a, row, falls in zip(cell, rows, falling, strict=True)
     ]
+
+
+def _looked_up(layer, cell, lo):
+    tables = layer.table.tolist()
+    return [tables[c if len(tables) > 1 else 0][a - lo] for c, a in enumerate(cell)]
+
+
+def _largest(cell, count):
+    return sorted(range(len(cell)), key=lambda place: (-cell[place], place))[:count]
 
 
 def _bias(layer, output):

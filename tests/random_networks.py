@@ -23,6 +23,7 @@ from vecq_hw.formats import (
     TwosComplement,
 )
 from vecq_hw.layers import (
+    MOST_LOOKUP_BITS,
     Add,
     AnyWeights,
     ArgMax,
@@ -35,12 +36,14 @@ from vecq_hw.layers import (
     Gru,
     Input,
     Layer,
+    Lookup,
     Lstm,
     MaxPool2d,
     ProductWeights,
     Rescale,
     SumPool2d,
     Tensor,
+    TopK,
     Upsample2d,
     Weights,
     as_recurrent_layer,
@@ -63,7 +66,19 @@ ANY_KIND = (*ANY_GRID, *ANY_GRID, ProductWeights, BinaryBases)
 """Of weights: each by itself on a grid, or one of the other kinds."""
 WIDEST = 20
 """Bits of a tensor that a Dense or Conv2d reads at most, so that its sums stay within 62."""
-KINDS = ("conv", "conv", "conv", "add", "add", "concat", "pool", "sum", "upsample", "activation")
+KINDS = (
+    "conv",
+    "conv",
+    "conv",
+    "add",
+    "add",
+    "concat",
+    "pool",
+    "sum",
+    "upsample",
+    "activation",
+    "lookup",
+)
 
 Option = TypeVar("Option")
 
@@ -186,6 +201,14 @@ def random_rescale(
     return own_shifts(layer, tensor.format, rng) if chance(draw) else layer
 
 
+def random_lookup(draw: Draw, name: str, source: str, tensor: Tensor) -> Lookup:
+    """Any function of the codes, or one for each channel."""
+    fmt, own = random_format(draw, 1, 8), chance(draw)
+    shape = (tensor.channels if own else 1, tensor.format.hi - tensor.format.lo + 1)
+    table = generator(draw).integers(fmt.lo, fmt.hi, shape, endpoint=True)
+    return Lookup(name=name, input=source, table=table, format=fmt)
+
+
 def own_shifts(layer: Rescale, source: IntFormat, rng: np.random.Generator) -> Rescale:
     """The rescale with a longer shift for some channels, as far as rule 4 lets it.
 
@@ -298,6 +321,12 @@ class _Growth:
         else:
             self.append(layer)
 
+    def lookup(self) -> None:
+        """Of the tensor as it is where a table can be so large, else behind a rescale."""
+        if self.tensor.format.bits > MOST_LOOKUP_BITS:
+            self.rescale()
+        self.append(random_lookup(self.draw, self.label("lookup"), self.last, self.tensor))
+
     def pool(self, kind: type[MaxPool2d] | type[SumPool2d]) -> None:
         kernel = tuple(map(min, pair(self.draw, 1, 3), self.tensor.shape[:2]))
         padding = tuple(self.draw.integer(0, k // 2) for k in kernel)
@@ -311,8 +340,13 @@ class _Growth:
     def flatten(self) -> None:
         self.append(Flatten(name=self.label("flatten"), input=self.last))
 
-    def argmax(self) -> None:
-        self.append(ArgMax(name=self.label("argmax"), input=self.last))
+    def choice(self) -> None:
+        """The largest channel, or several."""
+        if chance(self.draw):
+            self.append(ArgMax(name=self.label("argmax"), input=self.last))
+            return
+        count = self.draw.integer(1, min(self.tensor.channels, 6))
+        self.append(TopK(name=self.label("topk"), input=self.last, count=count))
 
     def join(self, kind: type[Add] | type[Concat]) -> None:
         """One or two branches from the tensor so far, and the tensor itself, in any order."""
@@ -336,6 +370,8 @@ class _Growth:
                 self.rescale()
             case "activation":
                 self.rescale()
+            case "lookup":
+                self.lookup()
             case "upsample":
                 self.upsample()
             case "pool":
@@ -376,10 +412,12 @@ def random_chain(
             net.dense(draw.choice([1, 2, 3, 4, 5, 6, 8, 9, 12]))
         if not chance(draw, 4):
             net.rescale()
+        if chance(draw, 4):
+            net.lookup()
         if len(net.tensor.shape) == 3 and chance(draw):
             net.pool(MaxPool2d)
     if chance(draw, 4):
-        net.argmax()
+        net.choice()
     return net.network()
 
 
@@ -447,7 +485,7 @@ def random_graph(draw: Draw, name: str = "graph", *, kinds: Sequence[type] = ANY
         net.flatten()
         net.dense(3)
     if chance(draw, 4):
-        net.argmax()
+        net.choice()
     return net.network()
 
 

@@ -17,10 +17,12 @@ from vecq_hw.layers import (
     Dense,
     Flatten,
     Input,
+    Lookup,
     MaxPool2d,
     Rescale,
     SumPool2d,
     Threshold,
+    TopK,
     Upsample2d,
     Weights,
 )
@@ -46,6 +48,10 @@ def conv(shape=(2, 3, 3, 1), **changes):
 def rescale(**changes):
     fields = {"mantissa": [1, 1], "offset": [0, 0], "shift": 4, "format": U8}
     return Rescale(**{"name": "rescale", "input": "fc", **fields, **changes})
+
+
+def lookup(table):
+    return Lookup(name="map", input="x", table=table, format=IntFormat(4, True))
 
 
 def network(*layers, source=X, outputs=None):
@@ -154,6 +160,24 @@ def network(*layers, source=X, outputs=None):
                 )
             ),
             "the thresholds of a channel must ascend",
+        ),
+        (
+            lambda: network(
+                lookup(np.zeros((1, 256), int)), source=replace(X, format=IntFormat(13, False))
+            ),
+            "layer 'map': it reads 13 bits; a table takes at most 12, so put a Rescale before it",
+        ),
+        (
+            lambda: network(lookup(np.zeros((2, 256), int))),
+            "layer 'map': the table has the shape (2, 256), not (1, 256) or (3, 256): an entry for",
+        ),
+        (
+            lambda: network(lookup(np.full((3, 256), 8))),
+            "layer 'map': the entries 8..8 leave -8..7 (s4)",
+        ),
+        (
+            lambda: network(TopK(name="best", input="x", count=4)),
+            "layer 'best': it gives 1 to 3 of so many channels, not 4",
         ),
     ],
 )

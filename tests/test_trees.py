@@ -31,10 +31,12 @@ from vecq_hw.layers import (
     Flatten,
     Input,
     Layer,
+    Lookup,
     MaxPool2d,
     Rescale,
     SumPool2d,
     Threshold,
+    TopK,
     Upsample2d,
     Weights,
 )
@@ -69,6 +71,7 @@ def every_layer() -> Network:
         fmt = IntFormat(4, False)
         return Threshold(name=name, input=source, thresholds=rising, falling=falling, format=fmt)
 
+    entries = RNG.integers(-4, 4, (4, 16))
     layers = (
         Conv2d(name="conv1", input="x", weights=weights(rise, 4, 3, 3, 2), **conv),
         rescale("rescale1", "conv1", 4),
@@ -95,6 +98,8 @@ def every_layer() -> Network:
         Dense(name="dense3", input="dense2", weights=random_product(Seeded(3), (4, 4))),
         Dense(name="dense4", input="dense3", weights=random_bases(Seeded(1), (3, 4))),
         ArgMax(name="argmax", input="dense4"),
+        TopK(name="topk", input="dense", count=2),
+        Lookup(name="lookup", input="threshold", table=entries, format=IntFormat(3, True)),
     )
     source = Input(name="x", shape=(4, 4, 2), format=IntFormat(8, True, -100, 100), step=0.25)
     return Network(name="all", inputs=(source,), layers=layers, outputs=("argmax",))

@@ -116,6 +116,17 @@ def grid(widths: Sequence[int] = (3,)) -> list[Builder]:
         Builder("scores", (9,)).dense(6, 2).rescale(IntFormat(16, True)).argmax(),
         Builder("wider", (9,), IntFormat(34, True)).dense(6, 2).argmax(),
         Builder("pixels", (4, 3, 2), S4).conv(6, 2, (2, 2), fold=Fold(pe=3, simd=2)).argmax(),
+        # the largest in their order: all of them, ties, pixels; tables for all and for each
+        Builder("ranks", (12,)).dense(10, 2, fold=Fold(pe=5, simd=4)).topk(4),
+        Builder("order", (9,)).dense(7, 2).rescale(IntFormat(2, True)).topk(7).dense(2, 2),
+        Builder("spots", (3, 2, 2), S4).conv(5, 2, (2, 2)).topk(3),
+        Builder("table", (3, 4, 4), S4)
+        .lookup(IntFormat(5, False))
+        .conv(6, 2, (2, 2), fold=Fold(pe=3, simd=4))
+        .rescale()
+        .lookup(IntFormat(9, True), own=True)
+        .lookup(IntFormat(1, True)),
+        Builder("tables", (5,), IntFormat(12, True, -1000, 2000)).lookup(own=True).dense(3, 2),
         # branches
         Builder("twice", (6,)).dense(6, 2).rescale().add(1).rescale(S4).add(3, 3),
         Builder("residual", (6, 6, 4))

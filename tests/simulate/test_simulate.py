@@ -20,7 +20,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.layers import Add, Conv2d, Dense, Input, Layer, MaxPool2d, Rescale, SumPool2d, Weights
 from vecq_hw.network import Network
-from vecq_hw.passes.argmax import with_argmax
+from vecq_hw.passes.choices import with_argmax, with_topk
 from vecq_hw.passes.pooling import pool_before_rescale
 from vecq_hw.passes.widths import wrap_accumulators
 from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
@@ -119,6 +119,23 @@ def test_argmax_takes_the_lowest_index_on_a_tie():
     assert (tensor.format.lo, tensor.format.hi, tensor.step) == (0, scores.shape[1] - 1, 1.0)
     with pytest.raises(VecqError, match="its output 'argmax' has one channel"):
         with_argmax(decided)
+
+
+def test_topk_gives_the_best_first_and_the_lowest_index_of_equal_ones():
+    network = Network(
+        name="n",
+        inputs=(Input(name="x", shape=(5,), format=IntFormat(3, True)),),
+        layers=(),
+        outputs=("x",),
+    )
+    ranked = with_topk(network, 4)
+    codes = np.array([[1, 3, -4, 3, 1], [0, 0, 0, 0, 0], [-1, -2, -3, -4, 3]])
+    assert simulate(ranked, codes).tolist() == [[1, 3, 0, 4], [0, 1, 2, 3], [4, 0, 1, 2]]
+    assert predictions(ranked, simulate(ranked, codes)).tolist() == [1, 0, 4]
+    tensor = ranked.tensors["topk"]
+    assert (tensor.shape, tensor.format, tensor.step) == ((4,), IntFormat(3, False, 0, 4), 1.0)
+    with pytest.raises(VecqError, match="has 5 channels; this topk takes 6 or more"):
+        with_topk(network, 6)
 
 
 def test_the_simulator_loads_no_torch():

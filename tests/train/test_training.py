@@ -284,14 +284,15 @@ def test_the_class_instead_of_its_scores_is_as_often_right(tmp_path, monkeypatch
 
     run("train", "--preset", "mlp-digits", "--epochs", 2, "--out", tmp_path / "out")
     said = []
-    for name, options in (("scores", ()), ("class", ("--argmax",))):
+    for name, options in (("scores", ()), ("class", ("--argmax",)), ("best", ("--top-k", 3))):
         file = tmp_path / f"{name}.npz"
         run("lower", tmp_path / "out" / "checkpoint.pt", *options, "--out", file)
         shown = run("simulate", file, "--data", "digits")
         said.append(re.search(r"integer accuracy +(\S+) %", shown)[1])
-    assert said[0] == said[1]
+    assert said[0] == said[1] == said[2]
     assert float(said[0]) > 50
     assert storage.load(tmp_path / "class.npz").tensors["argmax"].shape == (1,)
+    assert storage.load(tmp_path / "best.npz").tensors["topk"].shape == (3,)
 
 
 def test_a_signal_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys):

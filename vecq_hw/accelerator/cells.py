@@ -16,6 +16,7 @@ from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Add,
     ArgMax,
+    CodeLayer,
     Concat,
     Conv2d,
     Dense,
@@ -23,7 +24,7 @@ from vecq_hw.layers import (
     MaxPool2d,
     Rescale,
     SumPool2d,
-    Threshold,
+    TopK,
     Upsample2d,
 )
 from vecq_hw.network import Network
@@ -109,7 +110,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Elementwise:
-    """A Rescale or Threshold: a word per cycle.
+    """A Rescale, Threshold or Lookup: a word per cycle.
 
     Attributes
     ----------
@@ -117,7 +118,7 @@ class Elementwise:
         Whether a Rescale multiplies in DSP blocks.
     """
 
-    layer: Rescale | Threshold
+    layer: CodeLayer
     source: Stream
     target: Stream
     depth: int
@@ -137,6 +138,25 @@ class Comparison:
     def period(self) -> int:
         """Words that come in for one that goes out."""
         return self.source.words // self.target.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranking:
+    """A TopK: the indices of a vector or pixel go out while the next one comes in."""
+
+    layer: TopK
+    source: Stream
+    target: Stream
+
+    @property
+    def period(self) -> int:
+        """Words that come in for those that go out of a vector or pixel."""
+        return self.source.words * self.layer.count // self.target.words
+
+    @property
+    def cycles(self) -> int:
+        """Of a frame: the last word of a position waits until the indices before it are gone."""
+        return self.source.words // self.period * max(self.period, self.layer.count + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -249,6 +269,7 @@ Cell = (
     | Fork
     | Elementwise
     | Comparison
+    | Ranking
     | SerialRescale
     | Join
     | Windows
@@ -291,6 +312,8 @@ class Plan:
                     result[cell.layer.name] = cell.target.words
                 case Comparison():
                     result[cell.layer.name] = cell.source.words
+                case Ranking():
+                    result[cell.layer.name] = cell.cycles
                 case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))

@@ -2,10 +2,10 @@
 
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
-differ: before every Dense, Conv2d, pool, Upsample2d and output, and before each operand of an Add
-or Concat.  A Rescale or Threshold sits on the stream that it reads; behind an unrolled Dense a
-Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no hardware.  Where
-several layers read one tensor, a fork stands behind it.
+differ: before every Dense, Conv2d, pool, Upsample2d, TopK and output, and before each operand of
+an Add or Concat.  A Rescale, Threshold or Lookup sits on the stream that it reads; behind an
+unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no
+hardware.  Where several layers read one tensor, a fork stands behind it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Ranking,
     Reframe,
     SerialRescale,
     Stream,
@@ -47,12 +48,14 @@ from vecq_hw.layers import (
     Gru,
     JoinLayer,
     Layer,
+    Lookup,
     Lstm,
     MacLayer,
     MaxPool2d,
     Rescale,
     SumPool2d,
     Threshold,
+    TopK,
     Upsample2d,
     as_mac_layer,
 )
@@ -61,6 +64,8 @@ from vecq_hw.schedule import FoldKind, Schedule, divisors
 
 RESCALE_DEPTH = 5
 """Stages of ``vecq_rescale.sv``."""
+LOOKUP_DEPTH = 1
+"""Stages of ``vecq_lookup.sv``."""
 JOIN_DEPTH = 1
 """Stages of a Concat, and of each level of an Add's tree."""
 OUTPUT = "output"
@@ -176,6 +181,8 @@ class _Planner:
                 # Its input, a comparison for each bit of the count, its output.
                 depth = 2 + (layer.format.hi - layer.format.lo).bit_length()
                 return Elementwise(layer=layer, source=source, target=target, depth=depth)
+            case Lookup():
+                return Elementwise(layer=layer, source=source, target=target, depth=LOOKUP_DEPTH)
             case _:
                 assert_never(layer)
 
@@ -212,7 +219,7 @@ class _Planner:
                 return self._unrolled(layer)
             case Dense() | Conv2d():
                 return self._matrix_vector(layer)
-            case Rescale() | Threshold():
+            case Rescale() | Threshold() | Lookup():
                 source = self._read(layer.input)
                 if source.tensor == layer.name:  # the unrolled Dense before it gives its outputs
                     return source
@@ -249,6 +256,10 @@ class _Planner:
                 return target
             case Embedding() | Lstm() | Gru():
                 raise VecqError(f"layer '{layer.name}' has no cell yet")
+            case TopK():  # its list takes an element at a time
+                source, target = self._entry(layer, layer.input, 1), self._stream(layer.name, 1)
+                self._cells.append(Ranking(layer=layer, source=source, target=target))
+                return target
             case _:
                 assert_never(layer)
 

@@ -33,6 +33,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Ranking,
     Reframe,
     SerialRescale,
     Stream,
@@ -124,6 +125,7 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
                 | Reframe()
                 | Elementwise()
                 | Comparison()
+                | Ranking()
                 | SerialRescale()
                 | Join()
                 | MatrixVector()
@@ -144,6 +146,7 @@ def _reads(
     | Reframe
     | Elementwise
     | Comparison
+    | Ranking
     | SerialRescale
     | Join
     | MatrixVector
@@ -162,6 +165,8 @@ def _reads(
             return ((cell.source, _word_by_word(cell.source)),)
         case Comparison():
             return ((cell.source, (partial(compared, cell.period, cell.target),)),)
+        case Ranking():
+            return ((cell.source, (partial(ranked, cell.period, cell.layer.count, cell.target),)),)
         case Join():
             match cell.layer:
                 case Add():
@@ -270,6 +275,11 @@ def reframed(source: Stream, target: Stream) -> Counts:
 def compared(period: int, target: Stream) -> Counts:
     """``vecq::argmax``: all words of a position before its index."""
     return np.arange(1, target.words + 1) * period
+
+
+def ranked(period: int, count: int, target: Stream) -> Counts:
+    """``vecq::topk``: all words of a position before the first of its indices."""
+    return (np.arange(target.words) // count + 1) * period
 
 
 def folded(cell: MatrixVector) -> Counts:

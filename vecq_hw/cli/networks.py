@@ -44,6 +44,12 @@ if TYPE_CHECKING:
 @click.option("--mantissa-bits", type=click.IntRange(*MANTISSA_BITS), default=18, show_default=True)
 @click.option("--argmax", is_flag=True, help="End with the class itself instead of its scores.")
 @click.option(
+    "--top-k",
+    metavar="K",
+    type=click.IntRange(1),
+    help="End with the K best classes, the best first, instead of their scores.",
+)
+@click.option(
     "--thresholds",
     metavar="BITS",
     type=click.IntRange(1, 8),
@@ -57,17 +63,20 @@ def lower(
     model: str | None,
     mantissa_bits: int,
     argmax: bool,
+    top_k: int | None,
     thresholds: int | None,
     json_file: Path | None,
 ) -> None:
     """Turn the trained model of CHECKPOINT into an integer network."""
     from vecq_hw import storage
     from vecq_hw.lower import lower as lower_model
-    from vecq_hw.passes.argmax import with_argmax
+    from vecq_hw.passes.choices import with_argmax, with_topk
     from vecq_hw.passes.precision import in_words, kept_mantissa_bits
     from vecq_hw.passes.thresholds import with_thresholds
     from vecq_hw.train.checkpoint import load_checkpoint
 
+    if argmax and top_k is not None:
+        raise click.UsageError("--argmax and --top-k exclude each other; --top-k 1 is the class")
     if name is not None and not (name.strip() and name.isprintable()):
         raise click.UsageError(f"--name {name!r}: a name of printable characters is wanted")
     with activity(f"lowering {checkpoint}"):
@@ -83,6 +92,8 @@ def lower(
             network = with_thresholds(network, thresholds)
     if argmax:
         network = with_argmax(network)
+    if top_k is not None:
+        network = with_topk(network, top_k)
     with replacing(out) as temporary:
         storage.save(network, temporary)
     digest = storage.digest(network)

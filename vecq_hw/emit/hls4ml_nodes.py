@@ -29,6 +29,7 @@ from vecq_hw.layers import (
     Gru,
     JoinLayer,
     Layer,
+    Lookup,
     Lstm,
     MacLayer,
     MaxPool2d,
@@ -36,6 +37,7 @@ from vecq_hw.layers import (
     SumPool2d,
     Tensor,
     Threshold,
+    TopK,
     Upsample2d,
 )
 from vecq_hw.network import Network
@@ -84,12 +86,14 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             return None
         case Threshold():
             return "Threshold"
-        case ArgMax():
-            return "ArgMax, of which hls4ml gives no index"
         case Embedding():
             return "Embedding, whose table hls4ml holds in floats"
         case Lstm() | Gru():
             return f"{type(layer).__name__}, whose gates hls4ml rounds by rules of its own"
+        case Lookup():
+            return "Lookup"
+        case ArgMax() | TopK():
+            return f"{type(layer).__name__}, of which hls4ml gives no index"
         case MaxPool2d():
             if any(layer.padding) and source.format.lo < 0:
                 return "MaxPool2d with padding on signed codes"
@@ -124,6 +128,7 @@ def _stream_reason(layer: Layer) -> str | None:
             Dense()
             | Rescale()
             | Threshold()
+            | Lookup()
             | Flatten()
             | Upsample2d()
             | Add()
@@ -132,6 +137,7 @@ def _stream_reason(layer: Layer) -> str | None:
             | Embedding()
             | Lstm()
             | Gru()
+            | TopK()
         ):
             return None
         case _:
@@ -188,7 +194,7 @@ def nodes(
             return [Node({**common, **more, **size, **shapes, "n_chan": source.shape[2]}, result)]
         case Add() | Concat():
             return _joined(layer, network, names)
-        case Threshold() | ArgMax() | Embedding() | Lstm() | Gru():
+        case Threshold() | ArgMax() | Embedding() | Lstm() | Gru() | Lookup() | TopK():
             raise AssertionError(f"unsupported() let {layer!r} through")
         case _:
             assert_never(layer)

@@ -7,8 +7,15 @@ are channels-last.
 
 from typing import assert_never
 
-from vecq_hw.layers.choices import ArgMax
-from vecq_hw.layers.codes import LONGEST_SHIFT, PRODUCT_LIMIT, Rescale, Threshold
+from vecq_hw.layers.choices import ArgMax, TopK
+from vecq_hw.layers.codes import (
+    LONGEST_SHIFT,
+    MOST_LOOKUP_BITS,
+    PRODUCT_LIMIT,
+    Lookup,
+    Rescale,
+    Threshold,
+)
 from vecq_hw.layers.joins import Add, Concat
 from vecq_hw.layers.mac import Conv2d, Dense
 from vecq_hw.layers.orders import Flatten, Upsample2d
@@ -18,11 +25,12 @@ from vecq_hw.layers.weights import AnyWeights, BinaryBases, ProductWeights, Weig
 from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_grid, window_outputs
 
 __all__ = [
-    "LARGEST_SIZE", "LONGEST_SHIFT", "PRODUCT_LIMIT", "Add", "AnyWeights", "ArgMax", "BinaryBases",
-    "CodeLayer", "Concat", "Conv2d", "Dense", "Embedding", "Flatten", "Gru", "Input", "JoinLayer",
-    "Layer", "Lstm", "MacLayer", "MaxPool2d", "ProductWeights", "RecurrentLayer", "Rescale",
-    "SumPool2d", "Tensor", "Threshold", "Upsample2d", "Weights", "WindowLayer", "as_code_layer",
-    "as_mac_layer", "as_recurrent_layer", "window_grid", "window_outputs",
+    "LARGEST_SIZE", "LONGEST_SHIFT", "MOST_LOOKUP_BITS", "PRODUCT_LIMIT", "Add", "AnyWeights",
+    "ArgMax", "BinaryBases", "CodeLayer", "Concat", "Conv2d", "Dense", "Embedding", "Flatten",
+    "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer", "MaxPool2d",
+    "ProductWeights", "RecurrentLayer", "Rescale", "SumPool2d", "Tensor", "Threshold", "TopK",
+    "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer", "as_recurrent_layer",
+    "window_grid", "window_outputs",
 ]  # fmt: skip
 
 Layer = (
@@ -30,6 +38,7 @@ Layer = (
     | Conv2d
     | Rescale
     | Threshold
+    | Lookup
     | MaxPool2d
     | SumPool2d
     | Flatten
@@ -40,12 +49,13 @@ Layer = (
     | Embedding
     | Lstm
     | Gru
+    | TopK
 )
 MacLayer = Dense | Conv2d
 WindowLayer = Conv2d | MaxPool2d | SumPool2d
 JoinLayer = Add | Concat
-CodeLayer = Rescale | Threshold
 RecurrentLayer = Lstm | Gru
+CodeLayer = Rescale | Threshold | Lookup
 
 
 def as_mac_layer(layer: Layer) -> MacLayer | None:
@@ -56,6 +66,7 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
         case (
             Rescale()
             | Threshold()
+            | Lookup()
             | MaxPool2d()
             | SumPool2d()
             | Flatten()
@@ -66,6 +77,7 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
             | Embedding()
             | Lstm()
             | Gru()
+            | TopK()
         ):
             return None
         case _:
@@ -73,9 +85,9 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
 
 
 def as_code_layer(layer: Layer) -> CodeLayer | None:
-    """The layer if it makes codes of a format of its own, clamped, of accumulators; else None."""
+    """The layer if it makes codes of a format of its own, which they cannot leave; else None."""
     match layer:
-        case Rescale() | Threshold():
+        case Rescale() | Threshold() | Lookup():
             return layer
         case (
             Dense()
@@ -90,6 +102,7 @@ def as_code_layer(layer: Layer) -> CodeLayer | None:
             | Embedding()
             | Lstm()
             | Gru()
+            | TopK()
         ):
             return None
         case _:

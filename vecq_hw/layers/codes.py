@@ -1,4 +1,4 @@
-"""Layers that make clamped codes of accumulators."""
+"""Layers that make codes of a format of their own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ LONGEST_SHIFT = 62
 
 PRODUCT_LIMIT = 1 << 62
 """Numeric contract, rule 4: ``-2^62 <= acc * mantissa + offset < 2^62``."""
+
+MOST_LOOKUP_BITS = 12
+"""Of what a Lookup reads: numeric contract, rule 3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,3 +158,71 @@ class Threshold(OfOneTensor):
     def __repr__(self) -> str:
         channels, levels = self.thresholds.shape
         return f"Threshold({self.name}: {channels} channels × {levels} → {self.format!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lookup(OfOneTensor):
+    """``table[c, x - lo]``, lo the least of the input's proven range: any function of a code.
+
+    Attributes
+    ----------
+    table : int64 array of shape (1 or C, hi - lo + 1)
+        One for all channels, or one for each; an entry for each integer of the proven range.
+    format : IntFormat
+        Of the output, which holds every entry.
+    step : float
+        Real value of one output unit.
+    """
+
+    name: str
+    input: str
+    table: IntArray
+    format: IntFormat
+    step: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", frozen(self.table, np.int64))
+
+    def by_pattern(self, source: IntFormat) -> IntArray:
+        """The entry of each pattern of the input's bits; shape (1 or C, 2^bits).
+
+        A pattern stands for a number outside the proven range where that is narrower than its bits:
+        it has the entry of the nearest number inside.
+        """
+        numbers = np.arange(1 << source.bits)
+        if source.signed:
+            numbers -= numbers >> (source.bits - 1) << source.bits
+        return self.table[:, np.clip(numbers, source.lo, source.hi) - source.lo]
+
+    def output(self, source: Tensor) -> Tensor:
+        """The tensor of the entries."""
+        return replace(source, format=self.format, step=self.step)
+
+    def problems(self, source: Tensor) -> Iterator[str]:
+        """What is illegal about it, as sentences without its name."""
+        fmt = source.format
+        if fmt.bits > MOST_LOOKUP_BITS:
+            yield (
+                f"it reads {fmt.bits} bits; a table takes at most {MOST_LOOKUP_BITS}, so put a"
+                " Rescale before it"
+            )
+            return
+        entries = fmt.hi - fmt.lo + 1
+        if self.table.shape not in ((1, entries), (source.channels, entries)):
+            yield (
+                f"the table has the shape {self.table.shape}, not (1, {entries}) or"
+                f" ({source.channels}, {entries}): an entry for each of {fmt.lo}..{fmt.hi}"
+            )
+            return
+        least, most = int(self.table.min()), int(self.table.max())
+        if not self.format.contains(least, most):
+            yield (
+                f"the entries {least}..{most} leave {self.format.lo}..{self.format.hi}"
+                f" ({self.format!r})"
+            )
+        yield from step_problems(self.step)
+
+    def __repr__(self) -> str:
+        tables, entries = self.table.shape
+        own = f"{tables} tables" if tables > 1 else "one table"
+        return f"Lookup({self.name}: {own} × {entries} → {self.format!r})"

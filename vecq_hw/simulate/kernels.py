@@ -25,12 +25,14 @@ from vecq_hw.layers import (
     Flatten,
     Gru,
     Layer,
+    Lookup,
     Lstm,
     MacLayer,
     MaxPool2d,
     Rescale,
     SumPool2d,
     Threshold,
+    TopK,
     Upsample2d,
 )
 from vecq_hw.network import Network
@@ -74,6 +76,8 @@ def kernel_for(
             return lambda tensors: arithmetic.count_thresholds(
                 tensors[0].astype(np.int64), layer.thresholds, layer.falling, layer.format.lo
             ).astype(layer.format.dtype)
+        case Lookup():
+            return _lookup(layer, source)
         case MaxPool2d():
             return lambda tensors: max_pool(layer, tensors[0])
         case SumPool2d():
@@ -95,6 +99,8 @@ def kernel_for(
         case Lstm() | Gru():
             states = recurrent(layer)
             return lambda tensors: states(tensors[0])
+        case TopK():
+            return lambda tensors: _largest(tensors[0], layer.count).astype(result.dtype)
         case _:
             assert_never(layer)
 
@@ -128,6 +134,30 @@ def _rescale(layer: Rescale, source: IntFormat, image: bool) -> Kernel:
     return lambda tensors: arithmetic.rescale(
         tensors[0].astype(np.int64), mantissa, offset, shift, layer.format
     ).astype(layer.format.dtype)
+
+
+def _lookup(layer: Lookup, source: IntFormat) -> Kernel:
+    tables = layer.by_pattern(source).astype(layer.format.dtype)
+    count, patterns = tables.shape
+    starts = np.arange(count) * patterns
+    flat = tables.ravel()
+
+    def run(tensors: Sequence[Array]) -> Array:
+        index = tensors[0].astype(np.int64)
+        index &= patterns - 1
+        if count > 1:
+            index += starts
+        return flat.take(index)
+
+    return run
+
+
+def _largest(x: Array, count: int) -> Array:
+    # Of the channels turned round, a stable sort puts equal codes in the order that is wanted.
+    channels = x.shape[-1]
+    order = np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]
+    result: Array = (channels - 1) - order[..., :count]
+    return result
 
 
 def _flatten(tensors: Sequence[Array]) -> Array:

@@ -21,7 +21,7 @@ from threadpoolctl import LibController, ThreadpoolController
 from vecq_hw import arithmetic
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
-from vecq_hw.layers import ArgMax, Conv2d, Dense, Input
+from vecq_hw.layers import ArgMax, Conv2d, Dense, Input, TopK
 from vecq_hw.network import Network
 from vecq_hw.simulate.engines import Array, EngineName
 from vecq_hw.simulate.kernels import bound_of
@@ -229,10 +229,11 @@ def quantize_input(network: Network, x: FloatArray) -> IntArray:
 def predictions(network: Network, outputs: IntArray) -> npt.NDArray[np.int64]:
     """The class of each output vector; the lowest index wins a tie (rule 6).
 
-    Where the network ends with an ArgMax, its outputs are the classes.
+    Where the network ends with an ArgMax or a TopK, its (first) outputs are the classes.
     """
     flat = outputs.reshape(len(outputs), -1)
-    decided = any(isinstance(la, ArgMax) and la.name in network.outputs for la in network.layers)
+    choices = [la.name for la in network.layers if isinstance(la, ArgMax | TopK)]
+    decided = not set(choices).isdisjoint(network.outputs)
     result: npt.NDArray[np.int64] = (flat[:, 0] if decided else flat.argmax(axis=1)).astype(
         np.int64
     )

@@ -9,7 +9,16 @@ import math
 from dataclasses import replace
 from itertools import product
 
-from tests.simulate.dataflow.clocked_cells import Fork, Link, Pipe, Sink, Source, Unit, Wire
+from tests.simulate.dataflow.clocked_cells import (
+    Fork,
+    Link,
+    Pipe,
+    Ranking,
+    Sink,
+    Source,
+    Unit,
+    Wire,
+)
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -17,8 +26,10 @@ from vecq_hw.layers import (
     Conv2d,
     Dense,
     Flatten,
+    Lookup,
     Rescale,
     Threshold,
+    TopK,
     Upsample2d,
 )
 from vecq_hw.schedule import FoldKind
@@ -166,6 +177,13 @@ class Machine:
         if isinstance(layer, ArgMax):
             wire = self.readers[layer.input].pop(0)
             return self.pipe([[wire]], 1, 1 + bits(wire.lanes), shape[-1] // wire.lanes)
+        if isinstance(layer, Lookup):
+            wire = self.readers[layer.input].pop(0)
+            return self.pipe([[wire]], wire.lanes, 1)
+        if isinstance(layer, TopK):
+            wire, out = self.entry(layer, 1), Wire(1)
+            self.cells.append(Ranking(wire, out, shape[-1], layer.count))
+            return out
         if isinstance(layer, Add):
             wires = [self.readers[name].pop(0) for name in layer.inputs]
             lanes = max(wire.lanes for wire in wires)

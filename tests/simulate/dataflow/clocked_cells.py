@@ -155,3 +155,25 @@ class Unit:
                     self.step = 0
                     self.periods -= 1
                     self.base += self.words
+
+
+class Ranking:
+    """Takes words; the last of a position only while no number is left of the one before."""
+
+    def __init__(self, source, out, period, count):
+        self.source, self.out, self.period, self.count = source, out, period, count
+        self.place, self.left = 0, 0
+
+    def drive(self):
+        self.out.valid = self.left > 0
+
+    def accept(self):
+        self.source.ready = self.place < self.period - 1 or self.left == 0
+
+    def edge(self):
+        if self.out.moves:
+            self.left -= 1
+        if self.source.moves:
+            self.place += 1
+            if self.place == self.period:
+                self.place, self.left = 0, self.count

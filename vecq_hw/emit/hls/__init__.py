@@ -24,7 +24,7 @@ __all__ = ["emit", "unsupported"]
 
 _SUFFIX = re.compile(
     r".*_(stream|resized\d*|reframed_(in|out)|fork\d+|format|window|grouping|parameters|weights|bias|mantissa|offset"
-    r"|shift|thresholds|falling|input|output|test|dpi)"
+    r"|shift|thresholds|falling|table|input|output|test|dpi)"
 )
 """Of every generated name but the top's."""
 

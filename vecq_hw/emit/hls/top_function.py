@@ -19,6 +19,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Ranking,
     Reframe,
     SerialRescale,
     Stream,
@@ -35,10 +36,12 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Add,
+    CodeLayer,
     Concat,
     Conv2d,
     Dense,
     Layer,
+    Lookup,
     MacLayer,
     MaxPool2d,
     Rescale,
@@ -273,6 +276,8 @@ class _Builder:
                 self._elementwise(layer, source, self._tensor_stream(cell.target))
             case Comparison():
                 self._argmax(cell)
+            case Ranking():
+                self._topk(cell)
             case Join():
                 self._join(cell)
             case Windows():
@@ -337,13 +342,15 @@ class _Builder:
         )
 
     def _elementwise(
-        self, layer: Rescale | Threshold, source: StreamVariable, result: StreamVariable
+        self, layer: CodeLayer, source: StreamVariable, result: StreamVariable
     ) -> None:
         match layer:
             case Rescale():
                 self._rescale(layer, source, result)
             case Threshold():
                 self._threshold(layer, source, result)
+            case Lookup():
+                self._lookup(layer, source, result)
             case _:
                 assert_never(layer)
 
@@ -354,6 +361,15 @@ class _Builder:
         text = (
             f"argmax<{source.format_name}, {result.format_name}, {channels}, {result.words},"
             f" {source.lanes}>({source.name}, {result.name})"
+        )
+        self._layer_call(cell.layer, text, result)
+
+    def _topk(self, cell: Ranking) -> None:
+        source, result = self._variables[cell.source], self._tensor_stream(cell.target)
+        self._headers.add("topk")
+        text = (
+            f"topk<{source.format_name}, {result.format_name}, {cell.period}, {cell.layer.count},"
+            f" {self._pixels(cell.layer.name)}>({source.name}, {result.name})"
         )
         self._layer_call(cell.layer, text, result)
 
@@ -399,6 +415,19 @@ class _Builder:
             f"threshold<{source.format_name}, {result.format_name},"
             f" {self._pixels(layer.name)}, {channels}, {levels}, {source.lanes}>"
             f"({source.name}, {result.name}, {name}_thresholds, {name}_falling)"
+        )
+        self._layer_call(layer, text, result)
+
+    def _lookup(self, layer: Lookup, source: StreamVariable, result: StreamVariable) -> None:
+        name = self._names[layer.name]
+        self._headers.add("lookup")
+        self._parameters[name] = [cpp_array(f"{name}_table", layer.table)]
+        tables, entries = layer.table.shape
+        channels = self._network.tensors[layer.input].channels
+        text = (
+            f"lookup<{source.format_name}, {result.format_name},"
+            f" {self._pixels(layer.name)}, {channels}, {source.lanes}, {tables}, {entries}>"
+            f"({source.name}, {result.name}, {name}_table)"
         )
         self._layer_call(layer, text, result)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat
-from vecq_hw.layers import MacLayer, Threshold
+from vecq_hw.layers import Lookup, MacLayer, Threshold
 from vecq_hw.schedule import Fabric, Fold, FoldKind
 
 
@@ -133,3 +133,23 @@ def threshold_lines(
     # (words, lanes, lines) to (words, lines, lanes)
     lines = tree.reshape(channels // lanes, lanes, -1).swapaxes(1, 2).reshape(-1, lanes)
     return lines, signed_bits(np.array([source.lo, never, 1])), count_bits
+
+
+def lookup_lines(layer: Lookup, source: IntFormat, lanes: int) -> IntArray:
+    """The memory of ``vecq_lookup``, addressed by an element's bits behind the word's number.
+
+    Returns
+    -------
+    int64 array of shape (2^bits, 1), or (C / lanes * 2^bits, lanes) with a table for each channel
+
+    Examples
+    --------
+    >>> layer = Lookup(name="t", input="x", table=np.array([[8, 9, 5]]), format=IntFormat(4, False))
+    >>> lookup_lines(layer, IntFormat(2, signed=True, lo=-2, hi=0), 1).ravel()
+    array([5, 5, 8, 9])
+    """
+    tables = layer.by_pattern(source)
+    width = 1 if len(tables) == 1 else lanes
+    # (words, lanes, patterns) to (words, patterns, lanes)
+    lines = tables.reshape(-1, width, 1 << source.bits)
+    return lines.swapaxes(1, 2).reshape(-1, width)

@@ -15,6 +15,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Ranking,
     Reframe,
     SerialRescale,
     Stream,
@@ -108,7 +109,7 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str
                 name(cell.target, f"{names[cell.layer.name]} windows")
             case Unrolled():
                 name(cell.target, names[cell.target.tensor])
-            case Comparison():
+            case Comparison() | Ranking():
                 name(cell.target, names[cell.layer.name])
             case Elementwise() | SerialRescale() | Join() | MatrixVector() | Pool() | Upsampling():
                 name(cell.target, names[cell.layer.name])

@@ -20,6 +20,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Ranking,
     Reframe,
     SerialRescale,
     Stream,
@@ -31,6 +32,7 @@ from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
+    lookup_lines,
     memory_text,
     signed_bits,
     signed_literal,
@@ -45,6 +47,7 @@ from vecq_hw.layers import (
     Concat,
     Conv2d,
     Layer,
+    Lookup,
     MaxPool2d,
     Rescale,
     SumPool2d,
@@ -147,6 +150,8 @@ class _Builder:
                         self._rescale(cell, cell.layer)
                     case Threshold():
                         self._threshold(cell, cell.layer)
+                    case Lookup():
+                        self._lookup(cell, cell.layer)
                     case _:
                         assert_never(cell.layer)
             case Comparison():
@@ -157,6 +162,17 @@ class _Builder:
                     [cell.target],
                     Elements=cell.period * source.lanes,
                     Lanes=source.lanes,
+                    ElementBits=source.bits,
+                    Signed=bit(source.signed),
+                )
+            case Ranking():
+                source = self._streams[cell.source]
+                self._put(
+                    "vecq_topk",
+                    [cell.source],
+                    [cell.target],
+                    Channels=cell.period,
+                    Count=cell.layer.count,
                     ElementBits=source.bits,
                     Signed=bit(source.signed),
                 )
@@ -345,6 +361,22 @@ class _Builder:
             Lo=signed_literal(layer.format.lo),
             Hi=signed_literal(layer.format.hi),
             File=self._memory(layer, "thresholds", lines, source.lanes, bits),
+        )
+
+    def _lookup(self, cell: Elementwise, layer: Lookup) -> None:
+        source, tensor = self._streams[cell.source], self._plan.network.tensors[layer.input]
+        lines = lookup_lines(layer, tensor.format, source.lanes)
+        bits, own = layer.format.bits, len(layer.table) > 1
+        self._put(
+            "vecq_lookup",
+            [cell.source],
+            [cell.target],
+            Channels=tensor.channels,
+            Lanes=source.lanes,
+            InputBits=source.bits,
+            OutputBits=bits,
+            OwnTables=bit(own),
+            File=self._memory(layer, "table", lines, lines.shape[1], bits),
         )
 
     def _join(self, cell: Join) -> None:

@@ -17,6 +17,7 @@ from vecq_hw.accelerator.cells import (
     MatrixVector,
     Plan,
     Pool,
+    Ranking,
     Reframe,
     SerialRescale,
     Stream,
@@ -30,6 +31,7 @@ from vecq_hw.simulate.dataflow.recurrences import (
     Buffer,
     FrameRoom,
     Pipeline,
+    PositionRoom,
     Room,
     fork,
     join,
@@ -146,6 +148,12 @@ class Graph:
             case Comparison():
                 pipeline = Pipeline(channel(cell.target), self._stages(cell.depth), cell.period)
                 channel(cell.source).receiver = pipeline
+                self._span(cell.layer, cell.source, cell.target)
+            case Ranking():
+                target = channel(cell.target)
+                position_room = PositionRoom(target.takes, 1, cell.period, cell.layer.count)
+                ranking = Buffer(channel(cell.source), target, position_room)
+                self.processes.append(ranking.process(self.frames * cell.target.words))
                 self._span(cell.layer, cell.source, cell.target)
             case Join():
                 turns = [[channel(stream) for stream in turn] for turn in cell.turns]

@@ -152,6 +152,24 @@ class FrameRoom(Room):
 
 
 @dataclass(slots=True, eq=False)
+class PositionRoom(Room):
+    """:class:`Room` for positions of ``groups_in`` words, each of which gives ``groups_out`` words.
+
+    All words but the last of a position are always taken; the last one once the words that the
+    position before gave are gone.
+    """
+
+    def after(self, word: int) -> int:
+        """As of the base class."""
+        position, place = divmod(word, self.groups_in)
+        return position * self.groups_out - 1 if place == self.groups_in - 1 else -1
+
+    def completing(self, word: int) -> int:
+        """As of the base class."""
+        return (word // self.groups_out + 1) * self.groups_in - 1
+
+
+@dataclass(slots=True, eq=False)
 class Buffer:
     """Words of ``room.groups_in`` groups come in, words of ``room.groups_out`` go out, in order.
 

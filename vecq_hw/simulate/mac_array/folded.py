@@ -30,6 +30,7 @@ from vecq_hw.layers import (
     Gru,
     Input,
     Layer,
+    Lookup,
     Lstm,
     MacLayer,
     MaxPool2d,
@@ -37,6 +38,7 @@ from vecq_hw.layers import (
     SumPool2d,
     Tensor,
     Threshold,
+    TopK,
     Upsample2d,
     as_mac_layer,
 )
@@ -182,6 +184,7 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntAr
         case (
             Rescale()
             | Threshold()
+            | Lookup()
             | MaxPool2d()
             | SumPool2d()
             | Flatten()
@@ -190,6 +193,7 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntAr
             | Embedding()
             | Lstm()
             | Gru()
+            | TopK()
         ):
             (tensor,) = tensors
             source = Input(
