@@ -46,6 +46,7 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """All of them, by kind."""
-    from tests.zoo import layers
+    from tests.zoo import idioms, layers, sequences
 
-    yield from layers.CASES
+    for module in (layers, idioms, sequences):
+        yield from module.CASES

@@ -68,7 +68,7 @@ def network_of(case: Case) -> Network:
             nn.init.normal_(module.bias)
     shape: Any = case.shapes[0] if len(case.shapes) == 1 else case.shapes
     settings = {"weight_bits": 4, "activation_bits": 8} | dict(case.settings)
-    twin = quantize_model(made, **settings)
+    twin = quantize_model(made, input_shape=shape, **settings)
     with torch.no_grad():
         for seed in range(4):
             twin(*samples(case, 32, seed))
