@@ -30,9 +30,9 @@ from vecq_hw.layers import (
 from vecq_hw.network import Network
 
 
-def evaluate(network: Network, image: list) -> dict[str, list]:
-    """Each tensor of one sample: nested lists [C] or [H][W][C]."""
-    values = {network.inputs[0].name: image}
+def evaluate(network: Network, image: list | dict[str, list]) -> dict[str, list]:
+    """Each tensor of one sample: nested lists [C] or [H][W][C]; several inputs by their names."""
+    values = dict(image) if isinstance(image, dict) else {network.inputs[0].name: image}
     for layer in network.layers:
         sources = [values[name] for name in layer.inputs]
         shape = network.tensors[layer.name].shape

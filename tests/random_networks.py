@@ -187,7 +187,9 @@ def random_rescale(
     """
     channels, fmt = tensor.shape[-1], fmt or random_format(draw, 1, 8)
     rng = generator(draw)
-    limit = (1 << (draw.integer(1, 18) - 1)) - 1
+    # Rule 4: with an offset as large as the product, the sum stays below 2^62.
+    fitting = max(62 - tensor.format.magnitude.bit_length(), 1)
+    limit = (1 << (min(draw.integer(1, 18), fitting) - 1)) - 1
     mantissa = rng.integers(-limit - 1, limit + 1, channels)
     reach = max(tensor.format.magnitude * (limit + 1), 1)
     shift = draw.integer(1, 62)
@@ -231,19 +233,31 @@ class _Growth:
 
     def __init__(self, draw: Draw, name: str, shape: tuple[int, ...], fmt: IntFormat, kinds):
         self.draw, self.name, self.kinds = draw, name, kinds
-        self.input = Input(name=f"{name}_x", shape=shape, format=fmt)
-        self.tensors = {self.input.name: Tensor(shape=shape, format=fmt, step=1.0)}
+        self.inputs: list[Input] = []
+        self.tensors: dict[str, Tensor] = {}
         self.layers: list[Layer] = []
-        self.last = self.input.name
+        self.enter(Input(name=f"{name}_x", shape=shape, format=fmt))
 
     @property
     def tensor(self) -> Tensor:
         return self.tensors[self.last]
 
-    def network(self) -> Network:
+    def network(self, *further: str) -> Network:
+        """The last tensor is an output, and so are the ``further`` ones."""
         return Network(
-            name=self.name, inputs=(self.input,), layers=tuple(self.layers), outputs=(self.last,)
+            name=self.name,
+            inputs=tuple(self.inputs),
+            layers=tuple(self.layers),
+            outputs=tuple(dict.fromkeys([*further, self.last])),
         )
+
+    def enter(self, source: Input) -> None:
+        """Go on from a further input."""
+        self.inputs.append(source)
+        self.tensors[source.name] = Tensor(
+            shape=source.shape, format=source.format, step=source.step
+        )
+        self.last = source.name
 
     def label(self, kind: str) -> str:
         return f"{self.name}_{kind}{len(self.layers)}"
@@ -361,6 +375,49 @@ class _Growth:
             self.tensors[self.last] = replace(self.tensor, step=tensor.step)
             ends.insert(self.draw.integer(0, len(ends)), self.last)
         self.append(kind(name=self.label("join"), inputs=tuple(ends)))
+
+    def meet(self) -> None:
+        """A further input joins, as it is or behind a layer."""
+        draw, trunk, tensor = self.draw, self.last, self.tensor
+        name = f"{self.name}_x{len(self.inputs)}"
+        kind = draw.choice([Add, Concat])
+        if chance(draw):
+            self.enter(Input(name=name, shape=tensor.shape, format=tensor.format, step=tensor.step))
+        else:
+            channels = draw.integer(1, 4)
+            fmt = random_format(draw, 1, 6)
+            self.enter(Input(name=name, shape=(*tensor.shape[:-1], channels), format=fmt))
+            outputs = tensor.shape[-1] if kind is Add else draw.integer(1, 4)
+            if len(tensor.shape) == 3:
+                self.same(outputs)
+            else:
+                self.dense(outputs)
+            if self.tensor.shape[-1] != outputs:
+                outputs = self.tensor.shape[-1]
+                kind = Concat
+            self.rescale(tensor.format)
+            self.layers[-1] = replace(self.layers[-1], step=tensor.step)
+            self.tensors[self.last] = replace(self.tensor, step=tensor.step)
+        ends = [trunk, self.last]
+        self.append(
+            kind(name=self.label("meet"), inputs=tuple(ends if chance(draw) else ends[::-1]))
+        )
+        if self.tensor.format.bits > 8:
+            self.rescale()
+
+    def head(self, source: str) -> str:
+        """A branch to an output of its own; its last tensor."""
+        trunk, self.last = self.last, source
+        if len(self.tensor.shape) == 3 and chance(self.draw):
+            self.flatten()
+        if len(self.tensor.shape) == 1:
+            self.dense(self.draw.integer(1, 4))
+        else:
+            self.same(self.draw.integer(1, 4))
+        if chance(self.draw, 3):
+            self.argmax()
+        found, self.last = self.last, trunk
+        return found
 
     def grow(self) -> None:
         """One or several layers of a kind that is drawn."""
@@ -489,6 +546,40 @@ def random_graph(draw: Draw, name: str = "graph", *, kinds: Sequence[type] = ANY
     return net.network()
 
 
+def random_ends(
+    draw: Draw, name: str = "ends", *, kinds: Sequence[type[Grid]] = ANY_GRID
+) -> Network:
+    """One to three inputs and one to three outputs, not one of each.
+
+    An input joins as it is, or behind a layer; an output is a tensor on the way, perhaps an input,
+    or what a branch of its own makes of one.
+    """
+    images = draw.integer(0, 3) > 0
+    shape = (*pair(draw, 1, 5), draw.integer(1, 4)) if images else (draw.integer(1, 9),)
+    net = _Growth(draw, name, shape, random_format(draw, 1, 6), kinds)
+    inputs = draw.integer(1, 3)
+    passed = [net.last]
+    for place in range(max(inputs, draw.integer(1, 3))):
+        if chance(draw, 3):
+            (net.grow if images else net.rescale)()
+        if place < inputs - 1:
+            net.meet()
+        passed.append(net.last)
+    if images and chance(draw, 3):
+        net.flatten()
+        net.dense(3)
+    further = []
+    for _ in range(draw.integer(1 if inputs == 1 else 0, 2)):
+        tensor = draw.choice(passed)
+        narrow = net.tensors[tensor].format.bits <= WIDEST
+        further.append(net.head(tensor) if narrow and chance(draw) else tensor)
+    if net.last in further and len(set(further)) == 1 and inputs == 1:
+        further.append(net.head(net.last))
+    network = net.network(*further)
+    drawn = list(network.outputs)
+    return replace(network, outputs=tuple(drawn[::-1] if chance(draw) else drawn))
+
+
 def random_schedule(draw: Draw, network: Network) -> Schedule:
     """Every kind of fold that the layers take, on any fabric; large layers are not unrolled.
 
@@ -515,8 +606,8 @@ def random_schedule(draw: Draw, network: Network) -> Schedule:
 
 
 def random_axis_bits(draw: Draw, network: Network) -> int | None:
-    """A width of both AXI4-Streams into which an element of either end fits."""
-    ends = [network.inputs[0].name, network.outputs[0]]
+    """A width of all AXI4-Streams into which an element of each end fits."""
+    ends = [*(source.name for source in network.inputs), *network.outputs]
     least = max(slot_bits(network.tensors[name].format.bits) for name in ends)
     return draw.choice([None, *(bits for bits in AXIS_BITS if least <= bits <= 128)])
 

@@ -49,6 +49,7 @@ rescales = _strategy(random_networks.random_rescale)
 networks = _strategy(random_networks.random_chain)
 graphs = _strategy(random_networks.random_graph)
 sequences = _strategy(random_networks.random_sequence)
+several_ends = _strategy(random_networks.random_ends)
 schedules = _strategy(random_networks.random_schedule)
 
 

@@ -132,9 +132,24 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
         tensors[layer.name] = tensor
     if not network.outputs:
         yield "a network needs at least one output"
-    for name in network.outputs:
+    for name in dict.fromkeys(network.outputs):
         if name not in tensors:
             yield f"the output '{name}' is made by no layer"
+        if network.outputs.count(name) > 1:
+            yield f"the output '{name}' is named twice; name each tensor once"
+    read = {*network.outputs, *(name for layer in needed_layers(network) for name in layer.inputs)}
+    for source in network.inputs:
+        if source.name not in read:
+            yield f"no output depends on the input '{source.name}'; leave it out"
+
+
+def needed_layers(network: Network) -> list[Layer]:
+    """The layers that an output depends on, in execution order."""
+    needed = set(network.outputs)
+    for layer in reversed(network.layers):
+        if layer.name in needed:
+            needed.update(layer.inputs)
+    return [layer for layer in network.layers if layer.name in needed]
 
 
 def _name_problems(name: str, tensors: Mapping[str, Tensor]) -> Iterator[str]:

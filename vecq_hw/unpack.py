@@ -102,6 +102,23 @@ def read_npy(path: str | Path) -> npt.NDArray[Any]:
         raise VecqError(f"'{path}' is no array of numbers (.npy): {_reason(error)}") from None
 
 
+def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an .npz file by their names.
+
+    Raises
+    ------
+    VecqError
+        The file is missing, cut short, or holds something else.
+    """
+    try:
+        with Path(path).open("rb") as file, NpzReader(file) as reader:
+            return {name: reader.read(name) for name in reader.names}
+    except OSError as error:
+        raise VecqError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    except VecqError as error:
+        raise VecqError(f"'{path}' holds no arrays of numbers (.npz): {error}") from None
+
+
 def gunzip(content: bytes, wanted: int) -> bytes:
     """The first ``wanted`` bytes that are packed in ``content``, or as many as there are."""
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:

@@ -118,7 +118,7 @@ def test_simulate_writes_the_outputs(stored, tmp_path):
     [
         (["show", "absent.npz"], "'absent.npz': there is no such file"),
         (["simulate", "{network}"], "give --data, --inputs or --reals"),
-        (["simulate", "{network}", "--inputs", "{network}"], "no array of numbers"),
+        (["simulate", "{network}", "--inputs", "{network}"], "arrays of 'x' are wanted, not of"),
         (["simulate", "{network}", "--inputs", "wide.npy"], "the codes 256..256 leave 0..255"),
         (["simulate", "{network}", "--data", "faces"], "faces"),
         (["verify", "{network}", "--targets", "vivado"], "there is no target 'vivado'"),

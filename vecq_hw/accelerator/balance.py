@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 
 from vecq_hw.accelerator import units
-from vecq_hw.accelerator.plan import plan
+from vecq_hw.accelerator.plan import first_mac_behind, plan
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import MacLayer
 from vecq_hw.network import Network
@@ -114,8 +114,9 @@ def _slow(network: Network, schedule: Schedule, interval: int) -> Iterator[tuple
 def _lane_sources(network: Network, name: str) -> dict[tuple[str, _End], None]:
     """Which Dense or Conv2d, and which end of it, set the lanes of a layer or input, in order."""
     layers = {layer.name: layer for layer in network.layers}
-    if name not in layers:  # an input has the lanes of the first of them
-        return {(layer.name, _End.INPUT): None for layer in network.mac_layers[:1]}
+    if name not in layers:  # an input has the lanes of the first of them behind it
+        first = first_mac_behind(network, name)
+        return {} if first is None else {(first.name, _End.INPUT): None}
     macs = {layer.name for layer in network.mac_layers}
     sources: dict[tuple[str, _End], None] = {}
     for read in layers[name].inputs:

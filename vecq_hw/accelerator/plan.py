@@ -46,6 +46,7 @@ from vecq_hw.layers import (
     Embedding,
     Flatten,
     Gru,
+    Input,
     JoinLayer,
     Layer,
     Lookup,
@@ -59,7 +60,7 @@ from vecq_hw.layers import (
     Upsample2d,
     as_mac_layer,
 )
-from vecq_hw.network import Network
+from vecq_hw.network import Network, needed_layers
 from vecq_hw.schedule import FoldKind, Schedule, divisors
 
 RESCALE_DEPTH = 5
@@ -76,13 +77,15 @@ def plan(network: Network, schedule: Schedule) -> Plan:
     return _Planner(network, schedule).result()
 
 
-def needed_layers(network: Network) -> list[Layer]:
-    """The layers that an output depends on, in execution order."""
-    needed = set(network.outputs)
-    for layer in reversed(network.layers):
-        if layer.name in needed:
-            needed.update(layer.inputs)
-    return [layer for layer in network.layers if layer.name in needed]
+def first_mac_behind(network: Network, tensor: str) -> MacLayer | None:
+    """The first Dense or Conv2d that depends on a tensor, of those that an output depends on."""
+    behind = {tensor}
+    for layer in needed_layers(network):
+        if behind.intersection(layer.inputs):
+            behind.add(layer.name)
+            if (mac := as_mac_layer(layer)) is not None:
+                return mac
+    return None
 
 
 class _Planner:
@@ -99,9 +102,7 @@ class _Planner:
     def result(self) -> Plan:
         network = self._network
         for entry in network.inputs:
-            if not self._readers(entry.name):
-                continue
-            stream = self._stream(entry.name, self._input_lanes(entry.shape))
+            stream = self._stream(entry.name, self._input_lanes(entry))
             self._entries.append(stream)
             self._inputs[entry.name] = stream
             if self._schedule.axis_bits is not None:
@@ -138,13 +139,12 @@ class _Planner:
     def _shape(self, tensor: str) -> tuple[int, ...]:
         return self._network.tensors[tensor].shape
 
-    def _input_lanes(self, shape: tuple[int, ...]) -> int:
-        """The lanes of the first Dense or Conv2d, as far as the channels allow."""
-        for layer in self._layers:
-            if (mac := as_mac_layer(layer)) is not None:
-                lanes = units.input_lanes(mac, self._schedule.folds[mac.name])
-                return math.gcd(lanes, shape[-1])
-        return 1
+    def _input_lanes(self, entry: Input) -> int:
+        """The lanes of the first Dense or Conv2d behind it, as far as the channels allow."""
+        mac = first_mac_behind(self._network, entry.name)
+        if mac is None:
+            return 1
+        return math.gcd(units.input_lanes(mac, self._schedule.folds[mac.name]), entry.shape[-1])
 
     def _publish(self, tensor: str, stream: Stream) -> None:
         """Hand the stream to those who read the tensor, through a fork if they are several."""

@@ -8,6 +8,11 @@ did not ask piles up, so that a stream behind a fork must hold, at worst over th
 what the most eager other branch has taken for word j less what its own reader had taken for word
 j - 1.
 
+Where branches meet at no join but leave by several outputs, the end is the join: it asks for the
+words of the outputs in the order in which the inputs allow them, which is one of the orders that
+can be.  A branch from which no join is reached takes whatever it is given, so that it asks nothing
+and nothing piles up before it.  Several inputs each come as their words are asked for.
+
 What each cell reads before which word it writes is that of the functions in ``hls/``.  Their
 sliding window first reads whole rows, so that these depths are larger than those of the cycle
 model, which clocks the cells of ``rtl/``.
@@ -81,12 +86,13 @@ def stream_depths(plan: Plan) -> dict[Stream, int]:
     Parameters
     ----------
     plan : Plan
-        Of a network with one input and one output.
     """
     plain = [cell for cell in plan.cells if isinstance(cell, Link) and cell.is_plain]
     joined = {link.source: link.target for link in plain}
     stages = _processes(plan, joined)
     depths = {stream: LEAST_DEPTH for stage in stages for stream in stage.writes}
+    free = _free_streams(stages)
+    stages = _with_one_end(stages, free)
     reader = {stream: index for index, stage in enumerate(stages) for stream, _ in stage.reads}
     meeting = _meeting_points(stages, reader)
     for index, stage in enumerate(stages):
@@ -103,13 +109,12 @@ def stream_depths(plan: Plan) -> dict[Stream, int]:
 
 
 def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
-    """Input, cells and output, in an order in which each reads what earlier ones write."""
+    """Inputs, cells and outputs, in an order in which each reads what earlier ones write."""
 
     def process(reads: tuple[tuple[Stream, Loops], ...], *writes: Stream) -> Process:
         return Process(reads, tuple(joined.get(stream, stream) for stream in writes))
 
-    (entry,), (end,) = plan.inputs.values(), plan.outputs.values()
-    processes = [process((), entry)]
+    processes = [process((), entry) for entry in plan.inputs.values()]
     windows: dict[Stream, Windows] = {}
     for cell in plan.cells:
         match cell:
@@ -136,8 +141,48 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
                 processes.append(process(_reads(plan.network, cell, windows), cell.target))
             case _:
                 assert_never(cell)
-    processes.append(process(((end, _word_by_word(end)),)))
+    processes += [process(((end, _word_by_word(end)),)) for end in plan.outputs.values()]
     return processes
+
+
+def _free_streams(stages: Sequence[Process]) -> set[Stream]:
+    """Those whose words run to outputs and meet no others on the way."""
+    free: set[Stream] = set()
+    for stage in reversed(stages):
+        if len(stage.reads) == 1 and free.issuperset(stage.writes):
+            free.update(stream for stream, _ in stage.reads)
+    return free
+
+
+def _with_one_end(stages: Sequence[Process], free: set[Stream]) -> list[Process]:
+    """The processes up to the last joins, without free streams, and an end that reads those joins.
+
+    The end asks for the word that needs the least share of its inputs, then for the next.
+    """
+
+    def writes(stage: Process) -> tuple[Stream, ...]:
+        if len(stage.reads) > 1:
+            return stage.writes
+        return tuple(stream for stream in stage.writes if stream not in free)
+
+    kept = [Process(stage.reads, writes(stage)) for stage in stages if writes(stage)]
+    joined = [stream for stage in kept for stream in stage.writes if stream in free]
+    entries = [stream for stage in kept if not stage.reads for stream in stage.writes]
+    shares = []
+    for stream in joined:
+        alone = [*kept, Process(((stream, _word_by_word(stream)),), ())]
+        taken = _taken(alone, -1, len(kept), ahead=0)
+        given = [taken[entry] / entry.words for entry in entries if entry in taken]
+        shares.append(np.max(given, axis=0))
+    owners = np.repeat(np.arange(len(joined)), [stream.words for stream in joined])
+    progress = [np.arange(1, stream.words + 1) / stream.words for stream in joined]
+    order = np.lexsort((np.concatenate([*progress, []]), np.concatenate([*shares, []])))
+    asked = [np.cumsum(owners[order] == index) for index in range(len(joined))]
+    reads = tuple(
+        (stream, (partial(np.asarray, counts),))
+        for stream, counts in zip(joined, asked, strict=True)
+    )
+    return [*kept, Process(reads, ())]
 
 
 def _reads(

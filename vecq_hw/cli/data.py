@@ -57,7 +57,8 @@ class Samples:
     folder : Path or None
         Where named data sets lie.
     codes, reals : Path or None
-        Files (.npy) of integer codes, channels last, and of real numbers, channels first.
+        Files of integer codes, channels last, and of real numbers, channels first: an array (.npy),
+        or an array for each input by its name (.npz).
     most : int or None
         At most this many samples.
     """
@@ -74,45 +75,56 @@ class Samples:
         if self.folder is not None and self.data is None:
             raise click.UsageError("--data-dir says where a data set lies; give --data too")
 
-    def read(self, network: Network) -> tuple[IntArray, Labels | None] | None:
-        """The codes of the network's input and the labels, if there are any; None without source.
+    def read(self, network: Network) -> tuple[dict[str, IntArray], Labels | None] | None:
+        """The codes of each input and the labels, if there are any; None without source.
 
         Raises
         ------
         VecqError
-            The samples do not fit the network's input.
+            The samples do not fit the network's inputs.
         """
-        from vecq_hw.simulate import network_inputs
-        from vecq_hw.simulate.reference import checked_codes
-        from vecq_hw.unpack import read_npy
+        import numpy as np
 
+        from vecq_hw.simulate import network_inputs
+        from vecq_hw.simulate.ends import by_name, input_names
+        from vecq_hw.simulate.reference import checked_inputs
+        from vecq_hw.unpack import read_npy, read_npz
+
+        names = input_names(network)
+        what = f"inputs of network '{network.name}'"
         if self.data is not None:
+            if len(names) > 1:
+                raise VecqError(
+                    f"a data set holds one array of samples, but network '{network.name}' has the"
+                    f" inputs {', '.join(map(repr, names))}; give --inputs or --reals"
+                )
             dataset = loaded(self.data, self.folder)
             labels = dataset.y_test[: self.most]
-            return network_inputs(network, dataset.x_test[: self.most]), labels
+            codes = network_inputs(network, dataset.x_test[: self.most])
+            return {names[0]: codes}, labels
         file = self.codes or self.reals
         if file is None:
             return None
-        array = read_npy(file)
+        found = read_npz(file) if file.suffix.lower() == ".npz" else read_npy(file)
         try:
-            if array.ndim == 0 or not len(array):
+            arrays = {name: np.asarray(a) for name, a in by_name(names, found, what).items()}
+            if any(array.ndim == 0 or not len(array) for array in arrays.values()):
                 raise VecqError("it holds no samples; an array of samples is wanted")
-            array = array[: self.most]
-            if self.codes is not None:
-                return checked_codes(network.inputs[0], array), None
-            return network_inputs(network, array), None
+            arrays = {name: array[: self.most] for name, array in arrays.items()}
+            if self.reals is not None:
+                given = network_inputs(network, arrays)
+                arrays = {**given} if isinstance(given, dict) else {names[0]: given}
+            return checked_inputs(network, arrays), None
         except VecqError as error:
             raise VecqError(f"'{file}': {error}") from None
 
-    def vectors(self, network: Network, seed: int = 0) -> IntArray:
+    def vectors(self, network: Network, seed: int = 0) -> dict[str, IntArray]:
         """Inputs to verify with: these samples, else random codes, and the corner vectors."""
-        import numpy as np
-
-        from vecq_hw.verify.vectors import corner_vectors, random_vectors
+        from vecq_hw.verify.vectors import random_vectors, with_corners
 
         found = self.read(network)
         main = random_vectors(network, self.most or 200, seed) if found is None else found[0]
-        return np.concatenate([main, corner_vectors(network)])
+        return with_corners(network, main)
 
 
 def samples_options(command: _Command) -> _Command:
@@ -126,14 +138,15 @@ def samples_options(command: _Command) -> _Command:
             "--inputs",
             type=click.Path(path_type=Path),
             metavar="CODES.npy",
-            help="Integer codes of the input, samples first, channels last; instead of --data.",
+            help="Integer codes of the input, samples first, channels last; instead of --data. Of"
+            " several inputs an .npz file with an array for each, by its name.",
         ),
         click.option(
             "--reals",
             type=click.Path(path_type=Path),
             metavar="FILE.npy",
             help="Real inputs as the model takes them, samples first, then channels; instead of"
-            " --data.",
+            " --data. Of several inputs an .npz file with an array for each, by its name.",
         ),
         click.option(
             "--samples", type=click.IntRange(min=1), metavar="N", help="At most this many samples."

@@ -69,8 +69,6 @@ def _demonstrate(
     place: Folder, model: str, weight_bits: int, activation_bits: int, epochs: int, seed: int
 ) -> dict[str, Any]:
     """All of it for one model, into a folder of its name; what summary.json says of it."""
-    import numpy as np
-
     from vecq_hw import data as datasets
     from vecq_hw import storage
     from vecq_hw.simulate import network_inputs
@@ -78,7 +76,7 @@ def _demonstrate(
     from vecq_hw.train.checkpoint import ModelRecipe, save_checkpoint
     from vecq_hw.verify.compare import verify
     from vecq_hw.verify.targets import TARGETS
-    from vecq_hw.verify.vectors import corner_vectors
+    from vecq_hw.verify.vectors import with_corners
 
     dataset = datasets.load("digits")
     recipe = ModelRecipe(
@@ -101,8 +99,9 @@ def _demonstrate(
     echo(repr(network))
 
     codes = network_inputs(network, dataset.x_test)
-    inputs = np.concatenate([codes, corner_vectors(network)])
-    with activity(f"verifying on {len(inputs)} vectors") as progress:
+    inputs = with_corners(network, codes)
+    count = len(inputs[network.inputs[0].name])
+    with activity(f"verifying on {count} vectors") as progress:
         report = verify(
             network,
             inputs,

@@ -58,8 +58,9 @@ def emit(
     if reason is not None:
         raise VecqError(f"target '{target}' cannot take this network yet: {reason}")
     inputs = samples.vectors(net)
-    with activity(f"simulating {len(inputs)} vectors") as progress:
-        vectors = Vectors(inputs=inputs, outputs=simulate(net, inputs))
+    count = len(inputs[net.inputs[0].name])
+    with activity(f"simulating {count} vectors") as progress:
+        vectors = Vectors(inputs=inputs, outputs=simulate(net, inputs, taps=net.outputs))
         progress(f"writing down {net.name} for {target}")
         project = emitter.emit(net, choice.schedule(net), vectors)
     with folder(out or Path(target)) as place:
@@ -70,7 +71,7 @@ def emit(
         "target": target,
         "folder": str(place.path),
         "files": sorted(project.files),
-        "vectors": len(inputs),
+        "vectors": count,
     }
     command = f"make -C {quote(str(place.path))}"
     echo(f"{len(project.files)} files in {place.path}; run its test with: {command}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -177,7 +178,11 @@ def show(network: Path, json_file: Path | None) -> None:
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
 @samples_options
-@click.option("--out", type=OutputFile("array"), help="Write the integer outputs as .npy.")
+@click.option(
+    "--out",
+    type=OutputFile("array"),
+    help="Write the integer outputs as .npy; several as an .npz file, each by its name.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["float", "int8"]),
@@ -235,6 +240,7 @@ def simulate(
     from vecq_hw import storage
     from vecq_hw.passes.widths import wrap_accumulators
     from vecq_hw.schedule import default_schedule, load
+    from vecq_hw.simulate.ends import one_or_all, output_arrays
 
     if taps is not None and trace is None:
         raise click.UsageError("--taps chooses the tensors that --trace writes; give --trace too")
@@ -251,6 +257,8 @@ def simulate(
     if found is None:
         raise click.UsageError("give --data, --inputs or --reals")
     codes, labels = found
+    count = len(codes[net.inputs[0].name])
+    outputs: object
     counts: dict[str, int] = {}
     if accumulator_bits is not None and overflow == "saturate":
         folds = load(schedule) if schedule is not None else default_schedule(net)
@@ -265,35 +273,51 @@ def simulate(
     elif trace is not None:
         names = list(net.tensors) if taps is None else taps.split(",")
         wanted = [*names, *net.outputs]
-        with progress_bar(len(codes), "simulating") as progress:
+        with progress_bar(count, "simulating") as progress:
             tensors = simulator.simulate(net, codes, taps=wanted, engine=engine, progress=progress)
         with folder(trace) as place:
             place.write_all(
                 ((f"{quote(name, safe=' ')}.npy", _npy(tensors[name])) for name in names), "trace"
             )
-        outputs = tensors[net.outputs[0]]
+        outputs = {name: tensors[name] for name in net.outputs}
     else:
-        with progress_bar(len(codes), "simulating") as progress:
+        with progress_bar(count, "simulating") as progress:
             outputs = simulator.simulate(net, codes, engine=engine, progress=progress)
-    result = f"{len(outputs)} vectors"
+    arrays = output_arrays(net, outputs)
+    accuracy = None
+    result = f"{count} vectors"
     accuracy = None
     if labels is not None:
-        accuracy = float((simulator.predictions(net, outputs) == labels).mean())
-        result += f", integer accuracy {percent(accuracy)}"
+        classes = output_arrays(net, simulator.predictions(net, arrays))
+        shares = {name: float((found == labels).mean()) for name, found in classes.items()}
+        accuracy = one_or_all(shares)
+        for name, share in shares.items():
+            where = f" of '{name}'" if len(shares) > 1 else ""
+            result += f", integer accuracy{where} {percent(share)}"
     echo(result)
     if counts:
         rows = [(name, str(count)) for name, count in counts.items()]
         print_table(("layer", "overflows"), rows)
     if out is not None:
-        write(out, _npy(outputs))
+        alone = one_or_all(arrays)
+        write(out, _npz(alone) if isinstance(alone, dict) else _npy(alone))
     tree = {
         "name": net.name,
         "digest": storage.digest(net),
-        "vectors": len(outputs),
+        "vectors": count,
         "integer_accuracy": accuracy,
         "overflows": counts,
     }
     write_json(json_file, tree)
+
+
+def _npz(arrays: dict[str, IntArray]) -> bytes:
+    """What numpy.savez writes, with members of any name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, values in arrays.items():
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), _npy(values))
+    return buffer.getvalue()
 
 
 def _npy(values: IntArray) -> bytes:

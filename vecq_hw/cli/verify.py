@@ -65,6 +65,7 @@ def verify(
     chosen = choose(targets.split(",") if targets is not None else None)
     net = storage.load(network)
     inputs = samples.vectors(net, seed)
+    count = len(inputs[net.inputs[0].name])
     report = None
     with contextlib.ExitStack() as stack:
         if out is None:
@@ -72,7 +73,7 @@ def verify(
         else:
             place = stack.enter_context(folder(out)).path
         try:
-            progress = stack.enter_context(activity(f"verifying on {len(inputs)} vectors"))
+            progress = stack.enter_context(activity(f"verifying on {count} vectors"))
             report = run(
                 net,
                 inputs,

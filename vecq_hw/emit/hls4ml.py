@@ -26,7 +26,7 @@ from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupp
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
-from vecq_hw.emit.project import Project, Vectors, check_vectors
+from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.layers import Tensor
@@ -230,7 +230,7 @@ def emit(
     VecqError, MissingToolError
         As :func:`convert`; or the vectors have other shapes.
     """
-    check_vectors(network, vectors)
+    vectors = checked_vectors(network, vectors)
     io_type = io_type or natural_io_type(network)
     with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
         model = convert(network, output_dir=folder, io_type=io_type)

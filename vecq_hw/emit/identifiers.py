@@ -68,3 +68,18 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
         taken.add(candidate.lower())
         result[name] = candidate
     return result
+
+
+def end_suffixes(names: Iterable[str]) -> dict[str, str]:
+    """What tells the inputs of a network, or its outputs, from each other in names: none of one.
+
+    Examples
+    --------
+    >>> end_suffixes(["x"]), end_suffixes(["left eye", "int"])
+    ({'x': ''}, {'left eye': '_left_eye', 'int': '_int'})
+    """
+    plain = identifiers(names)
+    if len(plain) == 1:
+        return dict.fromkeys(plain, "")
+    # Behind other words nothing is reserved.
+    return {name: f"_{identifier.rstrip('_')}" for name, identifier in plain.items()}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from vecq_hw.bench.vectors import frames_text, read_frames
+from vecq_hw.emit.identifiers import end_suffixes
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
+from vecq_hw.simulate.ends import by_name, input_names, sample_count
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,119}")
 
@@ -25,38 +28,66 @@ class Vectors:
 
     Attributes
     ----------
-    inputs : int array of shape (N, C) or (N, H, W, C)
-    outputs : int array of shape (N, ...)
+    inputs : int array of shape (N, C) or (N, H, W, C), or mapping of them
+        By the name of each input, where there are several.
+    outputs : int array of shape (N, ...), or mapping of them
     """
 
-    inputs: IntArray
-    outputs: IntArray
+    # Either kind, and who makes vectors knows which.
+    inputs: Any
+    outputs: Any
 
     def files(self) -> dict[str, str]:
-        """``vectors/inputs.txt`` and ``vectors/outputs.txt``: a vector per line, channels-last."""
-        return {
-            "vectors/inputs.txt": vector_text(self.inputs),
-            "vectors/outputs.txt": vector_text(self.outputs),
-        }
+        """``vectors/inputs.txt`` and ``vectors/outputs.txt``: a vector per line, channels-last.
+
+        Of several ends each has its file, such as ``vectors/inputs_left.txt``.
+        """
+        result: dict[str, str] = {}
+        for what, given in (("inputs", self.inputs), ("outputs", self.outputs)):
+            arrays = dict(given) if isinstance(given, Mapping) else {"": given}
+            files = vector_files(what, arrays)
+            result |= {f"vectors/{files[name]}": vector_text(arrays[name]) for name in arrays}
+        return result
 
 
-def check_vectors(network: Network, vectors: Vectors) -> None:
-    """Raise :class:`VecqError` unless there are vectors and they have the network's shapes."""
-    for what, given, name in (
-        ("inputs", vectors.inputs, network.inputs[0].name),
-        ("outputs", vectors.outputs, network.outputs[0]),
-    ):
-        wanted = network.tensors[name].shape
-        if given.shape[1:] != wanted or not len(given):
+def vector_files(what: str, names: Iterable[str]) -> dict[str, str]:
+    """The file of each end's vectors: ``inputs.txt`` of one, ``inputs_<name>.txt`` of several."""
+    return {name: f"{what}{suffix}.txt" for name, suffix in end_suffixes(names).items()}
+
+
+def checked_vectors(network: Network, vectors: Vectors) -> Vectors:
+    """The vectors of each end by its name, in the network's order.
+
+    Raises
+    ------
+    VecqError
+        There are none, or they have other names or shapes than the network's ends.
+    """
+    inputs = _checked(network, "inputs", input_names(network), vectors.inputs)
+    outputs = _checked(network, "outputs", network.outputs, vectors.outputs)
+    count, others = len(inputs[network.inputs[0].name]), len(outputs[network.outputs[0]])
+    if count != others:
+        raise VecqError(
+            f"network '{network.name}': {count} input vectors and {others} output vectors; equal"
+            " numbers are wanted"
+        )
+    return Vectors(inputs=inputs, outputs=outputs)
+
+
+def _checked(
+    network: Network, what: str, names: Sequence[str], given: object
+) -> dict[str, IntArray]:
+    where = f"network '{network.name}': the vectors' {what}"
+    arrays = {name: np.asarray(array) for name, array in by_name(names, given, where).items()}
+    for name, array in arrays.items():
+        wanted, of = network.tensors[name].shape, f" '{name}'" if len(names) > 1 else ""
+        if array.shape[1:] != wanted or not len(array):
             raise VecqError(
-                f"network '{network.name}': the vectors' {what} have the shape {given.shape};"
+                f"{where}{of} have the shape {array.shape};"
                 f" (N, {', '.join(map(str, wanted))}) with at least one vector is wanted"
             )
-    if len(vectors.inputs) != len(vectors.outputs):
-        raise VecqError(
-            f"network '{network.name}': {len(vectors.inputs)} input vectors and"
-            f" {len(vectors.outputs)} output vectors; equal numbers are wanted"
-        )
+    sample_count(arrays, where)
+    return arrays
 
 
 def vector_text(vectors: IntArray) -> str:

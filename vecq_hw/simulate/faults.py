@@ -10,32 +10,32 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Layer, as_code_layer
 from vecq_hw.network import Network
+from vecq_hw.simulate.ends import Given
 from vecq_hw.simulate.engines import EngineName
 from vecq_hw.simulate.prepared import Hook, to_register
-from vecq_hw.simulate.reference import simulate
+from vecq_hw.simulate.reference import checked_inputs, simulate
 
 Site = Literal["weights", "activations", "accumulators"]
 
 
 def simulate_with_faults(
     network: Network,
-    inputs: npt.ArrayLike,
+    inputs: Given,
     site: Site,
     count: int,
     seed: int,
     engine: EngineName = "float",
-) -> IntArray:
+) -> IntArray | dict[str, IntArray]:
     """The outputs of ``network`` with ``count`` random bits flipped.
 
     Parameters
     ----------
-    inputs : int array of shape (N, C) or (N, H, W, C)
+    inputs : as :func:`simulate` takes them; it gives the outputs as that does
     site : {"weights", "activations", "accumulators"}
         Where: in stored codes, once for all samples; in the codes of the input and of every Rescale
         and Threshold; or in the sums of every Dense and Conv2d.  The bits are drawn over all of
@@ -50,11 +50,12 @@ def simulate_with_faults(
     VecqError
         There are fewer bits than ``count``, or the inputs do not fit the network.
     """
+    codes = checked_inputs(network, inputs)
     if site == "weights":
-        return simulate(flip_weights(network, count, seed), inputs, engine=engine)
-    samples = len(np.asarray(inputs))
+        return simulate(flip_weights(network, count, seed), codes, engine=engine)
+    samples = len(codes[network.inputs[0].name])
     hooks = fault_hooks(network, samples, site, count, seed)
-    return simulate(network, inputs, engine=engine, hooks=hooks)
+    return simulate(network, codes, engine=engine, hooks=hooks)
 
 
 def flip_weights(network: Network, count: int, seed: int) -> Network:

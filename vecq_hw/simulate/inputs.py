@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import overload
+
 import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
+from vecq_hw.layers import Input
 from vecq_hw.network import Network
-from vecq_hw.simulate.reference import quantize_input
+from vecq_hw.simulate.ends import Given, by_name, input_names, one_or_all, sample_count
+from vecq_hw.simulate.reference import quantized
 
 
-def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray:
-    """Real samples as a data set holds them, as codes of the network's input.
+@overload
+def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray: ...
+@overload
+def network_inputs(
+    network: Network, x: Mapping[str, npt.ArrayLike]
+) -> IntArray | dict[str, IntArray]: ...
+def network_inputs(network: Network, x: Given) -> IntArray | dict[str, IntArray]:
+    """Real samples as a data set holds them, as codes of the network's inputs.
 
     Parameters
     ----------
-    network : Network with one input
+    network : Network
     x : array of shape (N, C), (N, C, L) or (N, C, H, W)
         Channels first.  A sequence (C, L) is an image of height 1.  A network that takes vectors
-        gets them flattened in that order, as torch.nn.Flatten does it.
+        gets them flattened in that order, as torch.nn.Flatten does it.  Of a network with several
+        inputs a mapping from the name of each to its array, or a tuple of them in their order.
 
     Returns
     -------
     int array of shape (N, C) or (N, H, W, C)
-        What :func:`simulate` takes.
+        What :func:`simulate` takes; of several inputs a dictionary.
 
     Raises
     ------
     VecqError
         The samples have another shape, are no real numbers, or hold NaN or infinite values.
     """
-    source = network.inputs[0]
+    what = f"inputs of network '{network.name}'"
+    given = by_name(input_names(network), x, what)
+    codes = {source.name: _codes(source, given[source.name]) for source in network.inputs}
+    sample_count(codes, what)
+    return one_or_all(codes)
+
+
+def _codes(source: Input, x: npt.ArrayLike) -> IntArray:
     try:
         samples = np.asarray(x)
     except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, say
@@ -55,4 +74,4 @@ def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray:
             f"input '{source.name}': samples of the shape {wanted} are wanted, not"
             f" {np.shape(x)[1:]}"
         )
-    return quantize_input(network, np.ascontiguousarray(arranged))
+    return quantized(source, np.ascontiguousarray(arranged))

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.network import Network
+from vecq_hw.simulate.ends import Given
 from vecq_hw.simulate.engines import EngineName
 from vecq_hw.simulate.prepared import Hook
-from vecq_hw.simulate.reference import simulate
+from vecq_hw.simulate.reference import checked_inputs, simulate
 
 
 def simulate_counting(
-    network: Network, inputs: npt.ArrayLike, engine: EngineName = "float"
-) -> tuple[IntArray, dict[str, int]]:
+    network: Network, inputs: Given, engine: EngineName = "float"
+) -> tuple[IntArray | dict[str, IntArray], dict[str, int]]:
     """The outputs, and for each Dense and Conv2d the sums that did not fit its accumulator.
 
     ``passes.widths.wrap_accumulators`` narrows the accumulators of a network.  A sum is counted
@@ -24,7 +24,7 @@ def simulate_counting(
 
     Returns
     -------
-    (int array of shape (N, ...), dict from layer name to count)
+    (what :func:`simulate` gives, dict from layer name to count)
     """
     found: dict[str, list[int]] = {}
     hooks = {}
@@ -32,7 +32,7 @@ def simulate_counting(
         found[layer.name] = []
         if layer.accumulator_bits is not None:
             hooks[layer.name] = _counter(network.tensors[layer.name].format, found[layer.name])
-    outputs = simulate(network, inputs, engine=engine, hooks=hooks)
+    outputs = simulate(network, checked_inputs(network, inputs), engine=engine, hooks=hooks)
     return outputs, {name: sum(counts) for name, counts in found.items()}
 
 

@@ -23,6 +23,14 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
 from vecq_hw.layers import ArgMax, Conv2d, Dense, Input, TopK
 from vecq_hw.network import Network
+from vecq_hw.simulate.ends import (
+    Given,
+    by_name,
+    input_names,
+    one_or_all,
+    output_arrays,
+    sample_count,
+)
 from vecq_hw.simulate.engines import Array, EngineName
 from vecq_hw.simulate.kernels import bound_of
 from vecq_hw.simulate.prepared import Hook, TileStage, hooked, prepare, rows_first, to_register
@@ -51,7 +59,16 @@ def simulate(
 @overload
 def simulate(
     network: Network,
-    inputs: npt.ArrayLike,
+    inputs: Mapping[str, npt.ArrayLike],
+    *,
+    engine: EngineName = ...,
+    hooks: Mapping[str, Hook] = ...,
+    progress: Callable[[int], object] | None = ...,
+) -> IntArray | dict[str, IntArray]: ...
+@overload
+def simulate(
+    network: Network,
+    inputs: Given,
     *,
     taps: Sequence[str],
     engine: EngineName = ...,
@@ -60,7 +77,7 @@ def simulate(
 ) -> dict[str, IntArray]: ...
 def simulate(
     network: Network,
-    inputs: npt.ArrayLike,
+    inputs: Given,
     *,
     taps: Sequence[str] | None = None,
     engine: EngineName = "float",
@@ -71,9 +88,10 @@ def simulate(
 
     Parameters
     ----------
-    network : Network with one input and one output
+    network : Network
     inputs : int array of shape (N, C) or (N, H, W, C)
-        Codes of the input format.
+        Codes of the input format.  Of a network with several inputs a mapping from the name of each
+        to its array, all of N samples.
     taps : names of inputs and layers, optional
     engine : {"float", "int8"}
         ``float`` is NumPy's BLAS, exact at every width.  ``int8`` takes the dot products
@@ -88,16 +106,15 @@ def simulate(
     Returns
     -------
     int array of shape (N, ...)
-        The outputs, or with ``taps`` a dictionary from each tapped name to its integers.
+        The output; of a network with several outputs, and with ``taps``, a dictionary from each
+        name to its integers.
 
     Raises
     ------
     VecqError
-        The inputs have another shape, are not integers, or leave the input's format; a tap or hook
-        names no tensor; a layer is too wide for the engine.
+        The inputs have other names or another shape, are not integers, or leave their format; a tap
+        or hook names no tensor; a layer is too wide for the engine.
     """
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise VecqError(f"network '{network.name}': one input and one output are supported")
     names = list(network.outputs) if taps is None else list(taps)
     for name in (*names, *hooks):
         if name not in network.tensors:
@@ -105,25 +122,27 @@ def simulate(
                 f"network '{network.name}' has no tensor '{name}'; it has"
                 f" {', '.join(network.tensors)}"
             )
-    x = checked_codes(network.inputs[0], inputs)
+    x = checked_inputs(network, inputs)
+    count = len(x[network.inputs[0].name])
     stages = prepare(network, frozenset([*names, *hooks]), engine, bool(hooks))
     collected: dict[str, IntArray] = {
-        name: np.empty((len(x), *network.tensors[name].shape), network.tensors[name].format.dtype)
+        name: np.empty((count, *network.tensors[name].shape), network.tensors[name].format.dtype)
         for name in names
     }
     _keep_freed_memory()
     with _one_blas_thread():
-        for start in range(0, len(x), BLOCK):
-            part = x[start : start + BLOCK]
-            values: dict[str, IntArray] = {network.inputs[0].name: part}
-            _hook_input(network.inputs[0], values, hooks, start)
+        for start in range(0, count, BLOCK):
+            end = min(start + BLOCK, count)
+            values = {name: codes[start:end] for name, codes in x.items()}
+            for source in network.inputs:
+                _hook_input(source, values, hooks, start)
             for stage in stages:
                 _run_stage(stage, network, values, hooks, start)
             for name in names:
-                collected[name][start : start + len(part)] = values[name]
+                collected[name][start:end] = values[name]
             if progress is not None:
-                progress(start + len(part))
-    return collected[network.outputs[0]] if taps is None else collected
+                progress(end)
+    return one_or_all(collected) if taps is None else collected
 
 
 @lru_cache(maxsize=1)
@@ -215,9 +234,25 @@ def _run_stage(
             other.result()
 
 
-def quantize_input(network: Network, x: FloatArray) -> IntArray:
-    """Real inputs to codes of the network's input format; shape (N, C) or (N, H, W, C)."""
-    source = network.inputs[0]
+@overload
+def quantize_input(network: Network, x: FloatArray) -> IntArray: ...
+@overload
+def quantize_input(
+    network: Network, x: Mapping[str, npt.ArrayLike]
+) -> IntArray | dict[str, IntArray]: ...
+def quantize_input(network: Network, x: Given) -> IntArray | dict[str, IntArray]:
+    """Real inputs to codes of the network's input format; shape (N, C) or (N, H, W, C).
+
+    Of a network with several inputs a mapping from the name of each to its array, and so is what is
+    returned.
+    """
+    given = by_name(input_names(network), x, f"inputs of network '{network.name}'")
+    codes = {source.name: quantized(source, given[source.name]) for source in network.inputs}
+    return one_or_all(codes)
+
+
+def quantized(source: Input, x: npt.ArrayLike) -> IntArray:
+    """Real numbers to codes of one input."""
     x = np.asarray(x)
     if not np.all(np.isfinite(x)):
         raise VecqError(f"input '{source.name}': the data hold NaN or infinite values")
@@ -226,18 +261,45 @@ def quantize_input(network: Network, x: FloatArray) -> IntArray:
     return result
 
 
-def predictions(network: Network, outputs: IntArray) -> npt.NDArray[np.int64]:
+Classes = npt.NDArray[np.int64]
+
+
+@overload
+def predictions(network: Network, outputs: IntArray) -> Classes: ...
+@overload
+def predictions(
+    network: Network, outputs: IntArray | Mapping[str, IntArray]
+) -> Classes | dict[str, Classes]: ...
+def predictions(
+    network: Network, outputs: IntArray | Mapping[str, IntArray]
+) -> Classes | dict[str, Classes]:
     """The class of each output vector; the lowest index wins a tie (rule 6).
 
-    Where the network ends with an ArgMax or a TopK, its (first) outputs are the classes.
+    Where an ArgMax or a TopK makes an output, its (first) number is the class.  Of several
+    outputs a dictionary from the name of each to its classes.
     """
-    flat = outputs.reshape(len(outputs), -1)
-    choices = [la.name for la in network.layers if isinstance(la, ArgMax | TopK)]
-    decided = not set(choices).isdisjoint(network.outputs)
-    result: npt.NDArray[np.int64] = (flat[:, 0] if decided else flat.argmax(axis=1)).astype(
-        np.int64
+    decided = {layer.name for layer in network.layers if isinstance(layer, ArgMax | TopK)}
+    return one_or_all(
+        {
+            name: _classes(array, name in decided)
+            for name, array in output_arrays(network, outputs).items()
+        }
     )
+
+
+def _classes(output: IntArray, decided: bool) -> Classes:
+    flat = output.reshape(len(output), -1)
+    result: Classes = (flat[:, 0] if decided else flat.argmax(axis=1)).astype(np.int64)
     return result
+
+
+def checked_inputs(network: Network, inputs: Given) -> dict[str, IntArray]:
+    """The codes of each input by its name, refused where they do not fit the network."""
+    what = f"inputs of network '{network.name}'"
+    given = by_name(input_names(network), inputs, what)
+    codes = {source.name: checked_codes(source, given[source.name]) for source in network.inputs}
+    sample_count(codes, what)
+    return codes
 
 
 def checked_codes(source: Input, inputs: npt.ArrayLike) -> IntArray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from vecq_hw.layers import as_code_layer
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.simulate.ends import Given, output_arrays
+from vecq_hw.simulate.reference import checked_inputs
 from vecq_hw.toolchain import require
 from vecq_hw.verify.target import Target, TargetError
 
@@ -34,6 +36,16 @@ class Status(Enum):
     """It did not build or did not finish; this counts as a failure."""
     UNSUPPORTED = "unsupported"
     """It cannot take the network yet: neither a pass nor a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Of the integers of one output; as in :class:`Row`."""
+
+    outputs: int
+    mismatches: int
+    distinct_outputs: int
+    saturated: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +66,8 @@ class Row:
         Outputs that sit at an end of the last rescale's clamp.
     message : str
         The first mismatch, the error, or what is unsupported; empty for a pass.
+    by_output : mapping
+        The counts of each output by its name, where there are several.
     """
 
     name: str
@@ -65,10 +79,14 @@ class Row:
     distinct_outputs: int = 0
     saturated: int = 0
     message: str = ""
+    by_output: Mapping[str, Counts] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """For scripts: the attributes, plain."""
-        return {**asdict(self), "status": self.status.value, "seconds": round(self.seconds, 3)}
+        tree = asdict(self) | {"status": self.status.value, "seconds": round(self.seconds, 3)}
+        if not self.by_output:
+            del tree["by_output"]
+        return tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +119,7 @@ class Report:
 
 def verify(
     network: Network,
-    inputs: IntArray,
+    inputs: Given,
     *,
     targets: Sequence[Target],
     folder: Path,
@@ -116,7 +134,7 @@ def verify(
     Parameters
     ----------
     inputs : int array of shape (N, ...)
-        Codes of the input format.
+        Codes of the input format; of several inputs a mapping from the name of each to its array.
     progress : callable
         Told what begins, for instance "hls: building and running".
     force : bool
@@ -129,14 +147,17 @@ def verify(
     MissingToolError
         A tool is missing that a target needs; none has run then.
     """
-    if not len(inputs):
+    codes = checked_inputs(network, inputs)
+    count = len(codes[network.inputs[0].name])
+    if not count:
         raise VecqError("there are no input vectors to verify with")
     schedule = schedule or scheduling.default_schedule(network)
     scheduling.check(network, schedule)
     refusals = {target.name: target.unsupported(network) for target in targets}
     require(*(t for target in targets if refusals[target.name] is None for t in target.tools))
-    progress(f"simulating {len(inputs)} vectors")
-    vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
+    progress(f"simulating {count} vectors")
+    expected = simulate(network, codes, taps=network.outputs)
+    vectors = Vectors(inputs=codes, outputs=expected)
     rows = []
     for target in targets:
         reason = refusals[target.name]
@@ -145,13 +166,16 @@ def verify(
             continue
         begin = time.perf_counter()
         try:
-            row = _row(network, schedule, vectors, target, folder / target.name, progress, force)
+            place = folder / target.name
+            got = _computed(network, schedule, vectors, target, place, progress, force)
+            row = got if isinstance(got, Row) else _row(network, target, expected, got)
         except (TargetError, VecqError) as error:
             row = Row(name=target.name, status=Status.ERROR, message=str(error))
         except Exception as error:  # a fault of ours in one target; the others can still be judged
             row = Row(name=target.name, status=Status.ERROR, message=_located(error))
         rows.append(replace(row, seconds=time.perf_counter() - begin))
-    return Report(rows=tuple(rows), warnings=tuple(_warnings(vectors.outputs)))
+    warnings = [line for name in expected for line in _warnings(network, name, expected[name])]
+    return Report(rows=tuple(rows), warnings=tuple(warnings))
 
 
 def _unsupported(target: Target, reason: str) -> Row:
@@ -165,7 +189,7 @@ def _located(error: Exception) -> str:
     return f"a fault in vecq itself, {said} ({Path(place.filename).name}:{place.lineno})"
 
 
-def _row(
+def _computed(
     network: Network,
     schedule: Schedule,
     vectors: Vectors,
@@ -173,7 +197,8 @@ def _row(
     folder: Path,
     progress: Callable[[str], None],
     force: bool,
-) -> Row:
+) -> dict[str, IntArray] | Row:
+    """What the target computes, int64 of shape (N, elements) by output; or the row that it ends."""
     progress(f"{target.name}: writing the project")
     try:
         project = target.emit(network, schedule, vectors)
@@ -182,47 +207,64 @@ def _row(
     with Folder(folder, force=force) as place:
         project.write_into(place)
         progress(f"{target.name}: building and running")
-        got = target.run(folder)
-    expected = vectors.outputs.reshape(len(vectors.outputs), -1).astype(np.int64)
-    if got.shape != expected.shape:
-        message = f"{expected.shape} outputs are wanted, the target gave {got.shape}"
-        return Row(name=target.name, status=Status.ERROR, message=message)
-    differing = np.argwhere(got != expected)
-    message = ""
-    if len(differing):
-        vector, index = differing[0].tolist()
-        message = (
-            f"layer '{network.outputs[0]}', vector {vector}, index {index}:"
-            f" expected {expected[vector, index]}, actual {got[vector, index]}"
+        return output_arrays(network, target.run(folder))
+
+
+def _row(
+    network: Network, target: Target, expected: dict[str, IntArray], got: dict[str, IntArray]
+) -> Row:
+    """All outputs of one target, compared."""
+    parts, message = {}, ""
+    for name, array in expected.items():
+        wanted, found = array.reshape(len(array), -1).astype(np.int64), got[name]
+        where = f"output '{name}': " if len(expected) > 1 else ""
+        if found.shape != wanted.shape:
+            given = f"{where}{wanted.shape} outputs are wanted, the target gave {found.shape}"
+            return Row(name=target.name, status=Status.ERROR, message=given)
+        differing = np.argwhere(found != wanted)
+        if len(differing) and not message:
+            vector, index = differing[0].tolist()
+            message = (
+                f"layer '{name}', vector {vector}, index {index}:"
+                f" expected {wanted[vector, index]}, actual {found[vector, index]}"
+            )
+        parts[name] = Counts(
+            outputs=wanted.size,
+            mismatches=len(differing),
+            distinct_outputs=len(np.unique(found)),
+            saturated=_saturated(network, name, found),
         )
+    distinct = np.unique(np.concatenate([got[name].ravel() for name in expected]))
     return Row(
         name=target.name,
-        status=Status.FAILED if len(differing) else Status.PASSED,
-        vectors=len(expected),
-        outputs=expected.size,
-        mismatches=len(differing),
-        distinct_outputs=len(np.unique(got)),
-        saturated=_saturated(network, got),
+        status=Status.FAILED if message else Status.PASSED,
+        vectors=len(next(iter(expected.values()))),
+        outputs=sum(part.outputs for part in parts.values()),
+        mismatches=sum(part.mismatches for part in parts.values()),
+        distinct_outputs=len(distinct),
+        saturated=sum(part.saturated for part in parts.values()),
         message=message,
+        by_output=parts if len(parts) > 1 else {},
     )
 
 
-def _saturated(network: Network, outputs: IntArray) -> int:
-    last = next((layer for layer in network.layers if layer.name == network.outputs[0]), None)
+def _saturated(network: Network, name: str, outputs: IntArray) -> int:
+    last = next((layer for layer in network.layers if layer.name == name), None)
     clamped = None if last is None else as_code_layer(last)
     if clamped is None:
         return 0
     return int(np.isin(outputs, (clamped.format.lo, clamped.format.hi)).sum())
 
 
-def _warnings(outputs: IntArray) -> list[str]:
+def _warnings(network: Network, name: str, outputs: IntArray) -> list[str]:
     """An output that is the same for every input verifies little."""
     flat = outputs.reshape(len(outputs), -1)
     constant = np.flatnonzero((flat == flat[0]).all(axis=0)).tolist()
     if not constant or len(flat) < 2:
         return []
     shown = ", ".join(map(str, constant[:8])) + (" …" if len(constant) > 8 else "")
+    of = f" of '{name}'" if len(network.outputs) > 1 else ""
     return [
-        f"{len(constant)} of {flat.shape[1]} outputs never change over these vectors"
+        f"{len(constant)} of {flat.shape[1]} outputs{of} never change over these vectors"
         f" (index {shown})"
     ]

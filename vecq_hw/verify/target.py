@@ -34,13 +34,14 @@ class Target:
         Whether what it emits depends on these two of a schedule.
     run : callable
         Builds and runs the project in a folder and returns the outputs that it computed, int64
-        of shape (N, elements); raises :class:`TargetError`.  It does not compare.
+        of shape (N, elements), several by their names; raises :class:`TargetError`.  It does not
+        compare.
     """
 
     name: str
     unsupported: Callable[[Network], str | None]
     emit: Callable[[Network, Schedule, Vectors], Project]
-    run: Callable[[Path], IntArray]
+    run: Callable[[Path], IntArray | dict[str, IntArray]]
     takes_axis_bits: bool
     takes_fabric: bool
     tools: tuple[Tool, ...] = ()

@@ -68,6 +68,11 @@ def without_unread(network):
         layers = kept
 
 
+def named(pauses):
+    """Whether each end has pauses of its own."""
+    return isinstance(pauses, dict)
+
+
 class Machine:
     """All cells of a network, by the rules of docs/cycles.md.
 
@@ -82,25 +87,37 @@ class Machine:
         network = without_unread(network)
         self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
         self.frames, self.units, self.readers, self.sources, self.sinks = frames, [], {}, [], []
-        first = next((la for la in network.layers if isinstance(la, Dense | Conv2d)), None)
         for entry in network.inputs:
-            lanes = 1
+            first, lanes = self.first_behind(entry.name), 1
             if first is not None:
                 lanes = math.gcd(self.window_lanes(first), entry.shape[-1])
             wire = Wire(lanes, raw=True)
             words = frames * math.prod(entry.shape) // lanes
-            self.sources.append(Source(wire, words, input_pauses))
+            paused = input_pauses.get(entry.name, ()) if named(input_pauses) else input_pauses
+            self.sources.append(Source(wire, words, paused))
             self.cells.append(self.sources[-1])
             self.publish(entry.name, wire)
         for layer in network.layers:
             self.publish(layer.name, self.layer(layer))
         self.expected = [cell.words for cell in self.sources]
-        for name in network.outputs:
+        for place, name in enumerate(network.outputs):
             wire = self.readers[name].pop(0)
-            wire = self.link(name, "output", wire, wire.lanes)
-            self.sinks.append(Sink(wire, output_pauses))
+            end = f"output {place}" if len(network.outputs) > 1 else "output"
+            wire = self.link(name, end, wire, wire.lanes)
+            paused = output_pauses.get(end, ()) if named(output_pauses) else output_pauses
+            self.sinks.append(Sink(wire, paused))
             self.cells.append(self.sinks[-1])
             self.expected.append(frames * math.prod(network.tensors[name].shape) // wire.lanes)
+
+    def first_behind(self, tensor):
+        """The first layer with weights that depends on a tensor."""
+        behind = {tensor}
+        for layer in self.network.layers:
+            if behind & set(layer.inputs):
+                if isinstance(layer, Dense | Conv2d):
+                    return layer
+                behind.add(layer.name)
+        return None
 
     def run(self):
         """The cycles of all words in and out; None if nothing moves for longer than can be."""

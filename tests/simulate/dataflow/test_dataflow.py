@@ -73,11 +73,16 @@ def modelled(network, schedule, depths, frames=2, input_pauses=(), output_pauses
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
-    network = data.draw(st.one_of(strategies.graphs(), strategies.networks()))
+    kinds = strategies.graphs(), strategies.networks(), strategies.several_ends()
+    network = data.draw(st.one_of(*kinds))
     if data.draw(st.booleans()):
         network = with_thresholds(network)
     schedule = data.draw(strategies.schedules(network))
-    ends = [pauses(data.draw(st.integers(0, 1000))) for _ in range(2)]
+    planned = plan(network, schedule)
+    ends = [
+        {name: pauses(data.draw(st.integers(0, 1000))) for name in names}
+        for names in (planned.inputs, planned.outputs)
+    ]
     depths = {}
     try:
         expected_to_stop = False

@@ -14,7 +14,7 @@ from vecq_hw.emit.hls.top_function import top_function
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
-from vecq_hw.emit.project import Project, Vectors, check_vectors
+from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
@@ -71,7 +71,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     if reason is not None:
         raise VecqError(f"network '{network.name}': HLS C++ cannot express {reason}")
     schedules.check(network, schedule)
-    check_vectors(network, vectors)
+    vectors = checked_vectors(network, vectors)
     names = identifiers(
         dict.fromkeys([network.name, network.inputs[0].name, *(la.name for la in network.layers)])
     )

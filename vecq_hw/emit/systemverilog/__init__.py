@@ -20,7 +20,7 @@ from vecq_hw.bench.ports import Port
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
-from vecq_hw.emit.project import Project, Vectors, check_vectors
+from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.emit.systemverilog.packaging import packaging_files
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.emit.systemverilog.top_module import Instance, TopModule, top_module
@@ -119,7 +119,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     if (reason := unsupported(network)) is not None:
         raise VecqError(f"network '{network.name}': SystemVerilog cannot be emitted for {reason}")
     check(network, schedule)
-    check_vectors(network, vectors)
+    vectors = checked_vectors(network, vectors)
     network_digest = digest(network)
     head = f"vecq-hw {__version__}, network {network_digest}"
     depths = schedule.fifo_depths

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vecq_hw.accelerator.cells import Join, Plan, Stream
+from vecq_hw.accelerator.cells import Fork, Join, Plan, Stream
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow.processes import Graph, LinkBuffer
+from vecq_hw.simulate.dataflow.processes import Graph, LinkBuffer, Pauses
 from vecq_hw.simulate.dataflow.times import run
 
 SEARCHED_FRAMES = 2
@@ -65,8 +65,8 @@ def simulate_frames(
     depths: Mapping[str, int] | None = None,
     frames: int = 2,
     *,
-    input_pauses: Sequence[bool] = (),
-    output_pauses: Sequence[bool] = (),
+    input_pauses: Pauses = (),
+    output_pauses: Pauses = (),
 ) -> DataflowRun:
     """Send frames back to back through the accelerator that ``schedule`` makes of ``network``.
 
@@ -81,8 +81,9 @@ def simulate_frames(
         Words of its producer that a link such as ``"conv1→add1"`` holds.  A link that is not named
         is as small as can be: a register stage, or a width converter.
     frames : int, at least 2
-    input_pauses, output_pauses : sequence of bool
-        In which cycles the inputs begin no word and the outputs take none; none after their end.
+    input_pauses, output_pauses : sequence of bool, or mapping of them
+        In which cycles the inputs begin no word and the outputs take none, none after their end:
+        all of them, or each by its name in the plan.
 
     Raises
     ------
@@ -175,7 +176,10 @@ def check_depths(planned: Plan, depths: Mapping[str, int]) -> None:
 
 
 def _common_source(planned: Plan, link: LinkBuffer) -> str:
-    """The last tensor from which all operands of the link's join descend."""
+    """The last tensor from which all operands of the link's join descend.
+
+    Operands that come from different inputs have none; then the last one that several read.
+    """
     network = planned.network
     layers = {layer.name: layer for layer in network.layers}
 
@@ -186,6 +190,9 @@ def _common_source(planned: Plan, link: LinkBuffer) -> str:
         return found
 
     common = set.intersection(*map(ancestors, layers[link.planned.reader].inputs))
+    if not common:
+        forks = {cell.source.tensor for cell in planned.cells if isinstance(cell, Fork)}
+        common = ancestors(link.planned.source.tensor) & forks
     return [name for name in network.tensors if name in common][-1]
 
 

@@ -41,6 +41,13 @@ from vecq_hw.simulate.dataflow.recurrences import (
 )
 from vecq_hw.simulate.dataflow.times import Channel, Process
 
+Pauses = Sequence[bool] | Mapping[str, Sequence[bool]]
+"""Cycles in which all ends pause, or each by its name in the plan."""
+
+
+def _pauses_of(name: str, given: Pauses) -> Sequence[bool]:
+    return given.get(name, ()) if isinstance(given, Mapping) else given
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinkBuffer:
@@ -76,8 +83,9 @@ class Graph:
 
     Attributes
     ----------
-    input_pauses, output_pauses : sequence of bool
-        In which cycles every input begins no word and every output takes none.
+    input_pauses, output_pauses : sequence of bool, or mapping of them
+        In which cycles an input begins no word and an output takes none: all of them, or each by
+        its name in the plan.
     deadlines : mapping
         For each output, cycles at which its words must be taken at the latest.
     worst_case : bool
@@ -89,8 +97,8 @@ class Graph:
 
     plan: Plan
     frames: int
-    input_pauses: Sequence[bool] = ()
-    output_pauses: Sequence[bool] = ()
+    input_pauses: Pauses = ()
+    output_pauses: Pauses = ()
     deadlines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     worst_case: bool = False
     processes: list[Process] = field(init=False, default_factory=list)
@@ -100,13 +108,15 @@ class Graph:
     _channels: dict[Stream, Channel] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        for stream in self.plan.inputs.values():
+        for name, stream in self.plan.inputs.items():
             words = self.frames * stream.words
-            self.processes.append(source(self.channel(stream), words, self.input_pauses))
+            paused = _pauses_of(name, self.input_pauses)
+            self.processes.append(source(self.channel(stream), words, paused))
         for cell in self.plan.cells:
             self._add(cell)
         for name, stream in self.plan.outputs.items():
-            self._drain(stream, self.output_pauses, self.deadlines.get(name, ()))
+            paused = _pauses_of(name, self.output_pauses)
+            self._drain(stream, paused, self.deadlines.get(name, ()))
 
     def channel(self, stream: Stream) -> Channel:
         """The cycles of a stream's words."""

@@ -9,7 +9,7 @@ side, which no sum depends on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -44,8 +44,9 @@ from vecq_hw.layers import (
 )
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule, check
+from vecq_hw.simulate.ends import Given, one_or_all
 from vecq_hw.simulate.mac_array.product import Operands, layer_alone, operands
-from vecq_hw.simulate.reference import checked_codes, simulate
+from vecq_hw.simulate.reference import checked_inputs, simulate
 
 TILE_BYTES = 1 << 25
 """Working set of the inputs of one tile of the batch."""
@@ -105,8 +106,8 @@ def wrapping_outputs(
 
 
 def simulate_saturating(
-    network: Network, schedule: Schedule, x: npt.ArrayLike, bits: int
-) -> tuple[IntArray, dict[str, int]]:
+    network: Network, schedule: Schedule, x: Given, bits: int
+) -> tuple[IntArray | dict[str, IntArray], dict[str, int]]:
     """Run a network whose accumulators saturate, in the order in which the schedule adds.
 
     Every accumulator has ``bits`` bits, those proven to be narrower, too; they then saturate in
@@ -114,16 +115,18 @@ def simulate_saturating(
 
     Parameters
     ----------
-    network : Network with one input and one output
+    network : Network
     schedule : Schedule
         The fold of every Dense and Conv2d.
-    x : int array of shape (N, C) or (N, H, W, C), N at least 1
+    x : int array of shape (N, C) or (N, H, W, C), or a mapping of them
+        As ``simulate`` takes it.
     bits : int
         Width of the signed accumulators, 1 to 63.
 
     Returns
     -------
-    outputs : int array of shape (N, ...)
+    outputs : int array of shape (N, ...), or a dictionary of them
+        As ``simulate`` gives it.
     overflows : dict
         By the name of each Dense and Conv2d, as in :func:`saturating_outputs`.
 
@@ -133,30 +136,38 @@ def simulate_saturating(
         The schedule does not fit the network, the inputs do not fit its input, or a Rescale cannot
         take accumulators of this width (numeric contract, rule 4).
     """
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise VecqError(f"network '{network.name}': one input and one output are supported")
     check(network, schedule)
-    codes = checked_codes(network.inputs[0], x)
-    tile = _tile_size(network)
+    codes = checked_inputs(network, x)
+    count, tile = len(codes[network.inputs[0].name]), _tile_size(network)
     counts = {layer.name: 0 for layer in network.mac_layers}
     parts = [
-        _run_tile(network, schedule, codes[start : start + tile], bits, counts)
-        for start in range(0, len(codes), tile)
+        _run_tile(
+            network,
+            schedule,
+            {name: array[start : start + tile] for name, array in codes.items()},
+            bits,
+            counts,
+        )
+        for start in range(0, count, tile)
     ]
     if not parts:
         return simulate(network, codes), counts
-    return np.concatenate(parts), counts
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in network.outputs}
+    return one_or_all(joined), counts
 
 
 def _run_tile(
-    network: Network, schedule: Schedule, x: IntArray, bits: int, counts: dict[str, int]
-) -> IntArray:
-    """The outputs of some samples; the overflows are added to ``counts``."""
-    source = network.inputs[0]
-    values = {source.name: x}
+    network: Network,
+    schedule: Schedule,
+    x: Mapping[str, IntArray],
+    bits: int,
+    counts: dict[str, int],
+) -> dict[str, IntArray]:
+    """All tensors of some samples; the overflows are added to ``counts``."""
+    values = dict(x)
     # A saturated accumulator may leave the range proven for the exact one, so that the formats
     # behind it are derived anew.
-    tensors = {source.name: network.tensors[source.name]}
+    tensors = {source.name: network.tensors[source.name] for source in network.inputs}
     for layer in network.layers:
         given = [tensors[name] for name in layer.inputs]
         if (mac := as_mac_layer(layer)) is not None:
@@ -170,7 +181,7 @@ def _run_tile(
             found = _exact(layer, [values[name] for name in layer.inputs], given)
             tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
-    return values[network.outputs[0]]
+    return values
 
 
 def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntArray:
