@@ -415,7 +415,7 @@ class _Growth:
         else:
             self.same(self.draw.integer(1, 4))
         if chance(self.draw, 3):
-            self.argmax()
+            self.choice()
         found, self.last = self.last, trunk
         return found
 
