@@ -19,7 +19,9 @@ vecq_stream_width.sv
 vecq_frame_width.sv
 vecq_fifo.sv
 vecq_fork.sv
+vecq_constant.sv
 vecq_add.sv
+vecq_multiply.sv
 vecq_concat.sv
 vecq_threshold.sv
 vecq_lookup.sv

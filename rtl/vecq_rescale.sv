@@ -10,11 +10,15 @@
 // Where ShiftBits is not 0, each channel has a shift of its own: Shift, the least of them, plus an
 // unsigned number of ShiftBits bits in a third memory.  With 0 a shift is a choice of wires.
 //
+// With more than one of Classes, a frame is Positions times Channels elements, and each memory holds
+// the lines of the first class, then those of the second, and so on.  Of each position, RowsFile
+// holds the first line of its class.
+//
 // The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
 // -nodsp.  Where words come seldom, vecq_rescale_serial needs a tenth of it.
 //
 // A word every cycle; the whole pipeline stands still while its last word is not taken.
-// Latency: five cycles.
+// Latency: five cycles, six with several classes.
 module vecq_rescale #(
   parameter int Channels        = 1,
   parameter int Lanes           = 1,
@@ -30,7 +34,10 @@ module vecq_rescale #(
   parameter int ShiftBits       = 0,
   parameter     MantissaFile,
   parameter     OffsetFile,
-  parameter     ShiftFile       = ""
+  parameter     ShiftFile       = "",
+  parameter int Classes         = 1,
+  parameter int Positions       = 1,
+  parameter     RowsFile        = ""
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,
@@ -44,23 +51,28 @@ module vecq_rescale #(
   output logic [Lanes*OutputBits-1:0]      data_o
 );
 
-  localparam int Latency     = 5;
+  localparam int Latency     = Classes > 1 ? 6 : 5;
   localparam int Words       = Channels / Lanes;
-  localparam int AddressBits = Words > 1 ? $clog2(Words) : 1;
+  localparam int WordBits    = Words > 1 ? $clog2(Words) : 1;
+  localparam int Lines       = Classes * Words;
+  localparam int AddressBits = Lines > 1 ? $clog2(Lines) : 1;
   localparam int ProductBits = AccumulatorBits + 1 + MantissaBits;
   localparam int NeededBits  = (ProductBits > OffsetBits ? ProductBits : OffsetBits) + 2;
   localparam int SumBits     = NeededBits < 64 ? NeededBits : 64;
 
   logic [Latency-1:0] valid_q;
   logic advance;
-  logic [AddressBits-1:0] word_q;
-  logic [Lanes*AccumulatorBits-1:0] accumulators_q;
+  logic last_word;
+  logic [WordBits-1:0] word_q;
+  logic [AddressBits-1:0] line;
+  logic [Lanes*AccumulatorBits-1:0] entry, accumulators_q;
   logic [Lanes*MantissaBits-1:0] mantissas;
   logic [Lanes*OffsetBits-1:0] offsets, offsets_q;
 
   assign valid_o = valid_q[Latency-1];
   assign advance = !valid_o || ready_i;
   assign ready_o = advance;
+  assign last_word = word_q == WordBits'(Words - 1);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -68,25 +80,63 @@ module vecq_rescale #(
       word_q  <= '0;
     end else if (advance) begin
       valid_q <= {valid_q[Latency-2:0], valid_i};
-      if (valid_i) word_q <= word_q == AddressBits'(Words - 1) ? '0 : word_q + AddressBits'(1);
+      if (valid_i) word_q <= last_word ? '0 : word_q + WordBits'(1);
     end
   end
 
+  // The word whose line of the memories is read.
+  if (Classes > 1) begin : gen_classes
+    localparam int PositionBits = Positions > 1 ? $clog2(Positions) : 1;
+
+    logic [PositionBits-1:0] position_q;
+    logic [AddressBits-1:0] first;
+    logic [WordBits-1:0] entry_word_q;
+    logic [Lanes*AccumulatorBits-1:0] entry_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        position_q <= '0;
+      end else if (advance && valid_i && last_word) begin
+        position_q <= position_q == PositionBits'(Positions - 1) ? '0
+                                                                 : position_q + PositionBits'(1);
+      end
+    end
+
+    vecq_rom #(
+      .Words(Positions), .WordBits(AddressBits), .File(RowsFile)
+    ) row_rom (
+      .clk_i, .enable_i(advance), .address_i(position_q), .data_o(first)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        entry_q      <= data_i;
+        entry_word_q <= word_q;
+      end
+    end
+
+    assign entry = entry_q;
+    assign line  = first + AddressBits'(entry_word_q);
+  end else begin : gen_one_class
+    assign entry = data_i;
+    assign line  = word_q;
+  end
+
   vecq_rom #(
-    .Words(Words), .WordBits(Lanes * MantissaBits), .File(MantissaFile)
+    .Words(Lines), .WordBits(Lanes * MantissaBits), .File(MantissaFile)
   ) mantissa_rom (
-    .clk_i, .enable_i(advance), .address_i(word_q), .data_o(mantissas)
+    .clk_i, .enable_i(advance), .address_i(line), .data_o(mantissas)
   );
 
   vecq_rom #(
-    .Words(Words), .WordBits(Lanes * OffsetBits), .File(OffsetFile)
+    .Words(Lines), .WordBits(Lanes * OffsetBits), .File(OffsetFile)
   ) offset_rom (
-    .clk_i, .enable_i(advance), .address_i(word_q), .data_o(offsets)
+    .clk_i, .enable_i(advance), .address_i(line), .data_o(offsets)
   );
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      accumulators_q <= data_i;
+      accumulators_q <= entry;
       offsets_q      <= offsets;
     end
   end
@@ -99,9 +149,9 @@ module vecq_rescale #(
     logic [Lanes*FurtherBits-1:0] read, product_q, sum_q;
 
     vecq_rom #(
-      .Words(Words), .WordBits(Lanes * FurtherBits), .File(ShiftFile)
+      .Words(Lines), .WordBits(Lanes * FurtherBits), .File(ShiftFile)
     ) shift_rom (
-      .clk_i, .enable_i(advance), .address_i(word_q), .data_o(read)
+      .clk_i, .enable_i(advance), .address_i(line), .data_o(read)
     );
 
     always_ff @(posedge clk_i) begin
@@ -172,6 +222,10 @@ module vecq_rescale #(
   end
   if (Shift < 1 || Shift > 62) begin : gen_rule_shift
     $error("vecq_rescale: Shift (%0d) must be 1 to 62", Shift);
+  end
+  if (Classes < 1 || Positions < 1) begin : gen_rule_positive_classes_positions
+    $error("vecq_rescale: Classes (%0d) and Positions (%0d) must be at least 1",
+           Classes, Positions);
   end
   if (Lo > Hi) begin : gen_rule_range
     $error("vecq_rescale: Lo (%0d) must not exceed Hi (%0d)", Lo, Hi);

@@ -11,6 +11,7 @@ from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Embedding,
@@ -19,8 +20,10 @@ from vecq_hw.layers import (
     Lookup,
     Lstm,
     MaxPool2d,
+    Multiply,
     ProductWeights,
     Rescale,
+    Subtract,
     SumPool2d,
     Threshold,
     TopK,
@@ -41,7 +44,7 @@ def evaluate(network: Network, image: list | dict[str, list]) -> dict[str, list]
 
 
 def _run(layer, sources, shape, network):
-    x = sources[0]
+    x = sources[0] if sources else None
     if isinstance(layer, Dense):
         return [
             _wrap(_products(row, x) + _bias(layer, o), layer)
@@ -71,11 +74,21 @@ def _run(layer, sources, shape, network):
     if isinstance(layer, Rescale | Threshold):
         rule = _rescale if isinstance(layer, Rescale) else _threshold
         if isinstance(x[0], list):
-            return [[rule(layer, cell) for cell in row] for row in x]
-        return rule(layer, x)
-    if isinstance(layer, Add | Concat) and len(shape) == 1:
+            width = len(x[0])
+            return [
+                [rule(layer, cell, i * width + j) for j, cell in enumerate(row)]
+                for i, row in enumerate(x)
+            ]
+        return rule(layer, x, 0)
+    if isinstance(layer, Constant):
+        return layer.values.tolist()
+    if isinstance(layer, Multiply):
+        return _times(x, sources[1])
+    if isinstance(layer, Add | Subtract | Concat) and len(shape) == 1:
         if isinstance(layer, Add):
             return [sum(a) for a in zip(*sources, strict=True)]
+        if isinstance(layer, Subtract):
+            return [a - b for a, b in zip(*sources, strict=True)]
         return [a for source in sources for a in source]
     height, width, channels = shape
     return [
@@ -90,6 +103,8 @@ def _cell(layer, sources, i, j, c):
         return x[i // layer.factor[0]][j // layer.factor[1]][c]
     if isinstance(layer, Add):
         return sum(source[i][j][c] for source in sources)
+    if isinstance(layer, Subtract):
+        return sources[0][i][j][c] - sources[1][i][j][c]
     if isinstance(layer, Concat):
         return [a for source in sources for a in source[i][j]][c]
     dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
@@ -169,17 +184,32 @@ def value(grid, code):
     return code if isinstance(grid, TwosComplement) else grid.levels[code]
 
 
-def _rescale(layer, cell):
+def _times(x, y):
+    """Element by element; y is repeated over all pixels where it holds but one."""
+    if not isinstance(x, list):
+        return x * y
+    if isinstance(x[0], list) and not isinstance(y[0], list):
+        return [_times(part, y) for part in x]
+    if len(y) == 1 < len(x):
+        return [_times(part, y[0]) for part in x]
+    return [_times(a, b) for a, b in zip(x, y, strict=True)]
+
+
+def _rescale(layer, cell, position):
+    mantissa, offset = layer.mantissa.tolist(), layer.offset.tolist()
+    if layer.rows is not None:
+        kind = int(layer.rows[position])
+        mantissa, offset = mantissa[kind], offset[kind]
     one = isinstance(layer.shift, int)
     shifts = [layer.shift] * len(cell) if one else layer.shift.tolist()
-    lines = zip(cell, layer.mantissa.tolist(), layer.offset.tolist(), shifts, strict=True)
+    lines = zip(cell, mantissa, offset, shifts, strict=True)
     return [
         min(max((a * m + b + 2 ** (s - 1)) // 2**s, layer.format.lo), layer.format.hi)
         for a, m, b, s in lines
     ]
 
 
-def _threshold(layer, cell):
+def _threshold(layer, cell, position):
     rows, falling = layer.thresholds.tolist(), layer.falling.tolist()
     return [
         layer.format.lo + sum(a <= t if falls else a >= t for t in row)

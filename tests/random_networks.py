@@ -29,6 +29,7 @@ from vecq_hw.layers import (
     ArgMax,
     BinaryBases,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Embedding,
@@ -39,8 +40,10 @@ from vecq_hw.layers import (
     Lookup,
     Lstm,
     MaxPool2d,
+    Multiply,
     ProductWeights,
     Rescale,
+    Subtract,
     SumPool2d,
     Tensor,
     TopK,
@@ -78,6 +81,10 @@ KINDS = (
     "upsample",
     "activation",
     "lookup",
+    "subtract",
+    "product",
+    "gate",
+    "constant",
 )
 
 Option = TypeVar("Option")
@@ -211,6 +218,17 @@ def random_lookup(draw: Draw, name: str, source: str, tensor: Tensor) -> Lookup:
     return Lookup(name=name, input=source, table=table, format=fmt)
 
 
+def random_rows(draw: Draw, layer: Rescale, positions: int) -> Rescale:
+    """The rescale with classes of positions: the lines of each go to other channels."""
+    classes = draw.integer(1, 4)
+    mantissa, offset = (
+        np.stack([np.roll(values, turn) for turn in range(classes)])
+        for values in (layer.mantissa, layer.offset)
+    )
+    rows = generator(draw).integers(0, classes, positions)
+    return replace(layer, mantissa=mantissa, offset=offset, rows=rows)
+
+
 def own_shifts(layer: Rescale, source: IntFormat, rng: np.random.Generator) -> Rescale:
     """The rescale with a longer shift for some channels, as far as rule 4 lets it.
 
@@ -330,7 +348,9 @@ class _Growth:
         """A Rescale, or the same as thresholds."""
         source = self.tensor
         layer = random_rescale(self.draw, self.label("rescale"), self.last, source, fmt)
-        if layer.format.bits <= 5 and chance(self.draw, 3):
+        if source.is_image and chance(self.draw, 5):
+            self.append(random_rows(self.draw, layer, source.positions))
+        elif layer.format.bits <= 5 and chance(self.draw, 3):
             self.append(thresholds_of(layer, source.format))
         else:
             self.append(layer)
@@ -362,14 +382,14 @@ class _Growth:
         count = self.draw.integer(1, min(self.tensor.channels, 6))
         self.append(TopK(name=self.label("topk"), input=self.last, count=count))
 
-    def join(self, kind: type[Add] | type[Concat]) -> None:
+    def join(self, kind: type[Add] | type[Subtract] | type[Concat]) -> None:
         """One or two branches from the tensor so far, and the tensor itself, in any order."""
         fork, tensor = self.last, self.tensor
         ends = [fork]
-        for _ in range(self.draw.integer(1, 2)):
+        for _ in range(1 if kind is Subtract else self.draw.integer(1, 2)):
             self.last = fork
-            self.same(tensor.shape[-1] if kind is Add else self.draw.integer(1, 4))
-            self.rescale(tensor.format)
+            self.same(self.draw.integer(1, 4) if kind is Concat else tensor.shape[-1])
+            self.rescale(tensor.format if kind is Concat or chance(self.draw) else None)
             made = self.layers[-1]
             self.layers[-1] = replace(made, step=tensor.step)
             self.tensors[self.last] = replace(self.tensor, step=tensor.step)
@@ -419,6 +439,45 @@ class _Growth:
         found, self.last = self.last, trunk
         return found
 
+    def product(self) -> None:
+        """The tensor so far by a branch from it, in any order, or by itself."""
+        ends = [self.last]
+        if not chance(self.draw, 4):
+            self.same(self.tensor.channels)
+            self.rescale()
+        ends.insert(self.draw.integer(0, 1), self.last)
+        self.append(Multiply(name=self.label("product"), inputs=tuple(ends)))
+
+    def gate(self) -> None:
+        """The tensor so far by one value for each channel that comes from all of it."""
+        whole, shape = self.last, self.tensor.shape
+        self.append(
+            SumPool2d(name=self.label("pool"), input=whole, kernel=shape[:2], stride=shape[:2])
+        )
+        self.rescale()
+        if chance(self.draw):
+            self.same(shape[-1])
+            self.rescale()
+        if chance(self.draw):
+            self.flatten()
+        self.append(Multiply(name=self.label("gate"), inputs=(whole, self.last)))
+
+    def constant(self) -> None:
+        """The tensor so far and a constant, in any order; a product may take one of channels."""
+        last, tensor, draw = self.last, self.tensor, self.draw
+        kind = draw.choice([Add, Subtract, Multiply, Concat])
+        fmt = tensor.format if kind is Concat else random_format(draw, 1, 8)
+        shape = tensor.shape[-1:] if kind is Multiply and chance(draw) else tensor.shape
+        values = generator(draw).integers(fmt.lo, fmt.hi, shape, endpoint=True)
+        name = self.label("constant")
+        self.append(Constant(name=name, values=values, format=fmt, step=tensor.step))
+        ends = [last, name]
+        if shape == tensor.shape:
+            ends = draw.choice([ends, ends[::-1]])
+        if kind in (Add, Concat) and chance(draw, 3):
+            ends.append(name)
+        self.append(kind(name=self.label("join"), inputs=tuple(ends)))
+
     def grow(self) -> None:
         """One or several layers of a kind that is drawn."""
         match self.draw.choice(KINDS):
@@ -437,6 +496,14 @@ class _Growth:
                 self.pool(SumPool2d)
             case "add":
                 self.join(Add)
+            case "subtract":
+                self.join(Subtract)
+            case "product":
+                self.product()
+            case "gate":
+                self.gate()
+            case "constant":
+                self.constant()
             case _:
                 self.join(Concat)
         if self.tensor.format.bits > 8:
@@ -600,6 +667,8 @@ def random_schedule(draw: Draw, network: Network) -> Schedule:
         )
         outputs, inputs = foldable(layer)
         small = isinstance(layer, Dense) and outputs * inputs <= 128
+        # An emitter refuses sums of more bits than the search for shared additions holds.
+        small = small and int(np.abs(layer.weights.values).max()) < 1 << 24
         if small and layer.accumulator_bits is None and chance(draw, 3):
             folds[layer.name] = Fold(pe=outputs, simd=inputs, kind=FoldKind.UNROLLED)
     return Schedule(folds=folds, fabric=draw.choice([Fabric.LUT6, Fabric.LUT6, Fabric.ECP5]))

@@ -13,13 +13,16 @@ from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.layers import (
     Add,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Flatten,
     Input,
     Lookup,
     MaxPool2d,
+    Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
     Threshold,
     TopK,
@@ -52,6 +55,11 @@ def rescale(**changes):
 
 def lookup(table):
     return Lookup(name="map", input="x", table=table, format=IntFormat(4, True))
+
+
+def constant(values, **changes):
+    fields = {"name": "c", "format": IntFormat(8, True), **changes}
+    return Constant(values=np.array(values, int), **fields)
 
 
 def network(*layers, source=X, outputs=None):
@@ -94,12 +102,62 @@ def network(*layers, source=X, outputs=None):
         ),
         (lambda: network(Add(name="a", inputs=()), source=X), "layer 'a': it reads nothing"),
         (
-            lambda: network(dense(shape=(3, 3)), Add(name="a", inputs=("x", "fc"))),
-            "'x' is u8 of step 1, but 'fc' is s11[0..765] of step 1; one format and step",
+            lambda: network(dense(shape=(3, 3)), Concat(name="a", inputs=("x", "fc"))),
+            "'x' is u8, but 'fc' is s11[0..765]; one format is wanted",
+        ),
+        (
+            lambda: network(constant([1, 2, 3], step=0.5), Add(name="a", inputs=("x", "c"))),
+            "'x' has the step 1, but 'c' 0.5; one step is wanted",
+        ),
+        (
+            lambda: network(constant([1, 2]), Subtract(name="a", inputs=("x", "c"))),
+            "'x' has the shape (3,), but 'c' (2,)",
+        ),
+        (lambda: network(Subtract(name="a", inputs=("x",))), "it reads 1 tensors; two are wanted"),
+        (
+            lambda: network(Multiply(name="a", inputs=("x", "x", "x"))),
+            "it reads 3 tensors; two are wanted",
+        ),
+        (
+            lambda: network(constant([1]), Multiply(name="a", inputs=("x", "c"))),
+            "'x' has the shape (3,), but 'c' (1,); the same or one value for each",
+        ),
+        (
+            lambda: network(constant([[[1], [2]]]), Multiply(name="a", inputs=("c", "x"))),
+            "'c' has the shape (1, 2, 1), but 'x' (3,); the same or one value",
+        ),
+        (
+            lambda: network(
+                Multiply(name="m0", inputs=("x", "x")),
+                Multiply(name="m1", inputs=("m0", "m0")),
+                Multiply(name="m2", inputs=("m1", "m1")),
+            ),
+            "1 to 63 bits",
+        ),
+        (lambda: network(constant([300])), "the values 300..300 leave -128..127 (s8)"),
+        (lambda: network(constant([1], step=0.0)), "the step must be positive"),
+        (lambda: network(constant([])), "sizes of at least 1, not (0,)"),
+        (lambda: network(constant([[1]])), "the shape must be (C,) or (H, W, C)"),
+        (
+            lambda: network(constant([1]), Add(name="a", inputs=("c", "c"))),
+            "layer 'a' reads constants alone",
+        ),
+        (lambda: network(dense(), constant([1])), "the output 'c' is a constant"),
+        (
+            lambda: network(rescale(input="x", mantissa=[[1] * 3], rows=[0, 0])),
+            "the rows have the shape (2,), not (1,), a class for each position",
+        ),
+        (
+            lambda: network(rescale(input="x", mantissa=[[1] * 3], offset=[[0] * 3], rows=[1])),
+            "the classes of positions reach from 1 to 1, not from 0 to 0",
+        ),
+        (
+            lambda: network(rescale(input="x", mantissa=[1] * 3, rows=[0])),
+            "mantissa and offset have the shapes (3,) and",
         ),
         (
             lambda: network(dense(), rescale(step=0.5), Concat(name="c", inputs=("x", "rescale"))),
-            "but 'rescale' is u8 of step 0.5",
+            "'x' has the step 1, but 'rescale' 0.5",
         ),
         (
             lambda: network(dense(), rescale(), Add(name="a", inputs=("x", "rescale"))),

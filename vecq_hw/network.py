@@ -16,6 +16,7 @@ from vecq_hw import trees
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import (
     LARGEST_SIZE,
+    Constant,
     Input,
     Layer,
     MacLayer,
@@ -110,6 +111,7 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
         yield from _name_problems(source.name, tensors)
         yield from _tensor_problems(f"input '{source.name}'", source.shape, source.step)
         tensors[source.name] = Tensor(shape=source.shape, format=source.format, step=source.step)
+    constants: set[str] = set()
     for layer in network.layers:
         yield from _name_problems(layer.name, tensors)
         unknown = [name for name in layer.inputs if name not in tensors]
@@ -117,6 +119,11 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
             yield f"layer '{layer.name}' reads '{unknown[0]}', which no earlier layer makes"
             return
         sources = [tensors[name] for name in layer.inputs]
+        if sources and constants.issuperset(layer.inputs):
+            yield f"layer '{layer.name}' reads constants alone; give what it makes as a constant"
+            return
+        if isinstance(layer, Constant):
+            constants.add(layer.name)
         faulty = False
         for problem in _layer_problems(layer, sources):
             faulty = True
@@ -135,6 +142,8 @@ def problems(network: Network, tensors: dict[str, Tensor] | None = None) -> Iter
     for name in dict.fromkeys(network.outputs):
         if name not in tensors:
             yield f"the output '{name}' is made by no layer"
+        elif name in constants:
+            yield f"the output '{name}' is a constant"
         if network.outputs.count(name) > 1:
             yield f"the output '{name}' is named twice; name each tensor once"
     read = {*network.outputs, *(name for layer in needed_layers(network) for name in layer.inputs)}
@@ -169,7 +178,7 @@ def _tensor_problems(where: str, shape: tuple[int, ...], step: float) -> Iterato
 
 
 def _layer_problems(layer: Layer, sources: Sequence[Tensor]) -> Iterator[str]:
-    if not sources:
+    if not sources and not isinstance(layer, Constant):
         yield "it reads nothing; at least one tensor is wanted"
         return
     yield from layer.problems(*sources)

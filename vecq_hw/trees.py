@@ -66,6 +66,7 @@ def encode(value: object, kind: Any, arrays: list[Array], where: str = "") -> An
             fields = {
                 name: encode(getattr(value, name), field_kind, arrays, _inside(where, name))
                 for name, field_kind, _ in _fields(one)
+                if name not in _unstored(one) or getattr(value, name) is not None
             }
             return {"type": type(value).__name__, **fields}
     raise _mismatch(where, value, kind)
@@ -149,6 +150,13 @@ def _fields(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
         for field in dataclasses.fields(kind)
         if field.init
     )
+
+
+@functools.cache
+def _unstored(kind: Any) -> frozenset[str]:
+    """Fields that are left out where they hold None, which is their default."""
+    fields = dataclasses.fields(kind)
+    return frozenset(one.name for one in fields if not one.metadata.get("stored", True))
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:

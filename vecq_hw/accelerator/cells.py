@@ -14,12 +14,12 @@ from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph
 from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
-    Add,
     ArgMax,
     CodeLayer,
-    Concat,
+    Constant,
     Conv2d,
     Dense,
+    JoinLayer,
     MacLayer,
     MaxPool2d,
     Rescale,
@@ -179,19 +179,42 @@ class SerialRescale:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Join:
-    """An Add, which takes a word of all sources at once, or a Concat, of one after the other.
+    """A word of all sources at once, or for a Concat of one after the other.
 
     Attributes
     ----------
     turns : sequence of sequences of Stream
         From which sources the next word takes, again and again.
+    kept : Stream or None
+        The source of which a frame is kept and used at each position: it is in no turn.
+    dsp : bool
+        Whether a Multiply multiplies in DSP blocks.
     """
 
-    layer: Add | Concat
+    layer: JoinLayer
     sources: Sequence[Stream]
     turns: Sequence[Sequence[Stream]]
     target: Stream
     depth: int
+    kept: Stream | None = None
+    dsp: bool = False
+
+    @property
+    def positions(self) -> int:
+        """How often the frame that is kept is used; 1 where none is."""
+        return 1 if self.kept is None else self.target.words // self.kept.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """A Constant: the words of a memory again and again, for one reader.
+
+    Where it is the same at all positions of what its reader joins it with, its stream has as many
+    words as that.
+    """
+
+    layer: Constant
+    target: Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -272,6 +295,7 @@ Cell = (
     | Ranking
     | SerialRescale
     | Join
+    | Source
     | Windows
     | MatrixVector
     | Unrolled
@@ -308,7 +332,7 @@ class Plan:
         result: dict[str, int] = {}
         for cell in self.cells:
             match cell:
-                case Elementwise() | Join() | Unrolled():
+                case Elementwise() | Join() | Source() | Unrolled():
                     result[cell.layer.name] = cell.target.words
                 case Comparison():
                     result[cell.layer.name] = cell.source.words

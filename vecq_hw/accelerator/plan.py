@@ -3,9 +3,10 @@
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
 differ: before every Dense, Conv2d, pool, Upsample2d, TopK and output, and before each operand of
-an Add or Concat.  A Rescale, Threshold or Lookup sits on the stream that it reads; behind an
-unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no
-hardware.  Where several layers read one tensor, a fork stands behind it.
+a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that it reads; behind
+an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no
+hardware.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader
+has a memory of its own, which needs no link.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Reframe,
     SerialRescale,
+    Source,
     Stream,
     Unrolled,
     Upsampling,
@@ -41,6 +43,7 @@ from vecq_hw.layers import (
     ArgMax,
     CodeLayer,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Embedding,
@@ -53,12 +56,15 @@ from vecq_hw.layers import (
     Lstm,
     MacLayer,
     MaxPool2d,
+    Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
     Threshold,
     TopK,
     Upsample2d,
     as_mac_layer,
+    is_broadcast,
 )
 from vecq_hw.network import Network, needed_layers
 from vecq_hw.schedule import FoldKind, Schedule, divisors
@@ -69,6 +75,8 @@ LOOKUP_DEPTH = 1
 """Stages of ``vecq_lookup.sv``."""
 JOIN_DEPTH = 1
 """Stages of a Concat, and of each level of an Add's tree."""
+MULTIPLY_DEPTH = 2
+"""Stages of ``vecq_multiply.sv``."""
 OUTPUT = "output"
 
 
@@ -98,6 +106,7 @@ class _Planner:
         self._inputs: dict[str, Stream] = {}
         self._entries: list[Stream] = []
         self._branches: dict[str, list[Stream]] = {}
+        self._constants: dict[str, Constant] = {}
 
     def result(self) -> Plan:
         network = self._network
@@ -111,7 +120,10 @@ class _Planner:
                 self._cells.append(Reframe(source=outside, target=stream))
             self._publish(entry.name, stream)
         for layer in self._layers:
-            self._publish(layer.name, self._layer(layer))
+            if isinstance(layer, Constant):  # each reader has a memory of its own
+                self._constants[layer.name] = layer
+            else:
+                self._publish(layer.name, self._layer(layer))
         outputs = {}
         for number, name in enumerate(network.outputs):
             end = OUTPUT + (f" {number}" if len(network.outputs) > 1 else "")
@@ -163,6 +175,12 @@ class _Planner:
     def _read(self, tensor: str) -> Stream:
         return self._branches[tensor].pop(0)
 
+    def _read_constant(self, tensor: str, lanes: int, elements: int) -> Stream:
+        """A frame of ``elements``, for which the constant is repeated where it has fewer."""
+        target = Stream(tensor=tensor, elements=elements, lanes=lanes)
+        self._cells.append(Source(layer=self._constants[tensor], target=target))
+        return target
+
     def _link(self, tensor: str, reader: str, source: Stream, lanes: int) -> Stream:
         target = self._stream(tensor, lanes)
         name = f"{tensor}→{reader}"
@@ -203,7 +221,8 @@ class _Planner:
                         unit=units.serial_rescale(layer, turns),
                         periods=source.words,
                     )
-        return Elementwise(layer=layer, source=source, target=target, depth=RESCALE_DEPTH, dsp=dsp)
+        depth = RESCALE_DEPTH + (layer.classes > 1)
+        return Elementwise(layer=layer, source=source, target=target, depth=depth, dsp=dsp)
 
     def _entry(self, layer: Layer, tensor: str, lanes: int | None = None) -> Stream:
         """The stream that a buffered unit reads; an input of the network needs no link."""
@@ -245,8 +264,10 @@ class _Planner:
                 return target
             case Flatten():
                 return self._read(layer.input)
-            case Add() | Concat():
+            case Add() | Subtract() | Multiply() | Concat():
                 return self._join(layer)
+            case Constant():
+                raise AssertionError(f"{layer!r} has no stream of its own")
             case ArgMax():
                 source, target = self._read(layer.input), self._stream(layer.name, 1)
                 depth = 1 + (source.lanes - 1).bit_length()
@@ -264,26 +285,42 @@ class _Planner:
                 assert_never(layer)
 
     def _join(self, layer: JoinLayer) -> Stream:
-        streams = [self._read(name) for name in layer.inputs]
-        lanes = max(stream.lanes for stream in streams)
+        names = layer.inputs
+        given = {
+            index: self._read(name)
+            for index, name in enumerate(names)
+            if name not in self._constants
+        }
+        kept = isinstance(layer, Multiply) and is_broadcast(
+            *(self._network.tensors[name] for name in names)
+        )
+        paced = [stream for index, stream in given.items() if index == 0 or not kept]
+        lanes = max(stream.lanes for stream in paced or given.values())
         match layer:
-            case Add():
+            case Add() | Subtract() | Multiply():
                 pass
             case Concat():
-                common = math.gcd(*(self._shape(name)[-1] for name in layer.inputs))
+                common = math.gcd(*(self._shape(name)[-1] for name in names))
                 lanes = max(d for d in divisors(common) if d <= lanes)
             case _:
                 assert_never(layer)
-        sources = [
-            self._link(name, layer.name, stream, lanes)
-            for name, stream in zip(layer.inputs, streams, strict=True)
-        ]
         target = self._stream(layer.name, lanes)
-        turns: list[Sequence[Stream]]
+        sources = []
+        for index, name in enumerate(names):
+            if index in given:
+                sources.append(self._link(name, layer.name, given[index], lanes))
+            else:
+                elements = target.elements if kept else math.prod(self._shape(name))
+                sources.append(self._read_constant(name, lanes, elements))
+        turns: list[Sequence[Stream]] = [sources]
+        held = None
         match layer:
-            case Add():
+            case Add() | Subtract():
                 depth = max((len(sources) - 1).bit_length(), 1) * JOIN_DEPTH
-                turns = [sources]
+            case Multiply():
+                depth = MULTIPLY_DEPTH
+                if kept and 1 in given:
+                    turns, held = [sources[:1]], sources[1]
             case Concat():
                 depth = JOIN_DEPTH
                 turns = [
@@ -294,9 +331,26 @@ class _Planner:
             case _:
                 assert_never(layer)
         self._cells.append(
-            Join(layer=layer, sources=sources, turns=turns, target=target, depth=depth)
+            Join(
+                layer=layer,
+                sources=sources,
+                turns=turns,
+                target=target,
+                depth=depth,
+                kept=held,
+                dsp=isinstance(layer, Multiply) and self._in_dsp(names[0]),
+            )
         )
         return target
+
+    def _in_dsp(self, tensor: str) -> bool:
+        """Whether the layer with weights that a tensor comes from has its multipliers in DSPs."""
+        layers = {layer.name: layer for layer in self._layers}
+        while (layer := layers.get(tensor)) is not None and layer.inputs:
+            if (mac := as_mac_layer(layer)) is not None:
+                return self._schedule.folds[mac.name].dsp
+            tensor = layer.inputs[0]
+        return False
 
     def _matrix_vector(self, layer: MacLayer) -> Stream:
         fold = self._schedule.folds[layer.name]
@@ -334,7 +388,7 @@ class _Planner:
         rescales = [
             reader
             for reader in self._layers
-            if isinstance(reader, Rescale) and reader.input == layer.name
+            if isinstance(reader, Rescale) and reader.input == layer.name and reader.rows is None
         ]
         rescale = rescales[0] if rescales and self._readers(layer.name) == 1 else None
         source = self._entry(layer, layer.input, layer.inputs_of_one_output)

@@ -148,8 +148,10 @@ def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
     """How many lanes a unit of ``vecq_rescale_serial.sv`` works on, one after the other.
 
     With the fewest units where a word of ``lanes`` comes every ``interval`` cycles; 0 where there
-    is no time for one lane, or where mantissa bits reach beyond the shift.
+    is no time for one lane, where mantissa bits reach beyond the shift, or where it has rows.
     """
+    if layer.rows is not None:
+        return 0  # its memories are in the order in which words come
     bits = mantissa_bits(layer)
     most = min(lanes, (interval - 1) // (bits + 1))
     if bits > layer.shifts.min() or not most:

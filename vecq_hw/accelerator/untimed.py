@@ -41,12 +41,13 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Reframe,
     SerialRescale,
+    Source,
     Stream,
     Unrolled,
     Upsampling,
     Windows,
 )
-from vecq_hw.layers import Add, Concat, WindowLayer, window_outputs
+from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer, window_outputs
 from vecq_hw.network import Network
 
 Counts = npt.NDArray[np.int64]
@@ -139,6 +140,8 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
                 | Upsampling()
             ):
                 processes.append(process(_reads(plan.network, cell, windows), cell.target))
+            case Source():
+                processes.append(process((), cell.target))
             case _:
                 assert_never(cell)
     processes += [process(((end, _word_by_word(end)),)) for end in plan.outputs.values()]
@@ -214,8 +217,13 @@ def _reads(
             return ((cell.source, (partial(ranked, cell.period, cell.layer.count, cell.target),)),)
         case Join():
             match cell.layer:
-                case Add():
-                    return tuple((stream, _word_by_word(stream)) for stream in cell.sources)
+                case Add() | Subtract() | Multiply():
+                    return tuple(
+                        (stream, (partial(kept_words, cell.target.words, stream.words),))
+                        if stream is cell.kept
+                        else (stream, _word_by_word(stream))
+                        for stream in cell.sources
+                    )
                 case Concat():
                     turns = [sum(turn[0] is read for turn in cell.turns) for read in cell.sources]
                     positions = cell.target.words // sum(turns)
@@ -302,6 +310,11 @@ def _through(loops: Sequence[Callable[[], Counts]], written: Counts | None, ahea
 def word_by_word(words: int) -> Counts:
     """One word read for each that is written."""
     return np.arange(1, words + 1)
+
+
+def kept_words(words: int, own: int) -> Counts:
+    """``vecq::multiply_kept``: all words of the operand that is kept at the first position."""
+    return np.minimum(np.arange(1, words + 1), own)
 
 
 def resized(source: Stream, target: Stream) -> Counts:

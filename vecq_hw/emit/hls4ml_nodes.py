@@ -22,6 +22,7 @@ from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Embedding,
@@ -33,7 +34,9 @@ from vecq_hw.layers import (
     Lstm,
     MacLayer,
     MaxPool2d,
+    Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
     Tensor,
     Threshold,
@@ -61,7 +64,7 @@ def unsupported(network: Network, io_type: str = "io_parallel") -> str | None:
     for layer in network.layers:
         if layer.name not in read and layer.name != network.outputs[0]:
             return f"layer '{layer.name}' (nothing reads it)"
-        reason = _layer_reason(layer, network.tensors[layer.inputs[0]])
+        reason = _layer_reason(layer, [network.tensors[name] for name in layer.inputs])
         if io_type == "io_stream" and reason is None:
             reason = _stream_reason(layer)
         if reason is not None:
@@ -69,7 +72,10 @@ def unsupported(network: Network, io_type: str = "io_parallel") -> str | None:
     return None
 
 
-def _layer_reason(layer: Layer, source: Tensor) -> str | None:
+def _layer_reason(layer: Layer, sources: Sequence[Tensor]) -> str | None:
+    if isinstance(layer, Constant):
+        return "Constant, which hls4ml has no stream of"
+    source = sources[0]
     match layer:
         case Dense():
             return _bias_reason(layer)
@@ -79,6 +85,8 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             if layer.groups != 1 and not _depthwise(layer):
                 return "Conv2d with groups, but not one for each channel and output"
             return _bias_reason(layer)
+        case Rescale() if layer.rows is not None:
+            return "Rescale with rows, as hls4ml has one line for each channel"
         case Rescale():
             steps = _steps(layer, source.format)
             if any(_beyond(step.mantissa) or _beyond(step.offset) for step in steps):
@@ -98,7 +106,11 @@ def _layer_reason(layer: Layer, source: Tensor) -> str | None:
             if any(layer.padding) and source.format.lo < 0:
                 return "MaxPool2d with padding on signed codes"
             return None
-        case SumPool2d() | Flatten() | Upsample2d() | Add() | Concat():
+        case Multiply():
+            if sources[0].shape != sources[1].shape:
+                return "Multiply by one value for each channel"
+            return None
+        case SumPool2d() | Flatten() | Upsample2d() | Add() | Subtract() | Concat():
             return None
         case _:
             assert_never(layer)
@@ -132,7 +144,10 @@ def _stream_reason(layer: Layer) -> str | None:
             | Flatten()
             | Upsample2d()
             | Add()
+            | Subtract()
+            | Multiply()
             | Concat()
+            | Constant()
             | ArgMax()
             | Embedding()
             | Lstm()
@@ -152,6 +167,8 @@ def nodes(
     Every array is channels-last, as hls4ml keeps them: weights (inputs, O) and (KH, KW, C, O).
     With ``binary``, weights of one bit are stored as such, and sign and add; else as +1 and -1.
     """
+    if isinstance(layer, Constant):
+        raise AssertionError(f"unsupported() let {layer!r} through")
     inputs = layer.inputs
     source, tensor = network.tensors[inputs[0]], network.tensors[layer.name]
     common: dict[str, Any] = {"name": names[layer.name], "inputs": [names[inputs[0]]]}
@@ -192,7 +209,7 @@ def nodes(
             shapes = _shapes(source, tensor)
             more = {"class_name": "Resize", "algorithm": "nearest", "align_corners": False}
             return [Node({**common, **more, **size, **shapes, "n_chan": source.shape[2]}, result)]
-        case Add() | Concat():
+        case Add() | Subtract() | Multiply() | Concat():
             return _joined(layer, network, names)
         case Threshold() | ArgMax() | Embedding() | Lstm() | Gru() | Lookup() | TopK():
             raise AssertionError(f"unsupported() let {layer!r} through")
@@ -383,6 +400,10 @@ def _joined(layer: JoinLayer, network: Network, names: Mapping[str, str]) -> lis
     match layer:
         case Add():
             attributes = {"class_name": "Merge", "op": "add"}
+        case Subtract():
+            attributes = {"class_name": "Merge", "op": "subtract"}
+        case Multiply():
+            attributes = {"class_name": "Merge", "op": "multiply"}
         case Concat():
             attributes = {"class_name": "Concatenate", "op": f"concatenate{rank}d", "axis": rank}
         case _:

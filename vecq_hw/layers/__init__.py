@@ -16,7 +16,8 @@ from vecq_hw.layers.codes import (
     Rescale,
     Threshold,
 )
-from vecq_hw.layers.joins import Add, Concat
+from vecq_hw.layers.constants import Constant
+from vecq_hw.layers.joins import Add, Concat, Multiply, Subtract, is_broadcast
 from vecq_hw.layers.mac import Conv2d, Dense
 from vecq_hw.layers.orders import Flatten, Upsample2d
 from vecq_hw.layers.sequences import Embedding, Gru, Lstm
@@ -26,11 +27,11 @@ from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_grid, window_out
 
 __all__ = [
     "LARGEST_SIZE", "LONGEST_SHIFT", "MOST_LOOKUP_BITS", "PRODUCT_LIMIT", "Add", "AnyWeights",
-    "ArgMax", "BinaryBases", "CodeLayer", "Concat", "Conv2d", "Dense", "Embedding", "Flatten",
-    "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer", "MaxPool2d",
-    "ProductWeights", "RecurrentLayer", "Rescale", "SumPool2d", "Tensor", "Threshold", "TopK",
-    "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer", "as_recurrent_layer",
-    "window_grid", "window_outputs",
+    "ArgMax", "BinaryBases", "CodeLayer", "Concat", "Constant", "Conv2d", "Dense", "Embedding",
+    "Flatten", "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer", "MaxPool2d",
+    "Multiply", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract", "SumPool2d", "Tensor",
+    "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer",
+    "as_recurrent_layer", "is_broadcast", "window_grid", "window_outputs",
 ]  # fmt: skip
 
 Layer = (
@@ -44,7 +45,10 @@ Layer = (
     | Flatten
     | Upsample2d
     | Add
+    | Subtract
+    | Multiply
     | Concat
+    | Constant
     | ArgMax
     | Embedding
     | Lstm
@@ -53,7 +57,7 @@ Layer = (
 )
 MacLayer = Dense | Conv2d
 WindowLayer = Conv2d | MaxPool2d | SumPool2d
-JoinLayer = Add | Concat
+JoinLayer = Add | Subtract | Multiply | Concat
 RecurrentLayer = Lstm | Gru
 CodeLayer = Rescale | Threshold | Lookup
 
@@ -72,7 +76,10 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
             | Flatten()
             | Upsample2d()
             | Add()
+            | Subtract()
+            | Multiply()
             | Concat()
+            | Constant()
             | ArgMax()
             | Embedding()
             | Lstm()
@@ -97,7 +104,10 @@ def as_code_layer(layer: Layer) -> CodeLayer | None:
             | Flatten()
             | Upsample2d()
             | Add()
+            | Subtract()
+            | Multiply()
             | Concat()
+            | Constant()
             | ArgMax()
             | Embedding()
             | Lstm()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.layers.tensor import OfOneTensor, Tensor, frozen, step_problems
+from vecq_hw.layers.tensor import (
+    UNSTORED_DEFAULT,
+    OfOneTensor,
+    Tensor,
+    frozen,
+    step_problems,
+)
 
 LONGEST_SHIFT = 62
 """Numeric contract, rule 4."""
@@ -29,7 +35,7 @@ class Rescale(OfOneTensor):
 
     Attributes
     ----------
-    mantissa, offset : int64 arrays of shape (C,)
+    mantissa, offset : int64 arrays of shape (C,), with ``rows`` (classes, C)
     shift : int, or int64 array of shape (C,), 1..62
         One for all channels, or one for each where their gains differ too much for one.  An array
         of equal shifts becomes the one; the two have cells of their own in hardware.
@@ -37,6 +43,8 @@ class Rescale(OfOneTensor):
         Of the output; ``lo`` and ``hi`` are the clamp.
     step : float
         Real value of one output unit.
+    rows : int64 array of shape (positions,), optional
+        The class of each position, row-major, which chooses mantissa and offset.
     """
 
     name: str
@@ -46,29 +54,43 @@ class Rescale(OfOneTensor):
     shift: int | IntArray
     format: IntFormat
     step: float = 1.0
+    rows: IntArray | None = field(default=None, metadata=UNSTORED_DEFAULT)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mantissa", frozen(self.mantissa, np.int64))
         object.__setattr__(self, "offset", frozen(self.offset, np.int64))
         shift = frozen(self.shift, np.int64)
         alike = shift.ndim == 0 or (
-            shift.shape == self.mantissa.shape and len(set(shift.tolist())) == 1
+            shift.shape == self.mantissa.shape[-1:] and len(set(shift.tolist())) == 1
         )
         object.__setattr__(self, "shift", int(shift.flat[0]) if alike else shift)
+        if self.rows is not None:
+            object.__setattr__(self, "rows", frozen(self.rows, np.int64))
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return int(self.mantissa.shape[-1])
+
+    @property
+    def classes(self) -> int:
+        """How many lines each channel has: that of a position is chosen by its class."""
+        return 1 if self.rows is None else len(self.mantissa)
 
     @property
     def shifts(self) -> IntArray:
         """The shift of each channel; shape (C,)."""
-        return np.broadcast_to(np.asarray(self.shift, np.int64), self.mantissa.shape)
+        return np.broadcast_to(np.asarray(self.shift, np.int64), self.mantissa.shape[-1:])
 
     @property
     def mantissa_bits(self) -> IntArray:
-        """How many bits each channel's mantissa has, its sign among them; shape (C,).
+        """How many bits each mantissa has, its sign among them; shape of the mantissa.
 
         0 of a channel that is constant.
         """
-        magnitudes = np.abs(self.mantissa).tolist()
-        return np.array([m.bit_length() + (m > 0) for m in magnitudes], np.int64)
+        magnitudes = np.abs(self.mantissa).ravel().tolist()
+        bits = np.array([m.bit_length() + (m > 0) for m in magnitudes], np.int64)
+        return bits.reshape(self.mantissa.shape)
 
     def output(self, source: Tensor) -> Tensor:
         """The tensor of its codes."""
@@ -77,12 +99,25 @@ class Rescale(OfOneTensor):
     def problems(self, source: Tensor) -> Iterator[str]:
         """What is illegal about it, as sentences without its name."""
         channels = source.channels
-        if self.mantissa.shape != (channels,) or self.offset.shape != (channels,):
+        if self.rows is not None and self.rows.shape != (source.positions,):
             yield (
-                f"mantissa and offset have the shapes {self.mantissa.shape} and"
-                f" {self.offset.shape}, not ({channels},)"
+                f"the rows have the shape {self.rows.shape}, not ({source.positions},), a class for"
+                " each position"
             )
             return
+        classes = () if self.rows is None else self.mantissa.shape[:1]
+        wanted = (*classes, channels)
+        if self.mantissa.shape != wanted or self.offset.shape != wanted:
+            yield (
+                f"mantissa and offset have the shapes {self.mantissa.shape} and"
+                f" {self.offset.shape}, not {wanted}"
+            )
+            return
+        if self.rows is not None and not np.isin(self.rows, np.arange(self.classes)).all():
+            yield (
+                f"the classes of positions reach from {self.rows.min()} to {self.rows.max()}, not"
+                f" from 0 to {self.classes - 1}"
+            )
         if not isinstance(self.shift, int) and self.shift.shape != (channels,):
             yield f"the shifts have the shape {self.shift.shape}, not ({channels},)"
             return
@@ -90,13 +125,12 @@ class Rescale(OfOneTensor):
         if wrong.size:
             yield f"the shift must be 1 to {LONGEST_SHIFT}, not {wrong[0]}"
         yield from step_problems(self.step)
-        for channel, (m, b) in enumerate(
-            zip(self.mantissa.tolist(), self.offset.tolist(), strict=True)
-        ):
+        pairs = zip(self.mantissa.ravel().tolist(), self.offset.ravel().tolist(), strict=True)
+        for line, (m, b) in enumerate(pairs):
             ends = (source.format.lo * m + b, source.format.hi * m + b)
             if min(ends) < -PRODUCT_LIMIT or max(ends) >= PRODUCT_LIMIT:
                 yield (
-                    f"channel {channel}: accumulator * {m} + {b} leaves ±2^62;"
+                    f"channel {line % channels}: accumulator * {m} + {b} leaves ±2^62;"
                     " shorten the mantissa and the shift"
                 )
                 return
@@ -104,7 +138,9 @@ class Rescale(OfOneTensor):
     def __repr__(self) -> str:
         own = f", shifts {self.shifts.min()}..{self.shifts.max()}"
         ending = "" if isinstance(self.shift, int) else own
-        return f"Rescale({self.name}: {self.mantissa.size} channels → {self.format!r}{ending})"
+        if self.rows is not None:
+            ending += f", {self.classes} classes of rows"
+        return f"Rescale({self.name}: {self.channels} channels → {self.format!r}{ending})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,10 @@ from vecq_hw.formats import IntArray, IntFormat
 
 LARGEST_SIZE = (1 << 31) - 1
 """Of a kernel, stride, padding, dilation or factor, and of a tensor in integers."""
+
+UNSTORED_DEFAULT = MappingProxyType({"stored": False})
+"""Of a field that is not stored while it has its default: layers that have no use for it keep the
+digest that they had before there was such a field."""
 
 
 def frozen(array: npt.ArrayLike, dtype: type[np.integer]) -> IntArray:

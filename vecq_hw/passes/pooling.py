@@ -31,6 +31,8 @@ def pool_before_rescale(network: Network, keep: Collection[str] = ()) -> Network
         if not isinstance(pool, MaxPool2d) or not isinstance(rescale, Rescale):
             continue
         wanted = rescale.name in keep or rescale.name in network.outputs
+        if rescale.rows is not None:  # its codes depend on where they lie
+            continue
         if wanted or readers[rescale.name] != [pool.name] or (rescale.mantissa < 0).any():
             continue
         moved[rescale.name] = replace(pool, name=rescale.name, input=rescale.input)

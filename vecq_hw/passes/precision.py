@@ -9,11 +9,13 @@ from vecq_hw.network import Network
 def kept_mantissa_bits(network: Network) -> dict[str, list[int]]:
     """For each Rescale, how many bits each channel's mantissa has, sign included.
 
+    Where a Rescale has rows, those of the first class come first.
+
     0 of a channel that is constant.  A channel with few bits has a small gain beside those that
     share its shift; lowering lets it lose at most 1/64 of an output unit by that.
     """
     return {
-        layer.name: layer.mantissa_bits.tolist()
+        layer.name: layer.mantissa_bits.ravel().tolist()
         for layer in network.layers
         if isinstance(layer, Rescale)
     }

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Rescale, Threshold
 from vecq_hw.network import Network
@@ -14,11 +15,13 @@ from vecq_hw.network import Network
 def with_thresholds(network: Network, most_bits: int = 4) -> Network:
     """Every Rescale to at most ``most_bits`` bits becomes a Threshold; no integer changes.
 
+    One with rows stays as it is: it would take the thresholds of each class.
+
     An n-bit output takes 2^n - 1 thresholds a channel.
     """
     layers = tuple(
         thresholds_of(layer, network.tensors[layer.input].format)
-        if isinstance(layer, Rescale) and layer.format.bits <= most_bits
+        if isinstance(layer, Rescale) and layer.format.bits <= most_bits and layer.rows is None
         else layer
         for layer in network.layers
     )
@@ -33,7 +36,17 @@ def thresholds_of(layer: Rescale, source: IntFormat) -> Threshold:
     ``source`` are put just outside it.
 
     Python integers: 2^s may exceed what NumPy holds.
+
+    Raises
+    ------
+    VecqError
+        The Rescale has rows.
     """
+    if layer.rows is not None:
+        raise VecqError(
+            f"layer '{layer.name}': a Rescale with rows has no thresholds of its channels; leave it"
+            " a Rescale"
+        )
     lo, hi = layer.format.lo, layer.format.hi
     never, always = source.hi + 1, source.lo
     rows, falling = [], []

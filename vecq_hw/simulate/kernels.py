@@ -14,11 +14,12 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw import arithmetic
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Embedding,
@@ -29,8 +30,11 @@ from vecq_hw.layers import (
     Lstm,
     MacLayer,
     MaxPool2d,
+    Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
+    Tensor,
     Threshold,
     TopK,
     Upsample2d,
@@ -62,16 +66,16 @@ def kernel_for(
 
     With ``stored``, tensors may hold whatever their bits hold, beyond their proven range.
     """
-    sources = [network.tensors[name].format for name in layer.inputs]
+    result = network.tensors[layer.name].format
+    source = network.tensors[layer.inputs[0]].format if layer.inputs else result
     if stored:
-        sources = [IntFormat(fmt.bits, fmt.signed) for fmt in sources]
-    source, result = sources[0], network.tensors[layer.name].format
+        source = IntFormat(source.bits, source.signed)
     match layer:
         case Dense() | Conv2d():
             on_bytes = engine == "int8" and _in_bytes(layer, source)
             return on_bytes or _in_floats(layer, source)
         case Rescale():
-            return _rescale(layer, source, network.tensors[layer.name].is_image)
+            return _rescale(layer, source, network.tensors[layer.name])
         case Threshold():
             return lambda tensors: arithmetic.count_thresholds(
                 tensors[0].astype(np.int64), layer.thresholds, layer.falling, layer.format.lo
@@ -89,6 +93,15 @@ def kernel_for(
             return lambda tensors: tensors[0].repeat(down, axis=0).repeat(across, axis=2)
         case Add():
             return lambda tensors: _add(tensors, _wide(result))
+        case Subtract():
+            kind = _wide(result)
+            return lambda tensors: np.subtract(tensors[0], tensors[1], dtype=kind, casting="unsafe")
+        case Multiply():
+            return _multiply(network.tensors[layer.inputs[1]].is_image, _wide(result))
+        case Constant():
+            values = layer.values.astype(result.dtype)
+            one = values[:, np.newaxis] if values.ndim == 3 else values[np.newaxis]
+            return lambda tensors: one  # whoever runs it knows how many samples there are
         case Concat():
             return lambda tensors: np.concatenate(tensors, axis=-1)
         case ArgMax():  # NumPy's is the first of several, too
@@ -122,17 +135,25 @@ def _wide(fmt: IntFormat) -> np.dtype[np.integer]:
     return np.dtype(np.int16 if fmt.bits < 15 else np.int32 if fmt.bits < 31 else np.int64)
 
 
-def _rescale(layer: Rescale, source: IntFormat, image: bool) -> Kernel:
+def _rescale(layer: Rescale, source: IntFormat, tensor: Tensor) -> Kernel:
     mantissa, offset, shift = layer.mantissa, layer.offset, layer.shift
+    if layer.rows is not None:  # lines of floats are the same at all positions
+        grid = (tensor.shape[0], 1, *tensor.shape[1:]) if tensor.is_image else (1, *tensor.shape)
+        mantissa, offset = (line[layer.rows].reshape(grid) for line in (mantissa, offset))
+        return _exact_rescale(layer, mantissa, offset)
     # For a vector the rescale is a small part of the work, and to search for a line costs more.
-    fast = float32_rescale(layer, source) if image else None
+    fast = float32_rescale(layer, source) if tensor.is_image else None
     if fast is None and arithmetic.FloatRescale.is_exact(source.magnitude, mantissa, offset, shift):
         fast = arithmetic.FloatRescale.in_double(mantissa, offset, shift, layer.format)
     if fast is not None:
         line = fast
         return lambda tensors: line(tensors[0])
+    return _exact_rescale(layer, mantissa, offset)
+
+
+def _exact_rescale(layer: Rescale, mantissa: IntArray, offset: IntArray) -> Kernel:
     return lambda tensors: arithmetic.rescale(
-        tensors[0].astype(np.int64), mantissa, offset, shift, layer.format
+        tensors[0].astype(np.int64), mantissa, offset, layer.shift, layer.format
     ).astype(layer.format.dtype)
 
 
@@ -172,6 +193,19 @@ def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:
     for tensor in tensors[1:-1]:
         np.add(total, tensor, out=total, casting="unsafe")
     return total
+
+
+def _multiply(by_pixel: bool, kind: np.dtype[np.integer]) -> Kernel:
+    """Of images by images or, with one value for each channel, by vectors; of vectors."""
+
+    def run(tensors: Sequence[Array]) -> Array:
+        left, right = tensors
+        if left.ndim == 4 and not by_pixel:
+            right = right[np.newaxis, :, np.newaxis]
+        product: Array = np.multiply(left, right, dtype=kind, casting="unsafe")
+        return product
+
+    return run
 
 
 def _in_bytes(layer: MacLayer, source: IntFormat, rescale: Rescale | None = None) -> Kernel | None:

@@ -70,11 +70,15 @@ class TileStage:
     work: int
     """Multiplications for one sample."""
 
-    def run(self, values: dict[str, Array], hooks: Mapping[str, Hook], first: int) -> None:
+    def run(
+        self, values: dict[str, Array], hooks: Mapping[str, Hook], first: int, samples: int
+    ) -> None:
         """Run one tile; ``values`` begins with what the stage takes and ends with what it gives."""
         for step in self.steps:
             sources = [values[name] for name in step.sources]
             result = step.kernel(sources)
+            if not sources:
+                result = _for_each_sample(result, samples)
             if step.name in hooks:
                 plain = [_samples_first(source) for source in sources]
                 result = hooked(hooks[step.name], result, plain, first)
@@ -100,6 +104,12 @@ def _samples_first(x: Array) -> IntArray:
     # The same exchange of the first two axes.
     result: IntArray = np.ascontiguousarray(rows_first(x)).astype(np.int64)
     return result
+
+
+def _for_each_sample(x: Array, samples: int) -> Array:
+    """A constant, which kernels hold as one sample, for so many."""
+    axis = x.ndim // 4
+    return np.broadcast_to(x, (*x.shape[:axis], samples, *x.shape[axis + 1 :]))
 
 
 def to_register(x: Array, fmt: IntFormat) -> IntArray:
@@ -186,7 +196,7 @@ def _fused(
     }
     fused = {}
     for layer in layers:
-        if isinstance(layer, Rescale) and layer.input in macs:
+        if isinstance(layer, Rescale) and layer.rows is None and layer.input in macs:
             kernel = fused_kernel(macs[layer.input], layer, network)
             if kernel is not None:
                 fused[layer.name] = macs[layer.input], kernel

@@ -222,7 +222,7 @@ def _run_stage(
             tensors: dict[str, Array] = {
                 name: rows_first(values[name][here]) for name in stage.takes
             }
-            stage.run(tensors, hooks, first + start)
+            stage.run(tensors, hooks, first + start, len(range(count)[here]))
             for name in stage.gives:
                 values[name][here] = rows_first(tensors[name])
 

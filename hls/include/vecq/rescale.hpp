@@ -28,13 +28,19 @@ struct OneShift {
   constexpr int operator[](int /*channel*/) const { return Shift; }
 };
 
+/// The class of every position where there is but one.
+struct OneClass {
+  constexpr int operator[](int /*position*/) const { return 0; }
+};
+
 template <class In, class Out, int Positions, int Channels, int LaneCount, int MantissaBits,
-          class Mantissa, class Offset, class Shifts>
+          int Lines, class Mantissa, class Offset, class Shifts, class Rows>
 void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
-             const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels],
-             const Shifts& shift) {
+             const Mantissa (&mantissa)[Lines], const Offset (&offset)[Lines], const Shifts& shift,
+             const Rows& rows) {
 #pragma HLS INLINE
   static_assert(Channels % LaneCount == 0, "lanes must divide the channels");
+  static_assert(Lines % Channels == 0, "each class has a line for each channel");
 #pragma HLS ARRAY_PARTITION variable = mantissa type = cyclic factor = LaneCount
 #pragma HLS ARRAY_PARTITION variable = offset type = cyclic factor = LaneCount
 positions:
@@ -48,12 +54,13 @@ positions:
       for (int lane = 0; lane < LaneCount; ++lane) {
 #pragma HLS UNROLL
         const int channel = fold * LaneCount + lane;
+        const int line = static_cast<int>(rows[position]) * Channels + channel;
         // The multiplier is as wide as its operands are known to be.
         const std::int64_t narrow = wrap<MantissaBits>(
-            static_cast<std::uint64_t>(static_cast<std::int64_t>(mantissa[channel])));
+            static_cast<std::uint64_t>(static_cast<std::int64_t>(mantissa[line])));
         y.lane[lane] =
             rescale_value<Out>(static_cast<typename In::Value>(x.lane[lane]), narrow,
-                               static_cast<std::int64_t>(offset[channel]), shift[channel]);
+                               static_cast<std::int64_t>(offset[line]), shift[channel]);
       }
       out.write(y);
     }
@@ -67,8 +74,8 @@ template <class In, class Out, int Positions, int Channels, int LaneCount, int S
           int MantissaBits, class Mantissa, class Offset>
 void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
              const Mantissa (&mantissa)[Channels], const Offset (&offset)[Channels]) {
-  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(in, out, mantissa, offset,
-                                                                         detail::OneShift<Shift>{});
+  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(
+      in, out, mantissa, offset, detail::OneShift<Shift>{}, detail::OneClass{});
 }
 
 /// The same with a shift for each channel.
@@ -79,7 +86,29 @@ void rescale(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
              const Shift (&shift)[Channels]) {
 #pragma HLS ARRAY_PARTITION variable = shift type = cyclic factor = LaneCount
   detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(in, out, mantissa, offset,
-                                                                         shift);
+                                                                         shift, detail::OneClass{});
+}
+
+/// The same with a class for each position: `mantissa` and `offset` hold `Channels` lines for the
+/// first class, then those for the second, and so on.
+template <class In, class Out, int Positions, int Channels, int LaneCount, int Shift,
+          int MantissaBits, int Lines, class Mantissa, class Offset, class Row>
+void rescale_rows(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
+                  const Mantissa (&mantissa)[Lines], const Offset (&offset)[Lines],
+                  const Row (&rows)[Positions]) {
+  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(
+      in, out, mantissa, offset, detail::OneShift<Shift>{}, rows);
+}
+
+/// The same with a shift for each channel.
+template <class In, class Out, int Positions, int Channels, int LaneCount, int MantissaBits,
+          int Lines, class Mantissa, class Offset, class Shift, class Row>
+void rescale_rows(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out,
+                  const Mantissa (&mantissa)[Lines], const Offset (&offset)[Lines],
+                  const Shift (&shift)[Channels], const Row (&rows)[Positions]) {
+#pragma HLS ARRAY_PARTITION variable = shift type = cyclic factor = LaneCount
+  detail::rescale<In, Out, Positions, Channels, LaneCount, MantissaBits>(in, out, mantissa, offset,
+                                                                         shift, rows);
 }
 
 } // namespace vecq

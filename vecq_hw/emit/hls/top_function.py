@@ -22,6 +22,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Reframe,
     SerialRescale,
+    Source,
     Stream,
     Unrolled,
     Upsampling,
@@ -44,7 +45,9 @@ from vecq_hw.layers import (
     Lookup,
     MacLayer,
     MaxPool2d,
+    Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
     Tensor,
     Threshold,
@@ -280,6 +283,8 @@ class _Builder:
                 self._topk(cell)
             case Join():
                 self._join(cell)
+            case Source():
+                self._constant(cell)
             case Windows():
                 self._windows[cell.target] = cell
             case MatrixVector():
@@ -377,16 +382,20 @@ class _Builder:
         name = self._names[layer.name]
         self._headers.add("rescale")
         self._parameters[name] = [
-            cpp_array(f"{name}_mantissa", layer.mantissa),
-            cpp_array(f"{name}_offset", layer.offset),
+            cpp_array(f"{name}_mantissa", layer.mantissa.ravel()),
+            cpp_array(f"{name}_offset", layer.offset.ravel()),
         ]
         shift, arguments = f"{layer.shift}, ", f"{name}_mantissa, {name}_offset"
         if not isinstance(layer.shift, int):
             self._parameters[name].append(cpp_array(f"{name}_shift", layer.shift))
             shift, arguments = "", f"{arguments}, {name}_shift"
+        function = "rescale"
+        if layer.rows is not None:
+            self._parameters[name].append(cpp_array(f"{name}_rows", layer.rows))
+            function, arguments = "rescale_rows", f"{arguments}, {name}_rows"
         text = (
-            f"rescale<{source.format_name}, {result.format_name},"
-            f" {self._pixels(layer.name)}, {len(layer.mantissa)}, {source.lanes}, {shift}"
+            f"{function}<{source.format_name}, {result.format_name},"
+            f" {self._pixels(layer.name)}, {layer.channels}, {source.lanes}, {shift}"
             f"{signed_bits(layer.mantissa)}>({source.name}, {result.name}, {arguments})"
         )
         self._layer_call(layer, text, result)
@@ -439,6 +448,13 @@ class _Builder:
         match cell.layer:
             case Add():
                 text = f"add<{result.format_name}, {result.words}>({variables})"
+            case Subtract():
+                text = f"subtract<{result.format_name}, {result.words}>({variables})"
+            case Multiply() if cell.kept is not None:
+                counts = f"{cell.positions}, {cell.kept.words}"
+                text = f"multiply_kept<{result.format_name}, {counts}>({variables})"
+            case Multiply():
+                text = f"multiply<{result.format_name}, {result.words}>({variables})"
             case Concat():
                 positions = self._pixels(cell.layer.name)
                 counts = ", ".join(str(stream.words // positions) for stream in sources)
@@ -446,6 +462,27 @@ class _Builder:
             case _:
                 assert_never(cell.layer)
         self._layer_call(cell.layer, text, result)
+
+    def _constant(self, cell: Source) -> None:
+        """A memory for each reader, so that each is cut up as its reader has lanes."""
+        layer, target = cell.layer, cell.target
+        name = self._names[layer.name]
+        arrays = self._parameters.setdefault(name, [])
+        number = str(len(arrays) + 1) if arrays else ""
+        if arrays:
+            first = next(v for s, v in self._variables.items() if s.tensor == layer.name)
+            result = self._copy(target, first, f"{name}_stream{number}")
+        else:
+            made = self._tensor_variable(layer.name, target.lanes, self._depths[target])
+            result = self._variables[target] = replace(made, words=target.words)
+        self._headers.add("constant")
+        arrays.append(cpp_array(f"{name}_values{number}", layer.values.ravel()))
+        words = layer.values.size // target.lanes
+        text = (
+            f"constant<{result.format_name}, {target.words // words}, {words}, {target.lanes}>"
+            f"({result.name}, {name}_values{number})"
+        )
+        self._layer_call(layer, text, result)
 
     def _matrix_vector(self, cell: MatrixVector) -> None:
         windows = self._windows.get(cell.source)

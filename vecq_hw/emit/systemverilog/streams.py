@@ -18,6 +18,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Reframe,
     SerialRescale,
+    Source,
     Stream,
     Unrolled,
     Upsampling,
@@ -109,7 +110,7 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str
                 name(cell.target, f"{names[cell.layer.name]} windows")
             case Unrolled():
                 name(cell.target, names[cell.target.tensor])
-            case Comparison() | Ranking():
+            case Comparison() | Ranking() | Source():
                 name(cell.target, names[cell.layer.name])
             case Elementwise() | SerialRescale() | Join() | MatrixVector() | Pool() | Upsampling():
                 name(cell.target, names[cell.layer.name])

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+import numpy as np
+
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import (
     Cell,
@@ -23,6 +25,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Reframe,
     SerialRescale,
+    Source,
     Stream,
     Unrolled,
     Upsampling,
@@ -49,7 +52,9 @@ from vecq_hw.layers import (
     Layer,
     Lookup,
     MaxPool2d,
+    Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
     Threshold,
     WindowLayer,
@@ -180,6 +185,8 @@ class _Builder:
                 self._serial_rescale(cell)
             case Join():
                 self._join(cell)
+            case Source():
+                self._constant(cell)
             case Windows():
                 source = self._streams[cell.source]
                 geometry = self._geometry(cell.layer, source)
@@ -290,7 +297,7 @@ class _Builder:
             "vecq_rescale",
             [cell.source],
             [cell.target],
-            Channels=layer.mantissa.size,
+            Channels=layer.channels,
             Lanes=lanes,
             AccumulatorBits=source.bits,
             InputSigned=bit(source.signed),
@@ -304,13 +311,29 @@ class _Builder:
             MantissaFile=self._memory(layer, "mantissa", layer.mantissa, lanes, mantissa_bits),
             OffsetFile=self._memory(layer, "offset", layer.offset, lanes, offset_bits),
             **self._shifter(layer, layer.shifts - layer.shifts.min(), lanes),
+            **self._classes(layer, lanes),
         )
+
+    def _classes(self, layer: Rescale, lanes: int) -> dict[str, object]:
+        """The parameters of a cell whose positions have classes; or none."""
+        if layer.rows is None or layer.classes == 1:
+            return {}
+        words = layer.channels // lanes
+        bits = (layer.classes * words - 1).bit_length()
+        return {
+            "Classes": layer.classes,
+            "Positions": layer.rows.size,
+            "RowsFile": self._memory(layer, "rows", layer.rows * words, 1, bits),
+        }
 
     def _shifter(self, layer: Rescale, further: IntArray, lanes: int) -> dict[str, object]:
         """The parameters of a cell whose channels shift ``further`` than the least; or none."""
         if isinstance(layer.shift, int):
             return {}
         bits = int(layer.shifts.max() - layer.shifts.min()).bit_length()
+        further = (
+            np.broadcast_to(further, layer.mantissa.shape) if layer.rows is not None else further
+        )
         return {
             "ShiftBits": bits,
             "ShiftFile": self._memory(layer, "shifts", further, lanes, bits),
@@ -389,9 +412,33 @@ class _Builder:
                     [cell.target],
                     Operands=len(cell.sources),
                     Lanes=source.lanes,
-                    ElementBits=source.bits,
-                    Signed=bit(source.signed),
-                    SumBits=target.bits,
+                    **self._sum(cell),
+                )
+            case Subtract():
+                self._put(
+                    "vecq_add",
+                    cell.sources,
+                    [cell.target],
+                    Lanes=source.lanes,
+                    **self._sum(cell),
+                    Subtract=bit(True),
+                )
+            case Multiply():
+                right = self._streams[cell.sources[1]]
+                more: dict[str, object] = {"UseDsp": bit(True)} if cell.dsp else {}
+                if cell.kept is not None:
+                    more |= {"Words": cell.kept.words, "Positions": cell.positions}
+                self._put(
+                    "vecq_multiply",
+                    cell.sources,
+                    [cell.target],
+                    Lanes=source.lanes,
+                    LeftBits=source.bits,
+                    LeftSigned=bit(source.signed),
+                    RightBits=right.bits,
+                    RightSigned=bit(right.signed),
+                    ProductBits=target.bits,
+                    **more,
                 )
             case Concat():
                 turns = [sum(turn[0] is stream for turn in cell.turns) for stream in cell.sources]
@@ -406,6 +453,39 @@ class _Builder:
                 )
             case _:
                 assert_never(cell.layer)
+
+    def _sum(self, cell: Join) -> dict[str, object]:
+        """The widths of a sum, and of each operand where they differ."""
+        operands = [self._streams[stream] for stream in cell.sources]
+        signed = any(operand.signed for operand in operands)
+        bits = max(operand.bits + (signed and not operand.signed) for operand in operands)
+        result: dict[str, object] = {
+            "ElementBits": bits,
+            "Signed": bit(signed),
+            "SumBits": self._streams[cell.target].bits,
+        }
+        if len({(operand.bits, operand.signed) for operand in operands}) > 1:
+            widths = ", ".join(f"32'd{operand.bits}" for operand in reversed(operands))
+            signs = "".join(str(int(operand.signed)) for operand in reversed(operands))
+            result |= {
+                "OperandBits": f"{{{widths}}}",
+                "OperandSigned": f"{len(operands)}'b{signs}",
+                "AllBits": sum(operand.bits for operand in operands),
+            }
+        return result
+
+    def _constant(self, cell: Source) -> None:
+        layer, stream = cell.layer, self._streams[cell.target]
+        self._put(
+            "vecq_constant",
+            [],
+            [cell.target],
+            Words=layer.values.size // stream.lanes,
+            WordBits=stream.word,
+            ValuesFile=self._memory(
+                layer, f"values_{stream.lanes}", layer.values, stream.lanes, stream.bits
+            ),
+        )
 
     def _geometry(self, layer: WindowLayer, source: NamedStream) -> dict[str, object]:
         """The parameters of a sliding window."""

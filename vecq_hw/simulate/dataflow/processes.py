@@ -20,6 +20,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Reframe,
     SerialRescale,
+    Source,
     Stream,
     Unrolled,
     Upsampling,
@@ -35,6 +36,7 @@ from vecq_hw.simulate.dataflow.recurrences import (
     Room,
     fork,
     join,
+    join_kept,
     sink,
     source,
     unit_process,
@@ -169,8 +171,18 @@ class Graph:
                 turns = [[channel(stream) for stream in turn] for turn in cell.turns]
                 words = self.frames * cell.target.words
                 depth = self._stages(cell.depth)
-                self.processes.append(join(turns, channel(cell.target), depth, words))
+                if cell.kept is None:
+                    self.processes.append(join(turns, channel(cell.target), depth, words))
+                else:
+                    ((left,),) = turns
+                    kept, uses = channel(cell.kept), (cell.kept.words, cell.positions)
+                    end = channel(cell.target)
+                    self.processes.append(join_kept(left, kept, end, depth, words, uses))
                 self._span(cell.layer, cell.sources[0], cell.target)
+            case Source():
+                words = self.frames * cell.target.words
+                self.processes.append(source(channel(cell.target), words, ()))
+                self._span(cell.layer, cell.target, cell.target)
             case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
                 ends = channel(cell.source), channel(cell.target)
                 unit = replace(cell.unit, depth=self._stages(cell.unit.depth))

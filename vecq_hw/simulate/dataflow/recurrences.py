@@ -310,7 +310,7 @@ class Pipeline:
 
 
 def join(turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words: int) -> Process:
-    """A pipeline with several streams in front: Add, Concat.
+    """A pipeline with several streams in front: Add, Subtract, Multiply, Concat.
 
     Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle, and gives
     one.
@@ -334,6 +334,42 @@ def join(turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words:
 
     takes = {id(c): c.takes for channels in turns for c in channels}
     return Process(steps(), lists=list(takes.values()), channels=[target])
+
+
+def join_kept(
+    left: Channel, kept: Channel, target: Channel, depth: int, words: int, frame: tuple[int, int]
+) -> Process:
+    """A pipeline in front of which words of ``left`` meet those of a frame that is kept.
+
+    Parameters
+    ----------
+    frame : (int, int)
+        How many words of ``kept`` a frame has, and how often they are used, one after the other.
+        There is room for two frames; a word is free once it was used for the last time.
+    """
+    own, positions = frame
+    pipeline, freed = Pipeline(target, depth), Times()
+    kept.receiver = Room(freed, 2 * own)
+
+    def steps() -> Waits:
+        for word in range(words):
+            number, place = divmod(word, own * positions)
+            position, index = divmod(place, own)
+            needed = number * own + index
+            while len(kept.takes) <= needed:
+                yield ((kept.offers, needed), *pipeline.idle())
+            while len(left.offers) <= word:
+                yield ((left.offers, word), *pipeline.idle())
+            arrival = max(left.offers[word], kept.takes[needed] + 1)
+            while not isinstance(taken := pipeline.take(word, arrival), int):
+                yield (taken,)
+            left.takes.append(taken)
+            if position == positions - 1:
+                freed.append(taken)
+        while waits := pipeline.idle():
+            yield waits
+
+    return Process(steps(), lists=[left.takes, freed], channels=[target])
 
 
 def unit_process(unit: Unit, origin: Channel, target: Channel, periods: int) -> Process:

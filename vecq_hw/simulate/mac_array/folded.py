@@ -23,6 +23,7 @@ from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Embedding,
@@ -34,7 +35,9 @@ from vecq_hw.layers import (
     Lstm,
     MacLayer,
     MaxPool2d,
+    Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
     Tensor,
     Threshold,
@@ -178,20 +181,29 @@ def _run_tile(
             exact = network.tensors[layer.name]
             tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
         else:
-            found = _exact(layer, [values[name] for name in layer.inputs], given)
+            found = _exact(layer, [values[name] for name in layer.inputs], given, len(x))
             tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
     return values
 
 
-def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor]) -> IntArray:
+def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor], samples: int) -> IntArray:
     """A layer without accumulators, as the reference computes it."""
     match layer:
         case Add():
             total: IntArray = np.sum([value.astype(np.int64) for value in values], axis=0)
             return total
+        case Subtract():
+            return values[0].astype(np.int64) - values[1].astype(np.int64)
+        case Multiply():
+            left, right = (value.astype(np.int64) for value in values)
+            if right.ndim < left.ndim:
+                right = right[:, np.newaxis, np.newaxis]
+            return left * right
         case Concat():
             return np.concatenate(values, axis=-1)
+        case Constant():
+            return np.broadcast_to(layer.values, (samples, *layer.values.shape))
         case (
             Rescale()
             | Threshold()
