@@ -19,7 +19,7 @@ from torch import fx, nn
 from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Add, Concat, Flatten, Input, Layer, Rescale, Tensor, Upsample2d
+from vecq_hw.layers import Add, Concat, Flatten, Input, Layer, Rescale, Tensor, Upsample2d, Weights
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants
@@ -121,6 +121,8 @@ class _Lowering:
         self.inputs: list[Input] = []
         self.layers: list[Layer] = []
         self.tensors: dict[str, Tensor] = {}
+        self.weights: dict[nn.Module, list[Weights]] = {}
+        """What was made of the weights of each module, which may be called several times."""
 
     def run(self, name: str) -> Network:
         values: dict[fx.Node, Value] = {}
@@ -266,12 +268,22 @@ class _Lowering:
             layer, shares = sums(self._free(name), module, value)
         except VecqError as error:
             raise VecqError(f"layer '{name}': {error}") from None
+        layer = replace(layer, weights=self._shared(module, layer.weights))
         tensor = self._add(layer)
         added = trained.quantized_bias(module)
         bias = np.zeros(layer.outputs) if added is None else doubles(added)
         check_finite(name, "bias", bias)
         line = self._codes(tensor, tensor)
         return replace(line, scale=line.scale * shares, offset=bias)
+
+    def _shared(self, module: nn.Module, weights: Weights) -> Weights:
+        """The weights that another call of the module has, where they are the same."""
+        known = self.weights.setdefault(module, [])
+        for others in known:
+            if np.array_equal(others.codes, weights.codes):
+                return others
+        known.append(weights)
+        return weights
 
     def _rescale(self, name: str, quantizer: ActivationQuantizer, value: Value) -> Value:
         step, fmt = float(quantizer.step), quantizer.format

@@ -193,7 +193,8 @@ def _callable_method(method: object) -> WeightMethod:
 
 
 def _called_modules(twin: fx.GraphModule) -> list[tuple[str, nn.Module]]:
-    calls = [str(node.target) for node in twin.graph.nodes if node.op == "call_module"]
+    """Each once, in the order of the first calls."""
+    calls = dict.fromkeys(str(node.target) for node in twin.graph.nodes if node.op == "call_module")
     return [(name, twin.get_submodule(name)) for name in calls]
 
 

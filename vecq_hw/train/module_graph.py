@@ -12,8 +12,9 @@ from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
+from vecq_hw.train.arguments import Unsupported
 from vecq_hw.train.effects import DROPOUTS, is_shape
-from vecq_hw.train.functions import constant_remedy, module_of
+from vecq_hw.train.functions import constant_remedy, modules_of
 from vecq_hw.train.preconditions import check_modules, checked_shapes
 from vecq_hw.train.quantized_layers import (
     Add,
@@ -24,6 +25,8 @@ from vecq_hw.train.quantized_layers import (
     Transpose,
     upsample_factors,
 )
+from vecq_hw.train.rearrange import Rearrange, composed
+from vecq_hw.train.reshapes import reordering
 from vecq_hw.train.tracing import trace
 
 SUPPORTED = (
@@ -51,6 +54,7 @@ _PLAIN = (
     Concat,
     Transpose,
     LastStep,
+    Rearrange,
 )
 _SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "sigmoid", "logsigmoid"}
 _CURVES = {
@@ -63,6 +67,7 @@ _RECURRENT = {
     "transformerdecoderlayer", "scaled_dot_product_attention", "multi_head_attention_forward",
 }  # fmt: skip
 _LAYER_FUNCTIONS = {"linear", "conv1d", "conv2d", "batch_norm", "embedding", "lstm"}
+_OF_SHAPES = {"dim", "ndimension", "numel", "nelement", "prod", "stride", "is_contiguous"}
 _ARITHMETIC = {
     "sub", "mul", "truediv", "div", "divide", "subtract", "multiply", "neg", "rsub", "true_divide",
     "isub", "imul", "itruediv", "sub_", "mul_", "div_",
@@ -110,7 +115,7 @@ def module_graph(
         if node.op == "call_module":
             if not node.args and node.kwargs.keys() == {"input"}:
                 node.args, node.kwargs = (node.kwargs["input"],), {}
-            module = traced.get_submodule(str(node.target))
+            module = _reordered(traced, node)
             _check_kind(f"layer '{node.target}'", module, _is_last(node))
             if type(module) is nn.LSTM:
                 _unpack_sequence(traced, node)
@@ -119,6 +124,7 @@ def module_graph(
             _replace(traced, node)
     traced.graph.eliminate_dead_code()
     _check(traced)
+    _join_rearranges(traced)
     _pool_before_activation(traced)
     traced.graph.lint()
     traced.recompile()
@@ -154,8 +160,24 @@ def _unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:
         traced.graph.erase_node(reader)
 
 
+def _reordered(traced: fx.GraphModule, node: fx.Node) -> nn.Module:
+    """The module of a node; one that only reorders is a Rearrange of known sizes."""
+    name = str(node.target)
+    module = traced.get_submodule(name)
+    try:
+        order = reordering(node, module)
+    except Unsupported as error:
+        raise VecqError(f"layer '{name}' ({type(module).__name__}) {error}") from None
+    if order is None:
+        return module
+    if sum(one.target == name for one in traced.graph.nodes) > 1:
+        node.target = name = free_name(traced, name)  # each call may have other sizes
+    traced.add_submodule(name, order)
+    return order
+
+
 def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
-    found = module_of(node)
+    found = modules_of(node)
     if found is None:
         what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         what = str(what)
@@ -166,12 +188,14 @@ def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
         else:
             remedy = _remedy(what, _is_last(node))
         raise VecqError(f"the operation '{node.name}' ({what}) {remedy}")
-    module, sources = found
-    name = free_name(traced, node.name)
-    traced.add_submodule(name, module)
-    _check_module(name, module)
-    with traced.graph.inserting_after(node):
-        replacement = traced.graph.call_module(name, sources)
+    modules, sources = found
+    with traced.graph.inserting_before(node):
+        for module in modules:
+            name = free_name(traced, node.name)
+            traced.add_submodule(name, module)
+            _check_module(name, module)
+            replacement = traced.graph.call_module(name, sources)
+            sources = (replacement,)
     replacement.meta = dict(node.meta)
     node.replace_all_uses_with(replacement)
     traced.graph.erase_node(node)
@@ -213,17 +237,14 @@ def _remedy(what: str, last: bool) -> str:
         )
     if lowered in _RECURRENT:
         return "is not supported; of recurrent layers and attention, LSTM alone trains"
+    if lowered in _OF_SHAPES:
+        return "asks for a shape that is not known; give quantize_model the input_shape"
     if lowered in _LAYER_FUNCTIONS:
         return "is not supported as a function; use the module of torch.nn"
-    if lowered in ("clamp", "clip", "clamp_", "clip_"):
-        return "is not supported; use torch.nn.Hardtanh(lowest, highest), or torch.nn.ReLU()"
-    if lowered == "mean":
-        return "is not supported; use torch.nn.AdaptiveAvgPool2d(1) for the mean of an image"
     return f"is not supported; supported are {SUPPORTED}"
 
 
 def _check(traced: fx.GraphModule) -> None:
-    called: set[str] = set()
     for node in traced.graph.nodes:
         if node.op == "output" and not isinstance(node.args[0], fx.Node):
             raise VecqError("the model's forward() must return one tensor")
@@ -234,9 +255,6 @@ def _check(traced: fx.GraphModule) -> None:
         if node.op == "call_module":
             name = str(node.target)
             module = traced.get_submodule(name)
-            if name in called and isinstance(module, _ONCE):
-                raise VecqError(f"layer '{name}' is called twice; give each call its own module")
-            called.add(name)
             joins = isinstance(module, Add | Concat)
             if not joins and (
                 len(node.args) != 1 or not isinstance(node.args[0], fx.Node) or node.kwargs
@@ -297,6 +315,31 @@ def _check_module(name: str, module: nn.Module) -> None:
                 problem = "only batch_first=True without projections is supported"
     if problem:
         raise VecqError(f"layer '{name}' ({kind.__name__}): {problem}")
+
+
+def _join_rearranges(traced: fx.GraphModule) -> None:
+    """A chain of reshapes and transposes becomes one."""
+    for node in list(traced.graph.nodes):
+        source = node.args[0] if node.op == "call_module" else None
+        if not (isinstance(source, fx.Node) and source.op == "call_module"):
+            continue
+        first = traced.get_submodule(str(source.target))
+        second = traced.get_submodule(str(node.target))
+        if not isinstance(first, Rearrange | nn.Flatten) or len(source.users) > 1:
+            continue
+        if isinstance(first, nn.Flatten):
+            if not isinstance(second, Rearrange):
+                continue
+            node.args = source.args
+        elif isinstance(second, nn.Flatten) and first.keeps_order:
+            node.args = source.args
+        elif isinstance(second, Rearrange) and (both := composed(first, second)) is not None:
+            node.args = source.args
+            traced.add_submodule(str(node.target), both)
+        else:
+            continue
+        traced.graph.erase_node(source)
+        traced.delete_submodule(str(source.target))
 
 
 def _pool_before_activation(traced: fx.GraphModule) -> None:

@@ -19,6 +19,7 @@ from vecq_hw.quantize import (
 )
 from vecq_hw.train.module_graph import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
+from vecq_hw.train.rearrange import Rearrange
 
 OUTPUT_BITS = 16
 """Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""
@@ -27,7 +28,7 @@ INPUT = "input"
 _ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh)
 _POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 _AVERAGES = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-_READS_CODES = (*Quantized, *_POOLS, *_AVERAGES, nn.Flatten, nn.Upsample)
+_READS_CODES = (*Quantized, *_POOLS, *_AVERAGES, nn.Flatten, nn.Upsample, Rearrange)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ VALUE = "val"
 
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _UNKNOWN = object()
+_CASTS = {"to", "type", "type_as", "float", "double", "cpu", "cuda"}
 
 
 class Shapes:
@@ -51,6 +52,9 @@ class Shapes:
             **dict(self._twin.named_parameters(remove_duplicate=False)),
             **dict(self._twin.named_buffers(remove_duplicate=False)),
         }
+
+        self.made: dict[str, nn.Module] = {}
+        """What forward() makes of modules without weights, by name."""
 
     def input(self, place: int, batch: int) -> Any:
         """The value of an input, for a batch of so many samples."""
@@ -124,10 +128,16 @@ class Tracer(fx.Tracer):
         if kind in ("placeholder", "output"):
             return proxy
         value = self.value(proxy.node)
-        if value is _UNKNOWN or _holds_tensors(value):
+        if kind == "call_method" and proxy.node.target in _CASTS and self._is_kept(proxy.node):
+            value = args[1][0]  # what casts to the type that is there leaves no trace
+        elif value is _UNKNOWN or _holds_tensors(value):
             return proxy
         self.graph.erase_node(proxy.node)
         return value
+
+    def _is_kept(self, node: fx.Node) -> bool:
+        before, after = self.value(node.all_input_nodes[0]), self.value(node)
+        return isinstance(after, torch.Tensor) and before.dtype == after.dtype
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """The result of a module that forward() calls."""

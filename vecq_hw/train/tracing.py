@@ -61,6 +61,8 @@ def trace(
     copied = duplicate(model)
     shapes = Shapes(copied, input_shapes)
     training, evaluation = (_graph(copied, mode, shapes) for mode in (True, False))
+    for name, module in shapes.made.items():
+        setattr(copied, name, module)
     _join_modes(copied, training, evaluation)
     read_changed_values(copied, training)
     check_unread(copied, training)
@@ -122,7 +124,12 @@ def _traced(model: nn.Module, training: bool, shapes: Shapes, batch: int) -> fx.
             raise VecqError(
                 f"the operation '{name}' drops values in evaluation, too; make it in __init__()"
             )
-        setattr(model, name, module)
+        same = shapes.made.setdefault(name, module)
+        if repr(same) != repr(module):
+            raise VecqError(
+                f"forward() makes '{name}' once as {same} and once as {module}; make it in"
+                " __init__()"
+            )
     return graph
 
 

@@ -1,0 +1,240 @@
+"""Functions that only move the values of samples, as modules.
+
+Where a model was traced with the shape of its input, all of them are reorderings of known sizes.
+Without it the forms that are understood are those that keep the batch axis alone.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+from vecq_hw.train.arguments import Unsupported, arguments, is_whole, numbers, size_index
+from vecq_hw.train.effects import is_shape
+from vecq_hw.train.quantized_layers import FlattenTo, LastStep, Transpose
+from vecq_hw.train.rearrange import Rearrange, reshape, transpose
+from vecq_hw.train.tracing import Batch, shape_of
+
+_WHOLE = slice(None, None, None)
+GIVE_SHAPE = "; give quantize_model the input_shape, so that sizes are known"
+
+
+def sample_shapes(node: fx.Node) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """The shapes of a sample before and after the node; None where they are not known."""
+    source = node.args[0] if node.args else node.kwargs.get("input")
+    before = shape_of(source) if isinstance(source, fx.Node) else None
+    after = shape_of(node)
+    if before is None or after is None:
+        return None
+    for shape in (before, after):
+        if not shape or not isinstance(shape[0], Batch):
+            raise Unsupported(
+                "moves the batch away from axis 0, or joins it with another axis; keep the samples"
+                " of a batch apart"
+            )
+    return before[1:], after[1:]
+
+
+def view(node: fx.Node) -> nn.Module:
+    """view(), reshape() and whatever else leaves the values in their order."""
+    shapes = sample_shapes(node)
+    if shapes is None:
+        return _view_without_shapes(node)
+    before, after = shapes
+    if len(after) != 1:
+        return nn.Identity() if before == after else reshape(before, after)
+    sizes = _sizes(node)
+    given = len(sizes) == 2 and is_whole(sizes[1]) and sizes[1] > 0
+    return FlattenTo(after[0]) if given else nn.Flatten()
+
+
+def _sizes(node: fx.Node) -> tuple[Any, ...]:
+    """The sizes that view() or reshape() is called with."""
+    named = {name: value for name, value in node.kwargs.items() if name in ("shape", "size")}
+    sizes = node.args[1:] or tuple(named.values())
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+        sizes = tuple(sizes[0])
+    return sizes
+
+
+def _view_without_shapes(node: fx.Node) -> nn.Module:
+    sizes = _sizes(node)
+    if len(sizes) == 2:
+        batch, features = sizes
+        kept = size_index(batch) == 0
+        if is_whole(features) and features > 0 and (kept or batch == -1):
+            return FlattenTo(features)
+        # With the batch axis as it was, any other number of features would be an error.
+        if kept and (features == -1 or (isinstance(features, fx.Node) and is_shape(features))):
+            return nn.Flatten()
+    raise Unsupported(
+        "is not supported; use torch.nn.Flatten() to keep only the batch axis" + GIVE_SHAPE
+    )
+
+
+def flatten(node: fx.Node) -> nn.Module:
+    """flatten() of all axes, or of some where shapes are known."""
+    given = numbers(node, start_dim=0, end_dim=-1)
+    if given["start_dim"] == 1 and given["end_dim"] == -1:
+        return nn.Flatten()
+    if sample_shapes(node) is not None:
+        return view(node)
+    raise Unsupported(
+        "is not supported where shapes are not known, unless it keeps the batch axis alone"
+        + GIVE_SHAPE
+    )
+
+
+def reordering(node: fx.Node, module: nn.Module) -> nn.Module | None:
+    """The reordering that a module of torch is; None for a module that is none."""
+    if shape_of(node) is None and isinstance(module, nn.Flatten):
+        return None
+    match module:
+        case nn.Flatten() if (module.start_dim, module.end_dim) != (1, -1):
+            return of_ones(node)
+        case nn.Unflatten():
+            return of_ones(node)
+        case nn.PixelShuffle():
+            return _shuffled_pixels(node, module.upscale_factor)
+        case nn.PixelUnshuffle():
+            return _unshuffled_pixels(node, module.downscale_factor)
+        case nn.ChannelShuffle():
+            return _shuffled_channels(node, module.groups)
+        case _:
+            return None
+
+
+def _image(node: fx.Node) -> tuple[int, int, int]:
+    shapes = sample_shapes(node)
+    if shapes is None:
+        raise Unsupported("is not supported where shapes are not known" + GIVE_SHAPE)
+    if len(shapes[0]) != 3:
+        raise Unsupported("is supported for images (N, C, H, W) alone")
+    channels, height, width = shapes[0]
+    return channels, height, width
+
+
+def _shuffled_pixels(node: fx.Node, factor: int) -> nn.Module:
+    channels, height, width = _image(node)
+    split = (channels // factor**2, factor, factor, height, width)
+    shape = (channels // factor**2, height * factor, width * factor)
+    return Rearrange(split, (0, 3, 1, 4, 2), shape)
+
+
+def _unshuffled_pixels(node: fx.Node, factor: int) -> nn.Module:
+    channels, height, width = _image(node)
+    split = (channels, height // factor, factor, width // factor, factor)
+    shape = (channels * factor**2, height // factor, width // factor)
+    return Rearrange(split, (0, 2, 4, 1, 3), shape)
+
+
+def _shuffled_channels(node: fx.Node, groups: int) -> nn.Module:
+    channels, height, width = _image(node)
+    split = (groups, channels // groups, height, width)
+    return Rearrange(split, (1, 0, 2, 3), (channels, height, width))
+
+
+def pixel_shuffle(node: fx.Node) -> nn.Module:
+    """F.pixel_shuffle."""
+    return _shuffled_pixels(node, numbers(node, upscale_factor=1)["upscale_factor"])
+
+
+def pixel_unshuffle(node: fx.Node) -> nn.Module:
+    """F.pixel_unshuffle."""
+    return _unshuffled_pixels(node, numbers(node, downscale_factor=1)["downscale_factor"])
+
+
+def channel_shuffle(node: fx.Node) -> nn.Module:
+    """F.channel_shuffle."""
+    return _shuffled_channels(node, numbers(node, groups=1)["groups"])
+
+
+def of_ones(node: fx.Node) -> nn.Module:
+    """squeeze(), unsqueeze() and unflatten()."""
+    if sample_shapes(node) is None:
+        raise Unsupported("is not supported where shapes are not known" + GIVE_SHAPE)
+    return view(node)
+
+
+def swapped(node: fx.Node) -> nn.Module:
+    """transpose() of two axes."""
+    given = numbers(node, dim0=None, dim1=None)
+    shapes = sample_shapes(node)
+    if shapes is None or len(shapes[0]) == 2:
+        if {given["dim0"], given["dim1"]} not in ({1, 2}, {-1, -2}, {1, -1}, {-2, 2}):
+            raise Unsupported("is supported for the axes 1 and 2 of (N, L, C) alone" + GIVE_SHAPE)
+        return Transpose()
+    rank = len(shapes[0]) + 1
+    order = list(range(rank))
+    one, other = given["dim0"] % rank, given["dim1"] % rank
+    order[one], order[other] = order[other], order[one]
+    return _ordered(shapes[0], order)
+
+
+def permuted(node: fx.Node) -> nn.Module:
+    """permute() of the axes."""
+    axes: tuple[Any, ...] = node.args[1:] or (node.kwargs.get("dims"),)
+    if len(axes) == 1 and isinstance(axes[0], tuple | list):
+        axes = tuple(axes[0])
+    shapes = sample_shapes(node)
+    if shapes is None or len(shapes[0]) == 2:
+        if tuple(axes) in ((0, 2, 1), (0, -1, 1), (0, 2, -2), (0, -1, -2)):
+            return Transpose()
+        if shapes is None:
+            raise Unsupported("is supported for (0, 2, 1) alone" + GIVE_SHAPE)
+    rank = len(shapes[0]) + 1
+    return _ordered(shapes[0], [axis % rank for axis in axes])
+
+
+def _ordered(before: tuple[int, ...], order: list[int]) -> nn.Module:
+    if order == list(range(len(order))):
+        return nn.Identity()
+    return transpose(before, [axis - 1 for axis in order[1:]])
+
+
+def indexed(node: fx.Node) -> nn.Module:
+    """The last step of a sequence."""
+    if node.args[1] not in ((_WHOLE, -1), (_WHOLE, -1, _WHOLE), (_WHOLE, -1, ...)):
+        raise Unsupported("is not supported; of a sequence (N, L, C) the last step [:, -1] is")
+    return LastStep()
+
+
+def unchanged(node: fx.Node) -> nn.Module:
+    """clone(), contiguous() and float() of a model in float32."""
+    arguments(node, memory_format=None)
+    return nn.Identity()
+
+
+RESHAPES: dict[Any, Any] = {
+    torch.flatten: flatten,
+    "flatten": flatten,
+    torch.reshape: view,
+    "view": view,
+    "reshape": view,
+    "view_as": of_ones,
+    "reshape_as": of_ones,
+    torch.squeeze: of_ones,
+    "squeeze": of_ones,
+    torch.unsqueeze: of_ones,
+    "unsqueeze": of_ones,
+    torch.unflatten: of_ones,
+    "unflatten": of_ones,
+    torch.transpose: swapped,
+    "transpose": swapped,
+    torch.swapaxes: swapped,
+    "swapaxes": swapped,
+    torch.permute: permuted,
+    "permute": permuted,
+    F.pixel_shuffle: pixel_shuffle,
+    F.pixel_unshuffle: pixel_unshuffle,
+    F.channel_shuffle: channel_shuffle,
+    operator.getitem: indexed,
+    torch.clone: unchanged,
+    "clone": unchanged,
+    "contiguous": unchanged,
+    "float": unchanged,
+}
