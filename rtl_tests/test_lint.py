@@ -20,7 +20,7 @@ from vecq_hw.verify.vectors import random_vectors
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
-PARAMETERS: dict[str, dict[str, int]] = {
+PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
     "vecq_adder": {"PlainBits": 3, "SumBits": 12},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
@@ -47,6 +47,11 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
         **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
+    },
+    "vecq_reorder": {
+        **{"Words": 12, "Slots": 8, "Axes": 2, "Sizes": "64'h4_00000003", "Table0Axis": 1},
+        **{"Moves": "96'hffffffff_00000002_00000001", "KeptMoves": "96'h9_00000003_00000000"},
+        **{"ReadsOnce": 0, "MoveBits": 4, "KeptMoveBits": 3, "First": 1, "Kept": 0},
     },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {

@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import assert_never
 
+from vecq_hw.accelerator.orders import Order
 from vecq_hw.accelerator.units import Unit
 from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph
 from vecq_hw.accelerator.unrolled.circuit import circuit
@@ -22,8 +23,11 @@ from vecq_hw.layers import (
     JoinLayer,
     MacLayer,
     MaxPool2d,
+    OrderLayer,
+    Permute,
     Rescale,
     SumPool2d,
+    Take,
     TopK,
     Upsample2d,
 )
@@ -286,6 +290,29 @@ class Upsampling:
     periods: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reordering:
+    """A Take or Permute; a frame per period."""
+
+    layer: OrderLayer
+    order: Order
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int = 1
+
+    @property
+    def code(self) -> int:
+        """What fills the places at which nothing is taken."""
+        match self.layer:
+            case Take():
+                return self.layer.code
+            case Permute():
+                return 0
+            case _:
+                assert_never(self.layer)
+
+
 Cell = (
     Link
     | Reframe
@@ -301,6 +328,7 @@ Cell = (
     | Unrolled
     | Pool
     | Upsampling
+    | Reordering
 )
 
 
@@ -338,7 +366,14 @@ class Plan:
                     result[cell.layer.name] = cell.source.words
                 case Ranking():
                     result[cell.layer.name] = cell.cycles
-                case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
+                case (
+                    SerialRescale()
+                    | Windows()
+                    | MatrixVector()
+                    | Pool()
+                    | Upsampling()
+                    | Reordering()
+                ):
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))
                 case Link() | Reframe() | Fork():

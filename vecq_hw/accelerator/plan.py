@@ -2,11 +2,12 @@
 
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
-differ: before every Dense, Conv2d, pool, Upsample2d, TopK and output, and before each operand of
-a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that it reads; behind
-an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no
-hardware.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader
-has a memory of its own, which needs no link.
+differ: before every Dense, Conv2d, pool, Upsample2d, Take, Permute, TopK and output, and before
+each operand of a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that
+it reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.
+Flatten is no hardware, and neither is a Take or Permute that leaves the order as it is.  Where
+several layers read one tensor, a fork stands behind it; of a Constant each reader has a memory of
+its own, which needs no link.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Ranking,
     Reframe,
+    Reordering,
     SerialRescale,
     Source,
     Stream,
@@ -36,6 +38,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.orders import word_order
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import (
@@ -57,9 +60,12 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
+    OrderLayer,
+    Permute,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Threshold,
     TopK,
     Upsample2d,
@@ -264,6 +270,8 @@ class _Planner:
                 return target
             case Flatten():
                 return self._read(layer.input)
+            case Take() | Permute():
+                return self._reordered(layer)
             case Add() | Subtract() | Multiply() | Concat():
                 return self._join(layer)
             case Constant():
@@ -283,6 +291,23 @@ class _Planner:
                 return target
             case _:
                 assert_never(layer)
+
+    def _reordered(self, layer: OrderLayer) -> Stream:
+        """A Take or Permute; one that changes no order is no more than a change of lanes."""
+        shape, channels = self._shape(layer.input), self._shape(layer.name)[-1]
+        come = self._branches[layer.input][0].lanes
+        order, lanes = word_order(layer, shape, come, channels)
+        if order.is_identity and lanes == come:
+            return self._read(layer.input)
+        source = self._entry(layer, layer.input, lanes)
+        if order.is_identity:
+            return source
+        target = self._stream(layer.name, lanes)
+        unit = units.reordering(order)
+        self._cells.append(
+            Reordering(layer=layer, order=order, source=source, target=target, unit=unit)
+        )
+        return target
 
     def _join(self, layer: JoinLayer) -> Stream:
         names = layer.inputs

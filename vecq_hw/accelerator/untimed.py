@@ -40,6 +40,7 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Ranking,
     Reframe,
+    Reordering,
     SerialRescale,
     Source,
     Stream,
@@ -47,6 +48,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.orders import Order
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer, window_outputs
 from vecq_hw.network import Network
 
@@ -138,6 +140,7 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
                 | Unrolled()
                 | Pool()
                 | Upsampling()
+                | Reordering()
             ):
                 processes.append(process(_reads(plan.network, cell, windows), cell.target))
             case Source():
@@ -200,7 +203,8 @@ def _reads(
     | MatrixVector
     | Unrolled
     | Pool
-    | Upsampling,
+    | Upsampling
+    | Reordering,
     windows: dict[Stream, Windows],
 ) -> tuple[tuple[Stream, Loops], ...]:
     """The streams that a cell reads, with the loops through which their words run."""
@@ -251,6 +255,8 @@ def _reads(
             image = network.tensors[cell.layer.input].shape
             folds = image[2] // cell.source.lanes
             return ((cell.source, (partial(repeated, image, cell.layer.factor, folds),)),)
+        case Reordering():
+            return ((cell.source, (partial(reordered, cell.order),)),)
         case _:
             assert_never(cell)
 
@@ -396,6 +402,35 @@ def repeated(image: tuple[int, ...], factor: tuple[int, int], folds: int) -> Cou
     first = np.maximum.accumulate(words.ravel())
     rows = np.stack([first] + [np.full_like(first, width * folds)] * (factor[0] - 1))
     counts: Counts = (np.arange(height)[:, None, None] * (width * folds) + rows).ravel()
+    return counts
+
+
+def reordered(order: Order) -> Counts:
+    """``vecq::reorder``: in each turn a word is written, if it is there, and one read, if it fits.
+
+    If x words have been read before a step, ``max(needed, min(x + 1, room))`` have before the next.
+    Such functions in turn are one such function, so that doubling finds all results without a loop
+    over words.
+    """
+    gives = order.gives_word
+    needed = np.zeros(order.steps, np.int64)
+    needed[gives] = order.read + 1
+    # What is kept while a step is waited for is what its read, or the one after it, keeps.
+    after = np.append(order.kept, order.words)[np.cumsum(gives) - gives]
+    room = np.minimum(after + order.slots, order.words)
+    # What was read before step s, less s, is clipped to these ends from step to step.
+    turns = np.arange(order.steps)
+    least = needed - turns
+    most = np.maximum(np.append(least[0], room[:-1] - turns[1:]), least)
+    width = 1
+    while width < order.steps:
+        low, high = least[width:], most[width:]
+        least[width:], most[width:] = (
+            np.clip(least[:-width], low, high),
+            np.clip(most[:-width], low, high),
+        )
+        width *= 2
+    counts: Counts = least + turns
     return counts
 
 

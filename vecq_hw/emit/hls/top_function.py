@@ -21,6 +21,7 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Ranking,
     Reframe,
+    Reordering,
     SerialRescale,
     Source,
     Stream,
@@ -30,6 +31,7 @@ from vecq_hw.accelerator.cells import (
 )
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
+from vecq_hw.emit.hls.orders import order_type
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
 from vecq_hw.emit.words import padded_bits
@@ -295,6 +297,8 @@ class _Builder:
                 self._pool(cell)
             case Upsampling():
                 self._upsampling(cell)
+            case Reordering():
+                self._reordering(cell)
             case _:
                 assert_never(cell)
 
@@ -557,6 +561,20 @@ class _Builder:
         text = (
             f"upsample2d<{result.format_name}, {image}, {down}, {across}, {source.lanes}>"
             f"({source.name}, {result.name})"
+        )
+        self._layer_call(layer, text, result)
+
+    def _reordering(self, cell: Reordering) -> None:
+        layer, source, name = cell.layer, self._variables[cell.source], self._names[cell.layer.name]
+        result = self._tensor_stream(cell.target)
+        self._headers.add("reorder")
+        order, tables = order_type(cell.order, name)
+        self._shapes.append(order)
+        if tables:
+            self._parameters[name] = tables
+        text = (
+            f"reorder<{source.format_name}, {result.format_name}, {name}_order,"
+            f" {cpp_integer(cell.code)}>({source.name}, {result.name})"
         )
         self._layer_call(layer, text, result)
 

@@ -17,6 +17,7 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Ranking,
     Reframe,
+    Reordering,
     SerialRescale,
     Source,
     Stream,
@@ -112,7 +113,15 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str
                 name(cell.target, names[cell.target.tensor])
             case Comparison() | Ranking() | Source():
                 name(cell.target, names[cell.layer.name])
-            case Elementwise() | SerialRescale() | Join() | MatrixVector() | Pool() | Upsampling():
+            case (
+                Elementwise()
+                | SerialRescale()
+                | Join()
+                | MatrixVector()
+                | Pool()
+                | Upsampling()
+                | Reordering()
+            ):
                 name(cell.target, names[cell.layer.name])
             case _:
                 assert_never(cell)

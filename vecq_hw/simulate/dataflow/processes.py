@@ -19,6 +19,7 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Ranking,
     Reframe,
+    Reordering,
     SerialRescale,
     Source,
     Stream,
@@ -183,7 +184,9 @@ class Graph:
                 words = self.frames * cell.target.words
                 self.processes.append(source(channel(cell.target), words, ()))
                 self._span(cell.layer, cell.target, cell.target)
-            case SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling():
+            case (
+                SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling() | Reordering()
+            ):
                 ends = channel(cell.source), channel(cell.target)
                 unit = replace(cell.unit, depth=self._stages(cell.unit.depth))
                 self.processes.append(unit_process(unit, *ends, self.frames * cell.periods))

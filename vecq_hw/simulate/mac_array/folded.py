@@ -36,9 +36,11 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
+    Permute,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Tensor,
     Threshold,
     TopK,
@@ -212,6 +214,8 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor], samples:
             | SumPool2d()
             | Flatten()
             | Upsample2d()
+            | Take()
+            | Permute()
             | ArgMax()
             | Embedding()
             | Lstm()
