@@ -83,7 +83,7 @@ def kernel_for(
                 tensors[0].astype(np.int64), layer.thresholds, layer.falling, layer.format.lo
             ).astype(layer.format.dtype)
         case Lookup():
-            return _lookup(layer, source)
+            return _lookup(layer, network.tensors[layer.input].format)
         case MaxPool2d():
             return lambda tensors: max_pool(layer, tensors[0])
         case SumPool2d():
