@@ -30,21 +30,28 @@ PATIENCE = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Pauses:
-    """In which cycles the input begins no word and the output takes none."""
+    """In which cycles each input begins no word and each output takes none."""
 
-    input: Sequence[bool] = ()
-    output: Sequence[bool] = ()
+    inputs: Sequence[Sequence[bool]]
+    outputs: Sequence[Sequence[bool]]
 
 
-def pauses(index: int) -> dict[str, Pauses]:
-    """Of each run of a configuration."""
-    drawn = [list(islice(random_stalls(3 * index + end), PAUSED_CYCLES)) for end in range(2)]
+def pauses(index: int, inputs: int = 1, outputs: int = 1) -> dict[str, Pauses]:
+    """Of each run of a configuration with so many ends; in ``late`` the last input is."""
+
+    def drawn(end: int, count: int) -> list[list[bool]]:
+        seeds = (3 * index + end + 1000 * place for place in range(count))
+        return [list(islice(random_stalls(seed), PAUSED_CYCLES)) for seed in seeds]
+
+    never, always = [False], [True] * PAUSED_CYCLES
+    in_free, out_free = [never] * inputs, [never] * outputs
     return {
-        "free": Pauses(),
-        "both": Pauses(input=drawn[0], output=drawn[1]),
-        "input": Pauses(input=drawn[1]),
-        "output": Pauses(output=drawn[0]),
-        "blocked": Pauses(output=[True] * PAUSED_CYCLES),
+        "free": Pauses(inputs=in_free, outputs=out_free),
+        "both": Pauses(inputs=drawn(0, inputs), outputs=drawn(1, outputs)),
+        "input": Pauses(inputs=drawn(1, inputs), outputs=out_free),
+        "output": Pauses(inputs=in_free, outputs=drawn(0, outputs)),
+        "blocked": Pauses(inputs=in_free, outputs=[always] * outputs),
+        "late": Pauses(inputs=[*in_free[1:], always], outputs=out_free),
     }
 
 
@@ -96,23 +103,43 @@ async def drain(
 async def record_all_words_and_their_cycles(dut: Any) -> None:
     plan = json.loads(Path("plan.json").read_text())
     start_clock(dut.aclk)
-    result: dict[str, dict[str, tuple[list[int], list[int], list[int]]]] = {}
+    result: dict[str, dict[str, tuple[list[list[int]], list[tuple[list[int], list[int]]]]]] = {}
     for run in pauses(0):
-        ends = {top: [axi_stream(dut, f"{top}_{end}_axis") for end in ("s", "m")] for top in plan}
-        for source, target in ends.values():
-            source.valid.value = 0
-            target.ready.value = 0
+        ends = {
+            top: [[axi_stream(dut, f"{top}_{name}") for name in some] for some in both]
+            for top, both in plan.items()
+        }
+        for sources, targets in ends.values():
+            for source in sources:
+                source.valid.value = 0
+            for target in targets:
+                target.ready.value = 0
         await reset(dut.aclk, dut.aresetn)
         tasks = {}
-        for index, (top, (inputs, count)) in enumerate(plan.items()):
-            chosen = pauses(index)[run]
-            source, target = ends[top]
+        for index, (top, (inputs, counts)) in enumerate(plan.items()):
+            chosen = pauses(index, len(inputs), len(counts))[run]
+            sources, targets = ends[top]
             tasks[top] = (
-                cocotb.start_soon(drive(source, len(inputs), chosen.input, inputs)),
-                cocotb.start_soon(drain(target, count, chosen.output)),
+                [
+                    cocotb.start_soon(drive(source, len(words), paused, words))
+                    for source, words, paused in zip(
+                        sources, inputs.values(), chosen.inputs, strict=True
+                    )
+                ],
+                [
+                    cocotb.start_soon(drain(target, count, paused))
+                    for target, count, paused in zip(
+                        targets, counts.values(), chosen.outputs, strict=True
+                    )
+                ],
             )
-        result[run] = {top: (await pair[0], *(await pair[1])) for top, pair in tasks.items()}
+        result[run] = {
+            top: ([await task for task in driven], [await task for task in drained])
+            for top, (driven, drained) in tasks.items()
+        }
         await wait(dut.aclk, 50)
-        early = [top for top, (_, target) in ends.items() if target.valid.value]
+        early = [
+            top for top, (_, targets) in ends.items() if any(end.valid.value for end in targets)
+        ]
         assert not early, f"{early} offer words of a frame that has not begun"
     write_atomically(Path("results") / RESULT, json.dumps(result).encode())

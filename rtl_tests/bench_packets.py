@@ -82,8 +82,10 @@ async def send_packets(
 async def packets_of_any_length(dut: Any, resynchronise: bool, fault: str) -> None:
     accelerator = Accelerator.load(Path.cwd() / "manifest.json")
     under_test = Bench(dut, accelerator, Path.cwd() / "vectors", PREFIXES[resynchronise])
-    ends, words = accelerator.source, accelerator.source.words
-    source, target = under_test.streams
+    (entry,), (end,) = accelerator.sources, accelerator.targets
+    ends, words, outwards = entry.port, entry.port.words, end.port
+    streams = under_test.streams
+    (source,), (target,) = streams.sources, streams.targets
     sent = packets(fault, words, ends.lanes)
     wanted = expected(sent, words, resynchronise)
     start_clock(under_test.clock)
@@ -92,14 +94,14 @@ async def packets_of_any_length(dut: Any, resynchronise: bool, fault: str) -> No
         await under_test.restart()
         assert not under_test.frame_error
         seed = seeds.randrange(1 << 30)
-        sink = Sink(target, random_stalls(seed), accelerator.target.words)
+        sink = Sink(target, random_stalls(seed), outwards.words)
         packed = [pack_rows(packet, ends.lanes, ends.bits) for packet in sent]
         patience = accelerator.patience
         task = cocotb.start_soon(send_packets(source, packed, random_stalls(seed + 1), patience))
-        await sink.receive(wanted[:, 0].size * accelerator.target.words, patience)
+        await sink.receive(wanted[:, 0].size * outwards.words, patience)
         await task
         await sink.stay_empty(accelerator.latency + accelerator.interval)
-        layout = (accelerator.target.lanes, accelerator.target.bits, accelerator.target.signed)
+        layout = (outwards.lanes, outwards.bits, outwards.signed)
         outputs = unpack_rows(sink.words, *layout)
         equal(f"outputs, seed {seed}", outputs.tolist(), wanted.ravel().tolist())
         assert under_test.frame_error == any(len(packet) != words for packet in sent)

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from rtl_tests import bench_cycles, harness, networks
 from rtl_tests.bench_cycles import FRAMES
 from rtl_tests.test_networks import wrapper
-from tests.random_networks import random_chain, random_graph, random_pair
+from tests.random_networks import random_chain, random_ends, random_graph, random_pair
 from tests.shares import nightly
 from tests.simulate.dataflow.networks import branched
 from vecq_hw.accelerator.plan import plan
-from vecq_hw.bench.ports import load_ports
+from vecq_hw.bench.ports import load_ends
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import unsupported
 from vecq_hw.layers import Add, Concat
@@ -24,7 +23,9 @@ from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
+from vecq_hw.simulate.reference import checked_inputs
 from vecq_hw.verify.rtl import emit
+from vecq_hw.verify.vectors import random_vectors
 
 TOP = "cycles"
 CHAINS, GRAPHS = 32, 52
@@ -44,6 +45,11 @@ def chains() -> dict[str, tuple[Network, Schedule]]:
 def graphs(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
     """Random graphs, by the name of their top."""
     return short(random_pair(random_graph, f"graph{n}", n) for n in range(first, last))
+
+
+def several_ends(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
+    """Random networks of several inputs and outputs, by the name of their top."""
+    return short(random_pair(random_ends, f"ends{n}", n) for n in range(first, last))
 
 
 def short(pairs: Iterable[tuple[Network, Schedule]]) -> dict[str, tuple[Network, Schedule]]:
@@ -74,13 +80,14 @@ KINDS: dict[str, Callable[[], dict[str, tuple[Network, Schedule]]]] = {
     "chains": chains,
     "graphs": lambda: branches() | graphs(0, GRAPHS),
     "more graphs": lambda: graphs(GRAPHS, 5 * GRAPHS),
+    "several ends": lambda: several_ends(0, GRAPHS),
 }
 
 
 @pytest.mark.needs_verilator
 @pytest.mark.parametrize(
     ("kind", "every"),
-    [("chains", 12), ("graphs", 12), *(nightly(kind, 1) for kind in KINDS)],
+    [("chains", 12), ("graphs", 12), ("several ends", 7), *(nightly(kind, 1) for kind in KINDS)],
 )
 def test_every_word_moves_in_the_cycle_that_the_model_says(
     kind: str, every: int, tmp_path: Path
@@ -92,33 +99,40 @@ def test_every_word_moves_in_the_cycle_that_the_model_says(
 
 def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path) -> None:
     """Run all of them in one top; assert words and cycles of every run."""
-    words = {}
-    for index, (name, (network, schedule)) in enumerate(configurations.items()):
-        entry = network.inputs[0]
-        shape = (FRAMES, *entry.shape)
-        inputs = np.random.default_rng(index).integers(entry.format.lo, entry.format.hi + 1, shape)
-        outputs = simulate(network, inputs).astype(np.int64)
-        emit(network, schedule, Vectors(inputs=inputs, outputs=outputs)).write(folder / name)
-        shutil.copytree(folder / name / "rtl", folder / "rtl", dirs_exist_ok=True)
-        ends = load_ports(folder / name / "manifest.json")
-        words[name] = tuple(
-            [word for frame in data.reshape(FRAMES, -1).tolist() for word in port.pack(frame)]
-            for port, data in zip(ends, (inputs, outputs), strict=True)
-        )
-    (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(configurations)))
+    sent: dict[str, tuple[dict[str, list[int]], dict[str, int]]] = {}
+    wanted: dict[str, list[list[int]]] = {}
     expected: dict[str, dict[str, Any]] = {run: {} for run in bench_cycles.pauses(0)}
     for index, (name, (network, schedule)) in enumerate(configurations.items()):
-        depths = fifo_depths(network, schedule)
-        for run, chosen in bench_cycles.pauses(index).items():
+        inputs = checked_inputs(network, random_vectors(network, FRAMES, index))
+        outputs = simulate(network, inputs, taps=network.outputs)
+        emit(network, schedule, Vectors(inputs=inputs, outputs=outputs)).write(folder / name)
+        shutil.copytree(folder / name / "rtl", folder / "rtl", dirs_exist_ok=True)
+        given, made = (
+            {
+                end.port.stream: [
+                    word
+                    for frame in arrays[end.port.tensor].reshape(FRAMES, -1).tolist()
+                    for word in end.port.pack(frame)
+                ]
+                for end in ends
+            }
+            for ends, arrays in zip(
+                load_ends(folder / name / "manifest.json"), (inputs, outputs), strict=True
+            )
+        )
+        sent[name] = given, {stream: len(words) for stream, words in made.items()}
+        wanted[name] = list(made.values())
+        depths, planned = fifo_depths(network, schedule), plan(network, schedule)
+        for run, chosen in bench_cycles.pauses(index, len(given), len(made)).items():
             expected[run][name] = simulate_frames(
                 network,
                 schedule,
                 depths,
                 frames=FRAMES,
-                input_pauses=chosen.input,
-                output_pauses=chosen.output,
+                input_pauses=dict(zip(planned.inputs, chosen.inputs, strict=True)),
+                output_pauses=dict(zip(planned.outputs, chosen.outputs, strict=True)),
             )
-    sent = {name: (given, len(wanted)) for name, (given, wanted) in words.items()}
+    (folder / "rtl" / f"{TOP}.sv").write_text(wrapper(folder, TOP, list(configurations)))
     (folder / "plan.json").write_text(json.dumps(sent))
     harness.run_bench(folder, TOP, "rtl_tests.bench_cycles", harness.QUICK_BUILD)
 
@@ -126,15 +140,22 @@ def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path
     different = []
     for run, results in expected.items():
         for name, result in results.items():
-            (entered,), (left,) = result.input_cycles.values(), result.output_cycles.values()
-            wanted = {"input cycles": entered, "output cycles": left, "words": words[name][1]}
-            for (what, some), found in zip(wanted.items(), measured[run][name], strict=True):
-                if found != list(some):
-                    different.append(f"{name}, {run}: {what} {found}, but should be {list(some)}")
+            entered, left = measured[run][name]
+            streams = [
+                *zip(result.input_cycles.values(), entered, strict=True),
+                *zip(result.output_cycles.values(), (cycles for cycles, _ in left), strict=True),
+                *zip(wanted[name], (words for _, words in left), strict=True),
+            ]
+            for place, (should, found) in enumerate(streams):
+                if found != list(should):
+                    different.append(f"{name}, {run}: {place}: {found}, should be {list(should)}")
     assert not different, "\n".join([f"{len(different)} streams differ", *different[:3]])
     for name, result in expected["free"].items():
-        _, cycles, _ = measured["free"][name]
-        count = len(cycles) // FRAMES
-        assert result.first_output == cycles[0]
-        assert result.interval == cycles[-1] - cycles[-1 - count]
-        assert result.total_cycles == cycles[-1] + 1
+        cycles = [cycles for cycles, _ in measured["free"][name][1]]
+        last, before = (
+            max(some[(frame + 1) * len(some) // FRAMES - 1] for some in cycles)
+            for frame in (FRAMES - 1, FRAMES - 2)
+        )
+        assert result.first_output == min(some[0] for some in cycles)
+        assert result.interval == last - before
+        assert result.total_cycles == last + 1

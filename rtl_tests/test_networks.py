@@ -30,7 +30,7 @@ def wrapper(folder: Path, top: str, names: Sequence[str]) -> str:
 def streams(folder: Path, name: str, prefix: str) -> tuple[list[str], str]:
     """Ports for all of a top's but clock and reset, and how the top is connected with them."""
     source = (folder / "rtl" / f"{name}.sv").read_text()
-    declared = re.findall(r"(input|output) +(logic .*?)([sm]_axis_t\w+|frame_error),?\n", source)
+    declared = re.findall(r"(input|output) +(logic .*?)([sm]_axis_\w+|frame_error),?\n", source)
     ports = [f"{direction} {kind}{prefix}{port}" for direction, kind, port in declared]
     return ports, ", ".join(f".{port}({prefix}{port})" for _, _, port in declared)
 

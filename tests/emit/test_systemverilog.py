@@ -24,7 +24,7 @@ from vecq_hw.emit.systemverilog.top_module import top_module
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, IntFormat, MidRise
-from vecq_hw.layers import Conv2d, Dense, Input, Layer, Rescale, Weights
+from vecq_hw.layers import Add, ArgMax, Conv2d, Dense, Input, Layer, Rescale, Weights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
@@ -163,16 +163,34 @@ def test_a_dsp_is_used_only_where_the_schedule_asks_for_one() -> None:
     assert "UseDsp(1'b1)" not in files(network)["rtl/mlp.sv"]
 
 
-def test_several_ends_are_unsupported() -> None:
+def test_several_ends_have_a_stream_each() -> None:
     network = Network(
         name="two",
-        inputs=(Input(name="x", shape=(4,), format=U8),),
-        layers=(dense("a", "x"), rescale("b", "a", 3)),
-        outputs=("a", "b"),
+        inputs=tuple(Input(name=name, shape=(3,), format=U8) for name in ("a b", "in")),
+        layers=(Add(name="sum", inputs=("a b", "in")), ArgMax(name="a-b", input="sum")),
+        outputs=("sum", "a-b", "in"),
     )
-    assert unsupported(network) == "1 inputs and 2 outputs"
-    with pytest.raises(VecqError, match="1 inputs and 2 outputs"):
-        emit(network, Schedule(), Vectors(inputs=np.zeros((1, 4)), outputs=np.zeros((1, 4))))
+    x = {name: np.ones((2, 3), np.int64) for name in ("in", "a b")}
+    given = Vectors(inputs=x, outputs=simulate(network, x))
+    for axis_bits in (None, 32):
+        made = emit(network, Schedule(axis_bits=axis_bits), given).files
+        top, wrapper = str(made["rtl/two.sv"]), str(made["rtl/two_wrapper.v"])
+        names = ["s_axis_a_b", "s_axis_in", "m_axis_sum", "m_axis_a_b", "m_axis_in"]
+        for name in names:
+            assert top.count(f" {name}_tvalid{',' if name else ''}\n") == 1
+            assert f".{name}_tvalid({name}_tvalid)" in wrapper
+            assert f"associate_bus_interfaces -busif {name} " in str(made["vivado/package_ip.tcl"])
+            assert f"| `{name}_tvalid`" in str(made["README.md"])
+        assert f"ASSOCIATED_BUSIF {':'.join(names)}," in wrapper
+        assert "assign frame_error = s_axis_a_b_error | s_axis_in_error;" in top
+        tree = json.loads(made["manifest.json"])
+        assert "input" not in tree
+        assert "output" not in tree
+        ends = [*tree["inputs"], *tree["outputs"]]
+        assert [end["stream"] for end in ends] == names
+        files = ["inputs_a_b", "inputs_in", "outputs_sum", "outputs_a_b", "outputs_in"]
+        assert [end["vectors"] for end in ends] == [f"{file}.txt" for file in files]
+        assert {f"vectors/{file}.txt" for file in files} <= set(made)
 
 
 def test_weights_of_other_grids_are_stored_as_values_or_odd_ones_as_half_of_them() -> None:

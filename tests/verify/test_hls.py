@@ -68,7 +68,7 @@ def test_a_flipped_weight_bit_is_found(project: Path) -> None:
     text = file.read_text()
     flipped = hex(int(first[0], 16) ^ 1)
     file.write_text(text[: first.start()] + flipped + text[first.end() :])
-    outputs = target.run(project)
+    outputs = np.asarray(target.run(project))
     differences = np.argwhere(outputs != expected(project))
     assert len(differences)
     own = subprocess.run(["./build/test"], cwd=project, capture_output=True, text=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cocotb
 
-from .ports import Port, load_ports
+from .ports import End, Port, load_ends
 from .scoreboard import difference
 from .stream import (
     Sink,
@@ -33,71 +34,138 @@ EXACT_BITS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accelerator:
-    """The two ends of a generated top.
+    """The ends of a generated top.
 
     Attributes
     ----------
-    source, target : Port
+    sources, targets : tuple of End
     latency : int
         Cycles from the first input word taken to the first output word valid.
     interval : int
-        Cycles from frame to frame.  Both hold while neither stream pauses.
+        Cycles from frame to frame.  Both hold while no stream pauses.
     """
 
-    source: Port
-    target: Port
+    sources: tuple[End, ...]
+    targets: tuple[End, ...]
     latency: int
     interval: int
 
     @classmethod
     def load(cls, manifest: Path) -> Accelerator:
         """That of a project; where its manifest states no pace, a word each cycle is assumed."""
-        source, target = load_ports(manifest)
+        sources, targets = load_ends(manifest)
         pace = json.loads(manifest.read_text()).get("cycles", {})
-        latency, interval = pace.get("latency", source.words), pace.get("interval", target.words)
-        return cls(source=source, target=target, latency=latency, interval=interval)
+        words_in, words_out = (sum(end.port.words for end in ends) for ends in (sources, targets))
+        latency, interval = pace.get("latency", words_in), pace.get("interval", words_out)
+        return cls(sources=sources, targets=targets, latency=latency, interval=interval)
 
     @property
     def patience(self) -> int:
         """Cycles after which a stream that does not move has stopped, however the ends pause."""
         return 1000 + 20 * (self.latency + self.interval)
 
-    def pack(self, frames: Frames) -> list[int]:
-        """The input words of all frames, by way of a host's memory."""
-        port = self.source
-        return [
-            word for frame in frames for word in port.from_bytes(port.to_bytes(port.pack(frame)))
-        ]
 
-    def unpack(self, words: list[int]) -> Frames:
-        """The output frames from their words, by way of a host's memory."""
-        port, count = self.target, self.target.words
-        frames = (words[start : start + count] for start in range(0, len(words), count))
-        return [port.unpack(port.from_bytes(port.to_bytes(frame))) for frame in frames]
+def packed(port: Port, frames: Frames) -> list[int]:
+    """The words of all frames, by way of a host's memory."""
+    return [word for frame in frames for word in port.from_bytes(port.to_bytes(port.pack(frame)))]
+
+
+def unpacked(port: Port, words: list[int]) -> Frames:
+    """The frames from their words, by way of a host's memory."""
+    count = port.words
+    frames = (words[start : start + count] for start in range(0, len(words), count))
+    return [port.unpack(port.from_bytes(port.to_bytes(frame))) for frame in frames]
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The handles of a top's streams, in the order of its ends."""
+
+    sources: Sequence[StreamSignals]
+    targets: Sequence[StreamSignals]
+
+    def rest(self) -> None:
+        """Offer no word and take none."""
+        for source in self.sources:
+            source.valid.value = 0
+        for target in self.targets:
+            target.ready.value = 0
 
 
 async def run_frames(
-    source: StreamSignals,
-    target: StreamSignals,
-    accelerator: Accelerator,
-    inputs: Frames,
-    seed: int | None,
-) -> tuple[Frames, list[int]]:
-    """Send frames back to back; the frames that came out, and the cycle of each word.
+    streams: Streams, accelerator: Accelerator, inputs: Sequence[Frames], seed: int | None
+) -> tuple[list[Frames], list[list[int]]]:
+    """Send frames back to back to all inputs at once, take all outputs at once.
 
-    Both streams pause at random, or never where ``seed`` is None.
+    All streams pause at random, each in its own way, or never where ``seed`` is None.
+
+    Returns
+    -------
+    the frames that came out of each output, and the cycle of each word of each output
     """
-    stalls = [no_stalls() if seed is None else random_stalls(2 * seed + end) for end in (0, 1)]
-    words, patience = accelerator.pack(inputs), accelerator.patience
-    sink = Sink(target, stalls[1], accelerator.target.words)
-    sending = cocotb.start_soon(send(source, words, stalls[0], accelerator.source.words, patience))
+
+    def stalls(end: int, place: int) -> Iterator[bool]:
+        return no_stalls() if seed is None else random_stalls(2 * seed + end + (place << 32))
+
+    count, patience = len(inputs[0]), accelerator.patience
+    sinks = [
+        Sink(stream, stalls(1, place), end.port.words)
+        for place, (stream, end) in enumerate(
+            zip(streams.targets, accelerator.targets, strict=True)
+        )
+    ]
+    sending = [
+        cocotb.start_soon(
+            send(stream, packed(end.port, frames), stalls(0, place), end.port.words, patience)
+        )
+        for place, (stream, end, frames) in enumerate(
+            zip(streams.sources, accelerator.sources, inputs, strict=True)
+        )
+    ]
+    taking = [
+        cocotb.start_soon(sink.receive(count * end.port.words, patience))
+        for sink, end in zip(sinks, accelerator.targets, strict=True)
+    ]
     try:
-        await sink.receive(len(inputs) * accelerator.target.words, patience)
+        for task in taking:
+            await task
     except StreamError as error:
-        raise StreamError(f"{error}; {len(inputs)} frames were sent, seed {seed}") from None
-    await sending
-    await sink.stay_empty(accelerator.latency + accelerator.interval)
-    return accelerator.unpack(sink.words), sink.cycles
+        raise StreamError(f"{error}; {count} frames were sent, seed {seed}") from None
+    for task in sending:
+        await task
+    empty = [
+        cocotb.start_soon(sink.stay_empty(accelerator.latency + accelerator.interval))
+        for sink in sinks
+    ]
+    for task in empty:
+        await task
+    outputs = [
+        unpacked(end.port, sink.words) for sink, end in zip(sinks, accelerator.targets, strict=True)
+    ]
+    return outputs, [sink.cycles for sink in sinks]
+
+
+def first_difference(
+    accelerator: Accelerator, expected: Sequence[Frames], actual: Sequence[Frames]
+) -> str | None:
+    """Where the outputs differ first; it names the stream where there are several."""
+    for end, wanted, found in zip(accelerator.targets, expected, actual, strict=True):
+        differing = difference(wanted, found)
+        if differing is not None:
+            where = f"stream {end.port.stream}, " if len(expected) > 1 else ""
+            return f"{where}{differing}"
+    return None
+
+
+def stored_frames(vectors: Path, ends: Sequence[End]) -> list[Frames]:
+    """The stored frames of each end."""
+    return [read_frames(vectors / end.vectors) for end in ends]
+
+
+def store_frames(results: Path, accelerator: Accelerator, outputs: Sequence[Frames]) -> None:
+    """Write what came out of each output beside ``results``, the file of a single one."""
+    for end, frames in zip(accelerator.targets, outputs, strict=True):
+        write_whole(results.with_name(end.vectors), frames_text(frames).encode())
 
 
 def run_seed() -> int:
@@ -114,7 +182,7 @@ class Bench:
     dut : cocotb handle
     accelerator : Accelerator
     vectors : Path
-        Folder of ``inputs.txt`` and ``outputs.txt``.
+        Folder of the stored frames.
     prefix : str
         Before the names of the streams, where a top holds several accelerators.
     """
@@ -135,19 +203,32 @@ class Bench:
         return self.dut.aresetn
 
     @property
-    def streams(self) -> tuple[StreamSignals, StreamSignals]:
-        """The input and the output stream."""
-        source, target = self.accelerator.source, self.accelerator.target
-        return (
-            axi_stream(self.dut, f"{self.prefix}s_axis", source.keeps if source.keep else None),
-            axi_stream(self.dut, f"{self.prefix}m_axis", target.keeps if target.keep else None),
+    def streams(self) -> Streams:
+        """The input and the output streams."""
+        return Streams(
+            *(
+                [self.stream(end.port) for end in ends]
+                for ends in (self.accelerator.sources, self.accelerator.targets)
+            )
         )
 
-    def stored(self, frames: int | None = None) -> tuple[Frames, Frames]:
-        """Stored inputs and outputs: all, or so many, repeated if need be."""
-        inputs, outputs = (read_frames(self.vectors / f"{what}puts.txt") for what in ("in", "out"))
-        chosen = [place % len(inputs) for place in range(frames or len(inputs))]
-        return [inputs[place] for place in chosen], [outputs[place] for place in chosen]
+    def stream(self, port: Port) -> StreamSignals:
+        """The stream of an end."""
+        return axi_stream(
+            self.dut, f"{self.prefix}{port.stream}", port.keeps if port.keep else None
+        )
+
+    def stored(self, frames: int | None = None) -> tuple[list[Frames], list[Frames]]:
+        """Stored frames of each input and output: all, or so many, repeated if need be."""
+        ends = self.accelerator.sources, self.accelerator.targets
+        inputs, outputs = (stored_frames(self.vectors, some) for some in ends)
+        count = len(inputs[0])
+        chosen = [place % count for place in range(frames or count)]
+
+        def some(whole: list[Frames]) -> list[Frames]:
+            return [[stored[place] for place in chosen] for stored in whole]
+
+        return some(inputs), some(outputs)
 
     async def start(self) -> None:
         """Start the clock and reset."""
@@ -155,13 +236,13 @@ class Bench:
         await self.restart()
 
     async def restart(self) -> None:
-        """Reset while both streams are idle."""
-        source, target = self.streams
-        source.valid.value = 0
-        target.ready.value = 0
+        """Reset while all streams are idle."""
+        streams = self.streams
+        streams.rest()
         self.reset_n.value = 0
         await wait(self.clock, 2)
-        assert not source.ready.value, f"stream {source.name}: ready is high in reset"
+        for source in streams.sources:
+            assert not source.ready.value, f"stream {source.name}: ready is high in reset"
         await reset(self.clock, self.reset_n)
 
     @property
@@ -170,16 +251,19 @@ class Bench:
         return bool(getattr(self.dut, f"{self.prefix}frame_error").value)
 
     async def compare_vectors(self, results: Path) -> None:
-        """Every stored vector under random stalls; what comes out is stored, then compared."""
+        """Every stored vector under random stalls; what comes out is stored, then compared.
+
+        It is stored in ``results``; of several outputs, each beside it by the name of its vectors.
+        """
         seed = run_seed()
         inputs, expected = self.stored()
-        source = self.accelerator.source
-        if source.bits <= EXACT_BITS:  # from real values, as a host begins
-            assert inputs == [source.codes(source.reals(frame)) for frame in inputs]
+        for end, frames in zip(self.accelerator.sources, inputs, strict=True):
+            if end.port.bits <= EXACT_BITS:  # from real values, as a host begins
+                assert frames == [end.port.codes(end.port.reals(frame)) for frame in frames]
         await self.start()
-        outputs, _ = await run_frames(*self.streams, self.accelerator, inputs, seed)
-        write_whole(results, frames_text(outputs).encode())
-        found = difference(expected, outputs)
+        outputs, _ = await run_frames(self.streams, self.accelerator, inputs, seed)
+        store_frames(results, self.accelerator, outputs)
+        found = first_difference(self.accelerator, expected, outputs)
         assert found is None, f"{found}, seed {seed}"
         assert not self.frame_error, f"frame_error is high, seed {seed}"
 
@@ -189,29 +273,51 @@ class Bench:
         generator = random.Random(seed)
         inputs, expected = self.stored(4)
         accelerator = self.accelerator
-        words, patience = accelerator.pack(inputs), accelerator.patience
         await self.start()
-        source, target = self.streams
         for _ in range(3):
             cycle = generator.randrange(1, accelerator.latency + accelerator.interval)
-            target.ready.value = generator.randrange(2)
-            sending = cocotb.start_soon(
-                send(source, words, no_stalls(), accelerator.source.words, patience)
-            )
+            streams = self.streams
+            for target in streams.targets:
+                target.ready.value = generator.randrange(2)
+            sending = [
+                cocotb.start_soon(
+                    send(
+                        source,
+                        packed(end.port, frames),
+                        no_stalls(),
+                        end.port.words,
+                        accelerator.patience,
+                    )
+                )
+                for source, end, frames in zip(
+                    streams.sources, accelerator.sources, inputs, strict=True
+                )
+            ]
             await wait(self.clock, cycle)
-            sending.cancel()
+            for task in sending:
+                task.cancel()
             await self.restart()
-            outputs, _ = await run_frames(*self.streams, accelerator, inputs, seed)
-            found = difference(expected, outputs)
+            outputs, _ = await run_frames(self.streams, accelerator, inputs, seed)
+            found = first_difference(accelerator, expected, outputs)
             assert found is None, f"after a reset in cycle {cycle}: {found}, seed {seed}"
 
     async def keep_pace(self) -> None:
-        """Latency and interval are those that are stated, while neither stream pauses."""
+        """Latency and interval are those that are stated, while no stream pauses."""
         accelerator, frames = self.accelerator, 12
         await self.start()
         inputs, _ = self.stored(frames)
-        _, cycles = await run_frames(*self.streams, accelerator, inputs, None)
-        ends = cycles[accelerator.target.words - 1 :: accelerator.target.words]
+        _, cycles = await run_frames(self.streams, accelerator, inputs, None)
+        ends = [
+            max(of_end)
+            for of_end in zip(
+                *(
+                    taken[end.port.words - 1 :: end.port.words]
+                    for taken, end in zip(cycles, accelerator.targets, strict=True)
+                ),
+                strict=True,
+            )
+        ]
         # The sink counts the cycle in which the first word is taken as the first.
-        assert cycles[0] - 1 == accelerator.latency, f"latency {cycles[0] - 1}"
+        latency = min(taken[0] for taken in cycles) - 1
+        assert latency == accelerator.latency, f"latency {latency}"
         assert ends[-1] - ends[-2] == accelerator.interval, f"frames end in the cycles {ends}"

@@ -24,12 +24,8 @@ class VitisBench(Bench):
         """Handle of the reset, active low."""
         return self.dut.ap_rst_n
 
-    @property
-    def streams(self) -> tuple[StreamSignals, StreamSignals]:
-        """The input and the output stream."""
-        return self._stream(self.accelerator.source), self._stream(self.accelerator.target)
-
-    def _stream(self, port: Port) -> StreamSignals:
+    def stream(self, port: Port) -> StreamSignals:
+        """The stream of an end."""
         parts = ["valid", "ready", "data", "last", *(["keep"] if port.keep else [])]
         handles = {part: getattr(self.dut, f"{port.stream}_T{part.upper()}") for part in parts}
         return StreamSignals(name=port.stream, clock=self.clock, keeps=port.keeps, **handles)

@@ -9,11 +9,17 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from .accelerator import Accelerator, run_frames, run_seed
-from .ports import load_ports
-from .scoreboard import difference
+from .accelerator import (
+    Accelerator,
+    Streams,
+    first_difference,
+    run_frames,
+    run_seed,
+    store_frames,
+    stored_frames,
+)
 from .stream import StreamError, StreamSignals, place, random_stalls, start_clock, until, wait
-from .vectors import Frames, frames_text, read_frames, write_whole
+from .vectors import Frames
 
 PATIENCE = 10_000
 """Cycles that an io_parallel top may take for a frame."""
@@ -26,15 +32,22 @@ async def compare_stream(dut: Any, folder: Path) -> None:
     What comes out is stored in ``results/outputs.txt`` of ``folder``, then compared.
     """
     accelerator = Accelerator.load(folder / "manifest.json")
-    inputs, expected = _stored(folder)
+    vectors = folder / "vectors"
+    inputs, expected = (
+        stored_frames(vectors, ends) for ends in (accelerator.sources, accelerator.targets)
+    )
     start_clock(dut.ap_clk)
-    streams = (_stream(dut, accelerator.source.stream), _stream(dut, accelerator.target.stream))
-    streams[0].valid.value = streams[1].ready.value = dut.ap_start.value = 0
+    streams = Streams(
+        [_stream(dut, end.port.stream) for end in accelerator.sources],
+        [_stream(dut, end.port.stream) for end in accelerator.targets],
+    )
+    streams.rest()
+    dut.ap_start.value = 0
     dut.ap_rst_n.value = 0
     await wait(dut.ap_clk, 2)
     dut.ap_rst_n.value = dut.ap_start.value = 1
-    outputs, _ = await run_frames(*streams, accelerator, inputs, run_seed())
-    _judge(expected, outputs, folder)
+    outputs, _ = await run_frames(streams, accelerator, inputs, run_seed())
+    _judge(accelerator, expected, outputs, folder)
 
 
 async def compare_parallel(dut: Any, folder: Path) -> None:
@@ -42,47 +55,65 @@ async def compare_parallel(dut: Any, folder: Path) -> None:
 
     What comes out is stored in ``results/outputs.txt`` of ``folder``, then compared.
     """
-    source, target = load_ports(folder / "manifest.json")
-    inputs, expected = _stored(folder)
+    accelerator = Accelerator.load(folder / "manifest.json")
+    vectors = folder / "vectors"
+    inputs, expected = (
+        stored_frames(vectors, ends) for ends in (accelerator.sources, accelerator.targets)
+    )
+    sources = [end.port for end in accelerator.sources]
+    targets = [end.port for end in accelerator.targets]
     edge = RisingEdge(dut.ap_clk)
     start_clock(dut.ap_clk)
-    valid = getattr(dut, f"{source.stream}_ap_vld")
-    dut.ap_start.value = valid.value = 0
+    valids = [getattr(dut, f"{source.stream}_ap_vld") for source in sources]
+
+    def offer(whether: int) -> None:
+        for valid in (dut.ap_start, *valids):
+            valid.value = whether
+
+    offer(0)
     dut.ap_rst.value = 1
     await wait(dut.ap_clk, 2)
     dut.ap_rst.value = 0
-    frames: Frames = []
-    handles = [getattr(dut, f"{target.stream}_{index}") for index in range(target.elements)]
+    frames: list[Frames] = [[] for _ in targets]
+    handles = [
+        [getattr(dut, f"{target.stream}_{index}") for index in range(target.elements)]
+        for target in targets
+    ]
 
     async def watch() -> None:
         while True:
             await edge
             if dut.ap_done.value:
-                frames.append(target.unpack([handle.value.to_unsigned() for handle in handles]))
+                for target, found, elements in zip(targets, frames, handles, strict=True):
+                    found.append(
+                        target.unpack([element.value.to_unsigned() for element in elements])
+                    )
 
     watching = cocotb.start_soon(watch())
     stalls = random_stalls(run_seed())
-    for number, frame in enumerate(inputs):
+    count = len(inputs[0])
+    for number in range(count):
         while next(stalls):
             await edge
-        (getattr(dut, source.stream).value,) = source.pack(frame)
-        dut.ap_start.value = valid.value = 1
+        for source, stored in zip(sources, inputs, strict=True):
+            (getattr(dut, source.stream).value,) = source.pack(stored[number])
+        offer(1)
         if not await until(dut.ap_clk, dut.ap_ready, PATIENCE):
-            here = place(source.stream, number, 1)
+            here = place(sources[0].stream, number, 1)
             raise StreamError(f"{here}: the word was not taken for {PATIENCE} cycles")
-        dut.ap_start.value = valid.value = 0
+        offer(0)
     for _ in range(PATIENCE):
-        if len(frames) == len(inputs):
+        if len(frames[0]) == count:
             break
         await edge
     else:
-        here = place(target.stream, len(frames), 1)
+        here = place(targets[0].stream, len(frames[0]), 1)
         raise StreamError(f"{here}: no word came for {PATIENCE} cycles")
     await wait(dut.ap_clk, random.Random(run_seed()).randrange(2, 9))
     watching.cancel()
-    if len(frames) > len(inputs):
-        raise StreamError(f"{place(target.stream, len(inputs), 1)}: a word too many")
-    _judge(expected, frames, folder)
+    if len(frames[0]) > count:
+        raise StreamError(f"{place(targets[0].stream, count, 1)}: a word too many")
+    _judge(accelerator, expected, frames, folder)
 
 
 def _stream(dut: Any, name: str) -> StreamSignals:
@@ -90,12 +121,9 @@ def _stream(dut: Any, name: str) -> StreamSignals:
     return StreamSignals(name=name, clock=dut.ap_clk, **handles)
 
 
-def _stored(folder: Path) -> tuple[Frames, Frames]:
-    inputs, outputs = (read_frames(folder / "vectors" / f"{end}puts.txt") for end in ("in", "out"))
-    return inputs, outputs
-
-
-def _judge(expected: Frames, outputs: Frames, folder: Path) -> None:
-    write_whole(folder / RESULTS, frames_text(outputs).encode())
-    found = difference(expected, outputs)
+def _judge(
+    accelerator: Accelerator, expected: list[Frames], outputs: list[Frames], folder: Path
+) -> None:
+    store_frames(folder / RESULTS, accelerator, outputs)
+    found = first_difference(accelerator, expected, outputs)
     assert found is None, f"{found}, seed {run_seed()}"

@@ -1,10 +1,12 @@
-"""The two ends of an accelerator: from real values to codes, from codes to stream words, and back.
+"""The ends of an accelerator: from real values to codes, from codes to stream words, and back.
 
 A project's ``manifest.json`` describes both:
 
     source, target = load_ports("manifest.json")
     words = source.pack(source.codes(reals))
     reals = target.reals(target.unpack(words))
+
+Of an accelerator with several inputs or outputs, ``load_ends`` gives all of them.
 """
 
 from __future__ import annotations
@@ -153,9 +155,50 @@ def port_from_json(tree: dict[str, Any]) -> Port:
 
 
 def load_ports(manifest: str | Path) -> tuple[Port, Port]:
-    """The input and the output of the project that ``manifest``, a ``manifest.json``, describes."""
+    """The input and the output of the project that ``manifest``, a ``manifest.json``, describes.
+
+    Raises
+    ------
+    ValueError
+        It has several inputs or outputs.
+    """
+    inputs, outputs = load_ends(manifest)
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            f"'{manifest}' has {len(inputs)} inputs and {len(outputs)} outputs; use load_ends"
+        )
+    return inputs[0].port, outputs[0].port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """An input or output of a project.
+
+    Attributes
+    ----------
+    port : Port
+    vectors : str
+        The file of its frames, in the folder of vectors and in that of results.
+    """
+
+    port: Port
+    vectors: str
+
+
+def load_ends(manifest: str | Path) -> tuple[tuple[End, ...], tuple[End, ...]]:
+    """The inputs and the outputs of the project that ``manifest`` describes, in their order."""
     tree = json.loads(Path(manifest).read_text())
-    return port_from_json(tree["input"]), port_from_json(tree["output"])
+    if "input" in tree:  # one of each
+        source, target = (
+            (End(port=port_from_json(tree[what]), vectors=f"{what}s.txt"),)
+            for what in ("input", "output")
+        )
+        return source, target
+    inputs, outputs = (
+        tuple(End(port=port_from_json(end), vectors=end["vectors"]) for end in tree[what])
+        for what in ("inputs", "outputs")
+    )
+    return inputs, outputs
 
 
 def _flat(values: Any) -> Iterator[float]:

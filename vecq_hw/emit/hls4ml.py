@@ -25,7 +25,7 @@ from vecq_hw.bench.ports import Port
 from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupported
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
-from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
+from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import MissingToolError, VecqError
@@ -243,9 +243,9 @@ def emit(
     top = design.top
     # In io_parallel each output has a port of its own.
     output_lanes = design.target.lanes if design.stream else 1
-    ports = (
-        design.source.described(network, network.inputs[0].name, design.source.lanes),
-        design.target.described(network, network.outputs[0], output_lanes),
+    ports = Ports(
+        inputs=[design.source.described(network, network.inputs[0].name, design.source.lanes)],
+        outputs=[design.target.described(network, network.outputs[0], output_lanes)],
     )
     for template, name in (
         ("vecq_test.cpp", "vecq_test.cpp"),
@@ -260,14 +260,14 @@ def emit(
         files[name] = (
             _templates()
             .get_template(f"{template}.j2")
-            .render(design=design, install=INSTALL, ports_text=ports_text(*ports, assets.BENCH))
+            .render(design=design, install=INSTALL, ports_text=ports_text(ports, assets.BENCH))
         )
     stored = vectors.files()
     # What hls4ml's own bench reads.
     files["tb_data/tb_input_features.dat"] = stored["vectors/inputs.txt"]
     files["tb_data/tb_output_predictions.dat"] = stored["vectors/outputs.txt"]
     files |= assets.bench() | stored
-    files[MANIFEST] = manifest_text(network, top, files, *ports)
+    files[MANIFEST] = manifest_text(network, top, files, ports)
     return Project(files)
 
 

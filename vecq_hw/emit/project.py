@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from vecq_hw.bench.ports import load_ends
 from vecq_hw.bench.vectors import frames_text, read_frames
 from vecq_hw.emit.identifiers import end_suffixes
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
-from vecq_hw.simulate.ends import by_name, input_names, sample_count
+from vecq_hw.simulate.ends import by_name, input_names, one_or_all, sample_count
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,119}")
 
@@ -102,6 +103,20 @@ def read_vectors(path: Path) -> IntArray:
         return np.array(frames, dtype=np.int64).reshape(len(frames), -1)
     except (ValueError, OverflowError) as error:
         raise VecqError(f"'{path}': {error}") from None
+
+
+def read_outputs(vectors: Path, manifest: Path) -> IntArray | dict[str, IntArray]:
+    """What a project's bench stored in the folder ``vectors``: int64 arrays (N, elements).
+
+    Of several outputs each by its name, as the project's ``manifest`` says.
+    """
+    _, outputs = load_ends(manifest)
+    return one_or_all({end.port.tensor: read_vectors(vectors / end.vectors) for end in outputs})
+
+
+def output_files(vectors: Path, manifest: Path) -> list[Path]:
+    """The files that :func:`read_outputs` reads."""
+    return [vectors / end.vectors for end in load_ends(manifest)[1]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ import os
 import subprocess
 from pathlib import Path
 
+from vecq_hw.bench.ports import load_ends
 from vecq_hw.emit import hls
-from vecq_hw.emit.project import read_vectors
+from vecq_hw.emit.ports import MANIFEST
+from vecq_hw.emit.project import output_files, read_outputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require, run_process
@@ -20,13 +22,13 @@ _LINES_SHOWN = 15
 _SOME_DIFFER = 1  # vecq::TestResult
 
 
-def run(folder: Path) -> IntArray:
+def run(folder: Path) -> IntArray | dict[str, IntArray]:
     """Build and run the project in ``folder``; the outputs that the C++ computed.
 
     Returns
     -------
     int64 array of shape (N, elements)
-        Also where they differ from the expected ones.
+        Several by their names.  Also where they differ from the expected ones.
 
     Raises
     ------
@@ -38,8 +40,9 @@ def run(folder: Path) -> IntArray:
     """
     folder = Path(folder)
     ap_types, _, _ = require(*TOOLS)
-    computed = folder / "build" / "outputs.txt"
-    computed.unlink(missing_ok=True)
+    build, manifest = folder / "build", folder / MANIFEST
+    for computed in output_files(build, manifest):
+        computed.unlink(missing_ok=True)
     status, output = execute(["make", "build/test", f"AP_TYPES={ap_types}"], folder)
     if status != 0:
         raise TargetError(f"the C++ in '{folder}' does not build:\n{output}")
@@ -47,15 +50,17 @@ def run(folder: Path) -> IntArray:
     if status not in (0, _SOME_DIFFER):
         raise TargetError(f"the C++ in '{folder}' does not finish (status {status}):\n{output}")
     try:
-        outputs = read_vectors(computed)
+        outputs = read_outputs(build, manifest)
     except (OSError, VecqError) as error:
         raise TargetError(f"the C++ in '{folder}' left no outputs ({error}):\n{output}") from None
     # A sanitizer also ends a program with status 1, in the middle.
-    vectors = len((folder / "vectors" / "inputs.txt").read_text().splitlines())
-    if len(outputs) != vectors:
-        raise TargetError(
-            f"the C++ in '{folder}' wrote {len(outputs)} of {vectors} output vectors:\n{output}"
-        )
+    inputs = folder / "vectors" / load_ends(manifest)[0][0].vectors
+    vectors = len(inputs.read_text().splitlines())
+    for array in outputs.values() if isinstance(outputs, dict) else (outputs,):
+        if len(array) != vectors:
+            raise TargetError(
+                f"the C++ in '{folder}' wrote {len(array)} of {vectors} output vectors:\n{output}"
+            )
     return outputs
 
 

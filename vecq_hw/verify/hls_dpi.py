@@ -7,20 +7,21 @@ from pathlib import Path
 
 from vecq_hw.bench.runner import REPORT, failures
 from vecq_hw.emit import hls
-from vecq_hw.emit.project import read_vectors
+from vecq_hw.emit.ports import MANIFEST
+from vecq_hw.emit.project import output_files, read_outputs
 from vecq_hw.formats import IntArray
 from vecq_hw.toolchain import AP_TYPES, COCOTB, CXX, MAKE, PERL, VERILATOR, make_word, require
 from vecq_hw.verify.hls import execute
 from vecq_hw.verify.target import Target, TargetError
 
 
-def run(folder: Path) -> IntArray:
+def run(folder: Path) -> IntArray | dict[str, IntArray]:
     """Build the project in ``folder`` and run its cocotb bench; the outputs that came out.
 
     Returns
     -------
     int64 array of shape (N, elements)
-        Also where they differ from the expected ones.
+        Several by their names.  Also where they differ from the expected ones.
 
     Raises
     ------
@@ -31,16 +32,17 @@ def run(folder: Path) -> IntArray:
     """
     folder = Path(folder)
     ap_types, verilator, *_ = require(*TOOLS)
-    results, report = folder / "cosim" / "results" / "outputs.txt", folder / "cosim" / REPORT
-    for stale in (results, report):
+    manifest, report = folder / MANIFEST, folder / "cosim" / REPORT
+    results = output_files(folder / "cosim" / "results", manifest)
+    for stale in (*results, report):
         stale.unlink(missing_ok=True)
     paths = [f"AP_TYPES={ap_types}", f"SVDPI={verilator / 'include' / 'vltstd'}"]
     command = ["make", "-j2", "cosim", f"PYTHON={make_word(sys.executable)}", *paths]
     status, output = execute(command, folder)
-    if not results.exists():
+    if not all(file.exists() for file in results):
         said = "\n".join(failures(report)) if report.exists() else output
         raise TargetError(f"'make cosim' in '{folder}' ended with status {status}:\n{said}")
-    return read_vectors(results)
+    return read_outputs(folder / "cosim" / "results", manifest)
 
 
 TOOLS = (AP_TYPES, VERILATOR, COCOTB, CXX, MAKE, PERL)

@@ -11,7 +11,8 @@ import numpy as np
 
 from vecq_hw.bench.runner import REPORT, failures
 from vecq_hw.emit import systemverilog
-from vecq_hw.emit.project import Project, Vectors, read_vectors
+from vecq_hw.emit.ports import MANIFEST
+from vecq_hw.emit.project import Project, Vectors, output_files, read_outputs, read_vectors
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
@@ -40,11 +41,11 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     return systemverilog.emit(network, schedule, vectors)
 
 
-def run(folder: Path) -> IntArray:
+def run(folder: Path) -> IntArray | dict[str, IntArray]:
     """Build and run the project in ``folder``: the outputs that the RTL gave, int64 (N, elements).
 
-    They are returned even if they are not those of ``vectors/outputs.txt``; where they are, all
-    tests of the bench must have passed.
+    Several come by their names.  They are returned even if they are not those of the project's
+    vectors; where they are, all tests of the bench must have passed.
 
     Raises
     ------
@@ -54,19 +55,23 @@ def run(folder: Path) -> IntArray:
         The RTL did not build, broke a rule of its streams, or stopped before its last word.
     """
     environment = simulation_environment()
-    results = folder / "results" / "outputs.txt"
-    report = folder / REPORT
-    for stale in (results, report):
+    manifest, report = folder / MANIFEST, folder / REPORT
+    results = output_files(folder / "results", manifest)
+    for stale in (*results, report):
         stale.unlink(missing_ok=True)
     command = [sys.executable, "run.py"]
     try:
         status, output = run_process(command, folder, environment, TIMEOUT)
     except subprocess.TimeoutExpired:
         raise TargetError(f"{folder}: run.py did not end within {TIMEOUT} seconds") from None
-    if results.exists():
-        outputs = read_vectors(results)
-        if not status or np.any(outputs != read_vectors(folder / "vectors" / "outputs.txt")):
-            return outputs
+    if all(file.exists() for file in results):
+        stored = output_files(folder / "vectors", manifest)
+        equal = (
+            np.array_equal(read_vectors(file), read_vectors(expected))
+            for file, expected in zip(results, stored, strict=True)
+        )
+        if not status or not all(equal):
+            return read_outputs(folder / "results", manifest)
     # What an assertion of the RTL said, before what cocotb makes of it.
     lines = re.findall(r"%(?:Error|Fatal): .*? Assertion failed in (.*)", output)
     lines += failures(report) if report.exists() else output.strip().splitlines()[-LINES:]

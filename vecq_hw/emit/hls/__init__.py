@@ -13,7 +13,7 @@ from vecq_hw.bench.environment import INSTALL
 from vecq_hw.emit.hls.top_function import top_function
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
-from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
+from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
@@ -107,13 +107,13 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         )
         for end, tensor in zip(top.ports, (network.inputs[0].name, network.outputs[0]), strict=True)
     )
-    ports = source, target
+    ports = Ports(inputs=[source], outputs=[target])
     for template, name in _TEMPLATES:
         text = templates.get_template(f"{template}.j2").render(
             top=top,
             install=INSTALL,
             clock_ns=f"{1000 / schedule.clock_mhz:.6g}",
-            ports_text=ports_text(*ports, f"cosim/{assets.BENCH}"),
+            ports_text=ports_text(ports, f"cosim/{assets.BENCH}"),
         )
         files[name.format(top=top.name)] = text
     parameters = templates.get_template("parameters.hpp.j2")
@@ -122,5 +122,5 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         files[f"src/{name}_parameters.hpp"] = text
     bench = {f"cosim/{name}": text for name, text in assets.bench().items()}
     files |= bench | vectors.files()
-    files[MANIFEST] = manifest_text(network, top.name, files, *ports)
+    files[MANIFEST] = manifest_text(network, top.name, files, ports)
     return Project(files)

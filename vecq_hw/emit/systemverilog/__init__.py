@@ -7,6 +7,7 @@ the plan of :mod:`vecq_hw.accelerator.plan`, so that what is emitted is what is 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -18,8 +19,8 @@ from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.environment import INSTALL
 from vecq_hw.bench.ports import Port
 from vecq_hw.bench.words import slot_bits
-from vecq_hw.emit.identifiers import identifiers
-from vecq_hw.emit.ports import MANIFEST, manifest_text, port, ports_text
+from vecq_hw.emit.identifiers import end_suffixes, identifiers
+from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.emit.systemverilog.packaging import packaging_files
 from vecq_hw.emit.systemverilog.streams import NamedStream
@@ -55,6 +56,25 @@ class LayerRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TopEnd:
+    """An input or output of the top.
+
+    Attributes
+    ----------
+    axis : str
+        The AXI4-Stream: ``s_axis`` or ``m_axis``, with a suffix where there are several.
+    suffix : str
+        What tells its cells from those of others; empty where there is one.
+    """
+
+    axis: str
+    suffix: str
+    stream: NamedStream
+    port: Port
+    shape: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """All that the templates see.
 
@@ -71,13 +91,10 @@ class Context:
     top: str
     streams: tuple[NamedStream, ...]
     instances: tuple[Instance, ...]
-    source: NamedStream
-    target: NamedStream
-    input: Port
-    output: Port
+    inputs: tuple[TopEnd, ...]
+    outputs: tuple[TopEnd, ...]
+    keep: bool
     ports_text: str
-    input_shape: str
-    output_shape: str
     layers: tuple[LayerRow, ...]
     latency: int
     interval: int
@@ -85,8 +102,6 @@ class Context:
 
 def unsupported(network: Network) -> str | None:
     """What of the network cannot be emitted, or None."""
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
     for layer in network.mac_layers:
         match layer:
             case Dense():
@@ -108,7 +123,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         With FIFO depths.
     vectors : Vectors
         Inputs of shape (N, C) or (N, H, W, C) and the outputs that the project's bench expects, N
-        at least 1.
+        at least 1; of several ends by their names.
 
     Raises
     ------
@@ -154,7 +169,8 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     files["rtl/vecq.vlt"] = (assets.rtl() / "vecq.vlt").read_text()
     files |= packaging_files(templates, variables, files)
     pace = {"latency": context.latency, "interval": context.interval}
-    files[MANIFEST] = manifest_text(network, top, files, context.input, context.output, pace)
+    ports = _ports(context.inputs, context.outputs)
+    files[MANIFEST] = manifest_text(network, top, files, ports, pace)
     return Project(files)
 
 
@@ -187,25 +203,42 @@ def _context(
                 cycles=timing.busy[layer.name],
             )
         )
-    input_port = _port(network, network.inputs[0].name, "s_axis", made.source.lanes, schedule)
-    output_port = _port(network, network.outputs[0], "m_axis", made.target.lanes, schedule)
+    inputs = _ends(network, "s_axis", made.sources, schedule)
+    outputs = _ends(network, "m_axis", made.targets, schedule)
     return Context(
         head=head,
         title=json.dumps(network.name[:60]),
         top=identifiers([*cells, *made.modules, network.name])[network.name],
         streams=tuple(made.streams),
         instances=tuple(made.instances),
-        source=made.source,
-        target=made.target,
-        input=input_port,
-        output=output_port,
-        ports_text=ports_text(input_port, output_port, assets.BENCH),
-        input_shape=_shape(network, network.inputs[0].name),
-        output_shape=_shape(network, network.outputs[0]),
+        inputs=inputs,
+        outputs=outputs,
+        keep=schedule.axis_bits is not None,
+        ports_text=ports_text(_ports(inputs, outputs), assets.BENCH),
         layers=tuple(rows),
         latency=timing.first_output,
         interval=timing.interval,
     )
+
+
+def _ends(
+    network: Network, axis: str, streams: Mapping[str, NamedStream], schedule: Schedule
+) -> tuple[TopEnd, ...]:
+    suffixes = end_suffixes(streams)
+    return tuple(
+        TopEnd(
+            axis=f"{axis}{suffixes[tensor]}",
+            suffix=suffixes[tensor],
+            stream=stream,
+            port=_port(network, tensor, f"{axis}{suffixes[tensor]}", stream.lanes, schedule),
+            shape=_shape(network, tensor),
+        )
+        for tensor, stream in streams.items()
+    )
+
+
+def _ports(inputs: Sequence[TopEnd], outputs: Sequence[TopEnd]) -> Ports:
+    return Ports(inputs=[end.port for end in inputs], outputs=[end.port for end in outputs])
 
 
 def _port(network: Network, tensor: str, stream: str, lanes: int, schedule: Schedule) -> Port:

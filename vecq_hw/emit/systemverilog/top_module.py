@@ -85,14 +85,16 @@ class TopModule:
         The identifier of every input and layer.
     modules : sequence of str
         Those of unrolled layers.
+    sources, targets : mapping
+        The stream of each input and output, by its tensor.
     contents : mapping
         Of the memory files, and of the files of these modules, by name.
     """
 
     names: Mapping[str, str]
     streams: Sequence[NamedStream]
-    source: NamedStream
-    target: NamedStream
+    sources: Mapping[str, NamedStream]
+    targets: Mapping[str, NamedStream]
     instances: Sequence[Instance]
     modules: Sequence[str]
     contents: Mapping[str, str]
@@ -111,7 +113,6 @@ def top_module(plan: Plan, depths: Mapping[str, int], fabric: Fabric = Fabric.LU
     Parameters
     ----------
     plan : Plan
-        Of a network with one input and one output.
     depths : mapping
         Words of its producer that a link holds; one that is not named is as small as can be.
     """
@@ -131,12 +132,11 @@ class _Builder:
     def result(self) -> TopModule:
         for cell in self._plan.cells:
             self._add(cell)
-        (source,), (target,) = self._plan.inputs.values(), self._plan.outputs.values()
         return TopModule(
             names=self._names,
             streams=tuple(self._streams.values()),
-            source=self._streams[source],
-            target=self._streams[target],
+            sources={name: self._streams[end] for name, end in self._plan.inputs.items()},
+            targets={end.tensor: self._streams[end] for end in self._plan.outputs.values()},
             instances=tuple(self._instances),
             modules=self._modules,
             contents=self._contents,
