@@ -30,7 +30,11 @@ vecq_topk.sv
 vecq_sliding_window.sv
 vecq_pool.sv
 vecq_upsample.sv
-vecq_reorder.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv
 vecq_rescale_serial.sv
+vecq_embedding.sv
+vecq_gate_products.sv
+vecq_state_product.sv
+vecq_lstm.sv
+vecq_gru.sv

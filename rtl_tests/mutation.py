@@ -42,7 +42,6 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
         ),
     ),
     "pool": (3, ["pool"]),
-    "reorder": (3, ["reorder"]),
     "rescale": (3, ["rescale"]),
     "rescale_serial": (4, ["rescale_serial"]),
     "sliding_window": (3, ["sliding_window", "window_buffer"]),

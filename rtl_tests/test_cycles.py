@@ -11,7 +11,13 @@ import pytest
 from rtl_tests import bench_cycles, harness, networks
 from rtl_tests.bench_cycles import FRAMES
 from rtl_tests.test_networks import wrapper
-from tests.random_networks import random_chain, random_ends, random_graph, random_pair
+from tests.random_networks import (
+    random_chain,
+    random_ends,
+    random_graph,
+    random_pair,
+    random_sequence,
+)
 from tests.shares import nightly
 from tests.simulate.dataflow.networks import branched
 from vecq_hw.accelerator.plan import plan
@@ -28,7 +34,7 @@ from vecq_hw.verify.rtl import emit
 from vecq_hw.verify.vectors import random_vectors
 
 TOP = "cycles"
-CHAINS, GRAPHS = 32, 52
+CHAINS, GRAPHS, SEQUENCES = 32, 52, 6
 LONGEST = 700
 """Cycles that a frame of a random network takes at most, so that all of them are through soon."""
 
@@ -50,6 +56,11 @@ def graphs(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
 def several_ends(first: int, last: int) -> dict[str, tuple[Network, Schedule]]:
     """Random networks of several inputs and outputs, by the name of their top."""
     return short(random_pair(random_ends, f"ends{n}", n) for n in range(first, last))
+
+
+def sequences(last: int) -> dict[str, tuple[Network, Schedule]]:
+    """Random sequences, by the name of their top."""
+    return short(random_pair(random_sequence, f"sequence{n}", n) for n in range(last))
 
 
 def short(pairs: Iterable[tuple[Network, Schedule]]) -> dict[str, tuple[Network, Schedule]]:
@@ -78,8 +89,8 @@ def branches() -> dict[str, tuple[Network, Schedule]]:
 
 KINDS: dict[str, Callable[[], dict[str, tuple[Network, Schedule]]]] = {
     "chains": chains,
-    "graphs": lambda: branches() | graphs(0, GRAPHS),
-    "more graphs": lambda: graphs(GRAPHS, 5 * GRAPHS),
+    "graphs": lambda: sequences(SEQUENCES) | branches() | graphs(0, GRAPHS),
+    "more graphs": lambda: sequences(8 * SEQUENCES) | graphs(GRAPHS, 5 * GRAPHS),
     "several ends": lambda: several_ends(0, GRAPHS),
 }
 

@@ -20,7 +20,7 @@ from vecq_hw.verify.vectors import random_vectors
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
-PARAMETERS: dict[str, dict[str, int | str]] = {
+PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
     "vecq_adder": {"PlainBits": 3, "SumBits": 12},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
@@ -39,6 +39,17 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
         **{"Groups": 3, "Taps": 2, "AccumulatorBits": 9},
         **{"WeightBits": 3, "BitSerial": 1, "QuadRows": 1},
     },
+    "vecq_embedding": {"Rows": 5, "Folds": 3, "IndexBits": 3},
+    "vecq_gate_products": {"Outputs": 12, "InputSigned": 0, "TotalBits": 64},
+    "vecq_state_product": {"Elements": 12, "Length": 3, "Pe": 6, "Simd": 3, "WeightBits": 3},
+    "vecq_lstm": {
+        **{"Elements": 6, "Length": 3, "Sequence": 1, "Pe": 2, "Simd": 3, "WeightBits": 3},
+        **{"InputSigned": 0, "TwosComplement": 1, "TotalBits": 64, "Shift": 1},
+    },
+    "vecq_gru": {
+        **{"Elements": 6, "Length": 3, "Sequence": 1, "Pe": 2, "Simd": 3, "WeightBits": 3},
+        **{"InputSigned": 0, "TwosComplement": 1, "TotalBits": 64, "Shift": 40},
+    },
     "vecq_carry_adder": {"PlainBits": 5, "SumBits": 12, "Complement": 1},
     "vecq_quad_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
@@ -47,11 +58,6 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
         **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
-    },
-    "vecq_reorder": {
-        **{"Words": 12, "Slots": 8, "Axes": 2, "Sizes": "64'h4_00000003", "Table0Axis": 1},
-        **{"Moves": "96'hffffffff_00000002_00000001", "KeptMoves": "96'h9_00000003_00000000"},
-        **{"ReadsOnce": 0, "MoveBits": 4, "KeptMoveBits": 3, "First": 1, "Kept": 0},
     },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {

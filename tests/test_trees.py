@@ -35,11 +35,9 @@ from vecq_hw.layers import (
     Lookup,
     MaxPool2d,
     Multiply,
-    Permute,
     Rescale,
     Subtract,
     SumPool2d,
-    Take,
     Threshold,
     TopK,
     Upsample2d,
@@ -104,9 +102,7 @@ def every_layer() -> Network:
         MaxPool2d(name="max", input="concat", kernel=(2, 2), stride=(2, 2), padding=(1, 0)),
         SumPool2d(name="sum", input="add", kernel=(2, 2), stride=(2, 2)),
         Upsample2d(name="up", input="sum", factor=(2, 1)),
-        Take(name="take", input="max", rows=np.array([0, -1, 1])),
-        Permute(name="permute", input="take", split=(2, 3, 8), order=(1, 0, 2), shape=(3, 2, 8)),
-        Flatten(name="flatten", input="permute"),
+        Flatten(name="flatten", input="max"),
         Dense(
             name="dense", input="flatten", weights=weights(book, 3, 48), bias=RNG.integers(0, 9, 3)
         ),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.hls_networks import Builder, Case, cnn, drawn_case, mlp
 from tests.hls_programs import compile_cxx, different_layers, run_together
 from tests.shares import nightly
-from tests.strategies import graphs, networks, schedules
+from tests.strategies import graphs, networks, schedules, sequences
 from vecq_hw import assets, storage
 from vecq_hw.cli.emit import emit as emit_command
 from vecq_hw.emit import hls, ports
@@ -195,7 +195,13 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     phases=[Phase.explicit, Phase.generate],  # to shrink takes a compilation a step
     suppress_health_check=list(HealthCheck),
 )
-@given(st.tuples(*(networks(f"n{index}") for index in range(8))), st.data())
+@given(
+    st.tuples(
+        *(networks(f"n{index}") for index in range(6)),
+        *(sequences(f"s{index}") for index in range(4)),
+    ),
+    st.data(),
+)
 def test_random_networks(
     tmp_path_factory: pytest.TempPathFactory, nets: tuple[Network], data: st.DataObject
 ) -> None:

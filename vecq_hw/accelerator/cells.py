@@ -9,7 +9,6 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import assert_never
 
-from vecq_hw.accelerator.orders import Order
 from vecq_hw.accelerator.units import Unit
 from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph
 from vecq_hw.accelerator.unrolled.circuit import circuit
@@ -20,14 +19,13 @@ from vecq_hw.layers import (
     Constant,
     Conv2d,
     Dense,
+    Embedding,
     JoinLayer,
     MacLayer,
     MaxPool2d,
-    OrderLayer,
-    Permute,
+    RecurrentLayer,
     Rescale,
     SumPool2d,
-    Take,
     TopK,
     Upsample2d,
 )
@@ -291,26 +289,26 @@ class Upsampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reordering:
-    """A Take or Permute; a frame per period."""
+class Rows:
+    """An Embedding's table, read word by word; an index per period."""
 
-    layer: OrderLayer
-    order: Order
+    layer: Embedding
     source: Stream
     target: Stream
     unit: Unit
-    periods: int = 1
+    periods: int
 
-    @property
-    def code(self) -> int:
-        """What fills the places at which nothing is taken."""
-        match self.layer:
-            case Take():
-                return self.layer.code
-            case Permute():
-                return 0
-            case _:
-                assert_never(self.layer)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recurrence:
+    """An Lstm or Gru: gates and states one by one, a step or a frame per period."""
+
+    layer: RecurrentLayer
+    fold: Fold
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int
 
 
 Cell = (
@@ -328,7 +326,8 @@ Cell = (
     | Unrolled
     | Pool
     | Upsampling
-    | Reordering
+    | Rows
+    | Recurrence
 )
 
 
@@ -372,7 +371,8 @@ class Plan:
                     | MatrixVector()
                     | Pool()
                     | Upsampling()
-                    | Reordering()
+                    | Rows()
+                    | Recurrence()
                 ):
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))

@@ -2,12 +2,11 @@
 
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
-differ: before every Dense, Conv2d, pool, Upsample2d, Take, Permute, TopK and output, and before
-each operand of a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that
-it reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.
-Flatten is no hardware, and neither is a Take or Permute that leaves the order as it is.  Where
-several layers read one tensor, a fork stands behind it; of a Constant each reader has a memory of
-its own, which needs no link.
+differ: before every Dense, Conv2d, pool, Upsample2d, TopK and output, and before each operand of
+a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that it reads; behind
+an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no
+hardware.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader
+has a memory of its own, which needs no link.
 """
 
 from __future__ import annotations
@@ -29,8 +28,9 @@ from vecq_hw.accelerator.cells import (
     Plan,
     Pool,
     Ranking,
+    Recurrence,
     Reframe,
-    Reordering,
+    Rows,
     SerialRescale,
     Source,
     Stream,
@@ -38,9 +38,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.accelerator.orders import word_order
 from vecq_hw.bench.words import slot_bits
-from vecq_hw.errors import VecqError
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -60,12 +58,10 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
-    OrderLayer,
-    Permute,
+    RecurrentLayer,
     Rescale,
     Subtract,
     SumPool2d,
-    Take,
     Threshold,
     TopK,
     Upsample2d,
@@ -117,7 +113,7 @@ class _Planner:
     def result(self) -> Plan:
         network = self._network
         for entry in network.inputs:
-            stream = self._stream(entry.name, self._input_lanes(entry))
+            stream = self._stream(entry.name, self._entry_lanes(entry))
             self._entries.append(stream)
             self._inputs[entry.name] = stream
             if self._schedule.axis_bits is not None:
@@ -157,12 +153,18 @@ class _Planner:
     def _shape(self, tensor: str) -> tuple[int, ...]:
         return self._network.tensors[tensor].shape
 
-    def _input_lanes(self, entry: Input) -> int:
+    def _entry_lanes(self, entry: Input) -> int:
+        """Those of the first layer with weights; indices come one by one."""
+        readers = [layer for layer in self._layers if entry.name in layer.inputs]
+        indices = any(isinstance(layer, Embedding) for layer in readers)
+        return 1 if indices else self._lanes_behind(entry.name, entry.shape)
+
+    def _lanes_behind(self, tensor: str, shape: tuple[int, ...]) -> int:
         """The lanes of the first Dense or Conv2d behind it, as far as the channels allow."""
-        mac = first_mac_behind(self._network, entry.name)
+        mac = first_mac_behind(self._network, tensor)
         if mac is None:
             return 1
-        return math.gcd(units.input_lanes(mac, self._schedule.folds[mac.name]), entry.shape[-1])
+        return math.gcd(units.input_lanes(mac, self._schedule.folds[mac.name]), shape[-1])
 
     def _publish(self, tensor: str, stream: Stream) -> None:
         """Hand the stream to those who read the tensor, through a fork if they are several."""
@@ -270,8 +272,6 @@ class _Planner:
                 return target
             case Flatten():
                 return self._read(layer.input)
-            case Take() | Permute():
-                return self._reordered(layer)
             case Add() | Subtract() | Multiply() | Concat():
                 return self._join(layer)
             case Constant():
@@ -283,31 +283,16 @@ class _Planner:
                     Comparison(layer=layer, source=source, target=target, depth=depth)
                 )
                 return target
-            case Embedding() | Lstm() | Gru():
-                raise VecqError(f"layer '{layer.name}' has no cell yet")
             case TopK():  # its list takes an element at a time
                 source, target = self._entry(layer, layer.input, 1), self._stream(layer.name, 1)
                 self._cells.append(Ranking(layer=layer, source=source, target=target))
                 return target
+            case Embedding():
+                return self._rows(layer)
+            case Lstm() | Gru():
+                return self._recurrence(layer)
             case _:
                 assert_never(layer)
-
-    def _reordered(self, layer: OrderLayer) -> Stream:
-        """A Take or Permute; one that changes no order is no more than a change of lanes."""
-        shape, channels = self._shape(layer.input), self._shape(layer.name)[-1]
-        come = self._branches[layer.input][0].lanes
-        order, lanes = word_order(layer, shape, come, channels)
-        if order.is_identity and lanes == come:
-            return self._read(layer.input)
-        source = self._entry(layer, layer.input, lanes)
-        if order.is_identity:
-            return source
-        target = self._stream(layer.name, lanes)
-        unit = units.reordering(order)
-        self._cells.append(
-            Reordering(layer=layer, order=order, source=source, target=target, unit=unit)
-        )
-        return target
 
     def _join(self, layer: JoinLayer) -> Stream:
         names = layer.inputs
@@ -398,6 +383,33 @@ class _Planner:
                 target=target,
                 unit=unit,
                 periods=math.prod(self._shape(layer.name)[:-1]),
+            )
+        )
+        return target
+
+    def _rows(self, layer: Embedding) -> Stream:
+        source = self._entry(layer, layer.input, 1)
+        target = self._stream(layer.name, self._lanes_behind(layer.name, self._shape(layer.name)))
+        folds = self._shape(layer.name)[-1] // target.lanes
+        unit, periods = units.rows(folds), source.elements
+        self._cells.append(
+            Rows(layer=layer, source=source, target=target, unit=unit, periods=periods)
+        )
+        return target
+
+    def _recurrence(self, layer: RecurrentLayer) -> Stream:
+        fold = self._schedule.folds[layer.name]
+        source = self._entry(layer, layer.input, 1)
+        target = self._stream(layer.name, 1)
+        _, length, _ = self._shape(layer.input)
+        self._cells.append(
+            Recurrence(
+                layer=layer,
+                fold=fold,
+                source=source,
+                target=target,
+                unit=units.recurrent(layer, fold, length),
+                periods=length if layer.sequence else 1,
             )
         )
         return target

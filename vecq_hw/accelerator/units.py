@@ -1,4 +1,4 @@
-"""The steps of each buffered unit: matrix-vector, sliding window, pooling, upsampling, orders.
+"""The steps of each buffered unit: matrix-vector, sliding window, pooling, upsampling.
 
 A unit reads one word per step, in raster order of the image, kernel rows, kernel columns and
 channels, and keeps words for as long as a later step reads them.
@@ -13,13 +13,15 @@ from typing import NamedTuple, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.accelerator.orders import Order
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Conv2d,
     Dense,
+    Gru,
+    Lstm,
     MacLayer,
     MaxPool2d,
+    RecurrentLayer,
     Rescale,
     SumPool2d,
     Upsample2d,
@@ -251,21 +253,66 @@ def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:
     return _unit(needs, np.ones(needs.size, bool), frees, words, max(words, 2), 1)
 
 
-def reordering(order: Order) -> Unit:
-    """The words of a frame in a static order, a frame per period; one stage behind the read.
+def rows(folds: int) -> Unit:
+    """The table of ``vecq_embedding.sv``, an index per period: so many words, a word per cycle."""
+    needs = np.zeros(folds, np.int64)
+    gives = np.ones(folds, bool)
+    return _unit(needs, gives, _last_uses(needs, 1), 1, capacity=2, depth=1)
 
-    One word per cycle, codes that fill too; the first one of a frame waits for the word that its
-    first read waits for.
+
+def recurrent(layer: RecurrentLayer, fold: Fold, length: int) -> Unit:
+    """The unit of ``vecq_lstm.sv`` or ``vecq_gru.sv``: a step a period, or all of them.
+
+    A step begins once its first word is there.  Its sums come ``pe`` at a time, as many cycles
+    apart as the product takes or as they are, whichever is more, and a gate is taken a cycle.  As
+    many cycles behind the last one as an element's last gate needs to become its state, the next
+    step may begin.
     """
-    reads = np.flatnonzero(order.gives_word)
-    needs = np.full(order.steps, -1, np.int64)
-    needs[reads] = order.read
-    needs[0] = order.read[0]
-    first = int(order.kept[0])
-    frees = np.zeros(order.steps, np.int64)
-    frees[reads] = np.diff(order.kept, append=order.words + first)
-    gives = np.ones(order.steps, bool)
-    return _unit(needs, gives, frees, order.words, order.slots + first, 1)
+    gates, depth = layer.gates, _state_depth(layer)
+    outputs, folds = layer.product.outputs, layer.elements // fold.simd
+    bits = layer.weights.planes.bits
+    latency = 3 + -(-fold.simd // 8) + (bits - 1).bit_length()
+    period = max(folds, fold.pe)
+    pattern: list[StepRun] = []
+    for step in range(1 if layer.sequence else length):
+        gives = layer.sequence or step == length - 1
+        first = step * outputs
+        pattern.append(StepRun(gap=1, steps=1, needs=first, frees=0, gives=False))
+        gap = folds + latency
+        for word in range(first, first + outputs, fold.pe):
+            for begin, count, ends in _runs(word - first, fold.pe, gates if gives else outputs):
+                last = gives and ends
+                place = first + begin
+                pattern.append(StepRun(gap=gap, steps=count, needs=place, frees=1, gives=last))
+                gap = 1
+            gap = period - fold.pe + 1
+        pattern.append(StepRun(gap=depth - 1, steps=1, needs=-1, frees=0, gives=False))
+    words = outputs * (1 if layer.sequence else length)
+    return Unit(pattern=pattern, words=words, capacity=2, depth=depth)
+
+
+def _state_depth(layer: RecurrentLayer) -> int:
+    match layer:
+        case Lstm():
+            return 8
+        case Gru():
+            return 11
+        case _:
+            assert_never(layer)
+
+
+def _runs(begin: int, count: int, gates: int) -> list[tuple[int, int, bool]]:
+    """``count`` gates from ``begin`` on: first, how many, and whether it is an element's last."""
+    found = []
+    place, end = begin, begin + count
+    while place < end:
+        stop = place + gates - 1 - place % gates
+        if place < min(stop, end):
+            found.append((place, min(stop, end) - place, False))
+        if stop < end:
+            found.append((stop, 1, True))
+        place = stop + 1
+    return found
 
 
 def is_identity(layer: Conv2d) -> bool:

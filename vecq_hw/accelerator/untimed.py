@@ -39,8 +39,9 @@ from vecq_hw.accelerator.cells import (
     Plan,
     Pool,
     Ranking,
+    Recurrence,
     Reframe,
-    Reordering,
+    Rows,
     SerialRescale,
     Source,
     Stream,
@@ -48,7 +49,6 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.accelerator.orders import Order
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer, window_outputs
 from vecq_hw.network import Network
 
@@ -140,7 +140,8 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
                 | Unrolled()
                 | Pool()
                 | Upsampling()
-                | Reordering()
+                | Rows()
+                | Recurrence()
             ):
                 processes.append(process(_reads(plan.network, cell, windows), cell.target))
             case Source():
@@ -204,7 +205,8 @@ def _reads(
     | Unrolled
     | Pool
     | Upsampling
-    | Reordering,
+    | Rows
+    | Recurrence,
     windows: dict[Stream, Windows],
 ) -> tuple[tuple[Stream, Loops], ...]:
     """The streams that a cell reads, with the loops through which their words run."""
@@ -255,8 +257,10 @@ def _reads(
             image = network.tensors[cell.layer.input].shape
             folds = image[2] // cell.source.lanes
             return ((cell.source, (partial(repeated, image, cell.layer.factor, folds),)),)
-        case Reordering():
-            return ((cell.source, (partial(reordered, cell.order),)),)
+        case Rows():
+            return ((cell.source, (partial(repeated_words, cell.source, cell.target),)),)
+        case Recurrence():
+            return ((cell.source, (partial(gated, cell),)),)
         case _:
             assert_never(cell)
 
@@ -321,6 +325,19 @@ def word_by_word(words: int) -> Counts:
 def kept_words(words: int, own: int) -> Counts:
     """``vecq::multiply_kept``: all words of the operand that is kept at the first position."""
     return np.minimum(np.arange(1, words + 1), own)
+
+
+def repeated_words(source: Stream, target: Stream) -> Counts:
+    """``vecq::embedding``: an index before the words of its row."""
+    return np.arange(target.words) // (target.words // source.words) + 1
+
+
+def gated(cell: Recurrence) -> Counts:
+    """``vecq::lstm`` and ``vecq::gru``: an element's gates before its state goes out."""
+    gates = cell.layer.gates
+    words = (np.arange(cell.target.words) + 1) * gates
+    # Of the steps whose states stay inside all gates have come before.
+    return words + cell.source.words - cell.target.words * gates
 
 
 def resized(source: Stream, target: Stream) -> Counts:
@@ -402,35 +419,6 @@ def repeated(image: tuple[int, ...], factor: tuple[int, int], folds: int) -> Cou
     first = np.maximum.accumulate(words.ravel())
     rows = np.stack([first] + [np.full_like(first, width * folds)] * (factor[0] - 1))
     counts: Counts = (np.arange(height)[:, None, None] * (width * folds) + rows).ravel()
-    return counts
-
-
-def reordered(order: Order) -> Counts:
-    """``vecq::reorder``: in each turn a word is written, if it is there, and one read, if it fits.
-
-    If x words have been read before a step, ``max(needed, min(x + 1, room))`` have before the next.
-    Such functions in turn are one such function, so that doubling finds all results without a loop
-    over words.
-    """
-    gives = order.gives_word
-    needed = np.zeros(order.steps, np.int64)
-    needed[gives] = order.read + 1
-    # What is kept while a step is waited for is what its read, or the one after it, keeps.
-    after = np.append(order.kept, order.words)[np.cumsum(gives) - gives]
-    room = np.minimum(after + order.slots, order.words)
-    # What was read before step s, less s, is clipped to these ends from step to step.
-    turns = np.arange(order.steps)
-    least = needed - turns
-    most = np.maximum(np.append(least[0], room[:-1] - turns[1:]), least)
-    width = 1
-    while width < order.steps:
-        low, high = least[width:], most[width:]
-        least[width:], most[width:] = (
-            np.clip(least[:-width], low, high),
-            np.clip(most[:-width], low, high),
-        )
-        width *= 2
-    counts: Counts = least + turns
     return counts
 
 

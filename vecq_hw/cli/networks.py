@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,7 @@ def show(network: Path, json_file: Path | None) -> None:
             }
         if isinstance(layer, Embedding):
             row |= {
-                "weights": layer.weights.codes.size,
+                "weights": math.prod(layer.weights.shape),
                 "bits": layer.weights.bits,
                 "stored": layer.weights.kind,
             }

@@ -35,11 +35,9 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
-    Permute,
     Rescale,
     Subtract,
     SumPool2d,
-    Take,
     Tensor,
     Threshold,
     TopK,
@@ -104,8 +102,6 @@ def _layer_reason(layer: Layer, sources: Sequence[Tensor]) -> str | None:
             return "Lookup"
         case ArgMax() | TopK():
             return f"{type(layer).__name__}, of which hls4ml gives no index"
-        case Take() | Permute():
-            return f"{type(layer).__name__}, for which hls4ml has no node"
         case MaxPool2d():
             if any(layer.padding) and source.format.lo < 0:
                 return "MaxPool2d with padding on signed codes"
@@ -157,8 +153,6 @@ def _stream_reason(layer: Layer) -> str | None:
             | Lstm()
             | Gru()
             | TopK()
-            | Take()
-            | Permute()
         ):
             return None
         case _:
@@ -217,17 +211,7 @@ def nodes(
             return [Node({**common, **more, **size, **shapes, "n_chan": source.shape[2]}, result)]
         case Add() | Subtract() | Multiply() | Concat():
             return _joined(layer, network, names)
-        case (
-            Threshold()
-            | ArgMax()
-            | Embedding()
-            | Lstm()
-            | Gru()
-            | Lookup()
-            | TopK()
-            | Take()
-            | Permute()
-        ):
+        case Threshold() | ArgMax() | Embedding() | Lstm() | Gru() | Lookup() | TopK():
             raise AssertionError(f"unsupported() let {layer!r} through")
         case _:
             assert_never(layer)

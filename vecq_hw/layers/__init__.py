@@ -19,7 +19,7 @@ from vecq_hw.layers.codes import (
 from vecq_hw.layers.constants import Constant
 from vecq_hw.layers.joins import Add, Concat, Multiply, Subtract, is_broadcast
 from vecq_hw.layers.mac import Conv2d, Dense
-from vecq_hw.layers.orders import Flatten, Permute, Take, Upsample2d
+from vecq_hw.layers.orders import Flatten, Upsample2d
 from vecq_hw.layers.sequences import Embedding, Gru, Lstm
 from vecq_hw.layers.tensor import LARGEST_SIZE, Input, Tensor
 from vecq_hw.layers.weights import AnyWeights, BinaryBases, ProductWeights, Weights
@@ -29,10 +29,9 @@ __all__ = [
     "LARGEST_SIZE", "LONGEST_SHIFT", "MOST_LOOKUP_BITS", "PRODUCT_LIMIT", "Add", "AnyWeights",
     "ArgMax", "BinaryBases", "CodeLayer", "Concat", "Constant", "Conv2d", "Dense", "Embedding",
     "Flatten", "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer", "MaxPool2d",
-    "Multiply", "OrderLayer", "Permute", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract",
-    "SumPool2d", "Take", "Tensor", "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer",
-    "as_code_layer", "as_mac_layer", "as_recurrent_layer", "is_broadcast", "window_grid",
-    "window_outputs",
+    "Multiply", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract", "SumPool2d", "Tensor",
+    "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer",
+    "as_recurrent_layer", "is_broadcast", "window_grid", "window_outputs",
 ]  # fmt: skip
 
 Layer = (
@@ -45,8 +44,6 @@ Layer = (
     | SumPool2d
     | Flatten
     | Upsample2d
-    | Take
-    | Permute
     | Add
     | Subtract
     | Multiply
@@ -63,7 +60,6 @@ WindowLayer = Conv2d | MaxPool2d | SumPool2d
 JoinLayer = Add | Subtract | Multiply | Concat
 RecurrentLayer = Lstm | Gru
 CodeLayer = Rescale | Threshold | Lookup
-OrderLayer = Take | Permute
 
 
 def as_mac_layer(layer: Layer) -> MacLayer | None:
@@ -79,8 +75,6 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
             | SumPool2d()
             | Flatten()
             | Upsample2d()
-            | Take()
-            | Permute()
             | Add()
             | Subtract()
             | Multiply()
@@ -109,8 +103,6 @@ def as_code_layer(layer: Layer) -> CodeLayer | None:
             | SumPool2d()
             | Flatten()
             | Upsample2d()
-            | Take()
-            | Permute()
             | Add()
             | Subtract()
             | Multiply()

@@ -15,8 +15,8 @@ import numpy as np
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers.codes import LONGEST_SHIFT, PRODUCT_LIMIT
 from vecq_hw.layers.mac import Dense
-from vecq_hw.layers.tensor import OfOneTensor, Tensor, dimension_problems, frozen, step_problems
-from vecq_hw.layers.weights import Weights
+from vecq_hw.layers.tensor import OfOneTensor, Tensor, dimension_problems, frozen
+from vecq_hw.layers.weights import AnyWeights
 
 STATE = IntFormat(8, True, -127, 127)
 """Of the outputs of a recurrent layer, which are also the state that it multiplies."""
@@ -39,19 +39,19 @@ class Embedding(OfOneTensor):
 
     Attributes
     ----------
-    weights : Weights, codes of shape (V, E)
+    weights : AnyWeights, of shape (V, E)
         The output holds their values, at their step.
     """
 
     name: str
     input: str
-    weights: Weights
+    weights: AnyWeights
 
     def output(self, source: Tensor) -> Tensor:
         """The tensor of the rows' values."""
         return Tensor(
-            shape=(1, source.channels, self.weights.codes.shape[1]),
-            format=self.weights.grid.value_format,
+            shape=(1, source.channels, self.weights.shape[1]),
+            format=self.weights.value_format,
             step=self.weights.step,
         )
 
@@ -59,7 +59,7 @@ class Embedding(OfOneTensor):
         """What is illegal about it, as sentences without its name."""
         yield from dimension_problems(source, 1)
         yield from Dense(name=self.name, input=self.input, weights=self.weights).weight_problems(2)
-        rows = len(self.weights.codes)
+        rows = self.weights.shape[0]
         if source.format.lo < 0 or source.format.hi >= rows:
             yield (
                 f"'{self.input}' holds {source.format.lo}..{source.format.hi}, but the table has"
@@ -67,8 +67,8 @@ class Embedding(OfOneTensor):
             )
 
     def __repr__(self) -> str:
-        rows, channels = self.weights.codes.shape
-        return f"Embedding({self.name}: {rows}→{channels}, {self.weights.grid.bits}-bit)"
+        rows, channels = self.weights.shape
+        return f"Embedding({self.name}: {rows}→{channels}, {self.weights!r})"
 
 
 class Recurrent(OfOneTensor):
@@ -80,7 +80,7 @@ class Recurrent(OfOneTensor):
 
     __slots__ = ()
     name: str
-    weights: Weights
+    weights: AnyWeights
     mantissa_x: IntArray
     mantissa_h: IntArray
     offset: IntArray
@@ -95,7 +95,7 @@ class Recurrent(OfOneTensor):
     @property
     def elements(self) -> int:
         """H."""
-        return int(self.weights.codes.shape[1])
+        return self.weights.shape[-1]
 
     @property
     def product(self) -> Dense:
@@ -116,23 +116,22 @@ class Recurrent(OfOneTensor):
         """What is illegal about it, as sentences without its name."""
         yield from dimension_problems(source, 3)
         yield from self.product.weight_problems(2)
-        codes = self.weights.codes
-        if codes.ndim != 2 or not codes.size:
+        shape = self.weights.shape
+        if len(shape) != 2 or not all(shape):
             return
-        if len(codes) != self.gates * self.elements:
+        if shape[0] != self.gates * self.elements:
             yield (
-                f"the weights have the shape {codes.shape}; {self.gates} rows are wanted for each"
+                f"the weights have the shape {shape}; {self.gates} rows are wanted for each"
                 " column, one for each gate of an element"
             )
             return
-        if source.shape[0] != 1 or source.channels != len(codes):
+        if source.shape[0] != 1 or source.channels != shape[0]:
             yield (
-                f"it takes a sequence of the shape (1, L, {len(codes)}), but '{self.input}' has"
+                f"it takes a sequence of the shape (1, L, {shape[0]}), but '{self.input}' has"
                 f" {source.shape}"
             )
             return
         yield from self._constant_problems()
-        yield from step_problems(source.step)
 
     def _constant_problems(self) -> Iterator[str]:
         wanted = (self.gates * self.elements,)
@@ -146,9 +145,9 @@ class Recurrent(OfOneTensor):
         return [(-most, most) for most in reach.tolist()]
 
     def __repr__(self) -> str:
-        kind, bits = type(self).__name__, self.weights.grid.bits
         ending = ", all steps" if self.sequence else ""
-        return f"{kind}({self.name}: {self.elements} elements, {bits}-bit{ending})"
+        size = f"{self.elements} elements, {self.weights!r}{ending}"
+        return f"{type(self).__name__}({self.name}: {size})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,7 +159,7 @@ class Lstm(Recurrent):
 
     Attributes
     ----------
-    weights : Weights, codes of shape (4 H, H)
+    weights : AnyWeights, of shape (4 H, H)
         Of the state.
     mantissa_x, mantissa_h, offset : int64 arrays of shape (4 H,)
         Of the input's sums and of the state's; ``arithmetic.gate_codes``.
@@ -172,7 +171,7 @@ class Lstm(Recurrent):
 
     name: str
     input: str
-    weights: Weights
+    weights: AnyWeights
     mantissa_x: IntArray
     mantissa_h: IntArray
     offset: IntArray
@@ -210,7 +209,7 @@ class Gru(Recurrent):
 
     Attributes
     ----------
-    weights : Weights, codes of shape (3 H, H)
+    weights : AnyWeights, of shape (3 H, H)
         Of the state.
     mantissa_x, mantissa_h, offset : int64 arrays of shape (3 H,)
         Of the input's sums and of the state's; ``arithmetic.gate_codes``.  The mantissa of a
@@ -225,7 +224,7 @@ class Gru(Recurrent):
 
     name: str
     input: str
-    weights: Weights
+    weights: AnyWeights
     mantissa_x: IntArray
     mantissa_h: IntArray
     offset: IntArray

@@ -22,7 +22,7 @@ Step = Callable[[IntArray, IntArray, IntArray], tuple[IntArray, IntArray]]
 
 def embedding(layer: Embedding, source: IntFormat) -> Callable[[Array], Array]:
     """The rows of its table; those beyond it, which stored indices may name, are zeros."""
-    values = layer.weights.values.astype(layer.weights.grid.value_format.dtype)
+    values = layer.weights.values.astype(layer.weights.value_format.dtype)
     rows = np.zeros((max(len(values), source.hi + 1), values.shape[1]), values.dtype)
     rows[: len(values)] = values
     return lambda x: rows[x.astype(np.int64)][np.newaxis]

@@ -20,8 +20,9 @@ from vecq_hw.accelerator.cells import (
     Plan,
     Pool,
     Ranking,
+    Recurrence,
     Reframe,
-    Reordering,
+    Rows,
     SerialRescale,
     Source,
     Stream,
@@ -31,7 +32,6 @@ from vecq_hw.accelerator.cells import (
 )
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
-from vecq_hw.emit.hls.orders import order_type
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
 from vecq_hw.emit.words import padded_bits
@@ -43,8 +43,10 @@ from vecq_hw.layers import (
     Concat,
     Conv2d,
     Dense,
+    Gru,
     Layer,
     Lookup,
+    Lstm,
     MacLayer,
     MaxPool2d,
     Multiply,
@@ -297,8 +299,10 @@ class _Builder:
                 self._pool(cell)
             case Upsampling():
                 self._upsampling(cell)
-            case Reordering():
-                self._reordering(cell)
+            case Rows():
+                self._rows(cell)
+            case Recurrence():
+                self._recurrence(cell)
             case _:
                 assert_never(cell)
 
@@ -564,17 +568,54 @@ class _Builder:
         )
         self._layer_call(layer, text, result)
 
-    def _reordering(self, cell: Reordering) -> None:
-        layer, source, name = cell.layer, self._variables[cell.source], self._names[cell.layer.name]
-        result = self._tensor_stream(cell.target)
-        self._headers.add("reorder")
-        order, tables = order_type(cell.order, name)
-        self._shapes.append(order)
-        if tables:
-            self._parameters[name] = tables
+    def _rows(self, cell: Rows) -> None:
+        layer, source = cell.layer, self._variables[cell.source]
+        result, name = self._tensor_stream(cell.target), self._names[cell.layer.name]
+        values = layer.weights.values
+        rows, channels = values.shape
+        self._headers.add("embedding")
+        self._parameters[name] = [cpp_array(f"{name}_table", values)]
         text = (
-            f"reorder<{source.format_name}, {result.format_name}, {name}_order,"
-            f" {cpp_integer(cell.code)}>({source.name}, {result.name})"
+            f"embedding<{source.format_name}, {result.format_name}, {source.words}, {channels},"
+            f" {result.lanes}, {rows}>({source.name}, {result.name}, {name}_table)"
+        )
+        self._layer_call(layer, text, result)
+
+    def _recurrence(self, cell: Recurrence) -> None:
+        layer, fold, source = cell.layer, cell.fold, self._variables[cell.source]
+        result, name = self._tensor_stream(cell.target), self._names[layer.name]
+        kind, bits, codes = stored(layer.weights)
+        words, word_bits = packed_words(codes, bits, fold)
+        constants = {
+            "mantissa_x": layer.mantissa_x,
+            "mantissa_h": layer.mantissa_h,
+            "offset": layer.offset,
+        }
+        match layer:
+            case Lstm():
+                function = "lstm"
+            case Gru():
+                function = "gru"
+                constants["part_offset"] = layer.state_offset
+            case _:
+                assert_never(layer)
+        self._headers.add("recurrent")
+        self._parameters[name] = [
+            cpp_words(f"{name}_weights", words, word_bits),
+            *(cpp_array(f"{name}_{what}", values) for what, values in constants.items()),
+        ]
+        _, length, _ = self._network.tensors[layer.input].shape
+        sequence = "true" if layer.sequence else "false"
+        self._shapes.append(
+            f"using {name}_recurrence = vecq::Recurrence<{layer.gates}, {layer.elements}, {length},"
+            f" {sequence}, {fold.pe}, {fold.simd}, {layer.shift}>;"
+        )
+        arguments = [source.name, result.name, f"{name}_weights"]
+        arguments += [f"{name}_{what}" for what in constants]
+        text = (
+            f"{function}<{source.format_name}, {result.format_name},"
+            f" vecq::IntFormat<{layer.state_sums.bits}, true>, vecq::{kind}<{bits}>,"
+            f" {name}_recurrence>({', '.join(arguments)})"
         )
         self._layer_call(layer, text, result)
 

@@ -16,8 +16,9 @@ from vecq_hw.accelerator.cells import (
     Plan,
     Pool,
     Ranking,
+    Recurrence,
     Reframe,
-    Reordering,
+    Rows,
     SerialRescale,
     Source,
     Stream,
@@ -120,7 +121,8 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str
                 | MatrixVector()
                 | Pool()
                 | Upsampling()
-                | Reordering()
+                | Rows()
+                | Recurrence()
             ):
                 name(cell.target, names[cell.layer.name])
             case _:

@@ -23,8 +23,9 @@ from vecq_hw.accelerator.cells import (
     Plan,
     Pool,
     Ranking,
+    Recurrence,
     Reframe,
-    Reordering,
+    Rows,
     SerialRescale,
     Source,
     Stream,
@@ -32,10 +33,8 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.bench.words import pack
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
-from vecq_hw.emit.systemverilog.orders import order_parameters
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
     lookup_lines,
@@ -45,6 +44,7 @@ from vecq_hw.emit.systemverilog.parameters import (
     threshold_lines,
     unit_memories,
 )
+from vecq_hw.emit.systemverilog.recurrences import camel_case, recurrence
 from vecq_hw.emit.systemverilog.streams import NamedStream, named_streams
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
@@ -52,8 +52,10 @@ from vecq_hw.layers import (
     Add,
     Concat,
     Conv2d,
+    Gru,
     Layer,
     Lookup,
+    Lstm,
     MaxPool2d,
     Multiply,
     Rescale,
@@ -203,8 +205,10 @@ class _Builder:
                 self._pool(cell)
             case Upsampling():
                 self._upsampling(cell)
-            case Reordering():
-                self._reordering(cell)
+            case Rows():
+                self._rows(cell)
+            case Recurrence():
+                self._recurrence(cell)
             case _:
                 assert_never(cell)
 
@@ -282,6 +286,49 @@ class _Builder:
             BiasFile=self._memory(layer, "bias", memories.starts, fold.pe, target.bits),
             BitSerial=bit(fold.kind is FoldKind.BIT_SERIAL),
             QuadRows=bit(memories.quad_rows),
+        )
+
+    def _rows(self, cell: Rows) -> None:
+        source, target = self._streams[cell.source], self._streams[cell.target]
+        values = cell.layer.weights.values
+        rows, channels = values.shape
+        self._put(
+            "vecq_embedding",
+            [cell.source],
+            [cell.target],
+            Rows=rows,
+            Folds=channels // target.lanes,
+            IndexBits=source.bits,
+            WordBits=target.word,
+            File=self._memory(cell.layer, "table", values, target.lanes, target.bits),
+        )
+
+    def _recurrence(self, cell: Recurrence) -> None:
+        source = self._streams[cell.source]
+        tensor = self._plan.network.tensors[cell.layer.input]
+        parameters, memories = recurrence(cell.layer, cell.fold, tensor.format)
+        match cell.layer:
+            case Lstm():
+                module = "vecq_lstm"
+            case Gru():
+                module = "vecq_gru"
+            case _:
+                assert_never(cell.layer)
+        files = {
+            f"{camel_case(name)}File": self._memory(
+                cell.layer, name, memory.values, memory.lanes, memory.bits
+            )
+            for name, memory in memories.items()
+        }
+        self._put(
+            module,
+            [cell.source],
+            [cell.target],
+            Length=tensor.shape[1],
+            InputBits=source.bits,
+            InputSigned=bit(source.signed),
+            **parameters,
+            **files,
         )
 
     def _unrolled(self, cell: Unrolled) -> None:
@@ -530,16 +577,6 @@ class _Builder:
             Max=bit(maximum),
             OutputBits=target.bits,
         )
-
-    def _reordering(self, cell: Reordering) -> None:
-        source = self._streams[cell.source]
-        element = cell.code & ((1 << source.bits) - 1)
-        code = pack([element] * source.lanes, source.bits)
-        parameters, tables = order_parameters(cell.order, source.word, code)
-        for number, (lines, bits) in enumerate(tables):
-            file = self._memory(cell.layer, f"order{number}", lines, 1, bits)
-            parameters[f"Table{number}File"] = file
-        self._put("vecq_reorder", [cell.source], [cell.target], **parameters)
 
     def _upsampling(self, cell: Upsampling) -> None:
         source = self._streams[cell.source]

@@ -18,8 +18,9 @@ from vecq_hw.accelerator.cells import (
     Plan,
     Pool,
     Ranking,
+    Recurrence,
     Reframe,
-    Reordering,
+    Rows,
     SerialRescale,
     Source,
     Stream,
@@ -185,7 +186,13 @@ class Graph:
                 self.processes.append(source(channel(cell.target), words, ()))
                 self._span(cell.layer, cell.target, cell.target)
             case (
-                SerialRescale() | Windows() | MatrixVector() | Pool() | Upsampling() | Reordering()
+                SerialRescale()
+                | Windows()
+                | MatrixVector()
+                | Pool()
+                | Upsampling()
+                | Rows()
+                | Recurrence()
             ):
                 ends = channel(cell.source), channel(cell.target)
                 unit = replace(cell.unit, depth=self._stages(cell.unit.depth))

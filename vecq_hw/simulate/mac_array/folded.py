@@ -36,11 +36,9 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
-    Permute,
     Rescale,
     Subtract,
     SumPool2d,
-    Take,
     Tensor,
     Threshold,
     TopK,
@@ -214,8 +212,6 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor], samples:
             | SumPool2d()
             | Flatten()
             | Upsample2d()
-            | Take()
-            | Permute()
             | ArgMax()
             | Embedding()
             | Lstm()
