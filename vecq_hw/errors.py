@@ -9,5 +9,9 @@ class VecqError(Exception):
     """
 
 
+class HostWarning(UserWarning):
+    """A part of a model is left to the host, which runs what the integer network gives."""
+
+
 class MissingToolError(VecqError):
     """A tool or package is not installed; the message names the command that installs it."""

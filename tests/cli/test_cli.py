@@ -174,7 +174,7 @@ def _linear(value):
 def nan(): return _linear(float("nan"))
 def infinite(): return _linear(float("inf"))
 def zero(): return _linear(0.0)
-def sigmoid(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Sigmoid())
+def softmax(): return nn.Sequential(nn.Flatten(), nn.Softmax(1), nn.Linear(64, 10))
 def narrow(): return nn.Sequential(nn.Flatten(), nn.Linear(63, 10))
 def broken(): raise RuntimeError("no luck")
 def nothing(): return None
@@ -187,7 +187,7 @@ def nothing(): return None
         ("nan", "layer '1'"),
         ("infinite", "layer '1'"),
         ("zero", "layer '1'"),
-        ("sigmoid", "Sigmoid"),
+        ("softmax", "Softmax"),
         ("narrow", "63"),
         ("broken", "RuntimeError: no luck"),
         ("nothing", "returned NoneType"),

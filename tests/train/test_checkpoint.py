@@ -276,7 +276,7 @@ def test_sequences_train_and_lower_from_the_command_line(tmp_path, monkeypatch):
         ("nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))", "has no '1.spread'"),
         ("nn.Sequential(nn.Linear(6, 2))", r"'0.weight' has the shape \(3, 6\) there and \(2, 6\)"),
         ("nn.Sequential(nn.Linear(6, 3, bias=False))", "its '0.bias' has no place in this one"),
-        ("nn.Sequential(nn.GELU())", "layer '0' .* not supported"),
+        ("nn.Sequential(nn.GLU())", "layer '0' .* not supported"),
         ("None", "returned NoneType; a torch.nn.Module is wanted"),
     ],
 )

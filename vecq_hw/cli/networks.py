@@ -12,7 +12,7 @@ from urllib.parse import quote
 import click
 
 from vecq_hw.cli.data import Samples, samples_options
-from vecq_hw.cli.output import activity, echo, percent, print_table, progress_bar
+from vecq_hw.cli.output import activity, echo, host_words, percent, print_table, progress_bar
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
@@ -81,7 +81,7 @@ def lower(
         raise click.UsageError("--argmax and --top-k exclude each other; --top-k 1 is the class")
     if name is not None and not (name.strip() and name.isprintable()):
         raise click.UsageError(f"--name {name!r}: a name of printable characters is wanted")
-    with activity(f"lowering {checkpoint}"):
+    with host_words(), activity(f"lowering {checkpoint}"):
         trained, recipe = load_checkpoint(checkpoint, model)
         network = lower_model(
             trained,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vecq_hw.cli.outputs import json_to_standard_output
-from vecq_hw.errors import VecqError
+from vecq_hw.errors import HostWarning, VecqError
 from vecq_hw.terminal import is_animated
 
 if TYPE_CHECKING:
@@ -45,6 +46,19 @@ def print_epoch(epoch: Epoch, total: int) -> None:
             f"epoch {epoch.number} of {total}: loss {epoch.loss:.4f},"
             f" {percent(epoch.accuracy)} right, {epoch.seconds:.1f} s"
         )
+
+
+@contextmanager
+def host_words() -> Iterator[None]:
+    """Say what is left to the host, each once, when the work is done."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HostWarning)
+        yield
+    for sentence in dict.fromkeys(str(w.message) for w in caught if w.category is HostWarning):
+        click.echo(f"warning: {sentence}", err=True)
+    for other in caught:
+        if other.category is not HostWarning:
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
 
 
 @contextmanager

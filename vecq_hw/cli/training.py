@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vecq_hw.cli.output import activity
+from vecq_hw.cli.output import activity, host_words
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def check_lowering(model: nn.Module, recipe: ModelRecipe, dataset: Dataset) -> N
     if recipe.activation_bits is None:
         return
     try:
-        dry_run(model, dataset.x_train[:DRY_RUN_SAMPLES])
+        with host_words():
+            dry_run(model, dataset.x_train[:DRY_RUN_SAMPLES])
     except VecqError as error:
         raise VecqError(
             f"model '{recipe.model}' cannot be lowered, so it is not trained: {error}"
@@ -98,7 +99,8 @@ def lowered_metrics(
     from vecq_hw.passes.precision import kept_mantissa_bits
     from vecq_hw.simulate import network_inputs, predictions, simulate
 
-    network = lower(model, dataset.shape, name=name)
+    with host_words():
+        network = lower(model, dataset.shape, name=name)
     outputs = simulate(network, network_inputs(network, dataset.x_test))
     return network, {
         "integer_accuracy": float((predictions(network, outputs) == dataset.y_test).mean()),

@@ -8,6 +8,7 @@ carries that line along, in float64, until a quantizer turns it into one Rescale
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -17,19 +18,31 @@ import torch
 from torch import fx, nn
 
 from vecq_hw.arguments import whole_number
-from vecq_hw.errors import VecqError
+from vecq_hw.errors import HostWarning, VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Add, Concat, Flatten, Input, Layer, Rescale, Tensor, Upsample2d, Weights
+from vecq_hw.layers import (
+    Add,
+    AnyWeights,
+    Concat,
+    Flatten,
+    Input,
+    Layer,
+    Rescale,
+    Tensor,
+    Upsample2d,
+)
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.sums_and_pools import max_pool, sum_pool, sums
+from vecq_hw.lower.tables import left_to_host, lookup, through_curve
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
 from vecq_hw.network import Network
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import predict
 from vecq_hw.train import quantized_layers as trained
+from vecq_hw.train.curves import HOST, Curve
 from vecq_hw.train.preconditions import check_statistics, check_values
 from vecq_hw.train.quantized_layers import (
     Quantized,
@@ -121,7 +134,7 @@ class _Lowering:
         self.inputs: list[Input] = []
         self.layers: list[Layer] = []
         self.tensors: dict[str, Tensor] = {}
-        self.weights: dict[nn.Module, list[Weights]] = {}
+        self.weights: dict[nn.Module, list[AnyWeights]] = {}
         """What was made of the weights of each module, which may be called several times."""
 
     def run(self, name: str) -> Network:
@@ -168,11 +181,21 @@ class _Lowering:
         layer: Layer
         match module:
             case ActivationQuantizer():
-                result = self._rescale(name, module, value)
+                if value.entries is None:
+                    result = self._rescale(module, value)
+                else:
+                    layer = lookup(self._free(f"{value.owner}_lookup"), value, module)
+                    result = self._codes(self._add(layer), value.owner, value.order)
                 for pool_name, pool in value.pools:
                     layer = max_pool(self._free(pool_name), pool, result.tensor)
                     result = replace(result, tensor=self._add(layer))
                 return result
+            case Curve():
+                kind = next((p.dtype for p in self.model.parameters()), torch.get_default_dtype())
+                return through_curve(name, module, value, self.tensors[value.tensor], kind)
+            case _ if isinstance(module, HOST):
+                warnings.warn(left_to_host(name, module), HostWarning, stacklevel=4)
+                return value
             case QuantizedLinear() | QuantizedConv1d() | QuantizedConv2d():
                 return self._sum(name, module, value)
             case nn.BatchNorm1d() | nn.BatchNorm2d():
@@ -276,16 +299,16 @@ class _Lowering:
         line = self._codes(tensor, tensor)
         return replace(line, scale=line.scale * shares, offset=bias)
 
-    def _shared(self, module: nn.Module, weights: Weights) -> Weights:
+    def _shared(self, module: nn.Module, weights: AnyWeights) -> AnyWeights:
         """The weights that another call of the module has, where they are the same."""
         known = self.weights.setdefault(module, [])
         for others in known:
-            if np.array_equal(others.codes, weights.codes):
+            if np.array_equal(others.values, weights.values):
                 return others
         known.append(weights)
         return weights
 
-    def _rescale(self, name: str, quantizer: ActivationQuantizer, value: Value) -> Value:
+    def _rescale(self, quantizer: ActivationQuantizer, value: Value) -> Value:
         step, fmt = float(quantizer.step), quantizer.format
         layer_name = self._free(f"{value.owner}_rescale")
         try:

@@ -20,6 +20,10 @@ Doubles = npt.NDArray[np.float64]
 class Value:
     """A node of the model: ``integers of tensor * scale + offset``, per channel.
 
+    Behind a function that a table computes it is ``entries * scale + offset``, where ``entries``,
+    of shape (integers of the tensor's format, C), are the values of the function as the model
+    computes them.
+
     ``order`` is the position that each element has in torch's own order, where an image was
     flattened channels-last; ``owner`` the layer that names the next Rescale; ``pools`` the
     max-pools, with their names, that wait for the codes of that Rescale.
@@ -30,6 +34,7 @@ class Value:
     offset: Doubles
     owner: str
     order: IntArray | None = None
+    entries: torch.Tensor | None = None
     pools: tuple[tuple[str, nn.MaxPool1d | nn.MaxPool2d], ...] = ()
 
 

@@ -6,6 +6,7 @@ toolchain.require(toolchain.TORCH)
 
 from vecq_hw.quantize.activation import (  # noqa: E402
     ActivationQuantizer,
+    CurveInput,
     InputQuantizer,
     QuantizedHardtanh,
     QuantizedReLU,
@@ -47,6 +48,7 @@ __all__ = [
     "METHODS",
     "ActivationQuantizer",
     "Bwn",
+    "CurveInput",
     "Distribution",
     "Dorefa",
     "InputQuantizer",

@@ -10,6 +10,7 @@ The step is the smaller of two estimates, both averaged over batches:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -209,6 +210,31 @@ class SignedQuantizer(ActivationQuantizer):
     """For tensors that no ReLU made: outputs of a Linear, Conv2d or BatchNorm."""
 
     signed = True
+
+
+class CurveInput(SignedQuantizer):
+    """For what a function such as a sigmoid reads, whose values a table holds.
+
+    Parameters
+    ----------
+    bits : int, 1..12
+    reach : float
+        Magnitude beyond which the function is constant: no code need be larger.
+    """
+
+    def __init__(self, bits: int, reach: float = math.inf) -> None:
+        super().__init__(bits)
+        self.reach = reach
+
+    @property
+    def step(self) -> torch.Tensor:
+        """As of the base class, but the codes span no more than the reach."""
+        return super().step.clamp(max=self.reach / max(self._full.hi, 1))
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows between the brackets."""
+        reach = "" if math.isinf(self.reach) else f", reach={self.reach:.3g}"
+        return super().extra_repr() + reach
 
 
 class InputQuantizer(ActivationQuantizer):

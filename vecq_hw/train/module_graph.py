@@ -13,6 +13,7 @@ from torch import fx, nn
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
 from vecq_hw.train.arguments import Unsupported
+from vecq_hw.train.curves import CURVES, HOST, Curve, ends, find_curves
 from vecq_hw.train.effects import DROPOUTS, is_shape
 from vecq_hw.train.functions import constant_remedy, modules_of
 from vecq_hw.train.preconditions import check_modules, checked_shapes
@@ -32,7 +33,7 @@ from vecq_hw.train.tracing import trace
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, MaxPool1d, MaxPool2d,"
     " AvgPool2d, AdaptiveAvgPool2d(1), Upsample, Flatten, Dropout, Identity, Embedding, LSTM,"
-    " sums (+) and torch.cat"
+    " functions of each value by itself (torch.nn.SiLU, tanh, ...), sums (+) and torch.cat"
 )
 WITH_WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, nn.LSTM)
 _ONCE = (*WITH_WEIGHTS, nn.BatchNorm1d, nn.BatchNorm2d)
@@ -47,6 +48,8 @@ _PLAIN = (
     nn.UpsamplingNearest2d,
     nn.Flatten,
     *DROPOUTS,
+    *CURVES,
+    Curve,
     nn.Identity,
     FlattenTo,
     SquareAverage,
@@ -56,11 +59,7 @@ _PLAIN = (
     LastStep,
     Rearrange,
 )
-_SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "sigmoid", "logsigmoid"}
-_CURVES = {
-    "tanh", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "leakyrelu", "prelu", "mish",
-    "hardswish", "hardsigmoid", "softplus", "softsign", "swish", "rrelu", "hardshrink",
-}  # fmt: skip
+_SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "softmin"}
 _RECURRENT = {
     "gru", "rnn", "rnncell", "grucell", "lstmcell", "multiheadattention", "transformer",
     "transformerencoder", "transformerencoderlayer", "transformerdecoder",
@@ -111,12 +110,13 @@ def module_graph(
             f"the model's forward() takes {len(inputs)} tensors ({', '.join(inputs)});"
             " one is wanted"
         )
+    find_curves(traced, free_name)
     for node in list(traced.graph.nodes):
         if node.op == "call_module":
             if not node.args and node.kwargs.keys() == {"input"}:
                 node.args, node.kwargs = (node.kwargs["input"],), {}
             module = _reordered(traced, node)
-            _check_kind(f"layer '{node.target}'", module, _is_last(node))
+            _check_kind(f"layer '{node.target}'", module, ends(node))
             if type(module) is nn.LSTM:
                 _unpack_sequence(traced, node)
             _check_module(str(node.target), module)
@@ -186,7 +186,7 @@ def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
         if what in _ARITHMETIC and len(constants) == 1:
             remedy = constant_remedy(node)
         else:
-            remedy = _remedy(what, _is_last(node))
+            remedy = _remedy(what)
         raise VecqError(f"the operation '{node.name}' ({what}) {remedy}")
     modules, sources = found
     with traced.graph.inserting_before(node):
@@ -212,29 +212,15 @@ def _check_subclass(node: fx.Node, what: str) -> None:
                 )
 
 
-def _is_last(node: fx.Node) -> bool:
-    """Whether the node's value is the model's output, perhaps by way of a reshape."""
-    return all(
-        reader.op == "output" or (_name(reader) in ("flatten", "view") and _is_last(reader))
-        for reader in node.users
-    )
-
-
-def _name(node: fx.Node) -> str:
-    target = node.target
-    return target if isinstance(target, str) else str(getattr(target, "__name__", ""))
-
-
-def _remedy(what: str, last: bool) -> str:
+def _remedy(what: str) -> str:
     lowered = what.lower()
-    if lowered in _SOFTMAX and last:
-        loss = "CrossEntropyLoss" if "softmax" in lowered else "BCEWithLogitsLoss"
-        return f"is not supported; leave it to the loss (torch.nn.{loss} takes scores)"
-    if lowered in _SOFTMAX or lowered in _CURVES:
+    if lowered in _SOFTMAX:
         return (
-            "is not supported; of activations ReLU, ReLU6 and Hardtanh are, which integers compute"
-            " exactly"
+            "divides by a sum over channels, which integers do not; a softmax is supported as the"
+            " last layer alone, along dim=1, where it is left to the host"
         )
+    if lowered == "rrelu":
+        return "draws its slopes at random; use torch.nn.LeakyReLU"
     if lowered in _RECURRENT:
         return "is not supported; of recurrent layers and attention, LSTM alone trains"
     if lowered in _OF_SHAPES:
@@ -251,7 +237,7 @@ def _check(traced: fx.GraphModule) -> None:
         if node.op == "get_attr":
             raise VecqError(f"the model uses the tensor '{node.target}' outside of a module")
         if node.op in ("call_function", "call_method"):
-            raise VecqError(f"the operation '{node.name}' {_remedy('', False)}")
+            raise VecqError(f"the operation '{node.name}' {_remedy('')}")
         if node.op == "call_module":
             name = str(node.target)
             module = traced.get_submodule(name)
@@ -265,8 +251,8 @@ def _check(traced: fx.GraphModule) -> None:
 def _check_kind(where: str, module: nn.Module, last: bool) -> None:
     kind = type(module)
     # Subclasses may compute anything, so types are compared exactly.
-    if kind not in _ONCE + _PLAIN:
-        raise VecqError(f"{where} ({kind.__name__}) {_remedy(kind.__name__, last)}")
+    if kind not in _ONCE + _PLAIN and not (last and kind in HOST):
+        raise VecqError(f"{where} ({kind.__name__}) {_remedy(kind.__name__)}")
 
 
 def _check_module(name: str, module: nn.Module) -> None:

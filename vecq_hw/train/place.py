@@ -10,22 +10,28 @@ from dataclasses import dataclass, replace
 
 from torch import fx, nn
 
+from vecq_hw.layers import MOST_LOOKUP_BITS
 from vecq_hw.quantize import (
     ActivationQuantizer,
+    CurveInput,
     InputQuantizer,
     QuantizedHardtanh,
     QuantizedReLU,
     SignedQuantizer,
 )
+from vecq_hw.train.curves import CURVES, HOST, Curve, ends
 from vecq_hw.train.module_graph import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 from vecq_hw.train.rearrange import Rearrange
 
 OUTPUT_BITS = 16
 """Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""
+CURVE_BITS = 8
+"""Of what the table of a function is addressed by, at least."""
 INPUT = "input"
 
 _ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh)
+_CURVES = (*CURVES, Curve)
 _POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 _AVERAGES = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 _READS_CODES = (*Quantized, *_POOLS, *_AVERAGES, nn.Flatten, nn.Upsample, Rearrange)
@@ -107,6 +113,10 @@ class _Placement:
         state = self.states[source]
         if isinstance(module, _ACTIVATIONS):
             return self._activation(node, module, state)
+        if isinstance(module, HOST) and ends(node):
+            return self._scores(node, source)
+        if isinstance(module, _CURVES):
+            return self._curve(node, module, source)
         waits = isinstance(module, _POOLS) and self._before_activation(node)
         if isinstance(module, _READS_CODES) and state.maker is None and not waits:
             if not isinstance(module, QuantizedEmbedding):
@@ -130,7 +140,25 @@ class _Placement:
         module = self.twin.get_submodule(str(readers[0].target))
         if isinstance(module, _POOLS):
             return self._before_activation(readers[0])
-        return isinstance(module, _ACTIVATIONS)
+        return isinstance(module, _ACTIVATIONS + _CURVES)
+
+    def _scores(self, node: fx.Node, source: fx.Node) -> _State:
+        """What stands before a softmax that is left to the host are the outputs of the network."""
+        if self.states[source].maker is None and not self.states[source].one_step:
+            made = self._insert(source, "output_quantizer", SignedQuantizer(OUTPUT_BITS))
+            node.replace_input_with(source, made)
+        return replace(self.states[source], one_step=True)
+
+    def _curve(self, node: fx.Node, module: nn.Module, source: fx.Node) -> _State:
+        """A table is addressed by the codes that it reads, or those of a quantizer of its own."""
+        name, state = str(node.target), self.states[source]
+        curve = module if isinstance(module, Curve) else Curve(module)
+        self.twin.add_submodule(name, curve)
+        if state.maker is None or self._quantizer(state.maker).bits > MOST_LOOKUP_BITS:
+            bits = min(max(self._bits(state.owner), CURVE_BITS), MOST_LOOKUP_BITS)
+            made = self._insert(source, f"{name}_input", CurveInput(bits, curve.reach))
+            node.replace_input_with(source, made)
+        return _State(owner=state.owner, one_step=False, nonnegative=curve.is_nonnegative)
 
     def _activation(self, node: fx.Node, module: nn.Module, state: _State) -> _State:
         bits = self._bits(state.owner)
