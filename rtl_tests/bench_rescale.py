@@ -25,6 +25,12 @@ class Shape:
     lanes: int = 2
     further: int = 0
     """At most so much longer than ``shift`` are the shifts of some channels."""
+    rows: tuple[int, ...] = ()
+    """The class of each position; without any there is one class for all."""
+
+    @property
+    def classes(self) -> int:
+        return max(self.rows, default=0) + 1
 
     @property
     def shifts(self) -> IntArray:
@@ -53,6 +59,14 @@ SHAPES = [
     Shape(IntFormat(9, signed=False), 6, 12, 1, IntFormat(8, True, -100, -3), further=6),
     Shape(IntFormat(40, signed=True), 18, 58, 1, S16, further=61),
     Shape(IntFormat(3, signed=True), 57, 60, 60, IntFormat(63, signed=False), further=2),
+    # Classes of positions.
+    *(
+        Shape(IntFormat(20, signed=True), 18, 36, 22, U8, 6, lanes, further, (0, 2, 2, 1, 0))
+        for lanes in (1, 2, 6)
+        for further in (0, 5)
+    ),
+    Shape(IntFormat(9, signed=False), 6, 12, 4, S16, 1, 1, rows=(1,)),
+    Shape(IntFormat(9, signed=False), 6, 12, 4, S16, 1, 1, rows=tuple(range(70))),
 ]
 
 
@@ -64,8 +78,19 @@ def numbers(shape: Shape) -> tuple[IntArray, IntArray]:
         fmt = IntFormat(bits, signed=True)
         values = generator.integers(fmt.lo, fmt.hi, shape.channels, endpoint=True)
         values[: min(3, shape.channels)] = [fmt.hi, fmt.lo, 0][: shape.channels]
-        drawn.append(values)
+        lines = [np.roll(values, turn) for turn in range(shape.classes)]
+        if shape.channels == 1:  # nothing to turn
+            lines = list(generator.integers(fmt.lo, fmt.hi, (shape.classes, 1), endpoint=True))
+        drawn.append(np.stack(lines) if shape.rows else values)
     return drawn[0], drawn[1]
+
+
+def lines_of_frame(shape: Shape) -> tuple[IntArray, ...]:
+    """Mantissa, offset and shift of each element of a frame, which has all positions."""
+    mantissa, offset = numbers(shape)
+    rows = list(shape.rows) if shape.rows else ...
+    shifts = np.tile(shape.shifts, max(len(shape.rows), 1))
+    return mantissa[rows].ravel(), offset[rows].ravel(), shifts
 
 
 def literal(value: int) -> str:
@@ -76,6 +101,15 @@ def shift_memory(further: IntArray, lanes: int) -> dict[str, Memory]:
     """What the shifts are longer than the least; none where they are all alike."""
     bits = int(further.max()).bit_length()
     return {"ShiftFile": Memory(values=further, lanes=lanes, bits=bits)} if bits else {}
+
+
+def row_memory(shape: Shape) -> dict[str, Memory]:
+    """The first line of each position's class; none of a single class."""
+    if shape.classes == 1:
+        return {}
+    words = shape.channels // shape.lanes
+    bits = (shape.classes * words - 1).bit_length()
+    return {"RowsFile": Memory(values=np.array(shape.rows) * words, lanes=1, bits=bits)}
 
 
 def case(index: int) -> Case:
@@ -96,14 +130,16 @@ def case(index: int) -> Case:
             "Lo": literal(shape.output.lo),
             "Hi": literal(shape.output.hi),
             "ShiftBits": shape.further.bit_length(),
-        },
+        }
+        | ({"Classes": shape.classes, "Positions": len(shape.rows)} if shape.classes > 1 else {}),
         input_bits=shape.lanes * shape.accumulator.bits,
         output_bits=shape.lanes * shape.output.bits,
         memories={
             "MantissaFile": Memory(values=mantissa, lanes=shape.lanes, bits=shape.mantissa_bits),
             "OffsetFile": Memory(values=offset, lanes=shape.lanes, bits=shape.offset_bits),
         }
-        | shift_memory(shape.shifts - shape.shift, shape.lanes),
+        | shift_memory(np.tile(shape.shifts - shape.shift, shape.classes), shape.lanes)
+        | row_memory(shape),
     )
 
 
@@ -113,18 +149,16 @@ CASES = [case(index) for index in range(len(SHAPES))]
 def accumulators(shape: Shape) -> IntArray:
     """Corners, random ones, and those whose product lies next to a tie or a clamp."""
     fmt = shape.accumulator
-    mantissa, offset = numbers(shape)
+    mantissa, offset, shifts = lines_of_frame(shape)
     near = []
     for target in (shape.output.lo, shape.output.hi, 0):
         for nudge in (-1, 0, 1):
             exact = [
                 (((2 * target + 1) << s - 1) - b) // m + nudge if m else 0
-                for m, b, s in zip(
-                    mantissa.tolist(), offset.tolist(), shape.shifts.tolist(), strict=True
-                )
+                for m, b, s in zip(mantissa.tolist(), offset.tolist(), shifts.tolist(), strict=True)
             ]
             near.append([min(max(value, fmt.lo), fmt.hi) for value in exact])
-    drawn = frames(shape.shift, 40, fmt.lo, fmt.hi, shape.channels)
+    drawn = frames(shape.shift, 40, fmt.lo, fmt.hi, len(mantissa))
     return np.concatenate([drawn, np.array(near, dtype=np.int64)])
 
 
@@ -133,7 +167,8 @@ def accumulators(shape: Shape) -> IntArray:
 async def rounds_and_clamps(dut: Any, index: int) -> None:
     shape = SHAPES[index]
     inputs = accumulators(shape)
-    expected = arithmetic.rescale(inputs, *numbers(shape), shape.shifts, shape.output)
+    expected = arithmetic.rescale(inputs, *lines_of_frame(shape), shape.output)
+    latency = 5 + (shape.classes > 1)
     words = pack_rows(inputs, shape.lanes, shape.accumulator.bits)
     start_clock(dut.clk_i)
     await restart(dut, index)
@@ -147,7 +182,11 @@ async def rounds_and_clamps(dut: Any, index: int) -> None:
         return sink.cycles
 
     await compare(seed=index)
-    equal(f"{CASES[index]}: cycles", await compare(seed=None), range(6, len(words) + 6))
+    equal(
+        f"{CASES[index]}: cycles",
+        await compare(seed=None),
+        range(latency + 1, len(words) + latency + 1),
+    )
     for ready in (0, 1):
         await interrupt(dut, index, words, 5, ready)
         await compare(seed=index + 1)

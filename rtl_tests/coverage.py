@@ -143,6 +143,7 @@ def fold(module: str, values: Mapping[str, str]) -> str:
         case "vecq_rescale" | "vecq_rescale_serial":
             kind = several(number("Channels") // number("Lanes"), "fold")
             kind += ", own shifts" if number("ShiftBits", 0) else ""
+            kind += ", classes" if number("Classes") > 1 else ""
             if module == "vecq_rescale":
                 return kind
             return f"{kind}, {several(number('Turns'), 'turn')}"
@@ -158,6 +159,12 @@ def fold(module: str, values: Mapping[str, str]) -> str:
             if go % come == 0:
                 return "words joined"
             return "words split" if come % go == 0 else "neither width divides the other"
+        case "vecq_multiply":
+            return "kept for a frame" if number("Positions") > 1 else "both at once"
+        case "vecq_constant":
+            return several(number("Words"), "word")
+        case "vecq_add" if number("Subtract", 0):
+            return "a difference"
         case "vecq_add" | "vecq_concat":
             return several(number("Operands"), "operand")
         case "vecq_fork":

@@ -54,12 +54,13 @@ class Memory:
 class Case:
     """One instance: parameters, widths of its words, memories by parameter, own sources.
 
-    Cells of several input or output streams have vectors of valid and ready, and all words in data.
+    Cells of several input or output streams have vectors of valid and ready, and all words in data;
+    the widths of their inputs may differ.
     """
 
     module: str
     parameters: Mapping[str, object]
-    input_bits: int
+    input_bits: int | tuple[int, ...]
     output_bits: int
     memories: Mapping[str, Memory] = field(default_factory=dict)
     inputs: int = 1
@@ -80,14 +81,16 @@ def top(cases: Mapping[int, Case]) -> str:
             (("valid_i", "ready_o", "data_i"), case.inputs, case.input_bits),
             (("valid_o", "ready_i", "data_o"), case.outputs, case.output_bits),
         ):
+            widths = bits if isinstance(bits, tuple) else (bits,) * count
             for name in names:
-                width = f"[{bits - 1}:0] " if name.startswith("data") else ""
                 direction = "input" if name.endswith("_i") else "output"
                 wires[name] = [f"c{index}_{stream}_{name}" for stream in range(count)]
-                ports += [f"{direction} logic {width}{wire}" for wire in wires[name]]
+                for wire, wide in zip(wires[name], widths, strict=True):
+                    width = f"[{wide - 1}:0] " if name.startswith("data") else ""
+                    ports.append(f"{direction} logic {width}{wire}")
         files = {name: f'"c{index}_{name}.mem"' for name in case.memories}
         values = {**case.parameters, **files}.items()
-        connections = [f".{name}({{{', '.join(w[::-1])}}})" for name, w in wires.items()]
+        connections = [f".{name}({{{', '.join(w[::-1])}}})" for name, w in wires.items() if w]
         given = ", ".join(f".{name}({value})" for name, value in values)
         parameters = f"#({given}) " if given else ""
         body.append(
@@ -95,7 +98,7 @@ def top(cases: Mapping[int, Case]) -> str:
             f" (.clk_i, .rst_ni, {', '.join(connections)});\n"
         )
         ends = {n: f"{{{', '.join(w)}}}" for n, w in wires.items()}
-        for situation, text in SITUATIONS.items():
+        for situation, text in SITUATIONS.items() if case.inputs else ():
             condition = " ".join(
                 f"({ends[word]})" if word in ends else word for word in text.split()
             )

@@ -20,11 +20,15 @@ from vecq_hw.verify.vectors import random_vectors
 
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
-PARAMETERS: dict[str, dict[str, int]] = {
-    "vecq_add": {"Operands": 3, "Lanes": 2, "Signed": 1, "SumBits": 10},
+PARAMETERS: dict[str, dict[str, int | str]] = {
+    "vecq_add": {
+        **{"Lanes": 2, "Signed": 1, "ElementBits": 9, "SumBits": 10, "Subtract": 1},
+        **{"OperandBits": "64'h800000005", "OperandSigned": 1, "AllBits": 13},
+    },
     "vecq_adder": {"PlainBits": 3, "SumBits": 12},
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
     "vecq_argmax": {"Elements": 12, "Lanes": 3, "Signed": 1},
+    "vecq_constant": {"Words": 70, "WordBits": 5},
     "vecq_concat": {"Operands": 3, "WordBits": 5},
     "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
     "vecq_fork": {"Outputs": 3},
@@ -55,6 +59,10 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_pair_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_sums": {"Simd": 19},
     "vecq_plane_sum": {"Planes": 3},
+    "vecq_multiply": {
+        **{"Lanes": 2, "LeftSigned": 1, "RightBits": 5, "ProductBits": 9, "UseDsp": 1},
+        **{"Words": 3, "Positions": 9},
+    },
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
         **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
@@ -62,7 +70,7 @@ PARAMETERS: dict[str, dict[str, int]] = {
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {
         **{"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62, "UseDsp": 1},
-        **{"ShiftBits": 3},
+        **{"ShiftBits": 3, "Classes": 3, "Positions": 9},
     },
     "vecq_rescale_serial": {
         **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20, "ShiftBits": 4},

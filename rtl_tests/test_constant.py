@@ -1,0 +1,13 @@
+from pathlib import Path
+
+import pytest
+
+from rtl_tests import harness
+from rtl_tests.bench_constant import CASES
+from tests.shares import one_in
+
+
+@pytest.mark.needs_verilator
+@one_in(2)
+def test_constant(tmp_path: Path, every: int) -> None:
+    harness.run(tmp_path, "bench_constant", CASES, every)
