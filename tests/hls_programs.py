@@ -14,7 +14,7 @@ from vecq_hw import assets
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Flatten
+from vecq_hw.layers import Constant, Flatten
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
 
@@ -83,6 +83,7 @@ def compared_layers(case: Case, root: Path, at_a_time: int = 100) -> dict[str, t
         Frames whose every layer is kept in memory at once.
     """
     names = [la.name for la in case.network.layers if not isinstance(la, Flatten)]
+    constants = {la.name for la in case.network.layers if isinstance(la, Constant)}
     written = {}
     for name in names:
         fmt = case.network.tensors[name].format  # vecq::IntFormat::Value
@@ -94,7 +95,10 @@ def compared_layers(case: Case, root: Path, at_a_time: int = 100) -> dict[str, t
         frames = slice(start, start + at_a_time)
         taps = simulate(case.network, case.vectors.inputs[frames], taps=names)
         for name, tap in taps.items():
-            wrong = written[name][frames] != tap.reshape(len(tap), -1)
+            found, wanted = written[name][frames], tap.reshape(len(tap), -1)
+            if name in constants:  # repeated where its reader wants it at each position
+                wanted = np.tile(wanted, found.shape[1] // wanted.shape[1])
+            wrong = found != wanted
             compared, different = counts[name]
             counts[name] = (compared + wrong.size, different + int(wrong.sum()))
     return counts
