@@ -30,6 +30,7 @@ def synthesized(folder: Path, cases: Sequence[Case], chosen: Collection[int]) ->
     tops = {index: f"netlist_{index}" for index in chosen}
     for index, top in tops.items():
         case = cases[index]
+        assert isinstance(case.input_bits, int)
         for name, memory in case.memories.items():
             (folder / f"{top}_{name}.mem").write_text(memory.text())
         files = {name: f'"{top}_{name}.mem"' for name in case.memories}
