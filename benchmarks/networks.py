@@ -78,7 +78,7 @@ class _Builder:
                 input=source,
                 weights=self.weights(outputs, size, size, channels),
                 stride=(stride, stride),
-                padding=(size // 2, size // 2),
+                padding=(size // 2,) * 4,
             )
         )
         return self.rescale(f"{name}_rescale", name, relu)

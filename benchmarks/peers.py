@@ -67,7 +67,7 @@ def _hls4ml_layer(layer, source, tensor) -> tuple[dict[str, Any], dict[str, str]
                 described |= {"class_name": "Dense", "n_in": source.shape[0]}
                 return described | {"n_out": len(values), "weight_data": values.T}, formats
             height, width, outputs = tensor.shape
-            (high, wide_), (down, across) = layer.kernel, layer.padding
+            (high, wide_), (top, left, bottom, right) = layer.kernel, layer.padding
             described |= image | {
                 "class_name": "Conv2D",
                 "data_format": "channels_last",
@@ -78,10 +78,10 @@ def _hls4ml_layer(layer, source, tensor) -> tuple[dict[str, Any], dict[str, str]
                 "filt_width": wide_,
                 "stride_height": layer.stride[0],
                 "stride_width": layer.stride[1],
-                "pad_top": down,
-                "pad_bottom": down,
-                "pad_left": across,
-                "pad_right": across,
+                "pad_top": top,
+                "pad_bottom": bottom,
+                "pad_left": left,
+                "pad_right": right,
                 "dilation_height": 1,
                 "dilation_width": 1,
                 "weight_data": values.transpose(1, 2, 3, 0),
@@ -171,12 +171,11 @@ def qonnx_execution(network: Network, batch: int) -> Run:
                 node("MatMul", [source, constant(f"{name}_w", values)], name)
             case Conv2d():
                 kernel = constant(f"{name}_w", layer.weights.values.transpose(0, 3, 1, 2))
-                down, across = layer.padding
                 node(
                     "Conv",
                     [source, kernel],
                     name,
-                    pads=[down, across, down, across],
+                    pads=list(layer.padding),
                     strides=list(layer.stride),
                     kernel_shape=list(layer.kernel),
                 )

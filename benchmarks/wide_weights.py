@@ -56,7 +56,7 @@ def layers(bits: int) -> dict[str, Network]:
     found = {}
     for name, (inputs, outputs, side, groups, image) in CONVOLUTIONS.items():
         codes = weights(outputs, side, side, inputs // groups)
-        pad = (side // 2, side // 2)
+        pad = (side // 2,) * 4
         conv = Conv2d(name="mac", input="x", weights=codes, padding=pad, groups=groups)
         found[name] = network(conv, (image, image, inputs))
     for name, (inputs, outputs) in DENSE.items():

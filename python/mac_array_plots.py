@@ -47,10 +47,10 @@ lenet5 = Network(
     name="LeNet-5",
     inputs=(Input(name="x", shape=(28, 28, 1), format=IntFormat(8, signed=False)),),
     layers=(
-        Conv2d(name="conv1", input="x", weights=weights(32, 5, 5, 1), padding=(2, 2)),
+        Conv2d(name="conv1", input="x", weights=weights(32, 5, 5, 1), padding=(2, 2, 2, 2)),
         rescale("relu1", "conv1", 32),
         pool("pool1", "relu1"),
-        Conv2d(name="conv2", input="pool1", weights=weights(64, 5, 5, 32), padding=(2, 2)),
+        Conv2d(name="conv2", input="pool1", weights=weights(64, 5, 5, 32), padding=(2, 2, 2, 2)),
         rescale("relu2", "conv2", 64),
         pool("pool2", "relu2"),
         Flatten(name="flatten", input="pool2"),

@@ -11,20 +11,24 @@
 // as both sides keep up; all stands still while an output word is not taken.  Latency: three cycles
 // after a window's last word came in.
 module vecq_pool #(
-  parameter int Height         = 1,
-  parameter int Width          = 1,
-  parameter int Folds          = 1,
-  parameter int KernelRows     = 1,
-  parameter int KernelColumns  = 1,
-  parameter int StrideRows     = 1,
-  parameter int StrideColumns  = 1,
-  parameter int PaddingRows    = 0,
-  parameter int PaddingColumns = 0,
-  parameter int Lanes          = 1,
-  parameter int ElementBits    = 8,
-  parameter bit Signed         = 1'b0,
-  parameter bit Max            = 1'b1,
-  parameter int OutputBits     = ElementBits + (Max ? 0 : $clog2(KernelRows * KernelColumns))
+  parameter int Height          = 1,
+  parameter int Width           = 1,
+  parameter int Folds           = 1,
+  parameter int KernelRows      = 1,
+  parameter int KernelColumns   = 1,
+  parameter int StrideRows      = 1,
+  parameter int StrideColumns   = 1,
+  parameter int PaddingTop      = 0,
+  parameter int PaddingLeft     = 0,
+  parameter int PaddingBottom   = 0,
+  parameter int PaddingRight    = 0,
+  parameter int DilationRows    = 1,
+  parameter int DilationColumns = 1,
+  parameter int Lanes           = 1,
+  parameter int ElementBits     = 8,
+  parameter bit Signed          = 1'b0,
+  parameter bit Max             = 1'b1,
+  parameter int OutputBits      = ElementBits + (Max ? 0 : $clog2(KernelRows * KernelColumns))
 ) (
   input  logic                         clk_i,
   input  logic                         rst_ni,
@@ -51,7 +55,9 @@ module vecq_pool #(
     .Height(Height), .Width(Width), .Folds(Folds),
     .KernelRows(KernelRows), .KernelColumns(KernelColumns),
     .StrideRows(StrideRows), .StrideColumns(StrideColumns),
-    .PaddingRows(PaddingRows), .PaddingColumns(PaddingColumns),
+    .PaddingTop(PaddingTop), .PaddingLeft(PaddingLeft),
+    .PaddingBottom(PaddingBottom), .PaddingRight(PaddingRight),
+    .DilationRows(DilationRows), .DilationColumns(DilationColumns),
     .WordBits(Lanes * ElementBits)
   ) window_buffer (
     .clk_i, .rst_ni,
@@ -130,6 +136,24 @@ module vecq_pool #(
         OutputBits'(!Max ? left + right : left > right ? left : right);
   end
 
+  // Along one axis: whether no cell of some window lies in the image.
+  function automatic bit empty(
+    int size, int kernel, int stride, int head, int tail, int dilation
+  );
+    int pace;
+    pace  = stride > 0 ? stride : 1;
+    empty = 1'b0;
+    for (int first = -head; first + dilation * (kernel - 1) < size + tail; first += pace)
+    begin
+      bit held;
+      held = 1'b0;
+      for (int n = 0; n < kernel; n++) begin
+        if (first + n * dilation >= 0 && first + n * dilation < size) held = 1'b1;
+      end
+      if (!held) empty = 1'b1;
+    end
+  endfunction
+
   // What the parameters must be.
   if (Lanes < 1 || ElementBits < 1 || OutputBits < 1) begin : gen_rule_positive
     $error("vecq_pool: Lanes (%0d), ElementBits (%0d) and OutputBits (%0d) must be at least 1",
@@ -139,11 +163,11 @@ module vecq_pool #(
     $error("vecq_pool: OutputBits (%0d) must not be less than ElementBits (%0d) of a maximum",
            OutputBits, ElementBits);
   end
-  if (
-      Max && (PaddingRows >= KernelRows || PaddingColumns >= KernelColumns))
-  begin : gen_rule_padding
-    $error("vecq_pool: padding %0d/%0d must be less than the kernel %0d/%0d of a maximum",
-           PaddingRows, PaddingColumns, KernelRows, KernelColumns);
+  if (Max && (empty(Height, KernelRows, StrideRows, PaddingTop, PaddingBottom, DilationRows) ||
+              empty(Width, KernelColumns, StrideColumns, PaddingLeft, PaddingRight,
+                    DilationColumns))) begin : gen_rule_padding
+    $error("vecq_pool: a window of a maximum holds nothing of the image: padding %0d/%0d/%0d/%0d",
+           PaddingTop, PaddingLeft, PaddingBottom, PaddingRight);
   end
 
 `ifdef VECQ_ASSERTIONS

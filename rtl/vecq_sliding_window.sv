@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Turns an image into the words of all its windows; padding is zero.
+// Turns an image into the words of all its windows; PadWord stands where there is no image.
 //
 // An image is Height x Width pixels of Folds words, in raster order.  Windows come in raster order,
 // each as kernel rows, kernel columns, words of a pixel; groups and depthwise layers read the same.
@@ -16,11 +16,14 @@ module vecq_sliding_window #(
   parameter int KernelColumns   = 1,
   parameter int StrideRows      = 1,
   parameter int StrideColumns   = 1,
-  parameter int PaddingRows     = 0,
-  parameter int PaddingColumns  = 0,
+  parameter int PaddingTop      = 0,
+  parameter int PaddingLeft     = 0,
+  parameter int PaddingBottom   = 0,
+  parameter int PaddingRight    = 0,
   parameter int DilationRows    = 1,
   parameter int DilationColumns = 1,
-  parameter int WordBits        = 8
+  parameter int WordBits        = 8,
+  parameter logic [WordBits-1:0] PadWord = '0
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
@@ -41,7 +44,8 @@ module vecq_sliding_window #(
     .Height(Height), .Width(Width), .Folds(Folds),
     .KernelRows(KernelRows), .KernelColumns(KernelColumns),
     .StrideRows(StrideRows), .StrideColumns(StrideColumns),
-    .PaddingRows(PaddingRows), .PaddingColumns(PaddingColumns),
+    .PaddingTop(PaddingTop), .PaddingLeft(PaddingLeft),
+    .PaddingBottom(PaddingBottom), .PaddingRight(PaddingRight),
     .DilationRows(DilationRows), .DilationColumns(DilationColumns),
     .WordBits(WordBits)
   ) window_buffer (
@@ -53,7 +57,7 @@ module vecq_sliding_window #(
 
   assign advance = !valid_q || ready_i;
   assign valid_o = valid_q;
-  assign data_o  = padding_q ? '0 : cell_word;
+  assign data_o  = padding_q ? PadWord : cell_word;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= 1'b0;

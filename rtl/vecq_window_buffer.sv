@@ -9,8 +9,8 @@
 // the last of the kernel, and which word of its pixel.
 //
 // The ring holds as many rows as the dilated kernel is high.  Rows are numbered on from frame to
-// frame, and those of padding have numbers like any other: the Padding rows above an image are the
-// last before it.  A word may come in once the word that many rows above it lies, in raster order,
+// frame, and those of padding have numbers like any other: the PaddingTop rows above an image are
+// the last before it.  A word may come in once the word that many rows above it lies, in raster order,
 // before the next step's cell and before the next window: nothing reads that one any more.  So the
 // next image comes in while the last windows of this one are read.
 //
@@ -18,7 +18,8 @@
 // same: no output of a frame comes before the frame.  The ring then holds the rows of padding above
 // the image and one more, if the kernel is not that high, so that this word can come in.
 //
-// Some window must reach the image.
+// Some window must reach the image.  PaddingBottom and PaddingRight say no more than how many windows
+// there are: padding that none of them reaches costs nothing.
 module vecq_window_buffer #(
   parameter int Height          = 1,
   parameter int Width           = 1,
@@ -27,8 +28,10 @@ module vecq_window_buffer #(
   parameter int KernelColumns   = 1,
   parameter int StrideRows      = 1,
   parameter int StrideColumns   = 1,
-  parameter int PaddingRows     = 0,
-  parameter int PaddingColumns  = 0,
+  parameter int PaddingTop      = 0,
+  parameter int PaddingLeft     = 0,
+  parameter int PaddingBottom   = 0,
+  parameter int PaddingRight    = 0,
   parameter int DilationRows    = 1,
   parameter int DilationColumns = 1,
   parameter int WordBits        = 8,
@@ -51,39 +54,45 @@ module vecq_window_buffer #(
 );
 
   // Along one axis: whether no cell of the first window lies in the image.
-  function automatic bit outside(int size, int kernel, int padding, int dilation);
+  function automatic bit outside(int size, int kernel, int head, int dilation);
     outside = 1'b1;
     for (int n = 0; n < kernel; n++) begin
-      if (n * dilation >= padding && n * dilation < size + padding) outside = 1'b0;
+      if (n * dilation >= head && n * dilation < size + head) outside = 1'b0;
     end
   endfunction
 
   // Along one axis: where the last window begins.
-  function automatic int last_start(int size, int extent, int stride, int padding);
-    last_start = -padding;
-    if (stride > 0) last_start += (size + 2 * padding - extent) / stride * stride;
+  function automatic int last_start(int size, int extent, int stride, int head, int tail);
+    last_start = -head;
+    if (stride > 0) last_start += (size + head + tail - extent) / stride * stride;
   endfunction
 
   // Columns are counted in words.
   localparam int RowWords  = Width * Folds;
   localparam int Tall      = DilationRows * (KernelRows - 1) + 1;
   localparam int Wide      = DilationColumns * (KernelColumns - 1) + 1;
-  localparam int FirstRow  = -PaddingRows;
-  localparam int LastRow   = last_start(Height, Tall, StrideRows, PaddingRows);
-  localparam int FirstColumn = -PaddingColumns * Folds;
-  localparam int LastColumn  = last_start(Width, Wide, StrideColumns, PaddingColumns) * Folds;
+  localparam int FirstRow  = -PaddingTop;
+  localparam int LastRow   = last_start(Height, Tall, StrideRows, PaddingTop, PaddingBottom);
+  localparam int LastStart = last_start(Width, Wide, StrideColumns, PaddingLeft, PaddingRight);
+  localparam int FirstColumn = -PaddingLeft * Folds;
+  localparam int LastColumn  = LastStart * Folds;
+  // Whether windows reach over an edge.
+  localparam bit OverTop    = PaddingTop > 0;
+  localparam bit OverBottom = LastRow + Tall > Height;
+  localparam bit OverLeft   = PaddingLeft > 0;
+  localparam bit OverRight  = LastStart + Wide > Width;
   // Row numbers from one image to the next: all windows of the one begin above those of the other,
   // and no word of the one waits for a step of the other.
   localparam int Starts    = LastRow - FirstRow + 1 - Height;
-  localparam int LeastGap  = PaddingRows > Tall ? PaddingRows - Tall : 0;
+  localparam int LeastGap  = PaddingTop > Tall ? PaddingTop - Tall : 0;
   localparam int Gap       = Starts > LeastGap ? Starts : LeastGap;
   localparam int FrameRows = Height + Gap;
   // Whether the first window has nothing of the image.
-  localparam bit Alone     = outside(Height, KernelRows, PaddingRows, DilationRows)
-                          || outside(Width, KernelColumns, PaddingColumns, DilationColumns);
+  localparam bit Alone     = outside(Height, KernelRows, PaddingTop, DilationRows)
+                          || outside(Width, KernelColumns, PaddingLeft, DilationColumns);
   // A word is read a cycle after it came, so a single place would not do.
-  localparam int RingRows  = Alone && PaddingRows >= Tall ? PaddingRows + 1
-                                                          : Tall * RowWords > 1 ? Tall : 2;
+  localparam int RingRows  = Alone && PaddingTop >= Tall ? PaddingTop + 1
+                                                         : Tall * RowWords > 1 ? Tall : 2;
   localparam int RingWords = RingRows * RowWords;
 
   // From one cell of a window to the next, from one window to the next.
@@ -99,10 +108,13 @@ module vecq_window_buffer #(
 
   localparam int KernelRowBits    = KernelRows > 1 ? $clog2(KernelRows) : 1;
   localparam int KernelColumnBits = KernelColumns > 1 ? $clog2(KernelColumns) : 1;
-  localparam int ColumnBits  = $clog2((Width + 2 * PaddingColumns + StrideColumns) * Folds + 1) + 1;
-  localparam int RowBits     = $clog2(Height + 2 * PaddingRows + StrideRows + 1) + 1;
+  localparam int PaddedRows    = Height + PaddingTop + PaddingBottom;
+  localparam int PaddedColumns = Width + PaddingLeft + PaddingRight;
+  localparam int ColumnBits  = $clog2((PaddedColumns + StrideColumns) * Folds + 1) + 1;
+  localparam int RowBits     = $clog2(PaddedRows + StrideRows + 1) + 1;
   // No step goes further ahead of the words than a frame and its padding.
-  localparam int LeadBits    = $clog2(3 * FrameRows + 3 * PaddingRows + Tall + StrideRows + 1) + 1;
+  localparam int LeadBits    =
+      $clog2(3 * FrameRows + PaddingTop + 2 * PaddingBottom + Tall + StrideRows + 1) + 1;
   localparam int SlotBits    = RingRows > 1 ? $clog2(RingRows) : 1;
   localparam int AddressBits = $clog2(RingWords);
 
@@ -175,10 +187,15 @@ module vecq_window_buffer #(
                 && room(next_lead_q, next_column_q, write_column_q);
 
   // A negative number is a large unsigned one.
-  assign padding_o = !((PaddingRows == 0 || unsigned'(row_q) < RowBits'(Height))
-                    && (PaddingColumns == 0 || unsigned'(column_q) < ColumnBits'(RowWords)));
-  assign begun     = !Alone || row_q != RowBits'(FirstRow) || lead_q > LeadBits'(PaddingRows)
-                  || (lead_q == LeadBits'(PaddingRows) && write_column_q > 0);
+  logic row_outside, column_outside;
+
+  assign row_outside    = OverBottom ? unsigned'(row_q) >= RowBits'(Height)
+                                     : OverTop && row_q[RowBits-1];
+  assign column_outside = OverRight ? unsigned'(column_q) >= ColumnBits'(RowWords)
+                                    : OverLeft && column_q[ColumnBits-1];
+  assign padding_o = row_outside || column_outside;
+  assign begun     = !Alone || row_q != RowBits'(FirstRow) || lead_q > LeadBits'(PaddingTop)
+                  || (lead_q == LeadBits'(PaddingTop) && write_column_q > 0);
   assign there     = padding_o ? begun : lead_q > 0 || (lead_q == 0 && column_q < write_column_q);
   assign step_o    = there && enable_i;
 
@@ -215,8 +232,8 @@ module vecq_window_buffer #(
     if (!rst_ni) begin
       column_q <= ColumnBits'(FirstColumn);
       row_q    <= RowBits'(FirstRow);
-      lead_q   <= LeadBits'(PaddingRows);
-      slot_q   <= SlotBits'((RingRows - PaddingRows % RingRows) % RingRows);
+      lead_q   <= LeadBits'(PaddingTop);
+      slot_q   <= SlotBits'((RingRows - PaddingTop % RingRows) % RingRows);
     end else begin
       lead_q <= lead_q + come;
       if (step_o) begin
@@ -241,8 +258,8 @@ module vecq_window_buffer #(
     if (!rst_ni) begin
       next_column_q <= ColumnBits'(SecondColumn);
       next_row_q    <= RowBits'(SecondRow);
-      next_lead_q   <= LeadBits'(PaddingRows - SecondStep);
-      next_slot_q   <= SlotBits'((SecondStep + RingRows - PaddingRows % RingRows) % RingRows);
+      next_lead_q   <= LeadBits'(PaddingTop - SecondStep);
+      next_slot_q   <= SlotBits'((SecondStep + RingRows - PaddingTop % RingRows) % RingRows);
     end else begin
       next_lead_q <= next_lead_q + come;
       if (step_o && window_end) begin
@@ -279,11 +296,13 @@ module vecq_window_buffer #(
   end
 
   // Whether any cell of any window lies in the image, along one axis.
-  function automatic bit reached(int size, int kernel, int stride, int padding, int dilation);
+  function automatic bit reached(
+    int size, int kernel, int stride, int head, int tail, int dilation
+  );
     int step;
     step    = stride > 0 ? stride : 1;
     reached = 1'b0;
-    for (int first = -padding; first + dilation * (kernel - 1) < size + padding; first += step)
+    for (int first = -head; first + dilation * (kernel - 1) < size + tail; first += step)
     begin
       for (int n = 0; n < kernel; n++) begin
         if (first + n * dilation >= 0 && first + n * dilation < size) reached = 1'b1;
@@ -311,23 +330,24 @@ module vecq_window_buffer #(
     $error("vecq_window_buffer: DilationRows (%0d) and DilationColumns (%0d) must be at least 1",
            DilationRows, DilationColumns);
   end
-  if (PaddingRows < 0 || PaddingColumns < 0) begin : gen_rule_padding
-    $error("vecq_window_buffer: PaddingRows (%0d) and PaddingColumns (%0d) must not be negative",
-           PaddingRows, PaddingColumns);
+  if (PaddingTop < 0 || PaddingLeft < 0 || PaddingBottom < 0 || PaddingRight < 0)
+  begin : gen_rule_padding
+    $error("vecq_window_buffer: the padding %0d/%0d/%0d/%0d must not be negative",
+           PaddingTop, PaddingLeft, PaddingBottom, PaddingRight);
   end
-  if (Tall > Height + 2 * PaddingRows) begin : gen_rule_tall
+  if (Tall > PaddedRows) begin : gen_rule_tall
     $error("vecq_window_buffer: the kernel is %0d rows high, but the image with its padding %0d",
-           Tall, Height + 2 * PaddingRows);
+           Tall, PaddedRows);
   end
-  if (Wide > Width + 2 * PaddingColumns) begin : gen_rule_wide
+  if (Wide > PaddedColumns) begin : gen_rule_wide
     $error("vecq_window_buffer: the kernel is %0d columns wide, but the image with its padding %0d",
-           Wide, Width + 2 * PaddingColumns);
+           Wide, PaddedColumns);
   end
-  if (!reached(Height, KernelRows, StrideRows, PaddingRows, DilationRows) ||
-      !reached(Width, KernelColumns, StrideColumns, PaddingColumns, DilationColumns))
+  if (!reached(Height, KernelRows, StrideRows, PaddingTop, PaddingBottom, DilationRows) ||
+      !reached(Width, KernelColumns, StrideColumns, PaddingLeft, PaddingRight, DilationColumns))
   begin : gen_rule_reached
     $error("vecq_window_buffer: no window reaches the image: padding %0d/%0d, stride %0d/%0d",
-           PaddingRows, PaddingColumns, StrideRows, StrideColumns);
+           PaddingTop, PaddingLeft, StrideRows, StrideColumns);
   end
 
 endmodule

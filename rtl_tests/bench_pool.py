@@ -12,11 +12,12 @@ from rtl_tests.images import Words, check
 from vecq_hw.accelerator.units import sliding_window
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import Input, MaxPool2d, SumPool2d
+from vecq_hw.layers import Input, MaxPool2d, SumPool2d, Tensor
 from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
 FRAMES = 1
+FORMATS = [IntFormat(bits, signed=signed) for bits in (1, 4, 8) for signed in (False, True)]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Pool:
 
     @property
     def layer(self) -> MaxPool2d | SumPool2d:
-        kind = MaxPool2d if self.is_max else SumPool2d
         shape = self.windows
-        return kind(
-            name="pool", input="x", kernel=shape.kernel, stride=shape.stride, padding=shape.padding
-        )
+        window = {"kernel": shape.kernel, "stride": shape.stride, "padding": shape.padding}
+        if not self.is_max:
+            return SumPool2d(name="pool", input="x", **window)
+        return MaxPool2d(name="pool", input="x", **window, dilation=shape.dilation)
 
     @property
     def network(self) -> Network:
@@ -41,9 +42,9 @@ class Pool:
 
 
 def is_pool(shape: Shape) -> bool:
-    """Whether a pool may have these windows: none is dilated or of padding alone."""
-    halves = (2 * p <= k for p, k in zip(shape.padding, shape.kernel, strict=True))
-    return shape.dilation == (1, 1) and all(halves)
+    """Whether a pool may have these windows: none is of padding alone."""
+    tensor = Tensor(shape=shape.image, format=FORMATS[0], step=1.0)
+    return not any(Pool(shape, FORMATS[0], True, 0).layer.problems(tensor))
 
 
 WINDOWS = [
@@ -58,13 +59,16 @@ WINDOWS = [
     Shape((7, 1, 1), 1, (2, 1), (2, 1)),
     Shape((5, 5, 2), 2, (1, 1), (2, 2)),
     Shape((7, 5, 3), 3, (3, 2), (1, 3), (1, 0)),
+    # Over each edge apart, and dilated, which a maximum alone may be.
+    Shape((6, 5, 2), 1, (3, 3), (2, 2), (0, 2, 1, 0)),
+    Shape((5, 7, 2), 2, (3, 2), (2, 1), (1, 1, 0, 1), (2, 2)),
     *random_shapes(8, is_pool),
 ]
-FORMATS = [IntFormat(bits, signed=signed) for bits in (1, 4, 8) for signed in (False, True)]
 POOLS = [
     Pool(shape, FORMATS[(number + 3 * kind) % len(FORMATS)], bool(kind), number % 3)
     for number, shape in enumerate(WINDOWS)
     for kind in range(2)
+    if kind or shape.dilation == (1, 1)
 ]
 
 

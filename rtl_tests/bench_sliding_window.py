@@ -12,9 +12,11 @@ from rtl_tests.images import Words, check
 from vecq_hw.accelerator.units import sliding_window
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, MidRise
-from vecq_hw.layers import Conv2d, Weights, window_outputs
+from vecq_hw.layers import Conv2d, Weights
+from vecq_hw.layers.windows import Sides, sides
 
 Pair = tuple[int, int]
+SIDES = ("PaddingTop", "PaddingLeft", "PaddingBottom", "PaddingRight")
 BITS = 5
 FRAMES = 3
 
@@ -25,8 +27,12 @@ class Shape:
     lanes: int
     kernel: Pair
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Sides = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
+    pad_code: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "padding", sides(self.padding))
 
     @property
     def folds(self) -> int:
@@ -34,14 +40,16 @@ class Shape:
 
     def positions(self, axis: int) -> IntArray:
         """Of each window the rows or columns of its cells in the padded image."""
-        sizes = (self.kernel, self.stride, self.padding, self.dilation)
-        kernel, stride, padding, dilation = (size[axis] for size in sizes)
-        count = window_outputs(self.image[axis], kernel, stride, padding, dilation)
-        return np.arange(count)[:, np.newaxis] * stride + np.arange(kernel) * dilation
+        sizes = (self.kernel, self.stride, self.dilation)
+        kernel, stride, dilation = (size[axis] for size in sizes)
+        last = self.image[axis] + sum(self.padding[axis::2]) - dilation * (kernel - 1)
+        return np.arange(0, last, stride)[:, np.newaxis] + np.arange(kernel) * dilation
 
     @property
     def is_legal(self) -> bool:
         """Whether there are windows and one reaches the image."""
+        if not all(len(self.positions(axis)) for axis in (0, 1)):
+            return False
         rows = [self.positions(axis) - self.padding[axis] for axis in (0, 1)]
         return all(((r >= 0) & (r < n)).any() for r, n in zip(rows, self.image, strict=False))
 
@@ -54,9 +62,10 @@ class Shape:
 
     def windows(self, images: IntArray) -> IntArray:
         """All windows of (N, H, W, C): (N, window row, window column, row, column, C)."""
-        around = [(0, 0), *((p, p) for p in self.padding), (0, 0)]
-        rows, columns = self.positions(0), self.positions(1)
-        cut: IntArray = np.pad(images, around)[:, rows][:, :, :, columns]
+        top, left, bottom, right = self.padding
+        around = [(0, 0), (top, bottom), (left, right), (0, 0)]
+        padded = np.pad(images, around, constant_values=self.pad_code)
+        cut: IntArray = padded[:, self.positions(0)][:, :, :, self.positions(1)]
         return cut.transpose(0, 1, 3, 2, 4, 5)
 
     @property
@@ -68,7 +77,8 @@ class Shape:
             "Folds": self.folds,
             **dict(zip(("KernelRows", "KernelColumns"), self.kernel, strict=True)),
             **dict(zip(("StrideRows", "StrideColumns"), self.stride, strict=True)),
-            **dict(zip(("PaddingRows", "PaddingColumns"), self.padding, strict=True)),
+            **dict(zip(SIDES, self.padding, strict=True)),
+            **dict(zip(("DilationRows", "DilationColumns"), self.dilation, strict=True)),
         }
 
 
@@ -88,8 +98,9 @@ def random_shapes(count: int, accepts: Callable[[Shape], bool]) -> list[Shape]:
             lanes=lanes,
             kernel=pair(1, 4),
             stride=pair(1, 4),
-            padding=pair(0, 3),
+            padding=(*pair(0, 3), *pair(0, 3)),
             dilation=pair(1, 3),
+            pad_code=pair(0, 31)[0],
         )
         if shape.is_legal and accepts(shape):
             shapes.append(shape)
@@ -123,6 +134,12 @@ SHAPES = [
     Shape((3, 3, 2), 1, (3, 3), (5, 5), (4, 4)),
     Shape((2, 2, 1), 1, (7, 7), padding=(3, 3)),
     Shape((10, 1, 2), 1, (1, 1), (8, 1), (3, 0)),
+    # Each side apart: as TFLite pads, over one edge alone, windows below and beside the image.
+    Shape((8, 8, 2), 1, (3, 3), (2, 2), (0, 0, 1, 1)),
+    Shape((13, 5, 1), 1, (10, 4), (2, 2), (4, 1, 5, 1), pad_code=9),
+    Shape((3, 4, 2), 2, (2, 2), padding=(0, 0, 3, 4), pad_code=31),
+    Shape((3, 4, 1), 1, (2, 3), padding=(3, 4, 0, 0), pad_code=17),
+    Shape((5, 4, 1), 1, (3, 2), (3, 2), (0, 1, 4, 0)),
     # Both axes apart.
     Shape((7, 6, 2), 1, (3, 2), (2, 1), (1, 0), (1, 2)),
     Shape((8, 3, 1), 1, (2, 3), (3, 2), (2, 0), (3, 1)),
@@ -133,11 +150,11 @@ USUAL = 12
 
 
 def case(shape: Shape) -> Case:
-    dilation = dict(zip(("DilationRows", "DilationColumns"), shape.dilation, strict=True))
     bits = shape.lanes * BITS
+    pad = f"{{{shape.lanes}{{{BITS}'d{shape.pad_code}}}}}"
     return Case(
         module="vecq_sliding_window",
-        parameters={**shape.parameters, **dilation, "WordBits": bits},
+        parameters={**shape.parameters, "WordBits": bits, "PadWord": pad},
         input_bits=bits,
         output_bits=bits,
     )
@@ -164,7 +181,7 @@ def words(index: int) -> Words:
         expected=pack_rows(shape.windows(images), shape.lanes, BITS),
         unit=sliding_window(layer, shape.image, shape.lanes),
         periods=len(images),
-        causal=shape.padding == (0, 0) or shape.begins_outside,
+        causal=not any(shape.padding[:2]) or shape.begins_outside,
     )
 
 

@@ -53,19 +53,24 @@ def depthwise() -> Builder:
     net.conv(6, 4, (3, 3), padding=(1, 1)).norm()
     for stride, bits in ((1, 2), (2, 1)):
         channels = net.tensor.shape[-1]
-        net.conv(channels, bits, (3, 3), (stride, stride), (1, 1), groups=channels).norm()
+        pads = (1, 1) if stride == 1 else (0, 0, 1, 1)  # as TFLite's SAME
+        net.conv(channels, bits, (3, 3), (stride, stride), pads, groups=channels).norm()
         net.conv(2 * channels, bits, (1, 1)).norm()
     return net.sum((4, 4), (4, 4)).norm(128).flatten().dense(10, 2)
 
 
 def grids() -> Builder:
-    """Weights off VecQ's grid in padded, grouped and depthwise convolutions, and signed codes."""
+    """Weights off VecQ's grid in padded, grouped and depthwise convolutions, and signed codes.
+
+    One is padded by a code other than 0.
+    """
     net = Calibrated("grids", (8, 8, 1), 3)
     net.sample = digits(8)
     net.conv(6, TTQ, (3, 3), padding=(1, 1)).norm()
     net.conv(6, TwosComplement(2), (3, 3), padding=(1, 1), groups=6, fold=Fold(pe=2, simd=1)).norm()
     net.conv(12, TwosComplement(4), (3, 3), (2, 2), (1, 1), groups=2, fold=Fold(pe=12, simd=3))
-    net.rescale(IntFormat(6, signed=True)).conv(8, TwosComplement(2), (3, 3), padding=(1, 1)).norm()
+    net.rescale(IntFormat(6, signed=True))
+    net.conv(8, TwosComplement(2), (3, 3), padding=(0, 1, 2, 1), pad_code=-5).norm()
     return net.sum((4, 4), (4, 4)).norm(128).flatten().dense(10, INQ)
 
 

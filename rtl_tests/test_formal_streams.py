@@ -140,7 +140,7 @@ STREAMS = [
         cell="vecq_sliding_window",
         parameters={
             **{"Height": 3, "Width": 2, "KernelRows": 2, "KernelColumns": 2},
-            **{"PaddingColumns": 1, "WordBits": 2},
+            **{"PaddingLeft": 1, "PaddingRight": 1, "WordBits": 2},
         },
         input_bits=2,
         output_bits=2,

@@ -65,7 +65,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     },
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
-        **{"PaddingRows": 1, "Lanes": 2, "Signed": 1, "Max": 0},
+        **{"PaddingTop": 1, "Lanes": 2, "Signed": 1, "Max": 0},
     },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {
@@ -78,7 +78,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_rom": {"Words": 500, "WordBits": 8, "First": 2, "Bits": 3, "Ports": 2},
     "vecq_sliding_window": {
         **{"Height": 5, "Width": 6, "Folds": 3, "KernelRows": 3, "KernelColumns": 3},
-        **{"StrideRows": 2, "PaddingRows": 2, "PaddingColumns": 1, "DilationColumns": 2},
+        **{"StrideRows": 2, "PaddingTop": 2, "PaddingRight": 1, "DilationColumns": 2},
     },
     "vecq_stream_register": {"DataBits": 1},
     "vecq_stream_rules": {"Streams": 2, "Words": 3},
@@ -86,7 +86,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
     "vecq_topk": {"Channels": 9, "Count": 3, "Signed": 1},
     "vecq_upsample": {"Width": 5, "Folds": 3, "FactorColumns": 3},
-    "vecq_window_buffer": {"Height": 4, "Width": 5, "PaddingRows": 2, "StrideColumns": 2},
+    "vecq_window_buffer": {"Height": 4, "Width": 5, "PaddingTop": 2, "StrideColumns": 2},
 }
 
 

@@ -98,8 +98,8 @@ BROKEN: list[tuple[str, str, str]] = [
     ("pool", "OutputBits=7", "OutputBits (7) must not be less than ElementBits (8) of a maximum"),
     (
         "pool",
-        "Height=4,Width=4,KernelRows=2,KernelColumns=2,PaddingRows=2",
-        "padding 2/0 must be less than the kernel 2/2 of a maximum",
+        "Height=4,Width=4,KernelRows=2,KernelColumns=2,PaddingTop=2",
+        "a window of a maximum holds nothing of the image: padding 2/0/0/0",
     ),
     ("quad_row_array", "Pe=0", "Pe (0) and Simd (2) must be at least 1"),
     ("quad_row_array", "InputBits=0", "WeightBits (2) and InputBits (0) must be at least 1"),
@@ -153,8 +153,8 @@ BROKEN: list[tuple[str, str, str]] = [
     ),
     (
         "window_buffer",
-        "PaddingRows=-1,Height=9",
-        "PaddingRows (-1) and PaddingColumns (0) must not be negative",
+        "PaddingTop=-1,Height=9",
+        "the padding -1/0/0/0 must not be negative",
     ),
     (
         "window_buffer",
@@ -163,12 +163,12 @@ BROKEN: list[tuple[str, str, str]] = [
     ),
     (
         "window_buffer",
-        "Width=2,KernelColumns=5,PaddingColumns=1",
+        "Width=2,KernelColumns=5,PaddingLeft=2",
         "the kernel is 5 columns wide, but the image with its padding 4",
     ),
     (
         "window_buffer",
-        "PaddingRows=2,StrideRows=4",
+        "PaddingTop=2,StrideRows=4",
         "no window reaches the image: padding 2/0, stride 4/1",
     ),
 ]

@@ -112,6 +112,7 @@ class Builder:
         bias=None,
         wrap=None,
         fold=None,
+        pad_code=0,
     ) -> Builder:
         weights = self._weights(bits, outputs, *kernel, self.tensor.shape[2] // groups)
         if bias is not None:
@@ -122,6 +123,7 @@ class Builder:
                 bias=bias,
                 stride=stride,
                 padding=padding,
+                pad_code=pad_code,
                 dilation=dilation,
                 groups=groups,
                 accumulator_bits=wrap,

@@ -106,25 +106,26 @@ def _cell(layer, sources, i, j, c):
         return sources[0][i][j][c] - sources[1][i][j][c]
     if isinstance(layer, Concat):
         return [a for source in sources for a in source[i][j]][c]
-    dilation = layer.dilation if isinstance(layer, Conv2d) else (1, 1)
+    dilation = layer.dilation
     taps = [
         (di, dj, r, s)
         for di, dj in product(range(layer.kernel[0]), range(layer.kernel[1]))
         for r in [i * layer.stride[0] + di * dilation[0] - layer.padding[0]]
         for s in [j * layer.stride[1] + dj * dilation[1] - layer.padding[1]]
-        if 0 <= r < len(x) and 0 <= s < len(x[0])
     ]
-    if isinstance(layer, MaxPool2d):
-        return max(x[r][s][c] for _, _, r, s in taps)
-    if isinstance(layer, SumPool2d):
-        return sum(x[r][s][c] for _, _, r, s in taps)
+    if isinstance(layer, MaxPool2d | SumPool2d):
+        inside = [x[r][s][c] for _, _, r, s in taps if 0 <= r < len(x) and 0 <= s < len(x[0])]
+        return max(inside) if isinstance(layer, MaxPool2d) else sum(inside)
     assert isinstance(layer, Conv2d)
     weights = values(layer.weights)
     taken = len(weights[0][0][0])
     first = c // (len(weights) // layer.groups) * taken
     total = _bias(layer, c)
     for di, dj, r, s in taps:
-        total += _products(weights[c][di][dj], x[r][s][first : first + taken])
+        read = [layer.pad_code] * taken
+        if 0 <= r < len(x) and 0 <= s < len(x[0]):
+            read = x[r][s][first : first + taken]
+        total += _products(weights[c][di][dj], read)
     return _wrap(total, layer)
 
 

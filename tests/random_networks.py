@@ -46,6 +46,7 @@ from vecq_hw.layers import (
     Subtract,
     SumPool2d,
     Tensor,
+    Threshold,
     TopK,
     Upsample2d,
     Weights,
@@ -315,18 +316,32 @@ class _Growth:
         self.append(Dense(name=self.label("dense"), input=self.last, weights=taken, **sums))
 
     def convolution(self, outputs: int) -> None:
-        """Any kernel that fits, and any padding."""
+        """Any kernel that fits, and any padding with any code."""
         draw = self.draw
         self.readable()
         height, width, channels = self.tensor.shape
         groups = draw.choice([g for g in (1, 1, 2, channels) if channels % g == 0])
-        padding, dilation = pair(draw, 0, 2), pair(draw, 1, 2)
+        top, left = pair(draw, 0, 2)
+        bottom, right = pair(draw, 0, 2) if chance(draw) else (top, left)
+        dilation, padded = pair(draw, 1, 2), (top + height + bottom, left + width + right)
         kernel = tuple(
-            k if d * (k - 1) < n + 2 * p else 1
-            for k, d, n, p in zip(pair(draw, 1, 3), dilation, (height, width), padding, strict=True)
+            k if d * (k - 1) < n else 1
+            for k, d, n in zip(pair(draw, 1, 3), dilation, padded, strict=True)
         )
-        stride = pair(draw, 1, 3)
-        self._conv(outputs, kernel, groups, stride=stride, padding=padding, dilation=dilation)
+        window = {
+            "stride": pair(draw, 1, 3),
+            "padding": (top, left, bottom, right),
+            "pad_code": self.pad_code() if chance(draw, 3) else 0,
+            "dilation": dilation,
+        }
+        self._conv(outputs, kernel, groups, **window)
+
+    def pad_code(self) -> int:
+        """Any code of codes; of sums one that they hold however narrow a test makes them."""
+        fmt = self.tensor.format
+        codes = not self.layers or isinstance(self.layers[-1], Rescale | Threshold)
+        held = IntFormat(fmt.bits if codes else 1, fmt.signed)
+        return self.draw.integer(held.lo, held.hi)
 
     def same(self, outputs: int) -> None:
         """A convolution that keeps the image's size."""
@@ -362,10 +377,17 @@ class _Growth:
         self.append(random_lookup(self.draw, self.label("lookup"), self.last, self.tensor))
 
     def pool(self, kind: type[MaxPool2d] | type[SumPool2d]) -> None:
-        kernel = tuple(map(min, pair(self.draw, 1, 3), self.tensor.shape[:2]))
-        padding = tuple(self.draw.integer(0, k // 2) for k in kernel)
-        stride, name = pair(self.draw, 1, 3), self.label("pool")
-        self.append(kind(name=name, input=self.last, kernel=kernel, stride=stride, padding=padding))
+        """Windows that all hold a pixel, also where they hang over the edges."""
+        draw = self.draw
+        kernel = tuple(map(min, pair(draw, 1, 3), self.tensor.shape[:2]))
+        padding = tuple(draw.integer(0, k - 1) for k in (*kernel, *kernel))
+        plain = kind(
+            name=self.label("pool"), input=self.last, kernel=kernel, stride=pair(draw, 1, 3)
+        )
+        layer = replace(plain, padding=padding)
+        if isinstance(layer, MaxPool2d) and chance(draw, 3):
+            layer = replace(layer, dilation=pair(draw, 1, 2))
+        self.append(plain if any(layer.problems(self.tensor)) else layer)
 
     def upsample(self) -> None:
         factor = pair(self.draw, 1, 2)

@@ -147,7 +147,7 @@ def test_float32_would_be_wrong_one_past_its_bound():
 
 def test_columns_pad_with_code_zero():
     x = np.arange(1, 5).reshape(1, 2, 2, 1)
-    windows = arithmetic.columns(x, (3, 3), (2, 2), (1, 1))
+    windows = arithmetic.columns(x, (3, 3), (2, 2), (1, 1, 1, 1))
     assert windows.shape == (1, 1, 1, 3, 3, 1)
     assert windows.ravel().tolist() == [0, 0, 0, 0, 1, 2, 0, 3, 4]
 

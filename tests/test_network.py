@@ -172,7 +172,7 @@ def network(*layers, source=X, outputs=None):
                 MaxPool2d(name="p", input="x", kernel=(2, 2), stride=(2, 2), padding=(2, 0)),
                 source=IMAGE,
             ),
-            "padding (2, 0) is more than half the kernel",
+            "padding (2, 0, 2, 0) holds nothing of the image (",
         ),
         (lambda: network(dense(), rescale(mantissa=[1])), "mantissa and offset have the shapes"),
         (lambda: network(dense(), rescale(shift=0)), "the shift must be 1 to 62, not 0"),
@@ -297,6 +297,9 @@ def test_padding_lets_code_zero_into_the_range():
     padded = conv(weights=weights, padding=(1, 1))
     assert conv(weights=weights).accumulator_range(tight) == (5, 9)
     assert padded.accumulator_range(tight) == (0, 9)
+    assert replace(padded, pad_code=11).accumulator_range(tight) == (5, 11)
+    assert replace(padded, padding=(0, 0, 0, 2), pad_code=2).accumulator_range(tight) == (2, 9)
+    assert conv(weights=weights, pad_code=11).accumulator_range(tight) == (5, 9)
 
 
 def test_an_accumulator_beyond_int64_is_refused():
@@ -340,7 +343,7 @@ def test_sums_keep_the_sign_of_their_format_and_stay_tight():
             lambda: network(conv(stride=2), source=IMAGE),
             r"'conv'.stride is 2, but tuple\[int",
         ),
-        (lambda: network(conv(padding=(1,)), source=IMAGE), r"'conv'.padding has 1 items; 2 are"),
+        (lambda: network(conv(padding=(1,)), source=IMAGE), r"'conv'.padding has 1 items; 4 are"),
         (
             lambda: network(conv(dilation=(1.0, 1.0)), source=IMAGE),
             r"dilation\[0\] is 1.0, but",

@@ -12,7 +12,7 @@ from tests.strategies import networks, random_inputs
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, TwosComplement
-from vecq_hw.layers import Dense, Input, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, MaxPool2d, Weights
 from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
 
@@ -108,7 +108,7 @@ def _no_header_fields(header, members):
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (_bad_version, "has the format version 99; this vecq reads 1"),
+        (_bad_version, "has the format version 99; this vecq reads up to 2"),
         (_flipped_code, "do not match its digest"),
         (_illegal, "layer 'fc': the codes 0..7 do not fit 2 bits"),
         (_book_of_three, "one for each code, not 3"),
@@ -127,6 +127,30 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, edit, says):
         storage.load(path)
     assert says in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_padding_that_was_stored_as_a_pair_is_widened(tmp_path):
+    path = tmp_path / "network.npz"
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=np.zeros((1, 3, 3, 1), int), grid=BITS2),
+        padding=(1, 0, 1, 0),
+    )
+    pool = MaxPool2d(name="pool", input="conv", kernel=(3, 3), stride=(1, 1), padding=(0, 1, 0, 1))
+    source = Input(name="x", shape=(4, 6, 1), format=IntFormat(8, False))
+    network = Network(name="pads", inputs=(source,), layers=(conv, pool), outputs=("pool",))
+    storage.save(network, path)
+
+    def by_version_1(header, members):
+        header["vecq_network"] = 1
+        for layer in header["network"]["layers"]:
+            layer["padding"] = layer["padding"][:2]
+        del header["network"]["layers"][0]["pad_code"], header["network"]["layers"][1]["dilation"]
+        _redigest(header, members)
+
+    rewrite(path, by_version_1)
+    assert storage.digest(storage.load(path)) == storage.digest(network)
 
 
 def test_a_file_cut_short_anywhere_is_refused(tmp_path):

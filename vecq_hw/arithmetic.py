@@ -249,10 +249,11 @@ def columns(
     x: npt.NDArray[Any],
     kernel: tuple[int, int],
     stride: tuple[int, int],
-    padding: tuple[int, int],
+    padding: tuple[int, int, int, int],
     dilation: tuple[int, int] = (1, 1),
+    pad_code: int = 0,
 ) -> npt.NDArray[Any]:
-    """The windows of a convolution, code 0 around the image.
+    """The windows of a convolution, ``pad_code`` around the image.
 
     Parameters
     ----------
@@ -263,7 +264,9 @@ def columns(
     array of shape (N, OH, OW, KH, KW, C), a view of the padded image
     """
     if any(padding):
-        x = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
+        top, left, bottom, right = padding
+        around = ((0, 0), (top, bottom), (left, right), (0, 0))
+        x = np.pad(x, around, constant_values=pad_code)
     extent = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
     view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(1, 2))
     view = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]

@@ -20,7 +20,8 @@ from vecq_hw.files import write_atomically
 from vecq_hw.network import Network
 from vecq_hw.unpack import NpzReader, in_proportion
 
-VERSION = 1
+VERSION = 2
+"""Before 2, padding was a pair."""
 _NPY_HEADER = 256
 """Bytes before the values of an array, at most, with up to four axes."""
 
@@ -82,10 +83,12 @@ def load(path: str | Path) -> Network:
         body, claimed = tree["network"], tree["digest"]
     except (KeyError, ValueError, TypeError, RecursionError):
         raise VecqError(f"'{path}' is an .npz file without the header of a network") from None
-    if version != VERSION:
-        raise VecqError(f"'{path}' has the format version {version}; this vecq reads {VERSION}")
+    if version not in (1, VERSION):
+        raise VecqError(
+            f"'{path}' has the format version {version}; this vecq reads up to {VERSION}"
+        )
     try:
-        return _decode(body, arrays, claimed)
+        return _decode(body, arrays, claimed, version)
     except VecqError as error:
         raise VecqError(f"'{path}': {error}") from None
 
@@ -99,16 +102,27 @@ def _encode(network: Network) -> tuple[Any, list[trees.Array]]:
         raise VecqError(f"network '{network.name}': {error}") from None
 
 
-def _decode(tree: Any, arrays: list[trees.Array], claimed: object) -> Network:
-    """The network of a tree whose digest is ``claimed``."""
+def _decode(tree: Any, arrays: list[trees.Array], claimed: object, version: int) -> Network:
+    """The network of a tree of format ``version`` whose digest is ``claimed``."""
     try:
         altered = _digest(tree, arrays) != claimed
     except RecursionError:
         raise VecqError("its header is nested deeper than that of any network") from None
     if altered:
         raise VecqError("its contents do not match its digest; it was altered or damaged")
+    if version == 1:
+        _widen_padding(tree)
     network: Network = trees.decode(tree, Network, iter(enumerate(arrays)))
     return network
+
+
+def _widen_padding(tree: Any) -> None:
+    """Padding down and across becomes padding of all four sides."""
+    layers = tree.get("layers") if isinstance(tree, dict) else None
+    for layer in layers if isinstance(layers, list) else ():
+        padding = layer.get("padding") if isinstance(layer, dict) else None
+        if isinstance(padding, list) and len(padding) == 2:
+            layer["padding"] = [*padding, *padding]
 
 
 def _digest(tree: Any, arrays: list[trees.Array]) -> str:

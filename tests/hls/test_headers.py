@@ -37,6 +37,7 @@ def test_headers_refuse_what_does_not_fit(tmp_path: Path) -> None:
         "vecq::Frame<vecq::IntFormat<8, true>, 1024, 1024> e;": "too wide",
         "vecq::Window<vecq::Image<2, 2, 1>, vecq::Kernel<3, 3>, vecq::Stride<1, 1>,"
         " vecq::Padding<0, 0>> f;": "does not fit the padded image",
+        "vecq::Padding<0, 0, -1, 0> m;": "padding is not negative",
         "vecq::Grouping<4, 6, 4, 1, 1> h;": "groups must divide the outputs",
         "vecq::Grouping<4, 6, 2, 4, 1> i;": "processing elements must divide",
         "vecq::Grouping<3, 6, 2, 1, 2> j;": "lanes must divide the channels of a group",

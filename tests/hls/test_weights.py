@@ -65,7 +65,7 @@ def test_dense_and_convolution_take_any_values(tmp_path: Path) -> None:
             rows = x.reshape(1, -1)
             call = f"dense<In, Out, vecq::{kind}<{bits}>, 12, 6, {fold.pe}, {fold.simd}>"
             if len(shape) == 4:
-                rows = columns(x[np.newaxis], (2, 3), (2, 1), (1, 0)).reshape(-1, 24)
+                rows = columns(x[np.newaxis], (2, 3), (2, 1), (1, 0, 1, 0)).reshape(-1, 24)
                 call = (
                     f"conv2d<In, Out, vecq::{kind}<{bits}>, Windows,"
                     f" vecq::Grouping<4, 6, 1, {fold.pe}, {fold.simd}>>"

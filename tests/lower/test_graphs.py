@@ -206,7 +206,7 @@ def test_an_average_is_a_sum_and_the_next_rescale():
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds == ["Conv2d", "Rescale", "SumPool2d", "Rescale", "Conv2d", "Rescale"]
     pool = next(layer for layer in network.layers if isinstance(layer, SumPool2d))
-    assert (pool.kernel, pool.stride, pool.padding) == ((3, 3), (2, 2), (1, 1))
+    assert (pool.kernel, pool.stride, pool.padding) == ((3, 3), (2, 2), (1, 1, 1, 1))
     # What averages unsigned codes stays unsigned.
     assert repr(network.tensors["0.0_rescale_2"].format) == "u8"
     ends, _ = rescales(NETS["ends in an average"]())

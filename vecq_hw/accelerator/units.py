@@ -26,7 +26,7 @@ from vecq_hw.layers import (
     SumPool2d,
     Upsample2d,
     WindowLayer,
-    window_outputs,
+    window_axes,
 )
 from vecq_hw.schedule import Fold, FoldKind
 
@@ -198,7 +198,7 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     """
     height, width, channels = shape
     folds = channels // lanes
-    rows, columns = _window_cells(layer, shape)
+    rows, columns = (axis.cells for axis in window_axes(shape, layer))
     # Axes: output row, output column, kernel row, kernel column, fold.
     row = rows[:, np.newaxis, :, np.newaxis, np.newaxis]
     column = columns[np.newaxis, :, np.newaxis, :, np.newaxis] * folds + np.arange(folds)
@@ -219,13 +219,13 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
 
     # Row numbers from one image to the next: all windows of the one begin above those of the other,
     # and no word of the one waits for a step of the other.
-    tall = layer.dilation[0] * (layer.kernel[0] - 1) + 1
+    tall, top = window_axes(shape, layer)[0].reach, layer.padding[0]
     alone = not inside[0, 0].any()
     if alone:
         needs[0, 0, 0, 0, 0] = 0
-    ring_rows = max(tall, layer.padding[0] + 1) if alone else tall
+    ring_rows = max(tall, top + 1) if alone else tall
     starts = int(rows[-1, 0] - rows[0, 0]) + 1
-    frame_rows = max(height, starts, height + layer.padding[0] - tall)
+    frame_rows = max(height, starts, height + top - tall)
     ring = max(ring_rows * row_words, 2)
     cells = row * row_words + np.clip(column, 0, row_words)
     windows = np.append(cells[:, :, 0, 0, 0], cells[0, 0, 0, 0, 0] + frame_rows * row_words)
@@ -317,32 +317,13 @@ def _runs(begin: int, count: int, gates: int) -> list[tuple[int, int, bool]]:
 
 def is_identity(layer: Conv2d) -> bool:
     """Whether every window is one pixel, in order, so that no sliding window is needed."""
-    return layer.kernel == layer.stride == (1, 1) and layer.padding == (0, 0)
+    return layer.kernel == layer.stride == (1, 1) and not any(layer.padding)
 
 
 def reaches_image(layer: Conv2d, shape: tuple[int, ...]) -> bool:
     """Whether any window reads more than padding."""
-    cells = zip(_window_cells(layer, shape), shape[:2], strict=True)
-    return all(bool(((axis >= 0) & (axis < size)).any()) for axis, size in cells)
-
-
-def _window_cells(layer: WindowLayer, shape: tuple[int, ...]) -> tuple[Indices, Indices]:
-    """The rows and the columns of each window's cells; those of padding lie outside the image."""
-    rows, columns = (
-        _positions(*sizes)
-        for sizes in zip(
-            shape[:2], layer.kernel, layer.stride, layer.padding, layer.dilation, strict=True
-        )
-    )
-    return rows, columns
-
-
-def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Indices:
-    """Along one axis: the cells of each window, shape (windows, kernel)."""
-    windows = window_outputs(size, kernel, stride, padding, dilation)
-    starts = np.arange(windows) * stride - padding
-    result: Indices = starts[:, np.newaxis] + np.arange(kernel) * dilation
-    return result
+    axes = window_axes(shape, layer)
+    return all(bool(((axis.cells >= 0) & (axis.cells < axis.size)).any()) for axis in axes)
 
 
 def _last_uses(needs: Indices, words: int) -> Indices:

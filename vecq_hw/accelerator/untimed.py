@@ -49,7 +49,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer, window_outputs
+from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer, window_axes
 from vecq_hw.network import Network
 
 Counts = npt.NDArray[np.int64]
@@ -267,7 +267,7 @@ def _reads(
 
 def _windows(network: Network, layer: WindowLayer, source: Stream) -> Callable[[], Counts]:
     image = network.tensors[layer.input].shape
-    return partial(windowed, layer, layer.dilation, image, source.words // image[0])
+    return partial(windowed, layer, image, source.words // image[0])
 
 
 def _word_by_word(stream: Stream) -> Loops:
@@ -383,9 +383,7 @@ def pooled(positions: int, cells: int, folds: int) -> Counts:
     return words[:, -1].ravel()
 
 
-def windowed(
-    layer: WindowLayer, dilation: tuple[int, int], image: tuple[int, ...], row_words: int
-) -> Counts:
+def windowed(layer: WindowLayer, image: tuple[int, ...], row_words: int) -> Counts:
     """``vecq::sliding_window``: rows ahead of each row of windows, then one word per step.
 
     Parameters
@@ -394,16 +392,9 @@ def windowed(
         Of a row of the image.
     """
     height, width, _ = image
-    down, across = (
-        window_outputs(*sizes)
-        for sizes in zip(
-            (height, width), layer.kernel, layer.stride, layer.padding, dilation, strict=True
-        )
-    )
-    folds = row_words // width
-    steps = np.arange(across * layer.kernel[0] * layer.kernel[1] * folds)
-    reach = dilation[0] * (layer.kernel[0] - 1) + 1 - layer.padding[0]
-    rows = np.arange(down + 1) * layer.stride[0] + reach
+    down, across = window_axes(image, layer)
+    steps = np.arange(across.count * layer.kernel[0] * layer.kernel[1] * (row_words // width))
+    rows = np.arange(down.count + 1) * down.stride + down.reach - down.before
     due = np.clip(rows, 0, height)[:, None] * row_words
     counts: Counts = np.minimum(due[:-1] + steps, due[1:]).ravel()
     return counts

@@ -82,6 +82,8 @@ def _layer_reason(layer: Layer, sources: Sequence[Tensor]) -> str | None:
         case Conv2d():
             if layer.dilation != (1, 1):
                 return "Conv2d with dilation"
+            if any(layer.padding) and layer.pad_code:
+                return "Conv2d padded with another code than 0"
             if layer.groups != 1 and not _depthwise(layer):
                 return "Conv2d with groups, but not one for each channel and output"
             return _bias_reason(layer)
@@ -103,6 +105,8 @@ def _layer_reason(layer: Layer, sources: Sequence[Tensor]) -> str | None:
         case ArgMax() | TopK():
             return f"{type(layer).__name__}, of which hls4ml gives no index"
         case MaxPool2d():
+            if layer.dilation != (1, 1):
+                return "MaxPool2d with dilation"
             if any(layer.padding) and source.format.lo < 0:
                 return "MaxPool2d with padding on signed codes"
             return None
@@ -379,7 +383,8 @@ def _max_pool(
     if any(layer.padding):
         name = f"{common['name']}_padding"
         height, width, channels = source.shape
-        padded = (height + 2 * layer.padding[0], width + 2 * layer.padding[1])
+        top, left, bottom, right = layer.padding
+        padded = (top + height + bottom, left + width + right)
         sizes = {"in_height": height, "in_width": width}
         sizes |= {"out_height": padded[0], "out_width": padded[1], "n_chan": channels}
         pads = {key: window[key] for key in ("pad_top", "pad_bottom", "pad_left", "pad_right")}
@@ -421,7 +426,7 @@ def _joined(layer: JoinLayer, network: Network, names: Mapping[str, str]) -> lis
 def _window(
     layer: Conv2d | MaxPool2d | SumPool2d, source: Tensor, tensor: Tensor
 ) -> dict[str, Any]:
-    down, across = layer.padding
+    top, left, bottom, right = layer.padding
     return {
         **_shapes(source, tensor),
         "n_chan": source.shape[2],
@@ -433,10 +438,10 @@ def _window(
         "dilation_height": 1,
         "dilation_width": 1,
         "depth_multiplier": 1,
-        "pad_top": down,
-        "pad_bottom": down,
-        "pad_left": across,
-        "pad_right": across,
+        "pad_top": top,
+        "pad_bottom": bottom,
+        "pad_left": left,
+        "pad_right": right,
     }
 
 

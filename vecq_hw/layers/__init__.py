@@ -23,7 +23,7 @@ from vecq_hw.layers.orders import Flatten, Upsample2d
 from vecq_hw.layers.sequences import Embedding, Gru, Lstm
 from vecq_hw.layers.tensor import LARGEST_SIZE, Input, Tensor
 from vecq_hw.layers.weights import AnyWeights, BinaryBases, ProductWeights, Weights
-from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_grid, window_outputs
+from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_axes, window_grid
 
 __all__ = [
     "LARGEST_SIZE", "LONGEST_SHIFT", "MOST_LOOKUP_BITS", "PRODUCT_LIMIT", "Add", "AnyWeights",
@@ -31,7 +31,7 @@ __all__ = [
     "Flatten", "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer", "MaxPool2d",
     "Multiply", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract", "SumPool2d", "Tensor",
     "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer",
-    "as_recurrent_layer", "is_broadcast", "window_grid", "window_outputs",
+    "as_recurrent_layer", "is_broadcast", "window_axes", "window_grid",
 ]  # fmt: skip
 
 Layer = (

@@ -12,7 +12,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import MAX_BITS, IntArray, IntFormat
 from vecq_hw.layers.tensor import OfOneTensor, Tensor, dimension_problems, frozen
 from vecq_hw.layers.weights import AnyWeights
-from vecq_hw.layers.windows import window_grid, window_problems
+from vecq_hw.layers.windows import Sides, sides, window_grid, window_problems
 
 
 class WithWeights(OfOneTensor):
@@ -23,11 +23,6 @@ class WithWeights(OfOneTensor):
     weights: AnyWeights
     bias: IntArray | None
     accumulator_bits: int | None
-
-    @property
-    def is_padded(self) -> bool:
-        """Whether an image is padded before it is read."""
-        return False
 
     @property
     def outputs(self) -> int:
@@ -49,14 +44,17 @@ class WithWeights(OfOneTensor):
         """How many weights it has."""
         return self.outputs * self.inputs_of_one_output
 
+    def reads(self, source: IntFormat) -> IntFormat:
+        """The codes that it multiplies, of a tensor of the format ``source``."""
+        return source
+
     def accumulator_range(self, source: IntFormat) -> tuple[int, int]:
         """The proven least and greatest sum, bias included, of codes of ``source``.
 
-        Python integers throughout.  Code 0 enters where an image is padded.
+        Python integers throughout.
         """
-        lo, hi = source.lo, source.hi
-        if self.is_padded:
-            lo, hi = min(lo, 0), max(hi, 0)
+        read = self.reads(source)
+        lo, hi = read.lo, read.hi
         values = self.weights.values.reshape(self.outputs, -1).astype(np.int64)
         positive = np.maximum(values, 0).sum(axis=1).tolist()
         negative = np.minimum(values, 0).sum(axis=1).tolist()
@@ -141,15 +139,19 @@ class Dense(WithWeights):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Conv2d(WithWeights):
-    """Convolution over (H, W, C), exact; code 0 pads the image.
+    """Convolution over (H, W, C), exact.
 
     Attributes
     ----------
     weights : AnyWeights, of shape (O, KH, KW, C)
         C is the channels of one group: all of them for one group, one where it is depthwise.
     bias : int64 array of shape (O,) in accumulator units, or None
-    stride, padding, dilation : (int, int)
+    stride, dilation : (int, int)
         Down and across.
+    padding : (int, int, int, int)
+        Top, left, bottom, right; a pair that is given, down and across, becomes these.
+    pad_code : int
+        What pads the image: any integer of the bits that it reads, also beyond the proven range.
     groups : int
         Output o reads the channels of group ``o * groups // O`` alone.
     accumulator_bits : int or None
@@ -161,7 +163,8 @@ class Conv2d(WithWeights):
     weights: AnyWeights
     bias: IntArray | None = None
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: Sides = (0, 0, 0, 0)
+    pad_code: int = 0
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     accumulator_bits: int | None = None
@@ -169,17 +172,20 @@ class Conv2d(WithWeights):
     def __post_init__(self) -> None:
         if self.bias is not None:
             object.__setattr__(self, "bias", frozen(self.bias, np.int64))
-
-    @property
-    def is_padded(self) -> bool:
-        """Whether an image is padded before it is read."""
-        return any(self.padding)
+        object.__setattr__(self, "padding", sides(self.padding))
 
     @property
     def kernel(self) -> tuple[int, int]:
         """Kernel height and width."""
         _, height, width, _ = self.weights.shape
         return height, width
+
+    def reads(self, source: IntFormat) -> IntFormat:
+        """The codes that it multiplies, of a tensor of the format ``source`` and of the padding."""
+        if not any(self.padding):
+            return source
+        lo, hi = min(source.lo, self.pad_code), max(source.hi, self.pad_code)
+        return IntFormat(source.bits, source.signed, lo, hi)
 
     def output(self, source: Tensor) -> Tensor:
         """The tensor of its sums."""
@@ -194,6 +200,9 @@ class Conv2d(WithWeights):
         if source.is_image and len(self.weights.shape) == 4:
             yield from self._group_problems(source.channels)
             yield from window_problems(self, source.shape)
+        held = IntFormat(source.format.bits, source.format.signed)
+        if not held.contains(self.pad_code, self.pad_code):
+            yield f"it is padded with {self.pad_code}, which {held!r} does not hold"
 
     def _group_problems(self, channels: int) -> Iterator[str]:
         outputs, taken = self.outputs, self.group_channels

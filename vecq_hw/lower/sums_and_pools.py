@@ -7,6 +7,7 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Conv2d, Dense, MaxPool2d, SumPool2d, Weights
+from vecq_hw.layers.windows import sides
 from vecq_hw.lower.values import Doubles, Value, doubles
 from vecq_hw.train.quantized_layers import (
     QuantizedConv1d,
@@ -45,7 +46,7 @@ def sums(
         input=value.tensor,
         weights=Weights(codes=codes.transpose(0, 2, 3, 1), grid=grid, step=step),
         stride=pair(module.stride, 1 if across else None),
-        padding=pair(numeric_padding(module), 0 if across else None),
+        padding=sides(pair(numeric_padding(module), 0 if across else None)),
         dilation=pair(module.dilation, 1 if across else None),
         groups=module.groups,
     )
@@ -60,7 +61,7 @@ def max_pool(name: str, module: nn.MaxPool1d | nn.MaxPool2d, tensor: str) -> Max
         input=tensor,
         kernel=pair(module.kernel_size, 1 if across else None),
         stride=pair(module.stride, 1 if across else None),
-        padding=pair(module.padding, 0 if across else None),
+        padding=sides(pair(module.padding, 0 if across else None)),
     )
 
 
@@ -78,7 +79,7 @@ def sum_pool(
         padding = (0, 0)
     else:
         raise VecqError(f"layer '{name}' averages images, but reads vectors")
-    return SumPool2d(name=name, input=tensor, kernel=kernel, stride=stride, padding=padding)
+    return SumPool2d(name=name, input=tensor, kernel=kernel, stride=stride, padding=sides(padding))
 
 
 def pair(size: int | tuple[int, ...], down: int | None = None) -> tuple[int, int]:

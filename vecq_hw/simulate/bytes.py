@@ -23,6 +23,7 @@ from vecq_hw import arithmetic
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Weights
+from vecq_hw.layers.windows import Sides
 from vecq_hw.network import Network
 from vecq_hw.simulate.convolution import pad
 from vecq_hw.simulate.engines import Array
@@ -59,7 +60,7 @@ def byte_product(
     if layer.bias is not None:
         moved -= layer.bias
     least, most = layer.accumulator_range(source)
-    inside = arithmetic.product_bound(flat, source.hi + up)
+    inside = arithmetic.product_bound(flat, layer.reads(source).hi + up)
     if max(inside, -least, most, int(np.abs(moved).max())) > 1 << 24:
         return None
     if rescale is None:
@@ -90,14 +91,15 @@ class ByteProduct:
         self, layer: MacLayer, parts: int, up: int, line: Line, codes: IntFormat | None
     ) -> None:
         self._up, self._codes = up, codes
-        self._padding = (0, 0)
+        self._padding: Sides = (0, 0, 0, 0)
+        self._pad_code = 0
         self._parts, self._inputs = parts, layer.group_channels
         values = _split(layer.weights.values, parts)
         match layer:
             case Dense():
                 self._product = _dense(values, line, codes)
             case Conv2d():
-                self._padding = layer.padding
+                self._padding, self._pad_code = layer.padding, layer.pad_code
                 self._product = _convolution(layer, values, line, codes)
             case _:
                 assert_never(layer)
@@ -106,7 +108,8 @@ class ByteProduct:
         """From (H, N, W, C) or (N, C) to the same with O channels; samples are outermost inside."""
         kind = np.dtype(np.int8 if self._up else np.uint8)
         if x.ndim == 4:
-            x = np.moveaxis(pad(x, self._padding, kind, samples_outermost=True), 0, 1)
+            x = pad(x, self._padding, kind, self._pad_code, samples_outermost=True)
+            x = np.moveaxis(x, 0, 1)
         x = x.astype(kind, copy=not x.flags.writeable)  # torch warns of what it may not write
         if self._up:
             x = x.view(np.uint8) ^ np.uint8(self._up)
@@ -232,7 +235,8 @@ def in_parts(layer: MacLayer, source: IntFormat) -> int | None:
     """
     if _reads_beyond(layer):
         return None
-    unsigned = source.hi + 128 if source.signed else source.hi
+    highest = layer.reads(source).hi
+    unsigned = highest + 128 if source.signed else highest
     pair = 2 * unsigned * int(np.abs(layer.weights.values).max())
     if pair <= PAIR or pairs_are_exact():
         return 1

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from vecq_hw import arithmetic
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d, window_outputs
+from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d
+from vecq_hw.layers.windows import Sides, WindowAxis
 from vecq_hw.simulate.engines import FEW_INPUTS, Array, FloatProduct, Product, product_for
 
 
@@ -26,7 +27,7 @@ class _Geometry:
 
 def pad(
     x: Array,
-    padding: tuple[int, int],
+    padding: Sides,
     kind: np.dtype[np.generic],
     fill: float = 0,
     samples_outermost: bool = False,
@@ -35,18 +36,18 @@ def pad(
 
     With ``samples_outermost`` a copy lies in memory sample by sample.
     """
-    down, across = padding
-    if not down and not across:
+    if not any(padding):
         return x.astype(kind, copy=False)
+    top, left, bottom, right = padding
     height, count, width, channels = x.shape
-    shape = (height + 2 * down, count, width + 2 * across, channels)
+    shape = (top + height + bottom, count, left + width + right, channels)
     padded = np.empty(shape, kind)
     if samples_outermost:
         padded = np.moveaxis(np.empty((count, shape[0], *shape[2:]), kind), 0, 1)
-    padded[:down] = padded[down + height :] = fill
-    middle = padded[down : down + height]
-    middle[:, :, :across] = middle[:, :, across + width :] = fill
-    middle[:, :, across : across + width] = x
+    padded[:top] = padded[top + height :] = fill
+    middle = padded[top : top + height]
+    middle[:, :, :left] = middle[:, :, left + width :] = fill
+    middle[:, :, left : left + width] = x
     return padded
 
 
@@ -91,8 +92,8 @@ class Convolution:
         """Sums (OH, N, OW, O) from the padded image (H, N, W, C) in the operand's type."""
         at = self._at
         (down, across), (dilation, dilation_across) = at.stride, at.dilation
-        height = window_outputs(len(padded), at.kernel[0], down, 0, dilation)
-        width = window_outputs(padded.shape[2], at.kernel[1], across, 0, dilation_across)
+        height = _outputs(len(padded), at.kernel[0], down, dilation)
+        width = _outputs(padded.shape[2], at.kernel[1], across, dilation_across)
         out = np.empty((height, padded.shape[1], width, self._outputs), self._result)
         flat = out.reshape(-1, self._outputs)
         if self._by_input:
@@ -154,7 +155,7 @@ def depthwise(layer: Conv2d, x: Array, bound: int) -> Array:
     }
     kind: np.dtype[Any] = np.dtype(kinds[arithmetic.engine_for(bound)])
     taps = layer.weights.values.reshape(outputs, -1).T.astype(kind)
-    padded = pad(x, layer.padding, kind)
+    padded = pad(x, layer.padding, kind, layer.pad_code)
     if outputs > layer.groups:
         padded = padded.repeat(outputs // layer.groups, axis=-1)
     views = list(_tap_views(padded, layer))
@@ -182,11 +183,19 @@ def sum_pool(layer: SumPool2d, x: Array, kind: np.dtype[np.integer]) -> Array:
 def _pool(layer: MaxPool2d | SumPool2d, x: Array, join: np.ufunc) -> Array:
     """Down first, where whole rows meet, then across."""
     (down, across), (high, wide) = layer.stride, layer.kernel
-    height = window_outputs(x.shape[0], high, down, 0)
-    width = window_outputs(x.shape[2], wide, across, 0)
-    rows = _joined([x[i : i + (height - 1) * down + 1 : down] for i in range(high)], join)
-    columns = [rows[:, :, i : i + (width - 1) * across + 1 : across] for i in range(wide)]
+    dilated_down, dilated_across = layer.dilation
+    height = _outputs(x.shape[0], high, down, dilated_down)
+    width = _outputs(x.shape[2], wide, across, dilated_across)
+    at = range(0, high * dilated_down, dilated_down)
+    rows = _joined([x[i : i + (height - 1) * down + 1 : down] for i in at], join)
+    at = range(0, wide * dilated_across, dilated_across)
+    columns = [rows[:, :, j : j + (width - 1) * across + 1 : across] for j in at]
     return np.ascontiguousarray(_joined(columns, join))
+
+
+def _outputs(size: int, kernel: int, stride: int, dilation: int) -> int:
+    """How many windows fit along an axis that is padded already."""
+    return WindowAxis(size, kernel, stride, 0, 0, dilation).count
 
 
 def _joined(parts: list[Array], join: np.ufunc) -> Array:
@@ -202,8 +211,8 @@ def _tap_views(x: Array, layer: Conv2d) -> Iterator[Array]:
     """For each kernel tap, row by row, the pixels (OH, N, OW, C) that it reads."""
     (down, across), (dilated_down, dilated_across) = layer.stride, layer.dilation
     (high, wide) = layer.kernel
-    height = window_outputs(x.shape[0], high, down, 0, dilated_down)
-    width = window_outputs(x.shape[2], wide, across, 0, dilated_across)
+    height = _outputs(x.shape[0], high, down, dilated_down)
+    width = _outputs(x.shape[2], wide, across, dilated_across)
     for i in range(0, high * dilated_down, dilated_down):
         for j in range(0, wide * dilated_across, dilated_across):
             rows = x[i : i + (height - 1) * down + 1 : down]

@@ -125,9 +125,10 @@ def fused_kernel(layer: MacLayer, rescale: Rescale, network: Network) -> Kernel 
 
 def bound_of(layer: MacLayer, source: IntFormat) -> int:
     """An upper bound of every partial sum of a Dense or Conv2d, bias included."""
+    magnitude = layer.reads(source).magnitude
     flat = layer.weights.values.reshape(layer.outputs, -1)
     bias = 0 if layer.bias is None else max(map(abs, layer.bias.tolist()))
-    return arithmetic.product_bound(flat, source.magnitude) + bias
+    return arithmetic.product_bound(flat, magnitude) + bias
 
 
 def _wide(fmt: IntFormat) -> np.dtype[np.integer]:
@@ -254,7 +255,7 @@ def _convolution(layer: Conv2d, bound: int) -> Kernel:
     parts = [Convolution(layer, kernel, bound) for kernel in kernels]
 
     def run(tensors: Sequence[Array]) -> Array:
-        padded = pad(tensors[0], layer.padding, parts[0].operand)
+        padded = pad(tensors[0], layer.padding, parts[0].operand, layer.pad_code)
         if len(parts) == 1:
             return parts[0](padded)
         slices = [padded[..., i * channels : (i + 1) * channels] for i in range(len(parts))]

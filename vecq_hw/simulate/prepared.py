@@ -222,7 +222,7 @@ def _tile(layers: Sequence[Layer], network: Network) -> int:
             case Conv2d():
                 height, width, outputs = network.tensors[mac.name].shape
                 source = network.tensors[mac.input].shape
-                across = (source[0] + 2 * mac.padding[0]) * width
+                across = (source[0] + mac.padding[0] + mac.padding[2]) * width
                 row = mac.kernel[1] * source[2]
                 few = row <= FEW_INPUTS
                 whole = height * width * math.prod(mac.kernel) * source[2] if few else 0

@@ -19,9 +19,7 @@ struct Largest {
 template <class Format, class Window, int LaneCount>
 void max_pool2d(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& out) {
 #pragma HLS DATAFLOW
-  static_assert(2 * Window::Padding::down <= Window::Kernel::height &&
-                    2 * Window::Padding::across <= Window::Kernel::width,
-                "padding is more than half the kernel");
+  static_assert(Window::none_is_empty, "a window holds padding alone");
   Stream<Format, LaneCount> windows("max_pool2d windows");
   sliding_window<Format, Window, LaneCount, Format::lo>(in, windows);
   reduce_windows<Largest, Format, Format, Window, LaneCount>(windows, out);

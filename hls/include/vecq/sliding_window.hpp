@@ -24,10 +24,13 @@ struct Stride {
   static constexpr int down = Down, across = Across;
 };
 
-template <int Down, int Across>
+/// Pixels added to an image; as many at the bottom as at the top and on the right as on the left,
+/// unless said otherwise.
+template <int Top, int Left, int Bottom = Top, int Right = Left>
 struct Padding {
-  static_assert(Down >= 0 && Across >= 0, "padding is not negative");
-  static constexpr int down = Down, across = Across;
+  static_assert(Top >= 0 && Left >= 0 && Bottom >= 0 && Right >= 0, "padding is not negative");
+  static constexpr int top = Top, left = Left, bottom = Bottom, right = Right;
+  static constexpr int rows = Top + Bottom, columns = Left + Right;
 };
 
 template <int Down, int Across>
@@ -35,6 +38,22 @@ struct Dilation {
   static_assert(Down >= 1 && Across >= 1, "a dilation is positive");
   static constexpr int down = Down, across = Across;
 };
+
+/// Whether along one axis each of `outputs` windows of `kernel` cells holds a cell of the image.
+constexpr bool windows_reach(int outputs, int kernel, int stride, int dilation, int before,
+                             int size) {
+  for (int output = 0; output < outputs; ++output) {
+    bool reaches = false;
+    for (int cell = 0; cell < kernel; ++cell) {
+      const int place = output * stride + cell * dilation - before;
+      reaches = reaches || (0 <= place && place < size);
+    }
+    if (!reaches) {
+      return false;
+    }
+  }
+  return true;
+}
 
 /// Which windows slide over which image.
 template <class WindowImage, class WindowKernel, class WindowStride, class WindowPadding,
@@ -48,18 +67,22 @@ struct Window {
   /// Rows and columns from a window's first cell to its last, both counted.
   static constexpr int height = Dilation::down * (Kernel::height - 1) + 1;
   static constexpr int width = Dilation::across * (Kernel::width - 1) + 1;
-  static_assert(height <= Image::height + 2 * Padding::down &&
-                    width <= Image::width + 2 * Padding::across,
+  static_assert(height <= Image::height + Padding::rows && width <= Image::width + Padding::columns,
                 "the kernel does not fit the padded image");
   static constexpr int cells = Kernel::height * Kernel::width;
-  static constexpr int output_height =
-      (Image::height + 2 * Padding::down - height) / Stride::down + 1;
+  static constexpr int output_height = (Image::height + Padding::rows - height) / Stride::down + 1;
   static constexpr int output_width =
-      (Image::width + 2 * Padding::across - width) / Stride::across + 1;
+      (Image::width + Padding::columns - width) / Stride::across + 1;
   static constexpr int positions = output_height * output_width;
   /// Every window is one cell of the image, in order.
   static constexpr bool is_identity = cells == 1 && Stride::down == 1 && Stride::across == 1 &&
-                                      Padding::down == 0 && Padding::across == 0;
+                                      Padding::rows == 0 && Padding::columns == 0;
+  /// Every window holds a cell of the image.
+  static constexpr bool none_is_empty =
+      windows_reach(output_height, Kernel::height, Stride::down, Dilation::down, Padding::top,
+                    Image::height) &&
+      windows_reach(output_width, Kernel::width, Stride::across, Dilation::across, Padding::left,
+                    Image::width);
 };
 
 /// Each window in raster order, each as its cells in raster order, each cell as its channels;
@@ -90,7 +113,7 @@ void sliding_window(Stream<Format, LaneCount>& in, Stream<Format, LaneCount>& ou
   constexpr int arriving_words = Stride::down * row_words;
   constexpr int steps = window_words > arriving_words ? window_words : arriving_words;
   constexpr int image_words = Image::height * row_words;
-  constexpr int first_rows = Window::height - Padding::down;
+  constexpr int first_rows = Window::height - Padding::top;
   constexpr int first_words = (first_rows < 0               ? 0
                                : first_rows > Image::height ? Image::height
                                                             : first_rows) *
@@ -106,12 +129,12 @@ first_rows:
     ring[write] = in.read();
     write = write == ring_words - 1 ? 0 : write + 1;
   }
-  int y = -Padding::down; // image row of the window's first
+  int y = -Padding::top; // image row of the window's first
   // Where the window's first row lies in the ring; a row above the image is never read.
-  int first_slot = (ring_rows - Padding::down % ring_rows) % ring_rows;
+  int first_slot = (ring_rows - Padding::top % ring_rows) % ring_rows;
 rows:
   for (int output_row = 0; output_row < Window::output_height; ++output_row) {
-    int x = -Padding::across; // image column of the window's first
+    int x = -Padding::left; // image column of the window's first
     int kernel_row = 0, kernel_column = 0, first_fold = 0, fold = 0;
     int slot = first_slot;
     const int due_rows = y + Stride::down + Window::height;

@@ -173,7 +173,7 @@ class Machine:
         if isinstance(layer, Conv2d):
             lanes = self.window_lanes(layer)
             wire = self.entry(layer, lanes)
-            plain = (layer.kernel, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+            plain = (layer.kernel, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0, 0, 0))
             if not plain:
                 wire = self.windows(layer, wire, shape, pool=False)
             return self.matrix_vector(layer, wire)
@@ -250,21 +250,22 @@ class Machine:
     def windows(self, layer, wire, shape, pool):
         height, width, channels = shape
         folds = channels // wire.lanes
-        down, across = getattr(layer, "dilation", (1, 1))
+        down, across = layer.dilation
+        above, before, under, behind = layer.padding
         kernel_rows, kernel_columns = layer.kernel
         tall, wide = down * (kernel_rows - 1) + 1, across * (kernel_columns - 1) + 1
-        tops = range(-layer.padding[0], height + layer.padding[0] - tall + 1, layer.stride[0])
-        lefts = range(-layer.padding[1], width + layer.padding[1] - wide + 1, layer.stride[1])
+        tops = range(-above, height + under - tall + 1, layer.stride[0])
+        lefts = range(-before, width + behind - wide + 1, layer.stride[1])
         reads, gives, room = [], [], []
         # Rows are numbered on from image to image, perhaps with some between that do not exist.
-        period = max(height, tops[-1] - tops[0] + 1, height + layer.padding[0] - tall)
+        period = max(height, tops[-1] - tops[0] + 1, height + above - tall)
         starts = [*product(tops, lefts), (period + tops[0], lefts[0])]
         # A first window of padding alone waits for the first word, for which there must be room.
         alone = not any(
             0 <= tops[0] + i * down < height and 0 <= lefts[0] + j * across < width
             for i, j in product(range(kernel_rows), range(kernel_columns))
         )
-        ring = max(tall, layer.padding[0] + 1) if alone else tall
+        ring = max(tall, above + 1) if alone else tall
         for place, (top, left) in enumerate(starts[:-1]):
             next_top, next_left = starts[place + 1]
             for i, j, fold in product(range(kernel_rows), range(kernel_columns), range(folds)):

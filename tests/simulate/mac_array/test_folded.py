@@ -73,7 +73,7 @@ def test_wrapping_is_the_simulators_for_every_fold(data, network, bits, seed):
         found, overflows = wrapping_outputs(layer, fold, values[layer.input], bits, source)
         assert np.array_equal(found, values[layer.name])
         magnitudes = np.abs(layer.weights.values).reshape(layer.outputs, -1)
-        reach = magnitudes.sum(axis=1).max() * source.magnitude
+        reach = magnitudes.sum(axis=1).max() * layer.reads(source).magnitude
         reach += 0 if layer.bias is None else np.abs(layer.bias).max()
         if reach < 1 << (bits - 1):
             assert overflows == 0
@@ -133,8 +133,8 @@ def _windows(layer, image):
     height, width = len(image), len(image[0])
     taken = layer.weights.shape[-1]
     reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel, strict=True)]
-    rows = range(0, height + 2 * layer.padding[0] - reach[0], layer.stride[0])
-    columns = range(0, width + 2 * layer.padding[1] - reach[1], layer.stride[1])
+    rows = range(0, height + layer.padding[0] + layer.padding[2] - reach[0], layer.stride[0])
+    columns = range(0, width + layer.padding[1] + layer.padding[3] - reach[1], layer.stride[1])
     for top, left in product(rows, columns):
 
         def window(output, top=top, left=left):
@@ -143,7 +143,8 @@ def _windows(layer, image):
                 r = top + i * layer.dilation[0] - layer.padding[0]
                 s = left + j * layer.dilation[1] - layer.padding[1]
                 inside = 0 <= r < height and 0 <= s < width
-                yield from image[r][s][first : first + taken] if inside else [0] * taken
+                padded = [layer.pad_code] * taken
+                yield from image[r][s][first : first + taken] if inside else padded
 
         yield window
 

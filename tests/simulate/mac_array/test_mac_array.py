@@ -70,7 +70,8 @@ def single_layers(draw) -> Network:
             bias=bias,
             stride=draw(pair),
             dilation=draw(pair) if max(kernel) < 3 else (1, 1),
-            padding=draw(pair),
+            padding=draw(st.tuples(*[st.integers(0, 2)] * 4)),
+            pad_code=draw(st.sampled_from([0, source_format.lo, source_format.hi])),
             groups=groups,
             accumulator_bits=wrap,
         )

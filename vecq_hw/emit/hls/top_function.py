@@ -533,7 +533,8 @@ class _Builder:
                     f"using {name}_grouping = vecq::Grouping<{layer.group_channels}, {outputs},"
                     f" {layer.groups}, {fold.pe}, {fold.simd}>;"
                 )
-                text = f"conv2d<{formats}, {name}_window, {name}_grouping>"
+                pad = f", {layer.pad_code}" * (any(layer.padding) and layer.pad_code != 0)
+                text = f"conv2d<{formats}, {name}_window, {name}_grouping{pad}>"
             case _:
                 assert_never(layer)
         self._layer_call(layer, f"{text}({arguments})", result)
@@ -624,11 +625,12 @@ class _Builder:
         return math.prod(self._network.tensors[tensor].shape[:-1])
 
     def _add_window(self, layer: WindowLayer) -> None:
+        is_even = layer.padding[:2] == layer.padding[2:]
         parts = [
             _sizes("Image", self._network.tensors[layer.input].shape),
             _sizes("Kernel", layer.kernel),
             _sizes("Stride", layer.stride),
-            _sizes("Padding", layer.padding),
+            _sizes("Padding", layer.padding[:2] if is_even else layer.padding),
         ]
         if layer.dilation != (1, 1):
             parts.append(_sizes("Dilation", layer.dilation))

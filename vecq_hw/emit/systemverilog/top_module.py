@@ -51,7 +51,6 @@ from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import (
     Add,
     Concat,
-    Conv2d,
     Gru,
     Layer,
     Lookup,
@@ -196,7 +195,11 @@ class _Builder:
                 source = self._streams[cell.source]
                 geometry = self._geometry(cell.layer, source)
                 ends = [cell.source], [cell.target]
-                self._put("vecq_sliding_window", *ends, **geometry, WordBits=source.word)
+                word: dict[str, object] = {"WordBits": source.word}
+                if any(cell.layer.padding) and cell.layer.pad_code:
+                    code = cell.layer.pad_code & ((1 << source.bits) - 1)
+                    word["PadWord"] = f"{{{source.lanes}{{{source.bits}'d{code}}}}}"
+                self._put("vecq_sliding_window", *ends, **geometry, **word)
             case MatrixVector():
                 self._matrix_vector(cell)
             case Unrolled():
@@ -542,18 +545,17 @@ class _Builder:
     def _geometry(self, layer: WindowLayer, source: NamedStream) -> dict[str, object]:
         """The parameters of a sliding window."""
         height, width, channels = self._plan.network.tensors[layer.input].shape
-        pairs = {"Kernel": layer.kernel, "Stride": layer.stride, "Padding": layer.padding}
-        match layer:
-            case Conv2d():
-                pairs["Dilation"] = layer.dilation
-            case MaxPool2d() | SumPool2d():
-                pass
-            case _:
-                assert_never(layer)
+        axes, sides = ("Rows", "Columns"), ("Top", "Left", "Bottom", "Right")
+        parts: list[tuple[str, tuple[str, ...], tuple[int, ...]]] = [
+            ("Kernel", axes, layer.kernel),
+            ("Stride", axes, layer.stride),
+            ("Padding", sides, layer.padding),
+            ("Dilation", axes, layer.dilation),
+        ]
         result: dict[str, object] = {
-            f"{name}{axis}": number
-            for name, pair in pairs.items()
-            for axis, number in zip(("Rows", "Columns"), pair, strict=True)
+            f"{name}{end}": number
+            for name, ends, numbers in parts
+            for end, number in zip(ends, numbers, strict=True)
         }
         return {"Height": height, "Width": width, "Folds": channels // source.lanes} | result
 

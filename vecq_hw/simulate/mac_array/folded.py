@@ -258,7 +258,8 @@ def _run(
         )
     found = operands(layer, network, codes)
     values = layer.weights.values.reshape(layer.outputs, -1)
-    bound = arithmetic.product_bound(values, network.tensors[layer.input].format.magnitude)
+    read = layer.reads(network.tensors[layer.input].format)
+    bound = arithmetic.product_bound(values, read.magnitude)
     if bound >= 1 << 62:
         raise VecqError(
             f"layer '{layer.name}': its partial sums can reach {bound}; less than 2^62 is wanted"

@@ -222,6 +222,8 @@ def layer_alone(
         )
     if input_format is None:
         least, most = int(given.min()), int(given.max())
+        if isinstance(layer, Conv2d) and any(layer.padding):
+            least, most = min(least, layer.pad_code), max(most, layer.pad_code)
         input_format = IntFormat.covering(least, most, signed=least < 0)
     source = Input(name=layer.input, shape=given.shape[1:], format=input_format)
     network = Network(name=layer.name, inputs=(source,), layers=(layer,), outputs=(layer.name,))
@@ -235,7 +237,7 @@ def operands(layer: MacLayer, network: Network, x: IntArray) -> Operands:
         case Dense():
             rows = rows[:, np.newaxis]
         case Conv2d():
-            window = layer.kernel, layer.stride, layer.padding, layer.dilation
+            window = layer.kernel, layer.stride, layer.padding, layer.dilation, layer.pad_code
             rows = arithmetic.columns(rows, *window)
             rows = rows.reshape(-1, math.prod(layer.kernel), rows.shape[-1])
         case _:
