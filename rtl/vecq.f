@@ -12,6 +12,7 @@ vecq_quad_row_array.sv
 vecq_replay_buffer.sv
 vecq_group_buffer.sv
 vecq_window_buffer.sv
+vecq_frame_buffer.sv
 vecq_frame_end.sv
 vecq_frame_guard.sv
 vecq_stream_register.sv
@@ -30,6 +31,7 @@ vecq_topk.sv
 vecq_sliding_window.sv
 vecq_pool.sv
 vecq_upsample.sv
+vecq_gather_sum.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv
 vecq_rescale_serial.sv

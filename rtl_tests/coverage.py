@@ -150,7 +150,7 @@ def fold(module: str, values: Mapping[str, str]) -> str:
         case "vecq_argmax":
             folds = several(number("Elements") // number("Lanes"), "fold")
             return f"{folds}, {several(number('Lanes'), 'lane')}"
-        case "vecq_sliding_window" | "vecq_pool" | "vecq_upsample":
+        case "vecq_sliding_window" | "vecq_pool" | "vecq_upsample" | "vecq_gather_sum":
             return several(number("Folds"), "fold")
         case "vecq_stream_width" | "vecq_frame_width" | "vecq_fifo":
             come, go = number("LanesIn"), number("LanesOut")

@@ -36,6 +36,11 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_frame_guard": {"Words": 7, "Resynchronise": 1},
     "vecq_frame_width": {"Elements": 10, "LanesIn": 3, "LanesOut": 4},
     "vecq_memory_file": {"Words": 7},
+    "vecq_frame_buffer": {"Words": 6},
+    "vecq_gather_sum": {
+        **{"Positions": 7, "Folds": 3, "Entries": 20, "Lanes": 2, "Signed": 1, "ShiftBits": 2},
+        **{"SumBits": 12},
+    },
     "vecq_group_buffer": {"Taps": 9, "Blocks": 3, "BlockWords": 2, "Replays": 2},
     "vecq_lookup": {"Channels": 6, "Lanes": 2, "InputBits": 3, "OutputBits": 5, "OwnTables": 1},
     "vecq_matrix_vector": {

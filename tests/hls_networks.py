@@ -17,6 +17,7 @@ from vecq_hw.layers import (
     Conv2d,
     Dense,
     Flatten,
+    GatherSum,
     Input,
     Layer,
     Lookup,
@@ -170,6 +171,19 @@ class Builder:
 
     def upsample(self, *factor: int) -> Builder:
         self.layers.append(Upsample2d(factor=factor, **self._next()))
+        return self
+
+    def gather(self, *counts: int, shifts: int | None = None) -> Builder:
+        """Sums of so many positions each; shifts up to one for each position."""
+        positions = self.tensor.positions
+        self.layers.append(
+            GatherSum(
+                indptr=np.cumsum([0, *counts]),
+                indices=self.rng.integers(0, positions, sum(counts)),
+                shifts=None if shifts is None else self.rng.integers(0, shifts + 1, positions),
+                **self._next(),
+            )
+        )
         return self
 
     def argmax(self) -> Builder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 
 from vecq_hw.formats import MidRise, MiniFloat, TwosComplement
 from vecq_hw.layers import (
@@ -16,6 +16,7 @@ from vecq_hw.layers import (
     Dense,
     Embedding,
     Flatten,
+    GatherSum,
     Gru,
     Lookup,
     Lstm,
@@ -50,6 +51,8 @@ def _run(layer, sources, shape, network):
             _wrap(_products(row, x) + _bias(layer, o), layer)
             for o, row in enumerate(values(layer.weights))
         ]
+    if isinstance(layer, GatherSum):
+        return [_gathered(layer, [cell for row in x for cell in row])]
     if isinstance(layer, Embedding):
         return [[values(layer.weights)[index] for index in x]]
     if isinstance(layer, Lstm | Gru):
@@ -182,6 +185,15 @@ def value(grid, code):
         size = (2**grid.fraction + fraction) * 2 ** (exponent - 1) if exponent else fraction
         return -size if sign else size
     return code if isinstance(grid, TwosComplement) else grid.levels[code]
+
+
+def _gathered(layer, cells):
+    ends, indices = layer.indptr.tolist(), layer.indices.tolist()
+    shifts = [0] * len(cells) if layer.shifts is None else layer.shifts.tolist()
+    return [
+        [sum(cells[j][c] * 2 ** shifts[j] for j in indices[a:b]) for c in range(len(cells[0]))]
+        for a, b in pairwise(ends)
+    ]
 
 
 def _times(x, y):

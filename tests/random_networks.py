@@ -34,6 +34,7 @@ from vecq_hw.layers import (
     Dense,
     Embedding,
     Flatten,
+    GatherSum,
     Gru,
     Input,
     Layer,
@@ -86,6 +87,7 @@ KINDS = (
     "product",
     "gate",
     "constant",
+    "gather",
 )
 
 Option = TypeVar("Option")
@@ -393,6 +395,21 @@ class _Growth:
         factor = pair(self.draw, 1, 2)
         self.append(Upsample2d(name=self.label("upsample"), input=self.last, factor=factor))
 
+    def gather(self) -> None:
+        """Rows of any length, some empty; shifts for some."""
+        draw, positions = self.draw, self.tensor.positions
+        rng = generator(draw)
+        counts = rng.integers(0, 4, draw.integer(1, 7))
+        self.append(
+            GatherSum(
+                name=self.label("gather"),
+                input=self.last,
+                indptr=np.append(0, counts.cumsum()),
+                indices=rng.integers(0, positions, counts.sum()),
+                shifts=rng.integers(0, 3, positions) if chance(draw) else None,
+            )
+        )
+
     def flatten(self) -> None:
         self.append(Flatten(name=self.label("flatten"), input=self.last))
 
@@ -512,6 +529,8 @@ class _Growth:
                 self.lookup()
             case "upsample":
                 self.upsample()
+            case "gather":
+                self.gather()
             case "pool":
                 self.pool(MaxPool2d)
             case "sum":

@@ -127,6 +127,11 @@ def grid(widths: Sequence[int] = (3,)) -> list[Builder]:
         .lookup(IntFormat(9, True), own=True)
         .lookup(IntFormat(1, True)),
         Builder("tables", (5,), IntFormat(12, True, -1000, 2000)).lookup(own=True).dense(3, 2),
+        # sums of listed positions: empty rows, several words for each, shifts, branches
+        Builder("graph", (1, 7, 6), S4).gather(3, 0, 2, 5, 1).conv(6, 2, (1, 1)).gather(2, 0, 4),
+        Builder("scaled", (3, 4, 2)).gather(3, 0, 2, shifts=3).rescale(S4).gather(0, 1, shifts=40),
+        Builder("neighbours", (1, 4, 3)).gather(1, 2, 3, 1).rescale().gather(2, 2, 0, 1).rescale()
+        .add(2),
         # branches
         Builder("twice", (6,)).dense(6, 2).rescale().add(1).rescale(S4).add(3, 3),
         Builder("residual", (6, 6, 4))

@@ -288,6 +288,9 @@ def refused() -> dict[str, Network]:
         "'net_0' (MaxPool2d with padding on signed codes)": pooled,
         "'net_1' (Threshold)": with_thresholds(dense),
         "'net_0' (Lookup)": Builder("net", (3,)).lookup().network(),
+        "'net_0' (GatherSum, for which hls4ml has no layer)": Builder("net", (1, 3, 2))
+        .gather(2, 1)
+        .network(),
         "'net_0' (TopK, of which hls4ml gives no index)": Builder("net", (3,)).topk(2).network(),
         "'net_1' (Rescale with a mantissa or offset beyond 2^53)": changed(
             replace(rescale, offset=wide)

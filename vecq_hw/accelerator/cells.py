@@ -20,6 +20,7 @@ from vecq_hw.layers import (
     Conv2d,
     Dense,
     Embedding,
+    GatherSum,
     JoinLayer,
     MacLayer,
     MaxPool2d,
@@ -311,6 +312,17 @@ class Recurrence:
     periods: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gathering:
+    """A GatherSum; a frame per period."""
+
+    layer: GatherSum
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int = 1
+
+
 Cell = (
     Link
     | Reframe
@@ -328,6 +340,7 @@ Cell = (
     | Upsampling
     | Rows
     | Recurrence
+    | Gathering
 )
 
 
@@ -373,6 +386,7 @@ class Plan:
                     | Upsampling()
                     | Rows()
                     | Recurrence()
+                    | Gathering()
                 ):
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))

@@ -2,10 +2,10 @@
 
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
-differ: before every Dense, Conv2d, pool, Upsample2d, TopK and output, and before each operand of
-a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that it reads; behind
-an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.  Flatten is no
-hardware.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader
+differ: before every Dense, Conv2d, pool, Upsample2d, GatherSum, TopK and output, and before each
+operand of a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that it
+reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.
+Flatten is no hardware.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader
 has a memory of its own, which needs no link.
 """
 
@@ -22,6 +22,7 @@ from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
     Fork,
+    Gathering,
     Join,
     Link,
     MatrixVector,
@@ -49,6 +50,7 @@ from vecq_hw.layers import (
     Dense,
     Embedding,
     Flatten,
+    GatherSum,
     Gru,
     Input,
     JoinLayer,
@@ -269,6 +271,12 @@ class _Planner:
                         layer=layer, source=source, target=target, unit=unit, periods=shape[0]
                     )
                 )
+                return target
+            case GatherSum():
+                source = self._entry(layer, layer.input)
+                target = self._stream(layer.name, source.lanes)
+                unit = units.gather_sum(layer, self._shape(layer.input), source.lanes)
+                self._cells.append(Gathering(layer=layer, source=source, target=target, unit=unit))
                 return target
             case Flatten():
                 return self._read(layer.input)

@@ -17,6 +17,7 @@ from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Conv2d,
     Dense,
+    GatherSum,
     Gru,
     Lstm,
     MacLayer,
@@ -313,6 +314,36 @@ def _runs(begin: int, count: int, gates: int) -> list[tuple[int, int, bool]]:
             found.append((stop, 1, True))
         place = stop + 1
     return found
+
+
+def gather_sum(layer: GatherSum, shape: tuple[int, ...], lanes: int) -> Unit:
+    """The sums of ``vecq_gather_sum.sv``, a frame per period.
+
+    A cycle for each entry of a row and each of its words, an entry being an index or an empty row;
+    two stages behind the last of them.  Of two frames that are kept one is read in any order, and
+    freed as a whole by the last step, which waits for all of it.
+    """
+    height, width, channels = shape
+    folds = channels // lanes
+    words = height * width * folds
+    entries = layer.entries
+    counts = np.diff(np.flatnonzero(entries.last), prepend=-1)
+    # Axes: row, fold, entry; rows differ in length.
+    begins = np.repeat(np.cumsum(counts) - counts, folds)
+    steps = np.repeat(counts, folds)
+    first = np.cumsum(steps) - steps
+    places = np.arange(int(steps.sum())) - np.repeat(first - begins, steps)
+    fold = np.repeat(np.tile(np.arange(folds), counts.size), steps)
+    needs = np.maximum(entries.positions, 0)[places] * folds + fold
+    gives = entries.last[places]
+    return _whole_frames(needs, gives, words, depth=2)
+
+
+def _whole_frames(needs: Indices, gives: npt.NDArray[np.bool_], words: int, depth: int) -> Unit:
+    """A unit on ``vecq_frame_buffer``: its last step reads all words and frees them."""
+    frees = np.zeros(needs.size, np.int64)
+    needs[-1], frees[-1] = words - 1, words
+    return _unit(needs, gives, frees, words, 2 * words, depth)
 
 
 def is_identity(layer: Conv2d) -> bool:

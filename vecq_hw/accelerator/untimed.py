@@ -33,6 +33,7 @@ from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
     Fork,
+    Gathering,
     Join,
     Link,
     MatrixVector,
@@ -142,6 +143,7 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
                 | Upsampling()
                 | Rows()
                 | Recurrence()
+                | Gathering()
             ):
                 processes.append(process(_reads(plan.network, cell, windows), cell.target))
             case Source():
@@ -206,7 +208,8 @@ def _reads(
     | Pool
     | Upsampling
     | Rows
-    | Recurrence,
+    | Recurrence
+    | Gathering,
     windows: dict[Stream, Windows],
 ) -> tuple[tuple[Stream, Loops], ...]:
     """The streams that a cell reads, with the loops through which their words run."""
@@ -261,6 +264,8 @@ def _reads(
             return ((cell.source, (partial(repeated_words, cell.source, cell.target),)),)
         case Recurrence():
             return ((cell.source, (partial(gated, cell),)),)
+        case Gathering():
+            return ((cell.source, (partial(gathered, cell.source, cell.target),)),)
         case _:
             assert_never(cell)
 
@@ -411,6 +416,11 @@ def repeated(image: tuple[int, ...], factor: tuple[int, int], folds: int) -> Cou
     rows = np.stack([first] + [np.full_like(first, width * folds)] * (factor[0] - 1))
     counts: Counts = (np.arange(height)[:, None, None] * (width * folds) + rows).ravel()
     return counts
+
+
+def gathered(source: Stream, target: Stream) -> Counts:
+    """``vecq::gather_sum``: the whole image before the first of its sums."""
+    return np.full(target.words, source.words, np.int64)
 
 
 def concatenated(positions: int, words: Sequence[int], operand: int) -> Counts:

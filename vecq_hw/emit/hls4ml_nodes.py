@@ -27,6 +27,7 @@ from vecq_hw.layers import (
     Dense,
     Embedding,
     Flatten,
+    GatherSum,
     Gru,
     JoinLayer,
     Layer,
@@ -96,6 +97,8 @@ def _layer_reason(layer: Layer, sources: Sequence[Tensor]) -> str | None:
             return None
         case Threshold():
             return "Threshold"
+        case GatherSum():
+            return "GatherSum, for which hls4ml has no layer"
         case Embedding():
             return "Embedding, whose table hls4ml holds in floats"
         case Lstm() | Gru():
@@ -147,6 +150,7 @@ def _stream_reason(layer: Layer) -> str | None:
             | Lookup()
             | Flatten()
             | Upsample2d()
+            | GatherSum()
             | Add()
             | Subtract()
             | Multiply()
@@ -215,7 +219,9 @@ def nodes(
             return [Node({**common, **more, **size, **shapes, "n_chan": source.shape[2]}, result)]
         case Add() | Subtract() | Multiply() | Concat():
             return _joined(layer, network, names)
-        case Threshold() | ArgMax() | Embedding() | Lstm() | Gru() | Lookup() | TopK():
+        case (
+            Threshold() | ArgMax() | Embedding() | Lstm() | Gru() | Lookup() | TopK() | GatherSum()
+        ):
             raise AssertionError(f"unsupported() let {layer!r} through")
         case _:
             assert_never(layer)

@@ -17,6 +17,7 @@ from vecq_hw.layers.codes import (
     Threshold,
 )
 from vecq_hw.layers.constants import Constant
+from vecq_hw.layers.graphs import GatherSum
 from vecq_hw.layers.joins import Add, Concat, Multiply, Subtract, is_broadcast
 from vecq_hw.layers.mac import Conv2d, Dense
 from vecq_hw.layers.orders import Flatten, Upsample2d
@@ -28,10 +29,11 @@ from vecq_hw.layers.windows import MaxPool2d, SumPool2d, window_axes, window_gri
 __all__ = [
     "LARGEST_SIZE", "LONGEST_SHIFT", "MOST_LOOKUP_BITS", "PRODUCT_LIMIT", "Add", "AnyWeights",
     "ArgMax", "BinaryBases", "CodeLayer", "Concat", "Constant", "Conv2d", "Dense", "Embedding",
-    "Flatten", "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer", "MaxPool2d",
-    "Multiply", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract", "SumPool2d", "Tensor",
-    "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer", "as_code_layer", "as_mac_layer",
-    "as_recurrent_layer", "is_broadcast", "window_axes", "window_grid",
+    "Flatten", "GatherSum", "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer",
+    "MaxPool2d", "Multiply", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract", "SumPool2d",
+    "Tensor", "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer", "as_code_layer",
+    "as_mac_layer", "as_recurrent_layer", "is_broadcast", "window_axes", "window_grid",
+    "window_outputs",
 ]  # fmt: skip
 
 Layer = (
@@ -44,6 +46,7 @@ Layer = (
     | SumPool2d
     | Flatten
     | Upsample2d
+    | GatherSum
     | Add
     | Subtract
     | Multiply
@@ -75,6 +78,7 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
             | SumPool2d()
             | Flatten()
             | Upsample2d()
+            | GatherSum()
             | Add()
             | Subtract()
             | Multiply()
@@ -103,6 +107,7 @@ def as_code_layer(layer: Layer) -> CodeLayer | None:
             | SumPool2d()
             | Flatten()
             | Upsample2d()
+            | GatherSum()
             | Add()
             | Subtract()
             | Multiply()

@@ -24,6 +24,7 @@ from vecq_hw.layers import (
     Dense,
     Embedding,
     Flatten,
+    GatherSum,
     Gru,
     Layer,
     Lookup,
@@ -91,6 +92,8 @@ def kernel_for(
         case Upsample2d():
             down, across = layer.factor
             return lambda tensors: tensors[0].repeat(down, axis=0).repeat(across, axis=2)
+        case GatherSum():
+            return lambda tensors: _gather_sum(layer, tensors[0], _wide(result))
         case Add():
             return lambda tensors: _add(tensors, _wide(result))
         case Subtract():
@@ -179,6 +182,17 @@ def _largest(x: Array, count: int) -> Array:
     channels = x.shape[-1]
     order = np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]
     result: Array = (channels - 1) - order[..., :count]
+    return result
+
+
+def _gather_sum(layer: GatherSum, x: Array, kind: np.dtype[np.integer]) -> Array:
+    height, samples, width, channels = x.shape
+    positions = np.moveaxis(x, 0, 1).reshape(samples, height * width, channels)
+    shifts = layer.edge_shifts.astype(kind)[:, np.newaxis] if layer.shifts is not None else None
+    result = np.empty((1, samples, layer.rows, channels), kind)
+    for sample, nodes in enumerate(positions):  # the terms of many samples would fill the memory
+        terms = nodes[layer.indices].astype(kind)
+        result[0, sample] = layer.summed(terms if shifts is None else terms << shifts)
     return result
 
 

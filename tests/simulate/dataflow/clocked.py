@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 from tests.simulate.dataflow.clocked_cells import (
     Fork,
@@ -26,6 +26,7 @@ from vecq_hw.layers import (
     Conv2d,
     Dense,
     Flatten,
+    GatherSum,
     Lookup,
     Rescale,
     Threshold,
@@ -227,6 +228,16 @@ class Machine:
             words = width * folds
             gives, room = [True] * len(reads), kept(reads, words, max(words, 2))
             return self.unit(height, wire, lanes, reads, gives, words, room, 1)
+        if isinstance(layer, GatherSum):
+            folds, reads, gives = shape[-1] // wire.lanes, [], []
+            for start, stop in pairwise(layer.indptr.tolist()):
+                row = layer.indices[start:stop].tolist() or [0]
+                for fold in range(folds):
+                    reads += [position * folds + fold for position in row]
+                    gives += [False] * (len(row) - 1) + [True]
+            words = math.prod(shape[:-1]) * folds
+            reads[-1], room = words - 1, [2 * words] * len(reads)
+            return self.unit(1, wire, wire.lanes, reads, gives, words, room, 2)
         return self.windows(layer, wire, shape, pool=True)
 
     def operands(self, layer, wires, lanes):

@@ -14,6 +14,7 @@ from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
     Fork,
+    Gathering,
     Join,
     Link,
     MatrixVector,
@@ -303,6 +304,8 @@ class _Builder:
                 self._rows(cell)
             case Recurrence():
                 self._recurrence(cell)
+            case Gathering():
+                self._gathering(cell)
             case _:
                 assert_never(cell)
 
@@ -617,6 +620,24 @@ class _Builder:
             f"{function}<{source.format_name}, {result.format_name},"
             f" vecq::IntFormat<{layer.state_sums.bits}, true>, vecq::{kind}<{bits}>,"
             f" {name}_recurrence>({', '.join(arguments)})"
+        )
+        self._layer_call(layer, text, result)
+
+    def _gathering(self, cell: Gathering) -> None:
+        layer, source = cell.layer, self._variables[cell.source]
+        result, name = self._tensor_stream(cell.target), self._names[cell.layer.name]
+        described = self._network.tensors[layer.input]
+        entries = layer.entries
+        self._headers.add("gather_sum")
+        self._parameters[name] = [
+            cpp_array(f"{name}_positions", entries.positions),
+            cpp_array(f"{name}_shifts", entries.shifts),
+            cpp_array(f"{name}_ends", entries.last.astype(np.int64)),
+        ]
+        text = (
+            f"gather_sum<{source.format_name}, {result.format_name}, {described.positions},"
+            f" {described.channels}, {entries.last.size}, {source.lanes}>({source.name},"
+            f" {result.name}, {name}_positions, {name}_shifts, {name}_ends)"
         )
         self._layer_call(layer, text, result)
 

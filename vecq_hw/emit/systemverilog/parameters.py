@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat
-from vecq_hw.layers import Lookup, MacLayer, Threshold
+from vecq_hw.layers import GatherSum, Lookup, MacLayer, Threshold
 from vecq_hw.schedule import Fabric, Fold, FoldKind
 
 
@@ -153,3 +153,31 @@ def lookup_lines(layer: Lookup, source: IntFormat, lanes: int) -> IntArray:
     # (words, lanes, patterns) to (words, patterns, lanes)
     lines = tables.reshape(-1, width, 1 << source.bits)
     return lines.swapaxes(1, 2).reshape(-1, width)
+
+
+def gather_lines(layer: GatherSum, positions: int) -> tuple[npt.NDArray[np.int64], int, int]:
+    """The list of ``vecq_gather_sum``: position, shift, whether the row's last, whether empty.
+
+    Returns
+    -------
+    lines : int64 array of shape (entries,)
+    bits : int
+        Of a line.
+    shift_bits : int
+
+    Examples
+    --------
+    >>> layer = GatherSum(
+    ...     name="g", input="x", indptr=[0, 2, 2], indices=[0, 3], shifts=[0, 0, 0, 1]
+    ... )
+    >>> lines, bits, shift_bits = gather_lines(layer, 4)
+    >>> [f"{line:0{bits}b}" for line in lines], shift_bits
+    (['00000', '01111', '11000'], 1)
+    """
+    found = layer.entries
+    index_bits = max((positions - 1).bit_length(), 1)
+    shift_bits = int(found.shifts.max()).bit_length()
+    empty = (found.positions < 0).astype(np.int64)
+    flags = found.last.astype(np.int64) | empty << 1
+    fields = np.maximum(found.positions, 0) | found.shifts << index_bits
+    return fields | flags << (index_bits + shift_bits), index_bits + shift_bits + 2, shift_bits

@@ -10,6 +10,7 @@ from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
     Fork,
+    Gathering,
     Join,
     Link,
     MatrixVector,
@@ -123,6 +124,7 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str
                 | Upsampling()
                 | Rows()
                 | Recurrence()
+                | Gathering()
             ):
                 name(cell.target, names[cell.layer.name])
             case _:

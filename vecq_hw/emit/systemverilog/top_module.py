@@ -17,6 +17,7 @@ from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
     Fork,
+    Gathering,
     Join,
     Link,
     MatrixVector,
@@ -37,6 +38,7 @@ from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
+    gather_lines,
     lookup_lines,
     memory_text,
     signed_bits,
@@ -212,6 +214,8 @@ class _Builder:
                 self._rows(cell)
             case Recurrence():
                 self._recurrence(cell)
+            case Gathering():
+                self._gathering(cell)
             case _:
                 assert_never(cell)
 
@@ -593,4 +597,23 @@ class _Builder:
             FactorRows=rows,
             FactorColumns=columns,
             WordBits=source.word,
+        )
+
+    def _gathering(self, cell: Gathering) -> None:
+        layer, source = cell.layer, self._streams[cell.source]
+        tensor = self._plan.network.tensors[layer.input]
+        lines, bits, shift_bits = gather_lines(layer, tensor.positions)
+        self._put(
+            "vecq_gather_sum",
+            [cell.source],
+            [cell.target],
+            Positions=tensor.positions,
+            Folds=tensor.channels // source.lanes,
+            Entries=lines.size,
+            Lanes=source.lanes,
+            ElementBits=source.bits,
+            Signed=bit(source.signed),
+            ShiftBits=shift_bits,
+            SumBits=self._streams[cell.target].bits,
+            File=self._memory(layer, "list", lines, 1, bits),
         )

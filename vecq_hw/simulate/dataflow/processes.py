@@ -13,6 +13,7 @@ from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
     Fork,
+    Gathering,
     Join,
     MatrixVector,
     Plan,
@@ -193,6 +194,7 @@ class Graph:
                 | Upsampling()
                 | Rows()
                 | Recurrence()
+                | Gathering()
             ):
                 ends = channel(cell.source), channel(cell.target)
                 unit = replace(cell.unit, depth=self._stages(cell.unit.depth))

@@ -28,6 +28,7 @@ from vecq_hw.layers import (
     Dense,
     Embedding,
     Flatten,
+    GatherSum,
     Gru,
     Input,
     Layer,
@@ -212,6 +213,7 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor], samples:
             | SumPool2d()
             | Flatten()
             | Upsample2d()
+            | GatherSum()
             | ArgMax()
             | Embedding()
             | Lstm()
