@@ -41,6 +41,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
             *("replay_buffer", "group_buffer", "adder", "carry_adder"),
         ),
     ),
+    "gather_sum": (2, ["gather_sum", "frame_buffer"]),
     "pool": (3, ["pool"]),
     "rescale": (3, ["rescale"]),
     "rescale_serial": (4, ["rescale_serial"]),

@@ -29,10 +29,14 @@ from vecq_hw.layers import (
     Constant,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
+    GatherSum,
+    Gru,
     Input,
     Layer,
     Lookup,
+    Lstm,
     MaxPool2d,
     Multiply,
     Rescale,
@@ -74,6 +78,8 @@ def every_layer() -> Network:
         fmt = IntFormat(4, False)
         return Threshold(name=name, input=source, thresholds=rising, falling=falling, format=fmt)
 
+    gates = {"mantissa_x": np.arange(12), "mantissa_h": np.arange(12), "offset": np.zeros(12, int)}
+    gates["shift"] = 15
     entries = RNG.integers(-4, 4, (4, 16))
     layers = (
         Conv2d(name="conv1", input="x", weights=weights(rise, 4, 3, 3, 2), **conv),
@@ -102,6 +108,7 @@ def every_layer() -> Network:
         MaxPool2d(name="max", input="concat", kernel=(2, 2), stride=(2, 2), padding=(1, 0)),
         SumPool2d(name="sum", input="add", kernel=(2, 2), stride=(2, 2)),
         Upsample2d(name="up", input="sum", factor=(2, 1)),
+        GatherSum(name="gather", input="up", indptr=[0, 3, 3], indices=[0, 7, 2], shifts=[1] * 8),
         Flatten(name="flatten", input="max"),
         Dense(
             name="dense", input="flatten", weights=weights(book, 3, 48), bias=RNG.integers(0, 9, 3)
@@ -111,6 +118,15 @@ def every_layer() -> Network:
         Dense(name="dense4", input="dense3", weights=random_bases(Seeded(1), (3, 4))),
         ArgMax(name="argmax", input="dense4"),
         TopK(name="topk", input="dense", count=2),
+        Embedding(name="embedding", input="topk", weights=weights(twos, 3, 12)),
+        Lstm(name="lstm", input="embedding", weights=weights(twos, 12, 3), sequence=True, **gates),
+        Gru(
+            name="gru",
+            input="lstm",
+            weights=weights(twos, 3, 1),
+            state_offset=np.ones(1, int),
+            **{key: given[:3] if key != "shift" else given for key, given in gates.items()},
+        ),
         Lookup(name="lookup", input="threshold", table=entries, format=IntFormat(3, True)),
     )
     source = Input(name="x", shape=(4, 4, 2), format=IntFormat(8, True, -100, 100), step=0.25)

@@ -5,8 +5,8 @@ them down.  Between two layers stands a *link*, a buffer that also changes the l
 differ: before every Dense, Conv2d, pool, Upsample2d, GatherSum, TopK and output, and before each
 operand of a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that it
 reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.
-Flatten is no hardware.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader
-has a memory of its own, which needs no link.
+Flatten is no hardware.  Where several layers read one tensor, a fork stands behind it; of a
+Constant each reader has a memory of its own, which needs no link.
 """
 
 from __future__ import annotations
