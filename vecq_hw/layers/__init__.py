@@ -33,7 +33,6 @@ __all__ = [
     "MaxPool2d", "Multiply", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract", "SumPool2d",
     "Tensor", "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer", "as_code_layer",
     "as_mac_layer", "as_recurrent_layer", "is_broadcast", "window_axes", "window_grid",
-    "window_outputs",
 ]  # fmt: skip
 
 Layer = (
