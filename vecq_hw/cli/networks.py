@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     "--thresholds",
     metavar="BITS",
     type=click.IntRange(1, 8),
-    help="Make each Rescale to at most so many bits thresholds; the integers are the same.",
+    help="Make each Rescale and monotone table to at most so many bits thresholds; the integers are"
+    " the same.",
 )
 @report_options
 def lower(

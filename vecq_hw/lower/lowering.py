@@ -38,6 +38,7 @@ from vecq_hw.lower.sums_and_pools import max_pool, sum_pool, sums
 from vecq_hw.lower.tables import left_to_host, lookup, through_curve
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
 from vecq_hw.network import Network
+from vecq_hw.passes.lookups import join_lookups
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import predict
@@ -147,12 +148,13 @@ class _Lowering:
             ]
             if node.op == "output":
                 output = self._finished(sources[0])
-                return Network(
+                network = Network(
                     name=name,
                     inputs=tuple(self.inputs),
                     layers=tuple(self.layers),
                     outputs=(output,),
                 )
+                return join_lookups(network)
             target = str(node.target)
             module = self.model.get_submodule(target)
             match module:
