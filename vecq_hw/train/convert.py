@@ -18,7 +18,7 @@ from vecq_hw.quantize.methods import METHODS, weight_method
 from vecq_hw.quantize.vecq import Vecq
 from vecq_hw.quantize.weights import WeightMethod, WeightQuantizer, check_weights
 from vecq_hw.train.effects import DROPOUTS
-from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph
+from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph, named
 from vecq_hw.train.place import INPUT, place_quantizers
 from vecq_hw.train.quantized_layers import quantized_layer
 
@@ -97,6 +97,7 @@ def quantize_model(
         activation=None if activation_bits is None else checked_activation_bits(activation_bits),
     )
     twin = module_graph(model, input_shape)
+    model = named(model)
     bits = _bits_by_layer(twin, default, {} if overrides is None else overrides)
     _quantize_weights(twin, {name: given.weight for name, given in bits.items()}, method, bias_bits)
     if activation_bits is not None:

@@ -5,7 +5,7 @@ What cannot be quantized is refused here, by name.
 
 from __future__ import annotations
 
-import operator
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import fx, nn
@@ -13,8 +13,18 @@ from torch import fx, nn
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
 from vecq_hw.train.arguments import Unsupported
+from vecq_hw.train.calls import bind, unpack_sequence
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends, find_curves
+from vecq_hw.train.duplicate import parent
 from vecq_hw.train.effects import DROPOUTS, is_shape
+from vecq_hw.train.functional import (
+    Own,
+    drop_unread,
+    fold_constants,
+    free_name,
+    layer_of,
+    place_layer,
+)
 from vecq_hw.train.functions import constant_remedy, modules_of
 from vecq_hw.train.preconditions import check_modules, checked_shapes
 from vecq_hw.train.quantized_layers import (
@@ -26,7 +36,7 @@ from vecq_hw.train.quantized_layers import (
     Transpose,
     upsample_factors,
 )
-from vecq_hw.train.rearrange import Rearrange, composed
+from vecq_hw.train.rearrange import Rearrange, join_rearranges
 from vecq_hw.train.reshapes import reordering
 from vecq_hw.train.tracing import trace
 
@@ -97,67 +107,53 @@ def module_graph(
     if any(isinstance(module, ActivationQuantizer | WeightQuantizer) for module in model.modules()):
         raise VecqError("the model is quantized already; quantize the float model instead")
     check_modules(model)
-    if fx.Tracer().is_leaf_module(model, ""):
-        kind = type(model).__name__
+    if _is_layer(model):
         _check_kind("the model", model, last=True)
-        raise VecqError(
-            f"the model is a {kind} alone, so it has no name; put it into a torch.nn.Sequential"
-        )
-    traced = trace(model, checked_shapes(input_shape))
+    traced = trace(named(model), checked_shapes(input_shape))
+    fold_constants(traced)
     inputs = [node.name for node in traced.graph.nodes if node.op == "placeholder"]
     if len(inputs) != 1:
         raise VecqError(
             f"the model's forward() takes {len(inputs)} tensors ({', '.join(inputs)});"
             " one is wanted"
         )
+    for node in list(traced.graph.nodes):
+        if node.op == "call_module" and len(node.args) + len(node.kwargs) > 1:
+            bind(traced, node)
+    traced.graph.eliminate_dead_code()
     find_curves(traced, free_name)
     for node in list(traced.graph.nodes):
         if node.op == "call_module":
-            if not node.args and node.kwargs.keys() == {"input"}:
-                node.args, node.kwargs = (node.kwargs["input"],), {}
+            bind(traced, node)
             module = _reordered(traced, node)
             _check_kind(f"layer '{node.target}'", module, ends(node))
             if type(module) is nn.LSTM:
-                _unpack_sequence(traced, node)
+                unpack_sequence(traced, node)
             _check_module(str(node.target), module)
         elif node.op in ("call_function", "call_method") and not is_shape(node) and node.users:
             _replace(traced, node)
     traced.graph.eliminate_dead_code()
+    drop_unread(traced)
     _check(traced)
-    _join_rearranges(traced)
+    join_rearranges(traced)
     _pool_before_activation(traced)
     traced.graph.lint()
     traced.recompile()
     return traced
 
 
-def free_name(model: nn.Module, wanted: str) -> str:
-    """``wanted``, or with the first number that no attribute of the model has yet."""
-    taken = {name for name, _ in model.named_modules()}
-    taken |= {name for name, _ in model.named_parameters()} | set(dir(model))
-    name, count = wanted, 2
-    while name in taken:
-        name, count = f"{wanted}_{count}", count + 1
-    return name
+def named(model: nn.Module) -> nn.Module:
+    """The model; a layer alone stands in a Sequential, under its kind, so that it has a name."""
+    if not _is_layer(model):
+        return model
+    kind = parent(type(model)) or type(model)
+    alone = nn.Sequential(OrderedDict([(kind.__name__.lower(), model)]))
+    alone.training = model.training
+    return alone
 
 
-def _unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:
-    """The first of an LSTM's results, its outputs, becomes the LSTM itself."""
-    for reader in list(node.users):
-        if reader.target is not operator.getitem:
-            raise VecqError(f"layer '{node.target}' (LSTM) gives a pair; use its first element")
-        if reader.args[1] == 0:
-            reader.replace_all_uses_with(node)
-        else:
-            for state in list(reader.users):  # `outputs, (h, c) = lstm(x)` takes it apart
-                if state.target is operator.getitem and not state.users:
-                    traced.graph.erase_node(state)
-            if reader.users:
-                raise VecqError(
-                    f"layer '{node.target}' (LSTM): its states are read; read its outputs, the"
-                    " last of which is output[:, -1]"
-                )
-        traced.graph.erase_node(reader)
+def _is_layer(model: nn.Module) -> bool:
+    return fx.Tracer().is_leaf_module(model, "") or parent(type(model)) is not None
 
 
 def _reordered(traced: fx.GraphModule, node: fx.Node) -> nn.Module:
@@ -177,11 +173,27 @@ def _reordered(traced: fx.GraphModule, node: fx.Node) -> nn.Module:
 
 
 def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
+    what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    try:
+        layer = layer_of(node, Own(traced))
+    except Unsupported as error:
+        _check_subclass(node)
+        raise VecqError(f"the operation '{node.name}' ({what}) {error}") from None
+    if layer is not None:
+        name = place_layer(traced, node, layer)
+        _check_kind(f"layer '{name}'", layer, ends(node))
+        _check_module(name, layer)
+        with traced.graph.inserting_before(node):
+            source = node.args[0] if node.args else node.kwargs["input"]
+            called = traced.graph.call_module(name, (source,))
+        called.meta = dict(node.meta)
+        node.replace_all_uses_with(called)
+        traced.graph.erase_node(node)
+        return
     found = modules_of(node)
     if found is None:
-        what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         what = str(what)
-        _check_subclass(node, what)
+        _check_subclass(node)
         constants = [read for read in node.all_input_nodes if read.op != "get_attr"]
         if what in _ARITHMETIC and len(constants) == 1:
             remedy = constant_remedy(node)
@@ -201,11 +213,11 @@ def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
     traced.graph.erase_node(node)
 
 
-def _check_subclass(node: fx.Node, what: str) -> None:
+def _check_subclass(node: fx.Node) -> None:
     """Refuse by its name a subclass of a layer with weights, whose functions the graph holds."""
     for name, kind in reversed((node.meta.get("nn_module_stack") or {}).values()):
         for base in _ONCE:
-            if what in _LAYER_FUNCTIONS and isinstance(kind, type) and issubclass(kind, base):
+            if isinstance(kind, type) and issubclass(kind, base):
                 raise VecqError(
                     f"layer '{name}' ({kind.__name__}) is a subclass of {base.__name__}, which may"
                     f" compute anything; use torch.nn.{base.__name__} itself"
@@ -301,31 +313,6 @@ def _check_module(name: str, module: nn.Module) -> None:
                 problem = "only batch_first=True without projections is supported"
     if problem:
         raise VecqError(f"layer '{name}' ({kind.__name__}): {problem}")
-
-
-def _join_rearranges(traced: fx.GraphModule) -> None:
-    """A chain of reshapes and transposes becomes one."""
-    for node in list(traced.graph.nodes):
-        source = node.args[0] if node.op == "call_module" else None
-        if not (isinstance(source, fx.Node) and source.op == "call_module"):
-            continue
-        first = traced.get_submodule(str(source.target))
-        second = traced.get_submodule(str(node.target))
-        if not isinstance(first, Rearrange | nn.Flatten) or len(source.users) > 1:
-            continue
-        if isinstance(first, nn.Flatten):
-            if not isinstance(second, Rearrange):
-                continue
-            node.args = source.args
-        elif isinstance(second, nn.Flatten) and first.keeps_order:
-            node.args = source.args
-        elif isinstance(second, Rearrange) and (both := composed(first, second)) is not None:
-            node.args = source.args
-            traced.add_submodule(str(node.target), both)
-        else:
-            continue
-        traced.graph.erase_node(source)
-        traced.delete_submodule(str(source.target))
 
 
 def _pool_before_activation(traced: fx.GraphModule) -> None:

@@ -20,7 +20,7 @@ from vecq_hw.quantize import (
     SignedQuantizer,
 )
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends
-from vecq_hw.train.module_graph import free_name
+from vecq_hw.train.functional import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 from vecq_hw.train.rearrange import Rearrange
 

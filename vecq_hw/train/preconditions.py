@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import fx, nn
 from torch.nn.modules import module as torch_module
-from torch.nn.utils import parametrize, prune
 
 from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer
+from vecq_hw.train.duplicate import is_plain_hook
 
 _HOOKS = {
     "_forward_pre_hooks": "a forward pre-hook",
@@ -44,28 +44,8 @@ def check_modules(model: nn.Module) -> None:
             )
     for name, module in model.named_modules():
         where = f"layer '{name}' ({type(module).__name__})" if name else "the model"
-        if parametrize.is_parametrized(module):
-            tensors = ", ".join(f"'{tensor}'" for tensor in module.parametrizations)
-            raise VecqError(
-                f"{where} has parametrizations of {tensors} (weight_norm, spectral_norm or others);"
-                " make plain parameters of them by"
-                " torch.nn.utils.parametrize.remove_parametrizations(module, name)"
-            )
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, prune.BasePruningMethod):
-                raise VecqError(
-                    f"{where} has a pruning mask of '{hook._tensor_name}'; make it permanent by"
-                    f" torch.nn.utils.prune.remove(module, '{hook._tensor_name}')"
-                )
-            kind = type(hook).__name__
-            if kind in ("WeightNorm", "SpectralNorm"):
-                function = {"WeightNorm": "weight_norm", "SpectralNorm": "spectral_norm"}[kind]
-                raise VecqError(
-                    f"{where} has a {function}; make a plain parameter of it by"
-                    f" torch.nn.utils.remove_{function}(module)"
-                )
         for attribute, what in _HOOKS.items():
-            if getattr(module, attribute):
+            if any(not is_plain_hook(hook) for hook in getattr(module, attribute).values()):
                 raise VecqError(
                     f"{where} has {what}, which its quantized twin would not call;"
                     " remove it before quantizing"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 _Key = tuple[int, ...]
 
@@ -109,3 +109,28 @@ def _simplified(given: Rearrange) -> tuple[list[int], list[int]]:
     before = sorted(runs)
     sizes = [math.prod(given.split[axis] for axis in run) for run in before]
     return sizes, [before.index(run) for run in runs]
+
+
+def join_rearranges(traced: fx.GraphModule) -> None:
+    """A chain of reshapes and transposes becomes one."""
+    for node in list(traced.graph.nodes):
+        source = node.args[0] if node.op == "call_module" else None
+        if not (isinstance(source, fx.Node) and source.op == "call_module"):
+            continue
+        first = traced.get_submodule(str(source.target))
+        second = traced.get_submodule(str(node.target))
+        if not isinstance(first, Rearrange | nn.Flatten) or len(source.users) > 1:
+            continue
+        if isinstance(first, nn.Flatten):
+            if not isinstance(second, Rearrange):
+                continue
+            node.args = source.args
+        elif isinstance(second, nn.Flatten) and first.keeps_order:
+            node.args = source.args
+        elif isinstance(second, Rearrange) and (both := composed(first, second)) is not None:
+            node.args = source.args
+            traced.add_submodule(str(node.target), both)
+        else:
+            continue
+        traced.graph.erase_node(source)
+        traced.delete_submodule(str(source.target))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
@@ -226,7 +227,12 @@ def _join_modes(model: nn.Module, training: fx.Graph, evaluation: fx.Graph) -> N
                     f"the operation '{node.name}' drops values in evaluation, too;"
                     " give it training=self.training"
                 )
-        elif not alike or (there(node.args), there(node.kwargs)) != (other.args, other.kwargs):
+        elif _is_batch_norm(node) and alike and _normalizes(other):
+            raise VecqError(
+                f"the operation '{node.name}' uses the statistics of the batch in evaluation, too;"
+                " give it training=self.training"
+            )
+        elif not alike or there(_without_mode(node)) != _without_mode(other):
             raise VecqError(
                 f"forward() does not compute the same in evaluation as in training (see"
                 f" '{node.name}'); only dropout may depend on self.training"
@@ -236,6 +242,24 @@ def _join_modes(model: nn.Module, training: fx.Graph, evaluation: fx.Graph) -> N
     for node in idle:
         node.replace_all_uses_with(source_of(node))
         training.erase_node(node)
+
+
+def _is_batch_norm(node: fx.Node) -> bool:
+    return node.op == "call_function" and node.target is F.batch_norm
+
+
+def _normalizes(node: fx.Node) -> bool:
+    """Whether a batch norm, a function, takes the statistics of the batch."""
+    given = dict(zip(range(len(node.args)), node.args, strict=True)) | dict(node.kwargs)
+    return bool(given.get("training", given.get(5, False)))
+
+
+def _without_mode(node: fx.Node) -> Any:
+    """What a node reads; of a batch norm without its mode, in which it may differ."""
+    if not _is_batch_norm(node):
+        return node.args, dict(node.kwargs)
+    kwargs = {name: value for name, value in node.kwargs.items() if name != "training"}
+    return (*node.args[:5], *node.args[6:]), kwargs
 
 
 def _is_constant(node: fx.Node) -> bool:

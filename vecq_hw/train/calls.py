@@ -1,0 +1,70 @@
+"""How forward() calls its modules: keywords, defaults, states and the parts of results."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+
+import torch
+from torch import fx
+
+from vecq_hw.errors import VecqError
+from vecq_hw.train.arguments import nodes
+
+_ZEROS = {torch.zeros, torch.zeros_like, "new_zeros"}
+
+
+def bind(traced: fx.GraphModule, node: fx.Node) -> None:
+    """Let a module be called with its tensor alone, whatever keywords and defaults were given."""
+    module = traced.get_submodule(str(node.target))
+    parameters = inspect.signature(type(module).forward).parameters
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
+        return  # Identity and Dropout of many
+    given = dict(zip(list(parameters)[1:], node.args, strict=False)) | dict(node.kwargs)
+    first, *rest = list(parameters)[1:]
+    for name in rest:
+        if name in given and given[name] is parameters[name].default:
+            del given[name]
+        elif name == "hx" and name in given:
+            if not _are_zeros(traced, given[name]):
+                raise VecqError(
+                    f"layer '{node.target}' ({type(module).__name__}) begins with states that are"
+                    " not zero; leave them out"
+                )
+            del given[name]
+    source = given.pop(first, None)
+    node.args, node.kwargs = (source,), given
+
+
+def _are_zeros(traced: fx.GraphModule, value: object) -> bool:
+    """Whether all tensors in an argument are zeros that forward() has made."""
+    read = nodes(value)
+    return bool(read) and all(
+        node.target in _ZEROS or (node.op == "get_attr" and not _attribute(traced, node).any())
+        for node in read
+    )
+
+
+def _attribute(traced: fx.GraphModule, node: fx.Node) -> torch.Tensor:
+    owner, _, name = str(node.target).rpartition(".")
+    found = getattr(traced.get_submodule(owner), name)
+    return found if isinstance(found, torch.Tensor) else torch.ones(1)
+
+
+def unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:
+    """The first of an LSTM's results, its outputs, becomes the LSTM itself."""
+    for reader in list(node.users):
+        if reader.target is not operator.getitem:
+            raise VecqError(f"layer '{node.target}' (LSTM) gives a pair; use its first element")
+        if reader.args[1] == 0:
+            reader.replace_all_uses_with(node)
+        else:
+            for state in list(reader.users):  # `outputs, (h, c) = lstm(x)` takes it apart
+                if state.target is operator.getitem and not state.users:
+                    traced.graph.erase_node(state)
+            if reader.users:
+                raise VecqError(
+                    f"layer '{node.target}' (LSTM): its states are read; read its outputs, the"
+                    " last of which is output[:, -1]"
+                )
+        traced.graph.erase_node(reader)
