@@ -32,6 +32,7 @@ vecq_sliding_window.sv
 vecq_pool.sv
 vecq_upsample.sv
 vecq_gather_sum.sv
+vecq_reorder.sv
 vecq_matrix_vector.sv
 vecq_rescale.sv
 vecq_rescale_serial.sv

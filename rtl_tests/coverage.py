@@ -152,6 +152,9 @@ def fold(module: str, values: Mapping[str, str]) -> str:
             return f"{folds}, {several(number('Lanes'), 'lane')}"
         case "vecq_sliding_window" | "vecq_pool" | "vecq_upsample" | "vecq_gather_sum":
             return several(number("Folds"), "fold")
+        case "vecq_reorder":
+            kept = "nothing kept" if values.get("ReadsOnce") == "1'b1" else "words kept"
+            return f"{kept}, {'an axis listed' if 'Table0Axis' in values else 'counters alone'}"
         case "vecq_stream_width" | "vecq_frame_width" | "vecq_fifo":
             come, go = number("LanesIn"), number("LanesOut")
             if come == go:

@@ -43,6 +43,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     ),
     "gather_sum": (2, ["gather_sum", "frame_buffer"]),
     "pool": (3, ["pool"]),
+    "reorder": (3, ["reorder"]),
     "rescale": (3, ["rescale"]),
     "rescale_serial": (4, ["rescale_serial"]),
     "sliding_window": (3, ["sliding_window", "window_buffer"]),

@@ -72,6 +72,11 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
         **{"PaddingTop": 1, "Lanes": 2, "Signed": 1, "Max": 0},
     },
+    "vecq_reorder": {
+        **{"Words": 12, "Slots": 8, "Axes": 2, "Sizes": "64'h4_00000003", "Table0Axis": 1},
+        **{"Moves": "96'hffffffff_00000002_00000001", "KeptMoves": "96'h9_00000003_00000000"},
+        **{"ReadsOnce": 0, "MoveBits": 4, "KeptMoveBits": 3, "First": 1, "Kept": 0},
+    },
     "vecq_replay_buffer": {"Words": 6, "Replays": 3},
     "vecq_rescale": {
         **{"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62, "UseDsp": 1},

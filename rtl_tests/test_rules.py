@@ -109,6 +109,13 @@ BROKEN: list[tuple[str, str, str]] = [
     ("quad_row_array", "InputBits=0", "WeightBits (2) and InputBits (0) must be at least 1"),
     ("quad_row_array", "SumBits=0", "SumBits (0) must be at least 1"),
     ("quad_row_array", "Rows=3", "Rows (3) must be an even number"),
+    ("reorder", "WordBits=0", "Words (1), up to 2^28, and WordBits (0) must be at least 1"),
+    ("reorder", "Slots=6", "Slots (6) must be a power of two, at least 2"),
+    (
+        "reorder",
+        "Axes=2,Sizes=64'h2_0000_0000",
+        "each of Axes (2) must have 1 to 2^31 - 1 places, not 0000000200000000",
+    ),
     ("replay_buffer", "WordBits=0", "Words (1), Replays (1) and WordBits (0) must be at least 1"),
     ("rescale", "AccumulatorBits=0", "Channels (1) and AccumulatorBits (0) must be at least 1"),
     ("rescale", "OffsetBits=0", "MantissaBits (18) and OffsetBits (0) must be at least 1"),

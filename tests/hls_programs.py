@@ -11,10 +11,11 @@ import numpy as np
 
 from tests.hls_networks import Case
 from vecq_hw import assets
+from vecq_hw.accelerator import plan
 from vecq_hw.emit import hls
 from vecq_hw.emit.project import read_vectors
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Constant, Flatten
+from vecq_hw.layers import Constant, Flatten, Permute, Take
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
 
@@ -82,8 +83,13 @@ def compared_layers(case: Case, root: Path, at_a_time: int = 100) -> dict[str, t
     at_a_time : int
         Frames whose every layer is kept in memory at once.
     """
-    names = [la.name for la in case.network.layers if not isinstance(la, Flatten)]
     constants = {la.name for la in case.network.layers if isinstance(la, Constant)}
+    built = plan(case.network, case.schedule).busy
+    names = [
+        layer.name
+        for layer in case.network.layers
+        if layer.name in built or not isinstance(layer, Flatten | Take | Permute)
+    ]
     written = {}
     for name in names:
         fmt = case.network.tensors[name].format  # vecq::IntFormat::Value

@@ -22,10 +22,12 @@ from vecq_hw.layers import (
     Lstm,
     MaxPool2d,
     Multiply,
+    Permute,
     ProductWeights,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Threshold,
     TopK,
     Upsample2d,
@@ -73,6 +75,10 @@ def _run(layer, sources, shape, network):
         return _looked_up(layer, x, lo)
     if isinstance(layer, Flatten):
         return [a for row in x for cell in row for a in cell] if isinstance(x[0], list) else list(x)
+    if isinstance(layer, Permute):
+        return _shaped(_permuted(layer, iter(_flat(x))), shape)
+    if isinstance(layer, Take) and len(shape) == 1:
+        return [_taken(layer, x, k) for k in layer.indices((len(x),))[0].tolist()]
     if isinstance(layer, Rescale | Threshold):
         rule = _rescale if isinstance(layer, Rescale) else _threshold
         if isinstance(x[0], list):
@@ -103,6 +109,9 @@ def _cell(layer, sources, i, j, c):
     x = sources[0]
     if isinstance(layer, Upsample2d):
         return x[i // layer.factor[0]][j // layer.factor[1]][c]
+    if isinstance(layer, Take):
+        rows, columns, channels = layer.indices((len(x), len(x[0]), len(x[0][0])))
+        return _taken(layer, x, rows[i], columns[j], channels[c])
     if isinstance(layer, Add):
         return sum(source[i][j][c] for source in sources)
     if isinstance(layer, Subtract):
@@ -173,6 +182,33 @@ def _nested(flat, shape):
     for size in shape[:0:-1]:
         flat = [flat[start : start + size] for start in range(0, len(flat), size)]
     return flat
+
+
+def _taken(layer, x, *indices):
+    if -1 in indices:
+        return layer.code
+    for index in indices:
+        x = x[index]
+    return x
+
+
+def _flat(x):
+    return [a for part in x for a in _flat(part)] if isinstance(x, list) else [x]
+
+
+def _permuted(layer, values):
+    """The integers of a tensor, row by row, in the order of the permuted axes."""
+    places = {index: next(values) for index in product(*map(range, layer.split))}
+    sizes = [layer.split[axis] for axis in layer.order]
+    for index in product(*map(range, sizes)):
+        split = dict(zip(layer.order, index, strict=True))
+        yield places[tuple(split[axis] for axis in range(len(sizes)))]
+
+
+def _shaped(values, shape):
+    if not shape:
+        return next(values)
+    return [_shaped(values, shape[1:]) for _ in range(shape[0])]
 
 
 def value(grid, code):

@@ -7,6 +7,7 @@ cannot take a network says so by its ``unsupported``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -17,6 +18,7 @@ from vecq_hw.bench.words import slot_bits
 from vecq_hw.formats import (
     CodeBook,
     Grid,
+    IntArray,
     IntFormat,
     MidRise,
     MiniFloat,
@@ -42,10 +44,12 @@ from vecq_hw.layers import (
     Lstm,
     MaxPool2d,
     Multiply,
+    Permute,
     ProductWeights,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Tensor,
     Threshold,
     TopK,
@@ -88,6 +92,8 @@ KINDS = (
     "gate",
     "constant",
     "gather",
+    "take",
+    "permute",
 )
 
 Option = TypeVar("Option")
@@ -421,6 +427,70 @@ class _Growth:
         count = self.draw.integer(1, min(self.tensor.channels, 6))
         self.append(TopK(name=self.label("topk"), input=self.last, count=count))
 
+    def take(self) -> None:
+        """Of each axis nothing new, or a slice, a border, zeros between, or any indices at all."""
+        draw, source = self.draw, self.tensor
+        axes = [self._indices(size) for size in source.shape]
+        names = ("rows", "columns", "channels")[-len(axes) :]
+        bits = IntFormat(source.format.bits, source.format.signed)
+        self.append(
+            Take(
+                name=self.label("take"),
+                input=self.last,
+                code=draw.choice([0, bits.hi, bits.lo]),
+                **dict(zip(names, axes, strict=True)),
+            )
+        )
+
+    def _indices(self, size: int) -> IntArray | None:
+        draw = self.draw
+        every = np.arange(size)
+        match draw.choice(["all", "all", "slice", "border", "zeros", "shuffle", "any"]):
+            case "all":
+                return None
+            case "slice":
+                start = draw.integer(0, size - 1)
+                return every[start :: draw.integer(1, 2)][:: draw.choice([1, -1])]
+            case "border":
+                width, mode = draw.integer(1, 2), draw.choice(["edge", "reflect", "wrap", "code"])
+                if mode == "code":
+                    return np.pad(every, width, constant_values=-1)
+                return np.pad(every, width, mode=mode)
+            case "zeros":
+                stride = draw.integer(2, 3)
+                spread = np.full(size * stride, -1)
+                spread[draw.integer(0, stride - 1) :: stride] = every
+                return spread
+            case "shuffle":
+                groups = draw.choice([g for g in (2, 3, 1) if size % g == 0])
+                return every.reshape(groups, -1).T.ravel()
+            case _:
+                drawn = generator(draw).integers(-1, size, draw.integer(1, size + 2))
+                return drawn if drawn.max() >= 0 else every[:1]
+
+    def permute(self, shape: tuple[int, ...] | None = None) -> None:
+        """The axes of the tensor, some of them split, in any order, as any shape."""
+        draw = self.draw
+        split: list[int] = []
+        for size in self.tensor.shape:
+            part = draw.choice([p for p in (1, 2, 3) if size % p == 0])
+            parts = [size // part, part] if part > 1 else [size]
+            split += parts[:: draw.choice([1, -1])]
+        order = generator(draw).permutation(len(split)).tolist()
+        sizes = [split[axis] for axis in order]
+        cuts = sorted(draw.integer(0, len(sizes)) for _ in range(2))
+        ends = list(zip([0, *cuts], [*cuts, len(sizes)], strict=True))
+        shape = shape or tuple(math.prod(sizes[first:last]) for first, last in ends)
+        self.append(
+            Permute(
+                name=self.label("permute"),
+                input=self.last,
+                split=tuple(split),
+                order=tuple(order),
+                shape=shape,
+            )
+        )
+
     def join(self, kind: type[Add] | type[Subtract] | type[Concat]) -> None:
         """One or two branches from the tensor so far, and the tensor itself, in any order."""
         fork, tensor = self.last, self.tensor
@@ -531,6 +601,10 @@ class _Growth:
                 self.upsample()
             case "gather":
                 self.gather()
+            case "take":
+                self.take()
+            case "permute":
+                self.permute()
             case "pool":
                 self.pool(MaxPool2d)
             case "sum":
@@ -569,6 +643,10 @@ def random_chain(
     if chance(draw, 4):
         net.rescale()
     for _ in range(draw.integer(1, max_layers)):
+        if chance(draw, 6):
+            net.take()
+        if chance(draw, 6):
+            net.permute(None if images else (math.prod(net.tensor.shape),))
         if len(net.tensor.shape) == 3 and chance(draw, 3):
             net.flatten()
         if len(net.tensor.shape) == 3:

@@ -39,9 +39,11 @@ from vecq_hw.layers import (
     Lstm,
     MaxPool2d,
     Multiply,
+    Permute,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Threshold,
     TopK,
     Upsample2d,
@@ -109,7 +111,9 @@ def every_layer() -> Network:
         SumPool2d(name="sum", input="add", kernel=(2, 2), stride=(2, 2)),
         Upsample2d(name="up", input="sum", factor=(2, 1)),
         GatherSum(name="gather", input="up", indptr=[0, 3, 3], indices=[0, 7, 2], shifts=[1] * 8),
-        Flatten(name="flatten", input="max"),
+        Take(name="take", input="max", rows=np.array([0, -1, 1])),
+        Permute(name="permute", input="take", split=(2, 3, 8), order=(1, 0, 2), shape=(3, 2, 8)),
+        Flatten(name="flatten", input="permute"),
         Dense(
             name="dense", input="flatten", weights=weights(book, 3, 48), bias=RNG.integers(0, 9, 3)
         ),

@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import assert_never
 
+from vecq_hw.accelerator.orders import Order
 from vecq_hw.accelerator.units import Unit
 from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph
 from vecq_hw.accelerator.unrolled.circuit import circuit
@@ -24,9 +25,12 @@ from vecq_hw.layers import (
     JoinLayer,
     MacLayer,
     MaxPool2d,
+    OrderLayer,
+    Permute,
     RecurrentLayer,
     Rescale,
     SumPool2d,
+    Take,
     TopK,
     Upsample2d,
 )
@@ -323,6 +327,29 @@ class Gathering:
     periods: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reordering:
+    """A Take or Permute; a frame per period."""
+
+    layer: OrderLayer
+    order: Order
+    source: Stream
+    target: Stream
+    unit: Unit
+    periods: int = 1
+
+    @property
+    def code(self) -> int:
+        """What fills the places at which nothing is taken."""
+        match self.layer:
+            case Take():
+                return self.layer.code
+            case Permute():
+                return 0
+            case _:
+                assert_never(self.layer)
+
+
 Cell = (
     Link
     | Reframe
@@ -341,6 +368,7 @@ Cell = (
     | Rows
     | Recurrence
     | Gathering
+    | Reordering
 )
 
 
@@ -387,6 +415,7 @@ class Plan:
                     | Rows()
                     | Recurrence()
                     | Gathering()
+                    | Reordering()
                 ):
                     cycles = cell.unit.cycles * cell.periods
                     result[cell.layer.name] = max(cycles, result.get(cell.layer.name, 0))

@@ -2,11 +2,12 @@
 
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
-differ: before every Dense, Conv2d, pool, Upsample2d, GatherSum, TopK and output, and before each
-operand of a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the stream that it
-reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else reads the sums.
-Flatten is no hardware.  Where several layers read one tensor, a fork stands behind it; of a
-Constant each reader has a memory of its own, which needs no link.
+differ: before every Dense, Conv2d, pool, Upsample2d, Take, Permute, GatherSum, TopK and output,
+and before each operand of a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the
+stream that it reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else
+reads the sums.  Flatten is no hardware, and neither is a Take or Permute that leaves the order as
+it is.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader has
+a memory of its own, which needs no link.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Recurrence,
     Reframe,
+    Reordering,
     Rows,
     SerialRescale,
     Source,
@@ -39,6 +41,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.orders import word_order
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.layers import (
     Add,
@@ -60,10 +63,13 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
+    OrderLayer,
+    Permute,
     RecurrentLayer,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Threshold,
     TopK,
     Upsample2d,
@@ -280,6 +286,8 @@ class _Planner:
                 return target
             case Flatten():
                 return self._read(layer.input)
+            case Take() | Permute():
+                return self._reordered(layer)
             case Add() | Subtract() | Multiply() | Concat():
                 return self._join(layer)
             case Constant():
@@ -301,6 +309,23 @@ class _Planner:
                 return self._recurrence(layer)
             case _:
                 assert_never(layer)
+
+    def _reordered(self, layer: OrderLayer) -> Stream:
+        """A Take or Permute; one that changes no order is no more than a change of lanes."""
+        shape, channels = self._shape(layer.input), self._shape(layer.name)[-1]
+        come = self._branches[layer.input][0].lanes
+        order, lanes = word_order(layer, shape, come, channels)
+        if order.is_identity and lanes == come:
+            return self._read(layer.input)
+        source = self._entry(layer, layer.input, lanes)
+        if order.is_identity:
+            return source
+        target = self._stream(layer.name, lanes)
+        unit = units.reordering(order)
+        self._cells.append(
+            Reordering(layer=layer, order=order, source=source, target=target, unit=unit)
+        )
+        return target
 
     def _join(self, layer: JoinLayer) -> Stream:
         names = layer.inputs

@@ -1,4 +1,4 @@
-"""The steps of each buffered unit: matrix-vector, sliding window, pooling, upsampling.
+"""The steps of each buffered unit: matrix-vector, sliding window, pooling, upsampling, orders.
 
 A unit reads one word per step, in raster order of the image, kernel rows, kernel columns and
 channels, and keeps words for as long as a later step reads them.
@@ -13,6 +13,7 @@ from typing import NamedTuple, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.accelerator.orders import Order
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Conv2d,
@@ -344,6 +345,23 @@ def _whole_frames(needs: Indices, gives: npt.NDArray[np.bool_], words: int, dept
     frees = np.zeros(needs.size, np.int64)
     needs[-1], frees[-1] = words - 1, words
     return _unit(needs, gives, frees, words, 2 * words, depth)
+
+
+def reordering(order: Order) -> Unit:
+    """The words of a frame in a static order, a frame per period; one stage behind the read.
+
+    One word per cycle, codes that fill too; the first one of a frame waits for the word that its
+    first read waits for.
+    """
+    reads = np.flatnonzero(order.gives_word)
+    needs = np.full(order.steps, -1, np.int64)
+    needs[reads] = order.read
+    needs[0] = order.read[0]
+    first = int(order.kept[0])
+    frees = np.zeros(order.steps, np.int64)
+    frees[reads] = np.diff(order.kept, append=order.words + first)
+    gives = np.ones(order.steps, bool)
+    return _unit(needs, gives, frees, order.words, order.slots + first, 1)
 
 
 def is_identity(layer: Conv2d) -> bool:

@@ -42,6 +42,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Recurrence,
     Reframe,
+    Reordering,
     Rows,
     SerialRescale,
     Source,
@@ -50,6 +51,7 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.orders import Order
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer, window_axes
 from vecq_hw.network import Network
 
@@ -144,6 +146,7 @@ def _processes(plan: Plan, joined: dict[Stream, Stream]) -> list[Process]:
                 | Rows()
                 | Recurrence()
                 | Gathering()
+                | Reordering()
             ):
                 processes.append(process(_reads(plan.network, cell, windows), cell.target))
             case Source():
@@ -209,7 +212,8 @@ def _reads(
     | Upsampling
     | Rows
     | Recurrence
-    | Gathering,
+    | Gathering
+    | Reordering,
     windows: dict[Stream, Windows],
 ) -> tuple[tuple[Stream, Loops], ...]:
     """The streams that a cell reads, with the loops through which their words run."""
@@ -266,6 +270,8 @@ def _reads(
             return ((cell.source, (partial(gated, cell),)),)
         case Gathering():
             return ((cell.source, (partial(gathered, cell.source, cell.target),)),)
+        case Reordering():
+            return ((cell.source, (partial(reordered, cell.order),)),)
         case _:
             assert_never(cell)
 
@@ -421,6 +427,35 @@ def repeated(image: tuple[int, ...], factor: tuple[int, int], folds: int) -> Cou
 def gathered(source: Stream, target: Stream) -> Counts:
     """``vecq::gather_sum``: the whole image before the first of its sums."""
     return np.full(target.words, source.words, np.int64)
+
+
+def reordered(order: Order) -> Counts:
+    """``vecq::reorder``: in each turn a word is written, if it is there, and one read, if it fits.
+
+    If x words have been read before a step, ``max(needed, min(x + 1, room))`` have before the next.
+    Such functions in turn are one such function, so that doubling finds all results without a loop
+    over words.
+    """
+    gives = order.gives_word
+    needed = np.zeros(order.steps, np.int64)
+    needed[gives] = order.read + 1
+    # What is kept while a step is waited for is what its read, or the one after it, keeps.
+    after = np.append(order.kept, order.words)[np.cumsum(gives) - gives]
+    room = np.minimum(after + order.slots, order.words)
+    # What was read before step s, less s, is clipped to these ends from step to step.
+    turns = np.arange(order.steps)
+    least = needed - turns
+    most = np.maximum(np.append(least[0], room[:-1] - turns[1:]), least)
+    width = 1
+    while width < order.steps:
+        low, high = least[width:], most[width:]
+        least[width:], most[width:] = (
+            np.clip(least[:-width], low, high),
+            np.clip(most[:-width], low, high),
+        )
+        width *= 2
+    counts: Counts = least + turns
+    return counts
 
 
 def concatenated(positions: int, words: Sequence[int], operand: int) -> Counts:

@@ -36,9 +36,11 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
+    Permute,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Tensor,
     Threshold,
     TopK,
@@ -107,6 +109,8 @@ def _layer_reason(layer: Layer, sources: Sequence[Tensor]) -> str | None:
             return "Lookup"
         case ArgMax() | TopK():
             return f"{type(layer).__name__}, of which hls4ml gives no index"
+        case Take() | Permute():
+            return f"{type(layer).__name__}, for which hls4ml has no node"
         case MaxPool2d():
             if layer.dilation != (1, 1):
                 return "MaxPool2d with dilation"
@@ -161,6 +165,8 @@ def _stream_reason(layer: Layer) -> str | None:
             | Lstm()
             | Gru()
             | TopK()
+            | Take()
+            | Permute()
         ):
             return None
         case _:
@@ -220,7 +226,16 @@ def nodes(
         case Add() | Subtract() | Multiply() | Concat():
             return _joined(layer, network, names)
         case (
-            Threshold() | ArgMax() | Embedding() | Lstm() | Gru() | Lookup() | TopK() | GatherSum()
+            Threshold()
+            | ArgMax()
+            | Embedding()
+            | Lstm()
+            | Gru()
+            | Lookup()
+            | TopK()
+            | Take()
+            | Permute()
+            | GatherSum()
         ):
             raise AssertionError(f"unsupported() let {layer!r} through")
         case _:

@@ -77,8 +77,8 @@ def cpp_array(name: str, values: IntArray) -> str:
     kind = cpp_type(signed_bits(values), signed=True)
     head = f"const {kind} {name}{''.join(f'[{size}]' for size in values.shape)} = {{\n"
     if values.ndim == 1:
-        return f"{head}{_wrapped(', '.join(map(cpp_integer, values.tolist())))}}};\n"
-    rows = (_wrapped("{" + ", ".join(map(cpp_integer, row)) + "},") for row in values.tolist())
+        return f"{head}{wrapped(', '.join(map(cpp_integer, values.tolist())))}}};\n"
+    rows = (wrapped("{" + ", ".join(map(cpp_integer, row)) + "},") for row in values.tolist())
     return head + "\n".join(rows) + "\n};\n"
 
 
@@ -92,13 +92,14 @@ def cpp_words(name: str, words: npt.NDArray[np.unsignedinteger], bits: int) -> s
         {0x1, 0xff},
     };
     """
-    rows = (_wrapped("{" + ", ".join(map(hex, row)) + "},") for row in words.tolist())
+    rows = (wrapped("{" + ", ".join(map(hex, row)) + "},") for row in words.tolist())
     first, second = words.shape
     kind = cpp_type(bits, signed=False)
     return f"const {kind} {name}[{first}][{second}] = {{\n" + "\n".join(rows) + "\n};\n"
 
 
-def _wrapped(body: str) -> str:
+def wrapped(body: str) -> str:
+    """The inside of braces, indented, in lines of at most 100 columns."""
     if len(body) <= _COLUMNS - 6:
         return f"    {body}"
     return textwrap.fill(

@@ -20,7 +20,7 @@ from vecq_hw.layers.constants import Constant
 from vecq_hw.layers.graphs import GatherSum
 from vecq_hw.layers.joins import Add, Concat, Multiply, Subtract, is_broadcast
 from vecq_hw.layers.mac import Conv2d, Dense
-from vecq_hw.layers.orders import Flatten, Upsample2d
+from vecq_hw.layers.orders import Flatten, Permute, Take, Upsample2d
 from vecq_hw.layers.sequences import Embedding, Gru, Lstm
 from vecq_hw.layers.tensor import LARGEST_SIZE, Input, Tensor
 from vecq_hw.layers.weights import AnyWeights, BinaryBases, ProductWeights, Weights
@@ -30,9 +30,10 @@ __all__ = [
     "LARGEST_SIZE", "LONGEST_SHIFT", "MOST_LOOKUP_BITS", "PRODUCT_LIMIT", "Add", "AnyWeights",
     "ArgMax", "BinaryBases", "CodeLayer", "Concat", "Constant", "Conv2d", "Dense", "Embedding",
     "Flatten", "GatherSum", "Gru", "Input", "JoinLayer", "Layer", "Lookup", "Lstm", "MacLayer",
-    "MaxPool2d", "Multiply", "ProductWeights", "RecurrentLayer", "Rescale", "Subtract", "SumPool2d",
-    "Tensor", "Threshold", "TopK", "Upsample2d", "Weights", "WindowLayer", "as_code_layer",
-    "as_mac_layer", "as_recurrent_layer", "is_broadcast", "window_axes", "window_grid",
+    "MaxPool2d", "Multiply", "OrderLayer", "Permute", "ProductWeights", "RecurrentLayer", "Rescale",
+    "Subtract", "SumPool2d", "Take", "Tensor", "Threshold", "TopK", "Upsample2d", "Weights",
+    "WindowLayer", "as_code_layer", "as_mac_layer", "as_recurrent_layer", "is_broadcast",
+    "window_axes", "window_grid",
 ]  # fmt: skip
 
 Layer = (
@@ -46,6 +47,8 @@ Layer = (
     | Flatten
     | Upsample2d
     | GatherSum
+    | Take
+    | Permute
     | Add
     | Subtract
     | Multiply
@@ -62,6 +65,7 @@ WindowLayer = Conv2d | MaxPool2d | SumPool2d
 JoinLayer = Add | Subtract | Multiply | Concat
 RecurrentLayer = Lstm | Gru
 CodeLayer = Rescale | Threshold | Lookup
+OrderLayer = Take | Permute
 
 
 def as_mac_layer(layer: Layer) -> MacLayer | None:
@@ -78,6 +82,8 @@ def as_mac_layer(layer: Layer) -> MacLayer | None:
             | Flatten()
             | Upsample2d()
             | GatherSum()
+            | Take()
+            | Permute()
             | Add()
             | Subtract()
             | Multiply()
@@ -107,6 +113,8 @@ def as_code_layer(layer: Layer) -> CodeLayer | None:
             | Flatten()
             | Upsample2d()
             | GatherSum()
+            | Take()
+            | Permute()
             | Add()
             | Subtract()
             | Multiply()

@@ -32,9 +32,11 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
+    Permute,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Tensor,
     Threshold,
     TopK,
@@ -94,6 +96,10 @@ def kernel_for(
             return lambda tensors: tensors[0].repeat(down, axis=0).repeat(across, axis=2)
         case GatherSum():
             return lambda tensors: _gather_sum(layer, tensors[0], _wide(result))
+        case Take():
+            return _take(layer, network.tensors[layer.input])
+        case Permute():
+            return lambda tensors: _permute(layer, tensors[0])
         case Add():
             return lambda tensors: _add(tensors, _wide(result))
         case Subtract():
@@ -199,6 +205,34 @@ def _gather_sum(layer: GatherSum, x: Array, kind: np.dtype[np.integer]) -> Array
 def _flatten(tensors: Sequence[Array]) -> Array:
     x = tensors[0]
     return np.moveaxis(x, 0, 1).reshape(x.shape[1], -1) if x.ndim == 4 else x
+
+
+def _take(layer: Take, source: Tensor) -> Kernel:
+    axes = [0, 2, 3] if source.is_image else [1]
+    whole = layer.rows, layer.columns, layer.channels
+    taken = [
+        (axis, indices)
+        for axis, indices in zip(axes, whole[-len(axes) :], strict=True)
+        if indices is not None
+    ]
+
+    def run(tensors: Sequence[Array]) -> Array:
+        x = tensors[0]
+        for axis, indices in taken:
+            x = x.take(indices, axis=axis)  # a copy; -1 takes the last, which the code replaces
+        for axis, indices in taken:
+            x[(slice(None),) * axis + (indices < 0,)] = layer.code
+        return x
+
+    return run
+
+
+def _permute(layer: Permute, x: Array) -> Array:
+    samples = np.moveaxis(x, 0, 1) if x.ndim == 4 else x
+    order = (0, *(axis + 1 for axis in layer.order))
+    parts = samples.reshape(len(samples), *layer.split).transpose(order)
+    result = parts.reshape(len(samples), *layer.shape)
+    return np.ascontiguousarray(np.moveaxis(result, 1, 0) if result.ndim == 4 else result)
 
 
 def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:

@@ -9,6 +9,9 @@ import math
 from dataclasses import replace
 from itertools import pairwise, product
 
+import numpy as np
+
+from tests import plain
 from tests.simulate.dataflow.clocked_cells import (
     Fork,
     Link,
@@ -19,6 +22,8 @@ from tests.simulate.dataflow.clocked_cells import (
     Unit,
     Wire,
 )
+from vecq_hw.accelerator.orders import word_order
+from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Add,
     ArgMax,
@@ -27,12 +32,16 @@ from vecq_hw.layers import (
     Dense,
     Flatten,
     GatherSum,
+    Input,
     Lookup,
+    Permute,
     Rescale,
+    Take,
     Threshold,
     TopK,
     Upsample2d,
 )
+from vecq_hw.network import Network
 from vecq_hw.schedule import FoldKind
 
 
@@ -72,6 +81,15 @@ def without_unread(network):
 def named(pauses):
     """Whether each end has pauses of its own."""
     return isinstance(pauses, dict)
+
+
+def order_of(layer, shape):
+    """The number of the integer at each place; -1 where the code is."""
+    numbered = Input(name=layer.input, shape=shape, format=IntFormat(40, signed=True))
+    coded = replace(layer, code=-1) if isinstance(layer, Take) else layer
+    one = Network(name="one", inputs=(numbered,), layers=(coded,), outputs=(layer.name,))
+    image = np.arange(math.prod(shape)).reshape(shape).tolist()
+    return np.ravel(plain.evaluate(one, image)[layer.name]).tolist()
 
 
 class Machine:
@@ -215,6 +233,8 @@ class Machine:
             wires = self.operands(layer, wires, lanes)
             turns = [[w] for w, n in zip(wires, channels, strict=True) for _ in range(n // lanes)]
             return self.pipe(turns, lanes, 1)
+        if isinstance(layer, Take | Permute):
+            return self.ordered(layer)
         wire = self.entry(layer, self.readers[layer.input][0].lanes)
         if isinstance(layer, Upsample2d):
             height, width, channels = shape
@@ -239,6 +259,25 @@ class Machine:
             reads[-1], room = words - 1, [2 * words] * len(reads)
             return self.unit(1, wire, wire.lanes, reads, gives, words, room, 2)
         return self.windows(layer, wire, shape, pool=True)
+
+    def ordered(self, layer):
+        """Words in the order in which plain Python finds them; kept is what is read again."""
+        shape = self.network.tensors[layer.input].shape
+        come = self.readers[layer.input][0].lanes
+        order, lanes = word_order(layer, shape, come, self.network.tensors[layer.name].channels)
+        places = [place // lanes for place in order_of(layer, shape)[::lanes]]
+        if places == list(range(math.prod(shape) // lanes)):
+            wire = self.readers[layer.input].pop(0)
+            return wire if wire.lanes == lanes else self.link(layer.input, layer.name, wire, lanes)
+        wire = self.entry(layer, lanes)
+        kept = order.kept.tolist()
+        reads, room, real = [], [], 0
+        for place in places:
+            room.append((kept[real] if real < len(kept) else order.words + kept[0]) + order.slots)
+            reads.append(place if place >= 0 else None)
+            real += place >= 0
+        reads[0] = next(read for read in reads if read is not None)
+        return self.unit(1, wire, lanes, reads, [True] * len(reads), order.words, room, 1)
 
     def operands(self, layer, wires, lanes):
         return [

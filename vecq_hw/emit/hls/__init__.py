@@ -23,7 +23,7 @@ from vecq_hw.storage import digest
 __all__ = ["emit", "unsupported"]
 
 _SUFFIX = re.compile(
-    r".*_(stream\d*|resized\d*|reframed_(in|out)|fork\d+|format|window|grouping|parameters|weights|bias|mantissa|offset"
+    r".*_(stream\d*|resized\d*|reframed_(in|out)|fork\d+|format|window|grouping|order\d*|parameters|weights|bias|mantissa|offset"
     r"|shift|rows|values\d*|thresholds|falling|table|input|output|test|dpi)"
 )
 """Of every generated name but the top's."""

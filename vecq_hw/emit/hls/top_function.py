@@ -23,6 +23,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Recurrence,
     Reframe,
+    Reordering,
     Rows,
     SerialRescale,
     Source,
@@ -33,6 +34,7 @@ from vecq_hw.accelerator.cells import (
 )
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
+from vecq_hw.emit.hls.orders import order_type
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
 from vecq_hw.emit.words import padded_bits
@@ -306,6 +308,8 @@ class _Builder:
                 self._recurrence(cell)
             case Gathering():
                 self._gathering(cell)
+            case Reordering():
+                self._reordering(cell)
             case _:
                 assert_never(cell)
 
@@ -638,6 +642,20 @@ class _Builder:
             f"gather_sum<{source.format_name}, {result.format_name}, {described.positions},"
             f" {described.channels}, {entries.last.size}, {source.lanes}>({source.name},"
             f" {result.name}, {name}_positions, {name}_shifts, {name}_ends)"
+        )
+        self._layer_call(layer, text, result)
+
+    def _reordering(self, cell: Reordering) -> None:
+        layer, source, name = cell.layer, self._variables[cell.source], self._names[cell.layer.name]
+        result = self._tensor_stream(cell.target)
+        self._headers.add("reorder")
+        order, tables = order_type(cell.order, name)
+        self._shapes.append(order)
+        if tables:
+            self._parameters[name] = tables
+        text = (
+            f"reorder<{source.format_name}, {result.format_name}, {name}_order,"
+            f" {cpp_integer(cell.code)}>({source.name}, {result.name})"
         )
         self._layer_call(layer, text, result)
 

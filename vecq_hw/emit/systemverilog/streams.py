@@ -19,6 +19,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Recurrence,
     Reframe,
+    Reordering,
     Rows,
     SerialRescale,
     Source,
@@ -125,6 +126,7 @@ def _words(plan: Plan, names: Mapping[str, str]) -> tuple[list[Stream], list[str
                 | Rows()
                 | Recurrence()
                 | Gathering()
+                | Reordering()
             ):
                 name(cell.target, names[cell.layer.name])
             case _:

@@ -26,6 +26,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Recurrence,
     Reframe,
+    Reordering,
     Rows,
     SerialRescale,
     Source,
@@ -34,8 +35,10 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
+from vecq_hw.bench.words import pack
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
+from vecq_hw.emit.systemverilog.orders import order_parameters
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
     gather_lines,
@@ -216,6 +219,8 @@ class _Builder:
                 self._recurrence(cell)
             case Gathering():
                 self._gathering(cell)
+            case Reordering():
+                self._reordering(cell)
             case _:
                 assert_never(cell)
 
@@ -583,6 +588,16 @@ class _Builder:
             Max=bit(maximum),
             OutputBits=target.bits,
         )
+
+    def _reordering(self, cell: Reordering) -> None:
+        source = self._streams[cell.source]
+        element = cell.code & ((1 << source.bits) - 1)
+        code = pack([element] * source.lanes, source.bits)
+        parameters, tables = order_parameters(cell.order, source.word, code)
+        for number, (lines, bits) in enumerate(tables):
+            file = self._memory(cell.layer, f"order{number}", lines, 1, bits)
+            parameters[f"Table{number}File"] = file
+        self._put("vecq_reorder", [cell.source], [cell.target], **parameters)
 
     def _upsampling(self, cell: Upsampling) -> None:
         source = self._streams[cell.source]

@@ -21,6 +21,7 @@ from vecq_hw.accelerator.cells import (
     Ranking,
     Recurrence,
     Reframe,
+    Reordering,
     Rows,
     SerialRescale,
     Source,
@@ -195,6 +196,7 @@ class Graph:
                 | Rows()
                 | Recurrence()
                 | Gathering()
+                | Reordering()
             ):
                 ends = channel(cell.source), channel(cell.target)
                 unit = replace(cell.unit, depth=self._stages(cell.unit.depth))

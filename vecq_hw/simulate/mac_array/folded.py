@@ -37,9 +37,11 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
+    Permute,
     Rescale,
     Subtract,
     SumPool2d,
+    Take,
     Tensor,
     Threshold,
     TopK,
@@ -214,6 +216,8 @@ def _exact(layer: Layer, values: list[IntArray], tensors: list[Tensor], samples:
             | Flatten()
             | Upsample2d()
             | GatherSum()
+            | Take()
+            | Permute()
             | ArgMax()
             | Embedding()
             | Lstm()
