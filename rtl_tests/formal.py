@@ -139,8 +139,8 @@ def _any_contents(text: str) -> str:
         text,
     )
     text, reads = re.subn(
-        r"memory\[address_i\]\[First \+: Bits\]",
-        "contents[address_i*WordBits+First +: Bits]",
+        r"memory\[(address_i\[[^]]*\])\]\[First \+: Bits\]",
+        r"contents[\1*WordBits+First +: Bits]",
         text,
     )
     assert memories == reads == 2, text

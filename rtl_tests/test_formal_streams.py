@@ -228,6 +228,32 @@ STREAMS = [
         output_bits=2,
         mutants=[("assign advance = !valid_o || ready_i;", "assign advance = 1'b1;")],
     ),
+    *(
+        Stream(
+            cell="vecq_lookup",
+            parameters={
+                "Channels": 4,
+                "Lanes": 2,
+                "InputBits": 2,
+                "OutputBits": 2,
+                "OwnTables": own,
+            },
+            input_bits=4,
+            output_bits=4,
+            mutants=[("assign advance = !valid_q || ready_i;", "assign advance = 1'b1;")],
+        )
+        for own in (0, 1)
+    ),
+    Stream(
+        cell="vecq_topk",
+        parameters={"Channels": 4, "Count": 3, "ElementBits": 2, "Signed": 1},
+        input_bits=2,
+        output_bits=2,
+        mutants=[
+            ("ready_o = !last || !waiting_q[0]", "ready_o = 1'b1"),
+            ("if (take && last) given_q", "if (take) given_q"),
+        ],
+    ),
     Stream(
         cell="vecq_argmax",
         parameters={"Elements": 6, "Lanes": 3, "ElementBits": 2, "Signed": 1},
