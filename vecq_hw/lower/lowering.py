@@ -51,6 +51,7 @@ from vecq_hw.train.quantized_layers import (
     QuantizedConv2d,
     QuantizedLinear,
 )
+from vecq_hw.train.rearrange import Rearrange, channels_last
 
 _INPUT = "input"
 _PASSING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
@@ -224,6 +225,8 @@ class _Lowering:
                 if isinstance(module, trained.FlattenTo):
                     module.check(self.tensors[value.tensor].shape)
                 return self._flatten(name, value)
+            case Rearrange():
+                return self._rearranged(name, module, value)
             case _ if isinstance(module, _PASSING):
                 return value
             case _:
@@ -342,6 +345,22 @@ class _Lowering:
         order = np.arange(math.prod(shape)).reshape(channels, height, width)
         tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
         return self._codes(tensor, value.owner, order.transpose(1, 2, 0).reshape(-1))
+
+    def _rearranged(self, name: str, module: Rearrange, value: Value) -> Value:
+        shape = self.tensors[value.tensor].shape
+        if len(module.shape) > 3:
+            raise VecqError(
+                f"layer '{name}' gives samples of the shape {module.shape}; vectors (C,), sequences"
+                " (C, L) or images (C, H, W) are wanted"
+            )
+        whole = channels_last(module, shape) if value.order is None else None
+        if whole is not None and whole.keeps_order:
+            if whole.shape == shape:
+                return value
+            if len(whole.shape) == 1:
+                tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
+                return self._codes(tensor, value.owner)
+        raise VecqError(f"layer '{name}' reorders values, which cannot be lowered")
 
     def _finished(self, value: Value) -> str:
         """The output's name; sums get their bias (rule 6)."""
