@@ -34,7 +34,7 @@ from vecq_hw.layers import (
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants
-from vecq_hw.lower.sums_and_pools import max_pool, sum_pool, sums
+from vecq_hw.lower.sums_and_pools import max_pool, permute, sum_pool, sums
 from vecq_hw.lower.tables import left_to_host, lookup, through_curve
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
 from vecq_hw.network import Network
@@ -354,13 +354,15 @@ class _Lowering:
                 " (C, L) or images (C, H, W) are wanted"
             )
         whole = channels_last(module, shape) if value.order is None else None
-        if whole is not None and whole.keeps_order:
-            if whole.shape == shape:
-                return value
-            if len(whole.shape) == 1:
-                tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
-                return self._codes(tensor, value.owner)
-        raise VecqError(f"layer '{name}' reorders values, which cannot be lowered")
+        if whole is None:
+            raise VecqError(
+                f"layer '{name}' reorders a sample of the shape {shape} in the network as no layer"
+                " of it does; reorder whole axes"
+            )
+        if whole.keeps_order and whole.shape == shape:
+            return value
+        layer = permute(self._free(name), value.tensor, whole)
+        return self._codes(self._add(layer), value.owner)
 
     def _finished(self, value: Value) -> str:
         """The output's name; sums get their bias (rule 6)."""

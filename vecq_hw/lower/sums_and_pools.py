@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import Conv2d, Dense, MaxPool2d, SumPool2d, Weights
+from vecq_hw.layers import Conv2d, Dense, Flatten, MaxPool2d, Permute, SumPool2d, Weights
 from vecq_hw.layers.windows import sides
 from vecq_hw.lower.values import Doubles, Value, doubles
 from vecq_hw.train.quantized_layers import (
@@ -15,6 +15,7 @@ from vecq_hw.train.quantized_layers import (
     QuantizedLinear,
     numeric_padding,
 )
+from vecq_hw.train.rearrange import Rearrange
 
 
 def sums(
@@ -80,6 +81,13 @@ def sum_pool(
     else:
         raise VecqError(f"layer '{name}' averages images, but reads vectors")
     return SumPool2d(name=name, input=tensor, kernel=kernel, stride=stride, padding=sides(padding))
+
+
+def permute(name: str, tensor: str, order: Rearrange) -> Flatten | Permute:
+    """The reordering of ``tensor``, which is in the layout of the network already."""
+    if order.keeps_order and len(order.shape) == 1:
+        return Flatten(name=name, input=tensor)
+    return Permute(name=name, input=tensor, split=order.split, order=order.order, shape=order.shape)
 
 
 def pair(size: int | tuple[int, ...], down: int | None = None) -> tuple[int, int]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import fx, nn
 
+from vecq_hw.train.quantized_layers import Transpose
+
 _Key = tuple[int, ...]
 
 
@@ -137,23 +139,37 @@ def _simplified(given: Rearrange) -> tuple[list[int], list[int]]:
 def join_rearranges(traced: fx.GraphModule) -> None:
     """A chain of reshapes and transposes becomes one."""
     for node in list(traced.graph.nodes):
-        source = node.args[0] if node.op == "call_module" else None
-        if not (isinstance(source, fx.Node) and source.op == "call_module"):
-            continue
-        first = traced.get_submodule(str(source.target))
-        second = traced.get_submodule(str(node.target))
-        if not isinstance(first, Rearrange | nn.Flatten) or len(source.users) > 1:
-            continue
-        if isinstance(first, nn.Flatten):
-            if not isinstance(second, Rearrange):
-                continue
-            node.args = source.args
-        elif isinstance(second, nn.Flatten) and first.keeps_order:
-            node.args = source.args
-        elif isinstance(second, Rearrange) and (both := composed(first, second)) is not None:
-            node.args = source.args
+        while node.op == "call_module" and _takes_in(traced, node):
+            pass
+
+
+def _takes_in(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether the node could take in what it reads."""
+    source = node.args[0] if node.args else None
+    if not (isinstance(source, fx.Node) and source.op == "call_module") or len(source.users) > 1:
+        return False
+    first, second = (traced.get_submodule(str(one.target)) for one in (source, node))
+    match first, second:
+        case nn.Identity(), Rearrange() | nn.Flatten():
+            pass  # such as contiguous(), which changes no value
+        case nn.Flatten(), Rearrange():
+            pass
+        case Rearrange(), nn.Flatten() if first.keeps_order:
+            pass
+        case Transpose(), Rearrange() if (shape := source.meta.get("shape")) is not None:
+            both = composed(transpose((shape[2], shape[1]), (1, 0)), second)
+            if both is None:
+                return False
             traced.add_submodule(str(node.target), both)
-        else:
-            continue
-        traced.graph.erase_node(source)
+        case Rearrange(), Rearrange():
+            both = composed(first, second)
+            if both is None:
+                return False
+            traced.add_submodule(str(node.target), both)
+        case _:
+            return False
+    node.args = source.args
+    traced.graph.erase_node(source)
+    if all(one.target != source.target for one in traced.graph.nodes):
         traced.delete_submodule(str(source.target))
+    return True
