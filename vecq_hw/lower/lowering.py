@@ -23,12 +23,14 @@ from vecq_hw.formats import IntArray
 from vecq_hw.layers import (
     Add,
     AnyWeights,
+    ArgMax,
     Concat,
     Flatten,
     Input,
     Layer,
     Rescale,
     Tensor,
+    TopK,
     Upsample2d,
 )
 from vecq_hw.limits import MANTISSA_BITS
@@ -41,6 +43,7 @@ from vecq_hw.network import Network
 from vecq_hw.passes.lookups import join_lookups
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
+from vecq_hw.train import choices as trained_choices
 from vecq_hw.train import predict
 from vecq_hw.train import quantized_layers as trained
 from vecq_hw.train.curves import HOST, Curve
@@ -193,6 +196,8 @@ class _Lowering:
                     layer = max_pool(self._free(pool_name), pool, result.tensor)
                     result = replace(result, tensor=self._add(layer))
                 return result
+            case trained_choices.Choice():
+                return self._chosen(module, value)
             case Curve():
                 kind = next((p.dtype for p in self.model.parameters()), torch.get_default_dtype())
                 return through_curve(name, module, value, self.tensors[value.tensor], kind)
@@ -231,6 +236,15 @@ class _Lowering:
                 return value
             case _:
                 raise VecqError(f"layer '{name}' ({type(module).__name__}) cannot be lowered")
+
+    def _chosen(self, module: trained_choices.Choice, value: Value) -> Value:
+        """The classes behind the scores, which have their biases before they are compared."""
+        scores = self._finished(value)
+        if module.count is None:
+            choice = self._add(ArgMax(name=self._free("argmax"), input=scores))
+        else:
+            choice = self._add(TopK(name=self._free("topk"), input=scores, count=module.count))
+        return self._codes(choice, choice)
 
     def _joined(
         self, name: str, module: trained.Add | trained.Concat, values: Sequence[Value]

@@ -100,7 +100,8 @@ def classes(batch: Batch, scores: torch.Tensor) -> torch.Tensor | None:
     labels = batch.labels
     count = scores.shape[1] if scores.ndim > 1 else 1
     one_score_each = scores[0].numel() == count
-    if labels is None or not one_score_each or count < 2 or labels.is_complex():
+    scored = scores.is_floating_point() and one_score_each and count > 1
+    if labels is None or not scored or labels.is_complex():
         return None
     labels = labels.to(scores.device)
     if labels.shape[1:] == (count,):

@@ -15,6 +15,7 @@ from vecq_hw.arguments import whole_number
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
 from vecq_hw.terminal import is_animated
+from vecq_hw.train.choices import chosen
 from vecq_hw.train.distributed import rank_and_size
 from vecq_hw.train.preconditions import check_statistics
 from vecq_hw.train.settings import Settings
@@ -105,12 +106,12 @@ def predict(
 ) -> npt.NDArray[np.int64]:
     """The class that the model gives each sample, in evaluation mode; lowest index on a tie."""
     scores = _scores(model, x, batch_size)
-    result: npt.NDArray[np.int64] = scores.flatten(1).argmax(dim=1).cpu().numpy()
+    result: npt.NDArray[np.int64] = chosen(scores).cpu().numpy()
     return result
 
 
 def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> torch.Tensor:
-    """What the model gives in evaluation mode, (N, classes, ...)."""
+    """What the model gives in evaluation mode, (N, classes, ...), or classes themselves."""
     samples = np.asarray(x)
     if samples.dtype.kind not in "iuf" or not samples.ndim or not len(samples):
         raise VecqError(
@@ -130,7 +131,7 @@ def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> to
     except (RuntimeError, TypeError) as error:
         raise fails_on(samples.shape[1:], error) from error
     scores = torch.cat(parts)
-    if scores.ndim < 2 or scores[0].numel() < 2:
+    if scores.is_floating_point() and (scores.ndim < 2 or scores[0].numel() < 2):
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape[1:])}, so it tells no classes"
             " apart; compare its values with those that are wanted"
@@ -147,6 +148,8 @@ def evaluate(model: nn.Module, x: npt.NDArray[np.float32], y: npt.NDArray[np.int
         The model gives no scores (N, classes), or the labels are no classes (N,).
     """
     scores = _scores(model, x, batch_size=256)
+    if not scores.is_floating_point():
+        return float((chosen(scores).cpu().numpy() == np.asarray(y)).mean())
     if scores.ndim != 2:
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape)}; (N, classes) is wanted"

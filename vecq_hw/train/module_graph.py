@@ -14,6 +14,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
 from vecq_hw.train.arguments import Unsupported
 from vecq_hw.train.calls import bind, unpack_sequence
+from vecq_hw.train.choices import Choice, find_choices
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends, find_curves
 from vecq_hw.train.duplicate import parent
 from vecq_hw.train.effects import DROPOUTS, is_shape
@@ -60,6 +61,7 @@ _PLAIN = (
     *DROPOUTS,
     *CURVES,
     Curve,
+    Choice,
     nn.Identity,
     FlattenTo,
     SquareAverage,
@@ -121,6 +123,7 @@ def module_graph(
         if node.op == "call_module" and len(node.args) + len(node.kwargs) > 1:
             bind(traced, node)
     traced.graph.eliminate_dead_code()
+    find_choices(traced, free_name)
     find_curves(traced, free_name)
     for node in list(traced.graph.nodes):
         if node.op == "call_module":

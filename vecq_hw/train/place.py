@@ -19,6 +19,7 @@ from vecq_hw.quantize import (
     QuantizedReLU,
     SignedQuantizer,
 )
+from vecq_hw.train.choices import Choice
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends
 from vecq_hw.train.functional import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
@@ -113,7 +114,7 @@ class _Placement:
         state = self.states[source]
         if isinstance(module, _ACTIVATIONS):
             return self._activation(node, module, state)
-        if isinstance(module, HOST) and ends(node):
+        if isinstance(module, Choice) or (isinstance(module, HOST) and ends(node)):
             return self._scores(node, source)
         if isinstance(module, _CURVES):
             return self._curve(node, module, source)
@@ -143,7 +144,7 @@ class _Placement:
         return isinstance(module, _ACTIVATIONS + _CURVES)
 
     def _scores(self, node: fx.Node, source: fx.Node) -> _State:
-        """What stands before a softmax that is left to the host are the outputs of the network."""
+        """What a choice compares, or a softmax on the host takes, are scores of one step."""
         if self.states[source].maker is None and not self.states[source].one_step:
             made = self._insert(source, "output_quantizer", SignedQuantizer(OUTPUT_BITS))
             node.replace_input_with(source, made)

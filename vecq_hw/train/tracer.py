@@ -222,6 +222,9 @@ class Tracer(fx.Tracer):
                 return args[0]
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         assert callable(node.target)
+        if node.target is getattr and isinstance(node.args[0], fx.Node):
+            # What topk() and the like give has names, which are lost among the arguments.
+            return getattr(self.value(node.args[0]), *args[1:], **kwargs)
         if node.target is F.embedding and args:
             args = (args[0].long(), *args[1:])
         return node.target(*args, **kwargs)
