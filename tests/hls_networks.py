@@ -32,6 +32,7 @@ from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.simulate.ends import one_or_all
 
 U8 = IntFormat(8, signed=False)
 
@@ -230,7 +231,7 @@ class Builder:
         network = self.network()
         defaults = schedules.default_schedule(network)
         schedule = Schedule(folds={**defaults.folds, **self.folds})
-        x = corner_inputs(network, count, self.rng)
+        x = corner_inputs(network.inputs[0], count, self.rng)
         return Case(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
 
 
@@ -279,13 +280,16 @@ def case_of(network: Network, prefix: str, count: int, seed: int) -> Case:
 
 def drawn_case(network: Network, schedule: Schedule, count: int, seed: int = 0) -> Case:
     """With corners, where there is room for them, and random codes."""
-    x = corner_inputs(network, max(count, 4), np.random.default_rng(seed))[-count:]
-    return Case(network, schedule, Vectors(inputs=x, outputs=simulate(network, x)))
+    rng = np.random.default_rng(seed)
+    x = {
+        source.name: corner_inputs(source, max(count, 4), rng)[-count:] for source in network.inputs
+    }
+    vectors = Vectors(inputs=one_or_all(x), outputs=simulate(network, one_or_all(x)))
+    return Case(network, schedule, vectors)
 
 
-def corner_inputs(network: Network, count: int, rng: np.random.Generator) -> IntArray:
+def corner_inputs(source: Input, count: int, rng: np.random.Generator) -> IntArray:
     """Random codes after the corners: least, zero, greatest, alternating."""
-    source = network.inputs[0]
     lo, hi = source.format.lo, source.format.hi
     x = rng.integers(lo, hi, (count, *source.shape), endpoint=True)
     x[0], x[1], x[2] = lo, min(max(lo, 0), hi), hi

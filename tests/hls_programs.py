@@ -6,22 +6,46 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tests.hls_networks import Case
 from vecq_hw import assets
 from vecq_hw.accelerator import plan
+from vecq_hw.bench.ports import load_ends
 from vecq_hw.emit import hls
-from vecq_hw.emit.project import read_vectors
-from vecq_hw.formats import IntArray
+from vecq_hw.emit.ports import MANIFEST
+from vecq_hw.emit.project import read_outputs, read_vectors
 from vecq_hw.layers import Constant, Flatten, Permute, Take
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
 
 
-def run_together(cases: list[Case], folder: Path, *flags: str) -> list[IntArray]:
-    """What the C++ of each case computes; one program, since the headers take a second to read.
+def testbench(root: Path, top: str) -> str:
+    """The call of a top's test bench: from ``root``/vectors to files in ``root``."""
+    inputs, outputs = load_ends(root / MANIFEST)
+    if len(inputs) == len(outputs) == 1:
+        arguments = f'{top}, "{root}/vectors", "{root}/outputs.txt"'
+        return f"vecq::testbench<{top}_input, {top}_output>({arguments})"
+    made, ties = [], []
+    for kind, ends, files in (
+        ("Input", inputs, f'"{root}/vectors"'),
+        ("Output", outputs, f'"{root}/vectors", "{root}/outputs.txt"'),
+    ):
+        names = [f"{kind.lower()}{place}" for place in range(len(ends))]
+        for place, (name, end) in enumerate(zip(names, ends, strict=True)):
+            suffix = end.port.stream[len("s_axis") :]
+            frame = f"{top}_{kind.lower()}{place if suffix else ''}"
+            made.append(f'vecq::{kind}End<{frame}> {name}({files}, "{suffix}");')
+        ties.append(f"std::tie({', '.join(names)})")
+    return f"[] {{ {' '.join(made)} return vecq::testbench({top}, {', '.join(ties)}); }}()"
+
+
+def run_together(cases: list[Case], folder: Path, *flags: str) -> list[Any]:
+    """What the C++ of each case computes, an array or several by name.
+
+    It is one program, since the headers take a second to read.
 
     What each layer computed lies in files, see :func:`different_layers`.
     """
@@ -35,8 +59,7 @@ def run_together(cases: list[Case], folder: Path, *flags: str) -> list[IntArray]
         (root / source).write_text(with_taps(project.files[source], root))
         lines.append(f'#include "{index}/{source}"')
         calls.append(
-            f'  result = vecq::testbench<{top}_input, {top}_output>({top}, "{root}/vectors",'
-            f' "{root}/outputs.txt"); worst = result > worst ? result : worst;'
+            f"  result = {testbench(root, top)}; worst = result > worst ? result : worst;"
             f' if (result != 0) std::fprintf(stderr, "case {index}\\n");'
         )
     lines += ["int main() { int result = 0, worst = 0;", *calls, "  return worst; }"]
@@ -55,10 +78,13 @@ def run_together(cases: list[Case], folder: Path, *flags: str) -> list[IntArray]
     assert result.returncode in (0, 1), result.stderr[-3000:]
     for word in ("runtime error", "Sanitizer"):  # its exit status is 1 too
         assert word not in result.stderr, result.stderr[-3000:]
-    outputs = [read_vectors(folder / str(index) / "outputs.txt") for index in range(len(cases))]
+    roots = [folder / str(index) for index in range(len(cases))]
+    outputs = [read_outputs(root, root / MANIFEST) for root in roots]
     differ = any(
-        not np.array_equal(out, case.vectors.outputs.reshape(len(out), -1))
-        for out, case in zip(outputs, cases, strict=True)
+        not np.array_equal(found, read_vectors(root / "vectors" / end.vectors))
+        for root in roots
+        for end in load_ends(root / MANIFEST)[1]
+        for found in [read_vectors(root / end.vectors)]
     )
     assert result.returncode == differ, result.stderr[-3000:]
     return outputs

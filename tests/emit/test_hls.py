@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.hls_networks import Builder, Case, cnn, drawn_case, mlp
 from tests.hls_programs import compile_cxx, different_layers, run_together
+from tests.random_networks import random_ends, random_pair
 from tests.shares import nightly
 from tests.strategies import graphs, networks, schedules, sequences
 from vecq_hw import assets, storage
@@ -26,6 +27,7 @@ from vecq_hw.network import Network
 from vecq_hw.passes.select import layer_network
 from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
+from vecq_hw.simulate.ends import output_arrays
 from vecq_hw.verify import hls as target
 
 S4, U8 = IntFormat(4, signed=True), IntFormat(8, signed=False)
@@ -238,6 +240,20 @@ def test_random_graphs(
 
 
 @pytest.mark.needs_cxx
+@pytest.mark.parametrize("count", [6, nightly(60)])
+def test_random_networks_of_several_ends(tmp_path: Path, count: int) -> None:
+    pairs = (random_pair(random_ends, f"e{seed}", seed) for seed in range(count))
+    cases = [drawn_case(network, schedule, 6) for network, schedule in pairs]
+    ends = [(len(case.network.inputs), len(case.network.outputs)) for case in cases]
+    assert max(ends)[0] > 1
+    assert max(outputs for _, outputs in ends) > 1
+    for case, found in zip(cases, run_together(cases, tmp_path, "-O0"), strict=True):
+        wanted = output_arrays(case.network, case.vectors.outputs)
+        for name, array in output_arrays(case.network, found).items():
+            assert np.array_equal(array, wanted[name].reshape(array.shape)), repr(case.network)
+
+
+@pytest.mark.needs_cxx
 def test_any_name_will_do(tmp_path: Path) -> None:
     names = ["fc1", "fc1_bias", "*/ \n#error", "größe", "x" * 10_000]
     builder = Builder("name", (4,)).dense(4, 2).rescale().dense(4, 2).rescale().dense(2, 2)
@@ -338,11 +354,6 @@ def test_what_cannot_be_emitted_is_refused() -> None:
     case = mlp("m", 2).case(4)
     network, vectors = case.network, case.vectors
     assert hls.unsupported(network) is None
-    parts = {"inputs": network.inputs, "layers": network.layers, "outputs": network.outputs}
-    two = Network(name="m", **{**parts, "outputs": ("m_3", "m_4")})
-    assert hls.unsupported(two) == "1 inputs and 2 outputs (one of each)"
-    with pytest.raises(VecqError, match="network 'm': HLS C\\+\\+ cannot express 1 inputs and 2"):
-        hls.emit(two, case.schedule, vectors)
     with pytest.raises(VecqError, match="layer 'm_0': 16 outputs do not fold onto 3 lanes"):
         hls.emit(network, Schedule(folds={**case.schedule.folds, "m_0": Fold(pe=3)}), vectors)
     with pytest.raises(VecqError, match=r"inputs have the shape \(4, 23\); \(N, 24\) .* is wanted"):

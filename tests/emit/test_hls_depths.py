@@ -10,20 +10,22 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.hls_networks import Builder, Case, drawn_case
+from tests.hls_programs import testbench
 from tests.shares import nightly
-from tests.strategies import graphs, schedules
+from tests.strategies import graphs, schedules, several_ends
 from vecq_hw.accelerator import untimed
 from vecq_hw.accelerator.untimed import LEAST_DEPTH
 from vecq_hw.emit import hls
-from vecq_hw.formats import IntFormat
-from vecq_hw.layers import Add, Concat
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.layers import Add, Concat, Conv2d, Input, Layer, Rescale, Weights
 from vecq_hw.network import Network
-from vecq_hw.schedule import Fold
+from vecq_hw.schedule import Fold, default_schedule
 from vecq_hw.simulate.dataflow import fifo_depths
 from vecq_hw.toolchain import AP_TYPES
 
@@ -83,8 +85,7 @@ def run(cases: list[Case], folder: Path, depths: Depths = stated) -> int:
         top = Path(source).stem
         lines.append(f'#include "{index}/{source}"')
         calls.append(
-            f"  if (const int result = vecq::testbench<{top}_input, {top}_output>("
-            f'{top}, "{folder}/{index}/vectors", "{folder}/{index}/outputs.txt")) return result;'
+            f"  if (const int result = {testbench(folder / str(index), top)}) return result;"
         )
     (folder / "all.cpp").write_text("\n".join([*lines, "int main() {", *calls, "}"]))
     subprocess.run(
@@ -145,6 +146,42 @@ def test_this_cxx_needs_more_than_the_clocked_cells(
     assert run([case], tmp_path, of_cells) == ALL_WAIT
 
 
+def crossed() -> Network:
+    """Two inputs that meet twice, each time the other one behind rows of a window."""
+    u4 = IntFormat(4, signed=False)
+    image = {"shape": (6, 6, 2), "format": u4}
+    inputs = tuple(Input(name=f"crossed_{name}", **image) for name in "ab")
+    layers: list[Layer] = []
+    for straight, behind in ("ab", "ba"):
+        codes = np.random.default_rng(0).integers(-2, 2, (2, 3, 3, 2))
+        name = f"crossed_conv_{behind}"
+        weights = Weights(codes=codes, grid=MidRise(2))
+        ones = np.ones(2, np.int64)
+        layers += [
+            Conv2d(name=name, input=f"crossed_{behind}", weights=weights, padding=(1, 1)),
+            Rescale(
+                name=f"{name}_r", input=name, mantissa=ones, offset=8 * ones, shift=2, format=u4
+            ),
+            Add(name=f"crossed_{straight}_sum", inputs=(f"crossed_{straight}", f"{name}_r")),
+        ]
+    outputs = "crossed_a_sum", "crossed_b_sum"
+    return Network(name="crossed", inputs=inputs, layers=tuple(layers), outputs=outputs)
+
+
+def test_branches_that_leave_by_several_outputs_are_deep_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untimed, "PIPELINE_DEPTH", 0)
+    network = crossed()
+    cases = [drawn_case(network, default_schedule(network), 4)]
+    assert run(cases, tmp_path / "least") == ALL_EQUAL
+
+    def least(name: str, depth: int) -> int:
+        return LEAST_DEPTH if "fork" in name else depth
+
+    assert run(cases, tmp_path / "less", least) == ALL_WAIT
+
+
 def branched(name: str) -> st.SearchStrategy[Network]:
     return graphs(name).filter(lambda net: any(isinstance(la, Add | Concat) for la in net.layers))
 
@@ -157,7 +194,13 @@ def branched(name: str) -> st.SearchStrategy[Network]:
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(st.tuples(*(branched(f"g{index}") for index in range(4))), st.data())
+@given(
+    st.tuples(
+        *(branched(f"g{index}") for index in range(4)),
+        *(several_ends(f"e{index}") for index in range(3)),
+    ),
+    st.data(),
+)
 def test_no_branch_of_a_random_graph_waits_for_good(
     tmp_path_factory: pytest.TempPathFactory, nets: tuple[Network], data: st.DataObject
 ) -> None:

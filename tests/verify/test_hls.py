@@ -108,7 +108,7 @@ def test_what_does_not_finish_is_an_error(project: Path, monkeypatch: pytest.Mon
     file = project / "vectors" / "inputs.txt"
     inputs = file.read_text()
     file.write_text(inputs.replace("\n", " 1\n", 1))
-    with pytest.raises(TargetError, match="vector 0: 24 inputs and 10 outputs are wanted"):
+    with pytest.raises(TargetError, match="vector 0: 24 integers are wanted in"):
         target.run(project)
     file.write_text("256" + inputs[inputs.index(" ") :])
     with pytest.raises(TargetError, match="the input 256 leaves its format"):

@@ -11,6 +11,7 @@
 #include <iostream>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace vecq {
@@ -124,75 +125,179 @@ int receive(hls::stream<typename Frame::Word>& stream, std::vector<std::int64_t>
   return -1;
 }
 
-/// Runs `top` on every line of `inputs.txt` in the folder `vectors`, writes what it computes to
-/// the file `computed`, and compares with `outputs.txt`.
-///
-/// Prints the first differences with vector, element, expected and actual.
-template <class Input, class Output>
-TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
-                                 hls::stream<typename Output::Word>&),
-                     const std::string& vectors, const std::string& computed) {
-  std::ifstream inputs(vectors + "/inputs.txt");
-  std::ifstream outputs(vectors + "/outputs.txt");
-  std::ofstream results(computed);
-  if (!inputs || !outputs || !results) {
-    std::fprintf(stderr, "cannot open %s/inputs.txt, %s/outputs.txt or %s\n", vectors.c_str(),
-                 vectors.c_str(), computed.c_str());
-    return not_finished;
-  }
-  hls::stream<typename Input::Word> s_axis("s_axis");
-  hls::stream<typename Output::Word> m_axis("m_axis");
-  std::vector<std::int64_t> x(Input::elements), expected(Output::elements), actual(expected);
-  std::string line;
-  long long vector = 0, differences = 0;
-  StreamWarnings warnings;
-  for (; inputs.peek() != std::ifstream::traits_type::eof(); ++vector) {
-    if (!read_line(inputs, line, x) || !read_line(outputs, line, expected)) {
-      std::fprintf(stderr, "vector %lld: %d inputs and %d outputs are wanted\n", vector,
-                   Input::elements, Output::elements);
-      return not_finished;
+/// `computed` with the suffix before its ".txt", or at its end.
+inline std::string with_suffix(std::string computed, const std::string& suffix) {
+  const std::size_t dot = computed.rfind(".txt");
+  return computed.insert(dot == std::string::npos ? computed.size() : dot, suffix);
+}
+
+/// One input of a top: its stream, and the file of its frames, `inputs<suffix>.txt`.
+template <class Frame>
+struct InputEnd {
+  InputEnd(const std::string& vectors, const std::string& suffix)
+      : stream_name("s_axis" + suffix), path(vectors + "/inputs" + suffix + ".txt"), file(path),
+        stream(stream_name.c_str()), elements(Frame::elements) {}
+
+  bool opened() const { return static_cast<bool>(file); }
+  bool left() { return file.peek() != std::ifstream::traits_type::eof(); }
+
+  /// Reads a frame and sends it; false, with a message, if there is none that fits.
+  bool next(long long vector, std::string& line) {
+    if (!read_line(file, line, elements)) {
+      std::fprintf(stderr, "vector %lld: %d integers are wanted in %s\n", vector, Frame::elements,
+                   path.c_str());
+      return false;
     }
-    for (const std::int64_t element : x) {
-      if (element < Input::Format::lo || element > Input::Format::hi) {
+    for (const std::int64_t element : elements) {
+      if (element < Frame::Format::lo || element > Frame::Format::hi) {
         std::fprintf(stderr, "vector %lld: the input %lld leaves its format\n", vector,
                      static_cast<long long>(element));
-        return not_finished;
+        return false;
       }
     }
-    send<Input>(x, s_axis);
-    top(s_axis, m_axis);
-    if (warnings.any()) {
-      std::fprintf(stderr, "vector %lld: %s\n", vector, warnings.first().c_str());
-      return not_finished;
+    send<Frame>(elements, stream);
+    return true;
+  }
+
+  /// Whether all words were taken; else a message.
+  bool drained(long long vector) {
+    if (!stream.empty()) {
+      std::fprintf(stderr, "vector %lld: %d words left on %s\n", vector,
+                   static_cast<int>(stream.size()), stream_name.c_str());
     }
-    if (!s_axis.empty() || m_axis.size() != static_cast<std::size_t>(Output::words)) {
-      std::fprintf(stderr, "vector %lld: %d words left on s_axis, %d of %d words on m_axis\n",
-                   vector, static_cast<int>(s_axis.size()), static_cast<int>(m_axis.size()),
-                   Output::words);
-      return not_finished;
+    return stream.empty();
+  }
+
+  std::string stream_name;
+  std::string path;
+  std::ifstream file;
+  hls::stream<typename Frame::Word> stream;
+  std::vector<std::int64_t> elements;
+};
+
+/// One output of a top: its stream, the file of the frames that are expected,
+/// `outputs<suffix>.txt`, and the file that takes those that are computed: `computed` with the
+/// suffix before ".txt".
+template <class Frame>
+struct OutputEnd {
+  OutputEnd(const std::string& vectors, const std::string& computed, const std::string& suffix)
+      : name("m_axis" + suffix), path(vectors + "/outputs" + suffix + ".txt"),
+        results_path(with_suffix(computed, suffix)), file(path),
+        results(results_path), stream(name.c_str()), expected(Frame::elements), actual(expected),
+        where(suffix.empty() ? "" : name + ", ") {}
+
+  bool opened() const { return file && results; }
+
+  /// Reads the frame that is expected; false, with a message, if there is none that fits.
+  bool next(long long vector, std::string& line) {
+    if (!read_line(file, line, expected)) {
+      std::fprintf(stderr, "vector %lld: %d integers are wanted in %s\n", vector, Frame::elements,
+                   path.c_str());
+      return false;
     }
-    const int wrong = receive<Output>(m_axis, actual);
+    return true;
+  }
+
+  /// Takes the frame that was computed, writes it down and compares; false, with a message, if it
+  /// is no whole frame.
+  bool taken(long long vector, std::string& line) {
+    if (stream.size() != static_cast<std::size_t>(Frame::words)) {
+      std::fprintf(stderr, "vector %lld: %d of %d words on %s\n", vector,
+                   static_cast<int>(stream.size()), Frame::words, name.c_str());
+      return false;
+    }
+    const int wrong = receive<Frame>(stream, actual);
     if (wrong >= 0) {
       std::fprintf(stderr, "vector %lld: TLAST or TKEEP is wrong on word %d\n", vector, wrong);
-      return not_finished;
+      return false;
     }
     write_line(results, line, actual);
     for (std::size_t index = 0; index < actual.size(); ++index) {
       if (actual[index] != expected[index] && ++differences <= 10) {
-        std::fprintf(stderr, "vector %lld, element %d: expected %lld, actual %lld\n", vector,
-                     static_cast<int>(index), static_cast<long long>(expected[index]),
-                     static_cast<long long>(actual[index]));
+        std::fprintf(stderr, "%svector %lld, element %d: expected %lld, actual %lld\n",
+                     where.c_str(), vector, static_cast<int>(index),
+                     static_cast<long long>(expected[index]), static_cast<long long>(actual[index]));
       }
     }
+    return true;
   }
-  results.close();
-  if (!results || vector == 0) {
+
+  std::string name;
+  std::string path;
+  std::string results_path;
+  std::ifstream file;
+  std::ofstream results;
+  hls::stream<typename Frame::Word> stream;
+  std::vector<std::int64_t> expected;
+  std::vector<std::int64_t> actual;
+  std::string where;
+  long long differences = 0;
+};
+
+/// Runs `top` on every frame of the inputs' files, writes what it computes, and compares.
+///
+/// Prints the first differences with vector, element, expected and actual.
+template <class Top, class... Inputs, class... Outputs>
+TestResult testbench(Top top, std::tuple<InputEnd<Inputs>&...> inputs,
+                     std::tuple<OutputEnd<Outputs>&...> outputs) {
+  const bool opened =
+      std::apply([](auto&... ends) { return (ends.opened() && ...); }, inputs) &&
+      std::apply([](auto&... ends) { return (ends.opened() && ...); }, outputs);
+  if (!opened) {
+    std::apply(
+        [](auto&... ends) {
+          (std::fprintf(stderr, "cannot open %s\n", ends.path.c_str()), ...);
+        },
+        inputs);
+    std::apply(
+        [](auto&... ends) {
+          (std::fprintf(stderr, "cannot open %s or %s\n", ends.path.c_str(),
+                        ends.results_path.c_str()),
+           ...);
+        },
+        outputs);
+    return not_finished;
+  }
+  const auto all = std::tuple_cat(inputs, outputs);
+  std::string line;
+  long long vector = 0;
+  StreamWarnings warnings;
+  for (; std::get<0>(inputs).left(); ++vector) {
+    if (!std::apply([&](auto&... ends) { return (ends.next(vector, line) && ...); }, all)) {
+      return not_finished;
+    }
+    std::apply([&](auto&... ends) { top(ends.stream...); }, all);
+    if (warnings.any()) {
+      std::fprintf(stderr, "vector %lld: %s\n", vector, warnings.first().c_str());
+      return not_finished;
+    }
+    if (!std::apply([&](auto&... ends) { return (ends.drained(vector) && ...); }, inputs) ||
+        !std::apply([&](auto&... ends) { return (ends.taken(vector, line) && ...); }, outputs)) {
+      return not_finished;
+    }
+  }
+  const bool written = std::apply(
+      [](auto&... ends) { return ((ends.results.close(), static_cast<bool>(ends.results)) && ...); },
+      outputs);
+  if (!written || vector == 0) {
     std::fprintf(stderr, vector == 0 ? "there are no vectors\n" : "cannot write the outputs\n");
     return not_finished;
   }
+  const long long differences =
+      std::apply([](auto&... ends) { return (ends.differences + ...); }, outputs);
   std::fprintf(stderr, "%lld vectors, %lld outputs, %lld differences\n", vector,
-               vector * Output::elements, differences);
+               vector * (Outputs::elements + ...), differences);
   return differences == 0 ? all_equal : some_differ;
+}
+
+/// The same for one input and one output, of `inputs.txt` and `outputs.txt` in the folder `vectors`.
+template <class Input, class Output>
+TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
+                                 hls::stream<typename Output::Word>&),
+                     const std::string& vectors, const std::string& computed) {
+  InputEnd<Input> input(vectors, "");
+  OutputEnd<Output> output(vectors, computed, "");
+  return testbench(top, std::tie(input), std::tie(output));
 }
 
 } // namespace vecq

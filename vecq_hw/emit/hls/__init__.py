@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import jinja2
 
@@ -10,7 +11,8 @@ from vecq_hw import __version__, assets
 from vecq_hw import schedule as schedules
 from vecq_hw.accelerator import plan
 from vecq_hw.bench.environment import INSTALL
-from vecq_hw.emit.hls.top_function import top_function
+from vecq_hw.bench.ports import Port
+from vecq_hw.emit.hls.top_function import AxisPort, top_function
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
@@ -18,6 +20,7 @@ from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
+from vecq_hw.simulate.ends import input_names
 from vecq_hw.storage import digest
 
 __all__ = ["emit", "unsupported"]
@@ -44,37 +47,34 @@ _TEMPLATES = (
 
 
 def unsupported(network: Network) -> str | None:
-    """Why ``network`` cannot be emitted, or None: it has one input and one output."""
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs (one of each)"
+    """Why ``network`` cannot be emitted, or None: every network can."""
     return None
 
 
 def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     """A project that stands alone: sources, headers, vectors, tests that compare, scripts.
 
-    Layers that the output does not depend on are left out.
+    Layers that no output depends on are left out.
 
     Parameters
     ----------
-    network : Network with one input and one output
+    network : Network
     schedule : Schedule with the lanes of each Dense and Conv2d
     vectors : Vectors that the project's own tests run and compare with
 
     Raises
     ------
     VecqError
-        The network has several inputs or outputs, the schedule does not fit it, a stream word would
-        be too wide, or the vectors have other shapes.
+        The schedule does not fit the network, a stream word would be too wide, or the vectors have
+        other shapes.
     """
     reason = unsupported(network)
     if reason is not None:
         raise VecqError(f"network '{network.name}': HLS C++ cannot express {reason}")
     schedules.check(network, schedule)
     vectors = checked_vectors(network, vectors)
-    names = identifiers(
-        dict.fromkeys([network.name, network.inputs[0].name, *(la.name for la in network.layers)])
-    )
+    parts = *network.inputs, *network.layers
+    names = identifiers(dict.fromkeys([network.name, *(part.name for part in parts)]))
     name = names[network.name]
     top = top_function(
         plan(network, schedule),
@@ -95,19 +95,10 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         f"include/vecq/{header.name}": header.read_text()
         for header in sorted((assets.hls_include() / "vecq").glob("*.hpp"))
     }
-    source, target = (
-        port(
-            network,
-            tensor,
-            end.name,
-            lanes=end.lanes,
-            slot_bits=end.slot,
-            word_bits=end.bits,
-            keep=end.keep,
-        )
-        for end, tensor in zip(top.ports, (network.inputs[0].name, network.outputs[0]), strict=True)
+    ports = Ports(
+        inputs=_ports(network, input_names(network), top.inputs),
+        outputs=_ports(network, network.outputs, top.outputs),
     )
-    ports = Ports(inputs=[source], outputs=[target])
     for template, name in _TEMPLATES:
         text = templates.get_template(f"{template}.j2").render(
             top=top,
@@ -124,3 +115,18 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     files |= bench | vectors.files()
     files[MANIFEST] = manifest_text(network, top.name, files, ports)
     return Project(files)
+
+
+def _ports(network: Network, tensors: Sequence[str], ends: Sequence[AxisPort]) -> list[Port]:
+    return [
+        port(
+            network,
+            tensor,
+            end.name,
+            lanes=end.lanes,
+            slot_bits=end.slot,
+            word_bits=end.bits,
+            keep=end.keep,
+        )
+        for tensor, end in zip(tensors, ends, strict=True)
+    ]

@@ -36,6 +36,7 @@ from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.hls.orders import order_type
 from vecq_hw.emit.hls.packing import packed_words, stored
+from vecq_hw.emit.identifiers import end_suffixes
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import VecqError
@@ -85,14 +86,31 @@ class StreamVariable:
 
 @dataclass(frozen=True, slots=True)
 class AxisPort:
-    """An AXI4-Stream of the top function and the tensor that it carries."""
+    """An AXI4-Stream of the top function and the tensor that it carries.
+
+    Attributes
+    ----------
+    name : str
+        Of the argument: ``s_axis`` or ``m_axis``, with ``suffix`` behind it, which is empty where
+        there is one.
+    type_name : str
+        Of the C++ type of its frames.
+    """
 
     name: str
+    suffix: str
+    type_name: str
     tensor: Tensor
     stream: StreamVariable
     lanes: int
     slot: int
     keep: bool
+
+    @property
+    def local(self) -> str:
+        """Its type's name in a file that holds no other top."""
+        kind, place = ("Input" if self.name.startswith("s") else "Output"), self.type_name
+        return kind + place[len(place.rstrip("0123456789")) :] if self.suffix else kind
 
     @property
     def bits(self) -> int:
@@ -137,8 +155,8 @@ class TopFunction:
         The C++ arrays of each layer that has any, by the layer's identifier.
     headers : set of str
         Of ``hls/include/vecq``, without their suffix.
-    ports : (AxisPort, AxisPort)
-        Where frames come in and go out.
+    inputs, outputs : sequence of AxisPort
+        Where frames come in and go out, in the network's order.
     """
 
     name: str
@@ -148,7 +166,18 @@ class TopFunction:
     calls: Sequence[Call]
     parameters: Mapping[str, Sequence[str]]
     headers: set[str]
-    ports: tuple[AxisPort, AxisPort]
+    inputs: Sequence[AxisPort]
+    outputs: Sequence[AxisPort]
+
+    @property
+    def ports(self) -> list[AxisPort]:
+        """The arguments in their order."""
+        return [*self.inputs, *self.outputs]
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are one input and one output."""
+        return len(self.inputs) == len(self.outputs) == 1
 
 
 def top_function(plan: Plan, names: Mapping[str, str], name: str, head: str) -> TopFunction:
@@ -157,9 +186,8 @@ def top_function(plan: Plan, names: Mapping[str, str], name: str, head: str) -> 
     Parameters
     ----------
     plan : Plan
-        Of a network with one input and one output.
     names : mapping
-        The identifier of the input and of every layer.
+        The identifier of every input and layer.
     name : str
         Identifier of the function.
     head : str
@@ -202,17 +230,31 @@ class _Builder:
         self._headers: set[str] = set()
 
     def result(self) -> TopFunction:
-        (entry,), (end,) = self._plan.inputs.values(), self._plan.outputs.values()
-        stream = self._tensor_stream(entry)
-        source = self._port("s_axis", entry, stream)
-        self._call(
-            "AXI4-Stream in", f"read_axis<{self._name}_input>(s_axis, {stream.name})", stream
-        )
+        suffixes = end_suffixes(self._plan.inputs)
+        inputs = []
+        for place, (tensor, entry) in enumerate(self._plan.inputs.items()):
+            stream = self._tensor_stream(entry)
+            port = self._port("input", place, suffixes[tensor], entry, stream)
+            text = f"read_axis<{port.type_name}>({port.name}, {stream.name})"
+            self._call(f"AXI4-Stream in{self._of(tensor, suffixes)}", text, stream)
+            inputs.append(port)
         for cell in self._plan.cells:
             self._add(cell)
-        stream = self._variables[end]
-        target = self._port("m_axis", end, stream)
-        self._call("AXI4-Stream out", f"write_axis<{self._name}_output>({stream.name}, m_axis)")
+        suffixes = end_suffixes(end.tensor for end in self._plan.outputs.values())
+        outputs = []
+        for place, end in enumerate(self._plan.outputs.values()):
+            stream = self._variables[end]
+            port = self._port("output", place, suffixes[end.tensor], end, stream)
+            text = f"write_axis<{port.type_name}>({stream.name}, {port.name})"
+            self._call(f"AXI4-Stream out{self._of(end.tensor, suffixes)}", text)
+            outputs.append(port)
+        variables = {stream.name for call in self._calls for stream in call.writes}
+        for port in (*inputs, *outputs):
+            if port.name in variables:
+                raise VecqError(
+                    f"network '{self._network.name}': '{port.name}' would name an AXI4-Stream and"
+                    " a stream inside; give the input or output another name"
+                )
         return TopFunction(
             name=self._name,
             head=self._head,
@@ -221,14 +263,24 @@ class _Builder:
             calls=self._calls,
             parameters=self._parameters,
             headers=self._headers,
-            ports=(source, target),
+            inputs=inputs,
+            outputs=outputs,
         )
 
-    def _port(self, name: str, end: Stream, stream: StreamVariable) -> AxisPort:
+    @staticmethod
+    def _of(tensor: str, suffixes: Mapping[str, str]) -> str:
+        return f": {one_line(tensor)}" if len(suffixes) > 1 else ""
+
+    def _port(
+        self, what: str, place: int, suffix: str, end: Stream, stream: StreamVariable
+    ) -> AxisPort:
+        name = f"{'s' if what == 'input' else 'm'}_axis{suffix}"
+        # No name of a layer or of what lies between two ends in a number behind these words.
+        type_name = f"{self._name}_{what}{place if suffix else ''}"
         keep = end in self._reframed
         slot = slot_bits(stream.format.bits) if keep else stream.format.bits
         tensor = self._network.tensors[end.tensor]
-        port = AxisPort(name, tensor, stream, end.lanes, slot, keep)
+        port = AxisPort(name, suffix, type_name, tensor, stream, end.lanes, slot, keep)
         if port.bits > MAX_STREAM_BITS:
             raise VecqError(
                 f"network '{self._network.name}': {port.lanes} lanes of {stream.format.bits} bits"
