@@ -150,9 +150,9 @@ def crossed() -> Network:
     """Two inputs that meet twice, each time the other one behind rows of a window."""
     u4 = IntFormat(4, signed=False)
     image = {"shape": (6, 6, 2), "format": u4}
-    inputs = tuple(Input(name=f"crossed_{name}", **image) for name in "ab")
+    inputs = tuple(Input(name=f"crossed_{name}", **image) for name in ("a", "b"))
     layers: list[Layer] = []
-    for straight, behind in ("ab", "ba"):
+    for straight, behind in (("a", "b"), ("b", "a")):
         codes = np.random.default_rng(0).integers(-2, 2, (2, 3, 3, 2))
         name = f"crossed_conv_{behind}"
         weights = Weights(codes=codes, grid=MidRise(2))

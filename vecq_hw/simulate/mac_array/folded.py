@@ -170,7 +170,7 @@ def _run_tile(
     counts: dict[str, int],
 ) -> dict[str, IntArray]:
     """All tensors of some samples; the overflows are added to ``counts``."""
-    values = dict(x)
+    values, samples = dict(x), len(x[network.inputs[0].name])
     # A saturated accumulator may leave the range proven for the exact one, so that the formats
     # behind it are derived anew.
     tensors = {source.name: network.tensors[source.name] for source in network.inputs}
@@ -184,7 +184,7 @@ def _run_tile(
             exact = network.tensors[layer.name]
             tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
         else:
-            found = _exact(layer, [values[name] for name in layer.inputs], given, len(x))
+            found = _exact(layer, [values[name] for name in layer.inputs], given, samples)
             tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
     return values
