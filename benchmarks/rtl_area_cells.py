@@ -1,0 +1,176 @@
+"""How large are the cells that are no arrays of multipliers, a lane of them?
+
+Each cell alone, between ports, by the yosys of ``benchmarks.rtl_area``: LUTs as yosys counts them,
+and LUT positions as silicon spends them.
+
+    python -m benchmarks.rtl_area_cells [--cell lookup] [--out docs/results/rtl_area_cells.json]
+
+With --cell, the rows of the other cells stay in the file if the same yosys made them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.origin import origin
+from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
+from vecq_hw import assets
+from vecq_hw.emit.systemverilog.cells import with_inner
+from vecq_hw.emit.systemverilog.parameters import lookup_lines, memory_text
+from vecq_hw.files import write_atomically
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.layers import Lookup
+
+S8 = IntFormat(8, signed=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A cell with its parameters, the widths of its words, and its memories by parameter.
+
+    Attributes
+    ----------
+    lanes : int
+        By which its LUTs are divided.
+    """
+
+    what: str
+    module: str
+    parameters: Mapping[str, object]
+    input_bits: int
+    output_bits: int
+    memories: Mapping[str, str] = field(default_factory=dict)
+    lanes: int = 1
+
+    def area(self, family: str) -> Area:
+        """Synthesized alone."""
+        names = with_inner([self.module])
+        files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
+        files |= {f"{name}.mem": text for name, text in self.memories.items()}
+        given = {**self.parameters, **{name: f'"{name}.mem"' for name in self.memories}}
+        values = ", ".join(f".{name}({value})" for name, value in given.items())
+        files["alone.sv"] = (
+            "module alone (input logic clk_i, input logic rst_ni, input logic valid_i,"
+            f" output logic ready_o, input logic [{self.input_bits - 1}:0] data_i,"
+            " output logic valid_o, input logic ready_i,"
+            f" output logic [{self.output_bits - 1}:0] data_o);\n  {self.module} #({values}) cell_i"
+            " (.clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o);\n"
+            "endmodule\n"
+        )
+        return synthesize(files, "alone", {}, family)
+
+
+def lookup(what: str, table: IntArray, source: IntFormat, lanes: int, channels: int) -> Cell:
+    """A Lookup to 8 bits."""
+    layer = Lookup(name="map", input="x", table=table, format=S8)
+    lines = lookup_lines(layer, source, lanes)
+    return Cell(
+        what=what,
+        module="vecq_lookup",
+        parameters={
+            "Channels": channels,
+            "Lanes": lanes,
+            "InputBits": source.bits,
+            "OutputBits": 8,
+            "OwnTables": f"1'b{int(len(table) > 1)}",
+        },
+        input_bits=lanes * source.bits,
+        output_bits=lanes * 8,
+        memories={"File": memory_text(lines, lines.shape[1], 8)},
+        lanes=lanes,
+    )
+
+
+def curve(function: Callable[[float], float], source: IntFormat, tables: int = 1) -> IntArray:
+    """The table of a function over -4..4, the largest value at 127; further ones are scaled."""
+    x = np.arange(source.lo, source.hi + 1) * 4 / source.magnitude
+    rows = [[function(v * (1 + row / 8)) for v in x.tolist()] for row in range(tables)]
+    values = np.array(rows)
+    return np.rint(values * 127 / np.abs(values).max()).astype(np.int64)
+
+
+def gelu(v: float) -> float:
+    """Of the error function."""
+    return v * (1 + math.erf(v / math.sqrt(2))) / 2
+
+
+def sigmoid(v: float) -> float:
+    """The logistic function."""
+    return 1 / (1 + math.exp(-v))
+
+
+def topk(count: int) -> Cell:
+    """Of ten scores of 16 bits."""
+    return Cell(
+        what=f"TopK, {count} of 10 classes, 16 bits",
+        module="vecq_topk",
+        parameters={"Channels": 10, "Count": count, "ElementBits": 16, "Signed": "1'b1"},
+        input_bits=16,
+        output_bits=4,
+    )
+
+
+def argmax() -> Cell:
+    """Of ten scores of 16 bits, one per cycle."""
+    return Cell(
+        what="ArgMax, 10 classes, 16 bits",
+        module="vecq_argmax",
+        parameters={"Elements": 10, "Lanes": 1, "ElementBits": 16, "Signed": "1'b1"},
+        input_bits=16,
+        output_bits=4,
+    )
+
+
+S10 = IntFormat(10, signed=True)
+CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
+    "lookup": lambda: [
+        lookup("Lookup, sigmoid, 8 to 8 bits", curve(sigmoid, S8), S8, 1, 1),
+        lookup("Lookup, GELU, 8 to 8 bits", curve(gelu, S8), S8, 1, 1),
+        lookup("Lookup, GELU, 8 to 8 bits, 4 lanes", curve(gelu, S8), S8, 4, 4),
+        lookup("Lookup, GELU, 10 to 8 bits, 4 lanes", curve(gelu, S10), S10, 4, 4),
+        lookup("Lookup, 8 own GELUs, 8 to 8 bits, 2 lanes", curve(gelu, S8, 8), S8, 2, 8),
+    ],
+    "topk": lambda: [topk(1), topk(3), topk(5), argmax()],
+}
+
+
+@click.command(help=__doc__)
+@click.option("--cell", "names", multiple=True, type=click.Choice([*CELLS]), default=[*CELLS])
+@click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
+def main(names: Sequence[str], out: Path | None) -> None:
+    """Synthesize, print, record."""
+    runs = [(name, cell, fam) for name in names for cell in CELLS[name]() for fam in (XCUP, ECP5)]
+    shown = Table(title=f"Cells alone, yosys {yosys_version()}")
+    for column in ("cell", "family", "LUT/lane", "LUT", "physical", "FF", "BRAM"):
+        shown.add_column(column, justify="left" if column in ("cell", "family") else "right")
+    rows: list[dict[str, Any]] = []
+    with Progress(transient=True) as progress:
+        for name, cell, family in progress.track(runs, description="yosys"):
+            area = cell.area(family)
+            luts = area.luts + 2 * area.carries
+            row = {"cell": name, "what": cell.what, "family": family, "lanes": cell.lanes}
+            rows.append(row | {"luts_per_lane": round(luts / cell.lanes, 2), **area.tree()})
+            numbers = luts, area.physical, area.flip_flops, area.block_rams
+            shown.add_row(cell.what, family, f"{luts / cell.lanes:.1f}", *map(str, numbers))
+    Console(width=110).print(shown)
+    if out is not None:
+        known = json.loads(out.read_text()) if out.exists() else {"rows": []}
+        same = known.get("yosys") == yosys_version()
+        kept = [row for row in known["rows"] if same and row["cell"] not in names]
+        tree = {"yosys": yosys_version(), "rows": kept + [row | origin() for row in rows]}
+        write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
