@@ -52,7 +52,7 @@ def test_a_layer_that_a_few_samples_leave_dark_is_no_reason():
         ),
         (
             quantize_model(build_model("imdb", (8,), 2)),
-            r"\(Embedding\) trains quantized",
+            r"the model fails on samples of the shape \(1, 8, 8\): Expected tensor .* Long, Int",
         ),
         (
             quantize_model(nn.Sequential(nn.Flatten(), nn.Linear(63, 10))),

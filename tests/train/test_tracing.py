@@ -335,7 +335,7 @@ def test_what_is_not_in_forward_is_refused(prepare, message):
         (OwnCall(nn.Linear(4, 4)), "OwnCall overrides __call__"),
         (OwnTrain(nn.Linear(4, 4), nn.BatchNorm1d(4)), r"the model overrides train\(\)"),
         (nn.Sequential(nn.LazyLinear(4)), "'0.weight' has no shape yet"),
-        (nn.GRU(4, 4), r"the model \(GRU\) is not supported; of recurrent layers and attention"),
+        (nn.RNN(4, 4), r"the model \(RNN\) is not supported; of recurrent layers and attention"),
         (nn.DataParallel(nn.Sequential(nn.Linear(4, 4))), "is wrapped in DataParallel; quantize"),
         (
             nn.Sequential(OwnLinear(4, 4)),
@@ -370,7 +370,6 @@ def outputs_of_pairs(layer, x):
 @pytest.mark.parametrize(
     ("layer", "read"),
     [
-        (nn.GRU(4, 4, batch_first=True), outputs_alone),
         (nn.RNN(4, 4, batch_first=True), outputs_alone),
         (nn.MultiheadAttention(4, 2), lambda layer, x: layer(x, x, x)[0]),
         (nn.TransformerEncoderLayer(4, 2), lambda layer, x: layer(x)),

@@ -19,7 +19,7 @@ from torch import fx, nn
 
 from vecq_hw.arguments import whole_number
 from vecq_hw.errors import HostWarning, VecqError
-from vecq_hw.formats import IntArray
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import (
     Add,
     AnyWeights,
@@ -28,12 +28,14 @@ from vecq_hw.layers import (
     Flatten,
     Input,
     Layer,
+    Permute,
     Rescale,
     Tensor,
     TopK,
     Upsample2d,
 )
 from vecq_hw.limits import MANTISSA_BITS
+from vecq_hw.lower import sequences
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.sums_and_pools import max_pool, permute, sum_pool, sums
@@ -55,15 +57,10 @@ from vecq_hw.train.quantized_layers import (
     QuantizedLinear,
 )
 from vecq_hw.train.rearrange import Rearrange, channels_last
+from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM, QuantizedRecurrent, directions
 
 _INPUT = "input"
 _PASSING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
-_TRAINED_ONLY = (
-    trained.QuantizedEmbedding,
-    trained.QuantizedLSTM,
-    trained.Transpose,
-    trained.LastStep,
-)
 
 
 def lower(
@@ -95,8 +92,8 @@ def lower(
     Raises
     ------
     VecqError
-        The model is not from ``quantize_model`` or has float activations, it holds an LSTM or an
-        Embedding, a quantizer has no statistics, shapes do not fit.
+        The model is not from ``quantize_model`` or has float activations, a quantizer
+        has no statistics, shapes do not fit.
     """
     graph = checked_graph(model)
     if not isinstance(name, str) or not name:
@@ -141,11 +138,14 @@ class _Lowering:
         self.tensors: dict[str, Tensor] = {}
         self.weights: dict[nn.Module, list[AnyWeights]] = {}
         """What was made of the weights of each module, which may be called several times."""
+        self.steps_first: dict[fx.Node, bool] = {}
 
     def run(self, name: str) -> Network:
         values: dict[fx.Node, Value] = {}
         for node in self.model.graph.nodes:
             if node.op == "placeholder":
+                begins = sequences.begins_with_steps(node, self.model)
+                self.steps_first[node] = self.sequence and begins
                 continue
             sources = [
                 values[arg] for arg in node.args if isinstance(arg, fx.Node) and arg in values
@@ -161,6 +161,10 @@ class _Lowering:
                 return join_lookups(network)
             target = str(node.target)
             module = self.model.get_submodule(target)
+            shape = self.tensors[sources[0].tensor].shape if sources else ()
+            of_sequence = len(shape) == 3 and shape[0] == 1
+            steps = sequences.steps_first(node, module, self.steps_first, of_sequence)
+            self.steps_first[node] = steps
             match module:
                 case InputQuantizer():
                     values[node] = self._input(node, target, module)
@@ -168,7 +172,27 @@ class _Lowering:
                     waiting = (*sources[0].pools, (target, module))
                     values[node] = replace(sources[0], pools=waiting)
                 case trained.Add() | trained.Concat():
-                    values[node] = self._joined(target, module, sources)
+                    alike = self._alike(node, target, module, sources)
+                    values[node] = self._joined(target, module, alike)
+                case trained.QuantizedEmbedding():
+                    source = sources[0].tensor if sources else self._indices(module)
+                    rows = sequences.embedding(self._free(target), module, source)
+                    values[node] = self._codes(self._add(rows), target)
+                case QuantizedLSTM() | QuantizedGRU():
+                    values[node] = self._recurrent(node, target, module, sources[0])
+                case trained.Transpose():
+                    values[node] = sources[0]
+                case trained.LastStep():
+                    values[node] = self._last_step(node, target, sources[0])
+                case nn.Flatten() if self.steps_first[node.all_input_nodes[0]]:
+                    values[node] = self._flat_steps(target, module, sources[0])
+                case Rearrange() if self.steps_first[node.all_input_nodes[0]]:
+                    turned = self._turned(target, sources[0])
+                    values[node] = self._rearranged(target, module, turned)
+                case _ if steps:
+                    before = self.steps_first[node.all_input_nodes[0]]
+                    given = sources[0] if before else self._turned(target, sources[0])
+                    values[node] = self._of_steps(target, module, given)
                 case _:
                     values[node] = self._lowered(target, module, sources[0])
         raise AssertionError("a graph without an output")
@@ -270,7 +294,11 @@ class _Lowering:
                 shape = (reader.num_features,)
         if shape is None:
             raise VecqError("the model does not tell its input's shape; give input_shape=(C, H, W)")
-        if len(shape) == 3:
+        steps = self.steps_first[node.all_input_nodes[0]] and not flat
+        if steps:
+            length, _, channels = shape
+            shape = (1, length, channels)
+        elif len(shape) == 3:
             channels, height, width = shape
             shape = (math.prod(shape),) if flat else (height, width, channels)
         source = Input(
@@ -278,7 +306,130 @@ class _Lowering:
         )
         self.inputs.append(source)
         self.tensors[_INPUT] = Tensor(shape=shape, format=source.format, step=source.step)
+        if steps and shape[1] == shape[2]:
+            # Data of this shape is taken for (N, C, L).
+            turned = Permute(
+                name=self._free("input_steps"),
+                input=_INPUT,
+                split=shape[1:],
+                order=(1, 0),
+                shape=shape,
+            )
+            return self._codes(self._add(turned), _INPUT)
         return self._codes(_INPUT, _INPUT)
+
+    def _indices(self, module: trained.QuantizedEmbedding) -> str:
+        """The input of a model that begins with an Embedding."""
+        if self.input_shape is None or len(self.input_shape) != 1:
+            raise VecqError(
+                "the model takes indices (N, L), but does not tell how many; give input_shape=(L,)"
+            )
+        fmt = IntFormat.covering(0, module.num_embeddings - 1, signed=False)
+        self.inputs.append(Input(name=_INPUT, shape=self.input_shape, format=fmt))
+        self.tensors[_INPUT] = Tensor(shape=self.input_shape, format=fmt, step=1.0)
+        return _INPUT
+
+    def _recurrent(
+        self, node: fx.Node, name: str, module: QuantizedRecurrent, value: Value
+    ) -> Value:
+        """A Conv2d of one pixel and an Lstm or Gru for each layer and direction."""
+        if not self.steps_first[node.all_input_nodes[0]]:
+            raise VecqError(f"layer '{name}' reads (N, C, L); sequences (N, L, C) are wanted")
+        layers, tensor = directions(module), value.tensor
+        alone = len(layers) == 1 and not module.bidirectional
+        last_alone = not module.bidirectional and sequences.reads_last_step(node, self.model)
+        for number, endings in enumerate(layers):
+            states = []
+            for ending in endings:
+                own = self._free(name if alone else f"{name}{ending}")
+                source, length = tensor, self.tensors[tensor].shape[1]
+                backwards = ending.endswith("_reverse")
+                if backwards:
+                    source = self._add(
+                        sequences.reversed_steps(self._free(f"{own}_in"), source, length)
+                    )
+                sums, layer = sequences.sums_and_states(
+                    own,
+                    module,
+                    ending,
+                    source,
+                    self.tensors[source],
+                    self.mantissa_bits,
+                    sequence=not (last_alone and number == len(layers) - 1),
+                )
+                self._add(sums)
+                made = self._add(layer)
+                if backwards:
+                    made = self._add(
+                        sequences.reversed_steps(self._free(f"{own}_out"), made, length)
+                    )
+                states.append(made)
+            tensor = states[0]
+            if len(states) > 1:
+                joined = Concat(name=self._free(f"{name}_both_l{number}"), inputs=tuple(states))
+                tensor = self._add(joined)
+        return self._codes(tensor, name)
+
+    def _last_step(self, node: fx.Node, name: str, value: Value) -> Value:
+        shape = self.tensors[value.tensor].shape
+        if len(shape) == 1:  # the recurrent layer gives no other
+            return value
+        if not self.steps_first[node.all_input_nodes[0]]:
+            raise VecqError(f"layer '{name}' takes the last channel of (N, C, L), not a step")
+        taken = sequences.taken_steps(self._free(name), value.tensor, (shape[1] - 1,))
+        flat = Flatten(name=self._free(f"{name}_flat"), input=self._add(taken))
+        return replace(value, tensor=self._add(flat))
+
+    def _turned(self, name: str, value: Value) -> Value:
+        """The value with the steps of the network's sequence as channels."""
+        _, length, channels = self.tensors[value.tensor].shape
+        turned = Permute(
+            name=self._free(f"{name}_turned"),
+            input=value.tensor,
+            split=(length, channels),
+            order=(1, 0),
+            shape=(1, channels, length),
+        )
+        return self._codes(self._add(turned), value.owner)
+
+    def _alike(
+        self,
+        node: fx.Node,
+        name: str,
+        module: trained.Add | trained.Concat,
+        values: Sequence[Value],
+    ) -> list[Value]:
+        """The operands of a join, all of them with their steps on one axis."""
+        ways = [self.steps_first[read] for read in node.all_input_nodes]
+        sequential = [self.tensors[value.tensor].is_image for value in values]
+        if isinstance(module, trained.Concat) and ways[0] and all(sequential):
+            raise VecqError(f"layer '{name}' puts the steps of sequences (N, L, C) side by side")
+        return [
+            value if way == ways[0] else self._turned(name, value)
+            for value, way in zip(values, ways, strict=True)
+        ]
+
+    def _flat_steps(self, name: str, module: nn.Flatten, value: Value) -> Value:
+        """A sequence (N, L, C) as a vector: its integers lie in torch's own order."""
+        if isinstance(module, trained.FlattenTo):
+            module.check(self.tensors[value.tensor].shape)
+        tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
+        return self._codes(tensor, value.owner)
+
+    def _of_steps(self, name: str, module: nn.Module, value: Value) -> Value:
+        """A module that reads a sequence (N, L, C)."""
+        match module:
+            case QuantizedLinear():
+                return self._sum(name, module, value, each_step=True)
+            case ActivationQuantizer() | Curve():
+                return self._lowered(name, module, value)
+            case _ if isinstance(module, (*_PASSING, *HOST)):
+                return self._lowered(name, module, value)
+            case _:
+                raise VecqError(
+                    f"layer '{name}' ({type(module).__name__}) reads a sequence (N, L, C), whose"
+                    " channels are its last axis; transpose it before"
+                )
 
     def _readers(self, node: fx.Node) -> Iterator[nn.Module]:
         """The modules that read the node, down to the first that computes something."""
@@ -304,12 +455,18 @@ class _Lowering:
         )
 
     def _sum(
-        self, name: str, module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d, value: Value
+        self,
+        name: str,
+        module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d,
+        value: Value,
+        each_step: bool = False,
     ) -> Value:
         try:
             layer, shares = sums(self._free(name), module, value)
         except VecqError as error:
             raise VecqError(f"layer '{name}': {error}") from None
+        if each_step:
+            layer = sequences.each_step(layer)
         layer = replace(layer, weights=self._shared(module, layer.weights))
         tensor = self._add(layer)
         added = trained.quantized_bias(module)
@@ -429,14 +586,10 @@ def checked_graph(model: nn.Module) -> fx.GraphModule:
     modules = list(model.named_modules()) if isinstance(model, fx.GraphModule) else []
     if modules:
         check_values(model)
-    for name, module in modules:
-        if isinstance(module, _TRAINED_ONLY):
-            kind = type(module).__name__.removeprefix("Quantized")
-            raise VecqError(
-                f"layer '{name}' ({kind}) trains quantized and can be sized, but not yet lowered"
-            )
     if isinstance(model, fx.GraphModule) and any(
-        isinstance(module, InputQuantizer) for _, module in modules
+        isinstance(module, InputQuantizer)
+        or (isinstance(module, trained.QuantizedEmbedding) and module.integer_rows)
+        for _, module in modules
     ):
         return model
     if any(isinstance(module, Quantized) for _, module in modules):

@@ -28,8 +28,9 @@ def network_inputs(network: Network, x: Given) -> IntArray | dict[str, IntArray]
     Parameters
     ----------
     network : Network
-    x : array of shape (N, C), (N, C, L) or (N, C, H, W)
-        Channels first.  A sequence (C, L) is an image of height 1.  A network that takes vectors
+    x : array of shape (N, C), (N, C, L), (N, L, C) or (N, C, H, W)
+        Channels first.  A sequence (C, L) is an image of height 1; so is (L, C), unless both are
+        equal.  A network that takes vectors
         gets them flattened in that order, as torch.nn.Flatten does it.  Of a network with several
         inputs a mapping from the name of each to its array, or a tuple of them in their order.
 
@@ -66,6 +67,8 @@ def _codes(source: Input, x: npt.ArrayLike) -> IntArray:
         height, width, channels = source.shape
         wanted = (channels, height, width)
         if samples.ndim == 3 and height == 1:
+            if samples.shape[1:] == (width, channels) != (channels, width):
+                samples = samples.swapaxes(1, 2)
             samples, wanted = samples[:, :, np.newaxis], (channels, width)
         fits = samples.shape[1:] == (channels, height, width)
         arranged = samples.transpose(0, 2, 3, 1) if fits else samples

@@ -6,10 +6,12 @@ import inspect
 import operator
 
 import torch
-from torch import fx
+from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.train.arguments import nodes
+from vecq_hw.train.functional import free_name
+from vecq_hw.train.quantized_layers import LastStep
 
 _ZEROS = {torch.zeros, torch.zeros_like, "new_zeros"}
 
@@ -52,19 +54,56 @@ def _attribute(traced: fx.GraphModule, node: fx.Node) -> torch.Tensor:
 
 
 def unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:
-    """The first of an LSTM's results, its outputs, becomes the LSTM itself."""
+    """The first of an LSTM's or GRU's results, its outputs, becomes the layer itself.
+
+    The state of the last layer, of which the outputs hold all, becomes their last step.
+    """
+    module = traced.get_submodule(str(node.target))
+    kind = type(module).__name__
     for reader in list(node.users):
         if reader.target is not operator.getitem:
-            raise VecqError(f"layer '{node.target}' (LSTM) gives a pair; use its first element")
+            raise VecqError(f"layer '{node.target}' ({kind}) gives a pair; use its first element")
         if reader.args[1] == 0:
             reader.replace_all_uses_with(node)
+            node.meta = dict(reader.meta)
         else:
+            hidden = _items(reader, 0) if isinstance(module, nn.LSTM) else [reader]
+            for state in hidden:
+                _last_states(traced, node, state)
             for state in list(reader.users):  # `outputs, (h, c) = lstm(x)` takes it apart
                 if state.target is operator.getitem and not state.users:
                     traced.graph.erase_node(state)
             if reader.users:
                 raise VecqError(
-                    f"layer '{node.target}' (LSTM): its states are read; read its outputs, the"
+                    f"layer '{node.target}' ({kind}): its states are read; read its outputs, the"
                     " last of which is output[:, -1]"
                 )
         traced.graph.erase_node(reader)
+
+
+def _items(node: fx.Node, index: int) -> list[fx.Node]:
+    """The readers that take one item of a tuple."""
+    return [one for one in node.users if one.target is operator.getitem and one.args[1] == index]
+
+
+def _last_states(traced: fx.GraphModule, node: fx.Node, states: fx.Node) -> None:
+    """Let the last step of the outputs stand for the state of the last layer, (layers, N, H)."""
+    module = traced.get_submodule(str(node.target))
+    assert isinstance(module, nn.LSTM | nn.GRU)
+    if module.bidirectional:
+        return
+    last = module.num_layers - 1
+    for reader in list(states.users):
+        index = reader.args[1] if len(reader.args) > 1 else None
+        if isinstance(index, tuple) and index and all(i in (slice(None), ...) for i in index[1:]):
+            index = index[0]
+        taken = reader.target is operator.getitem and index in (-1, last)
+        squeezed = reader.target in ("squeeze", torch.squeeze) and not last
+        if taken or (squeezed and index == 0):
+            name = free_name(traced, f"{node.name}_last")
+            traced.add_submodule(name, LastStep())
+            with traced.graph.inserting_before(reader):
+                step = traced.graph.call_module(name, (node,))
+            step.meta = dict(reader.meta)
+            reader.replace_all_uses_with(step)
+            traced.graph.erase_node(reader)

@@ -43,10 +43,10 @@ from vecq_hw.train.tracing import trace
 
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, MaxPool1d, MaxPool2d,"
-    " AvgPool2d, AdaptiveAvgPool2d(1), Upsample, Flatten, Dropout, Identity, Embedding, LSTM,"
+    " AvgPool2d, AdaptiveAvgPool2d(1), Upsample, Flatten, Dropout, Identity, Embedding, LSTM, GRU,"
     " functions of each value by itself (torch.nn.SiLU, tanh, ...), sums (+) and torch.cat"
 )
-WITH_WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, nn.LSTM)
+WITH_WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, nn.LSTM, nn.GRU)
 _ONCE = (*WITH_WEIGHTS, nn.BatchNorm1d, nn.BatchNorm2d)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
 _MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
@@ -73,7 +73,7 @@ _PLAIN = (
 )
 _SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "softmin"}
 _RECURRENT = {
-    "gru", "rnn", "rnncell", "grucell", "lstmcell", "multiheadattention", "transformer",
+    "rnn", "rnncell", "grucell", "lstmcell", "multiheadattention", "transformer",
     "transformerencoder", "transformerencoderlayer", "transformerdecoder",
     "transformerdecoderlayer", "scaled_dot_product_attention", "multi_head_attention_forward",
 }  # fmt: skip
@@ -90,8 +90,8 @@ def module_graph(
 ) -> fx.GraphModule:
     """A deep copy of ``model`` as a graph of supported modules.
 
-    An LSTM stands in it for its outputs alone, as
-    :class:`vecq_hw.train.quantized_layers.QuantizedLSTM` has it, so a graph with one cannot run
+    An LSTM or GRU stands in it for its outputs alone, as
+    :class:`vecq_hw.train.recurrent.QuantizedLSTM` has it, so a graph with one cannot run
     before that has taken its place.
 
     Parameters
@@ -130,7 +130,7 @@ def module_graph(
             bind(traced, node)
             module = _reordered(traced, node)
             _check_kind(f"layer '{node.target}'", module, ends(node))
-            if type(module) is nn.LSTM:
+            if type(module) in (nn.LSTM, nn.GRU):
                 unpack_sequence(traced, node)
             _check_module(str(node.target), module)
         elif node.op in ("call_function", "call_method") and not is_shape(node) and node.users:
@@ -237,7 +237,7 @@ def _remedy(what: str) -> str:
     if lowered == "rrelu":
         return "draws its slopes at random; use torch.nn.LeakyReLU"
     if lowered in _RECURRENT:
-        return "is not supported; of recurrent layers and attention, LSTM alone trains"
+        return "is not supported; of recurrent layers and attention, LSTM and GRU alone train"
     if lowered in _OF_SHAPES:
         return "asks for a shape that is not known; give quantize_model the input_shape"
     if lowered in _LAYER_FUNCTIONS:
@@ -311,7 +311,7 @@ def _check_module(name: str, module: nn.Module) -> None:
         case nn.Embedding():
             if module.max_norm is not None or module.sparse:
                 problem = "max_norm and sparse are not supported; leave them out"
-        case nn.LSTM():
+        case nn.LSTM() | nn.GRU():
             if not module.batch_first or module.proj_size:
                 problem = "only batch_first=True without projections is supported"
     if problem:

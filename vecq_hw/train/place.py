@@ -24,6 +24,7 @@ from vecq_hw.train.curves import CURVES, HOST, Curve, ends
 from vecq_hw.train.functional import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 from vecq_hw.train.rearrange import Rearrange
+from vecq_hw.train.recurrent import QuantizedRecurrent
 
 OUTPUT_BITS = 16
 """Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""
@@ -50,6 +51,8 @@ class _State:
     owner: str
     """The layer with weights that the values come from, or the input."""
     maker: fx.Node | None = None
+    exact: bool = False
+    """Whether they are integers of a fixed step without a quantizer: rows of a table, states."""
     one_step: bool = True
     nonnegative: bool = False
 
@@ -119,18 +122,25 @@ class _Placement:
         if isinstance(module, _CURVES):
             return self._curve(node, module, source)
         waits = isinstance(module, _POOLS) and self._before_activation(node)
-        if isinstance(module, _READS_CODES) and state.maker is None and not waits:
+        coded = state.exact or state.maker is not None
+        if isinstance(module, _READS_CODES) and not coded and not waits:
             if not isinstance(module, QuantizedEmbedding):
                 made = self._codes(source)
                 node.replace_input_with(source, made)
                 state = self.states[made]
+        if isinstance(module, QuantizedEmbedding):
+            module.integer_rows = True
+            return _State(owner=str(node.target), exact=True, one_step=True)
+        if isinstance(module, QuantizedRecurrent):
+            module.integer_gates = True
+            return _State(owner=str(node.target), exact=True, one_step=True)
         if isinstance(module, Quantized):
             one_step = isinstance(module, Sums) and not module.quantizer.per_channel
             return _State(owner=str(node.target), one_step=one_step)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             return _State(owner=state.owner, one_step=False)
         if isinstance(module, _AVERAGES):
-            return replace(state, maker=None, one_step=False)
+            return replace(state, maker=None, exact=False, one_step=False)
         return state
 
     def _before_activation(self, pool: fx.Node) -> bool:

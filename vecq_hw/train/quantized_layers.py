@@ -15,6 +15,7 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import Vecq, WeightMethod, WeightQuantizer
+from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM
 
 
 class QuantizedLinear(nn.Linear):
@@ -97,6 +98,8 @@ class QuantizedEmbedding(nn.Embedding):
     """An Embedding whose table is quantized."""
 
     quantizer: WeightQuantizer
+    integer_rows = False
+    """Whether what reads the rows takes the integers of the table, activations being quantized."""
 
     def __init__(self, source: nn.Embedding, quantizer: WeightQuantizer) -> None:
         super().__init__(
@@ -118,58 +121,9 @@ class QuantizedEmbedding(nn.Embedding):
         )
 
 
-class QuantizedLSTM(nn.LSTM):
-    """An LSTM whose weight matrices are quantized, each by a quantizer of its own.
-
-    States, gates and biases stay float, as in the paper (section 6.1.1); inputs and outputs get
-    quantizers like those of any layer.  It returns the outputs alone.
-    """
-
-    def __init__(self, source: nn.LSTM, method: WeightMethod, bits: int) -> None:
-        super().__init__(
-            source.input_size,
-            source.hidden_size,
-            num_layers=source.num_layers,
-            bias=source.bias,
-            batch_first=True,
-            dropout=source.dropout,
-            bidirectional=source.bidirectional,
-            device="meta",
-        )
-        for name in source._flat_weights_names:
-            setattr(self, name, getattr(source, name))
-        matrices = [name for name in self._flat_weights_names if getattr(self, name).ndim == 2]
-        self.quantizers = nn.ModuleDict(
-            {name: method(getattr(self, name), bits) for name in matrices}
-        )
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        """(N, L, C) to the outputs (N, L, hidden)."""
-        parameters = [
-            self.quantizers[name](getattr(self, name))
-            if name in self.quantizers
-            else getattr(self, name)
-            for name in self._flat_weights_names
-        ]
-        layers = self.num_layers * (2 if self.bidirectional else 1)
-        state = input.new_zeros(layers, len(input), self.hidden_size)
-        output: torch.Tensor = torch.lstm(
-            input,
-            (state, state),
-            parameters,
-            self.bias,
-            self.num_layers,
-            self.dropout,
-            self.training,
-            self.bidirectional,
-            True,
-        )[0]
-        return output
-
-
 Sums = (QuantizedLinear, QuantizedConv1d, QuantizedConv2d)
 """Those that multiply codes by weights and add."""
-Quantized = (*Sums, QuantizedEmbedding, QuantizedLSTM)
+Quantized = (*Sums, QuantizedEmbedding, QuantizedLSTM, QuantizedGRU)
 """The layers with quantized weights."""
 
 
@@ -187,6 +141,8 @@ def quantized_layer(
     """
     if isinstance(source, nn.LSTM):
         return QuantizedLSTM(source, method, bits)
+    if isinstance(source, nn.GRU):
+        return QuantizedGRU(source, method, bits)
     assert isinstance(source.weight, torch.Tensor)
     quantizer = method(source.weight, bits)
     if isinstance(source, nn.Embedding):
@@ -217,7 +173,7 @@ def advance(model: nn.Module, progress: float) -> None:
     schedule.
     """
     for module in model.modules():
-        if isinstance(module, QuantizedLSTM):
+        if isinstance(module, QuantizedLSTM | QuantizedGRU):
             for name, quantizer in module.quantizers.items():
                 assert isinstance(quantizer, WeightQuantizer)
                 quantizer.advance(getattr(module, name), progress)

@@ -1,0 +1,248 @@
+"""Recurrent layers and embeddings of the model as layers of the network.
+
+A sequence is an image (1, L, C), whether the model has it as (N, L, C) or as (N, C, L).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from torch import fx, nn
+
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntArray
+from vecq_hw.layers import (
+    LONGEST_SHIFT,
+    PRODUCT_LIMIT,
+    Conv2d,
+    Dense,
+    Embedding,
+    Gru,
+    Lstm,
+    RecurrentLayer,
+    Take,
+    Tensor,
+    Weights,
+)
+from vecq_hw.layers.sequences import GATE_STEP, RESET_SHIFT, STATE_STEP
+from vecq_hw.lower.values import Doubles, check_finite, doubles
+from vecq_hw.quantize import WeightQuantizer
+from vecq_hw.train.quantized_layers import LastStep, QuantizedEmbedding, Transpose
+from vecq_hw.train.rearrange import Rearrange
+from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM, QuantizedRecurrent
+
+
+def embedding(name: str, module: QuantizedEmbedding, source: str) -> Embedding:
+    """The table of the words' values.
+
+    Raises
+    ------
+    VecqError
+        The rows have steps of their own, so that their values cannot stand in one tensor.
+    """
+    quantized = module.quantizer.codes(module.weight)
+    step = doubles(quantized.step)
+    if step.size > 1:
+        raise VecqError(
+            f"layer '{name}': the rows of the table have steps of their own; quantize it with one"
+            " step for all (per_channel=False)"
+        )
+    weights = Weights(
+        codes=quantized.codes.cpu().numpy(), grid=quantized.grid, step=float(step.max())
+    )
+    return Embedding(name=name, input=source, weights=weights)
+
+
+def sums_and_states(
+    name: str,
+    module: QuantizedRecurrent,
+    ending: str,
+    source: str,
+    tensor: Tensor,
+    mantissa_bits: int,
+    sequence: bool,
+) -> tuple[Conv2d, RecurrentLayer]:
+    """The products of a layer's input, and the layer that makes states of them.
+
+    Parameters
+    ----------
+    name : str
+        Of the states; the sums are called ``<name>_input``.
+    ending : str
+        Of the names of the layer's parameters, such as ``_l0``.
+    source, tensor : str and Tensor
+        What it reads: codes.
+    """
+    gates = 4 if isinstance(module, QuantizedLSTM) else 3
+    elements = module.hidden_size
+    # The gates of an element side by side.
+    order = np.arange(gates * elements).reshape(gates, elements).T.reshape(-1)
+    input_weights, input_steps = _weights(name, module, f"weight_ih{ending}", order)
+    state_weights, state_steps = _weights(name, module, f"weight_hh{ending}", order)
+    biases = [_bias(name, module, f"bias_{kind}{ending}", order) for kind in ("ih", "hh")]
+    codes = input_weights.codes[:, np.newaxis, np.newaxis]
+    taken = Weights(codes=codes, grid=input_weights.grid, step=input_weights.step)
+    sums = Conv2d(name=f"{name}_input", input=source, weights=taken)
+    made = sums.output(tensor)
+    factors = [
+        tensor.step * input_steps / GATE_STEP,
+        STATE_STEP * state_steps / GATE_STEP,
+    ]
+    for shift in _shifts(name, factors, mantissa_bits, RESET_SHIFT if gates == 3 else 1):
+        unit = 2.0**shift
+        ih, hh = (bias / GATE_STEP * unit for bias in biases)
+        if max(np.abs(ih).max(), np.abs(hh).max()) >= PRODUCT_LIMIT / 2:
+            continue
+        x, h = (_whole(factor * unit) for factor in factors)
+        layer: RecurrentLayer
+        if isinstance(module, QuantizedLSTM):
+            layer = Lstm(
+                name=name,
+                input=sums.name,
+                weights=state_weights,
+                mantissa_x=x,
+                mantissa_h=h,
+                offset=_whole(ih + hh),
+                shift=shift,
+                sequence=sequence,
+            )
+        else:
+            candidate = np.arange(gates * elements) % gates == gates - 1
+            layer = Gru(
+                name=name,
+                input=sums.name,
+                weights=state_weights,
+                mantissa_x=x,
+                mantissa_h=h,
+                offset=_whole(np.where(candidate, ih, ih + hh)),
+                state_offset=_whole(hh[candidate]),
+                shift=shift,
+                sequence=sequence,
+            )
+        if next(layer.problems(made), None) is None:
+            return sums, layer
+    raise VecqError(
+        f"layer '{name}': no mantissas of {mantissa_bits} bits keep its gates within the integers;"
+        " train it with smaller weights and biases"
+    )
+
+
+def each_step(layer: Dense | Conv2d) -> Conv2d:
+    """A Dense over each step of a sequence."""
+    assert isinstance(layer, Dense)
+    weights = layer.weights
+    assert isinstance(weights, Weights)
+    codes = weights.codes[:, np.newaxis, np.newaxis]
+    return Conv2d(name=layer.name, input=layer.input, weights=replace(weights, codes=codes))
+
+
+def reversed_steps(name: str, source: str, length: int) -> Take:
+    """The steps of a sequence, the last one first."""
+    return taken_steps(name, source, tuple(reversed(range(length))))
+
+
+def taken_steps(name: str, source: str, steps: tuple[int, ...]) -> Take:
+    """Some steps of a sequence, in their order."""
+    return Take(name=name, input=source, columns=np.array(steps))
+
+
+def _weights(
+    name: str, module: nn.Module, parameter: str, order: IntArray
+) -> tuple[Weights, Doubles]:
+    """The codes of a matrix, rows in order, and the step of each row."""
+    quantizers = module.get_submodule("quantizers")
+    quantizer = quantizers.get_submodule(parameter)
+    assert isinstance(quantizer, WeightQuantizer)
+    try:
+        quantized = quantizer.codes(getattr(module, parameter))
+    except VecqError as error:
+        raise VecqError(f"layer '{name}': {parameter}: {error}") from None
+    codes, steps = quantized.codes.cpu().numpy()[order], doubles(quantized.step)
+    rows = np.broadcast_to(steps, order.shape)[order]
+    return Weights(codes=codes, grid=quantized.grid, step=float(steps.max())), rows
+
+
+def _bias(name: str, module: QuantizedRecurrent, parameter: str, order: IntArray) -> Doubles:
+    if not module.bias:
+        return np.zeros(order.size)
+    bias = doubles(getattr(module, parameter))[order]
+    check_finite(name, "bias", bias)
+    return bias
+
+
+def _whole(values: Doubles) -> IntArray:
+    return np.rint(values).astype(np.int64)
+
+
+def _shifts(name: str, factors: list[Doubles], bits: int, least: int) -> Iterator[int]:
+    """Shifts at which the mantissas have at most ``bits`` bits, the most precise first."""
+    largest = max(float(np.abs(factor).max()) for factor in factors)
+    if not 0 < largest < math.inf:
+        raise VecqError(f"layer '{name}': its scales are zero or infinite; train it again")
+    most = (1 << (bits - 1)) - 1
+    shift = min(LONGEST_SHIFT, bits - 1 - math.frexp(largest)[1] + 1)
+    while shift >= least:
+        if round(largest * 2.0**shift) <= most:
+            yield shift
+        shift -= 1
+
+
+def steps_first(
+    node: fx.Node, module: nn.Module, found: dict[fx.Node, bool], of_sequence: bool
+) -> bool:
+    """Whether the model has as (N, A, B) what the network has as (1, A, B); else as (N, B, A).
+
+    Parameters
+    ----------
+    found : mapping
+        The same of all nodes before.
+    of_sequence : bool
+        Whether what the node reads is a sequence in the network.
+    """
+    before = found[node.all_input_nodes[0]]
+    match module:
+        case QuantizedEmbedding() | QuantizedLSTM() | QuantizedGRU():
+            return True
+        case LastStep() | nn.Flatten() | Rearrange():
+            return False
+        case nn.Linear():
+            return of_sequence
+        case Transpose():
+            return not before
+        case _:
+            return before
+
+
+def begins_with_steps(node: fx.Node, model: nn.Module) -> bool:
+    """Whether a sequence that comes in is (N, L, C), by the first reader that minds."""
+    turned = False
+    while node.users:
+        node = next(iter(node.users))
+        if node.op != "call_module":
+            break
+        match model.get_submodule(str(node.target)):
+            case Transpose():
+                turned = not turned
+            case QuantizedLSTM() | QuantizedGRU() | nn.Linear() | LastStep():
+                return not turned
+            case nn.Conv1d() | nn.BatchNorm1d() | nn.MaxPool1d() | Rearrange():
+                return turned
+            case _:
+                pass
+    return False
+
+
+def reads_last_step(node: fx.Node, model: nn.Module) -> bool:
+    """Whether nothing but the last step of a node is read."""
+
+    def only(reader: fx.Node) -> bool:
+        if reader.op != "call_module":
+            return False
+        module = model.get_submodule(str(reader.target))
+        passing = isinstance(module, nn.Dropout | nn.Identity)
+        return isinstance(module, LastStep) or (passing and reads_last_step(reader, model))
+
+    return bool(node.users) and all(map(only, node.users))
