@@ -5,7 +5,7 @@ python -m tests.random_record [--plain 10000] [--hls 300] [--rtl 100] [--first S
 ``plain`` networks are computed by the simulator and by plain Python, every tensor of each; the
 others are emitted, built and run.  The counts, by kind of layer, go to
 docs/results/random_networks.json.  A network that fails is named by its seed:
-``random_graph(Seeded(seed))`` makes it again, or ``random_chain`` where the seed is odd.
+``random_pair(MAKERS[seed % len(MAKERS)], "net", seed)`` makes it again with its schedule.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ import numpy as np
 from rich.progress import Progress
 
 from tests import plain
-from tests.random_networks import random_chain, random_graph, random_pair
+from tests.random_networks import (
+    random_chain,
+    random_ends,
+    random_graph,
+    random_pair,
+    random_sequence,
+)
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
 from vecq_hw.network import Network
@@ -37,6 +43,8 @@ from vecq_hw.verify.targets import choose
 VECTORS = {"plain": 2, "hls": 8, "rtl": 4}
 PART = 50
 """Networks of one task of ``plain``."""
+MAKERS = (random_graph, random_chain, random_graph, random_sequence, random_graph, random_ends)
+"""Which of them makes a network, by the seed."""
 
 
 @dataclass
@@ -64,7 +72,7 @@ def of_seeds(target: str, seeds: range) -> Counts:
     """The networks of these seeds on one target."""
     total = Counts()
     for seed in seeds:
-        network, schedule = random_pair(random_chain if seed % 2 else random_graph, "net", seed)
+        network, schedule = random_pair(MAKERS[seed % len(MAKERS)], "net", seed)
         try:
             if target == "plain":
                 total.add(_in_plain_python(network, seed))
