@@ -12,7 +12,9 @@ from vecq_hw.errors import VecqError
 from vecq_hw.train.arguments import nodes
 from vecq_hw.train.functional import free_name
 from vecq_hw.train.quantized_layers import LastStep
+from vecq_hw.train.tracing import SHAPE
 
+_EXPANSIONS = {"expand", "expand_as", "broadcast_to"}
 _ZEROS = {torch.zeros, torch.zeros_like, "new_zeros"}
 
 
@@ -51,6 +53,24 @@ def _attribute(traced: fx.GraphModule, node: fx.Node) -> torch.Tensor:
     owner, _, name = str(node.target).rpartition(".")
     found = getattr(traced.get_submodule(owner), name)
     return found if isinstance(found, torch.Tensor) else torch.ones(1)
+
+
+def drop_expands(traced: fx.GraphModule) -> None:
+    """Leave out expansions to a shape that the operation which reads them gives by itself."""
+    for node in list(traced.graph.nodes):
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        if name not in _EXPANSIONS or SHAPE not in node.meta:
+            continue
+        source, wanted = node.all_input_nodes[0], node.meta[SHAPE]
+        for reader in node.users:
+            others = [read for read in reader.all_input_nodes if read is not node]
+            if not any(read.meta.get(SHAPE) == wanted for read in others):
+                break
+            if reader.meta.get(SHAPE) != wanted or reader.op == "call_module":
+                break
+        else:
+            node.replace_all_uses_with(source)
+            traced.graph.erase_node(node)
 
 
 def unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:

@@ -13,7 +13,7 @@ from torch import fx, nn
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
 from vecq_hw.train.arguments import Unsupported
-from vecq_hw.train.calls import bind, unpack_sequence
+from vecq_hw.train.calls import bind, drop_expands, unpack_sequence
 from vecq_hw.train.choices import Choice, find_choices
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends, find_curves
 from vecq_hw.train.duplicate import parent
@@ -124,6 +124,7 @@ def module_graph(
             bind(traced, node)
     traced.graph.eliminate_dead_code()
     find_choices(traced, free_name)
+    drop_expands(traced)
     find_curves(traced, free_name)
     for node in list(traced.graph.nodes):
         if node.op == "call_module":
