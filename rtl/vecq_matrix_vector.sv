@@ -21,6 +21,9 @@
 // are doubled (Horner), and the next lower bit of the bias comes in below.  So the bias, offsets of
 // all planes included, needs no adder, and the unit is as small as one for weights of one bit.
 //
+// With BookWords, WeightsFile holds indices into a book of so many words of BookLanes weights each
+// (vecq_code_book), codes of TwosComplement.  Nothing else changes, not in any cycle.
+//
 // Memories, a line each of the following, least significant first (vecq_hw/emit/pair_rows.py):
 //   weights: the codes of one step, those of the mid-rise grid re-encoded, lane 0 of all Pe outputs
 //     first; the steps of outputs 0..Pe-1 first; with BitSerial of one plane
@@ -47,6 +50,9 @@ module vecq_matrix_vector #(
   parameter     BiasFile,
   parameter bit BitSerial       = 1'b0,
   parameter bit QuadRows        = 1'b0,
+  parameter int BookWords       = 0,
+  parameter int BookLanes       = 1,
+  parameter     BookFile        = "",
   // Groups that the outputs of a step belong to.
   localparam int Span = Pe > Outputs / Groups ? Pe / (Outputs / Groups) : 1
 ) (
@@ -135,25 +141,36 @@ module vecq_matrix_vector #(
     );
   end
 
-  // The codes of each stage of lanes are read as many cycles after their step.
   logic [Simd*LaneBits-1:0] weights;
-  logic [Stages*StepBits-1:0] addresses_q;
 
-  always_ff @(posedge clk_i) begin
-    if (advance) addresses_q <= (Stages*StepBits)'({addresses_q, step_q});
-  end
-
-  for (genvar stage = 0; stage < Stages; stage++) begin : gen_stage
-    localparam int First = stage * StageLanes;
-    localparam int Lanes = First + StageLanes < Simd ? StageLanes : Simd - First;
-
-    vecq_rom #(
-      .Words(Steps), .WordBits(Simd * LaneBits), .File(WeightsFile),
-      .First(First * LaneBits), .Bits(Lanes * LaneBits)
-    ) weight_rom (
-      .clk_i, .enable_i(advance), .address_i(addresses_q[stage*StepBits +: StepBits]),
-      .data_o(weights[First*LaneBits +: Lanes*LaneBits])
+  if (BookWords > 0) begin : gen_book
+    vecq_code_book #(
+      .Steps(Steps), .Pe(Pe), .Simd(Simd), .WeightBits(ArrayBits), .BookWords(BookWords),
+      .BookLanes(BookLanes), .StageLanes(StageLanes), .IndicesFile(WeightsFile),
+      .BookFile(BookFile)
+    ) book (
+      .clk_i, .rst_ni, .enable_i(advance), .step_i(step), .codes_o(weights)
     );
+  end else begin : gen_codes
+    // The codes of each stage of lanes are read as many cycles after their step.
+    logic [Stages*StepBits-1:0] addresses_q;
+
+    always_ff @(posedge clk_i) begin
+      if (advance) addresses_q <= (Stages*StepBits)'({addresses_q, step_q});
+    end
+
+    for (genvar stage = 0; stage < Stages; stage++) begin : gen_stage
+      localparam int First = stage * StageLanes;
+      localparam int Lanes = First + StageLanes < Simd ? StageLanes : Simd - First;
+
+      vecq_rom #(
+        .Words(Steps), .WordBits(Simd * LaneBits), .File(WeightsFile),
+        .First(First * LaneBits), .Bits(Lanes * LaneBits)
+      ) weight_rom (
+        .clk_i, .enable_i(advance), .address_i(addresses_q[stage*StepBits +: StepBits]),
+        .data_o(weights[First*LaneBits +: Lanes*LaneBits])
+      );
+    end
   end
 
   logic [WordBits-1:0] unsigned_activations;
@@ -323,6 +340,10 @@ module vecq_matrix_vector #(
   if (QuadRows && TwosComplement) begin : gen_rule_quad_rows
     $error("vecq_matrix_vector: QuadRows (%0d) are for odd weights, not TwosComplement (%0d)",
            QuadRows, TwosComplement);
+  end
+  if (BookWords > 0 && (!TwosComplement || BitSerial || QuadRows)) begin : gen_rule_book
+    $error("vecq_matrix_vector: BookWords (%0d) are of TwosComplement (%0d), without BitSerial (%0d)",
+           BookWords, TwosComplement, BitSerial);
   end
   if (64'(Inputs / Simd) * 64'(Passes) > 64'h7fff_ffff) begin : gen_rule_steps
     $error("vecq_matrix_vector: a frame must have fewer than 2^31 steps, not %0d * %0d",

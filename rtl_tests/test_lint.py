@@ -29,6 +29,9 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
     "vecq_argmax": {"Elements": 12, "Lanes": 3, "Signed": 1},
     "vecq_constant": {"Words": 70, "WordBits": 5},
+    "vecq_code_book": {
+        **{"Steps": 12, "Pe": 2, "Simd": 10, "WeightBits": 3, "BookWords": 8, "BookLanes": 20},
+    },
     "vecq_concat": {"Operands": 3, "WordBits": 5},
     "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
     "vecq_fork": {"Outputs": 3},

@@ -274,12 +274,12 @@ def forgeries(network: Network, count: int | None) -> Iterator[tuple[object, lis
 def refused_or_sound(forged: object, arrays: list[trees.Array]) -> bool:
     """Whether a forged network with the right digest is refused; else it is one like others."""
     try:
-        network = storage._decode(forged, arrays, storage._digest(forged, arrays))
+        network = storage._decode(forged, arrays, storage._digest(forged, arrays), storage.VERSION)
     except VecqError as error:
         said = str(error)
         return bool(said) and "\n" not in said and len(said) < 800
     tree, kept = storage._encode(network)
-    again = storage._decode(tree, kept, storage.digest(network))
+    again = storage._decode(tree, kept, storage.digest(network), storage.VERSION)
     assert storage.digest(again) == storage.digest(network)
     repr(network)
     if sum(math.prod(tensor.shape) for tensor in network.tensors.values()) < 1 << 16:
@@ -310,7 +310,7 @@ def test_headers_nested_deep_are_refused(tmp_path, depth):
         tree = json.loads(json.dumps(storage._encode(every_layer())[0]))
         tree[field] = json.loads(nested) if depth < 1000 else []
         with pytest.raises(VecqError):
-            storage._decode(tree, [], storage._digest(tree, []))
+            storage._decode(tree, [], storage._digest(tree, []), storage.VERSION)
 
 
 @pytest.mark.parametrize("free", [1 << 26, 0])

@@ -17,7 +17,16 @@ from typing import Any, TypeVar, assert_never
 from vecq_hw.arguments import nearest
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, as_recurrent_layer
+from vecq_hw.layers import (
+    BinaryBases,
+    Conv2d,
+    Dense,
+    MacLayer,
+    ProductWeights,
+    Rescale,
+    Weights,
+    as_recurrent_layer,
+)
 from vecq_hw.network import Network
 
 _Member = TypeVar("_Member", bound=Enum)
@@ -30,16 +39,22 @@ VERSION = 1
 
 
 class FoldKind(Enum):
-    """The kind of unit that computes a Dense or Conv2d in RTL; the other targets have one alone.
+    """The kind of unit that computes a Dense or Conv2d.
+
+    The first three are of RTL; the other targets have one for these.
 
     ``STREAMING``: as many multiplications per cycle as it has lanes.  ``BIT_SERIAL``: lanes as for
     weights of one bit, in as many passes as a weight has bits.  ``UNROLLED``: a Dense with all its
-    lanes as a circuit of shared additions, made for its weights.
+    lanes as a circuit of shared additions, made for its weights.  ``CODE_BOOK``: as streaming, with
+    ProductWeights stored as indices and a book.  ``BASE_SERIAL``: lanes as for weights of one bit,
+    a pass for each base of a group of BinaryBases, and a multiplier for each processing element.
     """
 
     STREAMING = "streaming"
     BIT_SERIAL = "bit_serial"
     UNROLLED = "unrolled"
+    CODE_BOOK = "code_book"
+    BASE_SERIAL = "base_serial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +211,10 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
                 yield from _unrolled_problems(layer, fold)
             case FoldKind.BIT_SERIAL:
                 yield from _bit_serial_problems(layer)
+            case FoldKind.CODE_BOOK:
+                yield from _code_book_problems(layer, fold)
+            case FoldKind.BASE_SERIAL:
+                yield from _base_serial_problems(layer, fold)
             case _:
                 assert_never(fold.kind)
         if fold.dsp:
@@ -255,6 +274,45 @@ def _bit_serial_problems(layer: MacLayer) -> Iterator[str]:
             f"layer '{layer.name}': a bit-serial layer takes odd weights, as on VecQ's mid-rise"
             f" grid, not {layer.weights.kind}; use another kind"
         )
+
+
+def _code_book_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
+    match layer.weights:
+        case ProductWeights(block=block):
+            if max(block, fold.simd) % min(block, fold.simd):
+                yield (
+                    f"layer '{layer.name}': {fold.simd} SIMD lanes neither divide the {block}"
+                    " weights of a word nor are a multiple of them; use another fold"
+                )
+        case Weights() | BinaryBases():
+            yield (
+                f"layer '{layer.name}': a fold with a code book takes ProductWeights, not"
+                f" {layer.weights.kind}; use another kind"
+            )
+        case _:
+            assert_never(layer.weights)
+
+
+def _base_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
+    match layer.weights:
+        case BinaryBases(group=group):
+            if group % fold.simd:
+                yield (
+                    f"layer '{layer.name}': {fold.simd} SIMD lanes do not divide the {group} inputs"
+                    " of a group of bases; use another fold"
+                )
+            if layer.outputs // layer.groups % fold.pe:
+                yield (
+                    f"layer '{layer.name}': the {fold.pe} PEs of a base-serial fold lie within the"
+                    f" {layer.outputs // layer.groups} outputs of one group; use a divisor of these"
+                )
+        case Weights() | ProductWeights():
+            yield (
+                f"layer '{layer.name}': a base-serial fold takes BinaryBases, not"
+                f" {layer.weights.kind}; use another kind"
+            )
+        case _:
+            assert_never(layer.weights)
 
 
 def _dsp_problems(network: Network, layer: MacLayer, fold: Fold) -> Iterator[str]:

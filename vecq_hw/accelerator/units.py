@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.orders import Order
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import BitPlanes, IntFormat
 from vecq_hw.layers import (
+    BinaryBases,
     Conv2d,
     Dense,
     GatherSum,
@@ -23,10 +24,12 @@ from vecq_hw.layers import (
     Lstm,
     MacLayer,
     MaxPool2d,
+    ProductWeights,
     RecurrentLayer,
     Rescale,
     SumPool2d,
     Upsample2d,
+    Weights,
     WindowLayer,
     window_axes,
 )
@@ -102,7 +105,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
     that reads a vector's last word.  A bit-serial fold makes a pass over its words for each bit of
     a weight, gives its sums in the last of them, and has a stage for a single bit.  Weight bits:
-    :attr:`vecq_hw.layers.Weights.planes`.
+    :func:`array_planes`.
 
     Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
     span several groups, each of these has SIMD lanes of its own in a word.
@@ -112,7 +115,7 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     group_outputs = layer.outputs // groups
     lanes = input_lanes(layer, fold)
     span = lanes // fold.simd
-    bits = layer.weights.planes.bits
+    bits = array_planes(layer, fold).bits
     planes = bits if fold.kind is FoldKind.BIT_SERIAL else 1
     depth = 3 + -(-fold.simd // 8) + (bits // planes - 1).bit_length()
     group_words = taken // fold.simd
@@ -128,6 +131,17 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     capacity = 2 if folds * planes == 1 else 2 * words
     frees = _last_uses(needs, words)
     return _unit(needs, gives.ravel(), frees, words, capacity, depth), lanes
+
+
+def array_planes(layer: MacLayer, fold: Fold) -> BitPlanes:
+    """The bit planes of a folded layer's weights: words of a book are in two's complement."""
+    match layer.weights:
+        case ProductWeights(book_planes=planes) if fold.kind is FoldKind.CODE_BOOK:
+            return planes
+        case Weights() | ProductWeights() | BinaryBases():
+            return layer.weights.planes
+        case _:
+            assert_never(layer.weights)
 
 
 def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:

@@ -31,7 +31,7 @@ def weight_memory(codes: IntArray, planes: BitPlanes, fold: Fold) -> npt.NDArray
     int64 array of shape (steps, simd * pe)
         A line of the memory a row: lane 0 of all PEs first.
     """
-    return weight_steps(codes, planes.bits, fold) if planes.signs else _in_steps(codes, fold)
+    return weight_steps(codes, planes.bits, fold) if planes.signs else in_steps(codes, fold)
 
 
 def bias_memory(
@@ -94,14 +94,14 @@ def weight_steps(codes: IntArray, bits: int, fold: Fold) -> npt.NDArray[np.int64
     >>> weight_steps(np.array([[1, -2]]), 2, Fold(pe=1, simd=2))  # +3 and -3
     array([[0, 3]])
     """
-    planes = _in_steps(codes, fold).reshape(-1, fold.simd, fold.pe) & ((1 << bits) - 1)
+    planes = in_steps(codes, fold).reshape(-1, fold.simd, fold.pe) & ((1 << bits) - 1)
     encoded = planes.copy()
     encoded[:, 0::2] ^= (1 << (bits - 1)) - 1
     encoded[:, 1::2] ^= planes[:, 0 : fold.simd - 1 : 2]
     return encoded.reshape(-1, fold.simd * fold.pe)
 
 
-def _in_steps(codes: IntArray, fold: Fold) -> npt.NDArray[np.int64]:
+def in_steps(codes: IntArray, fold: Fold) -> npt.NDArray[np.int64]:
     """A step per row, lane 0 of all PEs first; shape (steps, simd * pe)."""
     outputs, inputs = codes.shape
     shape = (outputs // fold.pe, fold.pe, inputs // fold.simd, fold.simd)

@@ -148,6 +148,12 @@ class ProductWeights:
         return self.grid.values(self.book)
 
     @property
+    def book_planes(self) -> BitPlanes:
+        """The fewest of two's complement that hold every value of the book."""
+        values = self.book_values
+        return BitPlanes(IntFormat.covering(int(values.min()), int(values.max())).bits, signs=False)
+
+    @property
     def values(self) -> npt.NDArray[np.int32]:
         """The integer values; shape (O, C) or (O, KH, KW, C)."""
         return self.book_values[self.indices].reshape(self.shape)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.accelerator.units import array_planes
 from vecq_hw.emit import pair_rows, quad_rows
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat
@@ -74,7 +75,7 @@ def unit_memories(
     layer: MacLayer, fold: Fold, activations: IntFormat, fabric: Fabric
 ) -> UnitMemories:
     """The memories of a layer's unit; rows of four where the fabric has the cells for them."""
-    planes = layer.weights.planes
+    planes = array_planes(layer, fold)
     codes = planes.codes(layer.weights.values).reshape(layer.outputs, -1)
     outputs, inputs = codes.shape
     bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias

@@ -38,6 +38,7 @@ from vecq_hw.accelerator.cells import (
 from vecq_hw.bench.words import pack
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
+from vecq_hw.emit.systemverilog.compact import book_memory, index_memory
 from vecq_hw.emit.systemverilog.orders import order_parameters
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
@@ -55,20 +56,24 @@ from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import (
     Add,
+    BinaryBases,
     Concat,
     Gru,
     Layer,
     Lookup,
     Lstm,
+    MacLayer,
     MaxPool2d,
     Multiply,
+    ProductWeights,
     Rescale,
     Subtract,
     SumPool2d,
     Threshold,
+    Weights,
     WindowLayer,
 )
-from vecq_hw.schedule import Fabric, FoldKind
+from vecq_hw.schedule import Fabric, Fold, FoldKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +283,14 @@ class _Builder:
         source, target = self._streams[cell.source], self._streams[cell.target]
         activations = IntFormat(source.bits, source.signed)
         memories = unit_memories(layer, fold, activations, self._fabric)
-        lanes = fold.pe * fold.simd
+        lanes, more = fold.pe * fold.simd, dict[str, object]()
+        match layer.weights:
+            case ProductWeights() if fold.kind is FoldKind.CODE_BOOK:
+                weights, more = self._book(layer, layer.weights, fold)
+            case Weights() | ProductWeights() | BinaryBases():
+                weights = self._memory(layer, "weights", memories.steps, lanes, memories.step_bits)
+            case _:
+                assert_never(layer.weights)
         self._put(
             "vecq_matrix_vector",
             [cell.source],
@@ -294,11 +306,26 @@ class _Builder:
             InputBits=source.bits,
             InputSigned=bit(source.signed),
             AccumulatorBits=target.bits,
-            WeightsFile=self._memory(layer, "weights", memories.steps, lanes, memories.step_bits),
+            WeightsFile=weights,
             BiasFile=self._memory(layer, "bias", memories.starts, fold.pe, target.bits),
             BitSerial=bit(fold.kind is FoldKind.BIT_SERIAL),
             QuadRows=bit(memories.quad_rows),
+            **more,
         )
+
+    def _book(
+        self, layer: MacLayer, weights: ProductWeights, fold: Fold
+    ) -> tuple[str, dict[str, object]]:
+        """The file of a layer's indices, and the parameters of the book that they lead to."""
+        indices, book = index_memory(weights, fold), book_memory(weights, fold)
+        lanes = book.shape[1]
+        parameters: dict[str, object] = {
+            "BookWords": len(weights.book),
+            "BookLanes": weights.block,
+            "BookFile": self._memory(layer, "book", book, lanes, weights.book_planes.bits),
+        }
+        words = indices.shape[1]
+        return self._memory(layer, "indices", indices, words, weights.index_bits), parameters
 
     def _rows(self, cell: Rows) -> None:
         source, target = self._streams[cell.source], self._streams[cell.target]
