@@ -35,6 +35,7 @@ vecq_upsample.sv
 vecq_gather_sum.sv
 vecq_reorder.sv
 vecq_matrix_vector.sv
+vecq_base_serial.sv
 vecq_rescale.sv
 vecq_rescale_serial.sv
 vecq_embedding.sv

@@ -14,7 +14,7 @@ from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.systemverilog.top_module import top_module
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat, MidRise, TwosComplement
-from vecq_hw.layers import Conv2d, Dense, Input, MacLayer, ProductWeights
+from vecq_hw.layers import BinaryBases, Conv2d, Dense, Input, MacLayer, ProductWeights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
@@ -48,7 +48,31 @@ class Book:
     kind = FoldKind.CODE_BOOK
 
 
-SHAPES = [
+@dataclass(frozen=True)
+class Bases:
+    """The same by binary bases; ``kept`` is the share of them that is not pruned."""
+
+    outputs: int
+    inputs: int
+    fold: tuple[int, int]
+    group: int
+    most: int
+    kept: float = 0.6
+    limits: tuple[int, int] = (1, 31)
+    format: IntFormat = U8
+    groups: int = 1
+    accumulator_bits: int | None = None
+
+    def weights(self, rng: np.random.Generator, shape: tuple[int, ...]) -> BinaryBases:
+        places = (*shape[:-1], shape[-1] // self.group, self.most)
+        lo, hi = self.limits
+        coordinates = rng.integers(lo, hi + 1, places) * (rng.random(places) < self.kept)
+        return BinaryBases(bases=rng.integers(0, 2, (*places, self.group)), coordinates=coordinates)
+
+    kind = FoldKind.BASE_SERIAL
+
+
+SHAPES: list[Book | Bases] = [
     # Words within the lanes of a step: one, several, as many.
     *(Book(4, 12, (2, simd), 2, 4) for simd in (2, 4, 6, 12)),
     Book(6, 12, (6, 12), 12, 2),
@@ -70,6 +94,22 @@ SHAPES = [
     Book(2, 8, (1, 4), 4, 128, TwosComplement(8)),
     # One word of all outputs: nothing is replayed.
     Book(1, 4, (1, 4), 2, 2),
+    # Bases: groups of one word and of several, one lane and all, one output at a time and all.
+    *(Bases(4, 12, (2, simd), 6, 3) for simd in (1, 2, 3, 6)),
+    *(Bases(6, 12, (pe, 4), 12, 2) for pe in (1, 2, 3, 6)),
+    Bases(4, 8, (4, 2), 2, 2),
+    # None pruned, most, all of them: passes of a group, of an output word, of the whole.
+    *(Bases(4, 12, (2, 2), 4, 2, kept) for kept in (1.0, 0.1, 0.0)),
+    Bases(1, 4, (1, 4), 4, 1, 1.0),
+    # Coordinates of either sign, of one bit; signed activations; sums that wrap; several stages.
+    Bases(4, 8, (2, 4), 4, 3, limits=(-128, 127), format=S5),
+    Bases(4, 8, (2, 2), 4, 2, limits=(1, 1), format=S5),
+    Bases(4, 8, (2, 4), 4, 3, limits=(-9, 200), accumulator_bits=6),
+    Bases(4, 8, (2, 4), 8, 2, accumulator_bits=1),
+    Bases(2, 40, (2, 20), 20, 2),
+    # Outputs of a group of the convolution.
+    Bases(8, 12, (2, 3), 6, 2, groups=2),
+    Bases(6, 6, (1, 1), 1, 2, groups=6),
 ]
 
 

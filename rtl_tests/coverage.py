@@ -132,7 +132,11 @@ def fold(module: str, values: Mapping[str, str]) -> str:
             kind += f", {several(number('Inputs') // number('Simd'), 'input fold')}"
             kind += ", groups" if number("Groups") > 1 else ""
             kind += ", bit-serial" if number("BitSerial", 0) else ""
+            kind += ", code book" if number("BookWords", 0) else ""
             return kind + (", rows of four" if number("QuadRows", 0) else "")
+        case "vecq_base_serial":
+            kind = several(number("Outputs") // number("Pe"), "output fold")
+            return f"{kind}, {several(number('GroupWords'), 'word')} of a group"
         case "vecq_lookup":
             tables = "own tables" if number("OwnTables", 0) else "one table"
             return f"{several(number('Channels') // number('Lanes'), 'fold')}, {tables}"

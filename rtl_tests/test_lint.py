@@ -29,6 +29,10 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_adder_tree": {"Terms": 5, "Signed": 1, "SumBits": 9},
     "vecq_argmax": {"Elements": 12, "Lanes": 3, "Signed": 1},
     "vecq_constant": {"Words": 70, "WordBits": 5},
+    "vecq_base_serial": {
+        **{"Words": 12, "Outputs": 6, "Pe": 2, "Simd": 10, "GroupWords": 3, "Passes": 9},
+        **{"InputSigned": 1, "CoordinateSigned": 1, "AccumulatorBits": 30},
+    },
     "vecq_code_book": {
         **{"Steps": 12, "Pe": 2, "Simd": 10, "WeightBits": 3, "BookWords": 8, "BookLanes": 20},
     },

@@ -30,6 +30,36 @@ BROKEN: list[tuple[str, str, str]] = [
     ("adder_tree", "SumBits=5", "SumBits (5) must not be less than TermBits (8)"),
     ("argmax", "Elements=6,Lanes=4", "Lanes (4) must divide Elements (6)"),
     ("argmax", "Elements=-2", "Elements (-2) and ElementBits (8) must be at least 1"),
+    (
+        "base_serial",
+        "Passes=0",
+        "Words (1), GroupWords (1) and Passes (0) must be at least 1",
+    ),
+    ("base_serial", "InputBits=0", "Simd (1) and InputBits (0) must be at least 1"),
+    (
+        "base_serial",
+        "CoordinateBits=0",
+        "CoordinateBits (0) and AccumulatorBits (16) must be at least 1",
+    ),
+    ("base_serial", "Outputs=8,Pe=3", "Pe (3) must divide Outputs (8)"),
+    ("base_serial", "Words=8,GroupWords=3", "GroupWords (3) must divide Words (8)"),
+    (
+        "base_serial",
+        "Words=65536,GroupWords=65536,Passes=32768",
+        "a frame must have fewer than 2^31 steps, not 32768 * 65536",
+    ),
+    ("code_book", "Steps=0", "Steps (0), Pe (1) and Simd (1) must be at least 1"),
+    (
+        "code_book",
+        "WeightBits=0",
+        "WeightBits (0) and StageLanes (8) must be at least 1, BookWords (2) 2",
+    ),
+    ("code_book", "Simd=6,BookLanes=4", "BookLanes (4) must divide Simd (6), or Simd BookLanes"),
+    (
+        "code_book",
+        "Steps=3,BookLanes=2",
+        "Steps (3) must be a multiple of the parts of a word (2)",
+    ),
     ("carry_adder", "SumBits=0", "SumBits (0) must be at least 1"),
     ("carry_adder", "PlainBits=0", "PlainBits (0) and LogicBits (8) must be at least 1"),
     ("concat", "WordBits=0", "Operands (2) and WordBits (0) must be at least 1"),
@@ -87,6 +117,11 @@ BROKEN: list[tuple[str, str, str]] = [
         "matrix_vector",
         "QuadRows=1,TwosComplement=1",
         "QuadRows (1) are for odd weights, not TwosComplement (1)",
+    ),
+    (
+        "matrix_vector",
+        "BookWords=4",
+        "BookWords (4) are of TwosComplement (0), without BitSerial (0)",
     ),
     (
         "matrix_vector",

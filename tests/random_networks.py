@@ -67,6 +67,7 @@ from vecq_hw.schedule import (
     Schedule,
     divisors,
     foldable,
+    kind_problems,
     streaming_folds,
 )
 
@@ -778,12 +779,14 @@ def random_schedule(draw: Draw, network: Network) -> Schedule:
         if layer.name in recurrent:
             folds[layer.name] = draw.choice(streaming_folds(layer))
             continue
-        serial = layer.weights.planes.signs and chance(draw, 3)
-        folds[layer.name] = replace(
-            draw.choice(streaming_folds(layer)),
-            kind=FoldKind.BIT_SERIAL if serial else FoldKind.STREAMING,
-            dsp=layer.name in rescaled and chance(draw, 3),
+        fold = replace(
+            draw.choice(streaming_folds(layer)), dsp=layer.name in rescaled and chance(draw, 3)
         )
+        for kind in (FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL, FoldKind.BIT_SERIAL):
+            other = replace(fold, kind=kind)
+            if not [*kind_problems(layer, other)] and chance(draw):
+                fold = other
+        folds[layer.name] = fold
         outputs, inputs = foldable(layer)
         small = isinstance(layer, Dense) and outputs * inputs <= 128
         # An emitter refuses sums of more bits than the search for shared additions holds.

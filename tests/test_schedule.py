@@ -14,7 +14,7 @@ from tests.test_network import dense, network, rescale
 from vecq_hw import schedule
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import TwosComplement
-from vecq_hw.layers import Weights
+from vecq_hw.layers import BinaryBases, Conv2d, ProductWeights, Weights
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule
 
 NETWORK = network(dense(shape=(4, 3)))
@@ -177,3 +177,34 @@ def test_editors_of_every_kind_write_schedules(tmp_path, encoding):
 def test_a_schedule_that_is_not_there(tmp_path):
     with pytest.raises(VecqError, match="cannot be read"):
         schedule.load(tmp_path / "absent.json")
+
+
+def test_books_and_bases_have_units_of_their_own():
+    book = ProductWeights(indices=np.zeros((4, 2), int), book=np.zeros((2, 3), int))
+    bases = BinaryBases(bases=np.ones((4, 2, 1, 3), int), coordinates=np.ones((4, 2, 1), int))
+    grouped = BinaryBases(
+        bases=np.ones((4, 1, 1, 1, 1, 3), int), coordinates=np.ones((4, 1, 1, 1, 1), int)
+    )
+    dense, entry = NETWORK.layers[0], replace(NETWORK.inputs[0], shape=(6,))
+    nets = [
+        replace(NETWORK, inputs=(entry,), layers=(replace(dense, weights=weights),))
+        for weights in (book, bases)
+    ]
+    conv = Conv2d(name="fc", input=entry.name, weights=grouped, groups=2)
+    image = replace(entry, shape=(1, 1, 6))
+    nets.append(replace(NETWORK, inputs=(image,), layers=(conv,)))
+    book_fold, base_fold = (
+        Fold(pe=2, simd=3, kind=kind) for kind in (FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL)
+    )
+    schedule.check(nets[0], Schedule(folds={"fc": book_fold}))
+    schedule.check(nets[0], Schedule(folds={"fc": replace(book_fold, simd=6)}))
+    schedule.check(nets[1], Schedule(folds={"fc": base_fold}))
+    for net, fold, says in (
+        (nets[0], replace(book_fold, simd=2), "2 SIMD lanes neither divide the 3 weights"),
+        (nets[1], book_fold, "a code book takes ProductWeights, not BinaryBases; use another"),
+        (nets[0], base_fold, "takes BinaryBases, not ProductWeights; use another kind"),
+        (nets[1], replace(base_fold, simd=2), "2 SIMD lanes do not divide the 3 inputs"),
+        (nets[2], replace(base_fold, pe=4), "the 4 PEs of a base-serial fold lie within the 2"),
+    ):
+        with pytest.raises(VecqError, match=says):
+            schedule.check(net, Schedule(folds={"fc": fold}))

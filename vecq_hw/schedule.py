@@ -204,21 +204,26 @@ def problems(network: Network, schedule: Schedule) -> Iterator[str]:
                     " no DSP; leave out kind and dsp"
                 )
             continue
-        match fold.kind:
-            case FoldKind.STREAMING:
-                pass
-            case FoldKind.UNROLLED:
-                yield from _unrolled_problems(layer, fold)
-            case FoldKind.BIT_SERIAL:
-                yield from _bit_serial_problems(layer)
-            case FoldKind.CODE_BOOK:
-                yield from _code_book_problems(layer, fold)
-            case FoldKind.BASE_SERIAL:
-                yield from _base_serial_problems(layer, fold)
-            case _:
-                assert_never(fold.kind)
+        yield from kind_problems(layer, fold)
         if fold.dsp:
             yield from _dsp_problems(network, layer, fold)
+
+
+def kind_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
+    """Each reason why a layer cannot have a fold's kind of unit, as a sentence."""
+    match fold.kind:
+        case FoldKind.STREAMING:
+            pass
+        case FoldKind.UNROLLED:
+            yield from _unrolled_problems(layer, fold)
+        case FoldKind.BIT_SERIAL:
+            yield from _bit_serial_problems(layer)
+        case FoldKind.CODE_BOOK:
+            yield from _code_book_problems(layer, fold)
+        case FoldKind.BASE_SERIAL:
+            yield from _base_serial_problems(layer, fold)
+        case _:
+            assert_never(fold.kind)
 
 
 def _axis_problems(network: Network, axis_bits: int) -> Iterator[str]:
@@ -279,7 +284,7 @@ def _bit_serial_problems(layer: MacLayer) -> Iterator[str]:
 def _code_book_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
     match layer.weights:
         case ProductWeights(block=block):
-            if max(block, fold.simd) % min(block, fold.simd):
+            if fold.simd > 0 and max(block, fold.simd) % min(block, fold.simd):
                 yield (
                     f"layer '{layer.name}': {fold.simd} SIMD lanes neither divide the {block}"
                     " weights of a word nor are a multiple of them; use another fold"
@@ -296,12 +301,12 @@ def _code_book_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
 def _base_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
     match layer.weights:
         case BinaryBases(group=group):
-            if group % fold.simd:
+            if fold.simd > 0 and group % fold.simd:
                 yield (
                     f"layer '{layer.name}': {fold.simd} SIMD lanes do not divide the {group} inputs"
                     " of a group of bases; use another fold"
                 )
-            if layer.outputs // layer.groups % fold.pe:
+            if fold.pe > 0 and layer.outputs // layer.groups % fold.pe:
                 yield (
                     f"layer '{layer.name}': the {fold.pe} PEs of a base-serial fold lie within the"
                     f" {layer.outputs // layer.groups} outputs of one group; use a divisor of these"

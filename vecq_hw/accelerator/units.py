@@ -13,6 +13,7 @@ from typing import NamedTuple, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.orders import Order
 from vecq_hw.formats import BitPlanes, IntFormat
 from vecq_hw.layers import (
@@ -99,7 +100,9 @@ def input_lanes(layer: MacLayer, fold: Fold) -> int:
 
 
 def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
-    """The folded unit of ``vecq_matrix_vector.sv``, a vector per period, and its input lanes.
+    """The folded unit of a layer, a vector per period, and its input lanes.
+
+    :func:`base_serial`, or ``vecq_matrix_vector.sv`` with the following.
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
@@ -110,6 +113,8 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     Groups of a convolution: each fold steps through the words of its group alone.  Where the PEs
     span several groups, each of these has SIMD lanes of its own in a word.
     """
+    if isinstance(layer.weights, BinaryBases) and fold.kind is FoldKind.BASE_SERIAL:
+        return base_serial(layer, layer.weights, fold), fold.simd
     groups, taken = layer.groups, layer.group_channels
     taps, folds = layer.inputs_of_one_output // taken, layer.outputs // fold.pe
     group_outputs = layer.outputs // groups
@@ -131,6 +136,21 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     capacity = 2 if folds * planes == 1 else 2 * words
     frees = _last_uses(needs, words)
     return _unit(needs, gives.ravel(), frees, words, capacity, depth), lanes
+
+
+def base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Unit:
+    """The unit of ``vecq_base_serial.sv``, a vector or window per period.
+
+    A pass over the words of a group for each base; ``5 + ceil(SIMD / 8)`` stages behind the step
+    that reads the last word of an output word's last pass.
+    """
+    passes = base_passes(layer, weights, fold)
+    inner = np.arange(weights.group // fold.simd)
+    needs = (passes.addresses[:, np.newaxis] + inner).ravel()
+    gives = np.zeros((len(passes.last), inner.size), bool)
+    gives[:, -1] = passes.last
+    words = layer.inputs_of_one_output * layer.groups // fold.simd
+    return _whole_frames(needs, gives.ravel(), words, depth=5 + -(-fold.simd // 8))
 
 
 def array_planes(layer: MacLayer, fold: Fold) -> BitPlanes:

@@ -54,6 +54,7 @@ from vecq_hw.accelerator.cells import (
 from vecq_hw.accelerator.orders import Order
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer, window_axes
 from vecq_hw.network import Network
+from vecq_hw.schedule import FoldKind
 
 Counts = npt.NDArray[np.int64]
 """For each word that a loop writes in a frame: how many words it has read before."""
@@ -380,6 +381,9 @@ def folded(cell: MatrixVector) -> Counts:
     A block is one group, or the groups that the processing elements span (``vecq::Grouping``).
     """
     groups, outputs = cell.layer.groups, cell.layer.outputs
+    if cell.fold.kind is FoldKind.BASE_SERIAL:  # all words of a vector or window
+        counts = np.arange(1, cell.periods + 1) * cell.unit.words
+        return np.repeat(counts, outputs // cell.fold.pe)
     group_outputs = outputs // groups
     block_outputs = max(group_outputs, cell.fold.pe)
     blocks = outputs // block_outputs

@@ -240,7 +240,7 @@ class BinaryBases:
 
     def __post_init__(self) -> None:
         bases, coordinates = frozen(self.bases, np.uint8), frozen(self.coordinates, np.int16)
-        if bases.ndim < 4 or coordinates.shape != bases.shape[:-1] or not bases.shape[-1]:
+        if bases.ndim < 4 or coordinates.shape != bases.shape[:-1] or not all(bases.shape[-2:]):
             raise VecqError(
                 f"bases and coordinates have the shapes {bases.shape} and {coordinates.shape};"
                 " (O, ..., groups, bases, channels) and the same without channels are wanted"

@@ -343,7 +343,12 @@ class Machine:
         span = wire.lanes // fold.simd
         words_of_tap = groups // span * (taken // fold.simd)
         reads, gives = [], []
+        if fold.kind is FoldKind.BASE_SERIAL:
+            return self.base_serial(layer, wire, fold)
         planes = layer.weights.planes.bits
+        if fold.kind is FoldKind.CODE_BOOK:
+            values = layer.weights.book_values
+            planes = IntFormat.covering(int(values.min()), int(values.max())).bits
         passes = planes if fold.kind is FoldKind.BIT_SERIAL else 1
         for start in range(0, outputs, fold.pe):
             block = (start + fold.pe - 1) // (outputs // groups) // span
@@ -358,6 +363,30 @@ class Machine:
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
         out.interval = 0 if fold.dsp else passes * taps * taken // fold.simd
+        return out
+
+    def base_serial(self, layer, wire, fold):
+        groups, (outputs, *kernel, taken) = getattr(layer, "groups", 1), layer.weights.shape
+        taps, lanes = math.prod(kernel), fold.simd
+        counts = layer.weights.counts.reshape(outputs, taps, -1).tolist()
+        size = layer.weights.group // lanes
+        reads, gives = [], []
+        for start in range(0, outputs, fold.pe):
+            side, group = counts[start : start + fold.pe], start // (outputs // groups)
+            most = [[max(row[t][g] for row in side) for g in range(len(side[0][t]))]
+                    for t in range(taps)]  # fmt: skip
+            if not any(map(sum, most)):
+                most[0][0] = 1
+            for tap, part in product(range(taps), range(taken // layer.weights.group)):
+                first = (tap * groups + group) * (taken // lanes) + part * size
+                reads += [*range(first, first + size)] * most[tap][part]
+            gives += [False] * (len(reads) - len(gives) - 1) + [True]
+        words = taps * groups * taken // lanes
+        reads[-1] = words - 1
+        positions = math.prod(self.network.tensors[layer.name].shape[:-1])
+        room, depth = [2 * words] * len(reads), 5 + -(-lanes // 8)
+        out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
+        out.interval = 0 if fold.dsp else len(reads) // (outputs // fold.pe)
         return out
 
     def unrolled(self, layer, wire):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.emit import pair_rows
-from vecq_hw.layers import ProductWeights
+from vecq_hw.formats import IntFormat
+from vecq_hw.layers import BinaryBases, MacLayer, ProductWeights
 from vecq_hw.schedule import Fold
 
 
@@ -37,3 +41,51 @@ def book_memory(weights: ProductWeights, fold: Fold) -> npt.NDArray[np.int64]:
     """
     lanes = min(fold.simd, weights.block)
     return weights.book_values.astype(np.int64).reshape(-1, lanes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BaseMemories:
+    """What ``vecq_base_serial`` stores.
+
+    Attributes
+    ----------
+    steps : int64 array of shape (passes * words of a group, simd * pe)
+        Of one bit each.
+    coordinates : int64 array of shape (passes, pe)
+    passes : int64 array of shape (passes,)
+        An address of ``address_bits`` bits, and above it whether the pass is the last.
+    starts : int64 array of shape (outputs,)
+        Of the accumulators, modulo 2^64.
+    """
+
+    steps: npt.NDArray[np.int64]
+    coordinates: npt.NDArray[np.int64]
+    passes: npt.NDArray[np.int64]
+    address_bits: int
+    starts: npt.NDArray[np.int64]
+
+
+def base_memories(
+    layer: MacLayer, weights: BinaryBases, fold: Fold, activations: IntFormat, words: int
+) -> BaseMemories:
+    """The memories of a layer's unit, whose frame has ``words`` words.
+
+    A pass adds the offset of its bases (:func:`vecq_hw.emit.pair_rows.start_values`), times the
+    coordinate; all of them are taken off the bias.
+    """
+    passes = base_passes(layer, weights, fold)
+    codes = passes.bases.astype(np.int64).reshape(-1, weights.group) - 1  # 0 for +1, -1 for -1
+    none = np.zeros(len(codes), np.int64)
+    offsets = pair_rows.start_values(codes, 1, fold.simd, activations, none)
+    bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias
+    starts = bias.astype(np.int64)
+    # Modulo 2^64, which every accumulator's modulus divides.
+    np.add.at(starts, passes.outputs.ravel(), offsets * passes.coordinates.ravel())
+    address_bits = max((words - 1).bit_length(), 1)
+    return BaseMemories(
+        steps=pair_rows.weight_steps(codes, 1, fold),
+        coordinates=passes.coordinates,
+        passes=passes.addresses | passes.last.astype(np.int64) << address_bits,
+        address_bits=address_bits,
+        starts=starts,
+    )

@@ -38,7 +38,7 @@ from vecq_hw.accelerator.cells import (
 from vecq_hw.bench.words import pack
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
-from vecq_hw.emit.systemverilog.compact import book_memory, index_memory
+from vecq_hw.emit.systemverilog.compact import base_memories, book_memory, index_memory
 from vecq_hw.emit.systemverilog.orders import order_parameters
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
@@ -280,6 +280,9 @@ class _Builder:
 
     def _matrix_vector(self, cell: MatrixVector) -> None:
         layer, fold = cell.layer, cell.fold
+        if isinstance(layer.weights, BinaryBases) and fold.kind is FoldKind.BASE_SERIAL:
+            self._base_serial(cell, layer.weights)
+            return
         source, target = self._streams[cell.source], self._streams[cell.target]
         activations = IntFormat(source.bits, source.signed)
         memories = unit_memories(layer, fold, activations, self._fabric)
@@ -311,6 +314,35 @@ class _Builder:
             BitSerial=bit(fold.kind is FoldKind.BIT_SERIAL),
             QuadRows=bit(memories.quad_rows),
             **more,
+        )
+
+    def _base_serial(self, cell: MatrixVector, weights: BinaryBases) -> None:
+        layer, fold, words = cell.layer, cell.fold, cell.unit.words
+        source, target = self._streams[cell.source], self._streams[cell.target]
+        activations, fmt = IntFormat(source.bits, source.signed), weights.coordinate_format
+        memories = base_memories(layer, weights, fold, activations, words)
+        lanes, line_bits = fold.pe * fold.simd, memories.address_bits + 1
+        self._put(
+            "vecq_base_serial",
+            [cell.source],
+            [cell.target],
+            Words=words,
+            Outputs=layer.outputs,
+            Pe=fold.pe,
+            Simd=fold.simd,
+            GroupWords=weights.group // fold.simd,
+            Passes=memories.passes.size,
+            InputBits=source.bits,
+            InputSigned=bit(source.signed),
+            CoordinateBits=fmt.bits,
+            CoordinateSigned=bit(fmt.signed),
+            AccumulatorBits=target.bits,
+            BasesFile=self._memory(layer, "bases", memories.steps, lanes, 1),
+            CoordinatesFile=self._memory(
+                layer, "coordinates", memories.coordinates, fold.pe, fmt.bits
+            ),
+            PassesFile=self._memory(layer, "passes", memories.passes, 1, line_bits),
+            BiasFile=self._memory(layer, "bias", memories.starts, fold.pe, target.bits),
         )
 
     def _book(

@@ -257,10 +257,11 @@ def _run(
     network, codes = layer_alone(layer, x, input_format)
     # Where the Rescale behind it multiplies plays no part here.
     check(network, Schedule(folds={layer.name: replace(fold, dsp=False)}))
-    if fold.kind is FoldKind.BIT_SERIAL:
+    if fold.kind in (FoldKind.BIT_SERIAL, FoldKind.BASE_SERIAL):
+        kind = fold.kind.value
         raise VecqError(
-            f"layer '{layer.name}': no model of overflows knows the partial sums of a bit-serial"
-            " fold; leave out bit_serial"
+            f"layer '{layer.name}': no model of overflows knows the partial sums of a"
+            f" {kind.replace('_', '-')} fold; leave out {kind}"
         )
     found = operands(layer, network, codes)
     values = layer.weights.values.reshape(layer.outputs, -1)
