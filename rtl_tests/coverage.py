@@ -159,6 +159,13 @@ def fold(module: str, values: Mapping[str, str]) -> str:
         case "vecq_reorder":
             kept = "nothing kept" if values.get("ReadsOnce") == "1'b1" else "words kept"
             return f"{kept}, {'an axis listed' if 'Table0Axis' in values else 'counters alone'}"
+        case "vecq_embedding":
+            return several(number("Folds"), "fold")
+        case "vecq_lstm" | "vecq_gru":
+            words = number("Elements") * (3 if module == "vecq_gru" else 4) // number("Pe")
+            folds = several(number("Elements") // number("Simd"), "input fold")
+            kind = f"{several(words, 'output fold')}, {folds}"
+            return kind + (", all steps" if number("Sequence", 0) else "")
         case "vecq_stream_width" | "vecq_frame_width" | "vecq_fifo":
             come, go = number("LanesIn"), number("LanesOut")
             if come == go:
