@@ -10,6 +10,7 @@ from vecq_hw.lower.rescale import TOLERANCE
 from vecq_hw.quantize import ActivationQuantizer
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model
+from vecq_hw.train.windows import MAX_POOLS
 
 TIE = TOLERANCE + 1e-3
 """How near to a tie, in steps, a code may go either way."""
@@ -77,7 +78,7 @@ def pools_before(twin):
             count, source = 0, node.args[0]
             while (
                 source.op == "call_module"
-                and isinstance(twin.get_submodule(source.target), nn.MaxPool1d | nn.MaxPool2d)
+                and isinstance(twin.get_submodule(source.target), MAX_POOLS)
                 and len(source.users) == 1
             ):
                 count, source = count + 1, source.args[0]

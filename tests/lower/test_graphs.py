@@ -143,6 +143,42 @@ NETS = {
     "average of signed": lambda: [nn.Conv2d(3, 4, 1), nn.AvgPool2d((2, 3)), nn.ReLU(), nn.Flatten(),
         nn.Linear(32, 5)],
     "ends in an average": lambda: [*STEM, nn.Conv2d(4, 5, 1), nn.AdaptiveAvgPool2d(1)],
+    "average without padding, hanging": lambda: [
+        *STEM, nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), nn.BatchNorm2d(4),
+        nn.Conv2d(4, 2, 1),
+    ],
+    "average with padding, hanging": lambda: [
+        *STEM, nn.AvgPool2d((2, 3), 2, (1, 0), ceil_mode=True), nn.Conv2d(4, 2, 1),
+    ],
+    "average by another number": lambda: [
+        *STEM, nn.AvgPool2d(2, 2, divisor_override=3), nn.Conv2d(4, 2, 1),
+    ],
+    "adaptive averages": lambda: [
+        *STEM, nn.AdaptiveAvgPool2d((4, None)), nn.Conv2d(4, 4, 1), nn.AdaptiveAvgPool2d((2, 1)),
+        nn.Flatten(), nn.Linear(8, 3),
+    ],
+    "adaptive maximum": lambda: [
+        *STEM, nn.AdaptiveMaxPool2d((4, 2)), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(), nn.Linear(4, 3),
+    ],
+    "hanging, dilated maximum": lambda: [
+        normed(3, 4), nn.Hardtanh(-0.7, 1.1), nn.MaxPool2d(2, 2, 1, ceil_mode=True),
+        nn.Conv2d(4, 3, 1), nn.ReLU(), nn.MaxPool2d(2, 1, 1, dilation=2), nn.Conv2d(3, 2, 1),
+    ],
+    "same of even kernels": lambda: [
+        nn.Conv2d(3, 4, (2, 4), padding="same"), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Conv2d(4, 2, 2, padding="same", dilation=3),
+    ],
+    "zeros around": lambda: [
+        nn.ZeroPad2d((0, 1, 2, 0)), normed(3, 4), nn.ReLU(), nn.ZeroPad2d((1, 0, 0, 2)),
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.Conv2d(4, 4, 1), nn.ReLU(),
+        nn.ZeroPad2d(1), nn.MaxPool2d(2), nn.Conv2d(4, 2, 1),
+    ],
+    "every border": lambda: [
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.ReLU(), nn.ReplicationPad2d(1),
+        nn.Conv2d(4, 2, 3, padding="same", padding_mode="circular"), nn.ReLU(),
+        nn.ZeroPad2d((-1, 1, 0, -1)), nn.Conv2d(2, 2, 1),
+    ],
     "groups and dilation": lambda: [
         nn.Conv2d(3, 6, 3, padding="same", dilation=2, groups=3), nn.BatchNorm2d(6), nn.ReLU(),
         nn.Conv2d(6, 4, 3, padding=(2, 1), dilation=(2, 1), groups=2), nn.ReLU(),
@@ -150,6 +186,12 @@ NETS = {
     ],
 }  # fmt: skip
 SEQUENCES = {
+    "sequence of every pool": lambda: [
+        nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(3, 6, 4, padding="same"), nn.ReLU(),
+        nn.AvgPool1d(3, 2, 1, count_include_pad=False), nn.Conv1d(6, 4, 1), nn.ReLU(),
+        nn.AdaptiveMaxPool1d(3), nn.Conv1d(4, 4, 1), nn.ReLU(), nn.ReflectionPad1d(1),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3),
+    ],
     "sequence": lambda: [
         nn.Conv1d(3, 6, 5, padding=2, groups=3), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2),
         nn.Conv1d(6, 4, 3, stride=2, dilation=2, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2),
@@ -167,6 +209,28 @@ def test_integers_equal_the_codes_of_training(name, weight_bits, activation_bits
     layers = (NETS | SEQUENCES)[name]()
     twin = trained_twin(layers, shape, weight_bits, activation_bits, signed)
     check_codes(twin, shape, samples(shape, 100, signed, seed=99))
+
+
+def test_what_is_padded_with_a_value_is_the_code_of_the_next_quantizer():
+    layers = [
+        nn.ConstantPad2d((1, 2, 0, 1), -0.4), nn.Conv2d(3, 4, 3), nn.ReLU(),
+        nn.ConstantPad2d(1, 0.3), nn.Conv2d(4, 2, 3, padding=1), nn.ConstantPad2d(1, 0.2),
+        nn.ReLU(), nn.Conv2d(2, 4, 2), nn.ReLU(), nn.ConstantPad2d(1, 0.5), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(144, 3),
+    ]  # fmt: skip
+    twin = trained_twin(layers, IMAGE, 4, 8, signed=True)
+    network = lower(twin, IMAGE)
+    x = samples(IMAGE, 60, True, 3)
+    with torch.no_grad():
+        want = twin(torch.from_numpy(x)).numpy()
+    output = network.tensors[network.outputs[0]]
+    got = simulate(network, network_inputs(network, x)) * output.step
+    assert (np.abs(got - want) <= 0.6 * output.step).all(axis=1).mean() > 0.8
+    kinds = [type(layer).__name__ for layer in network.layers]
+    convolutions = [layer for layer in network.layers if isinstance(layer, Conv2d)]
+    assert [layer.pad_code != 0 for layer in convolutions] == [True, False, True]
+    assert convolutions[0].padding == (0, 1, 1, 2)
+    assert kinds.count("Take") == 2  # around a convolution that pads with 0, and before a maximum
 
 
 def rescales(layers, shape=IMAGE):

@@ -286,11 +286,6 @@ class Function(nn.Module):
         (Function(lambda x: x.view(x.size(1), -1)), "'view' .* use torch.nn.Flatten"),
         (Function(lambda x: x.mean(1)), "the operation 'mean'"),
         (Function(lambda x: F.linear(x, torch.ones(4, 4))), "use the module of torch.nn"),
-        (nn.Sequential(nn.Conv2d(4, 4, 3, padding_mode="reflect")), "padding_mode='reflect'"),
-        (nn.Sequential(nn.Conv2d(4, 4, 4, padding="same")), "even kernel is one-sided"),
-        (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), "ceil_mode"),
-        (nn.Sequential(nn.MaxPool2d(2, dilation=2)), "dilation, ceil_mode"),
-        (Function(lambda x: F.max_pool2d(x, 2, ceil_mode=True)), "ceil_mode"),
         (nn.Sequential(nn.Flatten(0)), "use start_dim=1"),
         (nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)), "no running statistics"),
         (Branching(), "cannot be traced .* not branch on values"),
@@ -328,6 +323,25 @@ def test_padding_in_words():
     model = nn.Sequential(
         nn.Conv2d(2, 3, (3, 5), padding="same"), nn.Conv2d(3, 2, 3, padding="valid")
     )
+    twin = quantize_model(model, 16, 16)
+    x = torch.randn(2, 2, 7, 9)
+    twin(x)
+    assert torch.allclose(twin.eval()(x), model(x), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(2, 3, (2, 4), padding="same", dilation=(3, 1)),
+        nn.Conv2d(2, 3, 3, padding=(2, 1), padding_mode="reflect"),
+        nn.Conv2d(2, 3, 4, padding="same", padding_mode="circular"),
+        nn.Conv2d(2, 3, 3, stride=2, padding=1, padding_mode="replicate"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_padding_that_stands_for_itself(layer):
+    torch.manual_seed(0)
+    model = nn.Sequential(layer, nn.Identity(), nn.Conv2d(3, 2, 1))
     twin = quantize_model(model, 16, 16)
     x = torch.randn(2, 2, 7, 9)
     twin(x)

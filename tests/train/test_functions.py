@@ -62,10 +62,12 @@ POOLS = [
     lambda f: lambda x: f(x, 3, stride=1, padding=1),
     lambda f: lambda x: f(input=x, kernel_size=2, stride=2),
 ]
+ADAPTIVE = [lambda f: lambda x: f(x, 1), lambda f: lambda x: f(input=x, output_size=2)]
 IMAGE_POOLS = [
     lambda f: lambda x: f(x, (2, 3)),
     lambda f: lambda x: f(x, [2, 3], [2, 1], padding=[0, 1]),
     lambda f: lambda x: f(x, 2, ceil_mode=False),
+    lambda f: lambda x: f(x, 3, 2, 1, ceil_mode=True),
 ]
 
 
@@ -128,6 +130,35 @@ CASES = {
             lambda x: F.adaptive_avg_pool2d(x, [1, 1]),
             lambda x: F.adaptive_avg_pool2d(x, output_size=1),
             lambda x: F.adaptive_avg_pool2d(input=x, output_size=1),
+            lambda x: F.adaptive_avg_pool2d(x, (3, None)),
+        ],
+    ),
+    F.avg_pool1d: (
+        SEQUENCE,
+        each(F.avg_pool1d, [*POOLS, lambda f: lambda x: f(x, 3, 2, 1, True, False)]),
+    ),
+    torch.avg_pool1d: (SEQUENCE, each(torch.avg_pool1d, POOLS)),
+    F.adaptive_avg_pool1d: (SEQUENCE, each(F.adaptive_avg_pool1d, ADAPTIVE)),
+    torch.adaptive_avg_pool1d: (SEQUENCE, each(torch.adaptive_avg_pool1d, ADAPTIVE)),
+    F.adaptive_max_pool1d: (SEQUENCE, each(F.adaptive_max_pool1d, ADAPTIVE)),
+    F.adaptive_max_pool2d: (
+        WIDE,
+        [
+            *each(F.adaptive_max_pool2d, ADAPTIVE),
+            lambda x: F.adaptive_max_pool2d(x, (1, 2)),
+            lambda x: F.adaptive_max_pool2d(x, [3, 4]),
+        ],
+    ),
+    F.pad: (
+        WIDE,
+        [
+            lambda x: F.pad(x, (1, 2)),
+            lambda x: F.pad(x, [0, 1, 2, 0], "constant", 0.5),
+            lambda x: F.pad(x, pad=(1, 1, 1, 1), mode="reflect"),
+            lambda x: F.pad(x, (1, 1, 1, 1), mode="replicate"),
+            lambda x: F.pad(input=x, pad=(1, 0, 2, 1), mode="circular"),
+            lambda x: F.pad(x, (-1, 1, 0, -2), value=2),
+            lambda x: F.pad(x, (1, 1, 1, 1, 0, 0)),
         ],
     ),
     F.interpolate: (
@@ -277,6 +308,16 @@ CASES = {
     ),
     "float": (ROWS, [lambda x: x.float().relu(), lambda x: x.float() + x]),
     torch.mean: (IMAGE, [lambda x: torch.mean(x, (2, 3)), lambda x: torch.mean(x, dim=[3, 2])]),
+    torch.amax: (IMAGE, [lambda x: torch.amax(x, (2, 3)), lambda x: torch.amax(x, [2, 3], True)]),
+    "amax": (
+        IMAGE,
+        [
+            lambda x: x.amax((2, 3)),
+            sized(lambda x: x.amax(dim=(-2, -1), keepdim=True)),
+            sized(lambda x: x.amax(-1)),
+            sized(lambda x: x.flatten(2).amax(2)),
+        ],
+    ),
     "mean": (
         IMAGE,
         [
@@ -374,7 +415,11 @@ def test_the_module_computes_what_the_function_does(shape, function, known):
         (lambda x: F.avg_pool2d(F.max_pool2d(x, 2), x.shape[2:]), "takes its kernel_size from"),
         (lambda x: F.max_pool2d(x, x.shape[2:]), "takes its kernel_size from a tensor; give numb"),
         (lambda x: F.adaptive_avg_pool2d(x, x.shape[1:3]), "takes its output_size from a tensor"),
-        (lambda x: F.adaptive_avg_pool2d(x, (1, 3)), r"output_size=\(1, 3\) is not supported"),
+        (
+            lambda x: F.adaptive_max_pool2d(x, 2, return_indices=True)[0],
+            "not supported|return_indices=True",
+        ),
+        (lambda x: F.pad(x, (0, 0, 0, 0, 1, 0)), "rows and columns of an image alone"),
         (lambda x: F.interpolate(x, size=x.shape[2:]), "with a scale_factor alone; give that in"),
         (
             lambda x: F.interpolate(x, size=(12, 12)),

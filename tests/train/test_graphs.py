@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from tests.train.test_convert import Function, kinds
@@ -206,19 +205,13 @@ class Joined(nn.Module):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.AvgPool2d(2, ceil_mode=True)), "ceil_mode and divisor_override"),
-        (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), "ceil_mode and divisor_override"),
-        (
-            nn.Sequential(nn.AvgPool2d(3, padding=1, count_include_pad=False)),
-            r"'0' \(AvgPool2d\): count_include_pad=False divides by a number that differs",
-        ),
-        (Function(lambda x: F.avg_pool2d(x, 3, 1, 1, False, False)), "count_include_pad=False"),
-        (nn.Sequential(nn.AdaptiveAvgPool2d(2)), "output_size=2 is not supported; use 1"),
+        (nn.Sequential(nn.AdaptiveMaxPool2d(2, return_indices=True)), "return_indices is not"),
+        (nn.Sequential(nn.MaxPool2d(2, return_indices=True)), "return_indices is not supported"),
+        (nn.Sequential(nn.LPPool2d(2, 2)), r"'pow.*' \(pow\) is not supported|LPPool2d"),
+        (nn.Sequential(nn.FractionalMaxPool2d(2, 2)), "FractionalMaxPool2d"),
         (nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear")), "only mode='nearest'"),
         (nn.Sequential(nn.Upsample(size=4)), "only mode='nearest' with a scale_factor"),
         (nn.Sequential(nn.Upsample(scale_factor=1.5)), "scale_factor=1.5 .* use whole numbers"),
-        (nn.Sequential(nn.Conv2d(4, 4, 2, padding="same", dilation=3)), "even kernel is one-sided"),
-        (nn.Sequential(nn.Conv1d(4, 4, 3, padding_mode="circular")), "padding_mode='circular'"),
         (Joined(lambda x, y: torch.cat([x, y], 2)), "'cat' .* dim=1, the channels"),
         (Joined(lambda x, y: torch.add(x, y, alpha=2)), r"the operation 'add' \(add\)"),
         (Joined(lambda x, y: x - y), r"the operation 'sub' \(sub\)"),

@@ -8,6 +8,7 @@ carries that line along, in float64, until a quantizer turns it into one Rescale
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ import torch
 from torch import fx, nn
 
 from vecq_hw.arguments import whole_number
+from vecq_hw.arithmetic import quantize
 from vecq_hw.errors import HostWarning, VecqError
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import (
@@ -25,6 +27,7 @@ from vecq_hw.layers import (
     AnyWeights,
     ArgMax,
     Concat,
+    Conv2d,
     Flatten,
     Input,
     Layer,
@@ -36,11 +39,13 @@ from vecq_hw.layers import (
 )
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower import sequences
+from vecq_hw.lower.orders import permute, take
 from vecq_hw.lower.outputs import biased
-from vecq_hw.lower.rescale import rescale_constants
-from vecq_hw.lower.sums_and_pools import max_pool, permute, sum_pool, sums
+from vecq_hw.lower.rescale import rescale_constants, with_one_shift
+from vecq_hw.lower.sums import sums
 from vecq_hw.lower.tables import left_to_host, lookup, through_curve
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
+from vecq_hw.lower.windows import NO_SIDES, check_image, max_pool, pending, sum_pool
 from vecq_hw.network import Network
 from vecq_hw.passes.lookups import join_lookups
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
@@ -58,9 +63,23 @@ from vecq_hw.train.quantized_layers import (
 )
 from vecq_hw.train.rearrange import Rearrange, channels_last
 from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM, QuantizedRecurrent, directions
+from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
 
 _INPUT = "input"
 _PASSING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
+_TAKES_PADDING = (
+    ActivationQuantizer,
+    QuantizedConv1d,
+    QuantizedConv2d,
+    *MAX_POOLS,
+    *AVERAGES,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Identity,
+)
+"""What reads a tensor with its padding still beside it."""
+_ROUNDING = 2.0**-40
 
 
 def lower(
@@ -151,7 +170,7 @@ class _Lowering:
                 values[arg] for arg in node.args if isinstance(arg, fx.Node) and arg in values
             ]
             if node.op == "output":
-                output = self._finished(sources[0])
+                output = self._finished(self._padded(sources[0]))
                 network = Network(
                     name=name,
                     inputs=tuple(self.inputs),
@@ -161,6 +180,8 @@ class _Lowering:
                 return join_lookups(network)
             target = str(node.target)
             module = self.model.get_submodule(target)
+            if not isinstance(module, _TAKES_PADDING):
+                sources = [self._padded(source) for source in sources]
             shape = self.tensors[sources[0].tensor].shape if sources else ()
             of_sequence = len(shape) == 3 and shape[0] == 1
             steps = sequences.steps_first(node, module, self.steps_first, of_sequence)
@@ -168,7 +189,7 @@ class _Lowering:
             match module:
                 case InputQuantizer():
                     values[node] = self._input(node, target, module)
-                case nn.MaxPool1d() | nn.MaxPool2d() if self._is_quantized_next(node):
+                case _ if isinstance(module, MAX_POOLS) and self._is_quantized_next(node):
                     waiting = (*sources[0].pools, (target, module))
                     values[node] = replace(sources[0], pools=waiting)
                 case trained.Add() | trained.Concat():
@@ -203,7 +224,7 @@ class _Lowering:
         if len(readers) != 1 or readers[0].op != "call_module":
             return False
         module = self.model.get_submodule(str(readers[0].target))
-        if isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
+        if isinstance(module, MAX_POOLS):
             return self._is_quantized_next(readers[0])
         return isinstance(module, ActivationQuantizer)
 
@@ -216,9 +237,13 @@ class _Lowering:
                 else:
                     layer = lookup(self._free(f"{value.owner}_lookup"), value, module)
                     result = self._codes(self._add(layer), value.owner, value.order)
+                if value.pad is not None:
+                    real = np.array(value.pad.value)
+                    code = quantize(real, float(module.step), module.format)
+                    pad = replace(value.pad, value=float(code) * float(module.step))
+                    result = replace(result, pad=pad)
                 for pool_name, pool in value.pools:
-                    layer = max_pool(self._free(pool_name), pool, result.tensor)
-                    result = replace(result, tensor=self._add(layer))
+                    result = self._max_pool(pool_name, pool, result)
                 return result
             case trained_choices.Choice():
                 return self._chosen(module, value)
@@ -232,17 +257,12 @@ class _Lowering:
                 return self._sum(name, module, value)
             case nn.BatchNorm1d() | nn.BatchNorm2d():
                 return normalized(name, module, value)
-            case nn.MaxPool1d() | nn.MaxPool2d():
-                layer = max_pool(self._free(name), module, value.tensor)
-                return replace(value, tensor=self._add(layer))
-            case nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
-                # The number of cells goes into the Rescale that follows.
-                shape = self.tensors[value.tensor].shape
-                if isinstance(module, trained.SquareAverage):
-                    module.check((shape[0], shape[1]))
-                total = sum_pool(self._free(name), module, value.tensor, shape)
-                scale = value.scale / math.prod(total.kernel)
-                return replace(value, tensor=self._add(total), scale=scale)
+            case _ if isinstance(module, MAX_POOLS):
+                return self._max_pool(name, module, value)
+            case _ if isinstance(module, AVERAGES):
+                return self._average(name, module, value)
+            case Pad():
+                return self._pad(name, module, value)
             case nn.Upsample():
                 factor = trained.upsample_factors(module.scale_factor)
                 assert factor is not None
@@ -461,6 +481,13 @@ class _Lowering:
         value: Value,
         each_step: bool = False,
     ) -> Value:
+        around, code = NO_SIDES, 0
+        if (pad := value.pad) is not None and not isinstance(module, QuantizedLinear):
+            code = self._pad_code(pad.name, pad.value, value)
+            if code and any(trained.numeric_padding(module)):
+                value, code = self._padded(value), 0
+            else:
+                around, value = pad.sides, replace(value, pad=None)
         try:
             layer, shares = sums(self._free(name), module, value)
         except VecqError as error:
@@ -468,6 +495,9 @@ class _Lowering:
         if each_step:
             layer = sequences.each_step(layer)
         layer = replace(layer, weights=self._shared(module, layer.weights))
+        if isinstance(layer, Conv2d):
+            padding = tuple(map(operator.add, layer.padding, around))
+            layer = replace(layer, padding=padding, pad_code=code)
         tensor = self._add(layer)
         added = trained.quantized_bias(module)
         bias = np.zeros(layer.outputs) if added is None else doubles(added)
@@ -484,27 +514,96 @@ class _Lowering:
         known.append(weights)
         return weights
 
+    def _pad(self, name: str, module: Pad, value: Value) -> Value:
+        """Padding by a value waits for the layer that reads it; any other takes pixels."""
+        shape = self.tensors[value.tensor].shape
+        check_image(name, module, shape, self.sequence)
+        if module.is_added:
+            return replace(value, pad=pending(name, module))
+        code = self._pad_code(name, module.value, value) if module.mode == "constant" else 0
+        layer = take(self._free(name), value.tensor, shape, module, code)
+        return replace(value, tensor=self._add(layer))
+
+    def _padded(self, value: Value) -> Value:
+        """The value with its padding in the network."""
+        pad = value.pad
+        if pad is None:
+            return value
+        top, left, bottom, right = pad.sides
+        layer = take(
+            self._free(pad.name),
+            value.tensor,
+            self.tensors[value.tensor].shape,
+            Pad((left, right, top, bottom)),
+            self._pad_code(pad.name, pad.value, value),
+        )
+        return replace(value, tensor=self._add(layer), pad=None)
+
+    def _pad_code(self, name: str, real: float, value: Value) -> int:
+        """The integer that a real value of padding is in the tensor."""
+        scale = float(value.scale.flat[0])
+        code, fmt = round(real / scale), self.tensors[value.tensor].format
+        held = IntFormat(fmt.bits, fmt.signed)
+        if code and (abs(code * scale - real) > abs(real) * _ROUNDING or value.rows is not None):
+            raise VecqError(
+                f"layer '{name}' pads with {real:g}, which is no whole number of the steps of"
+                f" {scale:.3g} around it; pad with 0, or right before a layer with weights"
+            )
+        if not held.contains(code, code):
+            raise VecqError(f"layer '{name}' pads with {real:g}, which {held!r} does not hold")
+        return code
+
+    def _max_pool(self, name: str, module: nn.Module, value: Value) -> Value:
+        pad, tensor = value.pad, self.tensors[value.tensor]
+        if pad is not None and self._pad_code(pad.name, pad.value, value) <= tensor.format.lo:
+            # What pads is never larger than a pixel, and every window may hold one.
+            layer = max_pool(self._free(name), module, value.tensor, tensor.shape, pad.sides)
+            if not any(layer.problems(tensor)):
+                return replace(value, tensor=self._add(layer), pad=None)
+        value = self._padded(value)
+        shape = self.tensors[value.tensor].shape
+        layer = max_pool(self._free(name), module, value.tensor, shape)
+        return replace(value, tensor=self._add(layer))
+
+    def _average(self, name: str, module: nn.Module, value: Value) -> Value:
+        """The sums of windows; by what they are divided goes into the Rescale that follows."""
+        added = NO_SIDES
+        if value.pad is not None and value.pad.value == 0:
+            added, value = value.pad.sides, replace(value, pad=None)
+        value = self._padded(value)
+        shape = self.tensors[value.tensor].shape
+        layer, divisors = sum_pool(self._free(name), module, value.tensor, shape, added)
+        tensor = self._add(layer)
+        classes, rows = np.unique(divisors, return_inverse=True)
+        if len(classes) == 1:
+            return replace(value, tensor=tensor, scale=value.scale / classes[0])
+        scale = value.scale / classes[:, np.newaxis]
+        offset = np.broadcast_to(value.offset, scale.shape)
+        return replace(value, tensor=tensor, scale=scale, offset=offset, rows=rows.reshape(-1))
+
     def _rescale(self, quantizer: ActivationQuantizer, value: Value) -> Value:
         step, fmt = float(quantizer.step), quantizer.format
         layer_name = self._free(f"{value.owner}_rescale")
         try:
             constants = rescale_constants(
-                (value.scale / step).tolist(),
-                (value.offset / step).tolist(),
+                (value.scale / step).ravel().tolist(),
+                (value.offset / step).ravel().tolist(),
                 self.tensors[value.tensor].format,
                 self.mantissa_bits,
                 fmt,
             )
         except VecqError as error:
             raise VecqError(f"layer '{layer_name}': {error}") from None
+        constants = with_one_shift(constants, 1 if value.rows is None else len(value.scale))
         layer = Rescale(
             name=layer_name,
             input=value.tensor,
-            mantissa=np.array(constants.mantissa, np.int64),
-            offset=np.array(constants.offset, np.int64),
-            shift=np.array(constants.shift, np.int64),
+            mantissa=np.array(constants.mantissa, np.int64).reshape(value.scale.shape),
+            offset=np.array(constants.offset, np.int64).reshape(value.scale.shape),
+            shift=np.array(constants.shift[: value.scale.shape[-1]], np.int64),
             format=fmt,
             step=step,
+            rows=value.rows,
         )
         return self._codes(self._add(layer), value.owner, value.order)
 

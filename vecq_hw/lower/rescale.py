@@ -135,6 +135,25 @@ def rescale_constants(
     return RescaleConstants([m for m, _ in pairs], [b for _, b in pairs], shifts)
 
 
+def with_one_shift(constants: RescaleConstants, classes: int) -> RescaleConstants:
+    """The constants of ``classes`` lines of each channel, with the least of its shifts for all.
+
+    The lines are those of the first class, channel by channel, then those of the second.
+    """
+    if classes == 1:
+        return constants
+    channels = len(constants.shift) // classes
+    least = [min(constants.shift[channel::channels]) for channel in range(channels)] * classes
+
+    def shortened(numbers: list[int]) -> list[int]:
+        return [
+            math.floor(Fraction(number, 1 << (shift - kept)) + _HALF)
+            for number, shift, kept in zip(numbers, constants.shift, least, strict=True)
+        ]
+
+    return RescaleConstants(shortened(constants.mantissa), shortened(constants.offset), least)
+
+
 def _exact(factor: Fraction, offset: Fraction, source: IntFormat, result: IntFormat) -> _Line:
     """The line, or another that gives the same codes in numbers that are easier to hold."""
 

@@ -33,6 +33,7 @@ from vecq_hw.quantize import WeightQuantizer
 from vecq_hw.train.quantized_layers import LastStep, QuantizedEmbedding, Transpose
 from vecq_hw.train.rearrange import Rearrange
 from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM, QuantizedRecurrent
+from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
 
 
 def embedding(name: str, module: QuantizedEmbedding, source: str) -> Embedding:
@@ -228,7 +229,9 @@ def begins_with_steps(node: fx.Node, model: nn.Module) -> bool:
                 turned = not turned
             case QuantizedLSTM() | QuantizedGRU() | nn.Linear() | LastStep():
                 return not turned
-            case nn.Conv1d() | nn.BatchNorm1d() | nn.MaxPool1d() | Rearrange():
+            case nn.Conv1d() | nn.BatchNorm1d() | Pad() | Rearrange():
+                return turned
+            case pool if isinstance(pool, MAX_POOLS + AVERAGES):
                 return turned
             case _:
                 pass

@@ -12,8 +12,18 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
+from vecq_hw.layers.windows import Sides
 
 Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """Pixels of one real value around an image, by the layer ``name``, not yet in the network."""
+
+    name: str
+    sides: Sides
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +36,9 @@ class Value:
 
     ``order`` is the position that each element has in torch's own order, where an image was
     flattened channels-last; ``owner`` the layer that names the next Rescale; ``pools`` the
-    max-pools, with their names, that wait for the codes of that Rescale.
+    max-pools, with their names, that wait for the codes of that Rescale; ``pad`` what stands around
+    the tensor, before those pools.  With ``rows``, the class of each position, ``scale`` and
+    ``offset`` have the shape (classes, C).
     """
 
     tensor: str
@@ -35,7 +47,9 @@ class Value:
     owner: str
     order: IntArray | None = None
     entries: torch.Tensor | None = None
-    pools: tuple[tuple[str, nn.MaxPool1d | nn.MaxPool2d], ...] = ()
+    pools: tuple[tuple[str, nn.Module], ...] = ()
+    pad: Pending | None = None
+    rows: IntArray | None = None
 
 
 def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value) -> Value:
@@ -52,9 +66,9 @@ def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value)
         shift = shift + doubles(module.bias)
     check_finite(name, "scale", gain)
     check_finite(name, "shift", shift)
-    if len(gain) != len(value.scale):
+    if len(gain) != value.scale.shape[-1]:
         raise VecqError(
-            f"layer '{name}' normalizes {len(gain)} channels, but reads {len(value.scale)}"
+            f"layer '{name}' normalizes {len(gain)} channels, but reads {value.scale.shape[-1]}"
         )
     if value.order is not None:
         gain, shift = gain[value.order], shift[value.order]

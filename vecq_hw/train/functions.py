@@ -23,6 +23,7 @@ from vecq_hw.train.arguments import (
 from vecq_hw.train.quantized_layers import Add, Concat, SquareAverage, Transpose
 from vecq_hw.train.rearrange import reshape
 from vecq_hw.train.reshapes import GIVE_SHAPE, RESHAPES, sample_shapes
+from vecq_hw.train.windows import Pad
 
 Made = nn.Module | tuple[nn.Module, ...]
 Maker = Callable[[fx.Node], Made]
@@ -135,8 +136,29 @@ def _image_axes(node: fx.Node, sizes: Any) -> tuple[int, ...] | None:
     return tuple(axes[index] for index in indices) if known else None
 
 
-def _adaptive_average_pool(node: fx.Node) -> nn.Module:
-    return nn.AdaptiveAvgPool2d(plain(numbers(node, output_size=None)["output_size"]))
+def _average_pool_1d(node: fx.Node) -> nn.Module:
+    given = numbers(
+        node, kernel_size=None, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+    )
+    return nn.AvgPool1d(**given)
+
+
+def _adaptive(kind: type[nn.Module]) -> Maker:
+    def make(node: fx.Node) -> nn.Module:
+        given = numbers(node, output_size=None, return_indices=False)
+        if given.pop("return_indices"):
+            raise Unsupported("is not supported with return_indices=True; leave it out")
+        return kind(plain(given["output_size"]))
+
+    return make
+
+
+def _pad(node: fx.Node) -> nn.Module:
+    given = numbers(node, pad=None, mode="constant", value=None)
+    pads, mode = tuple(given["pad"]), given["mode"]
+    if len(pads) > 4 and any(pads[4:]):
+        raise Unsupported("is supported for the rows and columns of an image alone")
+    return Pad(pads[:4], mode, given["value"] or 0.0)
 
 
 def _interpolate(node: fx.Node) -> nn.Module:
@@ -178,43 +200,47 @@ def _factors(node: fx.Node, size: Any) -> tuple[float, float]:
     return (after[0] / before[0], after[1] / before[1])
 
 
-def _mean(node: fx.Node) -> Made:
-    """The mean over the pixels of an image or the steps of a sequence."""
-    given = numbers(node, dim=None, keepdim=False, dtype=None, axis=None)
-    axes = given["dim"] if given["axis"] is None else given["axis"]
-    axes = [axes] if is_whole(axes) else list(axes or ())
-    shapes = sample_shapes(node)
-    if shapes is None:
-        if set(axes) != {2, 3}:
-            raise Unsupported(
-                "is supported along the axes 2 and 3 of an image alone, as"
-                " torch.nn.AdaptiveAvgPool2d(1)" + GIVE_SHAPE
-            )
-        return (nn.AdaptiveAvgPool2d(1), *([] if given["keepdim"] else [nn.Flatten()]))
-    before, after = shapes
-    along = {axis % (len(before) + 1) for axis in axes}
-    match len(before), sorted(along):
-        case 3, [2, 3]:
-            return nn.AdaptiveAvgPool2d(1), *_reshaped((before[0], 1, 1), after)
-        case 3, [2]:
-            pooled = (before[0], 1, before[2])
-            return nn.AvgPool2d((before[1], 1)), *_reshaped(pooled, after)
-        case 3, [3]:
-            pooled = (before[0], before[1], 1)
-            return nn.AvgPool2d((1, before[2])), *_reshaped(pooled, after)
-        case 2, [2]:
-            image = (before[0], 1, before[1])
-            pooled = (before[0], 1, 1)
-            return reshape(before, image), nn.AdaptiveAvgPool2d(1), *_reshaped(pooled, after)
-        case 2, [1] if not given["keepdim"]:
-            steps, channels = before
-            sequence = reshape((channels, steps), (channels, 1, steps))
-            return Transpose(), sequence, nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        case _:
-            raise Unsupported(
-                "is supported over the pixels of an image (N, C, H, W) or the steps of a sequence"
-                " alone, not over its channels"
-            )
+def _over_pixels(whole: type[nn.Module], part: type[nn.Module]) -> Maker:
+    """The mean or the largest of the pixels of an image or of the steps of a sequence."""
+
+    def make(node: fx.Node) -> Made:
+        given = numbers(node, dim=None, keepdim=False, dtype=None, axis=None)
+        axes = given["dim"] if given["axis"] is None else given["axis"]
+        axes = [axes] if is_whole(axes) else list(axes or ())
+        shapes = sample_shapes(node)
+        if shapes is None:
+            if set(axes) != {2, 3}:
+                raise Unsupported(
+                    "is supported along the axes 2 and 3 of an image alone, as"
+                    f" torch.nn.{whole.__name__}(1)" + GIVE_SHAPE
+                )
+            return (whole(1), *([] if given["keepdim"] else [nn.Flatten()]))
+        before, after = shapes
+        along = {axis % (len(before) + 1) for axis in axes}
+        match len(before), sorted(along):
+            case 3, [2, 3]:
+                return whole(1), *_reshaped((before[0], 1, 1), after)
+            case 3, [2]:
+                pooled = (before[0], 1, before[2])
+                return part((before[1], 1)), *_reshaped(pooled, after)
+            case 3, [3]:
+                pooled = (before[0], before[1], 1)
+                return part((1, before[2])), *_reshaped(pooled, after)
+            case 2, [2]:
+                image = (before[0], 1, before[1])
+                pooled = (before[0], 1, 1)
+                return reshape(before, image), whole(1), *_reshaped(pooled, after)
+            case 2, [1] if not given["keepdim"]:
+                steps, channels = before
+                sequence = reshape((channels, steps), (channels, 1, steps))
+                return Transpose(), sequence, whole(1), nn.Flatten()
+            case _:
+                raise Unsupported(
+                    "is supported over the pixels of an image (N, C, H, W) or the steps of a"
+                    " sequence alone, not over its channels"
+                )
+
+    return make
 
 
 def _reshaped(before: tuple[int, ...], after: tuple[int, ...]) -> list[nn.Module]:
@@ -313,7 +339,14 @@ FUNCTIONS: dict[Any, Maker] = {
     torch.max_pool1d: _max_pool(nn.MaxPool1d),
     torch.max_pool2d: _max_pool(nn.MaxPool2d),
     F.avg_pool2d: _average_pool,
-    F.adaptive_avg_pool2d: _adaptive_average_pool,
+    F.avg_pool1d: _average_pool_1d,
+    torch.avg_pool1d: _average_pool_1d,
+    F.adaptive_avg_pool1d: _adaptive(nn.AdaptiveAvgPool1d),
+    torch.adaptive_avg_pool1d: _adaptive(nn.AdaptiveAvgPool1d),
+    F.adaptive_avg_pool2d: _adaptive(nn.AdaptiveAvgPool2d),
+    F.adaptive_max_pool1d: _adaptive(nn.AdaptiveMaxPool1d),
+    F.adaptive_max_pool2d: _adaptive(nn.AdaptiveMaxPool2d),
+    F.pad: _pad,
     F.interpolate: _interpolate,
     F.dropout: _dropout(nn.Dropout),
     F.dropout1d: _dropout(nn.Dropout1d),
@@ -328,8 +361,10 @@ FUNCTIONS: dict[Any, Maker] = {
     "relu_": _relu,
     "add": _add,
     "add_": _add,
-    torch.mean: _mean,
-    "mean": _mean,
+    torch.mean: _over_pixels(nn.AdaptiveAvgPool2d, nn.AvgPool2d),
+    "mean": _over_pixels(nn.AdaptiveAvgPool2d, nn.AvgPool2d),
+    torch.amax: _over_pixels(nn.AdaptiveMaxPool2d, nn.MaxPool2d),
+    "amax": _over_pixels(nn.AdaptiveMaxPool2d, nn.MaxPool2d),
     torch.clamp: _clamp,
     torch.clamp_: _clamp,
     torch.clip: _clamp,

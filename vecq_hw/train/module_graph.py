@@ -40,21 +40,22 @@ from vecq_hw.train.quantized_layers import (
 from vecq_hw.train.rearrange import Rearrange, join_rearranges
 from vecq_hw.train.reshapes import reordering
 from vecq_hw.train.tracing import trace
+from vecq_hw.train.windows import AVERAGES, MAX_POOLS, PADS, Pad, insert_pads
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, MaxPool1d, MaxPool2d,"
-    " AvgPool2d, AdaptiveAvgPool2d(1), Upsample, Flatten, Dropout, Identity, Embedding, LSTM, GRU,"
+    "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, pools of the"
+    " largest or the average, padding, Upsample, Flatten, Dropout, Identity, Embedding, LSTM, GRU,"
     " functions of each value by itself (torch.nn.SiLU, tanh, ...), sums (+) and torch.cat"
 )
 WITH_WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, nn.LSTM, nn.GRU)
 _ONCE = (*WITH_WEIGHTS, nn.BatchNorm1d, nn.BatchNorm2d)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
-_MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 _PLAIN = (
     *_ACTIVATIONS,
-    *_MAX_POOLS,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
+    *MAX_POOLS,
+    *AVERAGES,
+    *PADS,
+    Pad,
     nn.Upsample,
     nn.UpsamplingNearest2d,
     nn.Flatten,
@@ -137,6 +138,7 @@ def module_graph(
         elif node.op in ("call_function", "call_method") and not is_shape(node) and node.users:
             _replace(traced, node)
     traced.graph.eliminate_dead_code()
+    insert_pads(traced, free_name)
     drop_unread(traced)
     _check(traced)
     join_rearranges(traced)
@@ -275,28 +277,9 @@ def _check_module(name: str, module: nn.Module) -> None:
     kind = type(module)
     problem = None
     match module:
-        case nn.Conv1d() | nn.Conv2d():
-            spans = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
-            if module.padding_mode != "zeros":
-                problem = f"padding_mode='{module.padding_mode}' is not supported; use 'zeros'"
-            elif module.padding == "same" and any(span % 2 for span in spans):
-                problem = (
-                    "padding='same' with an even kernel is one-sided; give the padding in numbers"
-                )
-        case nn.MaxPool1d() | nn.MaxPool2d():
-            if module.dilation not in (1, (1, 1)) or module.ceil_mode or module.return_indices:
-                problem = "dilation, ceil_mode and return_indices are not supported; leave them out"
-        case nn.AvgPool2d():
-            if module.ceil_mode or module.divisor_override is not None:
-                problem = "ceil_mode and divisor_override are not supported; leave them out"
-            elif module.padding not in (0, (0, 0)) and not module.count_include_pad:
-                problem = (
-                    "count_include_pad=False divides by a number that differs at the border;"
-                    " use count_include_pad=True or padding=0"
-                )
-        case nn.AdaptiveAvgPool2d():
-            if module.output_size not in (1, (1, 1)):
-                problem = f"output_size={module.output_size} is not supported; use 1"
+        case _ if isinstance(module, MAX_POOLS):
+            if module.return_indices:
+                problem = "return_indices is not supported; leave it out"
         case nn.Upsample():
             factors = upsample_factors(module.scale_factor)
             if module.mode != "nearest" or module.size is not None:
@@ -330,7 +313,7 @@ def _pool_before_activation(traced: fx.GraphModule) -> None:
             isinstance(activation, fx.Node)
             and activation.op == "call_module"
             and isinstance(traced.get_submodule(str(activation.target)), _ACTIVATIONS)
-            and isinstance(traced.get_submodule(str(pool.target)), _MAX_POOLS)
+            and isinstance(traced.get_submodule(str(pool.target)), MAX_POOLS)
             and len(activation.users) == 1
         ):
             continue

@@ -25,6 +25,7 @@ from vecq_hw.train.functional import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 from vecq_hw.train.rearrange import Rearrange
 from vecq_hw.train.recurrent import QuantizedRecurrent
+from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
 
 OUTPUT_BITS = 16
 """Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""
@@ -34,9 +35,7 @@ INPUT = "input"
 
 _ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh)
 _CURVES = (*CURVES, Curve)
-_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
-_AVERAGES = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-_READS_CODES = (*Quantized, *_POOLS, *_AVERAGES, nn.Flatten, nn.Upsample, Rearrange)
+_READS_CODES = (*Quantized, *MAX_POOLS, *AVERAGES, Pad, nn.Flatten, nn.Upsample, Rearrange)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +120,7 @@ class _Placement:
             return self._scores(node, source)
         if isinstance(module, _CURVES):
             return self._curve(node, module, source)
-        waits = isinstance(module, _POOLS) and self._before_activation(node)
+        waits = isinstance(module, MAX_POOLS) and self._before_activation(node)
         coded = state.exact or state.maker is not None
         if isinstance(module, _READS_CODES) and not coded and not waits:
             if not isinstance(module, QuantizedEmbedding):
@@ -139,8 +138,12 @@ class _Placement:
             return _State(owner=str(node.target), one_step=one_step)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             return _State(owner=state.owner, one_step=False)
-        if isinstance(module, _AVERAGES):
+        if isinstance(module, AVERAGES):
             return replace(state, maker=None, exact=False, one_step=False)
+        if isinstance(module, Pad) and module.value:
+            # What is added is a code of the next quantizer.
+            nonnegative = state.nonnegative and module.value > 0
+            return replace(state, maker=None, exact=False, one_step=False, nonnegative=nonnegative)
         return state
 
     def _before_activation(self, pool: fx.Node) -> bool:
@@ -149,7 +152,7 @@ class _Placement:
         if len(readers) != 1 or readers[0].op != "call_module":
             return False
         module = self.twin.get_submodule(str(readers[0].target))
-        if isinstance(module, _POOLS):
+        if isinstance(module, MAX_POOLS):
             return self._before_activation(readers[0])
         return isinstance(module, _ACTIVATIONS + _CURVES)
 

@@ -1,12 +1,10 @@
-"""The layers of the network that stand for one module of the model each."""
+"""The products and sums of a layer with weights."""
 
 from __future__ import annotations
 
 import numpy as np
-from torch import nn
 
-from vecq_hw.errors import VecqError
-from vecq_hw.layers import Conv2d, Dense, Flatten, MaxPool2d, Permute, SumPool2d, Weights
+from vecq_hw.layers import Conv2d, Dense, Weights
 from vecq_hw.layers.windows import sides
 from vecq_hw.lower.values import Doubles, Value, doubles
 from vecq_hw.train.quantized_layers import (
@@ -15,7 +13,6 @@ from vecq_hw.train.quantized_layers import (
     QuantizedLinear,
     numeric_padding,
 )
-from vecq_hw.train.rearrange import Rearrange
 
 
 def sums(
@@ -52,42 +49,6 @@ def sums(
         groups=module.groups,
     )
     return layer, steps / step
-
-
-def max_pool(name: str, module: nn.MaxPool1d | nn.MaxPool2d, tensor: str) -> MaxPool2d:
-    """The max-pool of ``tensor``."""
-    across = isinstance(module, nn.MaxPool1d)
-    return MaxPool2d(
-        name=name,
-        input=tensor,
-        kernel=pair(module.kernel_size, 1 if across else None),
-        stride=pair(module.stride, 1 if across else None),
-        padding=sides(pair(module.padding, 0 if across else None)),
-    )
-
-
-def sum_pool(
-    name: str,
-    module: nn.AvgPool2d | nn.AdaptiveAvgPool2d,
-    tensor: str,
-    shape: tuple[int, ...],
-) -> SumPool2d:
-    """The sums of the windows that an average divides; of all of the image where it adapts."""
-    if isinstance(module, nn.AvgPool2d):
-        kernel, stride, padding = map(pair, (module.kernel_size, module.stride, module.padding))
-    elif len(shape) == 3:
-        kernel = stride = (shape[0], shape[1])
-        padding = (0, 0)
-    else:
-        raise VecqError(f"layer '{name}' averages images, but reads vectors")
-    return SumPool2d(name=name, input=tensor, kernel=kernel, stride=stride, padding=sides(padding))
-
-
-def permute(name: str, tensor: str, order: Rearrange) -> Flatten | Permute:
-    """The reordering of ``tensor``, which is in the layout of the network already."""
-    if order.keeps_order and len(order.shape) == 1:
-        return Flatten(name=name, input=tensor)
-    return Permute(name=name, input=tensor, split=order.split, order=order.order, shape=order.shape)
 
 
 def pair(size: int | tuple[int, ...], down: int | None = None) -> tuple[int, int]:
