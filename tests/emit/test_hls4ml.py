@@ -22,7 +22,7 @@ from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors, read_vectors
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, TwosComplement
-from vecq_hw.layers import Dense, Rescale
+from vecq_hw.layers import Add, Dense, Rescale
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import default_schedule
@@ -30,7 +30,7 @@ from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import make_word
 from vecq_hw.verify import hls as runner
 
-U8 = IntFormat(8, signed=False)
+U8, S6 = IntFormat(8, signed=False), IntFormat(6, signed=True)
 NETWORKS = {"mlp": mlp, "cnn": cnn}
 # Every network and kind of streams once.
 ORDINARY = [("mlp", 8, "io_parallel"), ("cnn", 2, "io_stream")]
@@ -60,6 +60,20 @@ def mismatches(network: Network, folder: Path, io_type: str | None = None) -> in
 @pytest.mark.usefixtures("unoptimised")
 def test_small_networks_are_exact(tmp_path: Path, name: str, bits: int, io_type: str) -> None:
     assert mismatches(NETWORKS[name](name, bits).network(), tmp_path, io_type) == 0
+
+
+@pytest.mark.needs_cxx
+@pytest.mark.usefixtures("unoptimised")
+def test_tables_are_exact(tmp_path: Path) -> None:
+    """Of vectors and of images, which have no stream; one for all channels, one for each."""
+    net = Builder("tables", (3, 2, 2), IntFormat(5, signed=True)).lookup(S6, own=True).flatten()
+    net.dense(5, 2).rescale(IntFormat(7, True, -50, 60)).lookup(S6).dense(3, 2)
+    assert hls4ml.natural_io_type(net.network()) == "io_parallel"
+    assert mismatches(net.network(), tmp_path) == 0
+    with pytest.raises(VecqError, match="Lookup in io_stream, of which hls4ml reads the first"):
+        hls4ml.convert(net.network(), output_dir=tmp_path, io_type="io_stream")
+    with pytest.raises(VecqError, match="back end Quartus does not compile the table 'tables_0'"):
+        hls4ml.convert(net.network(), output_dir=tmp_path, backend="Quartus")
 
 
 @pytest.mark.needs_cxx
@@ -287,7 +301,6 @@ def refused() -> dict[str, Network]:
         ),
         "'net_0' (MaxPool2d with padding on signed codes)": pooled,
         "'net_1' (Threshold)": with_thresholds(dense),
-        "'net_0' (Lookup)": Builder("net", (3,)).lookup().network(),
         "'net_0' (GatherSum, for which hls4ml has no layer)": Builder("net", (1, 3, 2))
         .gather(2, 1)
         .network(),
@@ -300,7 +313,10 @@ def refused() -> dict[str, Network]:
         ),
         "'unread' (nothing reads it)": replace(dense, layers=(*dense.layers, unread)),
         "2 inputs and 1 outputs (one of each)": replace(
-            dense, inputs=(*dense.inputs, replace(dense.inputs[0], name="second"))
+            dense,
+            inputs=(*dense.inputs, replace(dense.inputs[0], name="second")),
+            layers=(Add(name="sum", inputs=("net_x", "second")),),
+            outputs=("sum",),
         ),
         "an output that is the input": replace(dense, layers=(), outputs=("net_x",)),
     }

@@ -29,7 +29,7 @@ from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.layers import Tensor
+from vecq_hw.layers import Lookup, Tensor
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.storage import digest
@@ -50,6 +50,8 @@ _NO_DEPTHWISE = (
 )
 # Seen: Catapult's headers do not compile; distributed arithmetic computes with 0 instead of -1.
 _NO_BINARY = ("Catapult",)
+# Seen: an index of one of their own types does not compile.
+_NO_LOOKUP = ("Quartus", "Catapult")
 STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 
 # Names that hls4ml gives to files, types and variables beside a top, and to nodes that it inserts.
@@ -125,6 +127,12 @@ def convert(
             backend=backend,
             io_type=io_type,
         )
+        tables = [layer.name for layer in network.layers if isinstance(layer, Lookup)]
+        if tables and backend in _NO_LOOKUP:
+            raise VecqError(
+                f"network '{network.name}': hls4ml's back end {backend} does not compile the table"
+                f" '{tables[0]}'; use another back end"
+            )
         depthwise = [node.attributes["name"] for node in listed if is_depthwise(node)]
         if depthwise and (backend, io_type) in _NO_DEPTHWISE:
             raise VecqError(

@@ -106,7 +106,7 @@ def _layer_reason(layer: Layer, sources: Sequence[Tensor]) -> str | None:
         case Lstm() | Gru():
             return f"{type(layer).__name__}, whose gates hls4ml rounds by rules of its own"
         case Lookup():
-            return "Lookup"
+            return "Lookup with an entry beyond 2^53" if _beyond(layer.table.ravel()) else None
         case ArgMax() | TopK():
             return f"{type(layer).__name__}, of which hls4ml gives no index"
         case Take() | Permute():
@@ -147,11 +147,12 @@ def _stream_reason(layer: Layer) -> str | None:
                 kind = type(layer).__name__
                 return f"{kind} in io_stream with windows one row high that skip rows"
             return None
+        case Lookup():
+            return "Lookup in io_stream, of which hls4ml reads the first word alone"
         case (
             Dense()
             | Rescale()
             | Threshold()
-            | Lookup()
             | Flatten()
             | Upsample2d()
             | GatherSum()
@@ -202,6 +203,8 @@ def nodes(
             return [_multiplying(common, layer, "weight", weights, tensor.format, binary)]
         case Rescale():
             return _rescaling(common, layer, source)
+        case Lookup():
+            return _looking_up(common, layer, source, tensor)
         case SumPool2d():
             # hls4ml's average divides, which rounds unless the window is a power of two; a
             # depthwise convolution by ones is the sum itself, padding included.
@@ -231,7 +234,6 @@ def nodes(
             | Embedding()
             | Lstm()
             | Gru()
-            | Lookup()
             | TopK()
             | Take()
             | Permute()
@@ -377,6 +379,46 @@ def _rescaling(common: Mapping[str, Any], layer: Rescale, source: Tensor) -> lis
         result.append(Node({**attributes, **more, **arrays}, precision))
         inputs = [name]
     return result
+
+
+def _looking_up(
+    common: Mapping[str, Any], layer: Lookup, source: Tensor, tensor: Tensor
+) -> list[Node]:
+    """An Embedding of words of one entry, addressed by the channel's table and the code in it."""
+    tables, entries = layer.table.shape
+    first = np.arange(tables) * entries - source.format.lo
+    size, name = math.prod(source.shape), common["name"]
+    index = {
+        "class_name": "BatchNormalization",
+        "name": f"{name}_part1",
+        "inputs": common["inputs"],
+        "n_in": size,
+        "n_out": size,
+        "n_filt": source.channels if source.is_image else -1,
+        "scale_data": np.ones(source.channels),
+        "bias_data": np.broadcast_to(first, source.channels).astype(np.float64),
+    }
+    indices = {
+        "scale": fixed(1, signed=False),
+        "bias": fixed(signed_bits(first), signed=True),
+        "result": f"uint<{max((tables * entries - 1).bit_length(), 1)}>",
+    }
+    words = {
+        "class_name": "Embedding",
+        "name": f"{name}_part2",
+        "inputs": [index["name"]],
+        "n_in": size,
+        "n_out": 1,
+        "vocab_size": tables * entries,
+        "embeddings_data": layer.table.reshape(-1, 1).astype(np.float64),
+    }
+    kind = integer(layer.format)
+    shaped = {"class_name": "Reshape", "name": name, "inputs": [words["name"]]}
+    return [
+        Node(index, indices),
+        Node(words, {"embeddings": kind, "result": kind}),
+        Node({**shaped, "target_shape": list(tensor.shape)}, {"result": kind}),
+    ]
 
 
 def _scaled(values: IntArray, shift: int) -> FloatArray:
