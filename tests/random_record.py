@@ -129,7 +129,7 @@ def _on_target(network: Network, schedule: Any, target: str, seed: int) -> Count
         case Status.UNSUPPORTED:
             return Counts(refused=1)
         case Status.FAILED | Status.ERROR:
-            fault = f"{target} {seed}: {' '.join(row.message.split())[:300]}"
+            fault = f"{target} {seed}: {' '.join(row.message.split())[-300:]}"
             return Counts(networks=1, mismatches=row.mismatches, faults=[fault])
 
 

@@ -150,7 +150,7 @@ class Recurrent(OfOneTensor):
         return f"{type(self).__name__}({self.name}: {size})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Lstm(Recurrent):
     """A long short-term memory: (1, L, 4 H) to (H,), or with ``sequence`` to (1, L, H).
 
@@ -200,7 +200,7 @@ class Lstm(Recurrent):
         yield from _limit_problems((f"channel {row}: a gate's sum", ends) for row, ends in rows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Gru(Recurrent):
     """A gated recurrent unit: (1, L, 3 H) to (H,), or with ``sequence`` to (1, L, H).
 

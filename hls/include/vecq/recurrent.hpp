@@ -20,6 +20,7 @@ struct Recurrence {
   static constexpr int pe = Pe;
   static constexpr int simd = Simd;
   static constexpr int shift = Shift;
+  static constexpr int words = outputs / pe;
 };
 
 namespace detail {
@@ -30,12 +31,11 @@ void state_product(bool first, const Element (&state)[Shape::elements], Stream<S
                    const Words& weights) {
 #pragma HLS INLINE
   constexpr int folds = Shape::elements / Shape::simd;
-  constexpr int words = Shape::outputs / Shape::pe;
   static const std::int8_t zeros[Shape::outputs] = {};
   Stream<State, Shape::simd> given("state_product_given");
 #pragma HLS STREAM variable = given depth = folds
   Stream<Sum, Shape::pe> made("state_product_made");
-#pragma HLS STREAM variable = made depth = words
+#pragma HLS STREAM variable = made depth = Shape::words
 give:
   for (int fold = 0; fold < folds; ++fold) {
 #pragma HLS PIPELINE II = 1
