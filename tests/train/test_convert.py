@@ -278,7 +278,7 @@ class Function(nn.Module):
     ("model", "message"),
     [
         (nn.Sequential(nn.Linear(4, 4), nn.GLU()), r"layer '1' \(GLU\) is not supported"),
-        (nn.Sequential(nn.GRU(4, 4)), r"layer '0' \(GRU\) is not supported"),
+        (nn.Sequential(nn.RNN(4, 4)), r"layer '0' \(RNN\) is not supported"),
         (nn.Sequential(nn.LogSoftmax(1), nn.Linear(4, 4)), "'0' .* the last layer alone"),
         (Function(lambda x: F.log_softmax(x, 1).relu()), "'log_softmax' .* the last layer alone"),
         (Function(lambda x: x + 1), "the operation 'add'"),

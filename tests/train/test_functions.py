@@ -455,7 +455,7 @@ def test_the_module_computes_what_the_function_does(shape, function, known):
         (lambda x: torch.clamp(x, max=6), r"use torch.nn.Hardtanh\(lowest, highest\)"),
         (lambda x: x.clamp(2, 1), "bounds that are not in order, 2 and 1"),
         (lambda x: x.relu().detach(), "cuts the gradient"),
-        (lambda x: F.scaled_dot_product_attention(x, x, x), "attention, LSTM alone trains"),
+        (lambda x: F.scaled_dot_product_attention(x, x, x), "attention, LSTM and GRU alone train"),
     ],
 )
 def test_forms_that_have_no_module_are_refused_by_name(function, message):

@@ -78,6 +78,12 @@ class _Milestones(click.ParamType[Any]):
     help="mlp, cnn, lenet5, vgg_like, resnet8, ... or a function of your own, which --resume wants"
     " again, because the file is run.  [default: mlp]",
 )
+@click.option(
+    "--from",
+    "float_state",
+    metavar="FLOAT.pt",
+    help="Begin with the parameters of a float model, a state_dict or a checkpoint with one.",
+)
 @click.option("--weight-bits", type=_Bits(), metavar="1..16|float", default="2", show_default=True)
 @click.option(
     "--activation-bits", type=_Bits(), metavar="1..16|float", default="8", show_default=True
@@ -191,7 +197,7 @@ def _task(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume: 
 
 def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
     """The task that the options describe, over those of the preset."""
-    from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings, read_bits
+    from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings, load_float_state, read_bits
 
     preset = Preset(data="digits", model="mlp", settings=Settings(), source="")
     if options["preset"] is not None:
@@ -216,9 +222,12 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
         options=_method_options(options),
         bias_bits=options["bias_bits"],
     )
+    model = seeded_model(recipe, settings.seed)
+    if options["float_state"] is not None:
+        load_float_state(model, options["float_state"])
     path = Path(data)
     return _Task(
-        model=recipe.quantize(seeded_model(recipe, settings.seed)),
+        model=recipe.quantize(model),
         recipe=recipe,
         dataset=dataset,
         data=str(path.resolve()) if path.exists() else data,

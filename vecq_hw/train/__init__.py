@@ -15,6 +15,7 @@ from vecq_hw.train.checkpoint import (  # noqa: E402
 )
 from vecq_hw.train.convert import LayerBits, quantize_model  # noqa: E402
 from vecq_hw.train.fit import evaluate, fit, predict, run  # noqa: E402
+from vecq_hw.train.float_state import load_float_state  # noqa: E402
 from vecq_hw.train.models import (  # noqa: E402
     MODELS,
     build_model,
@@ -45,6 +46,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load_checkpoint",
+    "load_float_state",
     "load_model_factory",
     "load_training",
     "mlp",
