@@ -10,11 +10,14 @@ from tests import plain
 from tests.random_networks import Seeded, random_sequence
 from tests.strategies import random_inputs, sequences
 from vecq_hw import arithmetic, storage
+from vecq_hw.accelerator import units
+from vecq_hw.accelerator.balance import balance
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.layers import Embedding, Gru, Input, Lstm, Weights
 from vecq_hw.network import Network
-from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule
+from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, streaming_folds
 from vecq_hw.schedule import problems as schedule_problems
 from vecq_hw.simulate import simulate
 
@@ -217,3 +220,18 @@ def test_the_product_of_a_state_has_a_fold() -> None:
         found = list(schedule_problems(network, Schedule(folds={"states": fold})))
         assert found
         assert "is streaming and has no DSP" in found[0]
+
+
+@pytest.mark.parametrize("kind", [Lstm, Gru])
+def test_the_fold_of_a_state_keeps_the_pace(kind: type[Lstm] | type[Gru]) -> None:
+    network = trained_like(kind, 2, 12, 3)
+    layer = network.layers[0]
+    for fold in streaming_folds(layer.product):
+        assert units.step_cycles(layer, fold) == units.recurrent(layer, fold, 3).cycles
+    least = min(units.step_cycles(layer, fold) for fold in streaming_folds(layer.product)) * 3
+    for interval in (least, 2 * least, 100 * least):
+        schedule = balance(network, interval)
+        assert max(plan(network, schedule).busy.values()) <= interval
+    assert balance(network, 100 * least).folds == {"states": Fold(pe=1, simd=1)}
+    with pytest.raises(VecqError, match=f"takes {least} cycles per frame with all the lanes"):
+        balance(network, least - 1)

@@ -8,18 +8,19 @@ from enum import Enum
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.plan import first_mac_behind, plan
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import MacLayer
+from vecq_hw.layers import MacLayer, RecurrentLayer, as_recurrent_layer
 from vecq_hw.network import Network
-from vecq_hw.schedule import Fold, Schedule, foldable, streaming_folds
+from vecq_hw.schedule import Fold, Schedule, streaming_folds
 
 
 def balance(network: Network, interval: int) -> Schedule:
-    """Fold every Dense and Conv2d onto as few lanes (PE times SIMD) as ``interval`` allows.
+    """Fold every Dense, Conv2d and product of a state onto as few lanes as ``interval`` allows.
 
-    Of folds with as many lanes the one with the fewest processing elements is taken: each of them
-    has an accumulator and a rescale behind it.  Where a pool, an Add or the input would be too
-    slow for want of lanes, the Dense or Conv2d whose lanes it shares gets more of them.  The
-    result's folds keep the pace; with any single one replaced by a cheaper fold they do not.
+    Lanes are PE times SIMD.  Of folds with as many, the one with the fewest processing elements is
+    taken: each of them has an accumulator and a rescale behind it.  Where a pool, an Add or the
+    input would be too slow for want of lanes, the Dense or Conv2d whose lanes it shares gets more
+    of them.  The result's folds keep the pace; with any single one replaced by a cheaper fold they
+    do not.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def balance(network: Network, interval: int) -> Schedule:
     VecqError
         A layer takes longer with all the lanes it can have; names it and the least interval.
     """
-    folds = {layer.name: _Folds(layer, network, interval) for layer in network.mac_layers}
+    folds = {layer.name: _Folds(layer, network, interval) for layer in network.products}
     for name, choice in folds.items():
         if choice.least_cycles > interval:
             raise _too_fast(network, name, choice.least_cycles, interval)
@@ -75,11 +76,9 @@ class _Folds:
     """The legal folds of a layer that keep the pace, the cheapest first."""
 
     def __init__(self, layer: MacLayer, network: Network, interval: int) -> None:
-        outputs, inputs = foldable(layer)
-        positions = network.tensors[layer.name].positions
-        self.least_cycles = positions * layer.inputs_of_one_output // inputs
-        work = self.least_cycles * outputs * inputs
-        fast = [fold for fold in streaming_folds(layer) if work <= interval * fold.pe * fold.simd]
+        cycles = _cycles_of_folds(layer, network)
+        self.least_cycles = min(cycles.values())
+        fast = [fold for fold, taken in cycles.items() if taken <= interval]
         self._layer = layer
         self._fast = sorted(fast, key=lambda fold: (fold.pe * fold.simd, fold.pe))
         self._wide = self._fast
@@ -104,6 +103,22 @@ class _Folds:
         return fold.pe if end is _End.OUTPUT else units.input_lanes(self._layer, fold)
 
 
+def _cycles_of_folds(layer: MacLayer, network: Network) -> dict[Fold, int]:
+    """Cycles of a frame for each fold that the layer, or a recurrent layer's product, takes."""
+    legal = streaming_folds(layer)
+    recurrent = _recurrent_layer(network, layer.name)
+    if recurrent is not None:
+        _, steps, _ = network.tensors[recurrent.input].shape
+        return {fold: steps * units.step_cycles(recurrent, fold) for fold in legal}
+    work = network.tensors[layer.name].positions * layer.weight_count
+    return {fold: work // (fold.pe * fold.simd) for fold in legal}
+
+
+def _recurrent_layer(network: Network, name: str) -> RecurrentLayer | None:
+    found = (as_recurrent_layer(layer) for layer in network.layers if layer.name == name)
+    return next(found, None)
+
+
 def _slow(network: Network, schedule: Schedule, interval: int) -> Iterator[tuple[str, int]]:
     """Inputs and layers that take more cycles per frame, with these."""
     planned = plan(network, schedule)
@@ -120,6 +135,8 @@ def _lane_sources(network: Network, name: str) -> dict[tuple[str, _End], None]:
     macs = {layer.name for layer in network.mac_layers}
     sources: dict[tuple[str, _End], None] = {}
     for read in layers[name].inputs:
+        if _recurrent_layer(network, read) is not None:
+            continue  # it has one lane, whatever its fold
         sources |= {(read, _End.OUTPUT): None} if read in macs else _lane_sources(network, read)
     return sources
 

@@ -327,6 +327,14 @@ def recurrent(layer: RecurrentLayer, fold: Fold, length: int) -> Unit:
     return Unit(pattern=pattern, words=words, capacity=2, depth=depth)
 
 
+def step_cycles(layer: RecurrentLayer, fold: Fold) -> int:
+    """Cycles of a step of :func:`recurrent`, without waiting."""
+    folds, words = layer.elements // fold.simd, layer.product.outputs // fold.pe
+    latency = 3 + -(-fold.simd // 8) + (layer.weights.planes.bits - 1).bit_length()
+    between = (words - 1) * max(folds, fold.pe)
+    return folds + latency + between + fold.pe + _state_depth(layer) - 1
+
+
 def _state_depth(layer: RecurrentLayer) -> int:
     match layer:
         case Lstm():
