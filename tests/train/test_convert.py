@@ -281,7 +281,7 @@ class Function(nn.Module):
         (nn.Sequential(nn.RNN(4, 4)), r"layer '0' \(RNN\) is not supported"),
         (nn.Sequential(nn.LogSoftmax(1), nn.Linear(4, 4)), "'0' .* the last layer alone"),
         (Function(lambda x: F.log_softmax(x, 1).relu()), "'log_softmax' .* the last layer alone"),
-        (Function(lambda x: x + 1), "the operation 'add'"),
+        (Function(lambda x: x // 2), "the operation 'floordiv'"),
         (Function(lambda x: x.view(2, -1)), "'view' .* use torch.nn.Flatten"),
         (Function(lambda x: x.view(x.size(1), -1)), "'view' .* use torch.nn.Flatten"),
         (Function(lambda x: x.mean(1)), "the operation 'mean'"),

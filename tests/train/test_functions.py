@@ -11,6 +11,7 @@ from torch import nn
 from vecq_hw.errors import VecqError
 from vecq_hw.lower import lower
 from vecq_hw.train import quantize_model
+from vecq_hw.train.arithmetic import OPERATIONS
 from vecq_hw.train.functions import FUNCTIONS, REFUSED
 from vecq_hw.train.module_graph import module_graph
 
@@ -29,6 +30,26 @@ class Function(nn.Module):
 def plus(x):
     x += x.relu()
     return x
+
+
+def called(key, first, second):
+    """An operation of the table: a function, a method, or a method in place of a copy."""
+    if not isinstance(key, str):
+        return key(first, second)
+    return getattr(first.clone() if key.endswith("_") else first, key)(second)
+
+
+def operation(key):
+    """The forms of a sum, difference or product."""
+    forms = [lambda x: called(key, x.relu(), x), lambda x: called(key, x, x.relu())]
+    return [*forms, *with_number(key)]
+
+
+def with_number(key):
+    forms = [lambda x: called(key, x, 2.5), lambda x: called(key, x.relu(), -3)]
+    if key in (operator.add, operator.sub, operator.mul):
+        forms.append(lambda x: called(key, 2.5, x))
+    return forms
 
 
 def sizes_apart(x):
@@ -374,12 +395,34 @@ CASES = {
     "clamp_min_": (ROWS, [lambda x: x.clamp_min_(0.0)]),
     "relu": (ROWS, [lambda x: x.relu()]),
     "relu_": (ROWS, [lambda x: x.relu_()]),
+    **{
+        key: (ROWS, operation(key))
+        for key in (
+            *(operator.sub, operator.mul, operator.isub, operator.imul, torch.sub, torch.subtract),
+            *(torch.mul, torch.multiply, torch.rsub, "sub", "sub_", "subtract"),
+            *("mul", "mul_", "multiply"),
+        )
+    },
+    **{
+        key: (ROWS, with_number(key))
+        for key in (
+            *(operator.truediv, operator.itruediv, torch.div, torch.divide, torch.true_divide),
+            *("div", "div_", "divide", "true_divide"),
+        )
+    },
+    operator.neg: (ROWS, [lambda x: -x]),
+    torch.neg: (ROWS, [torch.neg, lambda x: torch.neg(input=x)]),
+    torch.negative: (ROWS, [torch.negative]),
+    "neg": (ROWS, [lambda x: x.neg()]),
+    "negative": (ROWS, [lambda x: x.negative()]),
+    "expand": (ROWS, [lambda x: x.relu().expand(x.shape[0], 8) * x]),
+    "expand_as": (ROWS, [lambda x: x.relu().expand_as(x) * x]),
 }
 
 
 def test_every_function_of_the_table_has_cases():
     taken = {key for key, make in FUNCTIONS.items() if make is not REFUSED}
-    assert CASES.keys() == taken
+    assert CASES.keys() == taken | OPERATIONS.keys()
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["", "shape known"])
@@ -441,12 +484,18 @@ def test_the_module_computes_what_the_function_does(shape, function, known):
         (lambda x: x.transpose(2, 3), "for the axes 1 and 2 of"),
         (lambda x: x.permute(0, 2, 3, 1), r"for \(0, 2, 1\) alone"),
         (lambda x: x[:, 0], r"the last step \[:, -1\] is"),
-        (lambda x: x / 255, "'truediv' .* BatchNorm as the first layer"),
-        (lambda x: (x - 0.5) / 0.25, "'sub' .* BatchNorm as the first layer"),
-        (lambda x: (x - torch.ones(1)) * 4, "'sub' .* BatchNorm as the first layer"),
-        (lambda x: 1 - x, "'sub' .* BatchNorm as the first layer"),
-        (lambda x: x + 1, "'add' .* BatchNorm as the first layer"),
-        (lambda x: 2 * x.relu(), "'mul' .* a BatchNorm multiplies and adds by channel"),
+        (lambda x: (x - torch.ones(1)) * 4, "which forward.. makes; give it to register_buffer"),
+        (
+            lambda x: F.max_pool2d(x, 1) / x,
+            "'truediv' .* divides by a tensor, which integers do not",
+        ),
+        (lambda x: 1 / (x + x), "divides by a tensor"),
+        (lambda x: x / 0, "'truediv' .* divides by zero"),
+        (lambda x: x * math.nan, "'mul' .* nan, which is neither a tensor nor a finite number"),
+        (lambda x: x + x.shape[1], "'add' .* from a shape; give numbers"),
+        (lambda x: torch.sub(x, x, alpha=2), "is supported with alpha=1 alone"),
+        (lambda x: torch.div(x, 3, rounding_mode="floor"), "with a rounding_mode; leave it out"),
+        (lambda x: x.relu().expand(3, 4, 4, 4), "for an operand of a product alone"),
         (lambda x: F.softmax(x, 0), "'softmax' .* as the last layer alone, along dim=1"),
         (lambda x: F.max_pool2d(F.softmax(x, 1), 2), "'softmax' .* as the last layer alone"),
         (lambda x: F.rrelu(x), "'rrelu' .* draws its slopes at random"),

@@ -214,7 +214,7 @@ class Joined(nn.Module):
         (nn.Sequential(nn.Upsample(scale_factor=1.5)), "scale_factor=1.5 .* use whole numbers"),
         (Joined(lambda x, y: torch.cat([x, y], 2)), "'cat' .* dim=1, the channels"),
         (Joined(lambda x, y: torch.add(x, y, alpha=2)), r"the operation 'add' \(add\)"),
-        (Joined(lambda x, y: x - y), r"the operation 'sub' \(sub\)"),
+        (Joined(lambda x, y: x / y), r"the operation 'truediv' \(truediv\) divides by a tensor"),
         (nn.Sequential(nn.LSTM(4, 4)), r"'0' \(LSTM\) gives a pair; use its first element"),
         (Sequence(lambda pair: pair[1][0]), r"its states are read; read its outputs"),
         (Sequence(lambda pair: pair[0], batch_first=False), "only batch_first=True"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import fx, nn
 
+from vecq_hw import layers
 from vecq_hw.arguments import whole_number
 from vecq_hw.arithmetic import quantize
 from vecq_hw.errors import HostWarning, VecqError
@@ -27,6 +28,7 @@ from vecq_hw.layers import (
     AnyWeights,
     ArgMax,
     Concat,
+    Constant,
     Conv2d,
     Flatten,
     Input,
@@ -39,6 +41,7 @@ from vecq_hw.layers import (
 )
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower import sequences
+from vecq_hw.lower.constants import QuantizedConstant, quantized_constant, through_constant
 from vecq_hw.lower.orders import permute, take
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants, with_one_shift
@@ -53,7 +56,9 @@ from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import choices as trained_choices
 from vecq_hw.train import predict
 from vecq_hw.train import quantized_layers as trained
+from vecq_hw.train.arithmetic import ARITHMETIC, Multiply, Subtract, constant_tensor, is_constant
 from vecq_hw.train.curves import HOST, Curve
+from vecq_hw.train.place import input_gain
 from vecq_hw.train.preconditions import check_statistics, check_values
 from vecq_hw.train.quantized_layers import (
     Quantized,
@@ -158,10 +163,13 @@ class _Lowering:
         self.weights: dict[nn.Module, list[AnyWeights]] = {}
         """What was made of the weights of each module, which may be called several times."""
         self.steps_first: dict[fx.Node, bool] = {}
+        self.constants: dict[fx.Node, QuantizedConstant] = {}
 
     def run(self, name: str) -> Network:
         values: dict[fx.Node, Value] = {}
         for node in self.model.graph.nodes:
+            if is_constant(node):
+                continue
             if node.op == "placeholder":
                 begins = sequences.begins_with_steps(node, self.model)
                 self.steps_first[node] = self.sequence and begins
@@ -182,6 +190,13 @@ class _Lowering:
             module = self.model.get_submodule(target)
             if not isinstance(module, _TAKES_PADDING):
                 sources = [self._padded(source) for source in sources]
+            if not sources and not isinstance(module, InputQuantizer):
+                if isinstance(module, ActivationQuantizer):
+                    self.constants[node] = quantized_constant(self.model, node.args[0], module)
+                self.steps_first[node] = any(
+                    self.steps_first.get(read, False) for read in node.all_input_nodes
+                )
+                continue  # a product by which the step of the input is multiplied
             shape = self.tensors[sources[0].tensor].shape if sources else ()
             of_sequence = len(shape) == 3 and shape[0] == 1
             steps = sequences.steps_first(node, module, self.steps_first, of_sequence)
@@ -192,9 +207,10 @@ class _Lowering:
                 case _ if isinstance(module, MAX_POOLS) and self._is_quantized_next(node):
                     waiting = (*sources[0].pools, (target, module))
                     values[node] = replace(sources[0], pools=waiting)
-                case trained.Add() | trained.Concat():
-                    alike = self._alike(node, target, module, sources)
-                    values[node] = self._joined(target, module, alike)
+                case _ if isinstance(module, (*ARITHMETIC, trained.Concat)):
+                    reads = [arg for arg in node.args if arg in values]
+                    operands = dict(zip(reads, sources, strict=True))
+                    values[node] = self._arithmetic(node, module, operands)
                 case trained.QuantizedEmbedding():
                     source = sources[0].tensor if sources else self._indices(module)
                     rows = sequences.embedding(self._free(target), module, source)
@@ -290,18 +306,97 @@ class _Lowering:
             choice = self._add(TopK(name=self._free("topk"), input=scores, count=module.count))
         return self._codes(choice, choice)
 
-    def _joined(
-        self, name: str, module: trained.Add | trained.Concat, values: Sequence[Value]
+    def _arithmetic(
+        self, node: fx.Node, module: nn.Module, values: Mapping[fx.Node, Value]
     ) -> Value:
-        """Codes of one quantizer, added or put side by side (rule 5)."""
+        name = str(node.target)
+        given = [arg for arg in node.args if is_constant(arg)]
+        if given:
+            (value,) = (values[arg] for arg in node.all_input_nodes if arg in values)
+            constant = constant_tensor(self.model, given[0])
+            first = is_constant(node.args[0])
+            return through_constant(name, module, value, constant, constant_first=first)
+        reads = [arg for arg in node.args if isinstance(arg, fx.Node)]
+        known = [read for read in reads if read in values]
+        alike = iter(self._alike(known, name, module, [values[read] for read in known]))
+        steps, shape = self.steps_first[known[0]], self.tensors[values[known[0]].tensor].shape
+        operands = [
+            next(alike) if read in values else self._constant(read, shape, steps) for read in reads
+        ]
+        return self._joined(name, module, operands)
+
+    def _constant(self, node: fx.Node, shape: tuple[int, ...], steps: bool) -> Value:
+        """The tensor of a constant that a quantizer made codes of, for a partner of ``shape``."""
+        found = self.constants[node]
+        layer = Constant(
+            name=self._free(found.name),
+            values=found.codes_for(shape, self.sequence, steps),
+            format=found.format,
+            step=found.step,
+        )
+        self.layers.append(layer)
+        self.tensors[layer.name] = layer.output()
+        return self._codes(layer.name, layer.name)
+
+    def _spread(self, values: Sequence[Value]) -> list[Value]:
+        """Operands of one shape: images of one row, column or channel are repeated along it."""
+        shapes = [self.tensors[value.tensor].shape for value in values]
+        if len(set(shapes)) == 1 or any(len(shape) != 3 for shape in shapes):
+            return list(values)
+        largest = [max(sizes) for sizes in zip(*shapes, strict=True)]
+        result = []
+        for value, shape in zip(values, shapes, strict=True):
+            axes = [
+                np.zeros(most, np.int64) if size == 1 < most else None
+                for size, most in zip(shape, largest, strict=True)
+            ]
+            if any(axis is not None for axis in axes):
+                rows, columns, channels = axes
+                taken = layers.Take(
+                    name=self._free(f"{value.tensor}_repeated"),
+                    input=value.tensor,
+                    rows=rows,
+                    columns=columns,
+                    channels=channels,
+                )
+                scale = np.broadcast_to(value.scale, largest[-1:])
+                value = replace(self._codes(self._add(taken), value.owner), scale=scale)
+            result.append(value)
+        return result
+
+    def _joined(self, name: str, module: nn.Module, values: Sequence[Value]) -> Value:
+        """Codes, of one quantizer where they are added or put side by side (rule 5)."""
+        if isinstance(module, trained.Add | Subtract):
+            values = self._spread(values)
         tensors = tuple(value.tensor for value in values)
-        if isinstance(module, trained.Add):
-            order = added_order(name, values)
-            joined = self._add(Add(name=self._free(name), inputs=tensors))
-        else:
-            order = joined_order(values)
-            joined = self._add(Concat(name=self._free(name), inputs=tensors))
+        match module:
+            case trained.Add():
+                order = added_order(name, values)
+                joined = self._add(Add(name=self._free(name), inputs=tensors))
+            case Subtract():
+                order = added_order(name, values)
+                joined = self._add(layers.Subtract(name=self._free(name), inputs=tensors))
+            case Multiply():
+                return self._product(name, values)
+            case _:
+                order = joined_order(values)
+                joined = self._add(Concat(name=self._free(name), inputs=tensors))
         return self._codes(joined, joined, order)
+
+    def _product(self, name: str, values: Sequence[Value]) -> Value:
+        """Codes of quantizers of their own; what is repeated over all pixels comes second."""
+        left, right = sorted(
+            values, key=lambda value: math.prod(self.tensors[value.tensor].shape), reverse=True
+        )
+        if self.tensors[right.tensor].positions > 1:  # one value a channel needs no repetition
+            left, right = self._spread([left, right])
+        alike = self.tensors[left.tensor].shape == self.tensors[right.tensor].shape
+        order = added_order(name, values) if alike else left.order
+        joined = self._add(
+            layers.Multiply(name=self._free(name), inputs=(left.tensor, right.tensor))
+        )
+        line = self._codes(joined, joined, order)
+        return replace(line, scale=np.full_like(line.scale, left.scale[0] * right.scale[0]))
 
     def _input(self, node: fx.Node, name: str, quantizer: InputQuantizer) -> Value:
         shape, flat = self.input_shape, False
@@ -321,9 +416,8 @@ class _Lowering:
         elif len(shape) == 3:
             channels, height, width = shape
             shape = (math.prod(shape),) if flat else (height, width, channels)
-        source = Input(
-            name=_INPUT, shape=shape, format=quantizer.format, step=float(quantizer.step)
-        )
+        step, gain = float(quantizer.step), self._input_gain(node)
+        source = Input(name=_INPUT, shape=shape, format=quantizer.format, step=step / gain)
         self.inputs.append(source)
         self.tensors[_INPUT] = Tensor(shape=shape, format=source.format, step=source.step)
         if steps and shape[1] == shape[2]:
@@ -335,8 +429,19 @@ class _Lowering:
                 order=(1, 0),
                 shape=shape,
             )
-            return self._codes(self._add(turned), _INPUT)
-        return self._codes(_INPUT, _INPUT)
+            value = self._codes(self._add(turned), _INPUT)
+        else:
+            value = self._codes(_INPUT, _INPUT)
+        return replace(value, scale=np.full_like(value.scale, step))
+
+    def _input_gain(self, node: fx.Node) -> float:
+        """By what the model multiplies an input before it becomes codes."""
+        gain = 1.0
+        while (node := node.all_input_nodes[0]).op == "call_module":
+            factor = input_gain(self.model, node)
+            assert factor is not None
+            gain *= factor
+        return gain
 
     def _indices(self, module: trained.QuantizedEmbedding) -> str:
         """The input of a model that begins with an Embedding."""
@@ -414,13 +519,13 @@ class _Lowering:
 
     def _alike(
         self,
-        node: fx.Node,
+        reads: Sequence[fx.Node],
         name: str,
-        module: trained.Add | trained.Concat,
+        module: nn.Module,
         values: Sequence[Value],
     ) -> list[Value]:
         """The operands of a join, all of them with their steps on one axis."""
-        ways = [self.steps_first[read] for read in node.all_input_nodes]
+        ways = [self.steps_first[read] for read in reads]
         sequential = [self.tensors[value.tensor].is_image for value in values]
         if isinstance(module, trained.Concat) and ways[0] and all(sequential):
             raise VecqError(f"layer '{name}' puts the steps of sequences (N, L, C) side by side")
@@ -503,6 +608,8 @@ class _Lowering:
         bias = np.zeros(layer.outputs) if added is None else doubles(added)
         check_finite(name, "bias", bias)
         line = self._codes(tensor, tensor)
+        # Of an input that the model multiplies first, codes have another step than the model's.
+        shares = shares * (value.scale[0] / self.tensors[value.tensor].step)
         return replace(line, scale=line.scale * shares, offset=bias)
 
     def _shared(self, module: nn.Module, weights: AnyWeights) -> AnyWeights:

@@ -203,7 +203,7 @@ def steps_first(
     of_sequence : bool
         Whether what the node reads is a sequence in the network.
     """
-    before = found[node.all_input_nodes[0]]
+    before = next(found[read] for read in node.all_input_nodes if read in found)
     match module:
         case QuantizedEmbedding() | QuantizedLSTM() | QuantizedGRU():
             return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +19,8 @@ from vecq_hw.train.arguments import (
     plain,
     size_index,
 )
-from vecq_hw.train.quantized_layers import Add, Concat, SquareAverage, Transpose
+from vecq_hw.train.arithmetic import OPERATIONS
+from vecq_hw.train.quantized_layers import Concat, SquareAverage, Transpose
 from vecq_hw.train.rearrange import reshape
 from vecq_hw.train.reshapes import GIVE_SHAPE, RESHAPES, sample_shapes
 from vecq_hw.train.windows import Pad
@@ -29,8 +29,8 @@ Made = nn.Module | tuple[nn.Module, ...]
 Maker = Callable[[fx.Node], Made]
 
 
-def modules_of(node: fx.Node) -> tuple[tuple[nn.Module, ...], tuple[fx.Node, ...]] | None:
-    """The modules that do what ``node`` does, one after the other, and the nodes that it reads.
+def modules_of(node: fx.Node) -> tuple[tuple[nn.Module, ...], tuple[Any, ...]] | None:
+    """The modules that do what ``node`` does, one after the other, and what the first one reads.
 
     None where there are none.
 
@@ -39,11 +39,15 @@ def modules_of(node: fx.Node) -> tuple[tuple[nn.Module, ...], tuple[fx.Node, ...
     VecqError
         The function has a module, but not as it is called here; the message says why.
     """
-    make = FUNCTIONS.get(node.target)
-    if make is None:
+    make, operation = FUNCTIONS.get(node.target), OPERATIONS.get(node.target)
+    if make is None and operation is None:
         return None
     what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     try:
+        if make is None:
+            assert operation is not None
+            module, operands = operation(node)
+            return (module,), operands
         made = make(node)
         sources = _sources(node)
     except Unsupported as error:
@@ -53,10 +57,7 @@ def modules_of(node: fx.Node) -> tuple[tuple[nn.Module, ...], tuple[fx.Node, ...
 
 def _sources(node: fx.Node) -> tuple[fx.Node, ...]:
     first = node.args[0] if node.args else node.kwargs.get("input", node.kwargs.get("tensors"))
-    if FUNCTIONS[node.target] is _add:
-        sources: Sequence[Any] = _terms(node)
-    else:
-        sources = first if isinstance(first, tuple | list) else (first,)
+    sources: Sequence[Any] = first if isinstance(first, tuple | list) else (first,)
     if not all(isinstance(source, fx.Node) for source in sources):
         raise Unsupported("reads something other than the tensors of the model")
     return tuple(sources)
@@ -277,23 +278,6 @@ def _cuts(node: fx.Node) -> nn.Module:
     )
 
 
-def _add(node: fx.Node) -> nn.Module:
-    given = arguments(node, other=None, alpha=1)
-    if given["alpha"] != 1:
-        raise Unsupported("is supported with alpha=1 alone")
-    terms = _terms(node)
-    if not all(isinstance(term, fx.Node) for term in terms):
-        raise Unsupported(constant_remedy(node))
-    return Add() if len(terms) == 2 else nn.Identity()
-
-
-def _terms(node: fx.Node) -> list[Any]:
-    """What is added; the 0 with which Python's sum() begins is left out."""
-    first = node.args[0] if node.args else node.kwargs.get("input")
-    terms = [first, arguments(node, other=None, alpha=1)["other"]]
-    return [term for term in terms if isinstance(term, fx.Node) or term != 0]
-
-
 def _concat(node: fx.Node) -> nn.Module:
     given = arguments(node, dim=0, axis=None)
     along = given["dim"] if given["axis"] is None else given["axis"]
@@ -310,20 +294,6 @@ def _dropout(kind: type[nn.Module]) -> Maker:
         return kind(numbers(node, p=0.5, **switch)["p"])
 
     return make
-
-
-def constant_remedy(node: fx.Node) -> str:
-    """What to do in place of arithmetic with numbers or tensors that are no module's."""
-    reads = nodes((node.args, node.kwargs))
-    if any(read.op == "placeholder" for read in reads):
-        return (
-            "is not supported; normalize the input by a BatchNorm as the first layer, for example"
-            " torch.nn.BatchNorm2d(channels, affine=False), which lowering folds into integers"
-        )
-    return (
-        "is not supported with numbers or tensors outside of a module; a BatchNorm multiplies and"
-        " adds by channel"
-    )
 
 
 FUNCTIONS: dict[Any, Maker] = {
@@ -352,15 +322,10 @@ FUNCTIONS: dict[Any, Maker] = {
     F.dropout1d: _dropout(nn.Dropout1d),
     F.dropout2d: _dropout(nn.Dropout2d),
     torch.dropout: _dropout(nn.Dropout),
-    operator.add: _add,
-    operator.iadd: _add,
-    torch.add: _add,
     torch.cat: _concat,
     torch.concat: _concat,
     "relu": _relu,
     "relu_": _relu,
-    "add": _add,
-    "add_": _add,
     torch.mean: _over_pixels(nn.AdaptiveAvgPool2d, nn.AvgPool2d),
     "mean": _over_pixels(nn.AdaptiveAvgPool2d, nn.AvgPool2d),
     torch.amax: _over_pixels(nn.AdaptiveMaxPool2d, nn.MaxPool2d),

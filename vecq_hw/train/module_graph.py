@@ -13,11 +13,12 @@ from torch import fx, nn
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
 from vecq_hw.train.arguments import Unsupported
+from vecq_hw.train.arithmetic import ARITHMETIC, is_constant
 from vecq_hw.train.calls import bind, drop_expands, unpack_sequence
 from vecq_hw.train.choices import Choice, find_choices
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends, find_curves
 from vecq_hw.train.duplicate import parent
-from vecq_hw.train.effects import DROPOUTS, is_shape
+from vecq_hw.train.effects import CONSTANT, DROPOUTS, is_shape
 from vecq_hw.train.functional import (
     Own,
     drop_unread,
@@ -26,10 +27,9 @@ from vecq_hw.train.functional import (
     layer_of,
     place_layer,
 )
-from vecq_hw.train.functions import constant_remedy, modules_of
+from vecq_hw.train.functions import modules_of
 from vecq_hw.train.preconditions import check_modules, checked_shapes
 from vecq_hw.train.quantized_layers import (
-    Add,
     Concat,
     FlattenTo,
     LastStep,
@@ -45,7 +45,8 @@ from vecq_hw.train.windows import AVERAGES, MAX_POOLS, PADS, Pad, insert_pads
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, pools of the"
     " largest or the average, padding, Upsample, Flatten, Dropout, Identity, Embedding, LSTM, GRU,"
-    " functions of each value by itself (torch.nn.SiLU, tanh, ...), sums (+) and torch.cat"
+    " functions of each value by itself (torch.nn.SiLU, tanh, ...), sums, differences and"
+    " products (+, -, *) of tensors and constants, and torch.cat"
 )
 WITH_WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, nn.LSTM, nn.GRU)
 _ONCE = (*WITH_WEIGHTS, nn.BatchNorm1d, nn.BatchNorm2d)
@@ -66,7 +67,7 @@ _PLAIN = (
     nn.Identity,
     FlattenTo,
     SquareAverage,
-    Add,
+    *ARITHMETIC,
     Concat,
     Transpose,
     LastStep,
@@ -80,10 +81,6 @@ _RECURRENT = {
 }  # fmt: skip
 _LAYER_FUNCTIONS = {"linear", "conv1d", "conv2d", "batch_norm", "embedding", "lstm"}
 _OF_SHAPES = {"dim", "ndimension", "numel", "nelement", "prod", "stride", "is_contiguous"}
-_ARITHMETIC = {
-    "sub", "mul", "truediv", "div", "divide", "subtract", "multiply", "neg", "rsub", "true_divide",
-    "isub", "imul", "itruediv", "sub_", "mul_", "div_",
-}  # fmt: skip
 
 
 def module_graph(
@@ -136,7 +133,8 @@ def module_graph(
                 unpack_sequence(traced, node)
             _check_module(str(node.target), module)
         elif node.op in ("call_function", "call_method") and not is_shape(node) and node.users:
-            _replace(traced, node)
+            if not is_constant(node):
+                _replace(traced, node)
     traced.graph.eliminate_dead_code()
     insert_pads(traced, free_name)
     drop_unread(traced)
@@ -200,12 +198,7 @@ def _replace(traced: fx.GraphModule, node: fx.Node) -> None:
     if found is None:
         what = str(what)
         _check_subclass(node)
-        constants = [read for read in node.all_input_nodes if read.op != "get_attr"]
-        if what in _ARITHMETIC and len(constants) == 1:
-            remedy = constant_remedy(node)
-        else:
-            remedy = _remedy(what)
-        raise VecqError(f"the operation '{node.name}' ({what}) {remedy}")
+        raise VecqError(f"the operation '{node.name}' ({what}) {_remedy(what)}")
     modules, sources = found
     with traced.graph.inserting_before(node):
         for module in modules:
@@ -252,18 +245,36 @@ def _check(traced: fx.GraphModule) -> None:
     for node in traced.graph.nodes:
         if node.op == "output" and not isinstance(node.args[0], fx.Node):
             raise VecqError("the model's forward() must return one tensor")
-        if node.op == "get_attr":
-            raise VecqError(f"the model uses the tensor '{node.target}' outside of a module")
+        if is_constant(node):
+            _check_constant(traced, node)
+            continue
         if node.op in ("call_function", "call_method"):
             raise VecqError(f"the operation '{node.name}' {_remedy('')}")
         if node.op == "call_module":
             name = str(node.target)
             module = traced.get_submodule(name)
-            joins = isinstance(module, Add | Concat)
-            if not joins and (
-                len(node.args) != 1 or not isinstance(node.args[0], fx.Node) or node.kwargs
-            ):
+            if isinstance(module, (Concat, *ARITHMETIC)):
+                continue
+            if len(node.args) != 1 or not isinstance(node.args[0], fx.Node) or node.kwargs:
                 raise VecqError(f"layer '{name}' must be called with one tensor")
+
+
+def _check_constant(traced: fx.GraphModule, node: fx.Node) -> None:
+    """Whether it is a parameter or a buffer, or made of such, that arithmetic alone reads."""
+    if node.op == "get_attr":
+        known = {name for name, _ in (*traced.named_parameters(), *traced.named_buffers())}
+        if str(node.target) not in known or str(node.target).startswith(CONSTANT):
+            raise VecqError(
+                f"the model uses the tensor '{node.target}', which forward() makes; give it to"
+                " register_buffer() in the model's __init__"
+            )
+    for reader in node.users:
+        module = traced.get_submodule(str(reader.target)) if reader.op == "call_module" else None
+        if not is_constant(reader) and not isinstance(module, ARITHMETIC):
+            raise VecqError(
+                f"the model uses the tensor '{node.target}' in '{reader.name}'; outside of a module"
+                " it may be added, subtracted or multiplied"
+            )
 
 
 def _check_kind(where: str, module: nn.Module, last: bool) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import fx, nn
 
+from vecq_hw.errors import VecqError
 from vecq_hw.layers import MOST_LOOKUP_BITS
 from vecq_hw.quantize import (
     ActivationQuantizer,
@@ -19,12 +20,22 @@ from vecq_hw.quantize import (
     QuantizedReLU,
     SignedQuantizer,
 )
+from vecq_hw.train.arithmetic import (
+    ARITHMETIC,
+    Divide,
+    Multiply,
+    Subtract,
+    constant_tensor,
+    is_by_channel,
+    is_constant,
+)
 from vecq_hw.train.choices import Choice
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends
 from vecq_hw.train.functional import free_name
 from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
 from vecq_hw.train.rearrange import Rearrange
 from vecq_hw.train.recurrent import QuantizedRecurrent
+from vecq_hw.train.tracing import shape_of
 from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
 
 OUTPUT_BITS = 16
@@ -86,7 +97,7 @@ class _Placement:
                 if state.maker is None and not state.one_step:
                     made = self._insert(source, "output_quantizer", SignedQuantizer(OUTPUT_BITS))
                     node.replace_input_with(source, made)
-            else:
+            elif not is_constant(node):
                 self.states[node] = self._walked(node, self.twin.get_submodule(str(node.target)))
         for name, calls in self.calls.items():
             if len(calls) > 1:
@@ -104,12 +115,19 @@ class _Placement:
                 self.twin.get_submodule(str(reader.target)), QuantizedEmbedding
             ):
                 return  # it takes indices
-        made = self._insert(node, "input_quantizer", InputQuantizer(self._bits(INPUT)))
-        for reader in before:
-            reader.replace_input_with(node, made)
+        source = scaled_input(self.twin, node)
+        self.states[source] = self.states[node]
+        made = self._insert(source, "input_quantizer", InputQuantizer(self._bits(INPUT)))
+        for reader in list(source.users):
+            if reader is not made:
+                reader.replace_input_with(source, made)
 
     def _walked(self, node: fx.Node, module: nn.Module) -> _State:
-        if isinstance(module, Add | Concat):
+        if isinstance(module, ARITHMETIC) and any(map(is_constant, node.args)):
+            return self._with_constant(node, module)
+        if isinstance(module, Multiply):
+            return self._product(node)
+        if isinstance(module, Add | Subtract | Concat):
             return self._join(node, module)
         source = node.args[0]
         assert isinstance(source, fx.Node)
@@ -192,6 +210,39 @@ class _Placement:
         self.calls[name] = [node]
         return _State(owner=state.owner, maker=node, nonnegative=not quantizer.signed)
 
+    def _with_constant(self, node: fx.Node, module: nn.Module) -> _State:
+        """One number, or one a channel, joins the line; one a position becomes a tensor."""
+        (other,) = (arg for arg in node.args if not is_constant(arg))
+        (given,) = (arg for arg in node.args if is_constant(arg))
+        assert isinstance(other, fx.Node)
+        constant, state = constant_tensor(self.twin, given), self.states[other]
+        nonnegative = bool((constant >= 0).all()) and not isinstance(given, fx.Node)
+        shape = shape_of(other)
+        if is_by_channel(constant, None if shape is None else tuple(shape[1:])):
+            kept = state.nonnegative and nonnegative and not isinstance(module, Subtract)
+            return _State(owner=state.owner, one_step=False, nonnegative=kept)
+        assert isinstance(given, fx.Node)
+        if isinstance(module, Divide):
+            raise VecqError(
+                f"layer '{node.target}' divides by a value for each position; multiply by the"
+                " reciprocals"
+            )
+        # Of a parameter, training may change the sign.
+        fixed = {name for name, _ in self.twin.named_buffers()}
+        nonnegative = str(given.target) in fixed and bool((constant >= 0).all())
+        self.states[given] = _State(owner=state.owner, one_step=False, nonnegative=nonnegative)
+        return self._product(node) if isinstance(module, Multiply) else self._join(node, module)
+
+    def _product(self, node: fx.Node) -> _State:
+        """Each operand has a quantizer of its own; the products have one step."""
+        operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
+        states = [self.states[operand] for operand in operands]
+        node.args = tuple(
+            operand if self.states[operand].maker else self._codes(operand) for operand in operands
+        )
+        latest = max((state.owner for state in states), key=list(self.bits).index)
+        return _State(owner=latest, nonnegative=all(state.nonnegative for state in states))
+
     def _join(self, node: fx.Node, module: nn.Module) -> _State:
         """The operands of a join get one quantizer: theirs where they have such, else a new one."""
         operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
@@ -222,7 +273,7 @@ class _Placement:
             self._merge(str(first.target), str(maker.target))
         node.args = tuple(read)
         latest = max((state.owner for state in states), key=list(self.bits).index)
-        state = _State(owner=latest, nonnegative=nonnegative)
+        state = _State(owner=latest, nonnegative=nonnegative and not isinstance(module, Subtract))
         return replace(state, maker=first) if isinstance(module, Concat) else state
 
     def _merge(self, kept: str, other: str) -> None:
@@ -271,6 +322,34 @@ class _Placement:
         bits = self.bits[owner]
         assert bits is not None
         return bits
+
+
+def scaled_input(twin: fx.GraphModule, entry: fx.Node) -> fx.Node:
+    """The last of the products by positive numbers that begin with an input; else that itself.
+
+    Such a product is nothing but another step of the input's codes.
+    """
+    node = entry
+    while len(node.users) == 1:
+        (reader,) = node.users
+        if reader.op != "call_module":
+            return node
+        module = twin.get_submodule(str(reader.target))
+        if not isinstance(module, Multiply | Divide) or input_gain(twin, reader) is None:
+            return node
+        node = reader
+    return node
+
+
+def input_gain(twin: fx.GraphModule, product: fx.Node) -> float | None:
+    """By which positive number a product or quotient multiplies; None if by another constant."""
+    constants = [arg for arg in product.args if is_constant(arg)]
+    if len(constants) != 1 or isinstance(constants[0], fx.Node):
+        return None
+    gain = float(constant_tensor(twin, constants[0]))
+    if isinstance(twin.get_submodule(str(product.target)), Divide):
+        gain = 1 / gain
+    return gain if gain > 0 else None
 
 
 def _kind(quantizer: ActivationQuantizer) -> tuple[object, ...]:

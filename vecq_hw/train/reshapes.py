@@ -197,10 +197,21 @@ def _ordered(before: tuple[int, ...], order: list[int]) -> nn.Module:
 
 
 def indexed(node: fx.Node) -> nn.Module:
-    """The last step of a sequence."""
-    if node.args[1] not in ((_WHOLE, -1), (_WHOLE, -1, _WHOLE), (_WHOLE, -1, ...)):
+    """The last step of a sequence, or axes of one: ``x[:, :, None, None]``."""
+    index = node.args[1]
+    if isinstance(index, tuple) and all(part in (_WHOLE, None, ...) for part in index):
+        return of_ones(node)
+    if index not in ((_WHOLE, -1), (_WHOLE, -1, _WHOLE), (_WHOLE, -1, ...)):
         raise Unsupported("is not supported; of a sequence (N, L, C) the last step [:, -1] is")
     return LastStep()
+
+
+def spread(node: fx.Node) -> nn.Module:
+    """expand() and expand_as() in front of a product, which spreads its operands itself."""
+    products = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_", "multiply")
+    if not all(reader.target in products for reader in node.users):
+        raise Unsupported("is supported for an operand of a product alone")
+    return nn.Identity()
 
 
 def unchanged(node: fx.Node) -> nn.Module:
@@ -221,6 +232,8 @@ RESHAPES: dict[Any, Any] = {
     "squeeze": of_ones,
     torch.unsqueeze: of_ones,
     "unsqueeze": of_ones,
+    "expand": spread,
+    "expand_as": spread,
     torch.unflatten: of_ones,
     "unflatten": of_ones,
     torch.transpose: swapped,
