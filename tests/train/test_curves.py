@@ -124,6 +124,34 @@ def test_the_table_of_a_trained_slope_keeps_its_name_and_learns():
     assert twin.get_parameter("function.weight").grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("slopes", [1, 6])
+def test_slopes_that_are_parameters_of_the_model(slopes):
+    class Model(Between):
+        def __init__(self):
+            super().__init__(None)
+            self.slope = nn.Parameter(torch.linspace(0.1, 0.7, slopes))
+
+        def forward(self, x):
+            return self.last(F.prelu(self.first(x), self.slope))
+
+    assert_tables(Model(), tables=slopes)
+
+
+def test_slopes_behind_a_flatten_follow_its_order():
+    torch.manual_seed(0)
+    slopes = nn.PReLU(24)
+    slopes.weight.data.uniform_(-1, 2)
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Flatten(), slopes, nn.Linear(24, 4))
+    twin = quantize_model(model, 8, 8).train()
+    x = torch.randn(64, 1, 4, 4)
+    twin(x)
+    network = lower(twin.eval(), (1, 4, 4))
+    outputs = simulate(network, network_inputs(network, x.numpy()))
+    assert np.array_equal(outputs.argmax(1), twin(x).argmax(1).numpy())
+    real = outputs * network.tensors[network.outputs[0]].step
+    assert np.abs(real - twin(x).detach().numpy()).max() < 0.02 * np.abs(real).max()
+
+
 def test_a_batch_norm_behind_a_function_makes_a_table_for_each_channel():
     norm = nn.BatchNorm1d(6)
     norm.weight.data.copy_(torch.linspace(-1, 2, 6))

@@ -263,6 +263,15 @@ def _embedding(node: fx.Node, own: Own) -> nn.Module:
     return layer
 
 
+def _prelu(node: fx.Node, own: Own) -> nn.Module:
+    weight = own.tensor(_given(node, weight=None)["weight"])
+    if weight is None:
+        raise Unsupported("wants a weight")
+    layer = nn.PReLU(weight.numel())
+    layer.weight = _parameter(weight)
+    return layer
+
+
 LAYERS: dict[Any, Layer] = {
     F.linear: _linear,
     F.conv1d: _convolution(nn.Conv1d),
@@ -271,6 +280,8 @@ LAYERS: dict[Any, Layer] = {
     F.conv_transpose2d: _convolution(nn.ConvTranspose2d, transposed=True),
     F.batch_norm: _batch_norm,
     F.embedding: _embedding,
+    F.prelu: _prelu,
+    "prelu": _prelu,
     operator.matmul: _product,
     torch.matmul: _product,
     torch.mm: _product,
