@@ -1,9 +1,10 @@
 """How many look-up tables does the folded matrix-vector unit take, beside FINN's and ESB's?
 
 256 multiply-accumulates (PE 16 x SIMD 16), 8-bit activations, accumulators for 1,024 inputs, no
-DSP; a bit-serial unit takes a cycle for each bit of a weight.  One yosys makes all of it.  Two
-counts, never one without the other: LUTs as yosys counts them, and LUT positions as silicon spends
-them (LUT + shift register + carry position without a LUT in front).
+DSP; a bit-serial unit takes a cycle for each bit of a weight.  The recurrent layers, of 64
+elements, have 32 (PE 4 x SIMD 8).  One yosys makes all of it.  Two counts, never one without the
+other: LUTs as yosys counts them, and LUT positions as silicon spends them (LUT + shift register +
+carry position without a LUT in front).
 
     python -m benchmarks.rtl_area [--part array] [--out docs/results/rtl_area.json]
 
@@ -32,7 +33,7 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.layers import Dense, Input, Rescale, Weights
+from vecq_hw.layers import Dense, Gru, Input, Lstm, Rescale, Weights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
@@ -41,6 +42,7 @@ from vecq_hw.verify.rtl import emit
 LANES, INPUTS = 16, 1024
 MACS = LANES * LANES
 ACTIVATIONS = IntFormat(8, signed=False)
+RECURRENT_FOLD = Fold(pe=4, simd=8)
 CLOCK_MHZ = 200
 """Assumed, not measured: the clock at which ESB's rate is set beside ours."""
 FINN_LUTS = {1: 13095, 2: 14503}
@@ -140,8 +142,6 @@ def complete_unit(weight_bits: int, outputs: int, family: str, bit_serial: bool 
         layers=(dense, rescale),
         outputs=("rescale",),
     )
-    inputs = generator.integers(0, ACTIVATIONS.hi + 1, (1, INPUTS))
-    vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
     schedule = Schedule(
         folds={
             "dense": Fold(
@@ -149,11 +149,45 @@ def complete_unit(weight_bits: int, outputs: int, family: str, bit_serial: bool 
             )
         }
     )
+    return top_area(network, schedule, family)
+
+
+def top_area(network: Network, schedule: Schedule, family: str) -> Area:
+    """All of a generated top called ``unit``."""
+    inputs = np.zeros((1, *network.inputs[0].shape), np.int64)
+    vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
     project = emit(network, schedule, vectors)
     files = {
         name: str(text) for name, text in project.files.items() if name.endswith((".sv", ".mem"))
     }
     return synthesize(files, "unit", {}, family)
+
+
+def recurrent_unit(kind: type[Lstm] | type[Gru], weight_bits: int, family: str) -> Area:
+    """What ``emit.systemverilog`` makes of a recurrent layer of 64 elements, PE 4 x SIMD 8.
+
+    Its sums over the input have 16 bits, its mantissas 18, and it gives the state of each step.
+    """
+    generator, elements, shift = np.random.default_rng(weight_bits), 64, 22
+    outputs = elements * (4 if kind is Lstm else 3)
+    limit = 1 << (weight_bits - 1)
+    fields: dict[str, Any] = {
+        "name": "states",
+        "input": "x",
+        "weights": Weights(
+            codes=generator.integers(-limit, limit, (outputs, elements)), grid=MidRise(weight_bits)
+        ),
+        "mantissa_x": generator.integers(1 << 16, 1 << 17, outputs),
+        "mantissa_h": generator.integers(1 << 16, 1 << 17, outputs),
+        "offset": generator.integers(-16 << shift, 16 << shift, outputs),
+        "shift": shift,
+        "sequence": True,
+    }
+    if kind is Gru:
+        fields["state_offset"] = generator.integers(-16 << shift, 16 << shift, elements)
+    source = Input(name="x", shape=(1, 2, outputs), format=IntFormat(16, signed=True))
+    network = Network(name="unit", inputs=(source,), layers=(kind(**fields),), outputs=("states",))
+    return top_area(network, Schedule(folds={"states": RECURRENT_FOLD}), family)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +205,14 @@ class Row:
         return GOALS.get((self.part, self.family), {}).get(self.weight_bits)
 
     @property
+    def macs(self) -> int:
+        """Multiply-accumulates a cycle."""
+        return RECURRENT_FOLD.pe * RECURRENT_FOLD.simd if self.part in RECURRENT else MACS
+
+    @property
     def luts(self) -> float:
         """Per MAC, as yosys counts; on ecp5 with the two positions of each CCU2C."""
-        return (self.area.luts + 2 * self.area.carries) / MACS
+        return (self.area.luts + 2 * self.area.carries) / self.macs
 
     @property
     def is_unit(self) -> bool:
@@ -197,7 +236,7 @@ class Row:
             "family": self.family,
             "weight_bits": self.weight_bits,
             "luts_per_mac": round(self.luts, 2),
-            "physical_luts_per_mac": round(self.area.physical / MACS, 2),
+            "physical_luts_per_mac": round(self.area.physical / self.macs, 2),
             "goal_luts_per_mac": self.goal,
             "cycles": self.cycles,
             **self.area.tree(),
@@ -215,12 +254,14 @@ class Row:
 
 
 BIT_SERIAL = "unit, bit-serial"
+RECURRENT = {"LSTM step": Lstm, "GRU step": Gru}
 PARTS: dict[str, Callable[[int, str], Area]] = {
     "array": partial(array_alone, "vecq_pair_row_array"),
     "array, rows of four": partial(array_alone, "vecq_quad_row_array"),
     "unit": lambda bits, family: complete_unit(bits, 4 * LANES, family),
     "unit, 16 outputs": lambda bits, family: complete_unit(bits, LANES, family),
     BIT_SERIAL: lambda bits, family: complete_unit(bits, 4 * LANES, family, bit_serial=True),
+    **{name: partial(recurrent_unit, kind) for name, kind in RECURRENT.items()},
 }
 RUNS = [
     *(("array", XCUP, bits) for bits in (1, 2, 4)),
@@ -230,6 +271,7 @@ RUNS = [
     *(("unit", XCUP, bits) for bits in (1, 2, 4)),
     *(("unit, 16 outputs", XCUP, bits) for bits in (1, 2, 4)),
     *((BIT_SERIAL, XCUP, bits) for bits in (2, 4)),
+    *((name, XCUP, 2) for name in RECURRENT),
 ]
 
 
@@ -248,7 +290,7 @@ def table(rows: Sequence[Row]) -> Table:
             row.family,
             f"{row.weight_bits} bit",
             f"{row.luts:.2f}",
-            f"{row.area.physical / MACS:.2f}",
+            f"{row.area.physical / row.macs:.2f}",
             f"{row.goal or ''}",
             f"{row.cycles}",
             f"{row.area.luts}",
