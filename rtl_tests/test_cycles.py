@@ -19,7 +19,7 @@ from tests.random_networks import (
     random_sequence,
 )
 from tests.shares import nightly
-from tests.simulate.dataflow.networks import branched
+from tests.simulate.dataflow.networks import branched, inverted_residual
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ends
 from vecq_hw.emit.project import Vectors
@@ -72,6 +72,12 @@ def short(pairs: Iterable[tuple[Network, Schedule]]) -> dict[str, tuple[Network,
     }
 
 
+def blocks() -> dict[str, tuple[Network, Schedule]]:
+    """A frame is kept until the gate that depends on all of it comes."""
+    network = inverted_residual("blockx")
+    return {network.name: (network, default_schedule(network, 4))}
+
+
 def branches() -> dict[str, tuple[Network, Schedule]]:
     """Branches that meet again; the first two stood still, in the model or under pauses."""
     shapes = [
@@ -105,7 +111,8 @@ def test_every_word_moves_in_the_cycle_that_the_model_says(
 ) -> None:
     drawn = KINDS[kind]()
     assert len(drawn) >= 40
-    compare(dict(list(drawn.items())[::every]), tmp_path)
+    chosen = dict(list(drawn.items())[::every])
+    compare(chosen | blocks() if kind == "graphs" else chosen, tmp_path)
 
 
 def compare(configurations: Mapping[str, tuple[Network, Schedule]], folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -9,11 +11,14 @@ from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.layers import (
     Add,
     Concat,
+    Constant,
     Conv2d,
     Dense,
     Flatten,
     Input,
     Layer,
+    Lookup,
+    Multiply,
     Rescale,
     SumPool2d,
     Weights,
@@ -49,6 +54,59 @@ def rescale(name: str, source: str, channels: int, fmt: IntFormat = U8) -> Resca
         shift=4,
         format=fmt,
     )
+
+
+def inverted_residual(name: str) -> Network:
+    """The block of MobileNetV3: hard swish as a table, squeeze and excite, the sum with its input.
+
+    Its positions have classes, and a constant for each of them is added.
+    """
+    height, width, channels, wide, narrow = 5, 4, 4, 8, 2
+    place = iter(range(100))
+    layers: list[Layer] = []
+
+    def add(layer: Layer) -> str:
+        layers.append(layer)
+        return layer.name
+
+    def label(kind: str) -> str:
+        return f"{name}_{kind}{next(place)}"
+
+    def table(source: str, fmt: IntFormat) -> str:
+        codes = add(rescale(label("codes"), source, wide, S8))
+        values = _GENERATOR.integers(fmt.lo, fmt.hi + 1, (1, 256))
+        return add(Lookup(name=label("lookup"), input=codes, table=values, format=fmt))
+
+    def pointwise(source: str, taken: int, outputs: int) -> str:
+        return add(convolution(label("conv"), source, taken, outputs, 1))
+
+    x = Input(name=f"{name}_x", shape=(height, width, channels), format=U8)
+    expanded = table(pointwise(x.name, channels, wide), S8)
+    depthwise = Conv2d(
+        name=label("depthwise"),
+        input=expanded,
+        weights=weights(wide, 3, 3, 1),
+        padding=(1, 1, 1, 1),
+        groups=wide,
+    )
+    image = table(add(depthwise), S8)
+    pool = SumPool2d(
+        name=label("pool"), input=image, kernel=(height, width), stride=(height, width)
+    )
+    squeezed = add(rescale(label("squeezed"), add(pool), wide, S8))
+    squeezed = add(rescale(label("relu"), pointwise(squeezed, wide, narrow), narrow))
+    gate = table(pointwise(squeezed, narrow, wide), U8)
+    product = add(Multiply(name=label("gate"), inputs=(image, gate)))
+    lines = _GENERATOR.integers(-40, 40, (2, 3, wide))
+    rows = _GENERATOR.integers(0, 3, height * width)
+    by_class = replace(
+        rescale(label("classes"), product, wide, S8), mantissa=lines[0], offset=lines[1], rows=rows
+    )
+    out = add(rescale(label("out"), pointwise(add(by_class), wide, channels), channels, S8))
+    values = _GENERATOR.integers(-100, 100, (height, width, channels))
+    positions = add(Constant(name=label("positions"), values=values, format=S8))
+    end = add(Add(name=label("sum"), inputs=(out, x.name, positions)))
+    return Network(name=name, inputs=(x,), layers=tuple(layers), outputs=(end,))
 
 
 BRANCHES = ("", "r", "rr", "1r", "r1r", "1r1r", "3r", "r3")
