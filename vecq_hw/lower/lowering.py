@@ -190,7 +190,7 @@ class _Lowering:
             module = self.model.get_submodule(target)
             if not isinstance(module, _TAKES_PADDING):
                 sources = [self._padded(source) for source in sources]
-            if not sources and not isinstance(module, InputQuantizer):
+            if not sources and not isinstance(module, InputQuantizer | trained.QuantizedEmbedding):
                 if isinstance(module, ActivationQuantizer):
                     self.constants[node] = quantized_constant(self.model, node.args[0], module)
                 self.steps_first[node] = any(
