@@ -259,9 +259,9 @@ class TwoInputs(nn.Module):
         return x
 
 
-class TwoOutputs(nn.Module):
+class NumberBesides(nn.Module):
     def forward(self, x):
-        return x, x
+        return x, 0.5
 
 
 class Function(nn.Module):
@@ -289,8 +289,8 @@ class Function(nn.Module):
         (nn.Sequential(nn.Flatten(0)), "use start_dim=1"),
         (nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)), "no running statistics"),
         (Branching(), "cannot be traced .* not branch on values"),
-        (TwoInputs(), r"takes 2 tensors \(x, y\); one is wanted"),
-        (TwoOutputs(), "must return one tensor"),
+        (TwoInputs(), "takes 'y', which its output does not depend on; leave it out"),
+        (NumberBesides(), "returns 0.5 as 'output_1'; it must return one tensor, or a tuple"),
         (lambda x: x, "a torch.nn.Module is wanted, not function"),
     ],
 )

@@ -13,10 +13,11 @@ from vecq_hw.errors import VecqError
 from vecq_hw.lower.lowering import checked_graph, lower
 from vecq_hw.network import Network
 from vecq_hw.quantize import ActivationQuantizer
+from vecq_hw.train.several import Samples, arguments, input_names
 from vecq_hw.train.training import device_of, fails_on
 
 
-def dry_run(model: nn.Module, x: npt.ArrayLike) -> Network:
+def dry_run(model: nn.Module, x: npt.ArrayLike | Samples) -> Network:
     """The network that the quantized model, which is left as it is, would become as it stands.
 
     Training changes the integers of a network, but neither its layers nor their shapes: what is
@@ -27,7 +28,8 @@ def dry_run(model: nn.Module, x: npt.ArrayLike) -> Network:
     model : nn.Module
         From :func:`vecq_hw.train.quantize_model`, perhaps without any statistics yet.
     x : float array of shape (N, ...)
-        A few training samples, which give the quantizers steps.
+        A few training samples, which give the quantizers steps; of several inputs a tuple of
+        arrays, or a mapping from the arguments of forward().
 
     Raises
     ------
@@ -35,21 +37,22 @@ def dry_run(model: nn.Module, x: npt.ArrayLike) -> Network:
         The model does not take the samples, or cannot be lowered; as :func:`lower`.
     """
     checked_graph(model)
-    given = np.asarray(x)
-    if given.dtype.kind not in "iuf" or given.ndim < 2:
+    given = [np.asarray(part) for part in arguments(input_names(model), x)]
+    if any(part.dtype.kind not in "iuf" or part.ndim < 2 for part in given):
         raise VecqError("a few samples are wanted to try the model on, (N, ...)")
-    samples = torch.as_tensor(given).to(device_of(model))
+    samples = [torch.as_tensor(part).to(device_of(model)) for part in given]
+    shapes = tuple(tuple(part.shape[1:]) for part in samples)
     twin = copy.deepcopy(model).eval()
     quantizers = [module for module in twin.modules() if isinstance(module, ActivationQuantizer)]
     for quantizer in quantizers:
         quantizer.train()
     try:
         with torch.no_grad():
-            twin(samples)
+            twin(*samples)
     except RuntimeError as error:
-        raise fails_on(tuple(samples.shape[1:]), error) from error
+        raise fails_on(shapes[0], error) from error
     for quantizer in quantizers:
         if not bool(quantizer.step > 0):  # these few samples left it nothing but zeros
             quantizer.spread.fill_(1.0)
             quantizer.peak.fill_(1.0)
-    return lower(twin.eval(), tuple(samples.shape[1:]))
+    return lower(twin.eval(), shapes)

@@ -12,6 +12,7 @@ import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ from vecq_hw.layers import (
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower import sequences
 from vecq_hw.lower.constants import QuantizedConstant, quantized_constant, through_constant
+from vecq_hw.lower.ends import with_outputs
 from vecq_hw.lower.orders import permute, take
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants, with_one_shift
@@ -53,13 +55,21 @@ from vecq_hw.network import Network
 from vecq_hw.passes.lookups import join_lookups
 from vecq_hw.quantize import ActivationQuantizer, InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
+from vecq_hw.simulate.ends import one_or_all, output_arrays
+from vecq_hw.simulate.reference import checked_inputs
 from vecq_hw.train import choices as trained_choices
 from vecq_hw.train import predict
 from vecq_hw.train import quantized_layers as trained
 from vecq_hw.train.arithmetic import ARITHMETIC, Multiply, Subtract, constant_tensor, is_constant
 from vecq_hw.train.curves import HOST, Curve
+from vecq_hw.train.fit import predict_all
 from vecq_hw.train.place import input_gain
-from vecq_hw.train.preconditions import check_statistics, check_values
+from vecq_hw.train.preconditions import (
+    InputShape,
+    check_statistics,
+    check_values,
+    checked_shapes,
+)
 from vecq_hw.train.quantized_layers import (
     Quantized,
     QuantizedConv1d,
@@ -68,6 +78,7 @@ from vecq_hw.train.quantized_layers import (
 )
 from vecq_hw.train.rearrange import Rearrange, channels_last
 from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM, QuantizedRecurrent, directions
+from vecq_hw.train.several import Samples, arguments, input_names, output_nodes
 from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
 
 _INPUT = "input"
@@ -89,7 +100,7 @@ _ROUNDING = 2.0**-40
 
 def lower(
     model: nn.Module,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: InputShape | None = None,
     name: str = "network",
     mantissa_bits: int = 18,
 ) -> Network:
@@ -108,6 +119,9 @@ def lower(
         From :func:`vecq_hw.train.quantize_model`, trained or calibrated.
     input_shape : (C,), (C, L) or (C, H, W), optional
         Of one sample as the model takes it; needed where no leading Linear or BatchNorm1d tells it.
+        Of several inputs a sequence, or a mapping from forward()'s arguments, of one for each.
+        These inputs have the names of the arguments; several outputs have those of their keys or
+        fields, or are ``output_0``, ``output_1``, ...
     name : str
     mantissa_bits : int, 4..32
         Of the multipliers, sign included;
@@ -126,40 +140,70 @@ def lower(
     least, most = MANTISSA_BITS
     bits = whole_number(mantissa_bits, f"mantissas have {least} to {most} bits", least, most)
     with torch.no_grad():
-        return _Lowering(graph, _checked_shape(input_shape), bits).run(name)
+        return _Lowering(graph, _shapes_by_input(graph, input_shape), bits).run(name)
 
 
-def prediction_differences(model: nn.Module, network: Network, x: npt.NDArray[np.float32]) -> int:
+@overload
+def prediction_differences(
+    model: nn.Module, network: Network, x: npt.NDArray[np.float32]
+) -> int: ...
+@overload
+def prediction_differences(
+    model: nn.Module, network: Network, x: Samples
+) -> int | dict[str, int]: ...
+def prediction_differences(
+    model: nn.Module, network: Network, x: npt.NDArray[np.float32] | Samples
+) -> int | dict[str, int]:
     """How many samples the quantized model and its integer network put into different classes.
+
+    Of a model with several outputs a dictionary from the name of each to its number.  An output of
+    one number puts all samples into one class.
 
     Parameters
     ----------
     model : the module that ``network`` was lowered from
     x : float32 array of shape (N, C), (N, C, L) or (N, C, H, W)
+        Of several inputs a tuple of them, or a mapping from the arguments of forward().
     """
     if not isinstance(network, Network):
         raise VecqError(f"a Network is wanted, not {type(network).__name__}")
-    outputs = simulate(network, network_inputs(network, np.asarray(x)))
-    if outputs.ndim == 4:
-        outputs = outputs.transpose(0, 3, 1, 2)
-    return int((predict(model, x) != predictions(network, outputs)).sum())
+    given = arguments(input_names(model), x)
+    codes = network_inputs(
+        network, dict(zip((i.name for i in network.inputs), map(np.asarray, given), strict=True))
+    )
+    outputs = simulate(network, checked_inputs(network, codes), taps=network.outputs)
+    channels_first = {
+        name: array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+        for name, array in outputs.items()
+    }
+    found = output_arrays(network, predictions(network, channels_first))
+    if len(found) == 1 and len(given) == 1:
+        wanted = {network.outputs[0]: predict(model, np.asarray(given[0]))}
+    else:
+        wanted = dict(zip(network.outputs, predict_all(model, given).values(), strict=True))
+    return one_or_all({name: int((wanted[name] != found[name]).sum()) for name in found})
 
 
 class _Lowering:
     """One walk over one model."""
 
     def __init__(
-        self, model: fx.GraphModule, input_shape: tuple[int, ...] | None, mantissa_bits: int
+        self,
+        model: fx.GraphModule,
+        input_shapes: dict[str, tuple[int, ...] | None],
+        mantissa_bits: int,
     ) -> None:
         self.model = model
         self.mantissa_bits = mantissa_bits
-        self.sequence = input_shape is not None and len(input_shape) == 2
-        if self.sequence and input_shape is not None:
-            input_shape = (input_shape[0], 1, input_shape[1])
-        self.input_shape = input_shape
+        self.input_shapes = input_shapes
+        self.sequences: set[str] = set()
+        """The tensors that are images of height 1 for sequences."""
         self.inputs: list[Input] = []
         self.layers: list[Layer] = []
         self.tensors: dict[str, Tensor] = {}
+        self.finished: dict[int, str] = {}
+        """The tensor of each value that got its bias, by identity; ``kept`` keeps these alive."""
+        self.kept: list[Value] = []
         self.weights: dict[nn.Module, list[AnyWeights]] = {}
         """What was made of the weights of each module, which may be called several times."""
         self.steps_first: dict[fx.Node, bool] = {}
@@ -172,20 +216,26 @@ class _Lowering:
                 continue
             if node.op == "placeholder":
                 begins = sequences.begins_with_steps(node, self.model)
-                self.steps_first[node] = self.sequence and begins
+                shape = self.input_shapes[str(node.target)]
+                self.steps_first[node] = shape is not None and len(shape) == 2 and begins
                 continue
             sources = [
                 values[arg] for arg in node.args if isinstance(arg, fx.Node) and arg in values
             ]
             if node.op == "output":
-                output = self._finished(self._padded(sources[0]))
+                nodes = output_nodes(self.model.graph)
+                outputs = {
+                    key: self._finished(self._padded(values[end]), end)
+                    for key, end in nodes.items()
+                }
                 network = Network(
                     name=name,
                     inputs=tuple(self.inputs),
                     layers=tuple(self.layers),
-                    outputs=(output,),
+                    outputs=tuple(dict.fromkeys(outputs.values())),
                 )
-                return join_lookups(network)
+                joined = join_lookups(network)
+                return joined if len(outputs) == 1 else with_outputs(joined, outputs)
             target = str(node.target)
             module = self.model.get_submodule(target)
             if not isinstance(module, _TAKES_PADDING):
@@ -212,7 +262,7 @@ class _Lowering:
                     operands = dict(zip(reads, sources, strict=True))
                     values[node] = self._arithmetic(node, module, operands)
                 case trained.QuantizedEmbedding():
-                    source = sources[0].tensor if sources else self._indices(module)
+                    source = sources[0].tensor if sources else self._indices(node, module)
                     rows = sequences.embedding(self._free(target), module, source)
                     values[node] = self._codes(self._add(rows), target)
                 case QuantizedLSTM() | QuantizedGRU():
@@ -230,6 +280,8 @@ class _Lowering:
                     before = self.steps_first[node.all_input_nodes[0]]
                     given = sources[0] if before else self._turned(target, sources[0])
                     values[node] = self._of_steps(target, module, given)
+                case trained_choices.Choice():
+                    values[node] = self._chosen(module, sources[0], node.all_input_nodes[0])
                 case _:
                     values[node] = self._lowered(target, module, sources[0])
         raise AssertionError("a graph without an output")
@@ -261,8 +313,6 @@ class _Lowering:
                 for pool_name, pool in value.pools:
                     result = self._max_pool(pool_name, pool, result)
                 return result
-            case trained_choices.Choice():
-                return self._chosen(module, value)
             case Curve():
                 kind = next((p.dtype for p in self.model.parameters()), torch.get_default_dtype())
                 return through_curve(name, module, value, self.tensors[value.tensor], kind)
@@ -282,7 +332,7 @@ class _Lowering:
             case nn.Upsample():
                 factor = trained.upsample_factors(module.scale_factor)
                 assert factor is not None
-                if self.sequence:
+                if value.tensor in self.sequences:
                     factor = (1, factor[1])
                 layer = Upsample2d(name=self._free(name), input=value.tensor, factor=factor)
                 return replace(value, tensor=self._add(layer))
@@ -297,9 +347,9 @@ class _Lowering:
             case _:
                 raise VecqError(f"layer '{name}' ({type(module).__name__}) cannot be lowered")
 
-    def _chosen(self, module: trained_choices.Choice, value: Value) -> Value:
+    def _chosen(self, module: trained_choices.Choice, value: Value, source: fx.Node) -> Value:
         """The classes behind the scores, which have their biases before they are compared."""
-        scores = self._finished(value)
+        scores = self._finished(value, source)
         if module.count is None:
             choice = self._add(ArgMax(name=self._free("argmax"), input=scores))
         else:
@@ -319,18 +369,19 @@ class _Lowering:
         reads = [arg for arg in node.args if isinstance(arg, fx.Node)]
         known = [read for read in reads if read in values]
         alike = iter(self._alike(known, name, module, [values[read] for read in known]))
-        steps, shape = self.steps_first[known[0]], self.tensors[values[known[0]].tensor].shape
+        steps, partner = self.steps_first[known[0]], values[known[0]].tensor
         operands = [
-            next(alike) if read in values else self._constant(read, shape, steps) for read in reads
+            next(alike) if read in values else self._constant(read, partner, steps)
+            for read in reads
         ]
         return self._joined(name, module, operands)
 
-    def _constant(self, node: fx.Node, shape: tuple[int, ...], steps: bool) -> Value:
-        """The tensor of a constant that a quantizer made codes of, for a partner of ``shape``."""
-        found = self.constants[node]
+    def _constant(self, node: fx.Node, partner: str, steps: bool) -> Value:
+        """The tensor of a constant that a quantizer made codes of, as its partner is."""
+        found, shape = self.constants[node], self.tensors[partner].shape
         layer = Constant(
             name=self._free(found.name),
-            values=found.codes_for(shape, self.sequence, steps),
+            values=found.codes_for(shape, partner in self.sequences, steps),
             format=found.format,
             step=found.step,
         )
@@ -399,7 +450,11 @@ class _Lowering:
         return replace(line, scale=np.full_like(line.scale, left.scale[0] * right.scale[0]))
 
     def _input(self, node: fx.Node, name: str, quantizer: InputQuantizer) -> Value:
-        shape, flat = self.input_shape, False
+        argument = _argument(node)
+        shape, flat = self.input_shapes[argument], False
+        sequence = shape is not None and len(shape) == 2
+        if shape is not None and sequence:
+            shape = (shape[0], 1, shape[1])
         for reader in self._readers(node):
             if isinstance(reader, nn.Flatten):
                 flat = True
@@ -408,6 +463,11 @@ class _Lowering:
             elif shape is None and isinstance(reader, nn.BatchNorm1d):
                 shape = (reader.num_features,)
         if shape is None:
+            if len(self.input_shapes) > 1:
+                raise VecqError(
+                    f"the model does not tell the shape of its input '{argument}'; give input_shape"
+                    " a shape for each"
+                )
             raise VecqError("the model does not tell its input's shape; give input_shape=(C, H, W)")
         steps = self.steps_first[node.all_input_nodes[0]] and not flat
         if steps:
@@ -417,21 +477,24 @@ class _Lowering:
             channels, height, width = shape
             shape = (math.prod(shape),) if flat else (height, width, channels)
         step, gain = float(quantizer.step), self._input_gain(node)
-        source = Input(name=_INPUT, shape=shape, format=quantizer.format, step=step / gain)
+        tensor = self._input_name(argument)
+        source = Input(name=tensor, shape=shape, format=quantizer.format, step=step / gain)
         self.inputs.append(source)
-        self.tensors[_INPUT] = Tensor(shape=shape, format=source.format, step=source.step)
+        self.tensors[tensor] = Tensor(shape=shape, format=source.format, step=source.step)
+        if sequence:
+            self.sequences.add(tensor)
         if steps and shape[1] == shape[2]:
             # Data of this shape is taken for (N, C, L).
             turned = Permute(
-                name=self._free("input_steps"),
-                input=_INPUT,
+                name=self._free(f"{tensor}_steps"),
+                input=tensor,
                 split=shape[1:],
                 order=(1, 0),
                 shape=shape,
             )
-            value = self._codes(self._add(turned), _INPUT)
+            value = self._codes(self._add(turned), tensor)
         else:
-            value = self._codes(_INPUT, _INPUT)
+            value = self._codes(tensor, tensor)
         return replace(value, scale=np.full_like(value.scale, step))
 
     def _input_gain(self, node: fx.Node) -> float:
@@ -443,16 +506,29 @@ class _Lowering:
             gain *= factor
         return gain
 
-    def _indices(self, module: trained.QuantizedEmbedding) -> str:
+    def _input_name(self, argument: str) -> str:
+        """Of several inputs each has the name of its argument."""
+        return _INPUT if len(self.input_shapes) == 1 else argument
+
+    def _indices(self, node: fx.Node, module: trained.QuantizedEmbedding) -> str:
         """The input of a model that begins with an Embedding."""
-        if self.input_shape is None or len(self.input_shape) != 1:
+        argument = _argument(node)
+        shape, name = self.input_shapes[argument], self._input_name(argument)
+        if shape is None or len(shape) != 1:
             raise VecqError(
                 "the model takes indices (N, L), but does not tell how many; give input_shape=(L,)"
             )
         fmt = IntFormat.covering(0, module.num_embeddings - 1, signed=False)
-        self.inputs.append(Input(name=_INPUT, shape=self.input_shape, format=fmt))
-        self.tensors[_INPUT] = Tensor(shape=self.input_shape, format=fmt, step=1.0)
-        return _INPUT
+        if name in self.tensors:  # another Embedding reads it too
+            if self.tensors[name].format != fmt:
+                raise VecqError(
+                    f"layer '{node.target}' (Embedding) has {module.num_embeddings} entries, but"
+                    " another one reads the same indices; equal numbers of entries are wanted"
+                )
+            return name
+        self.inputs.append(Input(name=name, shape=shape, format=fmt))
+        self.tensors[name] = Tensor(shape=shape, format=fmt, step=1.0)
+        return name
 
     def _recurrent(
         self, node: fx.Node, name: str, module: QuantizedRecurrent, value: Value
@@ -624,7 +700,7 @@ class _Lowering:
     def _pad(self, name: str, module: Pad, value: Value) -> Value:
         """Padding by a value waits for the layer that reads it; any other takes pixels."""
         shape = self.tensors[value.tensor].shape
-        check_image(name, module, shape, self.sequence)
+        check_image(name, module, shape, value.tensor in self.sequences)
         if module.is_added:
             return replace(value, pad=pending(name, module))
         code = self._pad_code(name, module.value, value) if module.mode == "constant" else 0
@@ -721,6 +797,8 @@ class _Lowering:
         height, width, channels = shape
         order = np.arange(math.prod(shape)).reshape(channels, height, width)
         tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
+        if channels == 1 or height * width == 1:
+            return self._codes(tensor, value.owner)  # in torch's order, as vectors are
         return self._codes(tensor, value.owner, order.transpose(1, 2, 0).reshape(-1))
 
     def _rearranged(self, name: str, module: Rearrange, value: Value) -> Value:
@@ -741,13 +819,31 @@ class _Lowering:
         layer = permute(self._free(name), value.tensor, whole)
         return self._codes(self._add(layer), value.owner)
 
-    def _finished(self, value: Value) -> str:
-        """The output's name; sums get their bias (rule 6)."""
+    def _finished(self, value: Value, node: fx.Node) -> str:
+        """The tensor of an output, the value of ``node``; sums get their bias (rule 6)."""
         if value.order is not None and not np.array_equal(value.order, np.sort(value.order)):
             raise VecqError("the model ends in a flattened image; end it with a Linear")
         if not value.offset.any():
             return value.tensor
+        if (known := self.finished.get(id(value))) is not None:
+            return known
         last = next((layer for layer in self.layers if layer.name == value.tensor), None)
+        if not self._alone(node):
+            last = None  # others read the sums without the bias
+        name = self.finished[id(value)] = self._with_bias(last, value)
+        self.kept.append(value)
+        return name
+
+    def _alone(self, node: fx.Node) -> bool:
+        """Whether nothing else reads the sums whose value the node has."""
+        while len(node.users) == 1:
+            module = self.model.get_submodule(str(node.target))
+            if not isinstance(module, _PASSING):
+                return True
+            node = node.all_input_nodes[0]
+        return False
+
+    def _with_bias(self, last: Layer | None, value: Value) -> str:
         layer_name = self._free(f"{value.owner}_rescale")
         layer = biased(layer_name, last, value, self.tensors[value.tensor])
         if layer.name == layer_name:
@@ -769,6 +865,8 @@ class _Lowering:
         )
         self.layers.append(layer)
         self.tensors[layer.name] = alone.tensors[layer.name]
+        if self.sequences.intersection(layer.inputs):
+            self.sequences.add(layer.name)
         return layer.name
 
     def _free(self, wanted: str) -> str:
@@ -778,13 +876,27 @@ class _Lowering:
         return name
 
 
-def _checked_shape(given: object) -> tuple[int, ...] | None:
-    if given is None:
-        return None
-    wanted = "input_shape must be (C,), (C, L) or (C, H, W)"
-    if not isinstance(given, Sequence) or isinstance(given, str) or not 1 <= len(given) <= 3:
-        raise VecqError(f"{wanted}, not {given!r}")
-    return tuple(whole_number(size, f"{wanted} with sizes of at least 1", 1) for size in given)
+def _argument(node: fx.Node) -> str:
+    """The argument of forward() that the node's value is made of."""
+    while node.op != "placeholder":
+        node = node.all_input_nodes[0]
+    return str(node.target)
+
+
+def _shapes_by_input(
+    model: fx.GraphModule, given: InputShape | None
+) -> dict[str, tuple[int, ...] | None]:
+    """The shape of a sample of each input of the graph, where it is given."""
+    names = [str(node.target) for node in model.graph.nodes if node.op == "placeholder"]
+    shapes = checked_shapes(given, names)
+    if shapes is None:
+        return dict.fromkeys(names)
+    if len(shapes) != len(names) or not all(1 <= len(shape) <= 3 for shape in shapes):
+        raise VecqError(
+            f"input_shape must be (C,), (C, L) or (C, H, W){' for each input' * (len(names) > 1)},"
+            f" not {given!r}"
+        )
+    return dict(zip(names, shapes, strict=True))
 
 
 def checked_graph(model: nn.Module) -> fx.GraphModule:

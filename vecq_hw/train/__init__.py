@@ -14,7 +14,7 @@ from vecq_hw.train.checkpoint import (  # noqa: E402
     save_checkpoint,
 )
 from vecq_hw.train.convert import LayerBits, quantize_model  # noqa: E402
-from vecq_hw.train.fit import evaluate, fit, predict, run  # noqa: E402
+from vecq_hw.train.fit import evaluate, fit, predict, predict_all, run  # noqa: E402
 from vecq_hw.train.float_state import load_float_state  # noqa: E402
 from vecq_hw.train.models import (  # noqa: E402
     MODELS,
@@ -53,6 +53,7 @@ __all__ = [
     "model_size_bytes",
     "parameter_count",
     "predict",
+    "predict_all",
     "quantize_model",
     "read_bits",
     "run",

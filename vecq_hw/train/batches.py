@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 
 from vecq_hw.errors import VecqError
+from vecq_hw.train.several import arguments, input_names
 from vecq_hw.train.training import device_of
 
 _WANTED = "a batch is a tensor (N, ...) or a pair of it and labels (N,)"
@@ -23,14 +24,19 @@ class Batch(NamedTuple):
     ----------
     name : str
         For messages: 'batch 1'.
-    samples : tensor of shape (N, ...)
+    inputs : tensors of shape (N, ...), one for each argument of forward()
         On the model's device; of its type, or integers where it looks up embeddings.
     labels : tensor with N rows, or None
     """
 
     name: str
-    samples: torch.Tensor
+    inputs: tuple[torch.Tensor, ...]
     labels: torch.Tensor | None
+
+    @property
+    def size(self) -> int:
+        """How many samples it holds."""
+        return len(self.inputs[0])
 
 
 def check_loader(loader: object) -> None:
@@ -58,32 +64,45 @@ def batches(loader: Iterable[Any], model: nn.Module) -> Iterator[Batch]:
     """
     kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     indices = any(isinstance(part, nn.Embedding | nn.EmbeddingBag) for part in model.modules())
-    device = device_of(model)
+    device, names = device_of(model), input_names(model)
     for number, given in enumerate(loader, 1):
         name = f"batch {number}"
-        x, labels = _pair(name, given)
-        samples = _tensor(name, x)
-        if samples.ndim < 2 or not samples.numel():
-            raise VecqError(f"{name} has the shape {tuple(samples.shape)}; {_WANTED}")
-        if samples.is_floating_point():
-            samples = samples.to(kind)
-            if not torch.isfinite(samples).all():
-                raise VecqError(f"{name} holds NaN, infinite values or some beyond {kind}")
-        elif indices and not samples.is_complex():
-            samples = samples.long()
+        if len(names) == 1:
+            x, labels = _pair(name, given)
+            parts = [x]
         else:
+            parts, labels = _several(name, given, names)
+        inputs = tuple(_samples(name, part, kind, indices).to(device) for part in parts)
+        count = len(inputs[0])
+        if any(len(part) != count for part in inputs):
             raise VecqError(
-                f"{name} holds {samples.dtype}; real numbers as the model takes them are wanted,"
-                " such as x.float() / 255 of pixels in 0..1"
+                f"{name} has inputs of {', '.join(str(len(p)) for p in inputs)} samples"
             )
         if labels is not None:
             labels = _tensor(f"the labels of {name}", labels)
-            if labels.shape[:1] != samples.shape[:1]:
+            if labels.shape[:1] != (count,):
                 raise VecqError(
-                    f"{name} has {len(samples)} samples, but labels of the shape"
-                    f" {tuple(labels.shape)}"
+                    f"{name} has {count} samples, but labels of the shape {tuple(labels.shape)}"
                 )
-        yield Batch(name, samples.to(device), labels)
+        yield Batch(name, inputs, labels)
+
+
+def _samples(name: str, given: object, kind: torch.dtype, indices: bool) -> torch.Tensor:
+    """One input of a batch, checked, of the model's type."""
+    samples = _tensor(name, given)
+    if samples.ndim < 2 or not samples.numel():
+        raise VecqError(f"{name} has the shape {tuple(samples.shape)}; {_WANTED}")
+    if samples.is_floating_point():
+        samples = samples.to(kind)
+        if not torch.isfinite(samples).all():
+            raise VecqError(f"{name} holds NaN, infinite values or some beyond {kind}")
+        return samples
+    if indices and not samples.is_complex():
+        return samples.long()
+    raise VecqError(
+        f"{name} holds {samples.dtype}; real numbers as the model takes them are wanted,"
+        " such as x.float() / 255 of pixels in 0..1"
+    )
 
 
 def classes(batch: Batch, scores: torch.Tensor) -> torch.Tensor | None:
@@ -117,6 +136,23 @@ def classes(batch: Batch, scores: torch.Tensor) -> torch.Tensor | None:
             f"{batch.name} has the label {label:g}, but the model scores the classes 0..{count - 1}"
         )
     return labels.long()
+
+
+def _several(name: str, given: object, names: Sequence[str]) -> tuple[list[Any], Any]:
+    """The inputs of a model that takes several, and the labels if they are one tensor.
+
+    ``((a, b), y)``, ``(a, b, y)``, ``(a, b)`` or a mapping from the names.
+    """
+    labels = None
+    if isinstance(given, tuple | list):
+        nested = len(given) == 2 and isinstance(given[0], tuple | list | Mapping)
+        if nested or len(given) == len(names) + 1:
+            labels, given = given[-1], given[0] if nested else given[:-1]
+    several = isinstance(labels, tuple | list | Mapping)  # as the user's own loss takes them
+    try:
+        return arguments(names, given), None if several else labels
+    except VecqError as error:
+        raise VecqError(f"{name}: {error}") from None
 
 
 def _pair(name: str, given: object) -> tuple[Any, Any]:

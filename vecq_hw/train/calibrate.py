@@ -17,6 +17,7 @@ from vecq_hw.train.batches import batches, check_loader, classes
 from vecq_hw.train.convert import LayerBits, quantize_model
 from vecq_hw.train.preconditions import check_statistics
 from vecq_hw.train.quantized_layers import advance
+from vecq_hw.train.several import checked_tensors
 from vecq_hw.train.training import evaluation_mode
 
 SEARCHED: WeightMethod = partial(Vecq, per_channel=True, interval=Interval.SEARCH)
@@ -57,9 +58,11 @@ def calibrate(
     model : nn.Module
         A trained float classifier, left as it is.
     loader : iterable of real tensors or arrays of shape (N, ...), or of pairs with labels
+        Of a model with several inputs ``((a, b), labels)``, ``(a, b, labels)`` or ``(a, b)``.
         A DataLoader or a list, which can be read more than once; some hundred samples are enough
         for the steps, more for the accuracy.  Labels are classes of shape (N,) or one-hot (N, K);
-        with others, such as the targets of a regression, there is no accuracy.
+        with others, such as the targets of a regression, and with several outputs there is no
+        accuracy.
     weight_bits, activation_bits, overrides, method
         As in :func:`quantize_model`.
 
@@ -123,19 +126,23 @@ def _right(model: nn.Module, loader: Iterable[Any]) -> _Count:
     with torch.no_grad():
         for batch in batches(loader, model):
             try:
-                scores = model(batch.samples)
+                scores = model(*batch.inputs)
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 reason = str(error).strip().splitlines()[0]
+                shapes = " and ".join(str(tuple(part.shape)) for part in batch.inputs)
                 raise VecqError(
-                    f"the model fails on {batch.name} of the shape {tuple(batch.samples.shape)}:"
-                    f" {reason}"
+                    f"the model fails on {batch.name} of the shape {shapes}: {reason}"
                 ) from error
-            if not isinstance(scores, torch.Tensor) or scores.shape[:1] != batch.samples.shape[:1]:
-                raise VecqError("the model does not give one tensor with a row for each sample")
-            wanted = classes(batch, scores)
-            samples += len(scores)
-            least = min(least, float(batch.samples.min()))
-            most = max(most, float(batch.samples.max()))
+            outputs = checked_tensors(scores)
+            if any(output.shape[:1] != (batch.size,) for output in outputs.values()):
+                raise VecqError("the model does not give tensors with a row for each sample")
+            wanted = None  # of several outputs, nothing says which the labels belong to
+            if len(outputs) == 1:
+                (scores,) = outputs.values()
+                wanted = classes(batch, scores)
+            samples += batch.size
+            least = min(least, *(float(part.min()) for part in batch.inputs))
+            most = max(most, *(float(part.max()) for part in batch.inputs))
             if wanted is not None:
                 labelled += len(scores)
                 right += int((scores.flatten(1).argmax(1) == wanted).sum())

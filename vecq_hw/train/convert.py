@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from vecq_hw.quantize.weights import WeightMethod, WeightQuantizer, check_weight
 from vecq_hw.train.effects import DROPOUTS
 from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph, named
 from vecq_hw.train.place import INPUT, place_quantizers
+from vecq_hw.train.preconditions import InputShape
 from vecq_hw.train.quantized_layers import quantized_layer
 
 
@@ -45,7 +46,7 @@ def quantize_model(
     overrides: Mapping[str, LayerBits] | None = None,
     method: WeightMethod | str = Vecq,
     bias_bits: int | None = None,
-    input_shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
+    input_shape: InputShape | None = None,
 ) -> nn.Module:
     """The quantized twin of a float model, to be trained as any module.
 
@@ -67,15 +68,16 @@ def quantize_model(
         None leaves the activations float: such a model trains and is sized, but has no integers.
     overrides : mapping from the name of a layer with weights to LayerBits, optional
         ``activation`` there means the output of that layer; the name 'input' means the network's
-        input.
+        inputs.
     method : WeightMethod or str
         VecQ, or another of :data:`vecq_hw.quantize.METHODS` by its name or, settings included, from
         ``weight_method("vecq", interval="search", per_channel=True)``.
     bias_bits : int, 1..16, or None
         None keeps biases float in training; the integer network has them exact to a fraction of
         an accumulator unit.  With bits they lie on VecQ's grid, one scale a layer.
-    input_shape : (C,), (C, L) or (C, H, W), or a sequence of one for each input, optional
-        Of one sample.  It is needed where forward() computes with sizes, such as in
+    input_shape : (C,), (C, L) or (C, H, W), optional
+        Of one sample; of several inputs a sequence or mapping of one for each.  It is needed where
+        forward() computes with sizes, such as in
         ``x.view(b, c // 2, 2 * h, w)`` or ``if x.shape[2] > 7``; a batch may have any size.
 
     Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from vecq_hw.train.choices import chosen
 from vecq_hw.train.distributed import rank_and_size
 from vecq_hw.train.preconditions import check_statistics
 from vecq_hw.train.settings import Settings
+from vecq_hw.train.several import checked_tensors, named_outputs
 from vecq_hw.train.training import (
     Epoch,
     Training,
@@ -110,6 +111,29 @@ def predict(
     return result
 
 
+def predict_all(
+    model: nn.Module, inputs: Sequence[npt.ArrayLike], batch_size: int = 256
+) -> dict[str, npt.NDArray[np.int64]]:
+    """As :func:`predict`, of a model with several inputs or outputs: the classes by output."""
+    samples = [np.asarray(x) for x in inputs]
+    counts = {len(x) if x.ndim else 0 for x in samples}
+    if len(counts) != 1 or not min(counts):
+        raise VecqError("the inputs hold different numbers of samples, or none")
+    check_statistics(model)
+    device, parts = device_of(model), []
+    try:
+        with evaluation_mode(model), torch.no_grad():
+            for start in range(0, len(samples[0]), batch_size):
+                given = (x[start : start + batch_size] for x in samples)
+                found = model(*(torch.from_numpy(x).to(device) for x in given))
+                parts.append(checked_tensors(found))
+    except (RuntimeError, TypeError) as error:
+        raise fails_on(samples[0].shape[1:], error) from error
+    return {
+        name: chosen(torch.cat([part[name] for part in parts])).cpu().numpy() for name in parts[0]
+    }
+
+
 def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> torch.Tensor:
     """What the model gives in evaluation mode, (N, classes, ...), or classes themselves."""
     samples = np.asarray(x)
@@ -130,6 +154,11 @@ def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> to
             ]
     except (RuntimeError, TypeError) as error:
         raise fails_on(samples.shape[1:], error) from error
+    if not all(isinstance(part, torch.Tensor) for part in parts):
+        raise VecqError(
+            f"the model gives the outputs {', '.join(named_outputs(parts[0]))}, but one is wanted;"
+            " vecq_hw.train.predict_all gives the classes of each"
+        )
     scores = torch.cat(parts)
     if scores.is_floating_point() and (scores.ndim < 2 or scores[0].numel() < 2):
         raise VecqError(

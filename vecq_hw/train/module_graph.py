@@ -6,7 +6,6 @@ What cannot be quantized is refused here, by name.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from torch import fx, nn
 
@@ -28,7 +27,7 @@ from vecq_hw.train.functional import (
     place_layer,
 )
 from vecq_hw.train.functions import modules_of
-from vecq_hw.train.preconditions import check_modules, checked_shapes
+from vecq_hw.train.preconditions import InputShape, check_modules, checked_shapes
 from vecq_hw.train.quantized_layers import (
     Concat,
     FlattenTo,
@@ -39,6 +38,7 @@ from vecq_hw.train.quantized_layers import (
 )
 from vecq_hw.train.rearrange import Rearrange, join_rearranges
 from vecq_hw.train.reshapes import reordering
+from vecq_hw.train.several import input_names, open_named_tuples, output_nodes
 from vecq_hw.train.tracing import trace
 from vecq_hw.train.windows import AVERAGES, MAX_POOLS, PADS, Pad, insert_pads
 
@@ -83,9 +83,7 @@ _LAYER_FUNCTIONS = {"linear", "conv1d", "conv2d", "batch_norm", "embedding", "ls
 _OF_SHAPES = {"dim", "ndimension", "numel", "nelement", "prod", "stride", "is_contiguous"}
 
 
-def module_graph(
-    model: nn.Module, input_shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None
-) -> fx.GraphModule:
+def module_graph(model: nn.Module, input_shape: InputShape | None = None) -> fx.GraphModule:
     """A deep copy of ``model`` as a graph of supported modules.
 
     An LSTM or GRU stands in it for its outputs alone, as
@@ -94,7 +92,7 @@ def module_graph(
 
     Parameters
     ----------
-    input_shape : shape of one sample, or a sequence of one for each input, optional
+    input_shape : shape of one sample, or a sequence or mapping of one for each input, optional
         With it the sizes that forward() asks for are numbers.
 
     Raises
@@ -109,14 +107,12 @@ def module_graph(
     check_modules(model)
     if _is_layer(model):
         _check_kind("the model", model, last=True)
-    traced = trace(named(model), checked_shapes(input_shape))
+    shapes = checked_shapes(input_shape, input_names(named(model)))
+    traced = trace(named(model), shapes)
+    open_named_tuples(traced.graph)
     fold_constants(traced)
-    inputs = [node.name for node in traced.graph.nodes if node.op == "placeholder"]
-    if len(inputs) != 1:
-        raise VecqError(
-            f"the model's forward() takes {len(inputs)} tensors ({', '.join(inputs)});"
-            " one is wanted"
-        )
+    if not any(node.op == "placeholder" for node in traced.graph.nodes):
+        raise VecqError("the model's forward() takes no tensor; at least one is wanted")
     for node in list(traced.graph.nodes):
         if node.op == "call_module" and len(node.args) + len(node.kwargs) > 1:
             bind(traced, node)
@@ -243,8 +239,13 @@ def _remedy(what: str) -> str:
 
 def _check(traced: fx.GraphModule) -> None:
     for node in traced.graph.nodes:
-        if node.op == "output" and not isinstance(node.args[0], fx.Node):
-            raise VecqError("the model's forward() must return one tensor")
+        if node.op == "output":
+            output_nodes(traced.graph)
+        if node.op == "placeholder" and not node.users:
+            raise VecqError(
+                f"the model's forward() takes '{node.target}', which its output does not depend on;"
+                " leave it out"
+            )
         if is_constant(node):
             _check_constant(traced, node)
             continue

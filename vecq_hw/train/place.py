@@ -92,11 +92,12 @@ class _Placement:
             if node.op == "placeholder":
                 self._input(node)
             elif node.op == "output":
-                source = node.args[0]
-                state = self.states[source]
-                if state.maker is None and not state.one_step:
-                    made = self._insert(source, "output_quantizer", SignedQuantizer(OUTPUT_BITS))
-                    node.replace_input_with(source, made)
+                for source in node.all_input_nodes:
+                    state = self.states[source]
+                    if state.maker is None and not state.one_step:
+                        signed = SignedQuantizer(OUTPUT_BITS)
+                        made = self._insert(source, "output_quantizer", signed)
+                        node.replace_input_with(source, made)
             elif not is_constant(node):
                 self.states[node] = self._walked(node, self.twin.get_submodule(str(node.target)))
         for name, calls in self.calls.items():

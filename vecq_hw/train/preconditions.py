@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import fx, nn
@@ -64,11 +64,22 @@ def check_modules(model: nn.Module) -> None:
                 )
 
 
-def checked_shapes(given: object) -> tuple[tuple[int, ...], ...] | None:
-    """The shape of one sample for each input, from one shape or a sequence of them, or None."""
+InputShape = tuple[int, ...] | Sequence[tuple[int, ...]] | Mapping[str, tuple[int, ...]]
+"""The shape of one sample, or one for each input, in order or by its name."""
+
+
+def checked_shapes(given: object, names: Sequence[str]) -> tuple[tuple[int, ...], ...] | None:
+    """The shape of one sample for each of the inputs ``names``, or None."""
     if given is None:
         return None
     wanted = "input_shape is the shape of a sample, such as (3, 32, 32), or one for each input"
+    if isinstance(given, Mapping):
+        if set(given) != set(names):
+            raise VecqError(
+                f"{wanted}: the model takes {', '.join(map(repr, names))}, not"
+                f" {', '.join(map(repr, given)) or 'nothing'}"
+            )
+        given = [given[name] for name in names]
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise VecqError(f"{wanted}, not {given!r}")
     several = all(isinstance(one, Sequence) and not isinstance(one, str) for one in given)
