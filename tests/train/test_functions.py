@@ -354,6 +354,32 @@ CASES = {
             sized(lambda x: x.flatten(2).transpose(1, 2).mean(1)),
         ],
     ),
+    torch.sum: (IMAGE, [sized(lambda x: torch.sum(x, (2, 3)))]),
+    "sum": (
+        IMAGE,
+        [
+            sized(lambda x: x.sum([2, 3])),
+            sized(lambda x: x.sum((-1, -2), keepdim=True)),
+            sized(lambda x: x.sum(3).sum(2)),
+            sized(lambda x: x.flatten(2).sum(-1)),
+            sized(lambda x: x.flatten(2).transpose(1, 2).sum(1)),
+        ],
+    ),
+    torch.swapdims: (IMAGE, [sized(lambda x: torch.swapdims(x, 1, 2))]),
+    "swapdims": (IMAGE, [sized(lambda x: x.swapdims(dim0=2, dim1=-1))]),
+    torch.movedim: (IMAGE, [sized(lambda x: torch.movedim(x, 1, -1))]),
+    "movedim": (IMAGE, [sized(lambda x: x.movedim((1, 2), (2, 3)))]),
+    torch.moveaxis: (IMAGE, [sized(lambda x: torch.moveaxis(x, source=3, destination=1))]),
+    "moveaxis": (IMAGE, [sized(lambda x: x.moveaxis(1, 3))]),
+    getattr: (IMAGE, [sized(lambda x: x.mT)]),
+    torch.stack: (
+        IMAGE,
+        [
+            sized(lambda x: torch.stack([x, x.relu()], 1).flatten(1, 2)),
+            sized(lambda x: torch.stack((x, x.relu(), x), dim=-1)),
+            sized(lambda x: torch.stack(tensors=[x, x.relu()], dim=2)),
+        ],
+    ),
     torch.squeeze: (IMAGE, [sized(lambda x: torch.squeeze(F.adaptive_avg_pool2d(x, 1)))]),
     "squeeze": (
         IMAGE,

@@ -203,6 +203,8 @@ class Own(nn.Module):
         self.bias = nn.Parameter(torch.randn(3))
         self.kernel = nn.Parameter(torch.randn(4, 1, 3, 2))
         self.line = nn.Parameter(torch.randn(4, 2, 3))
+        self.several = nn.ParameterList([torch.randn(3, 6), torch.randn(3)])
+        self.by_name = nn.ParameterDict({"matrix": torch.randn(3, 6), "bias": torch.randn(3)})
         self.register_buffer("fixed", torch.randn(3, 6))
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("variance", torch.ones(2))
@@ -234,6 +236,8 @@ def batch_norm(m, x):
         (lambda m, x: torch.conv2d(x, m.kernel, None, (2, 1), 0, 1, 2), (2, 5, 5), ["conv2d"]),
         (lambda m, x: F.conv2d(x, m.kernel, stride=[2], groups=2), (2, 5, 5), ["conv2d"]),
         (lambda m, x: F.conv1d(x, m.line, m.kernel[:, 0, 0, 0], 2, 1), (2, 9), ["conv1d"] * 2),
+        (lambda m, x: F.linear(x, m.several[0], m.several[1]), (6,), ["linear"] * 2),
+        (lambda m, x: F.linear(x, m.by_name["matrix"]), (6,), ["linear"]),
         (batch_norm, (2, 5, 5), ["batch_norm.weight", "batch_norm.bias"]),
     ],
 )

@@ -12,9 +12,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.train.arguments import nodes
 from vecq_hw.train.functional import free_name
 from vecq_hw.train.quantized_layers import LastStep
-from vecq_hw.train.tracing import SHAPE
 
-_EXPANSIONS = {"expand", "expand_as", "broadcast_to"}
 _ZEROS = {torch.zeros, torch.zeros_like, "new_zeros"}
 
 
@@ -55,22 +53,24 @@ def _attribute(traced: fx.GraphModule, node: fx.Node) -> torch.Tensor:
     return found if isinstance(found, torch.Tensor) else torch.ones(1)
 
 
-def drop_expands(traced: fx.GraphModule) -> None:
-    """Leave out expansions to a shape that the operation which reads them gives by itself."""
+def largest_alone(traced: fx.GraphModule) -> None:
+    """``x.max(dim)[0]``, of which the places are not read, becomes ``x.amax(dim)``."""
     for node in list(traced.graph.nodes):
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-        if name not in _EXPANSIONS or SHAPE not in node.meta:
+        given = dict(zip(("input", "dim", "keepdim"), node.args, strict=False)) | dict(node.kwargs)
+        if node.target not in (torch.max, "max") or not isinstance(given.get("dim"), int):
             continue
-        source, wanted = node.all_input_nodes[0], node.meta[SHAPE]
-        for reader in node.users:
-            others = [read for read in reader.all_input_nodes if read is not node]
-            if not any(read.meta.get(SHAPE) == wanted for read in others):
-                break
-            if reader.meta.get(SHAPE) != wanted or reader.op == "call_module":
-                break
-        else:
-            node.replace_all_uses_with(source)
-            traced.graph.erase_node(node)
+        readers = list(node.users)
+        if not all(reader.args[1:] in ((0,), ("values",)) for reader in readers):
+            continue
+        with traced.graph.inserting_before(node):
+            largest = traced.graph.call_function(
+                torch.amax, (given["input"], given["dim"], given.get("keepdim", False))
+            )
+        for reader in readers:
+            largest.meta = dict(reader.meta)
+            reader.replace_all_uses_with(largest)
+            traced.graph.erase_node(reader)
+        traced.graph.erase_node(node)
 
 
 def unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:

@@ -103,7 +103,8 @@ def place_layer(traced: fx.GraphModule, node: fx.Node, layer: nn.Module) -> str:
         held = traced.get_submodule(owner)
         if _same(held, layer):
             return owner
-        if type(held) is nn.Module and next(held.children(), None) is None:
+        free = type(held) is nn.Module and next(held.children(), None) is None
+        if free and held.state_dict().keys() <= layer.state_dict().keys():
             traced.add_submodule(owner, layer)
             return owner
     name = free_name(traced, node.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -201,8 +202,16 @@ def _factors(node: fx.Node, size: Any) -> tuple[float, float]:
     return (after[0] / before[0], after[1] / before[1])
 
 
-def _over_pixels(whole: type[nn.Module], part: type[nn.Module]) -> Maker:
-    """The mean or the largest of the pixels of an image or of the steps of a sequence."""
+Window = tuple[int, int]
+
+
+def _over_pixels(
+    name: str, whole: Callable[[Window], nn.Module] | None, part: Callable[[Window], nn.Module]
+) -> Maker:
+    """The mean, the sum or the largest of the pixels of an image or of the steps of a sequence.
+
+    ``whole`` gives the module for all pixels, whatever their number, ``part`` that for a window.
+    """
 
     def make(node: fx.Node) -> Made:
         given = numbers(node, dim=None, keepdim=False, dtype=None, axis=None)
@@ -210,17 +219,17 @@ def _over_pixels(whole: type[nn.Module], part: type[nn.Module]) -> Maker:
         axes = [axes] if is_whole(axes) else list(axes or ())
         shapes = sample_shapes(node)
         if shapes is None:
-            if set(axes) != {2, 3}:
+            if set(axes) != {2, 3} or whole is None:
                 raise Unsupported(
                     "is supported along the axes 2 and 3 of an image alone, as"
-                    f" torch.nn.{whole.__name__}(1)" + GIVE_SHAPE
+                    f" torch.nn.{name}" + GIVE_SHAPE
                 )
-            return (whole(1), *([] if given["keepdim"] else [nn.Flatten()]))
+            return (whole((1, 1)), *([] if given["keepdim"] else [nn.Flatten()]))
         before, after = shapes
         along = {axis % (len(before) + 1) for axis in axes}
         match len(before), sorted(along):
             case 3, [2, 3]:
-                return whole(1), *_reshaped((before[0], 1, 1), after)
+                return (whole or part)((before[1], before[2])), *_reshaped((before[0], 1, 1), after)
             case 3, [2]:
                 pooled = (before[0], 1, before[2])
                 return part((before[1], 1)), *_reshaped(pooled, after)
@@ -230,11 +239,12 @@ def _over_pixels(whole: type[nn.Module], part: type[nn.Module]) -> Maker:
             case 2, [2]:
                 image = (before[0], 1, before[1])
                 pooled = (before[0], 1, 1)
-                return reshape(before, image), whole(1), *_reshaped(pooled, after)
+                pool = (whole or part)((1, before[1]))
+                return reshape(before, image), pool, *_reshaped(pooled, after)
             case 2, [1] if not given["keepdim"]:
                 steps, channels = before
                 sequence = reshape((channels, steps), (channels, 1, steps))
-                return Transpose(), sequence, whole(1), nn.Flatten()
+                return Transpose(), sequence, (whole or part)((1, steps)), nn.Flatten()
             case _:
                 raise Unsupported(
                     "is supported over the pixels of an image (N, C, H, W) or the steps of a"
@@ -242,6 +252,13 @@ def _over_pixels(whole: type[nn.Module], part: type[nn.Module]) -> Maker:
                 )
 
     return make
+
+
+_mean = _over_pixels("AdaptiveAvgPool2d(1)", lambda _: nn.AdaptiveAvgPool2d(1), nn.AvgPool2d)
+_largest = _over_pixels("AdaptiveMaxPool2d(1)", lambda _: nn.AdaptiveMaxPool2d(1), nn.MaxPool2d)
+_sum = _over_pixels(
+    "AvgPool2d(size, divisor_override=1)", None, partial(nn.AvgPool2d, divisor_override=1)
+)
 
 
 def _reshaped(before: tuple[int, ...], after: tuple[int, ...]) -> list[nn.Module]:
@@ -326,10 +343,12 @@ FUNCTIONS: dict[Any, Maker] = {
     torch.concat: _concat,
     "relu": _relu,
     "relu_": _relu,
-    torch.mean: _over_pixels(nn.AdaptiveAvgPool2d, nn.AvgPool2d),
-    "mean": _over_pixels(nn.AdaptiveAvgPool2d, nn.AvgPool2d),
-    torch.amax: _over_pixels(nn.AdaptiveMaxPool2d, nn.MaxPool2d),
-    "amax": _over_pixels(nn.AdaptiveMaxPool2d, nn.MaxPool2d),
+    torch.mean: _mean,
+    "mean": _mean,
+    torch.sum: _sum,
+    "sum": _sum,
+    torch.amax: _largest,
+    "amax": _largest,
     torch.clamp: _clamp,
     torch.clamp_: _clamp,
     torch.clip: _clamp,

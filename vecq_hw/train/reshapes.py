@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from vecq_hw.train.arguments import Unsupported, arguments, is_whole, numbers, size_index
 from vecq_hw.train.effects import is_shape
-from vecq_hw.train.quantized_layers import FlattenTo, LastStep, Transpose
+from vecq_hw.train.quantized_layers import Concat, FlattenTo, LastStep, Transpose
 from vecq_hw.train.rearrange import Rearrange, reshape, transpose
 from vecq_hw.train.tracing import Batch, shape_of
 
@@ -160,40 +160,73 @@ def of_ones(node: fx.Node) -> nn.Module:
     return view(node)
 
 
-def swapped(node: fx.Node) -> nn.Module:
-    """transpose() of two axes."""
-    given = numbers(node, dim0=None, dim1=None)
+def ordered(node: fx.Node) -> nn.Module:
+    """transpose(), permute() and whatever else gives the axes another order."""
     shapes = sample_shapes(node)
-    if shapes is None or len(shapes[0]) == 2:
+    if shapes is None:
+        return _ordered_without_shapes(node)
+    # Axes of sizes that differ tell where they went.
+    rank = len(shapes[0]) + 1
+    args, kwargs = list(node.args), dict(node.kwargs)
+    trial = torch.empty(tuple(range(2, 2 + rank)), device="meta")
+    if args:
+        args[0] = trial
+    else:
+        kwargs["input"] = trial
+    target = node.target
+    moved = (
+        getattr(trial, target)(*args[1:], **kwargs)
+        if isinstance(target, str)
+        else (target(*args, **kwargs))
+    )
+    order = [size - 2 for size in moved.shape]
+    if order == list(range(rank)):
+        return nn.Identity()
+    if rank == 3:
+        return Transpose()
+    return transpose(shapes[0], [axis - 1 for axis in order[1:]])
+
+
+def _ordered_without_shapes(node: fx.Node) -> nn.Module:
+    name = node.target if isinstance(node.target, str) else node.target.__name__
+    if name == "permute":
+        axes: tuple[Any, ...] = node.args[1:] or (node.kwargs.get("dims"),)
+        if len(axes) == 1 and isinstance(axes[0], tuple | list):
+            axes = tuple(axes[0])
+        if tuple(axes) not in ((0, 2, 1), (0, -1, 1), (0, 2, -2), (0, -1, -2)):
+            raise Unsupported("is supported for (0, 2, 1) alone" + GIVE_SHAPE)
+    elif name == "transpose":
+        given = numbers(node, dim0=None, dim1=None)
         if {given["dim0"], given["dim1"]} not in ({1, 2}, {-1, -2}, {1, -1}, {-2, 2}):
             raise Unsupported("is supported for the axes 1 and 2 of (N, L, C) alone" + GIVE_SHAPE)
-        return Transpose()
-    rank = len(shapes[0]) + 1
-    order = list(range(rank))
-    one, other = given["dim0"] % rank, given["dim1"] % rank
-    order[one], order[other] = order[other], order[one]
-    return _ordered(shapes[0], order)
+    else:
+        raise Unsupported("is not supported where shapes are not known" + GIVE_SHAPE)
+    return Transpose()
 
 
-def permuted(node: fx.Node) -> nn.Module:
-    """permute() of the axes."""
-    axes: tuple[Any, ...] = node.args[1:] or (node.kwargs.get("dims"),)
-    if len(axes) == 1 and isinstance(axes[0], tuple | list):
-        axes = tuple(axes[0])
-    shapes = sample_shapes(node)
-    if shapes is None or len(shapes[0]) == 2:
-        if tuple(axes) in ((0, 2, 1), (0, -1, 1), (0, 2, -2), (0, -1, -2)):
-            return Transpose()
-        if shapes is None:
-            raise Unsupported("is supported for (0, 2, 1) alone" + GIVE_SHAPE)
-    rank = len(shapes[0]) + 1
-    return _ordered(shapes[0], [axis % rank for axis in axes])
+def attribute(node: fx.Node) -> nn.Module:
+    """x.mT; of other attributes those that are tensors are refused."""
+    if node.args[1] == "mT":
+        return ordered(node)
+    raise Unsupported(f"reads .{node.args[1]} of a tensor, which is not supported")
 
 
-def _ordered(before: tuple[int, ...], order: list[int]) -> nn.Module:
-    if order == list(range(len(order))):
-        return nn.Identity()
-    return transpose(before, [axis - 1 for axis in order[1:]])
+def stacked(node: fx.Node) -> tuple[nn.Module, ...]:
+    """stack() along an axis of the sample: one behind the other, and an axis of its own."""
+    given = numbers(node, dim=0)
+    terms = node.args[0] if node.args else node.kwargs.get("tensors")
+    if not isinstance(terms, tuple | list) or not terms:
+        raise Unsupported("is supported for a list of tensors")
+    after = shape_of(node)
+    if after is None:
+        raise Unsupported("is not supported where shapes are not known" + GIVE_SHAPE)
+    place = given["dim"] % len(after) - 1
+    if place < 0:
+        raise Unsupported("is not supported along axis 0, the batch; add the tensors, or use dim=1")
+    sample = [size for axis, size in enumerate(after[1:]) if axis != place]
+    axes = list(range(1, len(sample) + 1))
+    axes.insert(place, 0)
+    return Concat(), Rearrange((len(terms), *sample), axes, after[1:])
 
 
 def indexed(node: fx.Node) -> nn.Module:
@@ -236,15 +269,23 @@ RESHAPES: dict[Any, Any] = {
     "expand_as": spread,
     torch.unflatten: of_ones,
     "unflatten": of_ones,
-    torch.transpose: swapped,
-    "transpose": swapped,
-    torch.swapaxes: swapped,
-    "swapaxes": swapped,
-    torch.permute: permuted,
-    "permute": permuted,
+    torch.transpose: ordered,
+    "transpose": ordered,
+    torch.swapaxes: ordered,
+    "swapaxes": ordered,
+    torch.permute: ordered,
+    "permute": ordered,
     F.pixel_shuffle: pixel_shuffle,
     F.pixel_unshuffle: pixel_unshuffle,
     F.channel_shuffle: channel_shuffle,
+    torch.swapdims: ordered,
+    "swapdims": ordered,
+    torch.movedim: ordered,
+    "movedim": ordered,
+    torch.moveaxis: ordered,
+    "moveaxis": ordered,
+    getattr: attribute,
+    torch.stack: stacked,
     operator.getitem: indexed,
     torch.clone: unchanged,
     "clone": unchanged,

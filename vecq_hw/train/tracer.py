@@ -130,7 +130,7 @@ class Tracer(fx.Tracer):
         value = self.value(proxy.node)
         if kind == "call_method" and proxy.node.target in _CASTS and self._is_kept(proxy.node):
             value = args[1][0]  # what casts to the type that is there leaves no trace
-        elif value is _UNKNOWN or _holds_tensors(value):
+        elif value is _UNKNOWN or value is None or _holds_tensors(value):
             return proxy
         self.graph.erase_node(proxy.node)
         return value
@@ -161,8 +161,8 @@ class Tracer(fx.Tracer):
                 return kind  # a slice of a Sequential, whose modules have names
         if next(mod.parameters(), next(mod.buffers(), None)) is not None:
             raise VecqError(
-                f"forward() makes a {kind} anew in each call, so that it would never train; make"
-                " it in __init__()"
+                f"forward() calls a {kind} that is no part of the model, so that it would never"
+                " train; make it in __init__(), as an attribute or in a torch.nn.ModuleList"
             )
         for name, module in self.made.items():
             if module is mod:
@@ -195,11 +195,16 @@ class Tracer(fx.Tracer):
         try:
             with torch.no_grad():
                 return self._called(node, args, kwargs)
-        except NotImplementedError:
-            return _UNKNOWN
         except Exception as error:
-            if self.shapes.inputs is None or "meta tensors" in str(error):
-                return _UNKNOWN  # what comes of values is told where it is read
+            wants_values = any(words in str(error) for words in ("meta tensor", "meta device"))
+            unknown = isinstance(error, NotImplementedError) and not wants_values
+            if self.shapes.inputs is None or unknown:
+                return _UNKNOWN  # it is told where it is read
+            if wants_values:
+                raise VecqError(
+                    f"forward() asks for the values of a tensor ('{node.name}'), which a trace does"
+                    " not have; it must not branch on values, nor compute with NumPy"
+                ) from None
             shapes = " and ".join(map(str, self.shapes.inputs))
             raise VecqError(
                 f"the model fails on samples of the shape {shapes}: at '{node.name}',"
@@ -263,6 +268,15 @@ class _Proxy(fx.Proxy):
 
     def __iadd__(self, other: Any) -> Any:
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise VecqError(
+            f"forward() sets a part of '{self.node.name}' in place, which its quantized twin would"
+            " not do; compute a new tensor instead"
+        )
+
+    def __len__(self) -> int:
+        raise TypeError("len() asks for a size that is not known")
 
 
 class _Known(_Proxy):
