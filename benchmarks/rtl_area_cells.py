@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,52 +22,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.cell_alone import Cell
 from benchmarks.origin import origin
-from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
-from vecq_hw import assets
-from vecq_hw.emit.systemverilog.cells import with_inner
+from benchmarks.rtl_area_layers import gather_cells, weight_cells
+from benchmarks.synthesis import ECP5, XCUP, yosys_version
 from vecq_hw.emit.systemverilog.parameters import lookup_lines, memory_text
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Lookup
 
 S8 = IntFormat(8, signed=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """A cell with its parameters, the widths of its words, and its memories by parameter.
-
-    Attributes
-    ----------
-    lanes : int
-        By which its LUTs are divided.
-    """
-
-    what: str
-    module: str
-    parameters: Mapping[str, object]
-    input_bits: int
-    output_bits: int
-    memories: Mapping[str, str] = field(default_factory=dict)
-    lanes: int = 1
-
-    def area(self, family: str) -> Area:
-        """Synthesized alone."""
-        names = with_inner([self.module])
-        files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
-        files |= {f"{name}.mem": text for name, text in self.memories.items()}
-        given = {**self.parameters, **{name: f'"{name}.mem"' for name in self.memories}}
-        values = ", ".join(f".{name}({value})" for name, value in given.items())
-        files["alone.sv"] = (
-            "module alone (input logic clk_i, input logic rst_ni, input logic valid_i,"
-            f" output logic ready_o, input logic [{self.input_bits - 1}:0] data_i,"
-            " output logic valid_o, input logic ready_i,"
-            f" output logic [{self.output_bits - 1}:0] data_o);\n  {self.module} #({values}) cell_i"
-            " (.clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o);\n"
-            "endmodule\n"
-        )
-        return synthesize(files, "alone", {}, family)
 
 
 def lookup(what: str, table: IntArray, source: IntFormat, lanes: int, channels: int) -> Cell:
@@ -142,6 +105,8 @@ CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
         lookup("Lookup, 8 own GELUs, 8 to 8 bits, 2 lanes", curve(gelu, S8, 8), S8, 2, 8),
     ],
     "topk": lambda: [topk(1), topk(3), topk(5), argmax()],
+    "gather": gather_cells,
+    "weights": weight_cells,
 }
 
 

@@ -41,7 +41,7 @@ VERSION = 1
 class FoldKind(Enum):
     """The kind of unit that computes a Dense or Conv2d.
 
-    The first three are of RTL; the other targets have one for these.
+    The first three are of RTL alone, where HLS C++ has one; hls4ml takes values whatever the kind.
 
     ``STREAMING``: as many multiplications per cycle as it has lanes.  ``BIT_SERIAL``: lanes as for
     weights of one bit, in as many passes as a weight has bits.  ``UNROLLED``: a Dense with all its

@@ -82,6 +82,21 @@ def cpp_array(name: str, values: IntArray) -> str:
     return head + "\n".join(rows) + "\n};\n"
 
 
+def cpp_rows(values: IntArray) -> str:
+    """The initialiser of an array of two axes.
+
+    Examples
+    --------
+    >>> print(cpp_rows(np.array([[1, -2], [3, 4]])))
+    {
+        {1, -2},
+        {3, 4},
+    }
+    """
+    rows = (wrapped("{" + ", ".join(map(cpp_integer, row)) + "},") for row in values.tolist())
+    return "{\n" + "\n".join(rows) + "\n}"
+
+
 def cpp_words(name: str, words: npt.NDArray[np.unsignedinteger], bits: int) -> str:
     """The definition of a ROM: two axes, unsigned words of ``bits`` bits in hexadecimal.
 

@@ -67,18 +67,14 @@ template <class In, class Out, class Weight, int Positions, int Inputs, class Gr
 void matrix_vector(Stream<In, Grouping::lanes>& in, Stream<Out, Grouping::pe>& out,
                    const Words& weights, const Bias (&bias)[Grouping::outputs]) {
   constexpr int Pe = Grouping::pe, Simd = Grouping::simd;
-  using Layout = Packing<Weight::bits, Pe, Simd>;
   static_assert(Inputs % Grouping::group_channels == 0, "channels must divide the inputs");
   static_assert(Out::is_signed, "an accumulator is signed");
   using Sum = typename Out::Sum;
   using Partial = Modular<partial_bits<In, Out, Weight>(Simd)>; // of one cycle's products
   constexpr int input_folds = Inputs / Simd;
   constexpr int output_folds = Grouping::block_outputs / Pe;
-  static_assert(
-      std::is_same<
-          Words, typename Layout::Word[Grouping::outputs / Pe * input_folds][Layout::words]>::value,
-      "the ROM words are not those of this fold");
-#pragma HLS ARRAY_RESHAPE variable = weights type = complete dim = 2
+  using Layout = vecq::Layout<Words, Weight::bits, Pe, Simd, Grouping::outputs / Pe * input_folds>;
+  Layout::bind(weights);
 #pragma HLS ARRAY_PARTITION variable = bias type = cyclic factor = Pe
   Lanes<In, Grouping::lanes> replay[input_folds];
 #pragma HLS AGGREGATE variable = replay compact = bit
@@ -112,7 +108,8 @@ positions:
           fetch:
             for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL
-              codes[pe] = weights[fold * input_folds + input_fold][word * Pe + pe];
+              codes[pe] = static_cast<Partial>(
+                  Layout::word(weights, fold * input_folds + input_fold, word * Pe + pe));
             }
           accumulate:
             for (int code = 0; code < Layout::codes_per_word; ++code) {

@@ -106,4 +106,25 @@ struct Packing {
                          std::conditional_t<(word_bits <= 16), std::uint16_t, std::uint32_t>>;
 };
 
+/// How the folded unit reads its weights, `Folds` folds of them: by default ROM words.
+///
+/// `word` gives codes of inputs `part * codes_per_word ...` at `part * Pe + pe`.
+template <class Words, int Bits, int Pe, int Simd, int Folds>
+struct Layout : Packing<Bits, Pe, Simd> {
+  using Rom = Packing<Bits, Pe, Simd>;
+  static_assert(std::is_same<Words, typename Rom::Word[Folds][Rom::words]>::value,
+                "the ROM words are not those of this fold");
+
+  static void bind(const Words& weights) {
+#pragma HLS INLINE
+#pragma HLS ARRAY_RESHAPE variable = weights type = complete dim = 2
+    static_cast<void>(weights);
+  }
+
+  static typename Rom::Word word(const Words& weights, int fold, int place) {
+#pragma HLS INLINE
+    return weights[fold][place];
+  }
+};
+
 } // namespace vecq

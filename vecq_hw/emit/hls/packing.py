@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.emit.literals import signed_bits
+from vecq_hw.emit.compact import index_memory
+from vecq_hw.emit.literals import cpp_rows, cpp_type, signed_bits
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import AnyWeights
+from vecq_hw.layers import AnyWeights, ProductWeights
 from vecq_hw.schedule import Fold
 
 MID_RISE_BITS = 16
@@ -57,3 +58,15 @@ def packed_words(
     for lane in range(per_word):
         words |= lanes[..., lane] << np.uint32(lane * bits)
     return words.transpose(0, 1, 3, 2).reshape(-1, parts * fold.pe), per_word * bits
+
+
+def book_definition(name: str, weights: ProductWeights, fold: Fold, folds: int) -> str:
+    """The definition of a ``vecq::Book`` for so many folds."""
+    indices = index_memory(weights, fold).astype(np.uint32)
+    kinds = cpp_type(weights.index_bits, signed=False), cpp_type(weights.grid.bits + 1, signed=True)
+    words, block = weights.book.shape
+    parameters = f"{fold.pe}, {fold.simd}, {folds}, {words}, {block}, {', '.join(kinds)}"
+    arrays = ", ".join(cpp_rows(array) for array in (indices, weights.book_values))
+    return (
+        f'#include "vecq/code_book.hpp"\n\nconst vecq::Book<{parameters}> {name} = {{{arrays}}};\n'
+    )

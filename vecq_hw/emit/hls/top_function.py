@@ -9,6 +9,7 @@ from typing import assert_never
 
 import numpy as np
 
+from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.cells import (
     Cell,
     Comparison,
@@ -32,10 +33,11 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.units import is_identity
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.hls.orders import order_type
-from vecq_hw.emit.hls.packing import packed_words, stored
+from vecq_hw.emit.hls.packing import book_definition, packed_words, stored
 from vecq_hw.emit.identifiers import end_suffixes
 from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
 from vecq_hw.emit.words import padded_bits
@@ -43,6 +45,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Add,
+    BinaryBases,
     CodeLayer,
     Concat,
     Conv2d,
@@ -54,14 +57,16 @@ from vecq_hw.layers import (
     MacLayer,
     MaxPool2d,
     Multiply,
+    ProductWeights,
     Rescale,
     Subtract,
     SumPool2d,
     Tensor,
     Threshold,
+    Weights,
     WindowLayer,
 )
-from vecq_hw.schedule import Fold
+from vecq_hw.schedule import Fold, FoldKind
 
 MAX_STREAM_BITS = 4096
 """Widest AXI4-Stream word; ``AP_INT_MAX_W`` in the headers."""
@@ -571,14 +576,23 @@ class _Builder:
     ) -> None:
         """The call of a Dense or Conv2d, with its weights and biases."""
         name = self._names[layer.name]
-        kind, bits, codes = stored(layer.weights)
         outputs, inputs = layer.outputs, layer.inputs_of_one_output
         bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
-        words, word_bits = packed_words(codes.reshape(outputs, inputs), bits, fold)
-        self._parameters[name] = [
-            cpp_words(f"{name}_weights", words, word_bits),
-            cpp_array(f"{name}_bias", bias),
-        ]
+        match layer.weights:
+            case BinaryBases() if fold.kind is FoldKind.BASE_SERIAL:
+                self._base_serial(layer, layer.weights, fold, source, result)
+                return
+            case ProductWeights() if fold.kind is FoldKind.CODE_BOOK:
+                kind, bits = "TwosComplement", layer.weights.book_planes.bits
+                folds = outputs // fold.pe * inputs // fold.simd
+                rom = book_definition(f"{name}_weights", layer.weights, fold, folds)
+            case Weights() | ProductWeights() | BinaryBases():
+                kind, bits, codes = stored(layer.weights)
+                words, word_bits = packed_words(codes.reshape(outputs, inputs), bits, fold)
+                rom = cpp_words(f"{name}_weights", words, word_bits)
+            case _:
+                assert_never(layer.weights)
+        self._parameters[name] = [rom, cpp_array(f"{name}_bias", bias)]
         arguments = f"{source.name}, {result.name}, {name}_weights, {name}_bias"
         formats = f"{source.format_name}, {result.format_name}, vecq::{kind}<{bits}>"
         match layer:
@@ -596,6 +610,43 @@ class _Builder:
                 text = f"conv2d<{formats}, {name}_window, {name}_grouping{pad}>"
             case _:
                 assert_never(layer)
+        self._layer_call(layer, f"{text}({arguments})", result)
+
+    def _base_serial(
+        self,
+        layer: MacLayer,
+        weights: BinaryBases,
+        fold: Fold,
+        source: StreamVariable,
+        result: StreamVariable,
+    ) -> None:
+        """The call of a layer whose weights are sums of binary bases."""
+        name, passes = self._names[layer.name], base_passes(layer, weights, fold)
+        codes = passes.bases.astype(np.int64).reshape(-1, weights.group) - 1
+        words, word_bits = packed_words(codes, 1, fold)
+        bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias
+        self._headers.add("base_serial")
+        self._parameters[name] = [
+            cpp_words(f"{name}_bases", words, word_bits),
+            cpp_array(f"{name}_coordinates", passes.coordinates),
+            cpp_array(f"{name}_addresses", passes.addresses),
+            cpp_array(f"{name}_ends", passes.last.astype(np.int64)),
+            cpp_array(f"{name}_bias", bias),
+        ]
+        frame = layer.inputs_of_one_output * layer.groups // fold.simd
+        self._shapes.append(
+            f"using {name}_passes = vecq::BasePasses<{frame}, {weights.group // fold.simd},"
+            f" {passes.last.size}, {fold.pe}, {fold.simd}>;"
+        )
+        arrays = ("bases", "coordinates", "addresses", "ends", "bias")
+        arguments = ", ".join([source.name, result.name, *(f"{name}_{array}" for array in arrays)])
+        formats = f"{source.format_name}, {result.format_name}"
+        positions = self._pixels(layer.name)
+        text = f"base_serial<{formats}, {positions}, {name}_passes>"
+        if isinstance(layer, Conv2d) and not is_identity(layer):
+            self._add_window(layer)
+            pad = f", {layer.pad_code}" * (any(layer.padding) and layer.pad_code != 0)
+            text = f"windows_by_bases<{formats}, {name}_window, {name}_passes{pad}>"
         self._layer_call(layer, f"{text}({arguments})", result)
 
     def _pool(self, cell: Pool) -> None:

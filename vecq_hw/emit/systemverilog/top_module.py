@@ -36,9 +36,9 @@ from vecq_hw.accelerator.cells import (
     Windows,
 )
 from vecq_hw.bench.words import pack
+from vecq_hw.emit.compact import base_memories, book_memory, index_memory
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.cells import with_inner
-from vecq_hw.emit.systemverilog.compact import base_memories, book_memory, index_memory
 from vecq_hw.emit.systemverilog.orders import order_parameters
 from vecq_hw.emit.systemverilog.parameters import (
     bit,

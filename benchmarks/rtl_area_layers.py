@@ -1,0 +1,126 @@
+"""Cells as they are emitted for a layer: kinds of weights and sums of graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.cell_alone import Cell
+from vecq_hw.accelerator.plan import plan
+from vecq_hw.emit.systemverilog.top_module import top_module
+from vecq_hw.formats import IntFormat, MidRise, TwosComplement
+from vecq_hw.layers import (
+    AnyWeights,
+    BinaryBases,
+    Dense,
+    GatherSum,
+    Input,
+    Layer,
+    ProductWeights,
+    Weights,
+)
+from vecq_hw.network import Network
+from vecq_hw.schedule import Fold, FoldKind, Schedule
+
+PE = SIMD = 16
+INPUTS, OUTPUTS = 1024, 64
+U8 = IntFormat(8, signed=False)
+_RNG = np.random.default_rng(0)
+
+
+def _cell(what: str, layer: Layer, source: Input, schedule: Schedule, lanes: int) -> Cell:
+    """The cell that a network of one layer becomes."""
+    network = Network(name="one", inputs=(source,), layers=(layer,), outputs=(layer.name,))
+    top = top_module(plan(network, schedule), {})
+    links = "vecq_stream_register", "vecq_stream_width"
+    (found,) = (instance for instance in top.instances if instance.module not in links)
+    files = {name: str(value) for name, value in found.parameters if name.endswith("File")}
+    return Cell(
+        what=what,
+        module=found.module,
+        parameters={name: value for name, value in found.parameters if name not in files},
+        input_bits=found.sources[0].word,
+        output_bits=found.targets[0].word,
+        memories={
+            name: top.contents["rtl/" + value.split('"')[1]] for name, value in files.items()
+        },
+        lanes=lanes,
+    )
+
+
+def _dense(what: str, weights: AnyWeights, kind: FoldKind = FoldKind.STREAMING) -> Cell:
+    """A Dense of 1,024 inputs and 64 outputs without its Rescale, 16 × 16 lanes; LUTs a MAC."""
+    layer = Dense(name="mac", input="x", weights=weights, accumulator_bits=24)
+    source = Input(name="x", shape=(INPUTS,), format=U8)
+    schedule = Schedule(folds={"mac": Fold(pe=PE, simd=SIMD, kind=kind)})
+    return _cell(what, layer, source, schedule, PE * SIMD)
+
+
+def _scalar(grid: MidRise | TwosComplement) -> Weights:
+    fmt = grid.code_format
+    return Weights(codes=_RNG.integers(fmt.lo, fmt.hi + 1, (OUTPUTS, INPUTS)), grid=grid)
+
+
+def _product(words: int, block: int, bits: int) -> ProductWeights:
+    grid, half = TwosComplement(bits), 1 << (bits - 1)
+    return ProductWeights(
+        indices=_RNG.integers(0, words, (OUTPUTS, INPUTS // block)),
+        book=_RNG.integers(-half, half, (words, block)),
+        grid=grid,
+    )
+
+
+def _bases(group: int, most: int) -> BinaryBases:
+    """As many bases in each group, coordinates of 8 bits."""
+    shape = OUTPUTS, INPUTS // group, most
+    return BinaryBases(
+        bases=_RNG.integers(0, 2, (*shape, group)), coordinates=_RNG.integers(1, 256, shape)
+    )
+
+
+def weight_cells() -> Sequence[Cell]:
+    """The unit with each kind of weights, the plain one beside those that keep what is stored."""
+    book, serial = FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL
+    small, fine, large = _product(16, 4, 4), _product(16, 4, 8), _product(256, 8, 8)
+    return [
+        _dense("unit, 1-bit mid-rise", _scalar(MidRise(1))),
+        _dense("unit, 2-bit mid-rise", _scalar(MidRise(2))),
+        _dense("unit, 4 bits", _scalar(TwosComplement(4))),
+        _dense("unit, 8 bits", _scalar(TwosComplement(8))),
+        _dense("code book, 16 words of 4 × 4 bits", small, book),
+        _dense("code book, 16 words of 4 × 8 bits", fine, book),
+        _dense("code book, 256 words of 8 × 8 bits", large, book),
+        _dense("base-serial, 1 base per 128 inputs", _bases(128, 1), serial),
+        _dense("base-serial, 2 bases per 128 inputs", _bases(128, 2), serial),
+    ]
+
+
+def gather_cells() -> Sequence[Cell]:
+    """Sums over 4 neighbours of 1,024 nodes of 16 features, with and without shifts."""
+    nodes, features, degree = 1024, 16, 4
+    made = []
+    for bits, lanes, shifts in ((4, 1, None), (4, 4, None), (8, 4, None), (4, 4, 3)):
+        layer = GatherSum(
+            name="sums",
+            input="x",
+            indptr=np.arange(nodes + 1) * degree,
+            indices=_RNG.integers(0, nodes, nodes * degree),
+            shifts=None if shifts is None else _RNG.integers(0, shifts + 1, nodes),
+        )
+        source = Input(name="x", shape=(1, nodes, features), format=IntFormat(bits, signed=False))
+        what = f"GatherSum, {bits} bits, {lanes} lanes" + ", shifts to 3" * (shifts is not None)
+        cell = _cell(what, layer, source, Schedule(), 1)
+        folds = {"Folds": features // lanes, "Lanes": lanes}
+        made.append(
+            Cell(
+                what=what,
+                module=cell.module,
+                parameters={**cell.parameters, **folds},
+                input_bits=cell.input_bits * lanes,
+                output_bits=cell.output_bits * lanes,
+                memories=cell.memories,
+                lanes=lanes,
+            )
+        )
+    return made
