@@ -45,6 +45,7 @@ WRITTEN = {
         lambda x: torch.log(1 + torch.exp(x)),
         lambda x: -torch.tanh(-x) + 1,
         lambda x: x * x,
+        lambda x: 2 / (x.relu() + 1),
     ],
 }
 
@@ -207,9 +208,22 @@ def test_probabilities_at_the_end_are_left_to_the_host_with_a_word(end, word):
     assert np.array_equal(scores.argmax(1), twin(x).argmax(1).numpy())
 
 
-def test_a_function_that_is_not_finite_is_refused():
-    model = Between(torch.sqrt)
-    nn.init.constant_(model.first.bias, 9.0)  # what it reads is never negative, but could be
+@pytest.mark.parametrize("function", [torch.log, torch.sqrt, torch.reciprocal, lambda x: 1 / x])
+def test_a_function_without_a_value_for_what_it_may_read_is_refused(function):
+    with pytest.raises(VecqError, match=r"has no value for some of the numbers .*; clamp them"):
+        quantize_model(Between(function), 4, 8)
+
+
+def test_a_function_of_what_is_never_negative():
+    assert_tables(Between(lambda x: torch.sqrt(torch.relu(x) + 0.5)))
+
+
+def test_a_function_that_is_not_finite_far_out_is_refused_when_it_is_lowered():
+    model = Between(lambda x: torch.exp(torch.exp(x / 2)))
     twin, _ = twin_of(model)
+    for module in twin.modules():
+        if isinstance(module, CurveInput):
+            module.spread.fill_(1e3)
+            module.peak.fill_(1e3)
     with pytest.raises(VecqError, match=r"is not finite between -.* and .*; clamp that before it"):
         lower(twin, (5,))

@@ -44,6 +44,10 @@ _WIDE = 64.0
 """Where a function that saturates has done so; ``exp`` of it is a number still."""
 
 
+_COMMON = 8.0
+"""Numbers up to here are what a layer gives, whatever it was trained on."""
+
+
 class Curve(nn.Module):
     """A function of each value by itself, which in evaluation is computed as lowering does.
 
@@ -99,6 +103,12 @@ class Curve(nn.Module):
     def is_nonnegative(self) -> bool:
         """Whether no value of it is below zero."""
         return not self._names and bool((self._sampled()[1] >= 0).all())
+
+    def is_finite(self, nonnegative: bool) -> bool:
+        """Whether it has a value for all common numbers, or for those that are not negative."""
+        x, y = self._sampled()
+        common = (x >= (0 if nonnegative else -_COMMON)) & (x <= _COMMON)
+        return bool(torch.isfinite(y[common]).all())
 
     def _sampled(self) -> tuple[torch.Tensor, torch.Tensor]:
         x = torch.linspace(-_WIDE, _WIDE, 8193, dtype=torch.float64).reshape(-1, 1)
@@ -229,9 +239,13 @@ def _is_curve(traced: fx.GraphModule, members: list[fx.Node]) -> bool:
     named = {member: _name(member) for member in members if member.op != "call_module"}
     modules = [traced.get_submodule(str(m.target)) for m in members if m.op == "call_module"]
     products = [member for member, name in named.items() if name in _PRODUCTS]
-    several = any(
-        sum(isinstance(value, fx.Node) and value.op != "get_attr" for value in member.args) > 1
+    tensors = {
+        member: [isinstance(value, fx.Node) and value.op != "get_attr" for value in member.args]
         for member in products
+    }
+    several = any(
+        sum(given) > 1 or (given[1:] == [True] and "div" in named[member])  # x * x, or 1 / x
+        for member, given in tensors.items()
     )
     clamps = [
         member

@@ -186,6 +186,11 @@ class _Placement:
         """A table is addressed by the codes that it reads, or those of a quantizer of its own."""
         name, state = str(node.target), self.states[source]
         curve = module if isinstance(module, Curve) else Curve(module)
+        if not curve.is_finite(state.nonnegative):
+            raise VecqError(
+                f"layer '{name}' has no value for some of the numbers that it may read; clamp them"
+                " before it, for example by torch.relu(x) + 0.1"
+            )
         self.twin.add_submodule(name, curve)
         if state.maker is None or self._quantizer(state.maker).bits > MOST_LOOKUP_BITS:
             bits = min(max(self._bits(state.owner), CURVE_BITS), MOST_LOOKUP_BITS)
