@@ -108,6 +108,8 @@ CASES = {
     torch.relu: (ROWS, [torch.relu]),
     torch.relu_: (ROWS, [torch.relu_]),
     F.relu6: (ROWS, [F.relu6, lambda x: F.relu6(x, inplace=True)]),
+    torch.sign: (ROWS, [lambda x: torch.sign(x + 0.125)]),  # of 0 it makes 1
+    "sign": (ROWS, [lambda x: (x - 0.125).sign()]),
     F.hardtanh: (
         ROWS,
         [

@@ -266,6 +266,11 @@ class _Lowering:
                     rows = sequences.embedding(self._free(target), module, source)
                     values[node] = self._codes(self._add(rows), target)
                 case QuantizedLSTM() | QuantizedGRU():
+                    if sources[0].offset.any():
+                        raise VecqError(
+                            f"layer '{target}' reads signs, which a recurrent layer cannot; put a"
+                            " Linear between"
+                        )
                     values[node] = self._recurrent(node, target, module, sources[0])
                 case trained.Transpose():
                     values[node] = sources[0]
@@ -307,8 +312,8 @@ class _Lowering:
                     result = self._codes(self._add(layer), value.owner, value.order)
                 if value.pad is not None:
                     real = np.array(value.pad.value)
-                    code = quantize(real, float(module.step), module.format)
-                    pad = replace(value.pad, value=float(code) * float(module.step))
+                    code = quantize(real - module.zero, float(module.step), module.format)
+                    pad = replace(value.pad, value=float(code) * float(module.step) + module.zero)
                     result = replace(result, pad=pad)
                 for pool_name, pool in value.pools:
                     result = self._max_pool(pool_name, pool, result)
@@ -591,7 +596,7 @@ class _Lowering:
             order=(1, 0),
             shape=(1, channels, length),
         )
-        return self._codes(self._add(turned), value.owner)
+        return self._moved(value, self._add(turned))
 
     def _alike(
         self,
@@ -615,7 +620,7 @@ class _Lowering:
         if isinstance(module, trained.FlattenTo):
             module.check(self.tensors[value.tensor].shape)
         tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
-        return self._codes(tensor, value.owner)
+        return self._moved(value, tensor)
 
     def _of_steps(self, name: str, module: nn.Module, value: Value) -> Value:
         """A module that reads a sequence (N, L, C)."""
@@ -662,10 +667,17 @@ class _Lowering:
         value: Value,
         each_step: bool = False,
     ) -> Value:
-        around, code = NO_SIDES, 0
-        if (pad := value.pad) is not None and not isinstance(module, QuantizedLinear):
+        around, code, zero = NO_SIDES, 0, float(value.offset.flat[0])
+        images = not isinstance(module, QuantizedLinear)
+        own = not isinstance(module, QuantizedLinear) and any(trained.numeric_padding(module))
+        if zero and own:
+            raise VecqError(
+                f"layer '{name}' pads signs with 0, which is none of them; pad by"
+                " torch.nn.functional.pad with the value -1 or 1, or not at all"
+            )
+        if (pad := value.pad) is not None and images:
             code = self._pad_code(pad.name, pad.value, value)
-            if code and any(trained.numeric_padding(module)):
+            if code and own:
                 value, code = self._padded(value), 0
             else:
                 around, value = pad.sides, replace(value, pad=None)
@@ -682,6 +694,9 @@ class _Lowering:
         tensor = self._add(layer)
         added = trained.quantized_bias(module)
         bias = np.zeros(layer.outputs) if added is None else doubles(added)
+        if zero:
+            sums_of_weights = layer.weights.values.reshape(layer.outputs, -1).sum(axis=1)
+            bias = bias + zero * layer.weights.step * shares * sums_of_weights
         check_finite(name, "bias", bias)
         line = self._codes(tensor, tensor)
         # Of an input that the model multiplies first, codes have another step than the model's.
@@ -724,13 +739,15 @@ class _Lowering:
 
     def _pad_code(self, name: str, real: float, value: Value) -> int:
         """The integer that a real value of padding is in the tensor."""
-        scale = float(value.scale.flat[0])
-        code, fmt = round(real / scale), self.tensors[value.tensor].format
+        scale, zero = float(value.scale.flat[0]), float(value.offset.flat[0])
+        code, fmt = round((real - zero) / scale), self.tensors[value.tensor].format
         held = IntFormat(fmt.bits, fmt.signed)
-        if code and (abs(code * scale - real) > abs(real) * _ROUNDING or value.rows is not None):
+        apart = abs(code * scale + zero - real) > abs(real - zero) * _ROUNDING
+        if apart or (code and value.rows is not None):
             raise VecqError(
-                f"layer '{name}' pads with {real:g}, which is no whole number of the steps of"
-                f" {scale:.3g} around it; pad with 0, or right before a layer with weights"
+                f"layer '{name}' pads with {real:g}, which is no value of what it pads, {zero:g}"
+                f" and steps of {scale:.3g}; pad with another value, or right before a layer with"
+                " weights"
             )
         if not held.contains(code, code):
             raise VecqError(f"layer '{name}' pads with {real:g}, which {held!r} does not hold")
@@ -758,10 +775,17 @@ class _Lowering:
         layer, divisors = sum_pool(self._free(name), module, value.tensor, shape, added)
         tensor = self._add(layer)
         classes, rows = np.unique(divisors, return_inverse=True)
+        if value.offset.any() and any(layer.padding):
+            raise VecqError(
+                f"layer '{name}' averages signs and zeros around them, which are none; leave out"
+                " its padding"
+            )
+        cells = math.prod(layer.kernel)
         if len(classes) == 1:
-            return replace(value, tensor=tensor, scale=value.scale / classes[0])
+            scale, offset = value.scale / classes[0], value.offset * cells / classes[0]
+            return replace(value, tensor=tensor, scale=scale, offset=offset)
         scale = value.scale / classes[:, np.newaxis]
-        offset = np.broadcast_to(value.offset, scale.shape)
+        offset = value.offset * cells / classes[:, np.newaxis]
         return replace(value, tensor=tensor, scale=scale, offset=offset, rows=rows.reshape(-1))
 
     def _rescale(self, quantizer: ActivationQuantizer, value: Value) -> Value:
@@ -770,7 +794,7 @@ class _Lowering:
         try:
             constants = rescale_constants(
                 (value.scale / step).ravel().tolist(),
-                (value.offset / step).ravel().tolist(),
+                ((value.offset - quantizer.zero) / step).ravel().tolist(),
                 self.tensors[value.tensor].format,
                 self.mantissa_bits,
                 fmt,
@@ -788,7 +812,8 @@ class _Lowering:
             step=step,
             rows=value.rows,
         )
-        return self._codes(self._add(layer), value.owner, value.order)
+        result = self._codes(self._add(layer), value.owner, value.order)
+        return replace(result, offset=np.full_like(result.offset, quantizer.zero))
 
     def _flatten(self, name: str, value: Value) -> Value:
         shape = self.tensors[value.tensor].shape
@@ -798,8 +823,13 @@ class _Lowering:
         order = np.arange(math.prod(shape)).reshape(channels, height, width)
         tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
         if channels == 1 or height * width == 1:
-            return self._codes(tensor, value.owner)  # in torch's order, as vectors are
-        return self._codes(tensor, value.owner, order.transpose(1, 2, 0).reshape(-1))
+            return self._moved(value, tensor)  # in torch's order, as vectors are
+        return self._moved(value, tensor, order.transpose(1, 2, 0).reshape(-1))
+
+    def _moved(self, value: Value, tensor: str, order: IntArray | None = None) -> Value:
+        """The codes of ``value`` in other places."""
+        result = self._codes(tensor, value.owner, order)
+        return replace(result, offset=np.full_like(result.offset, value.offset.flat[0]))
 
     def _rearranged(self, name: str, module: Rearrange, value: Value) -> Value:
         shape = self.tensors[value.tensor].shape
@@ -817,7 +847,7 @@ class _Lowering:
         if whole.keeps_order and whole.shape == shape:
             return value
         layer = permute(self._free(name), value.tensor, whole)
-        return self._codes(self._add(layer), value.owner)
+        return self._moved(value, self._add(layer))
 
     def _finished(self, value: Value, node: fx.Node) -> str:
         """The tensor of an output, the value of ``node``; sums get their bias (rule 6)."""

@@ -10,6 +10,7 @@ from vecq_hw.quantize.activation import (  # noqa: E402
     InputQuantizer,
     QuantizedHardtanh,
     QuantizedReLU,
+    QuantizedSign,
     SignedQuantizer,
     activation_step,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "MuL2q",
     "QuantizedHardtanh",
     "QuantizedReLU",
+    "QuantizedSign",
     "QuantizedWeights",
     "SignedQuantizer",
     "Spread",

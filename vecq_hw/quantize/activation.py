@@ -85,6 +85,11 @@ class ActivationQuantizer(nn.Module):
             self.spread.amax() * activation_step(fmt), self.peak.amax() / max(fmt.hi, 1)
         )
 
+    @property
+    def zero(self) -> float:
+        """The real value of code 0."""
+        return 0.0
+
     def share(self, operands: int) -> None:
         """Make it the quantizer of several tensors; before any data were seen."""
         self.spread, self.peak = self.spread.new_zeros(operands), self.peak.new_zeros(operands)
@@ -206,6 +211,40 @@ class QuantizedHardtanh(ActivationQuantizer):
         return f"bits={self.bits}, lowest={self.lowest}, highest={self.highest}"
 
 
+class QuantizedSign(ActivationQuantizer):
+    """1 where a value is at least 0, else -1, in one bit (Courbariaux et al., *BinaryNet*, 2016).
+
+    Code 1 stands for 1 and code 0 for -1, whatever the data are.  The gradient passes between -1
+    and 1, as that of a Hardtanh does.
+    """
+
+    signed = False
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.spread.fill_(1.0)
+        self.peak.fill_(1.0)
+
+    @property
+    def step(self) -> torch.Tensor:
+        """From -1 to 1."""
+        return torch.full_like(self.spread.amax(), 2.0)
+
+    @property
+    def zero(self) -> float:
+        """The real value of code 0."""
+        return -1.0
+
+    def forward(self, x: torch.Tensor, operand: int = 0) -> torch.Tensor:
+        """The signs of ``x``, of its shape."""
+        signs: torch.Tensor = _Sign.apply(x)  # type: ignore[no-untyped-call]
+        return signs
+
+    def extra_repr(self) -> str:
+        """Nothing differs from one to another."""
+        return ""
+
+
 class SignedQuantizer(ActivationQuantizer):
     """For tensors that no ReLU made: outputs of a Linear, Conv2d or BatchNorm."""
 
@@ -306,6 +345,22 @@ class _ClippedStraightThrough(torch.autograd.Function):
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (inside,) = context.saved_tensors
         return gradient * inside, None, None, None
+
+
+class _Sign(torch.autograd.Function):
+    """1 from 0 on, else -1; backward the gradient passes between -1 and 1."""
+
+    @staticmethod
+    def forward(context: Any, x: torch.Tensor) -> torch.Tensor:
+        context.save_for_backward(x.abs() < 1)
+        signs: torch.Tensor = torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+        return signs
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (inside,) = context.saved_tensors
+        passed: torch.Tensor = gradient * inside
+        return passed
 
 
 def _inside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
+from vecq_hw.quantize import QuantizedSign
 from vecq_hw.train.arguments import (
     Unsupported,
     arguments,
@@ -72,6 +73,11 @@ def _relu(node: fx.Node) -> nn.Module:
 def _relu6(node: fx.Node) -> nn.Module:
     arguments(node, inplace=False)
     return nn.ReLU6()
+
+
+def _sign(node: fx.Node) -> nn.Module:
+    arguments(node)
+    return QuantizedSign()
 
 
 def _hardtanh(node: fx.Node) -> nn.Module:
@@ -319,6 +325,8 @@ FUNCTIONS: dict[Any, Maker] = {
     torch.relu: _relu,
     torch.relu_: _relu,
     F.relu6: _relu6,
+    torch.sign: _sign,
+    "sign": _sign,
     F.hardtanh: _hardtanh,
     F.hardtanh_: _hardtanh,
     F.max_pool1d: _max_pool(nn.MaxPool1d),

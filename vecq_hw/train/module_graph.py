@@ -10,7 +10,7 @@ from collections import OrderedDict
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
+from vecq_hw.quantize import ActivationQuantizer, QuantizedSign, WeightQuantizer
 from vecq_hw.train.arguments import Unsupported
 from vecq_hw.train.arithmetic import ARITHMETIC, is_constant
 from vecq_hw.train.calls import bind, largest_alone, unpack_sequence
@@ -57,6 +57,7 @@ _PLAIN = (
     *AVERAGES,
     *PADS,
     Pad,
+    QuantizedSign,
     nn.Upsample,
     nn.UpsamplingNearest2d,
     nn.Flatten,

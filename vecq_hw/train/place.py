@@ -18,6 +18,7 @@ from vecq_hw.quantize import (
     InputQuantizer,
     QuantizedHardtanh,
     QuantizedReLU,
+    QuantizedSign,
     SignedQuantizer,
 )
 from vecq_hw.train.arithmetic import (
@@ -44,7 +45,7 @@ CURVE_BITS = 8
 """Of what the table of a function is addressed by, at least."""
 INPUT = "input"
 
-_ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh)
+_ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh, QuantizedSign)
 _CURVES = (*CURVES, Curve)
 _READS_CODES = (*Quantized, *MAX_POOLS, *AVERAGES, Pad, nn.Flatten, nn.Upsample, Rearrange)
 
@@ -159,7 +160,8 @@ class _Placement:
             return _State(owner=state.owner, one_step=False)
         if isinstance(module, AVERAGES):
             return replace(state, maker=None, exact=False, one_step=False)
-        if isinstance(module, Pad) and module.value:
+        signs = isinstance(self._quantizer_or_none(state.maker), QuantizedSign)
+        if isinstance(module, Pad) and module.value and not signs:
             # What is added is a code of the next quantizer.
             nonnegative = state.nonnegative and module.value > 0
             return replace(state, maker=None, exact=False, one_step=False, nonnegative=nonnegative)
@@ -205,6 +207,8 @@ class _Placement:
             quantizer = QuantizedHardtanh(bits, module.min_val, module.max_val)
         elif isinstance(module, QuantizedHardtanh):
             quantizer = QuantizedHardtanh(bits, module.lowest, module.highest)
+        elif isinstance(module, QuantizedSign):
+            quantizer = QuantizedSign()
         else:
             quantizer = QuantizedReLU(bits)
         name = str(node.target)
@@ -214,7 +218,8 @@ class _Placement:
             node.target = name
         self.twin.add_submodule(name, quantizer)
         self.calls[name] = [node]
-        return _State(owner=state.owner, maker=node, nonnegative=not quantizer.signed)
+        nonnegative = not quantizer.signed and quantizer.zero == 0
+        return _State(owner=state.owner, maker=node, nonnegative=nonnegative)
 
     def _with_constant(self, node: fx.Node, module: nn.Module) -> _State:
         """One number, or one a channel, joins the line; one a position becomes a tensor."""
