@@ -300,6 +300,44 @@ def test_functions_of_other_tensors_are_refused(function, message):
         quantize_model(Own(function))
 
 
+class Words(nn.Module):
+    """Indices that forward() makes integers, as of samples that a loader gives as others."""
+
+    def __init__(self, cast):
+        super().__init__()
+        self.table, self.fc, self.cast = nn.Embedding(9, 4), nn.Linear(4, 2), cast
+
+    def forward(self, x):
+        return self.fc(self.table(self.cast(x))[:, -1])
+
+
+@pytest.mark.parametrize("shape", [None, (5,)])
+@pytest.mark.parametrize(
+    "cast", [lambda x: x, lambda x: x.long(), lambda x: x.to(torch.int64), lambda x: x.int()]
+)
+def test_words_may_be_made_integers(cast, shape):
+    model, words = Words(cast), torch.randint(9, (6, 5))
+    assert torch.equal(module_graph(model, shape)(words), model(words))
+    assert quantize_model(model, input_shape=shape).train()(words).shape == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (torch.jit.script, "layer 'inner' .* is compiled; put what was"),
+        (lambda layer: torch.jit.trace(layer, torch.ones(1, 6)), "'inner' .* is compiled"),
+        pytest.param(torch.compile, "'inner' .* is compiled", marks=pytest.mark.nightly),
+        (nn.DataParallel, "'inner' .* wraps a layer; put its .module"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_compiled_and_wrapped_layers_are_refused_by_name(wrap, message):
+    model = Own(lambda m, x: m.inner(x))
+    model.inner = wrap(model.inner)
+    with pytest.raises(VecqError, match=message):
+        quantize_model(model, input_shape=(6,))
+
+
 class Recurrent(nn.Module):
     def __init__(self, read):
         super().__init__()

@@ -53,6 +53,24 @@ def _attribute(traced: fx.GraphModule, node: fx.Node) -> torch.Tensor:
     return found if isinstance(found, torch.Tensor) else torch.ones(1)
 
 
+def drop_casts_of_words(traced: fx.GraphModule) -> None:
+    """Leave out what makes integers of an input that only embeddings read: it has integers."""
+    for node in list(traced.graph.nodes):
+        source = node.args[0] if node.args else None
+        casts = node.target in ("long", "int") or (
+            node.target == "to" and node.args[1:] in ((torch.long,), (torch.int,))
+        )
+        if not (casts and isinstance(source, fx.Node) and source.op == "placeholder"):
+            continue
+        reads = [
+            traced.get_submodule(str(reader.target)) if reader.op == "call_module" else None
+            for reader in node.users
+        ]
+        if all(isinstance(module, nn.Embedding) for module in reads):
+            node.replace_all_uses_with(source)
+            traced.graph.erase_node(node)
+
+
 def largest_alone(traced: fx.GraphModule) -> None:
     """``x.max(dim)[0]``, of which the places are not read, becomes ``x.amax(dim)``."""
     for node in list(traced.graph.nodes):

@@ -13,7 +13,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, QuantizedSign, WeightQuantizer
 from vecq_hw.train.arguments import Unsupported
 from vecq_hw.train.arithmetic import ARITHMETIC, is_constant
-from vecq_hw.train.calls import bind, largest_alone, unpack_sequence
+from vecq_hw.train.calls import bind, drop_casts_of_words, largest_alone, unpack_sequence
 from vecq_hw.train.choices import Choice, find_choices
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends, find_curves
 from vecq_hw.train.duplicate import parent
@@ -119,6 +119,7 @@ def module_graph(model: nn.Module, input_shape: InputShape | None = None) -> fx.
             bind(traced, node)
     traced.graph.eliminate_dead_code()
     find_choices(traced, free_name)
+    drop_casts_of_words(traced)
     largest_alone(traced)
     find_curves(traced, free_name)
     for node in list(traced.graph.nodes):

@@ -44,6 +44,10 @@ def check_modules(model: nn.Module) -> None:
             )
     for name, module in model.named_modules():
         where = f"layer '{name}' ({type(module).__name__})" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
+            raise VecqError(f"{where} is compiled; put what was compiled in its place")
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            raise VecqError(f"{where} wraps a layer; put its .module in its place")
         for attribute, what in _HOOKS.items():
             if any(not is_plain_hook(hook) for hook in getattr(module, attribute).values()):
                 raise VecqError(
