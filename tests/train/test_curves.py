@@ -153,6 +153,15 @@ def test_slopes_behind_a_flatten_follow_its_order():
     assert np.abs(real - twin(x).detach().numpy()).max() < 0.02 * np.abs(real).max()
 
 
+def test_a_slope_for_each_step_of_a_sequence_is_refused():
+    for steps in (4, 6):  # the channels, and any other number
+        model = nn.Sequential(nn.Linear(3, 6), nn.PReLU(steps), nn.Linear(6, 2), nn.Flatten())
+        twin = quantize_model(model, 8, 8, input_shape=(steps, 3)).train()
+        twin(torch.randn(32, steps, 3))
+        with pytest.raises(VecqError, match=r"layer '1' has a slope for each step"):
+            lower(twin.eval(), (steps, 3))
+
+
 def test_a_batch_norm_behind_a_function_makes_a_table_for_each_channel():
     norm = nn.BatchNorm1d(6)
     norm.weight.data.copy_(torch.linspace(-1, 2, 6))

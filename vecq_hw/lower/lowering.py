@@ -627,6 +627,11 @@ class _Lowering:
         match module:
             case QuantizedLinear():
                 return self._sum(name, module, value, each_step=True)
+            case Curve() if module.has_channels:
+                raise VecqError(
+                    f"layer '{name}' has a slope for each step of a sequence (N, L, C); use one for"
+                    " all, or transpose it before"
+                )
             case ActivationQuantizer() | Curve():
                 return self._lowered(name, module, value)
             case _ if isinstance(module, (*_PASSING, *HOST)):

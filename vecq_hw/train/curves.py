@@ -100,6 +100,11 @@ class Curve(nn.Module):
         return largest if largest < _WIDE / 2 else math.inf
 
     @property
+    def has_channels(self) -> bool:
+        """Whether it differs from channel to channel, which lie along axis 1."""
+        return any(parameter.numel() > 1 for parameter in self.parameters())
+
+    @property
     def is_nonnegative(self) -> bool:
         """Whether no value of it is below zero."""
         return not self._names and bool((self._sampled()[1] >= 0).all())
