@@ -59,6 +59,32 @@ def test_signs_are_codes_of_one_bit_and_no_sum_differs():
     assert (np.abs(got - want) <= 0.6 * step).all(axis=1).mean() > 0.97
 
 
+class Mixed(nn.Module):
+    """Signs that are multiplied, added, put side by side, and looked up."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2, self.fc3 = nn.Linear(6, 5), nn.Linear(6, 5), nn.Linear(20, 4)
+
+    def forward(self, x):
+        a, b = torch.sign(self.fc1(x)), torch.relu(self.fc2(x))
+        c = torch.sign(torch.tanh(b) - 0.3)
+        return self.fc3(torch.cat([a * b, a + c, torch.sigmoid(a) * b, c], 1))
+
+
+def test_signs_among_other_values():
+    twin = trained_twin(Mixed(), (6,), 4, 8, signed=True)
+    network = lower(twin, (6,))
+    x = samples((6,), 200, True, 5)
+    with torch.no_grad():
+        want = twin(torch.from_numpy(x)).numpy()
+    step = network.tensors[network.outputs[0]].step
+    got = simulate(network, network_inputs(network, x)) * step
+    # The codes of the products and of the sum go either way on a tie.
+    assert (np.abs(got - want) <= 0.6 * step).all(axis=1).mean() > 0.9
+    assert np.abs(got - want).max() < 0.05 * np.abs(want).max()
+
+
 def test_a_network_of_signs_trains_on_digits():
     class Mlp(nn.Module):
         def __init__(self):

@@ -266,11 +266,6 @@ class _Lowering:
                     rows = sequences.embedding(self._free(target), module, source)
                     values[node] = self._codes(self._add(rows), target)
                 case QuantizedLSTM() | QuantizedGRU():
-                    if sources[0].offset.any():
-                        raise VecqError(
-                            f"layer '{target}' reads signs, which a recurrent layer cannot; put a"
-                            " Linear between"
-                        )
                     values[node] = self._recurrent(node, target, module, sources[0])
                 case trained.Transpose():
                     values[node] = sources[0]
@@ -309,7 +304,7 @@ class _Lowering:
                     result = self._rescale(module, value)
                 else:
                     layer = lookup(self._free(f"{value.owner}_lookup"), value, module)
-                    result = self._codes(self._add(layer), value.owner, value.order)
+                    result = self._quantized(module, self._add(layer), value)
                 if value.pad is not None:
                     real = np.array(value.pad.value)
                     code = quantize(real - module.zero, float(module.step), module.format)
@@ -817,7 +812,11 @@ class _Lowering:
             step=step,
             rows=value.rows,
         )
-        result = self._codes(self._add(layer), value.owner, value.order)
+        return self._quantized(quantizer, self._add(layer), value)
+
+    def _quantized(self, quantizer: ActivationQuantizer, tensor: str, value: Value) -> Value:
+        """The codes that a quantizer made of ``value``."""
+        result = self._codes(tensor, value.owner, value.order)
         return replace(result, offset=np.full_like(result.offset, quantizer.zero))
 
     def _flatten(self, name: str, value: Value) -> Value:

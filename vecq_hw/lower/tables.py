@@ -32,7 +32,9 @@ def through_curve(name: str, curve: Curve, value: Value, codes: Tensor, kind: to
     """
     fmt = codes.format
     numbers = torch.arange(fmt.lo, fmt.hi + 1, dtype=kind)
-    x = (numbers * torch.tensor(codes.step, dtype=kind)).reshape(-1, 1).expand(-1, codes.channels)
+    zero = torch.tensor(float(value.offset.flat[0]), dtype=kind)  # of signs -1, else 0
+    x = numbers * torch.tensor(codes.step, dtype=kind) + zero
+    x = x.reshape(-1, 1).expand(-1, codes.channels)
     entries = curve.exact(x).cpu()
     if not bool(torch.isfinite(entries).all()):
         raise VecqError(
@@ -53,7 +55,8 @@ def lookup(name: str, value: Value, quantizer: ActivationQuantizer) -> Lookup:
         line = torch.from_numpy(value.scale), torch.from_numpy(value.offset)
         real = (real.double() * line[0] + line[1]).to(real.dtype)
     step = quantizer.step.cpu()
-    table = torch.round(quantized(quantizer, real).double() / step.double()).long().T.numpy()
+    units = (quantized(quantizer, real).double() - quantizer.zero) / step.double()
+    table = torch.round(units).long().T.numpy()
     alike = bool((table == table[:1]).all())
     return Lookup(
         name=name,

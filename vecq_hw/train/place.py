@@ -141,7 +141,10 @@ class _Placement:
         if isinstance(module, _CURVES):
             return self._curve(node, module, source)
         waits = isinstance(module, MAX_POOLS) and self._before_activation(node)
+        signs = self._is_sign(state)
         coded = state.exact or state.maker is not None
+        if isinstance(module, QuantizedRecurrent) and signs:
+            coded = False  # it takes code 0 for 0
         if isinstance(module, _READS_CODES) and not coded and not waits:
             if not isinstance(module, QuantizedEmbedding):
                 made = self._codes(source)
@@ -160,7 +163,6 @@ class _Placement:
             return _State(owner=state.owner, one_step=False)
         if isinstance(module, AVERAGES):
             return replace(state, maker=None, exact=False, one_step=False)
-        signs = isinstance(self._quantizer_or_none(state.maker), QuantizedSign)
         if isinstance(module, Pad) and module.value and not signs:
             # What is added is a code of the next quantizer.
             nonnegative = state.nonnegative and module.value > 0
@@ -249,7 +251,10 @@ class _Placement:
         operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
         states = [self.states[operand] for operand in operands]
         node.args = tuple(
-            operand if self.states[operand].maker else self._codes(operand) for operand in operands
+            operand
+            if self.states[operand].maker and not self._is_sign(self.states[operand])
+            else self._codes(operand)
+            for operand in operands
         )
         latest = max((state.owner for state in states), key=list(self.bits).index)
         return _State(owner=latest, nonnegative=all(state.nonnegative for state in states))
@@ -328,6 +333,10 @@ class _Placement:
 
     def _quantizer_or_none(self, call: fx.Node | None) -> ActivationQuantizer | None:
         return None if call is None else self._quantizer(call)
+
+    def _is_sign(self, state: _State) -> bool:
+        """Whether code 0 is none of 0: sums with weights alone, and what keeps codes, know that."""
+        return isinstance(self._quantizer_or_none(state.maker), QuantizedSign)
 
     def _bits(self, owner: str) -> int:
         bits = self.bits[owner]
