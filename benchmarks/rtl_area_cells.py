@@ -95,6 +95,26 @@ def argmax() -> Cell:
     )
 
 
+def windows(what: str, image: tuple[int, int], **parameters: int) -> Cell:
+    """The words of 3 × 3 windows of an image of words of 32 bits."""
+    height, width = image
+    kernel = {"KernelRows": 3, "KernelColumns": 3}
+    return Cell(
+        what=f"Windows, 3 × 3 of {height} × {width}, {what}",
+        module="vecq_sliding_window",
+        parameters={"Height": height, "Width": width, "WordBits": 32, **kernel, **parameters},
+        input_bits=32,
+        output_bits=32,
+    )
+
+
+def padded(top: int, left: int, bottom: int, right: int) -> dict[str, int]:
+    """Of each side."""
+    return {
+        "PaddingTop": top, "PaddingLeft": left, "PaddingBottom": bottom, "PaddingRight": right,
+    }  # fmt: skip
+
+
 S10 = IntFormat(10, signed=True)
 CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
     "lookup": lambda: [
@@ -103,6 +123,20 @@ CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
         lookup("Lookup, GELU, 8 to 8 bits, 4 lanes", curve(gelu, S8), S8, 4, 4),
         lookup("Lookup, GELU, 10 to 8 bits, 4 lanes", curve(gelu, S10), S10, 4, 4),
         lookup("Lookup, 8 own GELUs, 8 to 8 bits, 2 lanes", curve(gelu, S8, 8), S8, 2, 8),
+    ],
+    "windows": lambda: [
+        windows("no padding", (32, 32)),
+        windows("1 around", (32, 32), **padded(1, 1, 1, 1)),
+        windows(
+            "stride 2, 1 around", (32, 32), StrideRows=2, StrideColumns=2, **padded(1, 1, 1, 1)
+        ),
+        windows(
+            "stride 2, 1 below and beside",
+            (32, 32),
+            StrideRows=2,
+            StrideColumns=2,
+            **padded(0, 0, 1, 1),
+        ),
     ],
     "topk": lambda: [topk(1), topk(3), topk(5), argmax()],
     "gather": gather_cells,

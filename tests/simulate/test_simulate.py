@@ -47,6 +47,36 @@ def test_simulator_equals_plain_python_integers(network, seed):
     assert np.array_equal(simulate(network, x), taps[network.outputs[0]])
 
 
+@pytest.mark.parametrize("engine", ["float", "int8"])
+@pytest.mark.parametrize(
+    ("image", "kernel", "padding", "groups", "pads"),
+    [
+        # TFLite's SAME at stride 2: on 32 × 32, and on the spectrogram of keywords.
+        ((32, 32, 4), (3, 3), (0, 0, 1, 1), 1, 7),
+        ((49, 10, 1), (10, 4), (4, 1, 5, 1), 1, -128),
+        ((32, 32, 4), (3, 3), (0, 0, 1, 1), 4, 127),
+    ],
+)
+def test_one_more_below_and_beside_of_a_zero_point(engine, image, kernel, padding, groups, pads):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-2, 2, (4, *kernel, image[2] // groups))
+    conv = Conv2d(
+        name="conv",
+        input="x",
+        weights=Weights(codes=codes, grid=MidRise(2)),
+        stride=(2, 2),
+        padding=padding,
+        pad_code=pads,  # beyond what is proven of the codes
+        groups=groups,
+    )
+    source = Input(name="x", shape=image, format=IntFormat(8, True, -100, 100))
+    network = Network(name="same", inputs=(source,), layers=(conv,), outputs=("conv",))
+    x = random_inputs(network, 1, 1)
+    found = simulate(network, x, engine=engine)
+    assert found.shape[1:3] == tuple(-(-size // 2) for size in image[:2])
+    assert found[0].tolist() == plain.evaluate(network, x[0].tolist())["conv"]
+
+
 def test_tiles_do_not_change_a_result(monkeypatch):
     rng = np.random.default_rng(0)
     conv = Conv2d(
