@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from tests import plain
 from tests.random_networks import Seeded, random_sequence
 from tests.strategies import random_inputs, sequences
-from vecq_hw import arithmetic, storage
+from vecq_hw import arithmetic, assets, storage
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.balance import balance
 from vecq_hw.accelerator.plan import plan
@@ -44,6 +45,15 @@ def test_tables_are_the_functions() -> None:
     for exact in (256 / (1 + np.exp(-GATES / 16)), 128 * np.tanh(GATES / 16)):
         rest = exact[GATES != 0] % 1
         assert np.abs(rest - 0.5).min() > 1e-4
+
+
+def test_the_headers_of_c_have_the_tables() -> None:
+    text = (assets.hls_include() / "vecq" / "gates.hpp").read_text()
+    for name in ("sigmoid", "tanh"):
+        found = re.search(rf"{name}_table\[256\] = {{(.*?)}};", text, re.DOTALL)
+        assert found is not None
+        values = [int(value) for value in re.findall(r"-?\d+", found[1])]
+        assert values == as_lists(getattr(arithmetic, name)(GATES))
 
 
 def test_output_of_an_lstm_over_all_pairs() -> None:

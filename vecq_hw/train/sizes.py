@@ -18,16 +18,17 @@ _NORM_VALUES = 4
 def parameter_count(model: nn.Module) -> int:
     """The weights and biases of the model's layers, without batch norms; float or quantized.
 
-    The two biases of an LSTM are only ever added, so they count once.
+    The two biases of an LSTM are only ever added, so they count once; so do those of a GRU but for
+    its candidates'.
     """
     total = 0
     for module in model.modules():
         if isinstance(module, WITH_WEIGHTS):
-            total += sum(
-                parameter.numel()
-                for name, parameter in module.named_parameters(recurse=False)
-                if not name.startswith("bias_hh")
-            )
+            for name, parameter in module.named_parameters(recurse=False):
+                if not name.startswith("bias_hh"):
+                    total += parameter.numel()
+                elif isinstance(module, nn.GRU):
+                    total += module.hidden_size
     return total
 
 
