@@ -146,6 +146,7 @@ SHAPES: list[Table | States] = [
             ]
         )
     ),
+    States(True, 24, 4, 3, 2, seed=44),  # a unit of the wide state shows in two outputs
     States(False, 2, 3, 2, 1, source=IntFormat(5, signed=False), seed=20),
     States(True, 2, 3, 3, 1, source=IntFormat(21, signed=True), seed=21),
 ]
