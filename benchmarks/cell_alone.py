@@ -18,6 +18,8 @@ class Cell:
     ----------
     lanes : int
         By which its LUTs are divided.
+    inputs : int
+        Streams that it reads; ``input_bits`` are those of all of them.
     """
 
     what: str
@@ -27,6 +29,7 @@ class Cell:
     output_bits: int
     memories: Mapping[str, str] = field(default_factory=dict)
     lanes: int = 1
+    inputs: int = 1
 
     def area(self, family: str) -> Area:
         """Synthesized alone."""
@@ -36,8 +39,10 @@ class Cell:
         given = {**self.parameters, **{name: f'"{name}.mem"' for name in self.memories}}
         values = ", ".join(f".{name}({value})" for name, value in given.items())
         files["alone.sv"] = (
-            "module alone (input logic clk_i, input logic rst_ni, input logic valid_i,"
-            f" output logic ready_o, input logic [{self.input_bits - 1}:0] data_i,"
+            "module alone (input logic clk_i, input logic rst_ni,"
+            f" input logic [{self.inputs - 1}:0] valid_i,"
+            f" output logic [{self.inputs - 1}:0] ready_o,"
+            f" input logic [{self.input_bits - 1}:0] data_i,"
             " output logic valid_o, input logic ready_i,"
             f" output logic [{self.output_bits - 1}:0] data_o);\n  {self.module} #({values}) cell_i"
             " (.clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o);\n"

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.cell_alone import Cell
 from benchmarks.origin import origin
+from benchmarks.rtl_area_joins import products, rescales, sums
 from benchmarks.rtl_area_layers import gather_cells, weight_cells
 from benchmarks.synthesis import ECP5, XCUP, yosys_version
 from vecq_hw.emit.systemverilog.parameters import lookup_lines, memory_text
@@ -117,6 +118,9 @@ def padded(top: int, left: int, bottom: int, right: int) -> dict[str, int]:
 
 S10 = IntFormat(10, signed=True)
 CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
+    "multiply": products,
+    "add": sums,
+    "rescale": rescales,
     "lookup": lambda: [
         lookup("Lookup, sigmoid, 8 to 8 bits", curve(sigmoid, S8), S8, 1, 1),
         lookup("Lookup, GELU, 8 to 8 bits", curve(gelu, S8), S8, 1, 1),
