@@ -22,6 +22,10 @@
 // come; the last step waits for the whole frame.  The next frame comes in meanwhile: two are kept.
 // The pipeline stands still while an output word is not taken.  Latency, from the step that reads a
 // word's last input to the word: 5 + ceil(Simd / 8) cycles.
+//
+// Where a group has as many words as a coordinate has bits, or more, the coordinate is multiplied bit
+// by bit while the next pass is summed, without a multiplier; the latency is then
+// 3 + ceil(Simd / 8) + CoordinateBits.
 module vecq_base_serial #(
   parameter int Words            = 1,
   parameter int Outputs          = 1,
@@ -68,7 +72,8 @@ module vecq_base_serial #(
   localparam int SumBits        = StepSumBits < AccumulatorBits ? StepSumBits : AccumulatorBits;
   localparam int PassSumBits    = StepSumBits + $clog2(GroupWords);
   localparam int PartialBits    = PassSumBits < AccumulatorBits ? PassSumBits : AccumulatorBits;
-  localparam int ProductBits    = PartialBits + 1 + CoordinateBits + 1;
+  // Whether there is time for a coordinate's bits one by one.
+  localparam bit Serial         = GroupWords >= CoordinateBits;
   // From a step to the sums.
   localparam int Latency        = 2 + Stages;
 
@@ -182,8 +187,10 @@ module vecq_base_serial #(
     end
   end
 
-  // The sum of a pass, one stage on its product, one stage on the accumulators.
-  logic partial_q, partial_ends_q, product_q, product_ends_q, output_valid_q;
+  // A sum of a pass is there, and is the last of its outputs; the accumulators take a term, the
+  // first or last one of their outputs.
+  logic partial_q, partial_ends_q;
+  logic take, take_last, output_valid_q;
 
   assign valid_o = output_valid_q;
   assign advance = !output_valid_q || ready_i;
@@ -191,20 +198,15 @@ module vecq_base_serial #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       partial_q      <= 1'b0;
-      product_q      <= 1'b0;
       output_valid_q <= 1'b0;
     end else if (advance) begin
       partial_q      <= sum_valid && sum_last;
-      product_q      <= partial_q;
-      output_valid_q <= product_q && product_ends_q;
+      output_valid_q <= take && take_last;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (advance) begin
-      partial_ends_q <= sum_ends;
-      product_ends_q <= partial_ends_q;
-    end
+    if (advance && sum_valid) partial_ends_q <= sum_ends;
   end
 
   // The coordinates of the pass whose sum is there next, the start values of its outputs.
@@ -216,7 +218,7 @@ module vecq_base_serial #(
 
   always_comb begin
     fold_d = fold_q;
-    if (product_q && product_ends_q) begin
+    if (take && take_last) begin
       fold_d = fold_q == OutputFoldBits'(OutputFolds - 1) ? '0 : fold_q + OutputFoldBits'(1);
     end
   end
@@ -231,7 +233,7 @@ module vecq_base_serial #(
         sum_pass_q <= sum_pass_q == PassBits'(Passes - 1) ? '0 : sum_pass_q + PassBits'(1);
       end
       fold_q <= fold_d;
-      if (product_q) begin_q <= product_ends_q;
+      if (take) begin_q <= take_last;
     end
   end
 
@@ -247,18 +249,62 @@ module vecq_base_serial #(
     .clk_i, .enable_i(advance), .address_i(fold_d), .data_o(biases)
   );
 
+  // Per bit of the coordinate, the lowest first: whether it is the first, and whether it is the
+  // last, which of signed ones counts negative.
+  logic first_bit, last_bit;
+
+  if (Serial && CoordinateBits > 1) begin : gen_bits
+    localparam int BitBits = $clog2(CoordinateBits);
+    logic [BitBits-1:0] bit_q;
+    logic ends_later_q;
+
+    // The first bit is that of the cycle in which the sum is there.
+    assign first_bit = bit_q == '0;
+    assign last_bit  = bit_q == BitBits'(CoordinateBits - 1);
+    assign take      = partial_q || !first_bit;
+    assign take_last = last_bit && ends_later_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) bit_q <= '0;
+      else if (advance && take) bit_q <= last_bit ? '0 : bit_q + BitBits'(1);
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (advance && partial_q) ends_later_q <= partial_ends_q;
+    end
+  end else if (Serial) begin : gen_bit
+    assign first_bit = 1'b1;
+    assign last_bit  = 1'b1;
+    assign take      = partial_q;
+    assign take_last = partial_ends_q;
+  end else begin : gen_product
+    logic product_q, product_ends_q;
+
+    assign first_bit = 1'b1;
+    assign last_bit  = 1'b1;
+    assign take      = product_q;
+    assign take_last = product_ends_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) product_q <= 1'b0;
+      else if (advance) product_q <= partial_q;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (advance) product_ends_q <= partial_ends_q;
+    end
+  end
+
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
     logic [PartialBits-1:0] partial_start, partial_sum_d, partial_sum_q;
     logic [CoordinateBits-1:0] coordinate;
-    logic signed [CoordinateBits:0] factor;
-    logic signed [ProductBits-1:0] product_d;
-    logic [AccumulatorBits-1:0] product_sum_q, start, accumulator_d, accumulator_q;
+    logic [AccumulatorBits-1:0] start, term, accumulator_d, accumulator_q;
+    logic negative;
 
     assign partial_start = sum_first ? '0 : partial_sum_q;
     assign coordinate    = coordinates[pe*CoordinateBits +: CoordinateBits];
-    assign factor        = {CoordinateSigned && coordinate[CoordinateBits-1], coordinate};
-    assign product_d     = factor * signed'({1'b0, partial_sum_q});
-    assign start         = begin_q ? biases[pe*AccumulatorBits +: AccumulatorBits] : accumulator_q;
+    assign start         = begin_q && first_bit ? biases[pe*AccumulatorBits +: AccumulatorBits]
+                                                : accumulator_q;
     assign data_o[pe*AccumulatorBits +: AccumulatorBits] = accumulator_q;
 
     vecq_adder #(
@@ -268,17 +314,48 @@ module vecq_base_serial #(
       .sum_o(partial_sum_d)
     );
 
+    if (Serial) begin : gen_serial
+      // The pass's sum, one place further up for each bit, and the bits that are left.
+      logic [AccumulatorBits-1:0] shifted, shifted_q;
+      logic [CoordinateBits-1:0] left, left_q;
+
+      assign shifted  = first_bit ? AccumulatorBits'(partial_sum_q) : shifted_q;
+      assign left     = first_bit ? coordinate : left_q;
+      assign negative = CoordinateSigned && last_bit && left[0];
+      assign term     = left[0] ? shifted ^ {AccumulatorBits{negative}} : '0;
+
+      always_ff @(posedge clk_i) begin
+        if (advance) begin
+          shifted_q <= shifted << 1;
+          left_q    <= left >> 1;
+        end
+      end
+    end else begin : gen_multiplier
+      localparam int ProductBits = PartialBits + 1 + CoordinateBits + 1;
+      logic signed [CoordinateBits:0] factor;
+      logic signed [ProductBits-1:0] product_d;
+      logic [AccumulatorBits-1:0] product_sum_q;
+
+      assign factor    = {CoordinateSigned && coordinate[CoordinateBits-1], coordinate};
+      assign product_d = factor * signed'({1'b0, partial_sum_q});
+      assign negative  = 1'b0;
+      assign term      = product_sum_q;
+
+      always_ff @(posedge clk_i) begin
+        if (advance) product_sum_q <= AccumulatorBits'(product_d);
+      end
+    end
+
     vecq_adder #(
       .PlainBits(AccumulatorBits), .LogicBits(AccumulatorBits), .SumBits(AccumulatorBits)
     ) adder (
-      .plain_i(product_sum_q), .logic_i(start), .carry_i(1'b0), .sum_o(accumulator_d)
+      .plain_i(start), .logic_i(term), .carry_i(negative), .sum_o(accumulator_d)
     );
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
         if (sum_valid) partial_sum_q <= partial_sum_d;
-        product_sum_q <= AccumulatorBits'(product_d);
-        if (product_q) accumulator_q <= accumulator_d;
+        if (take) accumulator_q <= accumulator_d;
       end
     end
   end

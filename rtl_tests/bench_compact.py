@@ -107,6 +107,11 @@ SHAPES: list[Book | Bases] = [
     Bases(4, 8, (2, 4), 4, 3, limits=(-9, 200), accumulator_bits=6),
     Bases(4, 8, (2, 4), 8, 2, accumulator_bits=1),
     Bases(2, 40, (2, 20), 20, 2),
+    # Coordinates bit by bit: as many words as bits and more, one bit, either sign, sums that wrap.
+    Bases(4, 32, (2, 2), 16, 3, limits=(-128, 127), format=S5),
+    Bases(4, 24, (2, 1), 12, 2, limits=(-9, 200), accumulator_bits=6),
+    *(Bases(4, 16, (2, 1), group, 2, limits=(1, 255)) for group in (8, 16)),
+    Bases(2, 8, (2, 2), 4, 2, limits=(-1, 0)),
     # Outputs of a group of the convolution.
     Bases(8, 12, (2, 3), 6, 2, groups=2),
     Bases(6, 6, (1, 1), 1, 2, groups=6),

@@ -31,7 +31,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_constant": {"Words": 70, "WordBits": 5},
     "vecq_base_serial": {
         **{"Words": 12, "Outputs": 6, "Pe": 2, "Simd": 10, "GroupWords": 3, "Passes": 9},
-        **{"InputSigned": 1, "CoordinateSigned": 1, "AccumulatorBits": 30},
+        **{"InputSigned": 1, "CoordinateSigned": 1, "AccumulatorBits": 30, "CoordinateBits": 3},
     },
     "vecq_code_book": {
         **{"Steps": 12, "Pe": 2, "Simd": 10, "WeightBits": 3, "BookWords": 8, "BookLanes": 20},

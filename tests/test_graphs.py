@@ -97,7 +97,7 @@ def test_a_graph_network_is_the_same_on_every_target(tmp_path):
     network = gcn()
     inputs = np.concatenate([random_inputs(network, 20, 1), corner_vectors(network)])
     report = verify(network, inputs, targets=TARGETS, folder=tmp_path)
-    taken = [row for row in report.rows if not row.target.startswith("hls4ml")]
+    taken = [row for row in report.rows if not row.name.startswith("hls4ml")]
     assert len(taken) >= 3
     for row in taken:
         assert (row.status, row.mismatches) == (Status.PASSED, 0), row.message

@@ -142,7 +142,8 @@ def base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Unit:
     """The unit of ``vecq_base_serial.sv``, a vector or window per period.
 
     A pass over the words of a group for each base; ``5 + ceil(SIMD / 8)`` stages behind the step
-    that reads the last word of an output word's last pass.
+    that reads the last word of an output word's last pass.  Where a group has as many words as a
+    coordinate has bits, or more, a stage for each of these bits replaces two of the five.
     """
     passes = base_passes(layer, weights, fold)
     inner = np.arange(weights.group // fold.simd)
@@ -150,7 +151,9 @@ def base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Unit:
     gives = np.zeros((len(passes.last), inner.size), bool)
     gives[:, -1] = passes.last
     words = layer.inputs_of_one_output * layer.groups // fold.simd
-    return _whole_frames(needs, gives.ravel(), words, depth=5 + -(-fold.simd // 8))
+    bits = weights.coordinate_format.bits
+    depth = -(-fold.simd // 8) + (3 + bits if inner.size >= bits else 5)
+    return _whole_frames(needs, gives.ravel(), words, depth)
 
 
 def array_planes(layer: MacLayer, fold: Fold) -> BitPlanes:

@@ -384,7 +384,11 @@ class Machine:
         words = taps * groups * taken // lanes
         reads[-1] = words - 1
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
-        room, depth = [2 * words] * len(reads), 5 + -(-lanes // 8)
+        last = layer.weights.coordinates
+        signed, most = last.min() < 0, max(last.max(), -last.min() - 1)
+        width = max(int(most).bit_length() + signed, 1)
+        room = [2 * words] * len(reads)
+        depth = -(-lanes // 8) + (3 + width if size >= width else 5)
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
         out.interval = 0 if fold.dsp else len(reads) // (outputs // fold.pe)
         return out
