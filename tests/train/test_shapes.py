@@ -84,6 +84,11 @@ def slices_of_modules(m, x):
     return whole[:2](x)
 
 
+def changes_a_list(m, x):
+    torch._foreach_add_([x], 1.0)
+    return m.conv(x)
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -131,6 +136,10 @@ def test_the_shape_of_an_input_may_be_one_of_several():
         (lambda m, x: m.conv(x) if x.max().item() > 0 else x, "asks for the values .* .'item'"),
         (lambda m, x: m.conv(torch.from_numpy(x.numpy())), "asks for the values .* NumPy"),
         (lambda m, x: m.conv(x * len(x.tolist())), "asks for the values of a tensor"),
+        (
+            changes_a_list,
+            "computes '_foreach_add_', which",
+        ),
         (lambda m, x: x.__setitem__((..., 0), 0) or m.conv(x), "sets a part of 'x' in place"),
         (lambda m, x: torch.stack([x, m.conv(x)]).sum(0), "not supported along axis 0, the batch"),
         (lambda m, x: m.last(x.mean((2, 3))).t(), "'t' .* is not supported"),

@@ -106,6 +106,13 @@ class Bent(nn.ReLU6):
     pass
 
 
+class Batch(nn.BatchNorm2d):
+    """A default of its own."""
+
+    def __init__(self, channels):
+        super().__init__(channels, eps=0.1)
+
+
 class Written(nn.Linear):
     """Its parent's forward, written out."""
 
@@ -166,7 +173,7 @@ IMAGE = (3, 4, 4)
     "layers",
     [
         (Three(3, 4), Bent()),
-        (Deeper(3, 4), nn.BatchNorm2d(4), nn.ReLU()),
+        (Deeper(3, 4), Batch(4), nn.ReLU()),
         (Turned(3, 4, 3, padding=1), Normed(4), Bent()),
         (Standard(3, 4, 3, padding=1), nn.ReLU()),
     ],
