@@ -6,7 +6,7 @@ from torch import nn
 from tests.lowered import check_codes, image_order, quantizer_codes, samples, trained_twin
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import Conv2d, Dense, Flatten, Rescale
+from vecq_hw.layers import Conv2d, Dense, Flatten, Rescale, Take
 from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.passes.precision import kept_mantissa_bits
 from vecq_hw.quantize import vecq
@@ -290,10 +290,14 @@ def test_mantissa_bits_out_of_range():
         lower(trained_twin(NETS["no relu"][1], (12,), 2, 8), mantissa_bits=3)
 
 
-def test_a_flattened_image_is_no_output():
+def test_a_flattened_image_is_an_output_in_the_order_of_torch():
     twin = trained_twin([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()], IMAGE, 2, 8)
-    with pytest.raises(VecqError, match="ends in a flattened image"):
-        lower(twin, IMAGE)
+    network = lower(twin, IMAGE)
+    assert isinstance(network.layers[-1], Take)
+    x = torch.randn(16, *IMAGE)
+    scale = network.tensors[network.outputs[0]].step
+    codes = simulate(network, network_inputs(network, x.numpy())) * scale
+    assert np.allclose(codes, twin(x).detach().numpy(), atol=1e-6)
 
 
 def test_inputs_of_another_shape():

@@ -158,14 +158,10 @@ def test_a_trained_classifier_keeps_its_predictions(kind) -> None:
 
 
 def test_what_is_no_sequence_is_refused() -> None:
-    x = np.zeros((4, 6, 4), np.float32) + np.arange(4, dtype=np.float32)
     with pytest.raises(VecqError, match="its states are read"):
         quantize_model(Reader(lstm(), lambda r: r[1][1][-1], 5))
     with pytest.raises(VecqError, match="its states are read"):
         quantize_model(Reader(lstm(bidirectional=True), lambda r: r[1][0][-1], 5))
-    twin = calibrated(nn.Sequential(Reader(lstm(), each, 5), nn.Conv1d(6, 2, 1)), x)
-    with pytest.raises(VecqError, match="reads a sequence"):
-        lower(twin, (6, 4))
     table = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2))
     words = np.arange(12).reshape(4, 3) % 9
     own = calibrated(table, words, method=weight_method("vecq", per_channel=True))

@@ -23,7 +23,7 @@ from vecq_hw import layers
 from vecq_hw.arguments import whole_number
 from vecq_hw.arithmetic import quantize
 from vecq_hw.errors import HostWarning, VecqError
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import IntFormat
 from vecq_hw.layers import (
     Add,
     AnyWeights,
@@ -31,7 +31,6 @@ from vecq_hw.layers import (
     Concat,
     Constant,
     Conv2d,
-    Flatten,
     Input,
     Layer,
     Permute,
@@ -42,13 +41,16 @@ from vecq_hw.layers import (
 )
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower import sequences
+from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.constants import QuantizedConstant, quantized_constant, through_constant
 from vecq_hw.lower.ends import with_outputs
-from vecq_hw.lower.orders import permute, take
+from vecq_hw.lower.layout import Layout
+from vecq_hw.lower.orders import padded
 from vecq_hw.lower.outputs import biased
 from vecq_hw.lower.rescale import rescale_constants, with_one_shift
 from vecq_hw.lower.sums import sums
 from vecq_hw.lower.tables import left_to_host, lookup, through_curve
+from vecq_hw.lower.transposed import bilinear, transposed
 from vecq_hw.lower.values import Value, added_order, check_finite, doubles, joined_order, normalized
 from vecq_hw.lower.windows import NO_SIDES, check_image, max_pool, pending, sum_pool
 from vecq_hw.network import Network
@@ -63,6 +65,7 @@ from vecq_hw.train import quantized_layers as trained
 from vecq_hw.train.arithmetic import ARITHMETIC, Multiply, Subtract, constant_tensor, is_constant
 from vecq_hw.train.curves import HOST, Curve
 from vecq_hw.train.fit import predict_all
+from vecq_hw.train.picks import Pick
 from vecq_hw.train.place import input_gain
 from vecq_hw.train.preconditions import (
     InputShape,
@@ -76,9 +79,14 @@ from vecq_hw.train.quantized_layers import (
     QuantizedConv2d,
     QuantizedLinear,
 )
-from vecq_hw.train.rearrange import Rearrange, channels_last
+from vecq_hw.train.rearrange import Rearrange
 from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM, QuantizedRecurrent, directions
 from vecq_hw.train.several import Samples, arguments, input_names, output_nodes
+from vecq_hw.train.transposed import (
+    QuantizedConvTranspose1d,
+    QuantizedConvTranspose2d,
+    QuantizedTransposed,
+)
 from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
 
 _INPUT = "input"
@@ -184,7 +192,7 @@ def prediction_differences(
     return one_or_all({name: int((wanted[name] != found[name]).sum()) for name in found})
 
 
-class _Lowering:
+class _Lowering(Builder):
     """One walk over one model."""
 
     def __init__(
@@ -193,21 +201,18 @@ class _Lowering:
         input_shapes: dict[str, tuple[int, ...] | None],
         mantissa_bits: int,
     ) -> None:
+        super().__init__()
         self.model = model
         self.mantissa_bits = mantissa_bits
         self.input_shapes = input_shapes
-        self.sequences: set[str] = set()
-        """The tensors that are images of height 1 for sequences."""
-        self.inputs: list[Input] = []
-        self.layers: list[Layer] = []
-        self.tensors: dict[str, Tensor] = {}
         self.finished: dict[int, str] = {}
         """The tensor of each value that got its bias, by identity; ``kept`` keeps these alive."""
         self.kept: list[Value] = []
         self.weights: dict[nn.Module, list[AnyWeights]] = {}
         """What was made of the weights of each module, which may be called several times."""
-        self.steps_first: dict[fx.Node, bool] = {}
         self.constants: dict[fx.Node, QuantizedConstant] = {}
+        self.begins_last: dict[str, bool] = {}
+        """Whether an input has sequences (N, L, C)."""
 
     def run(self, name: str) -> Network:
         values: dict[fx.Node, Value] = {}
@@ -217,7 +222,8 @@ class _Lowering:
             if node.op == "placeholder":
                 begins = sequences.begins_with_steps(node, self.model)
                 shape = self.input_shapes[str(node.target)]
-                self.steps_first[node] = shape is not None and len(shape) == 2 and begins
+                sequence = shape is not None and len(shape) == 2
+                self.begins_last[str(node.target)] = sequence and begins
                 continue
             sources = [
                 values[arg] for arg in node.args if isinstance(arg, fx.Node) and arg in values
@@ -243,14 +249,7 @@ class _Lowering:
             if not sources and not isinstance(module, InputQuantizer | trained.QuantizedEmbedding):
                 if isinstance(module, ActivationQuantizer):
                     self.constants[node] = quantized_constant(self.model, node.args[0], module)
-                self.steps_first[node] = any(
-                    self.steps_first.get(read, False) for read in node.all_input_nodes
-                )
                 continue  # a product by which the step of the input is multiplied
-            shape = self.tensors[sources[0].tensor].shape if sources else ()
-            of_sequence = len(shape) == 3 and shape[0] == 1
-            steps = sequences.steps_first(node, module, self.steps_first, of_sequence)
-            self.steps_first[node] = steps
             match module:
                 case InputQuantizer():
                     values[node] = self._input(node, target, module)
@@ -263,23 +262,13 @@ class _Lowering:
                     values[node] = self._arithmetic(node, module, operands)
                 case trained.QuantizedEmbedding():
                     source = sources[0].tensor if sources else self._indices(node, module)
-                    rows = sequences.embedding(self._free(target), module, source)
-                    values[node] = self._codes(self._add(rows), target)
+                    rows = sequences.embedding(self.free(target), module, source)
+                    values[node] = self.codes(self.add(rows), target, layout=Layout(2, last=True))
                 case QuantizedLSTM() | QuantizedGRU():
                     values[node] = self._recurrent(node, target, module, sources[0])
-                case trained.Transpose():
-                    values[node] = sources[0]
-                case trained.LastStep():
-                    values[node] = self._last_step(node, target, sources[0])
-                case nn.Flatten() if self.steps_first[node.all_input_nodes[0]]:
-                    values[node] = self._flat_steps(target, module, sources[0])
-                case Rearrange() if self.steps_first[node.all_input_nodes[0]]:
-                    turned = self._turned(target, sources[0])
-                    values[node] = self._rearranged(target, module, turned)
-                case _ if steps:
-                    before = self.steps_first[node.all_input_nodes[0]]
-                    given = sources[0] if before else self._turned(target, sources[0])
-                    values[node] = self._of_steps(target, module, given)
+                case Rearrange():
+                    given, wants_last = self.moved(sources[0]), self._wants_last(node)
+                    values[node] = self.rearranged(target, module, given, wants_last)
                 case trained_choices.Choice():
                     values[node] = self._chosen(module, sources[0], node.all_input_nodes[0])
                 case _:
@@ -303,8 +292,8 @@ class _Lowering:
                 if value.entries is None:
                     result = self._rescale(module, value)
                 else:
-                    layer = lookup(self._free(f"{value.owner}_lookup"), value, module)
-                    result = self._quantized(module, self._add(layer), value)
+                    layer = lookup(self.free(f"{value.owner}_lookup"), value, module)
+                    result = self._quantized(module, self.add(layer), value)
                 if value.pad is not None:
                     real = np.array(value.pad.value)
                     code = quantize(real - module.zero, float(module.step), module.format)
@@ -319,10 +308,36 @@ class _Lowering:
             case _ if isinstance(module, HOST):
                 warnings.warn(left_to_host(name, module), HostWarning, stacklevel=4)
                 return value
-            case QuantizedLinear() | QuantizedConv1d() | QuantizedConv2d():
-                return self._sum(name, module, value)
             case nn.BatchNorm1d() | nn.BatchNorm2d():
-                return normalized(name, module, value)
+                return normalized(name, module, self.with_channels(name, value, last=False))
+            case _ if isinstance(module, _PASSING):
+                return value
+            case _:
+                return self._computed(name, module, self.moved(value))
+
+    def _computed(self, name: str, module: nn.Module, value: Value) -> Value:
+        """What reads the integers themselves, with the channels where it has them."""
+        match module:
+            case Pick():
+                return self.picked(name, module, value)
+            case nn.Flatten():
+                return self.flattened(name, module, value)
+            case trained.Transpose():
+                return replace(value, layout=replace(value.layout, last=not value.layout.last))
+            case trained.LastStep():
+                return self.last_step(name, value)
+            case QuantizedLinear():
+                return self._sum(name, module, self.with_channels(name, value, last=True))
+            case _:
+                return self._of_images(name, module, self.with_channels(name, value, last=False))
+
+    def _of_images(self, name: str, module: nn.Module, value: Value) -> Value:
+        """What has the channels first: (N, C, H, W) or (N, C, L)."""
+        match module:
+            case QuantizedConv1d() | QuantizedConv2d():
+                return self._sum(name, module, value)
+            case QuantizedConvTranspose1d() | QuantizedConvTranspose2d():
+                return self._transposed(name, module, value)
             case _ if isinstance(module, MAX_POOLS):
                 return self._max_pool(name, module, value)
             case _ if isinstance(module, AVERAGES):
@@ -332,18 +347,12 @@ class _Lowering:
             case nn.Upsample():
                 factor = trained.upsample_factors(module.scale_factor)
                 assert factor is not None
-                if value.tensor in self.sequences:
+                if value.layout.rank == 2:
                     factor = (1, factor[1])
-                layer = Upsample2d(name=self._free(name), input=value.tensor, factor=factor)
-                return replace(value, tensor=self._add(layer))
-            case nn.Flatten():
-                if isinstance(module, trained.FlattenTo):
-                    module.check(self.tensors[value.tensor].shape)
-                return self._flatten(name, value)
-            case Rearrange():
-                return self._rearranged(name, module, value)
-            case _ if isinstance(module, _PASSING):
-                return value
+                if trained.is_bilinear(module):
+                    return self._bilinear(name, factor, value)
+                layer = Upsample2d(name=self.free(name), input=value.tensor, factor=factor)
+                return replace(value, tensor=self.add(layer))
             case _:
                 raise VecqError(f"layer '{name}' ({type(module).__name__}) cannot be lowered")
 
@@ -351,10 +360,10 @@ class _Lowering:
         """The classes behind the scores, which have their biases before they are compared."""
         scores = self._finished(value, source)
         if module.count is None:
-            choice = self._add(ArgMax(name=self._free("argmax"), input=scores))
+            choice = self.add(ArgMax(name=self.free("argmax"), input=scores))
         else:
-            choice = self._add(TopK(name=self._free("topk"), input=scores, count=module.count))
-        return self._codes(choice, choice)
+            choice = self.add(TopK(name=self.free("topk"), input=scores, count=module.count))
+        return self.codes(choice, choice)
 
     def _arithmetic(
         self, node: fx.Node, module: nn.Module, values: Mapping[fx.Node, Value]
@@ -365,29 +374,32 @@ class _Lowering:
             (value,) = (values[arg] for arg in node.all_input_nodes if arg in values)
             constant = constant_tensor(self.model, given[0])
             first = is_constant(node.args[0])
+            value = self.moved(value)
             return through_constant(name, module, value, constant, constant_first=first)
         reads = [arg for arg in node.args if isinstance(arg, fx.Node)]
-        known = [read for read in reads if read in values]
-        alike = iter(self._alike(known, name, module, [values[read] for read in known]))
-        steps, partner = self.steps_first[known[0]], values[known[0]].tensor
+        known = [self.moved(values[read]) for read in reads if read in values]
+        last = known[0].layout.last and not isinstance(module, trained.Concat)
+        known = [self.with_channels(name, value, last) for value in known]
+        alike = iter(known)
         operands = [
-            next(alike) if read in values else self._constant(read, partner, steps)
-            for read in reads
+            next(alike) if read in values else self._constant(read, known[0]) for read in reads
         ]
-        return self._joined(name, module, operands)
+        joined = self._joined(name, module, operands)
+        return replace(joined, layout=max((v.layout for v in operands), key=lambda one: one.rank))
 
-    def _constant(self, node: fx.Node, partner: str, steps: bool) -> Value:
-        """The tensor of a constant that a quantizer made codes of, as its partner is."""
-        found, shape = self.constants[node], self.tensors[partner].shape
+    def _constant(self, node: fx.Node, partner: Value) -> Value:
+        """The tensor of a constant that a quantizer made codes of, for its partner."""
+        found, layout = self.constants[node], partner.layout
+        shape = self.tensors[partner.tensor].shape
         layer = Constant(
-            name=self._free(found.name),
-            values=found.codes_for(shape, partner in self.sequences, steps),
+            name=self.free(found.name),
+            values=found.codes_for(shape, layout.rank == 2, layout.last),
             format=found.format,
             step=found.step,
         )
         self.layers.append(layer)
         self.tensors[layer.name] = layer.output()
-        return self._codes(layer.name, layer.name)
+        return self.codes(layer.name, layer.name, layout=layout)
 
     def _spread(self, values: Sequence[Value]) -> list[Value]:
         """Operands of one shape: images of one row, column or channel are repeated along it."""
@@ -404,14 +416,15 @@ class _Lowering:
             if any(axis is not None for axis in axes):
                 rows, columns, channels = axes
                 taken = layers.Take(
-                    name=self._free(f"{value.tensor}_repeated"),
+                    name=self.free(f"{value.tensor}_repeated"),
                     input=value.tensor,
                     rows=rows,
                     columns=columns,
                     channels=channels,
                 )
                 scale = np.broadcast_to(value.scale, largest[-1:])
-                value = replace(self._codes(self._add(taken), value.owner), scale=scale)
+                spread = self.codes(self.add(taken), value.owner, layout=value.layout)
+                value = replace(spread, scale=scale)
             result.append(value)
         return result
 
@@ -423,16 +436,16 @@ class _Lowering:
         match module:
             case trained.Add():
                 order = added_order(name, values)
-                joined = self._add(Add(name=self._free(name), inputs=tensors))
+                joined = self.add(Add(name=self.free(name), inputs=tensors))
             case Subtract():
                 order = added_order(name, values)
-                joined = self._add(layers.Subtract(name=self._free(name), inputs=tensors))
+                joined = self.add(layers.Subtract(name=self.free(name), inputs=tensors))
             case Multiply():
                 return self._product(name, values)
             case _:
                 order = joined_order(values)
-                joined = self._add(Concat(name=self._free(name), inputs=tensors))
-        return self._codes(joined, joined, order)
+                joined = self.add(Concat(name=self.free(name), inputs=tensors))
+        return self.codes(joined, joined, order)
 
     def _product(self, name: str, values: Sequence[Value]) -> Value:
         """Codes of quantizers of their own; what is repeated over all pixels comes second."""
@@ -443,10 +456,8 @@ class _Lowering:
             left, right = self._spread([left, right])
         alike = self.tensors[left.tensor].shape == self.tensors[right.tensor].shape
         order = added_order(name, values) if alike else left.order
-        joined = self._add(
-            layers.Multiply(name=self._free(name), inputs=(left.tensor, right.tensor))
-        )
-        line = self._codes(joined, joined, order)
+        joined = self.add(layers.Multiply(name=self.free(name), inputs=(left.tensor, right.tensor)))
+        line = self.codes(joined, joined, order)
         return replace(line, scale=np.full_like(line.scale, left.scale[0] * right.scale[0]))
 
     def _input(self, node: fx.Node, name: str, quantizer: InputQuantizer) -> Value:
@@ -469,7 +480,7 @@ class _Lowering:
                     " a shape for each"
                 )
             raise VecqError("the model does not tell its input's shape; give input_shape=(C, H, W)")
-        steps = self.steps_first[node.all_input_nodes[0]] and not flat
+        steps = self.begins_last[argument] and not flat
         if steps:
             length, _, channels = shape
             shape = (1, length, channels)
@@ -486,15 +497,15 @@ class _Lowering:
         if steps and shape[1] == shape[2]:
             # Data of this shape is taken for (N, C, L).
             turned = Permute(
-                name=self._free(f"{tensor}_steps"),
+                name=self.free(f"{tensor}_steps"),
                 input=tensor,
                 split=shape[1:],
                 order=(1, 0),
                 shape=shape,
             )
-            value = self._codes(self._add(turned), tensor)
+            value = self.codes(self.add(turned), tensor, layout=Layout(2, last=True))
         else:
-            value = self._codes(tensor, tensor)
+            value = self.codes(tensor, tensor, layout=Layout(2, last=True) if steps else None)
         return replace(value, scale=np.full_like(value.scale, step))
 
     def _input_gain(self, node: fx.Node) -> float:
@@ -534,20 +545,19 @@ class _Lowering:
         self, node: fx.Node, name: str, module: QuantizedRecurrent, value: Value
     ) -> Value:
         """A Conv2d of one pixel and an Lstm or Gru for each layer and direction."""
-        if not self.steps_first[node.all_input_nodes[0]]:
-            raise VecqError(f"layer '{name}' reads (N, C, L); sequences (N, L, C) are wanted")
+        value = self.with_channels(name, self.moved(value), last=True)
         layers, tensor = directions(module), value.tensor
         alone = len(layers) == 1 and not module.bidirectional
         last_alone = not module.bidirectional and sequences.reads_last_step(node, self.model)
         for number, endings in enumerate(layers):
             states = []
             for ending in endings:
-                own = self._free(name if alone else f"{name}{ending}")
+                own = self.free(name if alone else f"{name}{ending}")
                 source, length = tensor, self.tensors[tensor].shape[1]
                 backwards = ending.endswith("_reverse")
                 if backwards:
-                    source = self._add(
-                        sequences.reversed_steps(self._free(f"{own}_in"), source, length)
+                    source = self.add(
+                        sequences.reversed_steps(self.free(f"{own}_in"), source, length)
                     )
                 sums, layer = sequences.sums_and_states(
                     own,
@@ -558,84 +568,63 @@ class _Lowering:
                     self.mantissa_bits,
                     sequence=not (last_alone and number == len(layers) - 1),
                 )
-                self._add(sums)
-                made = self._add(layer)
+                self.add(sums)
+                made = self.add(layer)
                 if backwards:
-                    made = self._add(
-                        sequences.reversed_steps(self._free(f"{own}_out"), made, length)
-                    )
+                    made = self.add(sequences.reversed_steps(self.free(f"{own}_out"), made, length))
                 states.append(made)
             tensor = states[0]
             if len(states) > 1:
-                joined = Concat(name=self._free(f"{name}_both_l{number}"), inputs=tuple(states))
-                tensor = self._add(joined)
-        return self._codes(tensor, name)
+                joined = Concat(name=self.free(f"{name}_both_l{number}"), inputs=tuple(states))
+                tensor = self.add(joined)
+        return self.codes(tensor, name, layout=Layout(2, last=True))
 
-    def _last_step(self, node: fx.Node, name: str, value: Value) -> Value:
-        shape = self.tensors[value.tensor].shape
-        if len(shape) == 1:  # the recurrent layer gives no other
-            return value
-        if not self.steps_first[node.all_input_nodes[0]]:
-            raise VecqError(f"layer '{name}' takes the last channel of (N, C, L), not a step")
-        taken = sequences.taken_steps(self._free(name), value.tensor, (shape[1] - 1,))
-        flat = Flatten(name=self._free(f"{name}_flat"), input=self._add(taken))
-        return replace(value, tensor=self._add(flat))
+    def _wants_last(self, node: fx.Node) -> bool:
+        """Whether the first that reads a node and computes takes the channels last."""
+        while node.users:
+            node = next(iter(node.users))
+            if node.op != "call_module":
+                return False
+            module = self.model.get_submodule(str(node.target))
+            if not isinstance(module, (ActivationQuantizer, Curve, *_PASSING)):
+                last = (QuantizedLinear, QuantizedLSTM, QuantizedGRU, trained.LastStep)
+                return isinstance(module, last)
+        return False
 
-    def _turned(self, name: str, value: Value) -> Value:
-        """The value with the steps of the network's sequence as channels."""
-        _, length, channels = self.tensors[value.tensor].shape
-        turned = Permute(
-            name=self._free(f"{name}_turned"),
-            input=value.tensor,
-            split=(length, channels),
-            order=(1, 0),
-            shape=(1, channels, length),
+    def _bilinear(self, name: str, factor: tuple[int, int], value: Value) -> Value:
+        """Upsampling by weights that are whole parts of their sum."""
+        tensor = value.tensor
+        made = bilinear(self.tensors[tensor].shape, factor)
+        for layer in made:
+            tensor = self.add(replace(layer, name=self.free(name), input=tensor))
+        total = made[-1].weights.values[0].sum()
+        return replace(value, tensor=tensor, scale=value.scale / total)
+
+    def _transposed(self, name: str, module: QuantizedTransposed, value: Value) -> Value:
+        tensor = value.tensor
+        if value.offset.any():
+            raise VecqError(f"layer '{name}' puts zeros between signs, which are none of them")
+        try:
+            made = transposed(module, self.tensors[tensor].shape)
+        except VecqError as error:
+            raise VecqError(f"layer '{name}': {error}") from None
+        for zeros in made.before:
+            tensor = self.add(replace(zeros, name=self.free(f"{name}_zeros"), input=tensor))
+        weights = self._shared(module, made.convolution.weights)
+        convolution = replace(made.convolution, weights=weights)
+        tensor = self.add(replace(convolution, name=self.free(name), input=tensor))
+        added = trained.quantized_bias(module)
+        bias = np.zeros(module.out_channels) if added is None else doubles(added)
+        check_finite(name, "bias", bias)
+        line = self.codes(tensor, tensor, layout=value.layout)
+        copies = len(line.scale) // len(bias)
+        gain = value.scale[0] / self.tensors[value.tensor].step
+        return replace(
+            line,
+            scale=gain * line.scale * np.tile(np.broadcast_to(made.shares, bias.shape), copies),
+            offset=np.tile(bias, copies),
+            moves=tuple(made.after),
         )
-        return self._moved(value, self._add(turned))
-
-    def _alike(
-        self,
-        reads: Sequence[fx.Node],
-        name: str,
-        module: nn.Module,
-        values: Sequence[Value],
-    ) -> list[Value]:
-        """The operands of a join, all of them with their steps on one axis."""
-        ways = [self.steps_first[read] for read in reads]
-        sequential = [self.tensors[value.tensor].is_image for value in values]
-        if isinstance(module, trained.Concat) and ways[0] and all(sequential):
-            raise VecqError(f"layer '{name}' puts the steps of sequences (N, L, C) side by side")
-        return [
-            value if way == ways[0] else self._turned(name, value)
-            for value, way in zip(values, ways, strict=True)
-        ]
-
-    def _flat_steps(self, name: str, module: nn.Flatten, value: Value) -> Value:
-        """A sequence (N, L, C) as a vector: its integers lie in torch's own order."""
-        if isinstance(module, trained.FlattenTo):
-            module.check(self.tensors[value.tensor].shape)
-        tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
-        return self._moved(value, tensor)
-
-    def _of_steps(self, name: str, module: nn.Module, value: Value) -> Value:
-        """A module that reads a sequence (N, L, C)."""
-        match module:
-            case QuantizedLinear():
-                return self._sum(name, module, value, each_step=True)
-            case Curve() if module.has_channels:
-                raise VecqError(
-                    f"layer '{name}' has a slope for each step of a sequence (N, L, C); use one for"
-                    " all, or transpose it before"
-                )
-            case ActivationQuantizer() | Curve():
-                return self._lowered(name, module, value)
-            case _ if isinstance(module, (*_PASSING, *HOST)):
-                return self._lowered(name, module, value)
-            case _:
-                raise VecqError(
-                    f"layer '{name}' ({type(module).__name__}) reads a sequence (N, L, C), whose"
-                    " channels are its last axis; transpose it before"
-                )
 
     def _readers(self, node: fx.Node) -> Iterator[nn.Module]:
         """The modules that read the node, down to the first that computes something."""
@@ -648,24 +637,11 @@ class _Lowering:
             if not isinstance(module, (nn.Flatten, *_PASSING)):
                 return
 
-    def _codes(self, tensor: str, owner: str, order: IntArray | None = None) -> Value:
-        """The value whose integers are the codes of a quantizer."""
-        known = self.tensors[tensor]
-        channels = known.shape[-1]
-        return Value(
-            tensor=tensor,
-            scale=np.full(channels, known.step),
-            offset=np.zeros(channels),
-            owner=owner,
-            order=order,
-        )
-
     def _sum(
         self,
         name: str,
         module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d,
         value: Value,
-        each_step: bool = False,
     ) -> Value:
         around, code, zero = NO_SIDES, 0, float(value.offset.flat[0])
         images = not isinstance(module, QuantizedLinear)
@@ -682,23 +658,21 @@ class _Lowering:
             else:
                 around, value = pad.sides, replace(value, pad=None)
         try:
-            layer, shares = sums(self._free(name), module, value)
+            layer, shares = sums(self.free(name), module, value)
         except VecqError as error:
             raise VecqError(f"layer '{name}': {error}") from None
-        if each_step:
-            layer = sequences.each_step(layer)
         layer = replace(layer, weights=self._shared(module, layer.weights))
         if isinstance(layer, Conv2d):
             padding = tuple(map(operator.add, layer.padding, around))
             layer = replace(layer, padding=padding, pad_code=code)
-        tensor = self._add(layer)
+        tensor = self.add(layer)
         added = trained.quantized_bias(module)
         bias = np.zeros(layer.outputs) if added is None else doubles(added)
         if zero:
             sums_of_weights = layer.weights.values.reshape(layer.outputs, -1).sum(axis=1)
             bias = bias + zero * layer.weights.step * shares * sums_of_weights
         check_finite(name, "bias", bias)
-        line = self._codes(tensor, tensor)
+        line = self.codes(tensor, tensor, layout=value.layout)
         # Of an input that the model multiplies first, codes have another step than the model's.
         shares = shares * (value.scale[0] / self.tensors[value.tensor].step)
         return replace(line, scale=line.scale * shares, offset=bias)
@@ -715,12 +689,12 @@ class _Lowering:
     def _pad(self, name: str, module: Pad, value: Value) -> Value:
         """Padding by a value waits for the layer that reads it; any other takes pixels."""
         shape = self.tensors[value.tensor].shape
-        check_image(name, module, shape, value.tensor in self.sequences)
+        check_image(name, module, shape, value.layout.rank == 2)
         if module.is_added:
             return replace(value, pad=pending(name, module))
         code = self._pad_code(name, module.value, value) if module.mode == "constant" else 0
-        layer = take(self._free(name), value.tensor, shape, module, code)
-        return replace(value, tensor=self._add(layer))
+        layer = padded(self.free(name), value.tensor, shape, module, code)
+        return replace(value, tensor=self.add(layer))
 
     def _padded(self, value: Value) -> Value:
         """The value with its padding in the network."""
@@ -728,14 +702,14 @@ class _Lowering:
         if pad is None:
             return value
         top, left, bottom, right = pad.sides
-        layer = take(
-            self._free(pad.name),
+        layer = padded(
+            self.free(pad.name),
             value.tensor,
             self.tensors[value.tensor].shape,
             Pad((left, right, top, bottom)),
             self._pad_code(pad.name, pad.value, value),
         )
-        return replace(value, tensor=self._add(layer), pad=None)
+        return replace(value, tensor=self.add(layer), pad=None)
 
     def _pad_code(self, name: str, real: float, value: Value) -> int:
         """The integer that a real value of padding is in the tensor."""
@@ -757,13 +731,13 @@ class _Lowering:
         pad, tensor = value.pad, self.tensors[value.tensor]
         if pad is not None and self._pad_code(pad.name, pad.value, value) <= tensor.format.lo:
             # What pads is never larger than a pixel, and every window may hold one.
-            layer = max_pool(self._free(name), module, value.tensor, tensor.shape, pad.sides)
+            layer = max_pool(self.free(name), module, value.tensor, tensor.shape, pad.sides)
             if not any(layer.problems(tensor)):
-                return replace(value, tensor=self._add(layer), pad=None)
+                return replace(value, tensor=self.add(layer), pad=None)
         value = self._padded(value)
         shape = self.tensors[value.tensor].shape
-        layer = max_pool(self._free(name), module, value.tensor, shape)
-        return replace(value, tensor=self._add(layer))
+        layer = max_pool(self.free(name), module, value.tensor, shape)
+        return replace(value, tensor=self.add(layer))
 
     def _average(self, name: str, module: nn.Module, value: Value) -> Value:
         """The sums of windows; by what they are divided goes into the Rescale that follows."""
@@ -772,8 +746,8 @@ class _Lowering:
             added, value = value.pad.sides, replace(value, pad=None)
         value = self._padded(value)
         shape = self.tensors[value.tensor].shape
-        layer, divisors = sum_pool(self._free(name), module, value.tensor, shape, added)
-        tensor = self._add(layer)
+        layer, divisors = sum_pool(self.free(name), module, value.tensor, shape, added)
+        tensor = self.add(layer)
         classes, rows = np.unique(divisors, return_inverse=True)
         if value.offset.any() and any(layer.padding):
             raise VecqError(
@@ -790,7 +764,7 @@ class _Lowering:
 
     def _rescale(self, quantizer: ActivationQuantizer, value: Value) -> Value:
         step, fmt = float(quantizer.step), quantizer.format
-        layer_name = self._free(f"{value.owner}_rescale")
+        layer_name = self.free(f"{value.owner}_rescale")
         try:
             constants = rescale_constants(
                 (value.scale / step).ravel().tolist(),
@@ -812,60 +786,26 @@ class _Lowering:
             step=step,
             rows=value.rows,
         )
-        return self._quantized(quantizer, self._add(layer), value)
+        return self._quantized(quantizer, self.add(layer), value)
 
     def _quantized(self, quantizer: ActivationQuantizer, tensor: str, value: Value) -> Value:
-        """The codes that a quantizer made of ``value``."""
-        result = self._codes(tensor, value.owner, value.order)
-        return replace(result, offset=np.full_like(result.offset, quantizer.zero))
-
-    def _flatten(self, name: str, value: Value) -> Value:
-        shape = self.tensors[value.tensor].shape
-        if len(shape) == 1:
-            return value
-        height, width, channels = shape
-        order = np.arange(math.prod(shape)).reshape(channels, height, width)
-        tensor = self._add(Flatten(name=self._free(name), input=value.tensor))
-        if channels == 1 or height * width == 1:
-            return self._moved(value, tensor)  # in torch's order, as vectors are
-        return self._moved(value, tensor, order.transpose(1, 2, 0).reshape(-1))
-
-    def _moved(self, value: Value, tensor: str, order: IntArray | None = None) -> Value:
-        """The codes of ``value`` in other places."""
-        result = self._codes(tensor, value.owner, order)
-        return replace(result, offset=np.full_like(result.offset, value.offset.flat[0]))
-
-    def _rearranged(self, name: str, module: Rearrange, value: Value) -> Value:
-        shape = self.tensors[value.tensor].shape
-        if len(module.shape) > 3:
-            raise VecqError(
-                f"layer '{name}' gives samples of the shape {module.shape}; vectors (C,), sequences"
-                " (C, L) or images (C, H, W) are wanted"
-            )
-        whole = channels_last(module, shape) if value.order is None else None
-        if whole is None:
-            raise VecqError(
-                f"layer '{name}' reorders a sample of the shape {shape} in the network as no layer"
-                " of it does; reorder whole axes"
-            )
-        if whole.keeps_order and whole.shape == shape:
-            return value
-        layer = permute(self._free(name), value.tensor, whole)
-        return self._moved(value, self._add(layer))
+        """The codes that a quantizer made of ``value``, behind the moves that waited for them."""
+        codes = self.codes(tensor, value.owner, value.order, value.layout)
+        offset = np.full_like(codes.offset, quantizer.zero)
+        return self.moved(replace(codes, offset=offset, moves=value.moves))
 
     def _finished(self, value: Value, node: fx.Node) -> str:
         """The tensor of an output, the value of ``node``; sums get their bias (rule 6)."""
-        if value.order is not None and not np.array_equal(value.order, np.sort(value.order)):
-            raise VecqError("the model ends in a flattened image; end it with a Linear")
-        if not value.offset.any():
-            return value.tensor
         if (known := self.finished.get(id(value))) is not None:
             return known
-        last = next((layer for layer in self.layers if layer.name == value.tensor), None)
-        if not self._alone(node):
-            last = None  # others read the sums without the bias
-        name = self.finished[id(value)] = self._with_bias(last, value)
         self.kept.append(value)
+        given, value = value, self.in_order(value.owner, value)
+        if value.offset.any():
+            last = next((layer for layer in self.layers if layer.name == value.tensor), None)
+            if not self._alone(node):
+                last = None  # others read the sums without the bias
+            value = replace(value, tensor=self._with_bias(last, value))
+        name = self.finished[id(given)] = self.moved(value).tensor
         return name
 
     def _alone(self, node: fx.Node) -> bool:
@@ -878,36 +818,12 @@ class _Lowering:
         return False
 
     def _with_bias(self, last: Layer | None, value: Value) -> str:
-        layer_name = self._free(f"{value.owner}_rescale")
+        layer_name = self.free(f"{value.owner}_rescale")
         layer = biased(layer_name, last, value, self.tensors[value.tensor])
         if layer.name == layer_name:
-            return self._add(layer)
+            return self.add(layer)
         self.layers = [layer if old is last else old for old in self.layers]
         return layer.name
-
-    def _add(self, layer: Layer) -> str:
-        """Append a layer; what is wrong with it is said by the network's own check."""
-        alone = Network(
-            name=layer.name,
-            inputs=tuple(
-                Input(name=name, shape=tensor.shape, format=tensor.format, step=tensor.step)
-                for name, tensor in self.tensors.items()
-                if name in layer.inputs
-            ),
-            layers=(layer,),
-            outputs=(layer.name,),
-        )
-        self.layers.append(layer)
-        self.tensors[layer.name] = alone.tensors[layer.name]
-        if self.sequences.intersection(layer.inputs):
-            self.sequences.add(layer.name)
-        return layer.name
-
-    def _free(self, wanted: str) -> str:
-        name, count = wanted, 2
-        while name in self.tensors:
-            name, count = f"{wanted}_{count}", count + 1
-        return name
 
 
 def _argument(node: fx.Node) -> str:

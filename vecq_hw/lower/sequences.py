@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from torch import fx, nn
@@ -18,7 +17,6 @@ from vecq_hw.layers import (
     LONGEST_SHIFT,
     PRODUCT_LIMIT,
     Conv2d,
-    Dense,
     Embedding,
     Gru,
     Lstm,
@@ -131,15 +129,6 @@ def sums_and_states(
     )
 
 
-def each_step(layer: Dense | Conv2d) -> Conv2d:
-    """A Dense over each step of a sequence."""
-    assert isinstance(layer, Dense)
-    weights = layer.weights
-    assert isinstance(weights, Weights)
-    codes = weights.codes[:, np.newaxis, np.newaxis]
-    return Conv2d(name=layer.name, input=layer.input, weights=replace(weights, codes=codes))
-
-
 def reversed_steps(name: str, source: str, length: int) -> Take:
     """The steps of a sequence, the last one first."""
     return taken_steps(name, source, tuple(reversed(range(length))))
@@ -189,32 +178,6 @@ def _shifts(name: str, factors: list[Doubles], bits: int, least: int) -> Iterato
         if round(largest * 2.0**shift) <= most:
             yield shift
         shift -= 1
-
-
-def steps_first(
-    node: fx.Node, module: nn.Module, found: dict[fx.Node, bool], of_sequence: bool
-) -> bool:
-    """Whether the model has as (N, A, B) what the network has as (1, A, B); else as (N, B, A).
-
-    Parameters
-    ----------
-    found : mapping
-        The same of all nodes before.
-    of_sequence : bool
-        Whether what the node reads is a sequence in the network.
-    """
-    before = next(found[read] for read in node.all_input_nodes if read in found)
-    match module:
-        case QuantizedEmbedding() | QuantizedLSTM() | QuantizedGRU():
-            return True
-        case LastStep() | nn.Flatten() | Rearrange():
-            return False
-        case nn.Linear():
-            return of_sequence
-        case Transpose():
-            return not before
-        case _:
-            return before
 
 
 def begins_with_steps(node: fx.Node, model: nn.Module) -> bool:

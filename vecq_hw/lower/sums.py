@@ -35,8 +35,12 @@ def sums(
     if isinstance(module, QuantizedLinear):
         if value.order is not None and len(value.order) == codes.shape[1]:
             codes = codes[:, value.order]
-        weights = Weights(codes=codes, grid=grid, step=step)
-        return Dense(name=name, input=value.tensor, weights=weights), steps / step
+        if value.layout.rank == 1:
+            weights = Weights(codes=codes, grid=grid, step=step)
+            return Dense(name=name, input=value.tensor, weights=weights), steps / step
+        # On each step of a sequence, or each pixel.
+        weights = Weights(codes=codes[:, np.newaxis, np.newaxis], grid=grid, step=step)
+        return Conv2d(name=name, input=value.tensor, weights=weights), steps / step
     across = isinstance(module, QuantizedConv1d)
     codes = codes[:, :, np.newaxis] if across else codes
     layer = Conv2d(

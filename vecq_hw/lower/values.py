@@ -12,7 +12,9 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
+from vecq_hw.layers import OrderLayer
 from vecq_hw.layers.windows import Sides
+from vecq_hw.lower.layout import VECTOR, Layout
 
 Doubles = npt.NDArray[np.float64]
 
@@ -35,10 +37,12 @@ class Value:
     computes them.
 
     ``order`` is the position that each element has in torch's own order, where an image was
-    flattened channels-last; ``owner`` the layer that names the next Rescale; ``pools`` the
-    max-pools, with their names, that wait for the codes of that Rescale; ``pad`` what stands around
-    the tensor, before those pools.  With ``rows``, the class of each position, ``scale`` and
-    ``offset`` have the shape (classes, C).
+    flattened channels-last; ``layout`` tells how the axes of a sample lie in the tensor; ``owner``
+    is the layer that names the next Rescale; ``pools`` the max-pools, with their names, that wait
+    for the codes of that Rescale; ``pad`` what stands around the tensor, before those pools.
+    ``moves`` are layers that only move integers, and wait too, as codes are narrower than sums: the
+    tensor has all channels of the value several times.  With ``rows``, the class of each position,
+    ``scale`` and ``offset`` have the shape (classes, C).
     """
 
     tensor: str
@@ -50,6 +54,8 @@ class Value:
     pools: tuple[tuple[str, nn.Module], ...] = ()
     pad: Pending | None = None
     rows: IntArray | None = None
+    layout: Layout = VECTOR
+    moves: tuple[OrderLayer, ...] = ()
 
 
 def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value) -> Value:
@@ -66,6 +72,9 @@ def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value)
         shift = shift + doubles(module.bias)
     check_finite(name, "scale", gain)
     check_finite(name, "shift", shift)
+    if value.moves:
+        copies = value.scale.shape[-1] // len(gain)
+        gain, shift = np.tile(gain, copies), np.tile(shift, copies)
     if len(gain) != value.scale.shape[-1]:
         raise VecqError(
             f"layer '{name}' normalizes {len(gain)} channels, but reads {value.scale.shape[-1]}"

@@ -22,6 +22,7 @@ from vecq_hw.train.arguments import (
     size_index,
 )
 from vecq_hw.train.arithmetic import OPERATIONS
+from vecq_hw.train.picks import PICKS, gives_several
 from vecq_hw.train.quantized_layers import Concat, SquareAverage, Transpose
 from vecq_hw.train.rearrange import reshape
 from vecq_hw.train.reshapes import GIVE_SHAPE, RESHAPES, sample_shapes
@@ -59,6 +60,8 @@ def modules_of(node: fx.Node) -> tuple[tuple[nn.Module, ...], tuple[Any, ...]] |
 
 def _sources(node: fx.Node) -> tuple[fx.Node, ...]:
     first = node.args[0] if node.args else node.kwargs.get("input", node.kwargs.get("tensors"))
+    while isinstance(first, fx.Node) and gives_several(first):
+        first = first.args[0]
     sources: Sequence[Any] = first if isinstance(first, tuple | list) else (first,)
     if not all(isinstance(source, fx.Node) for source in sources):
         raise Unsupported("reads something other than the tensors of the model")
@@ -371,6 +374,7 @@ FUNCTIONS: dict[Any, Maker] = {
     torch.detach: _cuts,
     "detach": _cuts,
     **RESHAPES,
+    **PICKS,
 }
 """The functions and methods that have a module, by what torch.fx calls them."""
 REFUSED = _cuts

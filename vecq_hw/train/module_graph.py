@@ -27,6 +27,7 @@ from vecq_hw.train.functional import (
     place_layer,
 )
 from vecq_hw.train.functions import modules_of
+from vecq_hw.train.picks import Pick, gives_several
 from vecq_hw.train.preconditions import InputShape, check_modules, checked_shapes
 from vecq_hw.train.quantized_layers import (
     Concat,
@@ -43,12 +44,15 @@ from vecq_hw.train.tracing import trace
 from vecq_hw.train.windows import AVERAGES, MAX_POOLS, PADS, Pad, insert_pads
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, pools of the"
-    " largest or the average, padding, Upsample, Flatten, Dropout, Identity, Embedding, LSTM, GRU,"
-    " functions of each value by itself (torch.nn.SiLU, tanh, ...), sums, differences and"
-    " products (+, -, *) of tensors and constants, and torch.cat"
+    "Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, BatchNorm1d, BatchNorm2d, ReLU,"
+    " ReLU6, Hardtanh, pools of the largest or the average, padding, Upsample, Flatten, Dropout,"
+    " Identity, Embedding, LSTM, GRU, functions of each value by itself (torch.nn.SiLU, tanh, ...),"
+    " sums, differences and products (+, -, *) of tensors and constants, and torch.cat"
 )
-WITH_WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding, nn.LSTM, nn.GRU)
+WITH_WEIGHTS = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Embedding),
+    *(nn.LSTM, nn.GRU),
+)
 _ONCE = (*WITH_WEIGHTS, nn.BatchNorm1d, nn.BatchNorm2d)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
 _PLAIN = (
@@ -72,6 +76,7 @@ _PLAIN = (
     Concat,
     Transpose,
     LastStep,
+    Pick,
     Rearrange,
 )
 _SOFTMAX = {"softmax", "log_softmax", "softmax2d", "logsoftmax", "softmin"}
@@ -131,7 +136,7 @@ def module_graph(model: nn.Module, input_shape: InputShape | None = None) -> fx.
                 unpack_sequence(traced, node)
             _check_module(str(node.target), module)
         elif node.op in ("call_function", "call_method") and not is_shape(node) and node.users:
-            if not is_constant(node):
+            if not is_constant(node) and not gives_several(node):
                 _replace(traced, node)
     traced.graph.eliminate_dead_code()
     insert_pads(traced, free_name)
@@ -296,8 +301,12 @@ def _check_module(name: str, module: nn.Module) -> None:
                 problem = "return_indices is not supported; leave it out"
         case nn.Upsample():
             factors = upsample_factors(module.scale_factor)
-            if module.mode != "nearest" or module.size is not None:
-                problem = "only mode='nearest' with a scale_factor is supported"
+            modes = ("nearest", "linear", "bilinear")
+            if module.mode not in modes or module.size is not None or module.align_corners:
+                problem = (
+                    "only nearest, linear and bilinear with a scale_factor and"
+                    " align_corners=False are supported"
+                )
             elif factors is None:
                 problem = f"scale_factor={module.scale_factor} is not supported; use whole numbers"
         case nn.Flatten():

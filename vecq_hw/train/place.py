@@ -33,7 +33,15 @@ from vecq_hw.train.arithmetic import (
 from vecq_hw.train.choices import Choice
 from vecq_hw.train.curves import CURVES, HOST, Curve, ends
 from vecq_hw.train.functional import free_name
-from vecq_hw.train.quantized_layers import Add, Concat, Quantized, QuantizedEmbedding, Sums
+from vecq_hw.train.picks import Pick
+from vecq_hw.train.quantized_layers import (
+    Add,
+    Concat,
+    Quantized,
+    QuantizedEmbedding,
+    Sums,
+    is_bilinear,
+)
 from vecq_hw.train.rearrange import Rearrange
 from vecq_hw.train.recurrent import QuantizedRecurrent
 from vecq_hw.train.tracing import shape_of
@@ -145,7 +153,8 @@ class _Placement:
         coded = state.exact or state.maker is not None
         if isinstance(module, QuantizedRecurrent) and signs:
             coded = False  # it takes code 0 for 0
-        if isinstance(module, _READS_CODES) and not coded and not waits:
+        fills = isinstance(module, Pick) and module.fills
+        if (isinstance(module, _READS_CODES) or fills) and not coded and not waits:
             if not isinstance(module, QuantizedEmbedding):
                 made = self._codes(source)
                 node.replace_input_with(source, made)
@@ -161,7 +170,8 @@ class _Placement:
             return _State(owner=str(node.target), one_step=one_step)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             return _State(owner=state.owner, one_step=False)
-        if isinstance(module, AVERAGES):
+        bilinear = isinstance(module, nn.Upsample) and is_bilinear(module)
+        if isinstance(module, AVERAGES) or bilinear:
             return replace(state, maker=None, exact=False, one_step=False)
         if isinstance(module, Pad) and module.value and not signs:
             # What is added is a code of the next quantizer.
@@ -264,7 +274,12 @@ class _Placement:
         operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
         states = [self.states[operand] for operand in operands]
         makers = [state.maker for state in states]
+        latest = max((state.owner for state in states), key=list(self.bits).index)
         nonnegative = all(state.nonnegative for state in states)
+        if makers[0] is not None and all(maker is makers[0] for maker in makers):
+            # Parts of one tensor have one step already.
+            maker = makers[0] if isinstance(module, Concat) else None
+            return replace(states[0], owner=latest, maker=maker)
         bits = max(self._bits(state.owner) for state in states)
         wanted = _kind(QuantizedReLU(bits) if nonnegative else SignedQuantizer(bits))
         kinds = {None if maker is None else _kind(self._quantizer(maker)) for maker in makers}
@@ -288,7 +303,6 @@ class _Placement:
             assert maker is not None
             self._merge(str(first.target), str(maker.target))
         node.args = tuple(read)
-        latest = max((state.owner for state in states), key=list(self.bits).index)
         state = _State(owner=latest, nonnegative=nonnegative and not isinstance(module, Subtract))
         return replace(state, maker=first) if isinstance(module, Concat) else state
 

@@ -16,6 +16,11 @@ from torch import nn
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import Vecq, WeightMethod, WeightQuantizer
 from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM
+from vecq_hw.train.transposed import (
+    QuantizedConvTranspose1d,
+    QuantizedConvTranspose2d,
+    as_convolution,
+)
 
 
 class QuantizedLinear(nn.Linear):
@@ -121,7 +126,13 @@ class QuantizedEmbedding(nn.Embedding):
         )
 
 
-Sums = (QuantizedLinear, QuantizedConv1d, QuantizedConv2d)
+Sums = (
+    QuantizedLinear,
+    QuantizedConv1d,
+    QuantizedConv2d,
+    QuantizedConvTranspose1d,
+    QuantizedConvTranspose2d,
+)
 """Those that multiply codes by weights and add."""
 Quantized = (*Sums, QuantizedEmbedding, QuantizedLSTM, QuantizedGRU)
 """The layers with quantized weights."""
@@ -144,7 +155,7 @@ def quantized_layer(
     if isinstance(source, nn.GRU):
         return QuantizedGRU(source, method, bits)
     assert isinstance(source.weight, torch.Tensor)
-    quantizer = method(source.weight, bits)
+    quantizer = method(_rows(source), bits)
     if isinstance(source, nn.Embedding):
         return QuantizedEmbedding(source, quantizer)
     bias = source.bias
@@ -156,11 +167,23 @@ def quantized_layer(
             return QuantizedConv2d(source, quantizer, of_bias)
         case nn.Conv1d():
             return QuantizedConv1d(source, quantizer, of_bias)
+        case nn.ConvTranspose1d():
+            return QuantizedConvTranspose1d(source, quantizer, of_bias)
+        case nn.ConvTranspose2d():
+            return QuantizedConvTranspose2d(source, quantizer, of_bias)
         case _:
             raise AssertionError(f"{type(source).__name__} has no weights")
 
 
-def quantized_bias(layer: QuantizedLinear | QuantizedConv1d | QuantizedConv2d) -> Any:
+def _rows(layer: nn.Module) -> torch.Tensor:
+    """The weights as their quantizer takes them, a row for each output."""
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        return as_convolution(layer)
+    assert isinstance(layer.weight, torch.Tensor)
+    return layer.weight
+
+
+def quantized_bias(layer: Any) -> Any:
     """The bias as the layer adds it, or None."""
     quantizer = layer.bias_quantizer
     return layer.bias if quantizer is None or layer.bias is None else quantizer(layer.bias)
@@ -178,7 +201,7 @@ def advance(model: nn.Module, progress: float) -> None:
                 assert isinstance(quantizer, WeightQuantizer)
                 quantizer.advance(getattr(module, name), progress)
         elif isinstance(module, (QuantizedEmbedding, *Sums)):
-            module.quantizer.advance(module.weight, progress)
+            module.quantizer.advance(_rows(module), progress)
 
 
 def _take_over(
@@ -281,6 +304,11 @@ def numeric_padding(layer: nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:
             for size, dilation in zip(layer.kernel_size, layer.dilation, strict=True)
         )
     return tuple(int(padding) for padding in layer.padding)
+
+
+def is_bilinear(module: nn.Upsample) -> bool:
+    """Whether it weighs the nearest pixels, or steps of a sequence, by their distance."""
+    return module.mode in ("bilinear", "linear")
 
 
 def upsample_factors(scale: Any) -> tuple[int, int] | None:

@@ -97,29 +97,6 @@ def composed(first: Rearrange, second: Rearrange) -> Rearrange | None:
     return Rearrange([size_of[key] for key in keys], result, second.shape)
 
 
-def channels_last(given: Rearrange, shape: tuple[int, ...]) -> Rearrange | None:
-    """What ``given`` does to a tensor of the network; None where no split serves it.
-
-    Parameters
-    ----------
-    shape : (C,) or (H, W, C)
-        Of that tensor; a sequence is an image of height 1.
-
-    Examples
-    --------
-    >>> image = channels_last(reshape((6, 1, 5), (6, 5)), (1, 5, 6))
-    >>> image.keeps_order, image.shape
-    (True, (1, 5, 6))
-    """
-    whole: Rearrange | None = given
-    if len(shape) == 3:
-        whole = composed(transpose(shape, (2, 0, 1)), given)
-    after = given.shape if len(given.shape) != 2 else (given.shape[0], 1, given.shape[1])
-    if whole is not None and len(after) == 3:
-        whole = composed(whole, transpose(after, (1, 2, 0)))
-    return whole
-
-
 def _simplified(given: Rearrange) -> tuple[list[int], list[int]]:
     """Split and order without axes of size 1, those that stay together being one."""
     order = [axis for axis in given.order if given.split[axis] > 1]

@@ -15,11 +15,10 @@ from torch import fx, nn
 
 from vecq_hw.train.arguments import Unsupported, arguments, is_whole, numbers, size_index
 from vecq_hw.train.effects import is_shape
-from vecq_hw.train.quantized_layers import Concat, FlattenTo, LastStep, Transpose
+from vecq_hw.train.quantized_layers import Concat, FlattenTo, Transpose
 from vecq_hw.train.rearrange import Rearrange, reshape, transpose
 from vecq_hw.train.tracing import Batch, shape_of
 
-_WHOLE = slice(None, None, None)
 GIVE_SHAPE = "; give quantize_model the input_shape, so that sizes are known"
 
 
@@ -229,22 +228,17 @@ def stacked(node: fx.Node) -> tuple[nn.Module, ...]:
     return Concat(), Rearrange((len(terms), *sample), axes, after[1:])
 
 
-def indexed(node: fx.Node) -> nn.Module:
-    """The last step of a sequence, or axes of one: ``x[:, :, None, None]``."""
-    index = node.args[1]
-    if isinstance(index, tuple) and all(part in (_WHOLE, None, ...) for part in index):
-        return of_ones(node)
-    if index not in ((_WHOLE, -1), (_WHOLE, -1, _WHOLE), (_WHOLE, -1, ...)):
-        raise Unsupported("is not supported; of a sequence (N, L, C) the last step [:, -1] is")
-    return LastStep()
-
-
 def spread(node: fx.Node) -> nn.Module:
     """expand() and expand_as() in front of a product, which spreads its operands itself."""
-    products = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_", "multiply")
-    if not all(reader.target in products for reader in node.users):
+    if not before_products(node):
         raise Unsupported("is supported for an operand of a product alone")
     return nn.Identity()
+
+
+def before_products(node: fx.Node) -> bool:
+    """Whether products alone read the node."""
+    products = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_", "multiply")
+    return all(reader.target in products for reader in node.users)
 
 
 def unchanged(node: fx.Node) -> nn.Module:
@@ -286,7 +280,6 @@ RESHAPES: dict[Any, Any] = {
     "moveaxis": ordered,
     getattr: attribute,
     torch.stack: stacked,
-    operator.getitem: indexed,
     torch.clone: unchanged,
     "clone": unchanged,
     "contiguous": unchanged,
