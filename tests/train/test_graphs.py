@@ -209,8 +209,11 @@ class Joined(nn.Module):
         (nn.Sequential(nn.MaxPool2d(2, return_indices=True)), "return_indices is not supported"),
         (nn.Sequential(nn.LPPool2d(2, 2)), r"'pow.*' \(pow\) is not supported|LPPool2d"),
         (nn.Sequential(nn.FractionalMaxPool2d(2, 2)), "FractionalMaxPool2d"),
-        (nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear")), "only mode='nearest'"),
-        (nn.Sequential(nn.Upsample(size=4)), "only mode='nearest' with a scale_factor"),
+        (
+            nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)),
+            "only nearest, linear and bilinear with",
+        ),
+        (nn.Sequential(nn.Upsample(size=4)), "only nearest, linear and bilinear with a scale"),
         (nn.Sequential(nn.Upsample(scale_factor=1.5)), "scale_factor=1.5 .* use whole numbers"),
         (Joined(lambda x, y: torch.cat([x, y], 2)), "'cat' .* dim=1, the channels"),
         (Joined(lambda x, y: torch.add(x, y, alpha=2)), r"the operation 'add' \(add\)"),

@@ -241,9 +241,9 @@ PICKS: dict[Any, Any] = {
     "expand": expanded,
     **dict.fromkeys(
         (
-            *(torch.flip, torch.fliplr, torch.flipud, torch.rot90, torch.roll, torch.narrow),
-            *(torch.select, torch.index_select, torch.repeat_interleave, torch.tile),
-            *("flip", "fliplr", "flipud", "rot90", "roll", "narrow", "select", "index_select"),
+            *(torch.flip, torch.fliplr, torch.rot90, torch.roll, torch.narrow),
+            *(torch.select, torch.repeat_interleave, torch.tile),
+            *("flip", "fliplr", "rot90", "roll", "narrow", "select"),
             *("repeat_interleave", "tile", "repeat"),
         ),
         picked,
