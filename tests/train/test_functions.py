@@ -427,7 +427,6 @@ CASES = {
     "repeat_interleave": (IMAGE, [sized(lambda x: x.repeat_interleave(3, 1))]),
     "tile": (IMAGE, [sized(lambda x: x.tile((1, 2, 1, 1)))]),
     "repeat": (IMAGE, [sized(lambda x: x.repeat(1, 2, 1, 2))]),
-    "expand": (IMAGE, [sized(lambda x: x[:, :1].expand(-1, 3, -1, -1))]),
     "movedim": (IMAGE, [sized(lambda x: x.movedim(3, 1))]),
     "moveaxis": (IMAGE, [sized(lambda x: x.moveaxis(1, 2))]),
     "swapdims": (IMAGE, [sized(lambda x: x.swapdims(2, 3))]),
@@ -467,7 +466,13 @@ CASES = {
     torch.negative: (ROWS, [torch.negative]),
     "neg": (ROWS, [lambda x: x.neg()]),
     "negative": (ROWS, [lambda x: x.negative()]),
-    "expand": (ROWS, [lambda x: x.relu().expand(x.shape[0], 8) * x]),
+    "expand": (
+        ROWS,
+        [
+            lambda x: x.relu().expand(x.shape[0], 8) * x,
+            sized(lambda x: x[:, :1].relu().expand(-1, 8).relu()),
+        ],
+    ),
     "expand_as": (ROWS, [lambda x: x.relu().expand_as(x) * x]),
 }
 
