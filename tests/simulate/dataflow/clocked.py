@@ -63,7 +63,7 @@ def bits(number):
 
 
 def mantissa_bits(layer):
-    return max((m if m >= 0 else ~m).bit_length() for m in layer.mantissa.tolist()) + 1
+    return max((m if m >= 0 else ~m).bit_length() for m in layer.mantissa.ravel().tolist()) + 1
 
 
 def without_unread(network):
@@ -208,7 +208,11 @@ class Machine:
                 words = math.prod(self.network.tensors[layer.name].shape) // wire.lanes
                 return self.unit(words, wire, wire.lanes, reads, gives, 1, [1] * cycles, 2)
             levels = layer.format.hi - layer.format.lo
-            depth = 5 if isinstance(layer, Rescale) else 2 + bits(levels + 1)
+            depth = (
+                5 + (layer.rows is not None and layer.classes > 1)
+                if isinstance(layer, Rescale)
+                else 2 + bits(levels + 1)
+            )
             return self.pipe([[wire]], wire.lanes, depth)
         if isinstance(layer, ArgMax):
             wire = self.readers[layer.input].pop(0)
@@ -399,6 +403,7 @@ class Machine:
         readers = [la for la in self.network.layers if layer.name in la.inputs]
         alone = len(readers) == 1 and layer.name not in self.network.outputs
         rescale = readers[0] if alone and isinstance(readers[0], Rescale) else None
+        rescale = None if rescale is None or rescale.rows is not None else rescale
         if rescale and rescale.format.hi - rescale.format.lo > 31:
             depth += bits(mantissa_bits(rescale))
         out = self.pipe([[wire]], outputs, depth)
@@ -407,6 +412,8 @@ class Machine:
 
     def serial_cycles(self, layer, wire):
         """Cycles of a word, a mantissa bit in each; 0 where the folds before leave no time."""
+        if layer.rows is not None:
+            return 0
         width = mantissa_bits(layer)
         for turns in range(wire.lanes, 0, -1):
             if width <= layer.shifts.min() and turns * (width + 1) < wire.interval:
