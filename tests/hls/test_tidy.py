@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.hls_networks import all_layers
+from tests.random_networks import random_pair, random_sequence
 from tests.shares import nightly
 from vecq_hw.emit import hls
+from vecq_hw.emit.project import Vectors
+from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES, VERILATOR
+from vecq_hw.verify.vectors import random_vectors
 
 ROOT = Path(__file__).parents[2]
 TIDY = Path(sys.executable).with_name("clang-tidy")
@@ -26,6 +31,19 @@ def tidy(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
         *("-isystem", AP_TYPES.find(), "-isystem", verilator / "include" / "vltstd"),
     ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.nightly
+@pytest.mark.needs_cxx
+@pytest.mark.skipif(not TIDY.exists(), reason="clang-tidy is not installed (the lint extra)")
+@pytest.mark.parametrize("seed", [1, 6], ids=["Embedding and Gru", "Lstm and Gru"])
+def test_clang_tidy_finds_nothing_in_sequences(seed: int, tmp_path: Path) -> None:
+    network, schedule = random_pair(random_sequence, "net", seed)
+    inputs = random_vectors(network, 1)
+    vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
+    hls.emit(network, replace(schedule, axis_bits=None), vectors).write(tmp_path)
+    result = tidy(tmp_path / "src" / "net.cpp", tmp_path)
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.needs_cxx

@@ -54,8 +54,12 @@ give:
 }
 
 /// The value of a gate's code.
-constexpr std::int32_t sigmoid(GateCode::Value code) { return sigmoid_table[code + 128]; }
-constexpr std::int32_t tanh(GateCode::Value code) { return tanh_table[code + 128]; }
+constexpr std::int32_t sigmoid(GateCode::Value code) {
+  return sigmoid_table[code + 128];
+}
+constexpr std::int32_t tanh(GateCode::Value code) {
+  return tanh_table[code + 128];
+}
 
 } // namespace detail
 
@@ -70,7 +74,7 @@ void lstm(Stream<In, 1>& in, Stream<State, 1>& out, const Words& weights,
   static_assert(Shape::gates == 4, "an LSTM has four gates");
   typename State::Element state[Shape::elements];
 #pragma HLS ARRAY_PARTITION variable = state type = cyclic factor = Shape::simd
-  typename WideState::Element cells[Shape::elements];
+  WideState::Element cells[Shape::elements];
   Stream<Sum, 1> sums("lstm_sums");
 #pragma HLS STREAM variable = sums depth = Shape::outputs
 steps:
@@ -94,7 +98,7 @@ steps:
         const WideState::Value before =
             step == 0 ? 0 : static_cast<WideState::Value>(cells[element]);
         const WideState::Value cell = rescale_value<WideState>(
-            values[1], before, std::int64_t{values[0] * values[2]} * 16, 8);
+            values[1], before, static_cast<std::int64_t>(values[0]) * values[2] * 16, 8);
         const GateCode::Value near = rescale_value<GateCode>(cell, 1, 0, 7);
         Lanes<State, 1> y;
         y.lane[0] = rescale_value<State>(values[3], detail::tanh(near), 0, 8);
@@ -121,7 +125,7 @@ void gru(Stream<In, 1>& in, Stream<State, 1>& out, const Words& weights,
   static_assert(15 <= Shape::shift && Shape::shift <= 62, "the shift of a GRU is 15 to 62");
   typename State::Element state[Shape::elements];
 #pragma HLS ARRAY_PARTITION variable = state type = cyclic factor = Shape::simd
-  typename WideState::Element wide[Shape::elements];
+  WideState::Element wide[Shape::elements];
   Stream<Sum, 1> sums("gru_sums");
 #pragma HLS STREAM variable = sums depth = Shape::outputs
 steps:
@@ -140,9 +144,8 @@ steps:
       const WideState::Value part = rescale_value<WideState>(
           candidate ? own : 0, mantissa, static_cast<std::int64_t>(part_offset[element]),
           Shape::shift - 7);
-      const std::int64_t added = candidate
-                                     ? reset * part * (std::int64_t{1} << (Shape::shift - 15))
-                                     : own * mantissa;
+      const std::int64_t added =
+          candidate ? reset * part * (std::int64_t{1} << (Shape::shift - 15)) : own * mantissa;
       const GateCode::Value code =
           rescale_value<GateCode>(given, static_cast<std::int64_t>(mantissa_x[place]),
                                   added + static_cast<std::int64_t>(offset[place]), Shape::shift);
@@ -156,7 +159,7 @@ steps:
         const WideState::Value before =
             step == 0 ? 0 : static_cast<WideState::Value>(wide[element]);
         const WideState::Value after = rescale_value<WideState>(
-            update, before, std::int64_t{(256 - update) * detail::tanh(code)} * 256, 8);
+            update, before, static_cast<std::int64_t>(256 - update) * detail::tanh(code) * 256, 8);
         Lanes<State, 1> y;
         y.lane[0] = rescale_value<State>(after, 1, 0, 8);
         wide[element] = after;
