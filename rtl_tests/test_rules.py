@@ -16,12 +16,13 @@ from vecq_hw.toolchain import run_process, simulation_environment
 TOP = "rules"
 # Cell, parameters that break one of its rules, what it says.
 BROKEN: list[tuple[str, str, str]] = [
-    ("add", "Operands=0", "Operands (0) and Lanes (1) must be at least 1"),
+    ("add", "Lanes=0", "Operands (2) and Lanes (0) must be at least 1"),
     ("add", "SumBits=0", "ElementBits (8) and SumBits (0) must be at least 1"),
     (
         "add",
         "OperandBits=64'h9_0000_0008,AllBits=17",
-        "OperandBits 0000000900000008 of OperandSigned 00 must be at least 1 and fit ElementBits",
+        "OperandBits 0000000900000008 of OperandSigned 00 must be at least 1 and fit ElementBits"
+        " (8)",
     ),
     ("add", "AllBits=15", "AllBits (15) must be the sum of OperandBits (16)"),
     ("add", "Subtract=1,Operands=3", "with Subtract, Operands (3) must be 2"),
