@@ -22,7 +22,7 @@ from vecq_hw.emit import hls4ml
 from vecq_hw.emit.project import Vectors, read_vectors
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import CodeBook, Grid, IntFormat, TwosComplement
-from vecq_hw.layers import Add, Dense, Rescale
+from vecq_hw.layers import Dense, Rescale
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import default_schedule
@@ -312,12 +312,7 @@ def refused() -> dict[str, Network]:
             replace(dense.layers[0], bias=wide), index=0
         ),
         "'unread' (nothing reads it)": replace(dense, layers=(*dense.layers, unread)),
-        "2 inputs and 1 outputs (one of each)": replace(
-            dense,
-            inputs=(*dense.inputs, replace(dense.inputs[0], name="second")),
-            layers=(Add(name="sum", inputs=("net_x", "second")),),
-            outputs=("sum",),
-        ),
+        "the output 'net_0' (layers read it, too)": replace(dense, outputs=("net_1", "net_0")),
         "an output that is the input": replace(dense, layers=(), outputs=("net_x",)),
     }
 

@@ -27,7 +27,7 @@ def network() -> Network:
     return lower(twin.eval(), SHAPES, name="two_ends")
 
 
-@pytest.mark.parametrize("targets", ["hls", nightly("hls-dpi"), nightly("rtl")])
+@pytest.mark.parametrize("targets", ["hls", nightly("hls-dpi"), nightly("hls4ml"), nightly("rtl")])
 @pytest.mark.needs_cxx
 def test_the_command_verifies_every_output(
     network: Network, targets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

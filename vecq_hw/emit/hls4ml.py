@@ -26,12 +26,13 @@ from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupp
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
-from vecq_hw.emit.project import Project, Vectors, checked_vectors
+from vecq_hw.emit.project import Project, Vectors, checked_vectors, vector_files
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.errors import MissingToolError, VecqError
-from vecq_hw.layers import Lookup, Tensor
+from vecq_hw.layers import Input, Lookup, Tensor
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
+from vecq_hw.simulate.ends import input_names
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import AP_TYPES, require
 
@@ -117,7 +118,7 @@ def convert(
                 f"hls4ml is not whole ({error}); run: {AP_TYPES.install}"
             ) from None
         names = node_names(network)
-        listed = [_input(network, names)]
+        listed = [_input(source, names) for source in network.inputs]
         binary = backend not in _NO_BINARY and strategy != "distributed_arithmetic"
         for layer in network.layers:
             listed += nodes(layer, network, names, binary=binary)
@@ -152,7 +153,8 @@ def convert(
             graph = ModelGraph.from_layer_list(
                 config,
                 [dict(node.attributes) for node in listed],
-                outputs=[names[network.outputs[0]]],
+                inputs=[names[source.name] for source in network.inputs],
+                outputs=[names[name] for name in network.outputs],
             )
         except Exception as error:  # hls4ml raises plain Exception for what a back end lacks
             raise VecqError(
@@ -201,14 +203,15 @@ def natural_io_type(network: Network) -> str:
 
 
 def node_names(network: Network) -> dict[str, str]:
-    """What the input and each layer are called in hls4ml."""
-    plain = identifiers([network.inputs[0].name, *(layer.name for layer in network.layers)])
+    """What each input and each layer are called in hls4ml."""
+    inputs = [source.name for source in network.inputs]
+    plain = identifiers([*inputs, *(layer.name for layer in network.layers)])
     names = {
         name: f"{node}_layer" if _TAKEN_NODES.fullmatch(node) else node
         for name, node in plain.items()
     }
-    # The input's name is that of a port, among names such as w2 and layer2_out.
-    return names | {network.inputs[0].name: f"{plain[network.inputs[0].name]}_codes"}
+    # An input's name is that of a port, among names such as w2 and layer2_out.
+    return names | {name: f"{plain[name]}_codes" for name in inputs}
 
 
 @contextlib.contextmanager
@@ -249,19 +252,25 @@ def emit(
         files = _movable(Path(folder))
     design = _Design.of(network, model, io_type)
     top = design.top
-    # In io_parallel each output has a port of its own.
-    output_lanes = design.target.lanes if design.stream else 1
     ports = Ports(
-        inputs=[design.source.described(network, network.inputs[0].name, design.source.lanes)],
-        outputs=[design.target.described(network, network.outputs[0], output_lanes)],
+        inputs=[
+            end.described(network, source.name, end.lanes)
+            for end, source in zip(design.sources, network.inputs, strict=True)
+        ],
+        # In io_parallel each output has a port of its own.
+        outputs=[
+            end.described(network, name, end.lanes if design.stream else 1)
+            for end, name in zip(design.targets, network.outputs, strict=True)
+        ],
     )
+    several = "" if ports.alone else "_several"
     for template, name in (
-        ("vecq_test.cpp", "vecq_test.cpp"),
+        (f"vecq_test{several}.cpp", "vecq_test.cpp"),
         ("Makefile", "Makefile"),
         ("README.md", "README.md"),
         ("hls4ml.yml", ".github/workflows/hls4ml.yml"),
-        ("dpi.cpp", "cosim/dpi.cpp"),
-        ("top.sv", f"rtl/{top}.sv"),
+        (f"dpi{several}.cpp", "cosim/dpi.cpp"),
+        (f"top{several}.sv", f"rtl/{top}.sv"),
         ("bench.py", f"bench_{top}.py"),
         ("run.py", "run.py"),
     ):
@@ -271,9 +280,11 @@ def emit(
             .render(design=design, install=INSTALL, ports_text=ports_text(ports, assets.BENCH))
         )
     stored = vectors.files()
-    # What hls4ml's own bench reads.
-    files["tb_data/tb_input_features.dat"] = stored["vectors/inputs.txt"]
-    files["tb_data/tb_output_predictions.dat"] = stored["vectors/outputs.txt"]
+    # What hls4ml's own bench reads: all inputs on a line, and all outputs.
+    for name, what in (("input_features", "inputs"), ("output_predictions", "outputs")):
+        texts = [text.splitlines() for file, text in stored.items() if f"/{what}" in file]
+        lines = [" ".join(parts) + "\n" for parts in zip(*texts, strict=True)]
+        files[f"tb_data/tb_{name}.dat"] = "".join(lines)
     files |= assets.bench() | stored
     files[MANIFEST] = manifest_text(network, top, files, ports)
     return Project(files)
@@ -293,6 +304,9 @@ class _Port:
     """One end of the top, as the templates read it."""
 
     port: str
+    kind: str
+    """The C++ type of a word, or of an element in io_parallel."""
+    vectors: str
     elements: int
     lanes: int
     bits: int
@@ -300,11 +314,13 @@ class _Port:
     slot: int
 
     @classmethod
-    def of(cls, variable: Any, tensor: Tensor, stream: bool) -> _Port:
+    def of(cls, variable: Any, tensor: Tensor, stream: bool, vectors: str) -> _Port:
         elements = math.prod(tensor.shape)
         bits = tensor.format.bits
         return cls(
             port=variable.name,
+            kind=variable.type.name,
+            vectors=vectors,
             elements=elements,
             lanes=variable.type.n_elem if stream else elements,
             bits=variable.type.precision.width,
@@ -334,19 +350,26 @@ class _Design:
     head: str
     version: str
     io_type: str
-    source: _Port
-    target: _Port
+    sources: tuple[_Port, ...]
+    targets: tuple[_Port, ...]
 
     @classmethod
     def of(cls, network: Network, model: ModelGraph, io_type: str) -> _Design:
         import hls4ml
 
         stream = io_type == "io_stream"
-        ends = (
-            (model.get_input_variables()[0], network.inputs[0].name),
-            (model.get_output_variables()[0], network.outputs[0]),
+        sources, targets = (
+            tuple(
+                _Port.of(variable, network.tensors[name], stream, file)
+                for variable, (name, file) in zip(
+                    variables, vector_files(what, names).items(), strict=True
+                )
+            )
+            for what, variables, names in (
+                ("inputs", model.get_input_variables(), input_names(network)),
+                ("outputs", model.get_output_variables(), network.outputs),
+            )
         )
-        source, target = (_Port.of(var, network.tensors[name], stream) for var, name in ends)
         return cls(
             top=_top(network),
             head=(
@@ -355,9 +378,19 @@ class _Design:
             ),
             version=hls4ml.__version__,
             io_type=io_type,
-            source=source,
-            target=target,
+            sources=sources,
+            targets=targets,
         )
+
+    @property
+    def source(self) -> _Port:
+        """The first input."""
+        return self.sources[0]
+
+    @property
+    def target(self) -> _Port:
+        """The first output."""
+        return self.targets[0]
 
     @property
     def stream(self) -> bool:
@@ -370,8 +403,7 @@ def _top(network: Network) -> str:
     return f"{plain}_top" if _TAKEN_TOPS.fullmatch(plain) or plain in names else plain
 
 
-def _input(network: Network, names: dict[str, str]) -> Node:
-    source = network.inputs[0]
+def _input(source: Input, names: dict[str, str]) -> Node:
     attributes = {
         "class_name": "InputLayer",
         "name": names[source.name],

@@ -59,13 +59,15 @@ class Node:
 
 def unsupported(network: Network, io_type: str = "io_parallel") -> str | None:
     """Why hls4ml cannot express ``network`` exactly, or None; io_parallel takes all it can."""
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        return f"{len(network.inputs)} inputs and {len(network.outputs)} outputs (one of each)"
-    if network.outputs[0] == network.inputs[0].name:
-        return "an output that is the input"
     read = {name for layer in network.layers for name in layer.inputs}
+    for source in network.inputs:
+        if source.name in network.outputs:
+            return "an output that is the input"
+    for name in network.outputs:
+        if len(network.outputs) > 1 and name in read:
+            return f"the output '{name}' (layers read it, too)"
     for layer in network.layers:
-        if layer.name not in read and layer.name != network.outputs[0]:
+        if layer.name not in read and layer.name not in network.outputs:
             return f"layer '{layer.name}' (nothing reads it)"
         reason = _layer_reason(layer, [network.tensors[name] for name in layer.inputs])
         if io_type == "io_stream" and reason is None:

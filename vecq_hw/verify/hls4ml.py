@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from vecq_hw.emit import hls4ml
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import Flatten
 from vecq_hw.network import Network
-from vecq_hw.simulate.reference import checked_codes
+from vecq_hw.simulate.ends import Given
+from vecq_hw.simulate.reference import checked_inputs
 from vecq_hw.toolchain import CXX, require
 from vecq_hw.verify.hls import TOOLS, run
 from vecq_hw.verify.target import Target
@@ -31,9 +31,7 @@ _STACK_BYTES = 1 << 30
 VGG, beyond the 8 MB that a program usually gets.  What is not used takes no memory."""
 
 
-def trace(
-    network: Network, inputs: npt.ArrayLike, *, io_type: str | None = None
-) -> dict[str, IntArray]:
+def trace(network: Network, inputs: Given, *, io_type: str | None = None) -> dict[str, IntArray]:
     """Every layer's integers from hls4ml's own C simulation, by name.
 
     Beside ``simulate(network, inputs, taps=names)`` this shows in which layer a difference begins.
@@ -41,7 +39,7 @@ def trace(
     Parameters
     ----------
     inputs : int array of shape (N, C) or (N, H, W, C)
-        Codes of the input format.
+        Codes of the input format; of several inputs a mapping from the name of each.
     io_type : {"io_parallel", "io_stream"}, optional
         ``natural_io_type`` if left out.
 
@@ -62,20 +60,21 @@ def trace(
                 f"network '{network.name}': tensor '{name}' reaches {tensor.format.magnitude};"
                 f" hls4ml's trace is exact up to 2^{FLOAT_BITS}"
             )
-    codes = checked_codes(network.inputs[0], inputs)
+    codes = checked_inputs(network, inputs)
+    count = len(codes[network.inputs[0].name])
     require(CXX)
     names = hls4ml.node_names(network)
     with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
         model = hls4ml.convert(network, output_dir=folder, io_type=io_type, trace=True)
-        x = np.ascontiguousarray(codes, dtype=np.float64)
+        x = [np.ascontiguousarray(array, dtype=np.float64) for array in codes.values()]
         with hls4ml.quiet():
-            _, traced = _with_room(lambda: model.trace(x))
-    values: dict[str, IntArray] = {network.inputs[0].name: codes}
+            _, traced = _with_room(lambda: model.trace(x if len(x) > 1 else x[0]))
+    values = dict(codes)
     for layer in network.layers:
         # hls4ml flattens in place: there is nothing to trace.
         found = values[layer.input] if isinstance(layer, Flatten) else traced[names[layer.name]]
         shape = network.tensors[layer.name].shape
-        values[layer.name] = np.asarray(found).reshape(len(codes), *shape).astype(np.int64)
+        values[layer.name] = np.asarray(found).reshape(count, *shape).astype(np.int64)
     return {layer.name: values[layer.name] for layer in network.layers}
 
 
