@@ -6,11 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Add, Constant, Multiply, Rescale, Subtract
 from vecq_hw.lower import dry_run, lower
+from vecq_hw.schedule import default_schedule
 from vecq_hw.simulate import network_inputs, simulate
+from vecq_hw.simulate.dataflow import with_fifo_depths
 from vecq_hw.train import quantize_model
+from vecq_hw.verify.hls import TARGET as HLS
+from vecq_hw.verify.rtl import TARGET as RTL
 
 torch.set_num_threads(1)
 CHANNELS, SIZE = 6, 5
@@ -210,3 +215,42 @@ def test_a_twin_of_products_can_be_tried_before_it_is_trained():
 def test_what_has_no_integers_is_refused(form, message):
     with pytest.raises(VecqError, match=message):
         quantized(form, samples(form))
+
+
+class InvertedResidual(nn.Module):
+    """A block of MobileNetV3: hard swish, depthwise, squeeze and excite, its input added."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.expand = nn.Sequential(nn.Conv2d(4, 8, 1, bias=False), nn.BatchNorm2d(8))
+        depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.depthwise = nn.Sequential(depthwise, nn.BatchNorm2d(8))
+        self.squeeze, self.excite = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+        self.project = nn.Sequential(nn.Conv2d(8, 4, 1, bias=False), nn.BatchNorm2d(4))
+
+    def forward(self, x):
+        y = F.hardswish(self.depthwise(F.hardswish(self.expand(x))))
+        scale = self.squeeze(F.adaptive_avg_pool2d(y, 1))
+        y = F.hardsigmoid(self.excite(F.relu(scale))) * y
+        return x + self.project(y)
+
+
+@pytest.mark.nightly
+@pytest.mark.needs_cxx
+@pytest.mark.needs_verilator
+def test_a_trained_block_of_mobilenet_is_the_same_in_hardware(tmp_path):
+    x = torch.randn(30, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    twin = quantize_model(InvertedResidual(), 4, 8, input_shape=(4, SIZE, SIZE)).train()
+    with torch.no_grad():
+        for _ in range(20):
+            twin(x)
+    network = lower(twin.eval(), (4, SIZE, SIZE))
+    codes = network_inputs(network, x.numpy()[:6])
+    expected = simulate(network, codes)
+    schedule = with_fifo_depths(network, default_schedule(network, 4))
+    for target in (HLS, RTL):
+        folder = tmp_path / target.name
+        vectors = Vectors(inputs=codes, outputs=expected)
+        target.emit(network, schedule, vectors).write(folder)
+        assert np.array_equal(target.run(folder), expected.reshape(len(codes), -1))
