@@ -86,6 +86,7 @@ steps:
     for (int place = 0; place < Shape::outputs; ++place) {
 #pragma HLS PIPELINE II = 1
       const int gate = place % Shape::gates, element = place / Shape::gates;
+#pragma HLS DEPENDENCE variable = cells type = inter dependent = false // once a step
       const std::int64_t given = static_cast<typename In::Value>(in.read().lane[0]);
       const std::int64_t own = static_cast<typename Sum::Value>(sums.read().lane[0]);
       const GateCode::Value code =
@@ -137,25 +138,28 @@ steps:
     for (int place = 0; place < Shape::outputs; ++place) {
 #pragma HLS PIPELINE II = 1
       const int gate = place % Shape::gates, element = place / Shape::gates;
+#pragma HLS DEPENDENCE variable = wide type = inter dependent = false // once a step
       const std::int64_t given = static_cast<typename In::Value>(in.read().lane[0]);
       const std::int64_t own = static_cast<typename Sum::Value>(sums.read().lane[0]);
       const std::int64_t mantissa = static_cast<std::int64_t>(mantissa_h[place]);
       const bool candidate = gate == Shape::gates - 1;
-      const WideState::Value part = rescale_value<WideState>(
-          candidate ? own : 0, mantissa, static_cast<std::int64_t>(part_offset[element]),
-          Shape::shift - 7);
-      const std::int64_t added =
-          candidate ? reset * part * (std::int64_t{1} << (Shape::shift - 15)) : own * mantissa;
-      const GateCode::Value code =
-          rescale_value<GateCode>(given, static_cast<std::int64_t>(mantissa_x[place]),
-                                  added + static_cast<std::int64_t>(offset[place]), Shape::shift);
+      const std::int64_t factor = static_cast<std::int64_t>(mantissa_x[place]);
+      const std::int64_t addend = static_cast<std::int64_t>(offset[place]);
+      // Apart from the candidate's, so that no gate waits for the one before it.
+      const std::int32_t value = detail::sigmoid(rescale_value<GateCode>(
+          given, factor, (candidate ? 0 : own * mantissa) + addend, Shape::shift));
       if (gate == 0) {
-        reset = detail::sigmoid(code);
+        reset = value;
       }
       if (gate == 1) {
-        update = detail::sigmoid(code);
+        update = value;
       }
       if (candidate) {
+        const WideState::Value part = rescale_value<WideState>(
+            own, mantissa, static_cast<std::int64_t>(part_offset[element]), Shape::shift - 7);
+        const std::int64_t unit = std::int64_t{1} << (Shape::shift - 15);
+        const GateCode::Value code =
+            rescale_value<GateCode>(given, factor, unit * reset * part + addend, Shape::shift);
         const WideState::Value before =
             step == 0 ? 0 : static_cast<WideState::Value>(wide[element]);
         const WideState::Value after = rescale_value<WideState>(
