@@ -26,6 +26,7 @@ from benchmarks.cell_alone import Cell
 from benchmarks.origin import origin
 from benchmarks.rtl_area_joins import products, rescales, sums
 from benchmarks.rtl_area_layers import gather_cells, weight_cells
+from benchmarks.rtl_area_orders import order_cells
 from benchmarks.synthesis import ECP5, XCUP, yosys_version
 from vecq_hw.emit.systemverilog.parameters import lookup_lines, memory_text
 from vecq_hw.files import write_atomically
@@ -145,6 +146,7 @@ CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
     "topk": lambda: [topk(1), topk(3), topk(5), argmax()],
     "gather": gather_cells,
     "weights": weight_cells,
+    "orders": order_cells,
 }
 
 
