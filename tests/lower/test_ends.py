@@ -10,12 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Flatten, Upsample2d
 from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.lower.dry_run import dry_run
 from vecq_hw.simulate import network_inputs, simulate
-from vecq_hw.train import calibrate, predict, predict_all, quantize_model
+from vecq_hw.train import calibrate, fit, predict, predict_all, quantize_model
 from vecq_hw.train.several import named_outputs
 
 SHAPES = {"image": (3, 8, 8), "vector": (5,)}
@@ -188,6 +189,15 @@ def test_what_fits_no_input_or_output_is_refused_by_its_name() -> None:
     one.train()(batch(0)[1])
     with pytest.raises(VecqError, match="the model gives the outputs output_0, output_1"):
         predict(_Two(one).eval(), x[1])
+
+
+def test_fit_says_that_it_trains_classifiers_of_one_input_and_output() -> None:
+    x, y = batch(0)[1].numpy(), np.zeros(64, np.int64)
+    data = Dataset(name="d", x_train=x, y_train=y, x_test=x, y_test=y, classes=3)
+    with pytest.raises(VecqError, match="the model takes 'image', 'vector', but a data set has"):
+        fit(Base(), data, epochs=1, progress=False)
+    with pytest.raises(VecqError, match="the outputs output_0, output_1, but fit trains one"):
+        fit(_Two(nn.Linear(5, 3)), data, epochs=1, progress=False)
 
 
 class _Two(nn.Module):

@@ -27,6 +27,7 @@ from vecq_hw.train.distributed import (
 from vecq_hw.train.preconditions import check_values
 from vecq_hw.train.quantized_layers import advance as advance_quantizers
 from vecq_hw.train.settings import Optimizer, Settings
+from vecq_hw.train.several import input_names, named_outputs
 from vecq_hw.train.state import check_optimizer, check_random, check_schedule
 
 SMALL_BATCH = 1 << 15
@@ -239,6 +240,12 @@ class Training:
         for given, wanted in ((model, nn.Module), (data, Dataset), (settings, Settings)):
             if not isinstance(given, wanted):
                 raise VecqError(f"training takes a {wanted.__name__}, not {type(given).__name__}")
+        names = input_names(model)
+        if len(names) > 1:
+            raise VecqError(
+                f"the model takes {', '.join(map(repr, names))}, but a data set has one array of"
+                " samples; write the loop, the twin is a torch.nn.Module as any other"
+            )
         check_values(model)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise VecqError(
@@ -344,6 +351,11 @@ def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Ten
         scores: torch.Tensor = model(x)
     except RuntimeError as error:
         raise fails_on(tuple(x.shape[1:]), error) from error
+    if not isinstance(scores, torch.Tensor):
+        raise VecqError(
+            f"the model gives the outputs {', '.join(named_outputs(scores))}, but fit trains one;"
+            " write the loop with a loss of your own"
+        )
     if scores.shape != (len(x), classes):
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape)};"
