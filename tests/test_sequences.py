@@ -21,6 +21,7 @@ from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, streaming_folds
 from vecq_hw.schedule import problems as schedule_problems
 from vecq_hw.simulate import simulate
+from vecq_hw.simulate.faults import flip_weights
 
 GATES = np.arange(-128, 128)
 
@@ -245,3 +246,12 @@ def test_the_fold_of_a_state_keeps_the_pace(kind: type[Lstm] | type[Gru]) -> Non
     assert balance(network, 100 * least).folds == {"states": Fold(pe=1, simd=1)}
     with pytest.raises(VecqError, match=f"takes {least} cycles per frame with all the lanes"):
         balance(network, least - 1)
+
+
+@pytest.mark.parametrize("kind", [Lstm, Gru])
+def test_weights_of_states_are_among_those_that_faults_hit(kind: type[Lstm] | type[Gru]) -> None:
+    network = trained_like(kind, 2, 4, 3)
+    flipped = flip_weights(network, 3, seed=0).layers[0]
+    assert isinstance(flipped, Lstm | Gru)
+    changed = flipped.weights.values != network.layers[0].weights.values
+    assert 1 <= np.count_nonzero(changed) <= 3

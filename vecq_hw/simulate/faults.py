@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.layers import Layer, as_code_layer
+from vecq_hw.layers import Conv2d, Dense, Embedding, Gru, Layer, Lstm, as_code_layer
 from vecq_hw.network import Network
 from vecq_hw.simulate.ends import Given
 from vecq_hw.simulate.engines import EngineName
@@ -21,6 +21,7 @@ from vecq_hw.simulate.prepared import Hook, to_register
 from vecq_hw.simulate.reference import checked_inputs, simulate
 
 Site = Literal["weights", "activations", "accumulators"]
+_WITH_WEIGHTS = (Dense, Conv2d, Embedding, Lstm, Gru)
 
 
 def simulate_with_faults(
@@ -61,9 +62,10 @@ def simulate_with_faults(
 def flip_weights(network: Network, count: int, seed: int) -> Network:
     """``network`` with ``count`` random bits of its stored weights flipped.
 
-    Accumulators wrap at the widths proven for the faultless weights.
+    Accumulators wrap at the widths proven for the faultless weights; those of a recurrent layer's
+    state hold what the flipped weights make.
     """
-    layers = network.mac_layers
+    layers = [layer for layer in network.layers if isinstance(layer, _WITH_WEIGHTS)]
     sizes = {layer.name: layer.weights.stored_bits for layer in layers}
     flips = _draw(
         sizes, dict.fromkeys(sizes, 1), count, seed, f"weights of network '{network.name}'"
@@ -71,11 +73,15 @@ def flip_weights(network: Network, count: int, seed: int) -> Network:
     flipped: dict[str, Layer] = {}
     for layer in layers:
         places, _ = flips[layer.name]
-        flipped[layer.name] = replace(
-            layer,
-            weights=layer.weights.flipped(places),
-            accumulator_bits=network.tensors[layer.name].format.bits,
-        )
+        weights = layer.weights.flipped(places)
+        match layer:
+            case Dense() | Conv2d():
+                bits = network.tensors[layer.name].format.bits
+                flipped[layer.name] = replace(layer, weights=weights, accumulator_bits=bits)
+            case Embedding() | Lstm() | Gru():
+                flipped[layer.name] = replace(layer, weights=weights)
+            case _:
+                assert_never(layer)
     return replace(network, layers=tuple(flipped.get(la.name, la) for la in network.layers))
 
 
