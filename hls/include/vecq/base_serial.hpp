@@ -60,7 +60,7 @@ positions:
     words:
       for (int word = 0; word < Shape::group_words; ++word) {
 #pragma HLS PIPELINE II = 1
-        const Lanes<In, Simd> x = frame[static_cast<int>(addresses[pass]) + word];
+        const Lanes<In, Simd> x = frame[static_cast<std::int64_t>(addresses[pass]) + word];
         const bool ends_now = ends[pass] != 0 && word == Shape::group_words - 1;
         Lanes<Out, Pe> y;
       elements:

@@ -39,9 +39,9 @@ entries:
   words:
     for (int fold = 0; fold < folds; ++fold) {
 #pragma HLS PIPELINE II = 1
-      const int position = static_cast<int>(positions[entry]);
-      const bool empty = position < 0;
-      const Lanes<In, LaneCount> x = image[(empty ? 0 : position) * folds + fold];
+      const bool empty = positions[entry] < 0;
+      const Lanes<In, LaneCount> x =
+          image[static_cast<std::int64_t>(empty ? 0 : positions[entry]) * folds + fold];
       Lanes<Out, LaneCount> y;
     lanes:
       for (int lane = 0; lane < LaneCount; ++lane) {
