@@ -100,7 +100,7 @@ def test_a_network_saturates_layer_after_layer(data, network, bits, seed):
             else:
                 sources = [values[name].tolist() for name in layer.inputs]
                 shape = network.tensors[layer.name].shape
-                values[layer.name] = np.array(plain._run(layer, sources, shape))
+                values[layer.name] = np.array(plain._run(layer, sources, shape, network))
         assert np.array_equal(expected, values[network.outputs[0]])
     assert counts == total
 
