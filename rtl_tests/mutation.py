@@ -32,8 +32,9 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "argmax": (3, ["argmax"]),
     "fifo": (2, ["fifo"]),
     "frame_width": (3, ["frame_width", "frame_end"]),
-    "joins": (2, ["add", "adder_tree", "concat", "fork"]),
-    "lookup": (3, ["lookup", "rom"]),
+    "constant": (2, ["constant"]),
+    "joins": (2, ["add", "adder_tree", "multiply", "concat", "fork"]),
+    "lookup": (3, ["lookup"]),
     "matrix_vector": (
         6,
         (
