@@ -117,6 +117,9 @@ SHAPES: list[Book | Bases] = [
     Bases(6, 6, (1, 1), 1, 2, groups=6),
 ]
 
+# Of which one case in a few has none: several passes, coordinates of several bits, in turn.
+BIT_BY_BIT = [SHAPES.index(Bases(4, 32, (2, 2), 16, 3, limits=(-128, 127), format=S5))]
+
 
 def network(index: int) -> tuple[Network, Schedule]:
     shape, rng = SHAPES[index], np.random.default_rng(index)
