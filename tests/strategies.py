@@ -1,4 +1,4 @@
-"""Hypothesis strategies of what ``random_networks.py`` draws, whose choices can then be shrunk."""
+"""Hypothesis strategies of what ``random_networks`` draws, whose choices can then be shrunk."""
 
 from __future__ import annotations
 

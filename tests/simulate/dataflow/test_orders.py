@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.random_networks import ANY_GRID, Seeded, _Growth
+from tests.random_networks import ANY_GRID, Growth, Seeded
 from tests.simulate.dataflow.clocked import order_of
 from vecq_hw.accelerator.orders import word_order
 from vecq_hw.accelerator.untimed import reordered
@@ -15,7 +15,7 @@ def drawn(seed):
     """A random Take or Permute, the shape that it reads, lanes, and its order."""
     draw = Seeded(seed)
     shape = tuple(draw.integer(1, 6) for _ in range(3)) if seed % 3 else (draw.integer(1, 20),)
-    net = _Growth(draw, "n", shape, IntFormat(4, signed=True), ANY_GRID)
+    net = Growth(draw, "n", shape, IntFormat(4, signed=True), ANY_GRID)
     (net.take if seed % 2 else net.permute)()
     lanes = draw.choice([n for n in range(1, shape[-1] + 1) if shape[-1] % n == 0])
     order, lanes = word_order(net.layers[0], shape, lanes, net.tensor.channels)
