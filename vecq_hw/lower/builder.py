@@ -11,7 +11,7 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Flatten, Input, Layer, Permute, Take, Tensor
+from vecq_hw.layers import AnyWeights, Constant, Flatten, Input, Layer, Permute, Take, Tensor
 from vecq_hw.lower.layout import VECTOR, Layout
 from vecq_hw.lower.orders import Moved, picked, rearranged, with_channels
 from vecq_hw.lower.values import Value
@@ -26,12 +26,29 @@ _MOVES = {Permute: "shuffle", Take: "cut"}
 class Builder:
     """Inputs and layers in order, and the tensors that they make."""
 
-    def __init__(self) -> None:
+    def __init__(self, mantissa_bits: int) -> None:
+        self.mantissa_bits = mantissa_bits
         self.sequences: set[str] = set()
         """The tensors that are images of height 1 for sequences."""
         self.inputs: list[Input] = []
         self.layers: list[Layer] = []
         self.tensors: dict[str, Tensor] = {}
+        self._weights: dict[nn.Module, list[AnyWeights]] = {}
+        """What was made of the weights of each module, which may be called several times."""
+
+    def add_input(self, source: Input) -> str:
+        """Append an input."""
+        self.inputs.append(source)
+        self.tensors[source.name] = Tensor(
+            shape=source.shape, format=source.format, step=source.step
+        )
+        return source.name
+
+    def add_constant(self, layer: Constant) -> str:
+        """Append a constant, which reads nothing and is no network alone."""
+        self.layers.append(layer)
+        self.tensors[layer.name] = layer.output()
+        return layer.name
 
     def add(self, layer: Layer) -> str:
         """Append a layer; what is wrong with it is said by the network's own check."""
@@ -57,6 +74,15 @@ class Builder:
         while name in self.tensors:
             name, count = f"{wanted}_{count}", count + 1
         return name
+
+    def shared(self, module: nn.Module, weights: AnyWeights) -> AnyWeights:
+        """The weights that another call of the module has, where they are the same."""
+        known = self._weights.setdefault(module, [])
+        for others in known:
+            if type(others) is type(weights) and np.array_equal(others.values, weights.values):
+                return others
+        known.append(weights)
+        return weights
 
     def codes(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import PRODUCT_LIMIT, Conv2d, Dense, Layer, Rescale, Tensor, as_mac_layer
+from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.rescale import rescale_constants
 from vecq_hw.lower.values import Value
 
@@ -24,6 +25,43 @@ WIDEST_BIAS = 1 << 60
 """In accumulator units; beyond it no accumulator holds both."""
 
 _COARSE_BITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The tensors of outputs and of scores, whose sums have got their biases."""
+
+    builder: Builder
+    known: dict[int, tuple[Value, str]] = field(default_factory=dict)
+    """By the identity of their value, which stays alive here."""
+
+    def finished(self, value: Value, alone: bool) -> str:
+        """The tensor of an output; sums get their bias (rule 6).
+
+        Parameters
+        ----------
+        alone : bool
+            Whether nothing else reads the sums, so that they may have the bias in them.
+        """
+        if (found := self.known.get(id(value))) is not None:
+            return found[1]
+        builder, given = self.builder, value
+        value = builder.in_order(value.owner, value)
+        if value.offset.any():
+            value = replace(value, tensor=_with_bias(builder, value, alone))
+        tensor = builder.moved(value).tensor
+        self.known[id(given)] = given, tensor
+        return tensor
+
+
+def _with_bias(builder: Builder, value: Value, alone: bool) -> str:
+    last = next((layer for layer in builder.layers if layer.name == value.tensor), None)
+    name = builder.free(f"{value.owner}_rescale")
+    layer = biased(name, last if alone else None, value, builder.tensors[value.tensor])
+    if layer.name == name:
+        return builder.add(layer)
+    builder.layers = [layer if old is last else old for old in builder.layers]
+    return layer.name
 
 
 def biased(name: str, last: Layer | None, value: Value, sums: Tensor) -> Dense | Conv2d | Rescale:

@@ -9,13 +9,14 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from torch import fx, nn
+from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import (
     LONGEST_SHIFT,
     PRODUCT_LIMIT,
+    Concat,
     Conv2d,
     Embedding,
     Gru,
@@ -26,12 +27,12 @@ from vecq_hw.layers import (
     Weights,
 )
 from vecq_hw.layers.sequences import GATE_STEP, RESET_SHIFT, STATE_STEP
-from vecq_hw.lower.values import Doubles, check_finite, doubles
+from vecq_hw.lower.builder import Builder
+from vecq_hw.lower.layout import Layout
+from vecq_hw.lower.values import Doubles, Value, check_finite, doubles
 from vecq_hw.quantize import WeightQuantizer
-from vecq_hw.train.quantized_layers import LastStep, QuantizedEmbedding, Transpose
-from vecq_hw.train.rearrange import Rearrange
-from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM, QuantizedRecurrent
-from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
+from vecq_hw.train.quantized_layers import QuantizedEmbedding
+from vecq_hw.train.recurrent import QuantizedLSTM, QuantizedRecurrent, directions
 
 
 def embedding(name: str, module: QuantizedEmbedding, source: str) -> Embedding:
@@ -55,7 +56,50 @@ def embedding(name: str, module: QuantizedEmbedding, source: str) -> Embedding:
     return Embedding(name=name, input=source, weights=weights)
 
 
-def sums_and_states(
+def recurrent(
+    builder: Builder, name: str, module: QuantizedRecurrent, value: Value, last_alone: bool
+) -> Value:
+    """A Conv2d of one pixel and an Lstm or Gru for each layer and direction.
+
+    Parameters
+    ----------
+    last_alone : bool
+        Whether the model reads the last step alone.
+    """
+    value = builder.with_channels(name, builder.moved(value), last=True)
+    layers, tensor = directions(module), value.tensor
+    alone = len(layers) == 1 and not module.bidirectional
+    last_alone = last_alone and not module.bidirectional
+    for number, endings in enumerate(layers):
+        states = []
+        for ending in endings:
+            own = builder.free(name if alone else f"{name}{ending}")
+            source, length = tensor, builder.tensors[tensor].shape[1]
+            backwards = ending.endswith("_reverse")
+            if backwards:
+                source = builder.add(_reversed_steps(builder.free(f"{own}_in"), source, length))
+            sums, layer = _sums_and_states(
+                own,
+                module,
+                ending,
+                source,
+                builder.tensors[source],
+                builder.mantissa_bits,
+                sequence=not (last_alone and number == len(layers) - 1),
+            )
+            builder.add(sums)
+            made = builder.add(layer)
+            if backwards:
+                made = builder.add(_reversed_steps(builder.free(f"{own}_out"), made, length))
+            states.append(made)
+        tensor = states[0]
+        if len(states) > 1:
+            joined = Concat(name=builder.free(f"{name}_both_l{number}"), inputs=tuple(states))
+            tensor = builder.add(joined)
+    return builder.codes(tensor, name, layout=Layout(2, last=True))
+
+
+def _sums_and_states(
     name: str,
     module: QuantizedRecurrent,
     ending: str,
@@ -129,14 +173,9 @@ def sums_and_states(
     )
 
 
-def reversed_steps(name: str, source: str, length: int) -> Take:
+def _reversed_steps(name: str, source: str, length: int) -> Take:
     """The steps of a sequence, the last one first."""
-    return taken_steps(name, source, tuple(reversed(range(length))))
-
-
-def taken_steps(name: str, source: str, steps: tuple[int, ...]) -> Take:
-    """Some steps of a sequence, in their order."""
-    return Take(name=name, input=source, columns=np.array(steps))
+    return Take(name=name, input=source, columns=np.arange(length)[::-1])
 
 
 def _weights(
@@ -178,37 +217,3 @@ def _shifts(name: str, factors: list[Doubles], bits: int, least: int) -> Iterato
         if round(largest * 2.0**shift) <= most:
             yield shift
         shift -= 1
-
-
-def begins_with_steps(node: fx.Node, model: nn.Module) -> bool:
-    """Whether a sequence that comes in is (N, L, C), by the first reader that minds."""
-    turned = False
-    while node.users:
-        node = next(iter(node.users))
-        if node.op != "call_module":
-            break
-        match model.get_submodule(str(node.target)):
-            case Transpose():
-                turned = not turned
-            case QuantizedLSTM() | QuantizedGRU() | nn.Linear() | LastStep():
-                return not turned
-            case nn.Conv1d() | nn.BatchNorm1d() | Pad() | Rearrange():
-                return turned
-            case pool if isinstance(pool, MAX_POOLS + AVERAGES):
-                return turned
-            case _:
-                pass
-    return False
-
-
-def reads_last_step(node: fx.Node, model: nn.Module) -> bool:
-    """Whether nothing but the last step of a node is read."""
-
-    def only(reader: fx.Node) -> bool:
-        if reader.op != "call_module":
-            return False
-        module = model.get_submodule(str(reader.target))
-        passing = isinstance(module, nn.Dropout | nn.Identity)
-        return isinstance(module, LastStep) or (passing and reads_last_step(reader, model))
-
-    return bool(node.users) and all(map(only, node.users))

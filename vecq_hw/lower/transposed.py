@@ -8,14 +8,18 @@ side by side, and a pixel shuffle, multiply by no zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import nn
 
+from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, TwosComplement
 from vecq_hw.layers import Conv2d, OrderLayer, Permute, Take, Upsample2d, Weights
+from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.sums import pair
-from vecq_hw.lower.values import Doubles, doubles
+from vecq_hw.lower.values import Doubles, Value, check_finite, doubles
+from vecq_hw.train.quantized_layers import is_bilinear, quantized_bias, upsample_factors
 from vecq_hw.train.transposed import (
     QuantizedConvTranspose1d,
     QuantizedTransposed,
@@ -33,7 +37,7 @@ class Transposed:
     ----------
     before, after : sequence of layers that only move integers
     shares : array
-        As of :func:`vecq_hw.lower.sums_and_pools.sums`, for the outputs of the module.
+        As of the relative scales of a layer with weights, for the outputs of the module.
     """
 
     before: Sequence[Take]
@@ -58,6 +62,36 @@ class _Along:
     def outputs(self) -> int:
         reach = self.dilation * (self.kernel - 1)
         return (self.size - 1) * self.stride - 2 * self.padding + reach + self.more + 1
+
+
+def through_transposed(
+    builder: Builder, name: str, module: QuantizedTransposed, value: Value
+) -> Value:
+    """A transposed convolution, as a line that has its bias."""
+    tensor = value.tensor
+    if value.offset.any():
+        raise VecqError(f"layer '{name}' puts zeros between signs, which are none of them")
+    try:
+        made = transposed(module, builder.tensors[tensor].shape)
+    except VecqError as error:
+        raise VecqError(f"layer '{name}': {error}") from None
+    for zeros in made.before:
+        tensor = builder.add(replace(zeros, name=builder.free(f"{name}_zeros"), input=tensor))
+    weights = builder.shared(module, made.convolution.weights)
+    convolution = replace(made.convolution, weights=weights)
+    tensor = builder.add(replace(convolution, name=builder.free(name), input=tensor))
+    added = quantized_bias(module)
+    bias = np.zeros(module.out_channels) if added is None else doubles(added)
+    check_finite(name, "bias", bias)
+    line = builder.codes(tensor, tensor, layout=value.layout)
+    copies = len(line.scale) // len(bias)
+    gain = value.scale[0] / builder.tensors[value.tensor].step
+    return replace(
+        line,
+        scale=gain * line.scale * np.tile(np.broadcast_to(made.shares, bias.shape), copies),
+        offset=np.tile(bias, copies),
+        moves=tuple(made.after),
+    )
 
 
 def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transposed:
@@ -164,6 +198,28 @@ def _phase_rows(along: _Along) -> tuple[int, int, int, int]:
     behind = max(last - (along.size - 1), 0)
     size = along.size + before + behind - taps + 1
     return before, behind, size, along.padding - (taps - 1 - before) * along.stride
+
+
+def upsampled(builder: Builder, name: str, module: nn.Upsample, value: Value) -> Value:
+    """An image or a sequence by a whole factor larger."""
+    factor = upsample_factors(module.scale_factor)
+    assert factor is not None
+    if value.layout.rank == 2:
+        factor = (1, factor[1])
+    if is_bilinear(module):
+        return _through_bilinear(builder, name, factor, value)
+    layer = Upsample2d(name=builder.free(name), input=value.tensor, factor=factor)
+    return replace(value, tensor=builder.add(layer))
+
+
+def _through_bilinear(builder: Builder, name: str, factor: Pair, value: Value) -> Value:
+    """Upsampling by weights that are whole parts of their sum."""
+    tensor = value.tensor
+    made = bilinear(builder.tensors[tensor].shape, factor)
+    for layer in made:
+        tensor = builder.add(replace(layer, name=builder.free(name), input=tensor))
+    total = made[-1].weights.values[0].sum()
+    return replace(value, tensor=tensor, scale=value.scale / total)
 
 
 def bilinear(shape: tuple[int, ...], factor: Pair) -> tuple[Upsample2d, Take, Conv2d]:

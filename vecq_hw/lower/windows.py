@@ -1,8 +1,9 @@
-"""Pools and padding: where the windows of torch lie, and the layers that have such."""
+"""Pools: where the windows of torch lie, and the layers that have such."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import MaxPool2d, SumPool2d
 from vecq_hw.layers.windows import Sides
-from vecq_hw.lower.values import Pending
+from vecq_hw.lower.builder import Builder
+from vecq_hw.lower.padding import pad_code, with_padding
+from vecq_hw.lower.values import Value
 from vecq_hw.train.quantized_layers import SquareAverage
-from vecq_hw.train.windows import Pad
 
 NO_SIDES: Sides = (0, 0, 0, 0)
 
@@ -62,7 +64,45 @@ class _Axis:
         return counts
 
 
-def max_pool(
+def max_pool(builder: Builder, name: str, module: nn.Module, value: Value) -> Value:
+    """The largest codes of windows."""
+    pad, tensor = value.pad, builder.tensors[value.tensor]
+    if pad is not None and pad_code(builder, pad.name, pad.value, value) <= tensor.format.lo:
+        # What pads is never larger than a pixel, and every window may hold one.
+        layer = _max_pool(builder.free(name), module, value.tensor, tensor.shape, pad.sides)
+        if not any(layer.problems(tensor)):
+            return replace(value, tensor=builder.add(layer), pad=None)
+    value = with_padding(builder, value)
+    shape = builder.tensors[value.tensor].shape
+    layer = _max_pool(builder.free(name), module, value.tensor, shape)
+    return replace(value, tensor=builder.add(layer))
+
+
+def average(builder: Builder, name: str, module: nn.Module, value: Value) -> Value:
+    """The sums of windows; by what they are divided goes into the Rescale that follows."""
+    added = NO_SIDES
+    if value.pad is not None and value.pad.value == 0:
+        added, value = value.pad.sides, replace(value, pad=None)
+    value = with_padding(builder, value)
+    shape = builder.tensors[value.tensor].shape
+    layer, divisors = _sum_pool(builder.free(name), module, value.tensor, shape, added)
+    tensor = builder.add(layer)
+    classes, rows = np.unique(divisors, return_inverse=True)
+    if value.offset.any() and any(layer.padding):
+        raise VecqError(
+            f"layer '{name}' averages signs and zeros around them, which are none; leave out"
+            " its padding"
+        )
+    cells = math.prod(layer.kernel)
+    if len(classes) == 1:
+        scale, offset = value.scale / classes[0], value.offset * cells / classes[0]
+        return replace(value, tensor=tensor, scale=scale, offset=offset)
+    scale = value.scale / classes[:, np.newaxis]
+    offset = value.offset * cells / classes[:, np.newaxis]
+    return replace(value, tensor=tensor, scale=scale, offset=offset, rows=rows.reshape(-1))
+
+
+def _max_pool(
     name: str, module: nn.Module, tensor: str, shape: tuple[int, ...], added: Sides = NO_SIDES
 ) -> MaxPool2d:
     """The max-pool of ``tensor``, an image of ``shape``, behind ``added`` pixels that never win."""
@@ -77,7 +117,7 @@ def max_pool(
     )
 
 
-def sum_pool(
+def _sum_pool(
     name: str, module: nn.Module, tensor: str, shape: tuple[int, ...], added: Sides = NO_SIDES
 ) -> tuple[SumPool2d, IntArray]:
     """The sums of the windows of an average, and by what each is divided: shape (OH, OW).
@@ -98,19 +138,6 @@ def sum_pool(
     if (fixed := getattr(module, "divisor_override", None)) is not None:
         divisors = np.full_like(divisors, fixed)
     return layer, divisors
-
-
-def pending(name: str, pad: Pad) -> Pending:
-    """Padding by one value, which the next layer may take in."""
-    return Pending(name=name, sides=pad.sides, value=pad.value)
-
-
-def check_image(name: str, module: nn.Module, shape: tuple[int, ...], sequence: bool) -> None:
-    """Refuse to pad vectors, and the channels of a sequence."""
-    if len(shape) != 3:
-        raise VecqError(f"layer '{name}' pads vectors; images and sequences alone can be padded")
-    if sequence and isinstance(module, Pad) and any(module.pads[2:]):
-        raise VecqError(f"layer '{name}' pads the channels of a sequence; pad its steps alone")
 
 
 def _sides(axes: tuple[_Axis, _Axis], added: Sides) -> Sides:

@@ -1,0 +1,69 @@
+"""What a quantizer makes of a line or of a table: codes, by a Rescale or a Lookup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from vecq_hw.arithmetic import quantize
+from vecq_hw.errors import VecqError
+from vecq_hw.layers import Rescale
+from vecq_hw.lower.builder import Builder
+from vecq_hw.lower.rescale import rescale_constants, with_one_shift
+from vecq_hw.lower.tables import lookup
+from vecq_hw.lower.values import Value
+from vecq_hw.lower.windows import max_pool
+from vecq_hw.quantize import ActivationQuantizer
+
+
+def coded(builder: Builder, quantizer: ActivationQuantizer, value: Value) -> Value:
+    """The codes of a value, behind the max-pools and the moves that waited for them."""
+    if value.entries is None:
+        result = _rescale(builder, quantizer, value)
+    else:
+        layer = lookup(builder.free(f"{value.owner}_lookup"), value, quantizer)
+        result = _codes(builder, quantizer, builder.add(layer), value)
+    if value.pad is not None:
+        real = np.array(value.pad.value)
+        code = quantize(real - quantizer.zero, float(quantizer.step), quantizer.format)
+        padding = float(code) * float(quantizer.step) + quantizer.zero
+        result = replace(result, pad=replace(value.pad, value=padding))
+    for name, pool in value.pools:
+        result = max_pool(builder, name, pool, result)
+    return result
+
+
+def _rescale(builder: Builder, quantizer: ActivationQuantizer, value: Value) -> Value:
+    """The line as a Rescale."""
+    step, fmt = float(quantizer.step), quantizer.format
+    layer_name = builder.free(f"{value.owner}_rescale")
+    try:
+        constants = rescale_constants(
+            (value.scale / step).ravel().tolist(),
+            ((value.offset - quantizer.zero) / step).ravel().tolist(),
+            builder.tensors[value.tensor].format,
+            builder.mantissa_bits,
+            fmt,
+        )
+    except VecqError as error:
+        raise VecqError(f"layer '{layer_name}': {error}") from None
+    constants = with_one_shift(constants, 1 if value.rows is None else len(value.scale))
+    layer = Rescale(
+        name=layer_name,
+        input=value.tensor,
+        mantissa=np.array(constants.mantissa, np.int64).reshape(value.scale.shape),
+        offset=np.array(constants.offset, np.int64).reshape(value.scale.shape),
+        shift=np.array(constants.shift[: value.scale.shape[-1]], np.int64),
+        format=fmt,
+        step=step,
+        rows=value.rows,
+    )
+    return _codes(builder, quantizer, builder.add(layer), value)
+
+
+def _codes(builder: Builder, quantizer: ActivationQuantizer, tensor: str, value: Value) -> Value:
+    """The codes that a quantizer made of ``value``, behind the moves that waited for them."""
+    codes = builder.codes(tensor, value.owner, value.order, value.layout)
+    offset = np.full_like(codes.offset, quantizer.zero)
+    return builder.moved(replace(codes, offset=offset, moves=value.moves))
