@@ -153,13 +153,55 @@ def test_slopes_behind_a_flatten_follow_its_order():
     assert np.abs(real - twin(x).detach().numpy()).max() < 0.02 * np.abs(real).max()
 
 
-def test_a_slope_for_each_step_of_a_sequence_is_refused():
-    for steps in (4, 6):  # the channels, and any other number
-        model = nn.Sequential(nn.Linear(3, 6), nn.PReLU(steps), nn.Linear(6, 2), nn.Flatten())
-        twin = quantize_model(model, 8, 8, input_shape=(steps, 3)).train()
-        twin(torch.randn(32, steps, 3))
-        with pytest.raises(VecqError, match=r"layer '1' has a slope for each step"):
-            lower(twin.eval(), (steps, 3))
+def each_step(steps):
+    """Batch norm with a line for each step of a sequence (N, L, C), or row of an image."""
+    norm = nn.BatchNorm1d(steps)
+    norm.weight.data.copy_(torch.linspace(-1, 2, steps))
+    norm.bias.data.copy_(torch.linspace(1, -1, steps))
+    return norm
+
+
+def slopes(steps):
+    module = nn.PReLU(steps)
+    module.weight.data.copy_(torch.linspace(-1, 1, steps))
+    return module
+
+
+@pytest.mark.parametrize("steps", [4, 6])  # the channels, and any other number
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda steps: [slopes(steps)],
+        lambda steps: [slopes(steps), each_step(steps)],
+        lambda steps: [nn.SiLU(), each_step(steps)],
+    ],
+    ids=["slopes", "slopes and norm", "norm"],
+)
+@pytest.mark.parametrize("shape", [(), (5,)], ids=["sequence", "image"])
+def test_a_table_for_each_step_where_the_channels_are_last(made, steps, shape):
+    torch.manual_seed(0)
+    middle = made(steps)
+    if shape and isinstance(middle[-1], nn.BatchNorm1d):
+        norm = nn.BatchNorm2d(steps)
+        norm.load_state_dict(middle[-1].state_dict())
+        middle[-1] = norm
+    model = nn.Sequential(nn.Linear(3, 6), *middle, nn.Linear(6, 2), nn.Flatten()).double()
+    twin = quantize_model(model, 8, 8, input_shape=(steps, *shape, 3)).train()
+    x = torch.randn(32, steps, *shape, 3, dtype=torch.float64)
+    twin(x)
+    network = lower(twin.eval(), (steps, *shape, 3), mantissa_bits=32)
+    outputs = simulate(network, network_inputs(network, x.float().numpy()))
+    (name,) = network.outputs
+    wanted = twin(x.float().double()).detach().numpy() / network.tensors[name].step
+    assert np.array_equal(outputs, np.rint(wanted))
+
+
+def test_a_line_for_each_step_of_channels_with_biases_is_refused():
+    model = nn.Sequential(nn.Linear(3, 6), each_step(4), nn.ReLU(), nn.Linear(6, 2), nn.Flatten())
+    twin = quantize_model(model, 8, 8, input_shape=(4, 3)).train()
+    twin(torch.randn(32, 4, 3))
+    with pytest.raises(VecqError, match=r"layer '1' computes along another axis.*an activation"):
+        lower(twin.eval(), (4, 3))
 
 
 def test_a_batch_norm_behind_a_function_makes_a_table_for_each_channel():

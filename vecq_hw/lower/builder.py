@@ -124,7 +124,7 @@ class Builder:
         """The value with its channels first or last in torch's axes, for the layer ``name``."""
         shape = self.tensors[value.tensor].shape
         moved = with_channels(shape, value.layout, last)
-        return self._take_place(f"{name}_turned", value, moved)
+        return self._take_place(name, value, moved, layer_name=f"{name}_turned")
 
     def rearranged(self, name: str, module: Rearrange, value: Value, wants_last: bool) -> Value:
         """A reshape or transpose."""
@@ -191,19 +191,31 @@ class Builder:
         tensor = self.add(Flatten(name=self.free(f"{name}_flat"), input=taken.tensor))
         return replace(taken, tensor=tensor, layout=VECTOR)
 
-    def _take_place(self, name: str, value: Value, moved: Moved) -> Value:
+    def _take_place(
+        self, name: str, value: Value, moved: Moved, layer_name: str | None = None
+    ) -> Value:
         """The value in another order; where channels move, all have one scale."""
         if not moved.layers:
             return replace(value, layout=moved.layout)
         scale, offset = value.scale.flat[0], value.offset.flat[0]
         if (value.scale != scale).any() or (value.offset != offset).any():
-            raise VecqError(f"layer '{name}' moves channels of different scales")
+            raise VecqError(
+                f"layer '{name}' computes along another axis than that of the channels, which have"
+                " scales or biases of their own here; put an activation before it"
+            )
+        entries = value.entries
+        if entries is not None and bool((entries != entries[:, :1]).any()):
+            raise VecqError(
+                f"layer '{name}' computes along another axis than that of the channels, which have"
+                " functions of their own here; use one function for all"
+            )
         tensor = value.tensor
         for layer in moved.layers:
-            tensor = self.add(replace(layer, name=self.free(name), input=tensor))
+            tensor = self.add(replace(layer, name=self.free(layer_name or name), input=tensor))
         codes = self.codes(tensor, value.owner, moved.order, moved.layout)
         return replace(
             codes,
             scale=np.full_like(codes.scale, scale),
             offset=np.full_like(codes.offset, offset),
+            entries=None if entries is None else entries[:, :1].expand(-1, len(codes.scale)),
         )

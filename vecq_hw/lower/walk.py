@@ -147,6 +147,8 @@ class _Walk:
             case Choice():
                 return self._chosen(module, first, node.all_input_nodes[0])
             case Curve():
+                if module.has_channels:  # along axis 1, as of a batch norm
+                    first = builder.with_channels(name, first, last=False)
                 kind = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
                 return through_curve(name, module, first, builder.tensors[first.tensor], kind)
             case _ if isinstance(module, HOST):
