@@ -12,7 +12,8 @@ from vecq_hw import schedule as schedules
 from vecq_hw.accelerator import plan
 from vecq_hw.bench.environment import INSTALL
 from vecq_hw.bench.ports import Port
-from vecq_hw.emit.hls.top_function import AxisPort, top_function
+from vecq_hw.emit.hls.axis_ports import AxisPort
+from vecq_hw.emit.hls.top_function import top_function
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text

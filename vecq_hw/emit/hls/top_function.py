@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-import numpy as np
-
-from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.cells import (
     Cell,
     Comparison,
@@ -33,110 +30,28 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
-from vecq_hw.accelerator.units import is_identity
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
-from vecq_hw.emit.hls.orders import order_type
-from vecq_hw.emit.hls.packing import book_definition, packed_words, stored
+from vecq_hw.emit.hls import elements, positions, products
+from vecq_hw.emit.hls.axis_ports import MAX_STREAM_BITS, AxisPort
+from vecq_hw.emit.hls.calls import LayerCall, Site, StreamVariable
 from vecq_hw.emit.identifiers import end_suffixes
-from vecq_hw.emit.literals import cpp_array, cpp_integer, cpp_words, one_line, signed_bits
-from vecq_hw.emit.words import padded_bits
+from vecq_hw.emit.literals import cpp_array, cpp_integer, one_line
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat
-from vecq_hw.layers import (
-    Add,
-    BinaryBases,
-    CodeLayer,
-    Concat,
-    Conv2d,
-    Dense,
-    Gru,
-    Layer,
-    Lookup,
-    Lstm,
-    MacLayer,
-    MaxPool2d,
-    Multiply,
-    ProductWeights,
-    Rescale,
-    Subtract,
-    SumPool2d,
-    Tensor,
-    Threshold,
-    Weights,
-    WindowLayer,
+from vecq_hw.layers import Layer
+
+OneStreamCell = (
+    Elementwise
+    | SerialRescale
+    | Comparison
+    | Ranking
+    | Pool
+    | Upsampling
+    | Rows
+    | Recurrence
+    | Gathering
+    | Reordering
 )
-from vecq_hw.schedule import Fold, FoldKind
-
-MAX_STREAM_BITS = 4096
-"""Widest AXI4-Stream word; ``AP_INT_MAX_W`` in the headers."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamVariable:
-    """A variable of the top function: ``words`` words per frame, ``lanes`` elements each."""
-
-    name: str
-    format_name: str
-    format: IntFormat
-    lanes: int
-    words: int
-    depth: int
-
-    @property
-    def kind(self) -> str:
-        """The C++ type."""
-        return f"vecq::Stream<{self.format_name}, {self.lanes}>"
-
-
-@dataclass(frozen=True, slots=True)
-class AxisPort:
-    """An AXI4-Stream of the top function and the tensor that it carries.
-
-    Attributes
-    ----------
-    name : str
-        Of the argument: ``s_axis`` or ``m_axis``, with ``suffix`` behind it, which is empty where
-        there is one.
-    type_name : str
-        Of the C++ type of its frames.
-    """
-
-    name: str
-    suffix: str
-    type_name: str
-    tensor: Tensor
-    stream: StreamVariable
-    lanes: int
-    slot: int
-    keep: bool
-
-    @property
-    def local(self) -> str:
-        """Its type's name in a file that holds no other top."""
-        kind, place = ("Input" if self.name.startswith("s") else "Output"), self.type_name
-        return kind + place[len(place.rstrip("0123456789")) :] if self.suffix else kind
-
-    @property
-    def bits(self) -> int:
-        """Bits of a word, in whole bytes."""
-        return padded_bits(self.lanes, self.slot)
-
-    @property
-    def words(self) -> int:
-        """Words in a frame."""
-        return -(-self.elements // self.lanes)
-
-    @property
-    def elements(self) -> int:
-        """Elements in a frame."""
-        return math.prod(self.tensor.shape)
-
-    @property
-    def frame(self) -> str:
-        """The C++ type."""
-        width = f", {self.slot}, true" if self.keep else ""
-        return f"vecq::Frame<{self.stream.format_name}, {self.elements}, {self.lanes}{width}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +211,26 @@ class _Builder:
     def _call(self, comment: str, text: str, *writes: StreamVariable) -> None:
         self._calls.append(Call(comment, f"vecq::{text}", writes))
 
-    def _layer_call(self, layer: Layer, text: str, result: StreamVariable) -> None:
-        self._call(f"{type(layer).__name__} {one_line(layer.name)}", text, result)
+    def _layer_call(self, made: LayerCall, result: StreamVariable) -> None:
+        layer = made.layer
+        self._headers.add(made.header)
+        if made.parameters:
+            self._parameters.setdefault(self._names[layer.name], []).extend(made.parameters)
+        self._shapes.extend(made.shapes)
+        self._call(f"{type(layer).__name__} {one_line(layer.name)}", made.text, result)
+
+    def _site(self, layer: Layer, source: Stream, target: Stream) -> Site:
+        """Where a layer stands that reads one stream; makes the variable that it writes."""
+        return self._site_of(layer, self._variables[source], self._tensor_stream(target))
+
+    def _site_of(self, layer: Layer, source: StreamVariable, result: StreamVariable) -> Site:
+        return Site(
+            name=self._names[layer.name],
+            source=source,
+            result=result,
+            read=self._network.tensors[layer.inputs[0]],
+            made=self._network.tensors[layer.name],
+        )
 
     def _tensor_stream(self, stream: Stream) -> StreamVariable:
         """The variable that a layer or the input writes."""
@@ -338,13 +271,6 @@ class _Builder:
                 self._reframe(cell)
             case Fork():
                 self._fork(cell)
-            case Elementwise() | SerialRescale():
-                source, layer = self._variables[cell.source], cell.layer
-                self._elementwise(layer, source, self._tensor_stream(cell.target))
-            case Comparison():
-                self._argmax(cell)
-            case Ranking():
-                self._topk(cell)
             case Join():
                 self._join(cell)
             case Source():
@@ -355,18 +281,20 @@ class _Builder:
                 self._matrix_vector(cell)
             case Unrolled():
                 self._unrolled(cell)
-            case Pool():
-                self._pool(cell)
-            case Upsampling():
-                self._upsampling(cell)
-            case Rows():
-                self._rows(cell)
-            case Recurrence():
-                self._recurrence(cell)
-            case Gathering():
-                self._gathering(cell)
-            case Reordering():
-                self._reordering(cell)
+            case (
+                Elementwise()
+                | SerialRescale()
+                | Comparison()
+                | Ranking()
+                | Pool()
+                | Upsampling()
+                | Rows()
+                | Recurrence()
+                | Gathering()
+                | Reordering()
+            ):
+                site = self._site(cell.layer, cell.source, cell.target)
+                self._layer_call(_of_one_stream(cell, site), site.result)
             case _:
                 assert_never(cell)
 
@@ -418,128 +346,17 @@ class _Builder:
             *targets,
         )
 
-    def _elementwise(
-        self, layer: CodeLayer, source: StreamVariable, result: StreamVariable
-    ) -> None:
-        match layer:
-            case Rescale():
-                self._rescale(layer, source, result)
-            case Threshold():
-                self._threshold(layer, source, result)
-            case Lookup():
-                self._lookup(layer, source, result)
-            case _:
-                assert_never(layer)
-
-    def _argmax(self, cell: Comparison) -> None:
-        source, result = self._variables[cell.source], self._tensor_stream(cell.target)
-        self._headers.add("argmax")
-        channels = cell.period * source.lanes
-        text = (
-            f"argmax<{source.format_name}, {result.format_name}, {channels}, {result.words},"
-            f" {source.lanes}>({source.name}, {result.name})"
-        )
-        self._layer_call(cell.layer, text, result)
-
-    def _topk(self, cell: Ranking) -> None:
-        source, result = self._variables[cell.source], self._tensor_stream(cell.target)
-        self._headers.add("topk")
-        text = (
-            f"topk<{source.format_name}, {result.format_name}, {cell.period}, {cell.layer.count},"
-            f" {self._pixels(cell.layer.name)}>({source.name}, {result.name})"
-        )
-        self._layer_call(cell.layer, text, result)
-
-    def _rescale(self, layer: Rescale, source: StreamVariable, result: StreamVariable) -> None:
-        name = self._names[layer.name]
-        self._headers.add("rescale")
-        self._parameters[name] = [
-            cpp_array(f"{name}_mantissa", layer.mantissa.ravel()),
-            cpp_array(f"{name}_offset", layer.offset.ravel()),
-        ]
-        shift, arguments = f"{layer.shift}, ", f"{name}_mantissa, {name}_offset"
-        if not isinstance(layer.shift, int):
-            self._parameters[name].append(cpp_array(f"{name}_shift", layer.shift))
-            shift, arguments = "", f"{arguments}, {name}_shift"
-        function = "rescale"
-        if layer.rows is not None:
-            self._parameters[name].append(cpp_array(f"{name}_rows", layer.rows))
-            function, arguments = "rescale_rows", f"{arguments}, {name}_rows"
-        text = (
-            f"{function}<{source.format_name}, {result.format_name},"
-            f" {self._pixels(layer.name)}, {layer.channels}, {source.lanes}, {shift}"
-            f"{signed_bits(layer.mantissa)}>({source.name}, {result.name}, {arguments})"
-        )
-        self._layer_call(layer, text, result)
-
-    def _threshold(self, layer: Threshold, source: StreamVariable, result: StreamVariable) -> None:
-        channels, levels = layer.thresholds.shape
-        if levels == 0:  # C++ has no empty arrays; where there is one output, the clamp makes it
-            zeros = np.zeros(channels, np.int64)
-            constant = Rescale(
-                name=layer.name,
-                input=layer.input,
-                mantissa=zeros,
-                offset=zeros,
-                shift=1,
-                format=layer.format,
-            )
-            self._rescale(constant, source, result)
-            return
-        name = self._names[layer.name]
-        self._headers.add("threshold")
-        self._parameters[name] = [
-            cpp_array(f"{name}_thresholds", layer.thresholds),
-            cpp_array(f"{name}_falling", layer.falling),
-        ]
-        text = (
-            f"threshold<{source.format_name}, {result.format_name},"
-            f" {self._pixels(layer.name)}, {channels}, {levels}, {source.lanes}>"
-            f"({source.name}, {result.name}, {name}_thresholds, {name}_falling)"
-        )
-        self._layer_call(layer, text, result)
-
-    def _lookup(self, layer: Lookup, source: StreamVariable, result: StreamVariable) -> None:
-        name = self._names[layer.name]
-        self._headers.add("lookup")
-        self._parameters[name] = [cpp_array(f"{name}_table", layer.table)]
-        tables, entries = layer.table.shape
-        channels = self._network.tensors[layer.input].channels
-        text = (
-            f"lookup<{source.format_name}, {result.format_name},"
-            f" {self._pixels(layer.name)}, {channels}, {source.lanes}, {tables}, {entries}>"
-            f"({source.name}, {result.name}, {name}_table)"
-        )
-        self._layer_call(layer, text, result)
-
     def _join(self, cell: Join) -> None:
         sources = [self._variables[stream] for stream in cell.sources]
         result = self._tensor_stream(cell.target)
-        self._headers.add("join")
-        variables = ", ".join(stream.name for stream in (result, *sources))
-        match cell.layer:
-            case Add():
-                text = f"add<{result.format_name}, {result.words}>({variables})"
-            case Subtract():
-                text = f"subtract<{result.format_name}, {result.words}>({variables})"
-            case Multiply() if cell.kept is not None:
-                counts = f"{cell.positions}, {cell.kept.words}"
-                text = f"multiply_kept<{result.format_name}, {counts}>({variables})"
-            case Multiply():
-                text = f"multiply<{result.format_name}, {result.words}>({variables})"
-            case Concat():
-                positions = self._pixels(cell.layer.name)
-                counts = ", ".join(str(stream.words // positions) for stream in sources)
-                text = f"concat<{result.format_name}, {positions}, {counts}>({variables})"
-            case _:
-                assert_never(cell.layer)
-        self._layer_call(cell.layer, text, result)
+        made = self._network.tensors[cell.layer.name]
+        self._layer_call(elements.join(cell, sources, result, made), result)
 
     def _constant(self, cell: Source) -> None:
         """A memory for each reader, so that each is cut up as its reader has lanes."""
         layer, target = cell.layer, cell.target
         name = self._names[layer.name]
-        arrays = self._parameters.setdefault(name, [])
+        arrays = self._parameters.get(name)
         number = str(len(arrays) + 1) if arrays else ""
         if arrays:
             first = next(v for s, v in self._variables.items() if s.tensor == layer.name)
@@ -547,239 +364,54 @@ class _Builder:
         else:
             made = self._tensor_variable(layer.name, target.lanes, self._depths[target])
             result = self._variables[target] = replace(made, words=target.words)
-        self._headers.add("constant")
-        arrays.append(cpp_array(f"{name}_values{number}", layer.values.ravel()))
+        values = cpp_array(f"{name}_values{number}", layer.values.ravel())
         words = layer.values.size // target.lanes
         text = (
             f"constant<{result.format_name}, {target.words // words}, {words}, {target.lanes}>"
             f"({result.name}, {name}_values{number})"
         )
-        self._layer_call(layer, text, result)
+        self._layer_call(LayerCall(layer, "constant", text, [values]), result)
 
     def _matrix_vector(self, cell: MatrixVector) -> None:
         windows = self._windows.get(cell.source)
-        source = self._variables[cell.source if windows is None else windows.source]
-        self._sums(cell.layer, cell.fold, source, self._tensor_stream(cell.target))
+        source = cell.source if windows is None else windows.source
+        site = self._site(cell.layer, source, cell.target)
+        self._layer_call(products.sums(cell.layer, cell.fold, site), site.result)
 
     def _unrolled(self, cell: Unrolled) -> None:
         """A fold onto all lanes; the Rescale that belongs to the cell is a call of its own."""
         source, target = self._variables[cell.source], cell.target
         if cell.rescale is None:
-            self._sums(cell.layer, cell.fold, source, self._tensor_stream(target))
-            return
-        sums = self._tensor_variable(cell.layer.name, target.lanes, LEAST_DEPTH)
-        self._sums(cell.layer, cell.fold, source, sums)
-        self._rescale(cell.rescale, sums, self._tensor_stream(target))
-
-    def _sums(
-        self, layer: MacLayer, fold: Fold, source: StreamVariable, result: StreamVariable
-    ) -> None:
-        """The call of a Dense or Conv2d, with its weights and biases."""
-        name = self._names[layer.name]
-        outputs, inputs = layer.outputs, layer.inputs_of_one_output
-        bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
-        match layer.weights:
-            case BinaryBases() if fold.kind is FoldKind.BASE_SERIAL:
-                self._base_serial(layer, layer.weights, fold, source, result)
-                return
-            case ProductWeights() if fold.kind is FoldKind.CODE_BOOK:
-                kind, bits = "TwosComplement", layer.weights.book_planes.bits
-                folds = outputs // fold.pe * inputs // fold.simd
-                rom = book_definition(f"{name}_weights", layer.weights, fold, folds)
-            case Weights() | ProductWeights() | BinaryBases():
-                kind, bits, codes = stored(layer.weights)
-                words, word_bits = packed_words(codes.reshape(outputs, inputs), bits, fold)
-                rom = cpp_words(f"{name}_weights", words, word_bits)
-            case _:
-                assert_never(layer.weights)
-        self._parameters[name] = [rom, cpp_array(f"{name}_bias", bias)]
-        arguments = f"{source.name}, {result.name}, {name}_weights, {name}_bias"
-        formats = f"{source.format_name}, {result.format_name}, vecq::{kind}<{bits}>"
-        match layer:
-            case Dense():
-                self._headers.add("dense")
-                text = f"dense<{formats}, {inputs}, {outputs}, {fold.pe}, {fold.simd}>"
-            case Conv2d():
-                self._headers.add("conv2d")
-                self._add_window(layer)
-                self._shapes.append(
-                    f"using {name}_grouping = vecq::Grouping<{layer.group_channels}, {outputs},"
-                    f" {layer.groups}, {fold.pe}, {fold.simd}>;"
-                )
-                pad = f", {layer.pad_code}" * (any(layer.padding) and layer.pad_code != 0)
-                text = f"conv2d<{formats}, {name}_window, {name}_grouping{pad}>"
-            case _:
-                assert_never(layer)
-        self._layer_call(layer, f"{text}({arguments})", result)
-
-    def _base_serial(
-        self,
-        layer: MacLayer,
-        weights: BinaryBases,
-        fold: Fold,
-        source: StreamVariable,
-        result: StreamVariable,
-    ) -> None:
-        """The call of a layer whose weights are sums of binary bases."""
-        name, passes = self._names[layer.name], base_passes(layer, weights, fold)
-        codes = passes.bases.astype(np.int64).reshape(-1, weights.group) - 1
-        words, word_bits = packed_words(codes, 1, fold)
-        bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias
-        self._headers.add("base_serial")
-        self._parameters[name] = [
-            cpp_words(f"{name}_bases", words, word_bits),
-            cpp_array(f"{name}_coordinates", passes.coordinates),
-            cpp_array(f"{name}_addresses", passes.addresses),
-            cpp_array(f"{name}_ends", passes.last.astype(np.int64)),
-            cpp_array(f"{name}_bias", bias),
-        ]
-        frame = layer.inputs_of_one_output * layer.groups // fold.simd
-        self._shapes.append(
-            f"using {name}_passes = vecq::BasePasses<{frame}, {weights.group // fold.simd},"
-            f" {passes.last.size}, {fold.pe}, {fold.simd}>;"
-        )
-        arrays = ("bases", "coordinates", "addresses", "ends", "bias")
-        arguments = ", ".join([source.name, result.name, *(f"{name}_{array}" for array in arrays)])
-        formats = f"{source.format_name}, {result.format_name}"
-        positions = self._pixels(layer.name)
-        text = f"base_serial<{formats}, {positions}, {name}_passes>"
-        if isinstance(layer, Conv2d) and not is_identity(layer):
-            self._add_window(layer)
-            pad = f", {layer.pad_code}" * (any(layer.padding) and layer.pad_code != 0)
-            text = f"windows_by_bases<{formats}, {name}_window, {name}_passes{pad}>"
-        self._layer_call(layer, f"{text}({arguments})", result)
-
-    def _pool(self, cell: Pool) -> None:
-        layer, source = cell.layer, self._variables[cell.source]
-        result = self._tensor_stream(cell.target)
-        self._add_window(layer)
-        match layer:
-            case MaxPool2d():
-                header, formats = "max_pool2d", result.format_name
-            case SumPool2d():
-                header, formats = "sum_pool2d", f"{source.format_name}, {result.format_name}"
-            case _:
-                assert_never(layer)
-        self._headers.add(header)
-        text = (
-            f"{header}<{formats}, {self._names[layer.name]}_window, {source.lanes}>"
-            f"({source.name}, {result.name})"
-        )
-        self._layer_call(layer, text, result)
-
-    def _upsampling(self, cell: Upsampling) -> None:
-        layer, source = cell.layer, self._variables[cell.source]
-        result = self._tensor_stream(cell.target)
-        self._headers.add("upsample2d")
-        image = _sizes("Image", self._network.tensors[layer.input].shape)
-        down, across = layer.factor
-        text = (
-            f"upsample2d<{result.format_name}, {image}, {down}, {across}, {source.lanes}>"
-            f"({source.name}, {result.name})"
-        )
-        self._layer_call(layer, text, result)
-
-    def _rows(self, cell: Rows) -> None:
-        layer, source = cell.layer, self._variables[cell.source]
-        result, name = self._tensor_stream(cell.target), self._names[cell.layer.name]
-        values = layer.weights.values
-        rows, channels = values.shape
-        self._headers.add("embedding")
-        self._parameters[name] = [cpp_array(f"{name}_table", values)]
-        text = (
-            f"embedding<{source.format_name}, {result.format_name}, {source.words}, {channels},"
-            f" {result.lanes}, {rows}>({source.name}, {result.name}, {name}_table)"
-        )
-        self._layer_call(layer, text, result)
-
-    def _recurrence(self, cell: Recurrence) -> None:
-        layer, fold, source = cell.layer, cell.fold, self._variables[cell.source]
-        result, name = self._tensor_stream(cell.target), self._names[layer.name]
-        kind, bits, codes = stored(layer.weights)
-        words, word_bits = packed_words(codes, bits, fold)
-        constants = {
-            "mantissa_x": layer.mantissa_x,
-            "mantissa_h": layer.mantissa_h,
-            "offset": layer.offset,
-        }
-        match layer:
-            case Lstm():
-                function = "lstm"
-            case Gru():
-                function = "gru"
-                constants["part_offset"] = layer.state_offset
-            case _:
-                assert_never(layer)
-        self._headers.add("recurrent")
-        self._parameters[name] = [
-            cpp_words(f"{name}_weights", words, word_bits),
-            *(cpp_array(f"{name}_{what}", values) for what, values in constants.items()),
-        ]
-        _, length, _ = self._network.tensors[layer.input].shape
-        sequence = "true" if layer.sequence else "false"
-        self._shapes.append(
-            f"using {name}_recurrence = vecq::Recurrence<{layer.gates}, {layer.elements}, {length},"
-            f" {sequence}, {fold.pe}, {fold.simd}, {layer.shift}>;"
-        )
-        arguments = [source.name, result.name, f"{name}_weights"]
-        arguments += [f"{name}_{what}" for what in constants]
-        text = (
-            f"{function}<{source.format_name}, {result.format_name},"
-            f" vecq::IntFormat<{layer.state_sums.bits}, true>, vecq::{kind}<{bits}>,"
-            f" {name}_recurrence>({', '.join(arguments)})"
-        )
-        self._layer_call(layer, text, result)
-
-    def _gathering(self, cell: Gathering) -> None:
-        layer, source = cell.layer, self._variables[cell.source]
-        result, name = self._tensor_stream(cell.target), self._names[cell.layer.name]
-        described = self._network.tensors[layer.input]
-        entries = layer.entries
-        self._headers.add("gather_sum")
-        self._parameters[name] = [
-            cpp_array(f"{name}_positions", entries.positions),
-            cpp_array(f"{name}_shifts", entries.shifts),
-            cpp_array(f"{name}_ends", entries.last.astype(np.int64)),
-        ]
-        text = (
-            f"gather_sum<{source.format_name}, {result.format_name}, {described.positions},"
-            f" {described.channels}, {entries.last.size}, {source.lanes}>({source.name},"
-            f" {result.name}, {name}_positions, {name}_shifts, {name}_ends)"
-        )
-        self._layer_call(layer, text, result)
-
-    def _reordering(self, cell: Reordering) -> None:
-        layer, source, name = cell.layer, self._variables[cell.source], self._names[cell.layer.name]
-        result = self._tensor_stream(cell.target)
-        self._headers.add("reorder")
-        order, tables = order_type(cell.order, name)
-        self._shapes.append(order)
-        if tables:
-            self._parameters[name] = tables
-        text = (
-            f"reorder<{source.format_name}, {result.format_name}, {name}_order,"
-            f" {cpp_integer(cell.code)}>({source.name}, {result.name})"
-        )
-        self._layer_call(layer, text, result)
-
-    def _pixels(self, tensor: str) -> int:
-        """Of an image; 1 of a vector."""
-        return math.prod(self._network.tensors[tensor].shape[:-1])
-
-    def _add_window(self, layer: WindowLayer) -> None:
-        is_even = layer.padding[:2] == layer.padding[2:]
-        parts = [
-            _sizes("Image", self._network.tensors[layer.input].shape),
-            _sizes("Kernel", layer.kernel),
-            _sizes("Stride", layer.stride),
-            _sizes("Padding", layer.padding[:2] if is_even else layer.padding),
-        ]
-        if layer.dilation != (1, 1):
-            parts.append(_sizes("Dilation", layer.dilation))
-        self._shapes.append(
-            f"using {self._names[layer.name]}_window = vecq::Window<{', '.join(parts)}>;"
-        )
+            result = self._tensor_stream(target)
+        else:
+            result = self._tensor_variable(cell.layer.name, target.lanes, LEAST_DEPTH)
+        site = self._site_of(cell.layer, source, result)
+        self._layer_call(products.sums(cell.layer, cell.fold, site), result)
+        if cell.rescale is not None:
+            site = self._site_of(cell.rescale, result, self._tensor_stream(target))
+            self._layer_call(elements.rescale(cell.rescale, site), site.result)
 
 
-def _sizes(what: str, sizes: Iterable[int]) -> str:
-    return f"vecq::{what}<{', '.join(map(str, sizes))}>"
+def _of_one_stream(cell: OneStreamCell, site: Site) -> LayerCall:
+    """The call of a cell that needs no more than one stream in and one out."""
+    match cell:
+        case Elementwise() | SerialRescale():
+            return elements.elementwise(cell.layer, site)
+        case Comparison():
+            return elements.argmax(cell, site)
+        case Ranking():
+            return elements.topk(cell, site)
+        case Pool():
+            return positions.pool(cell, site)
+        case Upsampling():
+            return positions.upsampling(cell, site)
+        case Gathering():
+            return positions.gathering(cell, site)
+        case Reordering():
+            return positions.reordering(cell, site)
+        case Rows():
+            return products.embedding(cell, site)
+        case Recurrence():
+            return products.recurrence(cell, site)
+        case _:
+            assert_never(cell)

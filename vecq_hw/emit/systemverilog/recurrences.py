@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 
 from vecq_hw import arithmetic
+from vecq_hw.emit.systemverilog.instances import Memory
 from vecq_hw.emit.systemverilog.parameters import bit, signed_bits, unit_memories
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Gru, Lstm, RecurrentLayer
@@ -21,15 +21,6 @@ from vecq_hw.layers.sequences import (
 from vecq_hw.schedule import Fabric, Fold
 
 TABLE_BITS = 9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Memory:
-    """Lines of ``lanes`` values of ``bits`` bits."""
-
-    values: IntArray
-    lanes: int
-    bits: int
 
 
 def recurrence(
@@ -78,14 +69,12 @@ def recurrence(
     }
     parameters |= {f"{camel_case(name)}Bits": bits for name, bits in widths.items()}
     memories = {
-        "weights": Memory(values=product.steps, lanes=fold.pe * fold.simd, bits=product.step_bits),
-        "bias": Memory(values=product.starts, lanes=fold.pe, bits=sums.bits),
-        "tables": Memory(values=gate_tables(), lanes=1, bits=TABLE_BITS),
+        "weights": (product.steps, fold.pe * fold.simd, product.step_bits),
+        "bias": (product.starts, fold.pe, sums.bits),
+        "tables": (gate_tables(), 1, TABLE_BITS),
     }
-    memories |= {
-        name: Memory(values=values, lanes=1, bits=widths[name]) for name, values in lines.items()
-    }
-    return parameters, memories
+    memories |= {name: (values, 1, widths[name]) for name, values in lines.items()}
+    return parameters, {name: Memory(name, *memory) for name, memory in memories.items()}
 
 
 def gate_tables() -> IntArray:
