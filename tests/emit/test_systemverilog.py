@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ODD_NAME
 from tests.random_networks import random_graph, random_pair
 from vecq_hw import assets
-from vecq_hw.accelerator.cells import Fork, Join, Link
+from vecq_hw.accelerator.cells import Fork, Join, Link, Source
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
@@ -230,10 +230,14 @@ def test_what_is_emitted_is_what_is_timed(index: int) -> None:
     made = top_module(planned, depths)
     cells = planned.cells
     for cell, instance in zip(cells, made.instances, strict=True):
-        ends = (
-            cell.sources if isinstance(cell, Join) else [cell.source],
-            cell.targets if isinstance(cell, Fork) else [cell.target],
-        )
+        match cell:
+            case Join():
+                sources = cell.sources
+            case Source():
+                sources = []
+            case _:
+                sources = [cell.source]
+        ends = sources, cell.targets if isinstance(cell, Fork) else [cell.target]
         for planned_streams, streams in zip(
             ends, (instance.sources, instance.targets), strict=True
         ):
