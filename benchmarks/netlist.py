@@ -1,11 +1,11 @@
-"""What a netlist of yosys computes: look-up tables and carry chains, many samples at once.
+"""What a netlist of yosys computes: look-up tables, carry chains, registers, many samples at once.
 
 A net's values over all samples are the bits of one Python integer, so a gate is one operation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -18,6 +18,7 @@ Net = int | str | tuple[str, int]
 Gate = tuple[int, Sequence[Net]]
 """A truth table, bit i for the inputs that spell i, and the inputs, the lowest first."""
 
+_REGISTERS = ("FDRE", "FDSE", "SRL16E")
 _XOR, _CARRY = 0b0110, 0b11001010
 """Of (S, carry in); of (DI, carry in, S): carry in where S, else DI."""
 
@@ -52,16 +53,67 @@ def evaluate(module: Mapping[str, Any], words: Sequence[int]) -> list[int]:
     list of int
         The output vectors, unsigned.
     """
+    gates = dict(_gates(module["cells"]))
     (source,) = (p["bits"] for p in module["ports"].values() if p["direction"] == "input")
-    (target,) = (p["bits"] for p in module["ports"].values() if p["direction"] == "output")
-    everywhere = (1 << len(words)) - 1
+    values = _values(source, words)
+    return _outputs(module, gates, values, len(words))
+
+
+def clocked(module: Mapping[str, Any], cycles: Iterable[Sequence[int]]) -> Iterator[list[int]]:
+    """What :func:`evaluate` gives in each cycle of a module with one clock and registers of 0.
+
+    Parameters
+    ----------
+    module : mapping
+        Beside its clock, which no look-up table reads, it has one input.
+    cycles : iterable of sequence of int
+        The word of each sample in this cycle, as many samples in each.
+    """
+    cells = module["cells"].items()
+    registers = [cell for _, cell in cells if cell["type"] in _REGISTERS]
+    gates = dict(_gates({name: c for name, c in cells if c["type"] not in (*_REGISTERS, "BUFG")}))
+    inputs = [p["bits"] for p in module["ports"].values() if p["direction"] == "input"]
+    source = max(inputs, key=len)
+    kept = [[0] * 16 for _ in registers]  # the newest first; a flip-flop is the first of them
+    for words in cycles:
+        values, everywhere = _values(source, words), (1 << len(words)) - 1
+        for register, bits in zip(registers, kept, strict=True):
+            values[register["connections"]["Q"][0]] = bits[_tap(register)]
+        yield _outputs(module, gates, values, len(words))
+        for register, bits in zip(registers, kept, strict=True):
+            wires = {pin: nets[0] for pin, nets in register["connections"].items() if pin != "C"}
+            pins = [pin for pin in ("D", "CE", "R", "S") if pin in wires]
+            for pin in pins:
+                _settle(wires[pin], gates, values, everywhere)
+            data, enable = values[wires["D"]], values[wires["CE"]]
+            clear, put = (values[wires[pin]] if pin in wires else 0 for pin in ("R", "S"))
+            shifted = [
+                enable & new | ~enable & old for new, old in zip([data, *bits], bits, strict=False)
+            ]
+            bits[:] = [(bit & ~clear | put) & everywhere for bit in shifted]
+
+
+def _tap(register: Mapping[str, Any]) -> int:
+    """The place in a shift register that is read."""
+    wires = register["connections"]
+    return sum(int(wires[f"A{i}"][0]) << i for i in range(4)) if "A0" in wires else 0
+
+
+def _values(source: Sequence[Net], words: Sequence[int]) -> dict[Net, int]:
+    """Of constants and of the nets of an input."""
     # An x may be read as 0: what depends on it must not matter.
-    values: dict[Net, int] = {"0": 0, "1": everywhere, "x": 0}
-    values |= zip(source, _turned(words, len(source)), strict=True)
-    gates = dict(_gates(module))
+    values: dict[Net, int] = {"0": 0, "1": (1 << len(words)) - 1, "x": 0}
+    return values | dict(zip(source, _turned(words, len(source)), strict=True))
+
+
+def _outputs(
+    module: Mapping[str, Any], gates: Mapping[Net, Gate], values: dict[Net, int], samples: int
+) -> list[int]:
+    """The word of each sample at the only output."""
+    (target,) = (p["bits"] for p in module["ports"].values() if p["direction"] == "output")
     for net in target:
-        _settle(net, gates, values, everywhere)
-    return _turned([values[net] for net in target], len(words))
+        _settle(net, gates, values, (1 << samples) - 1)
+    return _turned([values[net] for net in target], samples)
 
 
 def _turned(rows: Sequence[int], bits: int) -> list[int]:
@@ -73,9 +125,9 @@ def _turned(rows: Sequence[int], bits: int) -> list[int]:
     return [int.from_bytes(column.tobytes(), "little") for column in columns]
 
 
-def _gates(module: Mapping[str, Any]) -> Iterator[tuple[Net, Gate]]:
+def _gates(cells: Mapping[str, Any]) -> Iterator[tuple[Net, Gate]]:
     """Each net that a cell drives, with its gate."""
-    for name, cell in module["cells"].items():
+    for name, cell in cells.items():
         wires, kind = cell["connections"], cell["type"]
         if kind.startswith("LUT"):
             places = range(int(kind[3:]))

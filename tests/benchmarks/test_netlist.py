@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.netlist import evaluate, packed
+from benchmarks.netlist import clocked, evaluate, packed
 
 
 def adder(bits: int) -> dict[str, Any]:
@@ -64,3 +64,29 @@ def test_flip_flops_are_refused() -> None:
     }
     with pytest.raises(ValueError, match="'register' is a FDRE"):
         evaluate({"ports": ports, "cells": {"register": register}}, [0, 1])
+
+
+def test_registers_are_clocked_enabled_cleared_and_put() -> None:
+    """Of data, enable, clear and put: two flip-flops and a shift register of three places."""
+    data, enable, clear, put = 2, 3, 4, 5
+    wires = {"C": [9], "CE": [enable], "D": [data]}
+    tap = {"A0": ["0"], "A1": ["1"], "A2": ["0"], "A3": ["0"], "CLK": [9]}
+    cells = {
+        "cleared": {"type": "FDRE", "connections": {**wires, "R": [clear], "Q": [6]}},
+        "put": {"type": "FDSE", "connections": {**wires, "S": [put], "Q": [7]}},
+        "shift": {
+            "type": "SRL16E",
+            "connections": {**tap, "CE": [enable], "D": [data], "Q": [8]},
+        },
+    }
+    ports = {
+        "clk_i": {"direction": "input", "bits": [9]},
+        "x_i": {"direction": "input", "bits": [data, enable, clear, put]},
+        "y_o": {"direction": "output", "bits": [6, 7, 8]},
+    }
+    # Two samples a cycle: the second one is never enabled, but cleared and put.
+    steps = [0b0011, 0b0011, 0b0010, 0b0001, 0b0111, 0b1010, 0b0000]
+    words = [[word, word & ~2] for word in steps]
+    outputs = list(clocked({"ports": ports, "cells": cells}, words))
+    assert [row[0] for row in outputs] == [0, 3, 3, 4, 4, 2 | 4, 2]
+    assert [row[1] for row in outputs] == [0, 0, 0, 0, 0, 0, 2]
