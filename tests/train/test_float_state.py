@@ -5,7 +5,7 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from tests.zoo.networks import ResNet8
+from tests.zoo.networks.residual import ResNet8
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.train import (

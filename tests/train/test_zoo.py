@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import fx, nn
 
-from tests.zoo import networks, others
+from tests.zoo import networks
 from vecq_hw.lower import lower
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import quantize_model
@@ -14,7 +14,7 @@ from vecq_hw.train.tracing import Batch, trace
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
 
-CASES = {case.name: case for case in (*networks.CASES, *others.CASES)}
+CASES = {case.name: case for case in networks.CASES}
 ORDINARY = ("LeNet", "ResNet-8", "SE-ResNet", "GhostNet", "M5", "convolutional autoencoder")
 """The others, which are larger, are of the night."""
 

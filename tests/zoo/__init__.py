@@ -46,7 +46,7 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """All of them, by kind."""
-    from tests.zoo import idioms, integers, layers, networks, others, sequences
+    from tests.zoo import idioms, integers, layers, networks, sequences
 
-    for module in (layers, idioms, sequences, integers, networks, others):
+    for module in (layers, idioms, sequences, integers, networks):
         yield from module.CASES

@@ -243,6 +243,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "weight_norm": _normalized(weight_norm),
     "weight_norm, parametrized": _normalized(parametrizations.weight_norm),
     "spectral_norm": _normalized(parametrizations.spectral_norm),
+    "BatchNorm2d(momentum=None)": lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, momentum=None), nn.ReLU(), nn.Conv2d(8, 4, 3)
+    ),
     "x / 255": lambda: Scaled(lambda x: x / 255),
     "2 * x - 1": lambda: Scaled(lambda x: 2 * x - 1),
     "(x - mean) / std by channel": lambda: Centred(lambda x: x),

@@ -25,14 +25,22 @@ class LastStep(nn.Module):
         return self.fc(outputs[:, -1])
 
 
-class HiddenState(LastStep):
-    """The same, read from the states."""
+class HiddenStateOfLstm(LastStep):
+    """The same, read from the hidden state."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, L, C)."""
-        states = self.recurrent(x)[1]
-        hidden = states[0] if isinstance(states, tuple) else states
-        return self.fc(hidden[-1])
+        _, (h, _) = self.recurrent(x)
+        return self.fc(h[-1])
+
+
+class HiddenStateOfGru(LastStep):
+    """The same, read from the only state."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, L, C)."""
+        _, h = self.recurrent(x)
+        return self.fc(h[-1])
 
 
 class EachStep(LastStep):
@@ -144,13 +152,13 @@ def _residual() -> nn.Module:
 
 STEPS = {
     "LSTM, last step": lambda: LastStep(_lstm(4, 5), 5),
-    "LSTM, hidden state": lambda: HiddenState(_lstm(4, 5), 5),
+    "LSTM, hidden state": lambda: HiddenStateOfLstm(_lstm(4, 5), 5),
     "LSTM, each step": lambda: EachStep(_lstm(4, 5), 5),
     "LSTM, two layers": lambda: LastStep(_lstm(4, 5, num_layers=2), 5),
     "LSTM, both directions": lambda: LastStep(_lstm(4, 5, bidirectional=True), 10),
     "LSTM without bias": lambda: LastStep(_lstm(4, 5, bias=False), 5),
     "GRU, last step": lambda: LastStep(_gru(4, 5), 5),
-    "GRU, hidden state": lambda: HiddenState(_gru(4, 5), 5),
+    "GRU, hidden state": lambda: HiddenStateOfGru(_gru(4, 5), 5),
     "GRU, two layers": lambda: LastStep(_gru(4, 5, num_layers=2), 5),
     "Linear on each step": lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)),
     "mean over steps": lambda: MeanOfSteps(4),

@@ -3,7 +3,8 @@
 python -m tests.zoo.table [--only TEXT] [--jobs 2] [--out docs/results/layers.md]
 
 What a case gave is kept in ``--kept`` beside the state of the sources that gave it; a run that was
-stopped goes on where it was, and a change of the sources runs all again.
+stopped goes on where it was, and a change of the sources runs all again.  The table is written
+after each case and has all cases: what has not run on these sources stands there as not run.
 """
 
 from __future__ import annotations
@@ -15,90 +16,55 @@ import subprocess
 import tempfile
 import time
 import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from rich.progress import Progress
-from torch import nn
 
-from tests import plain
 from tests.zoo import Case, cases
+from tests.zoo.making import (
+    by_name,
+    differing,
+    in_plain_python,
+    inputs_of,
+    is_large,
+    network_of,
+    of_ends,
+)
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
-from vecq_hw.layers import Input
-from vecq_hw.lower import lower
+from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
-from vecq_hw.train import quantize_model
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = 3
-PLAIN_WORK = 300_000
-"""Multiplications of one sample up to which plain Python computes it, too."""
 COLUMNS = ("plain Python", "int8", *(target.name for target in TARGETS))
+WAYS = ("computed", "refused by a sentence", "wrong", "not run")
+"""What can come of a case."""
+
+Outcome = dict[str, str]
+"""What each target said of a case, by column; ``refused`` or ``crashed`` where there is none."""
 
 
-def samples(case: Case, count: int, seed: int) -> tuple[torch.Tensor, ...]:
-    """Real numbers or integers for each argument of the model."""
-    generator = torch.Generator().manual_seed(seed)
-    given = []
-    for index, shape in enumerate(case.shapes):
-        classes = case.classes[index] if case.classes else 0
-        if classes:
-            given.append(torch.randint(classes, (count, *shape), generator=generator))
-        else:
-            given.append(torch.randn(count, *shape, generator=generator))
-    return tuple(given)
-
-
-def network_of(case: Case) -> Network:
-    """The network of a case; a model's after its quantizers have seen some samples."""
-    torch.manual_seed(1)
-    made = case.make()
-    if isinstance(made, Network):
-        return made
-    for module in made.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.weight)
-            nn.init.normal_(module.bias)
-    shape: Any = case.shapes[0] if len(case.shapes) == 1 else case.shapes
-    settings = {"weight_bits": 4, "activation_bits": 8} | dict(case.settings)
-    twin = quantize_model(made, input_shape=shape, **settings)
-    with torch.no_grad():
-        for seed in range(4):
-            twin(*samples(case, 32, seed))
-    return lower(twin.eval(), shape)
-
-
-def codes(source: Input, count: int, seed: int) -> Any:
-    """Random codes of an input, its ends among them."""
-    generator = np.random.default_rng(seed)
-    fmt = source.format
-    x = generator.integers(fmt.lo, fmt.hi, (count, *source.shape), dtype=np.int64, endpoint=True)
-    if count > 2:
-        x[0], x[1] = fmt.lo, fmt.hi
-    return x
-
-
-def outcome(case: Case) -> dict[str, str]:
-    """What each target said of a case, by column; ``network`` where there is none."""
+def outcome(case: Case) -> Outcome:
+    """Run a case on every target."""
     try:
         network = network_of(case)
     except VecqError as error:
         return {"refused": str(error)}
     except Exception as error:  # a fault of ours: the table names it
         return {"crashed": _located(error)}
-    found: dict[str, str] = {}
-    x: Any = {source.name: codes(source, VECTORS, 7) for source in network.inputs}
-    x = x if len(network.inputs) > 1 else x[network.inputs[0].name]
+    found: Outcome = {}
+    inputs = inputs_of(network, VECTORS, 7)
+    x = of_ends(network, inputs)
     try:
-        expected = _outputs(network, simulate(network, x))
-        found["plain Python"] = _plain(network, x, expected)
+        expected = by_name(network, simulate(network, x))
+        found["plain Python"] = _plain(network, inputs, expected)
         found["int8"] = _bytes(network, x, expected)
     except Exception as error:
         found["plain Python"] = f"crashed: {_located(error)}"
@@ -124,73 +90,61 @@ def _located(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
 
 
-def _outputs(network: Network, simulated: Any) -> dict[str, Any]:
-    return simulated if isinstance(simulated, dict) else {network.outputs[0]: simulated}
-
-
-def _plain(network: Network, x: Any, expected: dict[str, Any]) -> str:
-    work = sum(
-        layer.weight_count * network.tensors[layer.name].positions for layer in network.mac_layers
-    )
-    if work > PLAIN_WORK:
+def _plain(network: Network, inputs: dict[str, IntArray], expected: dict[str, IntArray]) -> str:
+    if is_large(network):
         return "not run: too large"
-    count = compared = 0
-    for index in range(2):
-        if len(network.inputs) > 1:
-            values = plain.evaluate(network, {n: a[index].tolist() for n, a in x.items()})
-        else:
-            values = plain.evaluate(network, x[index].tolist())
-        for name, outputs in expected.items():
-            differing = np.asarray(values[name], np.int64) != outputs[index]
-            count, compared = count + int(differing.sum()), compared + differing.size
-    return f"FAILED: {count} differ" if count else f"{compared} equal"
+    return _compared(in_plain_python(network, inputs), expected)
 
 
-def _bytes(network: Network, x: Any, expected: dict[str, Any]) -> str:
+def _bytes(network: Network, x: object, expected: dict[str, IntArray]) -> str:
     try:
-        got = _outputs(network, simulate(network, x, engine="int8"))
+        return _compared(by_name(network, simulate(network, x, engine="int8")), expected)
     except VecqError as error:
         return str(error)
-    count = sum(int((got[name] != expected[name]).sum()) for name in expected)
+
+
+def _compared(found: dict[str, IntArray], expected: dict[str, IntArray]) -> str:
+    count = differing(found, expected)
     return f"FAILED: {count} differ" if count else f"{sum(e.size for e in expected.values())} equal"
 
 
 def state() -> str:
     """A digest of all sources that a result depends on."""
-    folders = ("vecq_hw", "rtl", "hls", "tests/plain.py", "tests/zoo")
+    folders = ("vecq_hw", "rtl", "hls", "tests/plain.py", "tests/random_networks", "tests/zoo")
     files = subprocess.check_output(["git", "ls-files", "-s", *folders], cwd=ROOT)
     changed = subprocess.check_output(["git", "diff", "HEAD", "--", *folders], cwd=ROOT)
     return hashlib.sha256(files + changed).hexdigest()
 
 
-def run(chosen: list[Case], kept: Path, jobs: int) -> dict[str, dict[str, str]]:
-    """The outcomes, by the names of the cases; those at hand are not made again."""
-    kept.mkdir(parents=True, exist_ok=True)
-    here, found, left = state(), {}, []
-    for case in chosen:
+def stored(every: list[Case], kept: Path, here: str) -> dict[str, Outcome]:
+    """The outcomes of an earlier run on these sources, by the names of the cases."""
+    found = {}
+    for case in every:
         file = _file(kept, case)
-        stored = json.loads(file.read_text()) if file.exists() else {}
-        if stored.get("state") == here:
-            found[case.name] = stored["outcome"]
-        else:
-            left.append(case)
+        record = json.loads(file.read_text()) if file.exists() else {}
+        if record.get("state") == here:
+            found[case.name] = record["outcome"]
+    return found
+
+
+def run(left: list[Case], kept: Path, jobs: int, here: str) -> Iterator[tuple[Case, Outcome]]:
+    """Run the cases and keep what each gave, which is also yielded, as soon as it is there."""
+    kept.mkdir(parents=True, exist_ok=True)
     with Progress() as progress, ProcessPoolExecutor(jobs) as pool:
-        task = progress.add_task(f"{len(chosen)} cases", total=len(chosen), completed=len(found))
+        task = progress.add_task(f"{len(left)} cases", total=len(left))
         begun = {pool.submit(_named_outcome, case.name): case for case in left}
         try:
             for future in as_completed(begun):
                 case = begun[future]
-                found[case.name] = future.result()
-                record = {"state": here, "outcome": found[case.name]}
+                record = {"state": here, "outcome": future.result()}
                 write_atomically(_file(kept, case), json.dumps(record).encode())
                 progress.update(task, advance=1, description=case.name)
-        except KeyboardInterrupt:
+                yield case, future.result()
+        finally:
             pool.shutdown(cancel_futures=True)
-            raise
-    return found
 
 
-def _named_outcome(name: str) -> dict[str, str]:
+def _named_outcome(name: str) -> Outcome:
     # Functions that make models cannot be sent to a process; their names can.
     return outcome(next(case for case in cases() if case.name == name))
 
@@ -199,7 +153,17 @@ def _file(kept: Path, case: Case) -> Path:
     return kept / f"{hashlib.sha256(case.name.encode()).hexdigest()[:16]}.json"
 
 
-def table(chosen: list[Case], found: dict[str, dict[str, str]]) -> str:
+def write(
+    every: list[Case], found: dict[str, Outcome], more: Iterable[tuple[Case, Outcome]], out: Path
+) -> None:
+    """Write the table of what is found, and again with each outcome that comes."""
+    write_atomically(out, table(every, found).encode())
+    for case, row in more:
+        found[case.name] = row
+        write_atomically(out, table(every, found).encode())
+
+
+def table(every: list[Case], found: dict[str, Outcome]) -> str:
     """The Markdown: a section for each kind, a row for each case, notes for sentences."""
     text = [
         "# Layers and ways of writing them, on every target",
@@ -209,63 +173,95 @@ def table(chosen: list[Case], found: dict[str, dict[str, str]]) -> str:
         ' every target. "n equal" means that n integers were compared with the simulator\'s and'
         " none differed.",
         "",
+        f"{_counts(every, found)}{_wrong_ones(every, found)}.",
+        "",
+        "| | cases | " + " | ".join(WAYS) + " |",
+        "|---" * (len(WAYS) + 2) + "|",
     ]
-    wrong = [name for name, row in found.items() if is_wrong(row)]
-    whole = sum(any("equal" in cell for cell in row.values()) for row in found.values())
-    refused = sum("refused" in row for row in found.values())
-    text += [
-        f"{len(found)} cases: {whole} computed, {refused} refused by a sentence, {len(wrong)} wrong"
-        f"{': ' + ', '.join(wrong) if wrong else ''}.",
-    ]
-    for kind in dict.fromkeys(case.kind for case in chosen):
+    kinds: dict[str, list[Case]] = {}
+    for case in every:
+        kinds.setdefault(case.kind, []).append(case)
+    for kind, chosen in kinds.items():
+        ways = Counter(way(found.get(case.name)) for case in chosen)
+        text.append(f"| {kind} | {len(chosen)} | " + " | ".join(str(ways[w]) for w in WAYS) + " |")
+    for kind, chosen in kinds.items():
         text += ["", f"## {kind}", "", "| | " + " | ".join(COLUMNS) + " |"]
         text.append("|---" * (len(COLUMNS) + 1) + "|")
         notes: list[str] = []
         for case in chosen:
-            if case.kind != kind or case.name not in found:
-                continue
-            row = found[case.name]
-            if (said := row.get("refused") or row.get("crashed")) is not None:
-                cells = [_note(notes, said)] + [""] * (len(COLUMNS) - 1)
-            else:
-                cells = [_cell(notes, row.get(column, "")) for column in COLUMNS]
-            text.append(f"| {case.name} | " + " | ".join(cells) + " |")
+            text.append(
+                f"| {case.name} | " + " | ".join(_cells(notes, found.get(case.name))) + " |"
+            )
         text += [""] * bool(notes) + [f"{n}. {said}" for n, said in enumerate(notes, 1)]
     return "\n".join(text) + "\n"
 
 
-def is_wrong(row: dict[str, str]) -> bool:
-    """Whether integers differ or something crashed."""
-    return "crashed" in row or any(c.startswith(("FAILED", "crashed")) for c in row.values())
+def _counts(every: list[Case], found: dict[str, Outcome]) -> str:
+    ways = Counter(way(found.get(case.name)) for case in every)
+    return f"{len(every)} cases: " + ", ".join(f"{ways[w]} {w}" for w in WAYS)
+
+
+def _wrong_ones(every: list[Case], found: dict[str, Outcome]) -> str:
+    wrong = [case.name for case in every if way(found.get(case.name)) == "wrong"]
+    return f"; wrong: {', '.join(wrong)}" if wrong else ""
+
+
+def way(row: Outcome | None) -> str:
+    """Which of ``WAYS``; wrong is where integers differ or something crashed."""
+    if row is None:
+        return "not run"
+    if "crashed" in row or any(cell.startswith(("FAILED", "crashed")) for cell in row.values()):
+        return "wrong"
+    return "refused by a sentence" if "refused" in row else "computed"
+
+
+def _cells(notes: list[str], row: Outcome | None) -> list[str]:
+    if row is None:
+        first = "not run"
+    elif "refused" in row:
+        first = _note(notes, row["refused"], "no")
+    elif "crashed" in row:
+        first = _note(notes, row["crashed"], "WRONG")
+    else:
+        return [_cell(notes, row.get(column, "")) for column in COLUMNS]
+    return [first] + [""] * (len(COLUMNS) - 1)
 
 
 def _cell(notes: list[str], said: str) -> str:
-    return said if not said or said.endswith(" equal") else _note(notes, said)
+    if not said or said.endswith(" equal"):
+        return said
+    return _note(notes, said, "WRONG" if said.startswith(("FAILED", "crashed")) else "no")
 
 
-def _note(notes: list[str], said: str) -> str:
+def _note(notes: list[str], said: str, mark: str) -> str:
     said = " ".join(said.split()).replace("|", "\\|")
     if said not in notes:
         notes.append(said)
-    mark = "WRONG" if said.startswith(("FAILED", "crashed")) else "no"
     return f"{mark} ({notes.index(said) + 1})"
 
 
 def main() -> None:
     """Run, write, and end with 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="Cases whose name or kind holds this text.")
+    parser.add_argument("--only", default="", help="Run cases whose name or kind holds this text.")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kept", type=Path, default=Path("build/layers"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/layers.md"))
     arguments = parser.parse_args()
-    chosen = [case for case in cases() if arguments.only in f"{case.kind}: {case.name}"]
-    begun = time.perf_counter()
-    found = run(chosen, arguments.kept, arguments.jobs)
-    text = table(chosen, found)
-    write_atomically(arguments.out, text.encode())
-    print(f"{len(found)} cases in {time.perf_counter() - begun:.0f} s, {arguments.out}")
-    raise SystemExit(any(is_wrong(row) for row in found.values()))
+    begun, here, every = time.perf_counter(), state(), list(cases())
+    found = stored(every, arguments.kept, here)
+    left = [
+        case
+        for case in every
+        if case.name not in found and arguments.only in f"{case.kind}: {case.name}"
+    ]
+    try:
+        write(every, found, run(left, arguments.kept, arguments.jobs, here), arguments.out)
+    except KeyboardInterrupt:
+        raise SystemExit(f"stopped; {arguments.out} has {_counts(every, found)}") from None
+    seconds = time.perf_counter() - begun
+    print(f"{_counts(every, found)} in {seconds:.0f} s, {arguments.out}")
+    raise SystemExit(any(way(row) == "wrong" for row in found.values()))
 
 
 if __name__ == "__main__":

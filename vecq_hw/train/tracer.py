@@ -64,7 +64,9 @@ class Shapes:
 
     def module(self, path: str, training: bool) -> nn.Module:
         """A module of the model, with tensors without values."""
-        return self._twin.get_submodule(path).train(training)
+        module = self._twin.get_submodule(path)
+        # In training, a batch norm without momentum would ask how many batches it has met.
+        return module.train(training and not isinstance(module, nn.modules.batchnorm._BatchNorm))
 
 
 def _meta(tensor: torch.Tensor) -> torch.Tensor:
