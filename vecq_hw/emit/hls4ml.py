@@ -22,7 +22,9 @@ import jinja2
 from vecq_hw import __version__, assets
 from vecq_hw.bench.environment import INSTALL
 from vecq_hw.bench.ports import Port
-from vecq_hw.emit.hls4ml_nodes import Node, integer, is_depthwise, nodes, unsupported
+from vecq_hw.emit.hls4ml_nodes import is_depthwise, nodes
+from vecq_hw.emit.hls4ml_reasons import unsupported
+from vecq_hw.emit.hls4ml_types import Node, integer
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.literals import one_line
 from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
