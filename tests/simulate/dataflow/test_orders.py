@@ -5,8 +5,8 @@ import pytest
 
 from tests.random_networks import ANY_GRID, Growth, Seeded
 from tests.simulate.dataflow.clocked import order_of
+from vecq_hw.accelerator.loops import reordered
 from vecq_hw.accelerator.orders import word_order
-from vecq_hw.accelerator.untimed import reordered
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Permute, Take
 
