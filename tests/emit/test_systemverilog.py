@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ODD_NAME
+from tests.emit.systemverilog_networks import (
+    CODES,
+    U8,
+    dense,
+    files,
+    mlp,
+    network_of,
+    rescale,
+    schedule,
+    vectors,
+)
 from tests.random_networks import random_graph, random_pair
 from vecq_hw import assets
 from vecq_hw.accelerator.cells import Fork, Join, Link, Source
@@ -23,68 +32,15 @@ from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.emit.systemverilog.top_module import top_module
 from vecq_hw.emit.words import pack, unpack
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import CodeBook, IntFormat, MidRise
-from vecq_hw.layers import Add, ArgMax, Conv2d, Dense, Input, Layer, Rescale, Weights
+from vecq_hw.formats import CodeBook, MidRise
+from vecq_hw.layers import Add, ArgMax, Conv2d, Input, Weights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import fifo_depths
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import make_word, simulation_environment
-from vecq_hw.verify.rtl import TARGET, emit
-from vecq_hw.verify.target import TargetError
-
-U8, S8 = IntFormat(8, signed=False), IntFormat(8, signed=True)
-CODES = np.array([[-2, -1, 0, 1], [1, 0, -1, -2], [0, 0, 1, 1]])
-
-
-def dense(name: str, source: str, codes: np.ndarray = CODES) -> Dense:
-    return Dense(name=name, input=source, weights=Weights(codes=codes, grid=MidRise(2)))
-
-
-def rescale(name: str, source: str, channels: int) -> Rescale:
-    mantissa = np.arange(90, 90 + 7 * channels, 7)
-    return Rescale(
-        name=name,
-        input=source,
-        mantissa=mantissa,
-        offset=12345 - 9000 * np.arange(channels),
-        shift=9,
-        format=U8,
-    )
-
-
-def mlp(name: str = "mlp", names: tuple[str, str, str] = ("fc1", "act1", "fc2")) -> Network:
-    first, act, second = names
-    layers = (dense(first, "x"), rescale(act, first, 3), dense(second, act, CODES.T))
-    return Network(
-        name=name,
-        inputs=(Input(name="x", shape=(4,), format=U8),),
-        layers=layers,
-        outputs=(second,),
-    )
-
-
-def vectors(network: Network, count: int = 40) -> Vectors:
-    fmt = network.inputs[0].format
-    shape = (count, *network.inputs[0].shape)
-    inputs = np.random.default_rng(0).integers(fmt.lo, fmt.hi + 1, shape)
-    return Vectors(inputs=inputs, outputs=simulate(network, inputs))
-
-
-def schedule(network: Network) -> Schedule:
-    """Folds of :func:`mlp` that need a width converter."""
-    first, _, second = (layer.name for layer in network.layers)
-    return Schedule(folds={first: Fold(pe=3, simd=2), second: Fold(pe=2, simd=1)})
-
-
-def files(network: Network) -> dict[str, str]:
-    return dict(emit(network, schedule(network), vectors(network)).files)
-
-
-def network_of(*layers: Layer, shape: tuple[int, ...] = (4,)) -> Network:
-    source = Input(name="x", shape=shape, format=U8)
-    return Network(name="net", inputs=(source,), layers=layers, outputs=(layers[-1].name,))
+from vecq_hw.verify.rtl import emit
 
 
 def test_words_hold_element_0_in_the_least_significant_bits() -> None:
@@ -321,115 +277,6 @@ def test_any_names_give_clean_code(name: str, layers: tuple[str, str, str], tmp_
     compile((tmp_path / "run.py").read_text(), "run.py", "exec")
     top = json.loads((tmp_path / "manifest.json").read_text())["top"]
     compile((tmp_path / f"bench_{top}.py").read_text(), "bench", "exec")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that was built and run, to copy from."""
-    folder = tmp_path_factory.mktemp("rtl") / "project"
-    network = mlp()
-    expected = vectors(network)
-    TARGET.emit(network, schedule(network), expected).write(folder)
-    np.testing.assert_array_equal(TARGET.run(folder), expected.outputs)
-    return folder
-
-
-def tampered(built: Path, folder: Path, name: str, old: str, new: str) -> Path:
-    """A copy of the project with one change."""
-    copy = folder / "copy"
-    shutil.copytree(built, copy)
-    text = (copy / name).read_text()
-    assert text.count(old) == 1
-    (copy / name).write_text(text.replace(old, new))
-    return copy
-
-
-@pytest.mark.needs_verilator
-def test_a_moved_project_runs_by_make_and_is_left_alone_by_the_environment(
-    built: Path, tmp_path: Path, alone: dict[str, str]
-) -> None:
-    moved = tmp_path / ODD_NAME
-    shutil.copytree(built, moved)
-    (moved / "results" / "outputs.txt").unlink()
-    done = subprocess.run(
-        ["make", f"PYTHON={make_word(sys.executable)}"],
-        cwd=moved,
-        env=alone,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (moved / "results/outputs.txt").read_text() == (
-        moved / "vectors/outputs.txt"
-    ).read_text()
-
-
-@pytest.mark.needs_verilator
-@pytest.mark.nightly  # as test_targets.py's controls
-def test_a_flipped_weight_bit_is_seen(built: Path, tmp_path: Path) -> None:
-    name = "rtl/fc2_weights.mem"
-    lines = (built / name).read_text().splitlines(keepends=True)
-    old = "".join(lines[:2])
-    flipped = f"{int(lines[1], 16) ^ 1:x}\n"
-    folder = tampered(built, tmp_path, name, old, lines[0] + flipped)
-    assert np.any(TARGET.run(folder) != vectors(mlp()).outputs)
-
-
-@pytest.mark.needs_verilator
-@pytest.mark.nightly  # as test_targets.py's controls
-def test_a_wrong_rounding_constant_is_seen(built: Path, tmp_path: Path) -> None:
-    folder = tampered(built, tmp_path, "rtl/vecq_rescale.sv", "(doubled + SumBits'(1))", "doubled")
-    assert np.any(TARGET.run(folder) != vectors(mlp()).outputs)
-
-
-@pytest.mark.needs_verilator
-@pytest.mark.nightly  # as test_targets.py's controls
-def test_a_dropped_beat_is_seen(built: Path, tmp_path: Path) -> None:
-    old = "spare_valid_q <= valid_i || spare_valid_q;"
-    new = "spare_valid_q <= spare_valid_q;"
-    folder = tampered(built, tmp_path, "rtl/vecq_stream_register.sv", old, new)
-    with pytest.raises(TargetError, match=r"frame \d+, word \d+ \(\d+ words before\), cycle \d+"):
-        TARGET.run(folder)
-
-
-@pytest.mark.needs_verilator
-def test_a_word_that_changes_while_it_waits_trips_an_assertion(built: Path, tmp_path: Path) -> None:
-    name, old = "rtl/vecq_stream_register.sv", "if (free) data_q"
-    folder = tampered(built, tmp_path, name, old, "data_q")
-    with pytest.raises(TargetError, match=r"rules_out.*: the word changed before it was taken"):
-        TARGET.run(folder)
-
-
-@pytest.mark.needs_verilator
-def test_a_lost_memory_is_a_target_error(built: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(built, folder)
-    (folder / "rtl" / "fc2_bias.mem").unlink()
-    with pytest.raises(TargetError, match=r"there is no memory file '\./fc2_bias\.mem'"):
-        TARGET.run(folder)
-
-
-@pytest.mark.needs_verilator
-def test_right_outputs_at_a_wrong_pace_are_a_target_error(built: Path, tmp_path: Path) -> None:
-    old = re.search(r'"interval": \d+', (built / "manifest.json").read_text())
-    assert old is not None
-    folder = tampered(built, tmp_path, "manifest.json", old[0], '"interval": 1')
-    with pytest.raises(TargetError, match="frames_keep_the_stated_pace"):
-        TARGET.run(folder)
-
-
-@pytest.mark.needs_verilator
-def test_a_broken_source_is_a_target_error(built: Path, tmp_path: Path) -> None:
-    folder = tampered(built, tmp_path, "rtl/vecq_rom.sv", "endmodule", "endmodul")
-    with pytest.raises(TargetError, match="syntax error"):
-        TARGET.run(folder)
-
-
-def test_the_network_is_not_trivial() -> None:
-    network = mlp()
-    outputs = vectors(network).outputs
-    assert len(np.unique(outputs)) > 20
 
 
 def test_a_cell_comes_with_every_other_one_that_its_text_names() -> None:
