@@ -41,7 +41,7 @@ _ROWS = ".WeightBits(1), .InputBits(1),"
 _CELLS = {
     PAIRS: ("vecq_pair_row_array", _ROWS),
     QUADS: ("vecq_quad_row_array", _ROWS),
-    XNOR: ("xnor_popcount", ""),
+    XNOR: ("vecq_popcount_array", ""),
 }
 # Its inputs in registers, its sums accumulated from zero.
 _ARRAY = """\
@@ -88,12 +88,8 @@ def finn_luts(lanes: int) -> int:
 def array(kind: str, lanes: int, family: str) -> Area:
     """Synthesized between registers."""
     cell, settings = _CELLS[kind]
-    own = Path(__file__).with_name(f"{cell}.sv")
-    if own.exists():
-        files = {own.name: own.read_text()}
-    else:
-        names = with_inner([cell])
-        files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
+    names = with_inner([cell])
+    files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
     files["alone.sv"] = _ARRAY.replace("CELL", cell).replace("SETTINGS", settings)
     values = {"Lanes": lanes, "AccumulatorBits": ACCUMULATOR_BITS}
     return synthesize(files, "array_alone", values, family)

@@ -9,6 +9,7 @@ vecq_plane_sum.sv
 vecq_pair_row_array.sv
 vecq_carry_adder.sv
 vecq_quad_row_array.sv
+vecq_popcount_array.sv
 vecq_code_book.sv
 vecq_replay_buffer.sv
 vecq_group_buffer.sv

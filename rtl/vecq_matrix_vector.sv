@@ -14,7 +14,8 @@
 //
 // There is no multiplier: vecq_pair_row_array computes the sums with an offset that depends on the
 // weights alone, and the bias memory takes it off again.  Signed x enter as x + 2^(InputBits-1),
-// one more such offset.  With QuadRows vecq_quad_row_array does the same, smaller on ECP5.
+// one more such offset.  With QuadRows vecq_quad_row_array does the same, smaller on ECP5; with
+// Popcount vecq_popcount_array, for weights and activations of one bit.
 //
 // With BitSerial the array has one bit plane.  A code is WeightBits binary bases, and a word of
 // outputs takes a pass over its inputs for each of them, the highest first: before a pass the sums
@@ -50,6 +51,7 @@ module vecq_matrix_vector #(
   parameter     BiasFile,
   parameter bit BitSerial       = 1'b0,
   parameter bit QuadRows        = 1'b0,
+  parameter bit Popcount        = 1'b0,
   parameter int BookWords       = 0,
   parameter int BookLanes       = 1,
   parameter     BookFile        = "",
@@ -152,7 +154,8 @@ module vecq_matrix_vector #(
       .clk_i, .rst_ni, .enable_i(advance), .step_i(step), .codes_o(weights)
     );
   end else begin : gen_codes
-    // The codes of each stage of lanes are read as many cycles after their step.
+    // The codes of each stage of lanes are read as many cycles after their step, those that are
+    // counted by two stages.
     logic [Stages*StepBits-1:0] addresses_q;
 
     always_ff @(posedge clk_i) begin
@@ -162,12 +165,13 @@ module vecq_matrix_vector #(
     for (genvar stage = 0; stage < Stages; stage++) begin : gen_stage
       localparam int First = stage * StageLanes;
       localparam int Lanes = First + StageLanes < Simd ? StageLanes : Simd - First;
+      localparam int Delay = Popcount ? stage / 2 * 2 : stage;
 
       vecq_rom #(
         .Words(Steps), .WordBits(Simd * LaneBits), .File(WeightsFile),
         .First(First * LaneBits), .Bits(Lanes * LaneBits)
       ) weight_rom (
-        .clk_i, .enable_i(advance), .address_i(addresses_q[stage*StepBits +: StepBits]),
+        .clk_i, .enable_i(advance), .address_i(addresses_q[Delay*StepBits +: StepBits]),
         .data_o(weights[First*LaneBits +: Lanes*LaneBits])
       );
     end
@@ -197,6 +201,13 @@ module vecq_matrix_vector #(
       ) quad_rows (
         .clk_i, .enable_i(advance),
         .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),
+        .weights_i(group_weights), .sums_o(sums[group*GroupPe*SumBits +: GroupPe*SumBits])
+      );
+    end else if (Popcount) begin : gen_popcount
+      vecq_popcount_array #(
+        .Pe(GroupPe), .Simd(Simd), .SumBits(SumBits)
+      ) popcount (
+        .clk_i, .enable_i(advance), .activations_i(unsigned_activations[group*Simd +: Simd]),
         .weights_i(group_weights), .sums_o(sums[group*GroupPe*SumBits +: GroupPe*SumBits])
       );
     end else begin : gen_pair_rows
@@ -340,6 +351,11 @@ module vecq_matrix_vector #(
   if (QuadRows && TwosComplement) begin : gen_rule_quad_rows
     $error("vecq_matrix_vector: QuadRows (%0d) are for odd weights, not TwosComplement (%0d)",
            QuadRows, TwosComplement);
+  end
+  if (Popcount && (WeightBits != 1 || InputBits != 1 || InputSigned || TwosComplement || QuadRows))
+  begin : gen_rule_popcount
+    $error("vecq_matrix_vector: Popcount is of unsigned InputBits (%0d) and odd WeightBits (%0d) of 1",
+           InputBits, WeightBits);
   end
   if (BookWords > 0 && (!TwosComplement || BitSerial || QuadRows)) begin : gen_rule_book
     $error("vecq_matrix_vector: BookWords (%0d) are of TwosComplement (%0d), without BitSerial (%0d)",

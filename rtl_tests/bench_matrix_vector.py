@@ -11,7 +11,7 @@ from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, t
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
-from vecq_hw.emit import pair_rows, quad_rows
+from vecq_hw.emit import pair_rows, popcount, quad_rows
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise, TwosComplement, bit_planes
 from vecq_hw.schedule import Fold
@@ -31,6 +31,7 @@ class Shape:
     kind: type[MidRise] | type[TwosComplement] = MidRise
     bit_serial: bool = False
     quad_rows: bool = False
+    popcount: bool = False
 
     @property
     def passes(self) -> int:
@@ -61,6 +62,7 @@ def signed(bits: int) -> IntFormat:
 twos = partial(Shape, kind=TwosComplement)
 serial = partial(Shape, bit_serial=True)
 quads = partial(Shape, quad_rows=True)
+counts = partial(Shape, 1, unsigned(1), popcount=True)
 
 
 SHAPES = [
@@ -113,6 +115,11 @@ SHAPES = [
     quads(2, signed(4), 2, 23, 2, 23),
     quads(2, unsigned(8), 8, 12, 8, 4, 0, 2, 3),
     quads(3, signed(8), 4, 12, 2, 6, bit_serial=True),
+    # Lanes of one bit counted: leaves of every size, folds, groups, accumulators that wrap.
+    *(counts(4, 2 * simd, 2, simd) for simd in (1, 2, 3, 7, 8, 9, 16, 17, 24, 25, 32, 41)),
+    *(counts(6, 12, pe, simd) for pe, simd in ((1, 12), (2, 4), (6, 3))),
+    *(counts(4, 40, 2, 20, wrap) for wrap in (1, 3, 4)),
+    counts(8, 12, 8, 4, 0, 2, 3),
     # Sums beyond 32 bits, up to the widest accumulators.
     Shape(1, signed(28), 1, 64, 1, 64),
     Shape(2, signed(29), 2, 16, 2, 16),
@@ -165,7 +172,7 @@ def accumulator_bits(index: int) -> int:
 def case(index: int) -> Case:
     shape, bits = SHAPES[index], accumulator_bits(index)
     planes = bit_planes(shape.grid)
-    rows = quad_rows if shape.quad_rows else pair_rows
+    rows = quad_rows if shape.quad_rows else popcount if shape.popcount else pair_rows
     steps = rows.weight_memory(codes(index), planes, Fold(pe=shape.pe, simd=shape.simd))
     if shape.bit_serial:
         steps = pair_rows.by_planes(steps, shape.weight_bits, shape.inputs // shape.simd)
@@ -186,6 +193,7 @@ def case(index: int) -> Case:
             "AccumulatorBits": bits,
             "BitSerial": int(shape.bit_serial),
             "QuadRows": int(shape.quad_rows),
+            "Popcount": int(shape.popcount),
         },
         input_bits=shape.lanes * shape.activations.bits,
         output_bits=shape.pe * bits,

@@ -132,6 +132,7 @@ def fold(module: str, values: Mapping[str, str]) -> str:
             kind += f", {several(number('Inputs') // number('Simd'), 'input fold')}"
             kind += ", groups" if number("Groups") > 1 else ""
             kind += ", bit-serial" if number("BitSerial", 0) else ""
+            kind += ", popcount" if number("Popcount", 0) else ""
             kind += ", code book" if number("BookWords", 0) else ""
             return kind + (", rows of four" if number("QuadRows", 0) else "")
         case "vecq_base_serial":

@@ -38,7 +38,14 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "matrix_vector": (
         6,
         (
-            *("matrix_vector", "pair_row_array", "pair_sums", "plane_sum", "quad_row_array"),
+            *(
+                "matrix_vector",
+                "pair_row_array",
+                "pair_sums",
+                "plane_sum",
+                "quad_row_array",
+                "popcount_array",
+            ),
             *("replay_buffer", "group_buffer", "adder", "carry_adder"),
         ),
     ),

@@ -67,6 +67,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
         **{"InputSigned": 0, "TwosComplement": 1, "TotalBits": 64, "Shift": 40},
     },
     "vecq_carry_adder": {"PlainBits": 5, "SumBits": 12, "Complement": 1},
+    "vecq_popcount_array": {"Pe": 2, "Simd": 41},
     "vecq_quad_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_sums": {"Simd": 19},

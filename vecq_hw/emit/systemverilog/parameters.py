@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.units import array_planes
-from vecq_hw.emit import pair_rows, quad_rows
+from vecq_hw.emit import pair_rows, popcount, quad_rows
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat
 from vecq_hw.layers import GatherSum, Lookup, MacLayer, Threshold
@@ -58,6 +58,8 @@ class UnitMemories:
         Of the weights.
     quad_rows : bool
         Whether the array has rows of four lanes.
+    popcount : bool
+        Whether it counts lanes of one bit.
     steps : int64 array of shape (steps, simd * pe)
         Weights, of ``step_bits`` bits each.
     starts : int64 array of shape (outputs,)
@@ -66,6 +68,7 @@ class UnitMemories:
 
     planes: BitPlanes
     quad_rows: bool
+    popcount: bool
     steps: npt.NDArray[np.int64]
     step_bits: int
     starts: npt.NDArray[np.int64]
@@ -74,19 +77,24 @@ class UnitMemories:
 def unit_memories(
     layer: MacLayer, fold: Fold, activations: IntFormat, fabric: Fabric
 ) -> UnitMemories:
-    """The memories of a layer's unit; rows of four where the fabric has the cells for them."""
+    """The memories of a layer's unit; rows of four where the fabric has the cells for them.
+
+    Elsewhere lanes are counted where weights and activations have one bit each.
+    """
     planes = array_planes(layer, fold)
     codes = planes.codes(layer.weights.values).reshape(layer.outputs, -1)
     outputs, inputs = codes.shape
     bias = np.zeros(outputs, np.int64) if layer.bias is None else layer.bias
     quads = fabric is Fabric.ECP5 and planes.signs
-    rows = quad_rows if quads else pair_rows
+    counts = not quads and popcount.fits(planes, activations)
+    rows = quad_rows if quads else popcount if counts else pair_rows
     steps = rows.weight_memory(codes, planes, fold)
     if fold.kind is FoldKind.BIT_SERIAL:
         steps = pair_rows.by_planes(steps, planes.bits, inputs // fold.simd)
     return UnitMemories(
         planes=planes,
         quad_rows=quads,
+        popcount=counts,
         steps=steps,
         step_bits=1 if fold.kind is FoldKind.BIT_SERIAL else planes.bits,
         starts=rows.bias_memory(codes, planes, fold.simd, activations, bias),

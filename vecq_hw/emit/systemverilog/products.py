@@ -48,6 +48,7 @@ def matrix_vector(
         "BiasFile": Memory("bias", memories.starts, fold.pe, target.bits),
         "BitSerial": bit(fold.kind is FoldKind.BIT_SERIAL),
         "QuadRows": bit(memories.quad_rows),
+        "Popcount": bit(memories.popcount),
     }
     return Placed("vecq_matrix_vector", parameters | more)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What vecq_pair_row_array computes, for weights of -1 and 1 and activations of one bit: for each
+// The arithmetic of vecq_matrix_vector for weights of -1 and 1 and activations of one bit: for each
 // of Pe outputs the number of its Simd lanes in which activation and weight bit differ.
 //
 // The weight bit n is 1 where the weight is -1.  A lane with weight 1 counts x, one with weight -1
@@ -16,7 +16,7 @@
 // codes of leaf k come 2 * k cycles after those of leaf 0, and those one cycle after the
 // activations; in weights_i lane 0 of all outputs comes first.
 // Latency, from activations_i to sums_o, in cycles with enable_i: 1 + ceil(Simd / 8).
-module xnor_popcount #(
+module vecq_popcount_array #(
   parameter int Pe      = 1,
   parameter int Simd    = 2,
   parameter int SumBits = 6
@@ -133,7 +133,7 @@ module xnor_popcount #(
 
   // What the parameters must be.
   if (Pe < 1 || Simd < 1 || SumBits < 1) begin : gen_rule_positive
-    $error("xnor_popcount: Pe (%0d), Simd (%0d) and SumBits (%0d) must be at least 1",
+    $error("vecq_popcount_array: Pe (%0d), Simd (%0d) and SumBits (%0d) must be at least 1",
            Pe, Simd, SumBits);
   end
 
