@@ -7,12 +7,14 @@ codes of one bit, c = (sign + 1) / 2, so ``sum w * sign = 2 * sum w * c - sum w`
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
 import numpy as np
 import pytest
 
+from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import (
@@ -27,9 +29,10 @@ from vecq_hw.layers import (
     Weights,
 )
 from vecq_hw.network import Network
-from vecq_hw.schedule import Fold, Schedule, default_schedule
+from vecq_hw.schedule import Fabric, Fold, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.compare import Status, verify
+from vecq_hw.verify.rtl import emit
 from vecq_hw.verify.targets import TARGETS
 
 BIT, BYTE = IntFormat(1, signed=False), IntFormat(8, signed=False)
@@ -224,6 +227,15 @@ def test_networks_of_true_signs_give_the_same_integers():
     for name, rows in wanted.items():
         assert got[name].tolist() == rows
         assert len({*map(tuple, rows)}) > len(rows) / 2
+
+
+@pytest.mark.parametrize(("fabric", "counted"), [(Fabric.LUT6, 6), (Fabric.ECP5, 0)])
+def test_sums_of_signs_are_counted_in_hardware_but_for_ecp5(fabric, counted):
+    ours, inputs = network(Signs()), samples(1)
+    vectors = Vectors(inputs=inputs, outputs=simulate(ours, inputs))
+    schedule = replace(default_schedule(ours), fabric=fabric)
+    project = emit(ours, schedule, vectors)
+    assert sum(str(text).count(".Popcount(1'b1)") for text in project.files.values()) == counted
 
 
 @pytest.mark.nightly
