@@ -6,12 +6,8 @@ What the dataflow model is compared with where there is no RTL yet; written with
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import pairwise, product
 
-import numpy as np
-
-from tests import plain
 from tests.simulate.dataflow.clocked_cells import (
     Fork,
     Link,
@@ -21,6 +17,13 @@ from tests.simulate.dataflow.clocked_cells import (
     Source,
     Unit,
     Wire,
+)
+from tests.simulate.dataflow.clocked_numbers import (
+    bits,
+    kept,
+    mantissa_bits,
+    order_of,
+    without_unread,
 )
 from vecq_hw.accelerator.orders import word_order
 from vecq_hw.formats import IntFormat
@@ -32,7 +35,6 @@ from vecq_hw.layers import (
     Dense,
     Flatten,
     GatherSum,
-    Input,
     Lookup,
     Permute,
     Rescale,
@@ -41,55 +43,12 @@ from vecq_hw.layers import (
     TopK,
     Upsample2d,
 )
-from vecq_hw.network import Network
 from vecq_hw.schedule import FoldKind
-
-
-def kept(reads, words, capacity):
-    """Room where a place is free once no later step of the frame reads its word."""
-    room, oldest = [], words
-    for read in reversed(reads):
-        oldest = min(oldest, read)
-        room.append(oldest + capacity)
-    return room[::-1]
-
-
-def bits(number):
-    """ceil(log2(number))."""
-    count = 0
-    while 2**count < number:
-        count += 1
-    return count
-
-
-def mantissa_bits(layer):
-    return max((m if m >= 0 else ~m).bit_length() for m in layer.mantissa.ravel().tolist()) + 1
-
-
-def without_unread(network):
-    """The part of a network that its outputs depend on."""
-    layers = list(network.layers)
-    while True:
-        read = {*network.outputs, *(name for layer in layers for name in layer.inputs)}
-        kept = [layer for layer in layers if layer.name in read]
-        if kept == layers:
-            inputs = tuple(entry for entry in network.inputs if entry.name in read)
-            return replace(network, inputs=inputs, layers=tuple(layers))
-        layers = kept
 
 
 def named(pauses):
     """Whether each end has pauses of its own."""
     return isinstance(pauses, dict)
-
-
-def order_of(layer, shape):
-    """The number of the integer at each place; -1 where the code is."""
-    numbered = Input(name=layer.input, shape=shape, format=IntFormat(40, signed=True))
-    coded = replace(layer, code=-1) if isinstance(layer, Take) else layer
-    one = Network(name="one", inputs=(numbered,), layers=(coded,), outputs=(layer.name,))
-    image = np.arange(math.prod(shape)).reshape(shape).tolist()
-    return np.ravel(plain.evaluate(one, image)[layer.name]).tolist()
 
 
 class Machine:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.random_networks import ANY_GRID, Growth, Seeded
-from tests.simulate.dataflow.clocked import order_of
+from tests.simulate.dataflow.clocked_numbers import order_of
 from vecq_hw.accelerator.loops import reordered
 from vecq_hw.accelerator.orders import word_order
 from vecq_hw.formats import IntFormat
