@@ -32,8 +32,13 @@ def wide(lanes: int, further: int = 0) -> Shape:
 
 
 SERIALS = [
-    # Every shape of the other cell whose shift leaves no mantissa bit in the sum.
-    *(Serial(shape) for shape in bench_rescale.SHAPES if shape.shift >= shape.mantissa_bits),
+    # Every shape of the other cell whose shift leaves no mantissa bit in the sum; this one has no
+    # classes of positions.
+    *(
+        Serial(shape)
+        for shape in bench_rescale.SHAPES
+        if shape.shift >= shape.mantissa_bits and not shape.rows
+    ),
     # Lanes in turns; the last unit may have fewer.
     *(Serial(wide(6), turns) for turns in (2, 3, 4, 5, 6)),
     Serial(wide(4), 3),

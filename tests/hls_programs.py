@@ -22,7 +22,7 @@ from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
 
 
-def testbench(root: Path, top: str) -> str:
+def bench_call(root: Path, top: str) -> str:
     """The call of a top's test bench: from ``root``/vectors to files in ``root``."""
     inputs, outputs = load_ends(root / MANIFEST)
     if len(inputs) == len(outputs) == 1:
@@ -59,7 +59,7 @@ def run_together(cases: list[Case], folder: Path, *flags: str) -> list[Any]:
         (root / source).write_text(with_taps(project.files[source], root))
         lines.append(f'#include "{index}/{source}"')
         calls.append(
-            f"  result = {testbench(root, top)}; worst = result > worst ? result : worst;"
+            f"  result = {bench_call(root, top)}; worst = result > worst ? result : worst;"
             f' if (result != 0) std::fprintf(stderr, "case {index}\\n");'
         )
     lines += ["int main() { int result = 0, worst = 0;", *calls, "  return worst; }"]

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.hls_networks import Builder, Case, drawn_case
-from tests.hls_programs import testbench
+from tests.hls_programs import bench_call
 from tests.shares import nightly
 from tests.strategies import graphs, schedules, several_ends
 from vecq_hw.accelerator import untimed
@@ -85,7 +85,7 @@ def run(cases: list[Case], folder: Path, depths: Depths = stated) -> int:
         top = Path(source).stem
         lines.append(f'#include "{index}/{source}"')
         calls.append(
-            f"  if (const int result = {testbench(folder / str(index), top)}) return result;"
+            f"  if (const int result = {bench_call(folder / str(index), top)}) return result;"
         )
     (folder / "all.cpp").write_text("\n".join([*lines, "int main() {", *calls, "}"]))
     subprocess.run(

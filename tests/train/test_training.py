@@ -435,10 +435,6 @@ def test_settings_of_the_method_are_kept_in_the_checkpoint(tmp_path, monkeypatch
             ["--method", "mul2q", "--method-options", "mean=true"],
             "so it is not trained: layer 'fc1'",
         ),
-        (
-            ["--model", "net.py:image"],
-            "so it is not trained: layer '0': it reads a",
-        ),
     ],
 )
 def test_mistakes_at_the_command(tmp_path, monkeypatch, capsys, arguments, says):
@@ -448,8 +444,7 @@ def test_mistakes_at_the_command(tmp_path, monkeypatch, capsys, arguments, says)
     (tmp_path / "net.py").write_text(lines.format(10))
     other = ModelRecipe(model=f"{tmp_path}/net.py:net", shape=(1, 8, 8), classes=10)
     save_checkpoint(other.build(), other, tmp_path / "other" / "checkpoint.pt")
-    image = "\ndef image(): return nn.Sequential(nn.Linear(8, 2), nn.Flatten(), nn.Linear(16, 10))"
-    (tmp_path / "net.py").write_text(lines.format(9) + image)
+    (tmp_path / "net.py").write_text(lines.format(9))
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     status, _, errors = main("train", *arguments, monkeypatch=monkeypatch, capsys=capsys)

@@ -44,8 +44,7 @@ def base_passes(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Passes:
 
     Examples
     --------
-    >>> from vecq_hw.formats import IntArray
-    from vecq_hw.layers import Dense
+    >>> from vecq_hw.layers import Dense
     >>> weights = BinaryBases(
     ...     bases=np.ones((2, 2, 2, 4), int), coordinates=[[[5, 0], [0, 0]], [[3, 1], [0, 0]]]
     ... )

@@ -184,7 +184,11 @@ def _run_tile(
             exact = network.tensors[layer.name]
             tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
         else:
-            found = _exact(layer, [values[name] for name in layer.inputs], given, samples)
+            read = [values[name] for name in layer.inputs]
+            if isinstance(layer, Lookup):  # a number outside has the entry of the nearest inside
+                given = [network.tensors[layer.input]]
+                read = [np.clip(read[0], given[0].format.lo, given[0].format.hi)]
+            found = _exact(layer, read, given, samples)
             tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
     return values
