@@ -267,7 +267,11 @@ def _threshold(layer, cell, position):
 
 def _looked_up(layer, cell, lo):
     tables = layer.table.tolist()
-    return [tables[c if len(tables) > 1 else 0][a - lo] for c, a in enumerate(cell)]
+    # What saturating accumulators leave outside of the proven range has the nearest entry.
+    last = len(tables[0]) - 1
+    return [
+        tables[c if len(tables) > 1 else 0][min(max(a - lo, 0), last)] for c, a in enumerate(cell)
+    ]
 
 
 def _largest(cell, count):

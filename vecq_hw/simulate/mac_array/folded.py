@@ -187,7 +187,7 @@ def _run_tile(
             read = [values[name] for name in layer.inputs]
             if isinstance(layer, Lookup):  # a number outside has the entry of the nearest inside
                 given = [network.tensors[layer.input]]
-                read = [np.clip(read[0], given[0].format.lo, given[0].format.hi)]
+                read = [np.clip(read[0].astype(np.int64), given[0].format.lo, given[0].format.hi)]
             found = _exact(layer, read, given, samples)
             tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
