@@ -10,11 +10,15 @@ from itertools import pairwise, product
 
 from tests.simulate.dataflow.clocked_cells import (
     Fork,
+    KeptProduct,
     Link,
+    Memory,
     Pipe,
     Ranking,
+    Recurrence,
     Sink,
     Source,
+    Table,
     Unit,
     Wire,
 )
@@ -23,6 +27,7 @@ from tests.simulate.dataflow.clocked_numbers import (
     kept,
     mantissa_bits,
     order_of,
+    window_steps,
     without_unread,
 )
 from vecq_hw.accelerator.orders import word_order
@@ -31,13 +36,19 @@ from vecq_hw.layers import (
     Add,
     ArgMax,
     Concat,
+    Constant,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
     GatherSum,
+    Gru,
     Lookup,
+    Lstm,
+    Multiply,
     Permute,
     Rescale,
+    Subtract,
     Take,
     Threshold,
     TopK,
@@ -64,11 +75,11 @@ class Machine:
         self.one_stage, self.links = one_stage, set()
         network = without_unread(network)
         self.network, self.schedule, self.depths, self.cells = network, schedule, depths, []
-        self.frames, self.units, self.readers, self.sources, self.sinks = frames, [], {}, [], []
+        self.frames, self.patience, self.readers, self.sources, self.sinks = frames, 600, {}, [], []
         for entry in network.inputs:
-            first, lanes = self.first_behind(entry.name), 1
-            if first is not None:
-                lanes = math.gcd(self.window_lanes(first), entry.shape[-1])
+            lanes = self.lanes_behind(entry.name, entry.shape)
+            if any(isinstance(la, Embedding) for la in network.layers if entry.name in la.inputs):
+                lanes = 1
             wire = Wire(lanes, raw=True)
             words = frames * math.prod(entry.shape) // lanes
             paused = input_pauses.get(entry.name, ()) if named(input_pauses) else input_pauses
@@ -76,7 +87,8 @@ class Machine:
             self.cells.append(self.sources[-1])
             self.publish(entry.name, wire)
         for layer in network.layers:
-            self.publish(layer.name, self.layer(layer))
+            if not isinstance(layer, Constant):  # each reader has one of its own
+                self.publish(layer.name, self.layer(layer))
         self.expected = [cell.words for cell in self.sources]
         for place, name in enumerate(network.outputs):
             wire = self.readers[name].pop(0)
@@ -87,20 +99,20 @@ class Machine:
             self.cells.append(self.sinks[-1])
             self.expected.append(frames * math.prod(network.tensors[name].shape) // wire.lanes)
 
-    def first_behind(self, tensor):
-        """The first layer with weights that depends on a tensor."""
+    def lanes_behind(self, tensor, shape):
+        """Those of the first layer with weights that depends on a tensor, as far as they divide."""
         behind = {tensor}
         for layer in self.network.layers:
             if behind & set(layer.inputs):
                 if isinstance(layer, Dense | Conv2d):
-                    return layer
+                    return math.gcd(self.window_lanes(layer), shape[-1])
                 behind.add(layer.name)
-        return None
+        return 1
 
     def run(self):
         """The cycles of all words in and out; None if nothing moves for longer than can be."""
-        idle, patience = 0, 600 + sum(cell.periods * len(cell.reads) for cell in self.units)
-        while idle < patience:
+        idle = 0
+        while idle < self.patience:
             counts = [len(cell.cycles) for cell in (*self.sources, *self.sinks)]
             if counts == self.expected:
                 return [c.cycles for c in self.sources], [c.cycles for c in self.sinks]
@@ -183,19 +195,16 @@ class Machine:
             wire, out = self.entry(layer, 1), Wire(1)
             self.cells.append(Ranking(wire, out, shape[-1], layer.count))
             return out
-        if isinstance(layer, Add):
-            wires = [self.readers[name].pop(0) for name in layer.inputs]
-            lanes = max(wire.lanes for wire in wires)
-            wires = self.operands(layer, wires, lanes)
-            return self.pipe([wires], lanes, max(bits(len(wires)), 1))
-        if isinstance(layer, Concat):
-            wires = [self.readers[name].pop(0) for name in layer.inputs]
-            channels = [self.network.tensors[name].shape[-1] for name in layer.inputs]
-            most = 1 + max(wire.lanes for wire in wires)
-            lanes = max(d for d in range(1, most) if all(count % d == 0 for count in channels))
-            wires = self.operands(layer, wires, lanes)
-            turns = [[w] for w, n in zip(wires, channels, strict=True) for _ in range(n // lanes)]
-            return self.pipe(turns, lanes, 1)
+        if isinstance(layer, Add | Subtract | Multiply | Concat):
+            return self.joined(layer)
+        if isinstance(layer, Embedding):
+            wire = self.entry(layer, 1)
+            shape = self.network.tensors[layer.name].shape
+            out = Wire(self.lanes_behind(layer.name, shape))
+            self.cells.append(Table(wire, out, shape[-1] // out.lanes))
+            return out
+        if isinstance(layer, Lstm | Gru):
+            return self.recurrence(layer, shape[1])
         if isinstance(layer, Take | Permute):
             return self.ordered(layer)
         wire = self.entry(layer, self.readers[layer.input][0].lanes)
@@ -242,11 +251,57 @@ class Machine:
         reads[0] = next(read for read in reads if read is not None)
         return self.unit(1, wire, lanes, reads, [True] * len(reads), order.words, room, 1)
 
-    def operands(self, layer, wires, lanes):
-        return [
-            self.link(name, layer.name, wire, lanes)
+    def joined(self, layer):
+        """Operands behind links of equal lanes; constants come from memories, without links."""
+        tensors = [self.network.tensors[name] for name in layer.inputs]
+        wires = [self.readers[n].pop(0) if n in self.readers else None for n in layer.inputs]
+        pixels = [math.prod(tensor.shape[:-1]) for tensor in tensors]
+        keeps = isinstance(layer, Multiply) and pixels[1] < pixels[0]
+        leading = [w for w in (wires[:1] if keeps else wires) if w] or [w for w in wires if w]
+        lanes = max(wire.lanes for wire in leading)
+        if isinstance(layer, Concat):
+            common = math.gcd(*(tensor.shape[-1] for tensor in tensors))
+            lanes = max(count for count in range(1, lanes + 1) if common % count == 0)
+        streams = [
+            self.link(name, layer.name, wire, lanes) if wire else self.memory(lanes)
             for name, wire in zip(layer.inputs, wires, strict=True)
         ]
+        if isinstance(layer, Concat):
+            words = [tensor.shape[-1] // lanes for tensor in tensors]
+            turns = [[s] for s, count in zip(streams, words, strict=True) for _ in range(count)]
+            return self.pipe(turns, lanes, 1)
+        if keeps and wires[1]:
+            words, depth = tensors[1].shape[-1] // lanes, 1 if self.one_stage else 2
+            out = Wire(lanes)
+            self.cells.append(KeptProduct(*streams, out, words, pixels[0], depth))
+            return out
+        depths = {Add: max(bits(len(streams)), 1), Subtract: 1, Multiply: 2}
+        return self.pipe([streams], lanes, depths[type(layer)])
+
+    def memory(self, lanes):
+        out = Wire(lanes)
+        self.cells.append(Memory(out))
+        return out
+
+    def recurrence(self, layer, length):
+        fold, (outputs, elements) = self.schedule.folds[layer.name], layer.weights.shape
+        wire, out, depth = self.entry(layer, 1), Wire(1), 8 if isinstance(layer, Lstm) else 11
+        cell = Recurrence(
+            wire,
+            out,
+            words=outputs // fold.pe,
+            folds=elements // fold.simd,
+            pe=fold.pe,
+            latency=2 + -(-fold.simd // 8) + bits(layer.weights.planes.bits),
+            gates=outputs // elements,
+            depth=depth,
+            length=None if layer.sequence else length,
+            stages=1 if self.one_stage else depth,
+        )
+        self.cells.append(cell)
+        step = cell.words * max(cell.folds, cell.pe) + 3 * depth + elements
+        self.patience += self.frames * length * step
+        return out
 
     def pipe(self, turns, lanes, depth, period=1):
         out = Wire(lanes)
@@ -256,47 +311,14 @@ class Machine:
     def unit(self, periods, wire, lanes, reads, gives, words, room, depth):
         out = Wire(lanes)
         stages = 1 if self.one_stage else depth
-        self.units.append(Unit(self.frames * periods, wire, out, reads, gives, words, room, stages))
-        self.cells.append(self.units[-1])
+        cell = Unit(self.frames * periods, wire, out, reads, gives, words, room, stages)
+        self.patience += cell.periods * len(reads)
+        self.cells.append(cell)
         return out
 
     def windows(self, layer, wire, shape, pool):
-        height, width, channels = shape
-        folds = channels // wire.lanes
-        down, across = layer.dilation
-        above, before, under, behind = layer.padding
-        kernel_rows, kernel_columns = layer.kernel
-        tall, wide = down * (kernel_rows - 1) + 1, across * (kernel_columns - 1) + 1
-        tops = range(-above, height + under - tall + 1, layer.stride[0])
-        lefts = range(-before, width + behind - wide + 1, layer.stride[1])
-        reads, gives, room = [], [], []
-        # Rows are numbered on from image to image, perhaps with some between that do not exist.
-        period = max(height, tops[-1] - tops[0] + 1, height + above - tall)
-        starts = [*product(tops, lefts), (period + tops[0], lefts[0])]
-        # A first window of padding alone waits for the first word, for which there must be room.
-        alone = not any(
-            0 <= tops[0] + i * down < height and 0 <= lefts[0] + j * across < width
-            for i, j in product(range(kernel_rows), range(kernel_columns))
-        )
-        ring = max(tall, above + 1) if alone else tall
-        for place, (top, left) in enumerate(starts[:-1]):
-            next_top, next_left = starts[place + 1]
-            for i, j, fold in product(range(kernel_rows), range(kernel_columns), range(folds)):
-                row, column = top + i * down, left + j * across
-                inside = 0 <= row < height and 0 <= column < width
-                reads.append((row * width + column) * folds + fold if inside else None)
-                gives.append(not pool or (i, j) == (kernel_rows - 1, kernel_columns - 1))
-                # The first word that may not come in takes the place of one of these.
-                word = column * folds + fold
-                below, at = min((row, max(word, 0)), (next_top, max(next_left * folds, 0)))
-                below += max(ring, 2) if width * folds == 1 else ring
-                image, line = divmod(below, period)
-                whole = min(line, height) * width * folds
-                part = min(at, width * folds) if line < height else 0
-                room.append(image * height * width * folds + whole + part)
-        if alone:
-            reads[0] = 0
-        words = height * width * folds
+        reads, gives, room = window_steps(layer, shape, shape[-1] // wire.lanes, pool)
+        words = math.prod(shape) // wire.lanes
         return self.unit(1, wire, wire.lanes, reads, gives, words, room, 2 if pool else 1)
 
     def matrix_vector(self, layer, wire):

@@ -177,3 +177,147 @@ class Ranking:
             self.place += 1
             if self.place == self.period:
                 self.place, self.left = 0, self.count
+
+
+class Memory:
+    """The words of a constant: a register in front, empty before the first clock edge."""
+
+    def __init__(self, out):
+        self.out, self.filled = out, False
+
+    def drive(self):
+        self.out.valid = self.filled
+
+    def accept(self):
+        pass
+
+    def edge(self):
+        self.filled = True
+
+
+class Table:
+    """Keeps two indices; of the older one a row goes out, in ``folds`` words."""
+
+    def __init__(self, origin, out, folds):
+        self.origin, self.out, self.folds = origin, out, folds
+        self.indices, self.fold, self.filled = 0, 0, False
+
+    def drive(self):
+        self.out.valid = self.filled
+
+    def accept(self):
+        self.origin.ready = self.indices < 2
+
+    def edge(self):
+        if not self.filled or self.out.ready:
+            self.filled = self.indices > 0
+            if self.filled:
+                self.fold += 1
+        if self.fold == self.folds:
+            self.fold = 0
+            self.indices -= 1
+        self.indices += self.origin.moves
+
+
+class KeptProduct:
+    """A pipeline that multiplies words by those of a frame that is kept for all positions.
+
+    There are places for two frames of ``words`` words; one is free once its word was used at the
+    last position.
+    """
+
+    def __init__(self, left, kept, out, words, positions, depth):
+        self.left, self.kept, self.out, self.stages = left, kept, out, [False] * depth
+        self.words, self.positions = words, positions
+        self.stored = self.unused = self.word = self.position = 0
+
+    def drive(self):
+        self.out.valid = self.stages[-1]
+
+    def accept(self):
+        self.moves = not self.out.valid or self.out.ready
+        self.step = self.moves and self.left.valid and (self.position > 0 or self.unused > 0)
+        self.left.ready = self.step
+        self.kept.ready = self.stored < 2 * self.words
+
+    def edge(self):
+        self.stored += self.kept.moves
+        self.unused += self.kept.moves
+        if self.moves:
+            self.stages = [self.step, *self.stages[:-1]]
+        if self.step:
+            self.unused -= self.position == 0
+            self.stored -= self.position == self.positions - 1
+            self.word += 1
+            if self.word == self.words:
+                self.word = 0
+                self.position = (self.position + 1) % self.positions
+
+
+class Recurrence:
+    """Takes the sums of gates over the input and multiplies the state itself, step by step.
+
+    A step begins once the first of its words is there.  The product steps through ``folds`` words
+    of the state for each of ``words`` words of ``pe`` sums, no faster than these are taken, and
+    stands still while a sum waits for its word.  A gate is taken a cycle; from the last gate of an
+    element on it takes ``depth`` cycles to its state, and after the last one of all the next step.
+    ``length`` is None where the state of each step goes out, else only that of the last of them.
+    """
+
+    def __init__(self, origin, out, *, words, folds, pe, latency, gates, depth, length, stages):
+        self.origin, self.out, self.length = origin, out, length
+        self.words, self.folds, self.pe, self.gates, self.depth = words, folds, pe, gates, depth
+        self.sums, self.states = [False] * latency, [False] * stages
+        self.stored = self.left = self.gate = self.rest = self.number = 0
+        self.busy = False
+        self.place = None  # word and cycle of it, while the product of a step goes on
+
+    def drive(self):
+        self.out.valid = self.states[-1]
+
+    def accept(self):
+        self.origin.ready = self.stored < 2
+
+    def edge(self):
+        moves = not self.out.valid or self.out.ready
+        if moves:
+            self.advance()
+        self.stored += self.origin.moves
+
+    def advance(self):
+        there, pending = self.stored > 0, self.left > 0
+        takes, begins = pending and there, not self.busy and self.rest == 0 and there
+        multiplies = there or not pending
+        self.states = [takes and self.gives(), *self.states[:-1]]
+        self.rest = max(self.rest - 1, 0)
+        if takes:
+            self.stored -= 1
+            self.left -= 1
+            self.gate += 1
+            if self.gate == self.words * self.pe:
+                self.gate, self.busy, self.rest = 0, False, self.depth - 1
+        if multiplies:
+            if self.sums[-1]:
+                assert self.left == 0
+                self.left = self.pe
+            self.sums = [self.ends_word(), *self.sums[:-1]]
+            self.walk()
+        if begins:
+            self.busy, self.place = True, (0, 0)
+            self.number += 1
+
+    def gives(self):
+        """Whether the gate that is taken completes a state that goes out."""
+        shown = self.length is None or self.number % self.length == 0
+        return shown and self.gate % self.gates == self.gates - 1
+
+    def ends_word(self):
+        return self.place is not None and self.place[1] == self.folds - 1
+
+    def walk(self):
+        if self.place is not None:
+            word, cycle = self.place
+            cycle += 1
+            if cycle == max(self.folds, self.pe):
+                word, cycle = word + 1, 0
+            self.place = (word, cycle) if word < self.words else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -53,3 +54,42 @@ def order_of(layer, shape):
     one = Network(name="one", inputs=(numbered,), layers=(coded,), outputs=(layer.name,))
     image = np.arange(math.prod(shape)).reshape(shape).tolist()
     return np.ravel(plain.evaluate(one, image)[layer.name]).tolist()
+
+
+def window_steps(layer, shape, folds, pool):
+    """Which word each step of a frame of windows reads, whether it gives one, and the room."""
+    height, width, _ = shape
+    down, across = layer.dilation
+    above, before, under, behind = layer.padding
+    kernel_rows, kernel_columns = layer.kernel
+    tall, wide = down * (kernel_rows - 1) + 1, across * (kernel_columns - 1) + 1
+    tops = range(-above, height + under - tall + 1, layer.stride[0])
+    lefts = range(-before, width + behind - wide + 1, layer.stride[1])
+    reads, gives, room = [], [], []
+    # Rows are numbered on from image to image, perhaps with some between that do not exist.
+    period = max(height, tops[-1] - tops[0] + 1, height + above - tall)
+    starts = [*product(tops, lefts), (period + tops[0], lefts[0])]
+    # A first window of padding alone waits for the first word, for which there must be room.
+    alone = not any(
+        0 <= tops[0] + i * down < height and 0 <= lefts[0] + j * across < width
+        for i, j in product(range(kernel_rows), range(kernel_columns))
+    )
+    ring = max(tall, above + 1) if alone else tall
+    for place, (top, left) in enumerate(starts[:-1]):
+        next_top, next_left = starts[place + 1]
+        for i, j, fold in product(range(kernel_rows), range(kernel_columns), range(folds)):
+            row, column = top + i * down, left + j * across
+            inside = 0 <= row < height and 0 <= column < width
+            reads.append((row * width + column) * folds + fold if inside else None)
+            gives.append(not pool or (i, j) == (kernel_rows - 1, kernel_columns - 1))
+            # The first word that may not come in takes the place of one of these.
+            word = column * folds + fold
+            below, at = min((row, max(word, 0)), (next_top, max(next_left * folds, 0)))
+            below += max(ring, 2) if width * folds == 1 else ring
+            image, line = divmod(below, period)
+            whole = min(line, height) * width * folds
+            part = min(at, width * folds) if line < height else 0
+            room.append(image * height * width * folds + whole + part)
+    if alone:
+        reads[0] = 0
+    return reads, gives, room
