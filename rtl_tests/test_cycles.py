@@ -19,7 +19,7 @@ from tests.random_networks import (
     random_sequence,
 )
 from tests.shares import nightly
-from tests.simulate.dataflow.networks import branched, inverted_residual
+from tests.simulate.dataflow.networks import branched, constant_first, inverted_residual
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ends
 from vecq_hw.emit.project import Vectors
@@ -73,9 +73,12 @@ def short(pairs: Iterable[tuple[Network, Schedule]]) -> dict[str, tuple[Network,
 
 
 def blocks() -> dict[str, tuple[Network, Schedule]]:
-    """A frame is kept until the gate that depends on all of it comes."""
-    network = inverted_residual("blockx")
-    return {network.name: (network, default_schedule(network, 4))}
+    """A frame that is kept until the gate that depends on all of it comes; a leading constant."""
+    kept, leading = inverted_residual("blockx"), constant_first("leadingx")
+    return {
+        kept.name: (kept, default_schedule(kept, 4)),
+        leading.name: (leading, default_schedule(leading, 1)),
+    }
 
 
 def branches() -> dict[str, tuple[Network, Schedule]]:

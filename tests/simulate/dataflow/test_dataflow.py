@@ -17,6 +17,7 @@ from tests.simulate.dataflow.clocked import Machine
 from tests.simulate.dataflow.networks import (
     branched,
     branched_networks,
+    constant_first,
     convolution,
     rescale,
     resnet8,
@@ -73,7 +74,12 @@ def modelled(network, schedule, depths, frames=2, input_pauses=(), output_pauses
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_every_word_of_a_graph_moves_as_in_the_clocked_cells(data):
-    kinds = strategies.graphs(), strategies.networks(), strategies.several_ends()
+    kinds = (
+        strategies.graphs(),
+        strategies.networks(),
+        strategies.several_ends(),
+        strategies.sequences(),
+    )
     network = data.draw(st.one_of(*kinds))
     if data.draw(st.booleans()):
         network = with_thresholds(network)
@@ -158,6 +164,35 @@ def test_a_branch_that_is_too_small_is_named_with_the_words_that_it_needs():
     simulate_frames(network, schedule, {"scaled→add": needed})
     with pytest.raises(DeadlockError, match=f"needs {needed} words, not {needed - 1}"):
         simulate_frames(network, schedule, {"scaled→add": needed - 1})
+
+
+def test_an_input_that_waits_for_a_branch_that_is_too_small_is_not_blamed():
+    network, schedule = residual()
+    other = Input(name="y", shape=(6, 6, 2), format=U4)
+    last = Add(name="joined", inputs=("y", "add"))
+    network = Network(
+        name="two",
+        inputs=(*network.inputs, other),
+        layers=(*network.layers, last),
+        outputs=("joined",),
+    )
+    with pytest.raises(DeadlockError) as error:
+        simulate_frames(network, schedule)
+    needed = 0
+    while clocked(network, schedule, {"scaled→add": needed}) is None:
+        needed += 1
+    assert str(error.value) == (
+        "network 'two': the fork behind 'scaled' starves 'add': its branch 'scaled→add'"
+        f" needs {needed} words, not 2"
+    )
+
+
+def test_a_constant_offers_its_first_word_a_cycle_after_the_reset():
+    network = constant_first("leading")
+    schedule = default_schedule(network, 1)
+    found = modelled(network, schedule, {})
+    assert found == clocked(network, schedule, {})
+    assert found[0] == [[0, 1]]
 
 
 def stands_still(network, schedule, depths, frames=2) -> bool:

@@ -143,15 +143,41 @@ def grow_until_complete(graph: Graph, depths: dict[str, int]) -> None:
 
 
 def _starving(graph: Graph) -> Iterator[str]:
-    """The full links of the last join that waits for an operand; what follows it is idle."""
-    for cell in reversed(graph.plan.cells):
-        if isinstance(cell, Join):
-            reader = cell.layer.name
-            links = {n: li for n, li in graph.links.items() if li.planned.reader == reader}
-            full = [name for name, link in links.items() if link.buffer.is_full]
-            if any(link.buffer.target.offers.is_awaited for link in links.values()) and full:
-                yield from full
-                return
+    """The full links of the last join that waits for an operand; what follows it is idle.
+
+    Each descends from a fork, on which the awaited operand depends too if there is such a join.  A
+    full link with no fork before it holds up nothing but itself.
+    """
+    forks = _forks_before(graph.plan)
+    for closed in (True, False):
+        for cell in reversed(graph.plan.cells):
+            if isinstance(cell, Join):
+                reader = cell.layer.name
+                links = {n: li for n, li in graph.links.items() if li.planned.reader == reader}
+                awaited = [li for li in links.values() if li.buffer.target.offers.is_awaited]
+                behind = [forks[link.planned.source.tensor] for link in awaited]
+                full = [
+                    name
+                    for name, link in links.items()
+                    if link.buffer.is_full
+                    and (before := forks[link.planned.source.tensor])
+                    and (any(before & other for other in behind) if closed else behind)
+                ]
+                if full:
+                    yield from full
+                    return
+
+
+def _forks_before(planned: Plan) -> dict[str, frozenset[str]]:
+    """For each tensor those, perhaps itself, that it descends from and several read."""
+    network = planned.network
+    parents = {layer.name: layer.inputs for layer in network.layers}
+    forked = {cell.targets[0].tensor for cell in planned.cells if isinstance(cell, Fork)}
+    found: dict[str, frozenset[str]] = {}
+    for name in network.tensors:  # in the order of the layers
+        before = frozenset[str]().union(*(found[parent] for parent in parents.get(name, ())))
+        found[name] = before | {name} if name in forked else before
+    return found
 
 
 def check_depths(planned: Plan, depths: Mapping[str, int]) -> None:
@@ -176,23 +202,14 @@ def check_depths(planned: Plan, depths: Mapping[str, int]) -> None:
 
 
 def _common_source(planned: Plan, link: LinkBuffer) -> str:
-    """The last tensor from which all operands of the link's join descend.
+    """The last fork from which all operands of the link's join descend that have one before them.
 
-    Operands that come from different inputs have none; then the last one that several read.
+    If they have none in common, the last one before the link.
     """
-    network = planned.network
-    layers = {layer.name: layer for layer in network.layers}
-
-    def ancestors(name: str) -> set[str]:
-        found = {name}
-        if name in layers:
-            found.update(*map(ancestors, layers[name].inputs))
-        return found
-
-    common = set.intersection(*map(ancestors, layers[link.planned.reader].inputs))
-    if not common:
-        forks = {cell.source.tensor for cell in planned.cells if isinstance(cell, Fork)}
-        common = ancestors(link.planned.source.tensor) & forks
+    forks, network = _forks_before(planned), planned.network
+    inputs = {layer.name: layer.inputs for layer in network.layers}[link.planned.reader]
+    common = frozenset.intersection(*(forks[name] for name in inputs if forks[name]))
+    common = common or forks[link.planned.source.tensor]
     return [name for name in network.tensors if name in common][-1]
 
 

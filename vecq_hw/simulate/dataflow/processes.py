@@ -47,6 +47,8 @@ from vecq_hw.simulate.dataflow.recurrences import (
 )
 from vecq_hw.simulate.dataflow.times import Channel, Process
 
+AFTER_RESET = (True,)
+"""``vecq_constant.sv`` has its first word at its register one cycle after the reset."""
 Pauses = Sequence[bool] | Mapping[str, Sequence[bool]]
 """Cycles in which all ends pause, or each by its name in the plan."""
 
@@ -185,7 +187,7 @@ class Graph:
                 self._span(cell.layer, cell.sources[0], cell.target)
             case Source():
                 words = self.frames * cell.target.words
-                self.processes.append(source(channel(cell.target), words, ()))
+                self.processes.append(source(channel(cell.target), words, AFTER_RESET))
                 self._span(cell.layer, cell.target, cell.target)
             case (
                 SerialRescale()
