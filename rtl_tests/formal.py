@@ -30,7 +30,7 @@ class Stream:
     steps : int
         So many cycles may the induction look back on.
     inputs, outputs : int
-        How many streams there are on each side; each has its word in data.
+        How many streams there are on each side; each has its word in data.  A cell may take none.
     invariants : str
         Assertions about the cell's own registers, put into a copy of its text before the end.
     mutants : sequence of (str, str)
@@ -56,29 +56,37 @@ class Stream:
     def text(self) -> str:
         """A module whose ports are free: the rules of a stream on the one side, on the other."""
         parameters = ", ".join(f".{name}({value})" for name, value in self.parameters.items())
-        offered = _held("in", "assume", "valid_i", "data_i", self.inputs, self.input_bits)
-        offered += _held("out", "assert", "valid_o", "data_o", self.outputs, self.output_bits)
-        return f"""\
-module proof (
-  input logic clk_i,
+        offered = _held("out", "assert", "valid_o", "data_o", self.outputs, self.output_bits)
+        ports = wires = kept = connected = ""
+        if self.inputs:
+            offered = (
+                _held("in", "assume", "valid_i", "data_i", self.inputs, self.input_bits) + offered
+            )
+            ports = f"""
   input logic [{self.inputs - 1}:0] valid_i,
-  input logic [{self.outputs - 1}:0] ready_i,
-  input logic [{self.inputs * self.input_bits - 1}:0] data_i
-);
-  logic started = 1'b0;
+  input logic [{self.inputs * self.input_bits - 1}:0] data_i,"""
+            wires = f"""
   logic [{self.inputs - 1}:0] ready_o, waits_in = 0;
+  logic [{self.inputs * self.input_bits - 1}:0] held_in;"""
+            kept = """
+    waits_in  <= started ? valid_i & ~ready_o : 0;
+    held_in   <= data_i;"""
+            connected = " .valid_i, .ready_o, .data_i,"
+        return f"""\
+module proof ({ports}
+  input logic clk_i,
+  input logic [{self.outputs - 1}:0] ready_i
+);
+  logic started = 1'b0;{wires}
   logic [{self.outputs - 1}:0] valid_o, waits_out = 0;
-  logic [{self.inputs * self.input_bits - 1}:0] held_in;
   logic [{self.outputs * self.output_bits - 1}:0] data_o, held_out;
 
   {self.cell} #({parameters}) unit (
-    .clk_i, .rst_ni(started), .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o
+    .clk_i, .rst_ni(started),{connected} .valid_o, .ready_i, .data_o
   );
 
   always_ff @(posedge clk_i) begin
-    started   <= 1'b1;
-    waits_in  <= started ? valid_i & ~ready_o : 0;
-    held_in   <= data_i;
+    started   <= 1'b1;{kept}
     waits_out <= started ? valid_o & ~ready_i : 0;
     held_out  <= data_o;
   end

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rtl_tests.formal import Stream, prove
+from tests.shares import named, nightly
 from vecq_hw import assets
 
 
@@ -28,6 +29,9 @@ def _inside(taken: str, given: str, held: str) -> str:
   always_comb if (started) assert (inside == 8'({held}));
   """
 
+
+# With so many cycles a mutant takes the solver ten seconds and more.
+DEAR_STEPS = 45
 
 STREAMS = [
     Stream(
@@ -298,6 +302,153 @@ STREAMS = [
         )
         for come, go, room, banks in ((1, 1, 3, 1), (3, 2, 7, 2))
     ),
+    Stream(
+        cell="vecq_constant",
+        parameters={"Words": 3, "WordBits": 2},
+        inputs=0,
+        input_bits=0,
+        output_bits=2,
+        mutants=[("assign advance = !valid_q || ready_i;", "assign advance = 1'b1;")],
+    ),
+    *(
+        Stream(
+            cell="vecq_multiply",
+            parameters={
+                **{"LeftBits": 2, "RightBits": 2, "RightSigned": 1, "ProductBits": 4},
+                **{"Words": 2, "Positions": positions},
+            },
+            input_bits=2,
+            output_bits=4,
+            inputs=2,
+            # The products on their way are the words of the first operand that came.
+            invariants=invariants
+            + """
+  logic started = 1'b0;
+  logic [7:0] inside = 8'd0;
+  always_ff @(posedge clk_i) begin
+    started <= 1'b1;
+    if (started) inside <= inside + 8'(valid_i[0] && ready_o[0]) - 8'(valid_o && ready_i);
+  end
+  always_comb if (started) assert (inside == 8'(valid_q[0]) + 8'(valid_q[1]));
+""",
+            mutants=[
+                ("assign advance = !valid_o || ready_i;", "assign advance = 1'b1;"),
+                mutant,
+            ],
+        )
+        for positions, invariants, mutant in (
+            (
+                1,
+                "always_comb if (|ready_o) assert (&ready_o && &valid_i);",
+                ("ready_o = {2{step}}", "ready_o = {2{advance}}"),
+            ),
+            (
+                2,
+                "always_comb if (ready_o[0]) assert (valid_i[0] && gen_kept.there);",
+                ("ready_o[0] = step", "ready_o[0] = advance"),
+            ),
+        )
+    ),
+    Stream(
+        cell="vecq_embedding",
+        parameters={"Rows": 2, "Folds": 3, "IndexBits": 1, "WordBits": 2},
+        input_bits=1,
+        output_bits=2,
+        # A row leaves word by word; each index gives all of its row.
+        invariants=_inside("Folds", "1", "stored_q * Folds - fold_q + valid_q")
+        + "always_comb if (started) assert (stored_q <= 2 && fold_q < Folds);"
+        + "always_comb if (started && stored_q == 0) assert (fold_q == 0);",
+        mutants=[
+            ("assign advance = !valid_q || ready_i;", "assign advance = 1'b1;"),
+            ("assign ready_o = !full;", "assign ready_o = 1'b1;"),
+        ],
+    ),
+    Stream(  # the words 0, 2, 1, 3 of a frame
+        cell="vecq_reorder",
+        parameters={
+            **{"Words": 4, "Slots": 4, "Axes": 2, "WordBits": 2, "ReadsOnce": 0},
+            "Sizes": "{32'd2, 32'd2}",
+            "Moves": "{32'd1, -32'd1, 32'd2}",
+            "KeptMoves": "{32'd2, 32'd0, 32'd1}",
+        },
+        input_bits=2,
+        output_bits=2,
+        # Where reading and keeping stand apart, and that no word that is kept is written over.
+        invariants=_inside("1", "1", "stored + valid_q - gen_axis[1].place_q")
+        + """
+  always_comb if (started) begin
+    assert (stored <= Slots);
+    assert (ahead_q == CountBits'(stored - gen_axis[0].place_q));
+    assert (ahead_q[SlotBits-1:0] == SlotBits'(read_q - write_q));
+  end
+""",
+        mutants=[
+            ("assign advance = !valid_q || ready_i;", "assign advance = 1'b1;"),
+            ("stored != CountBits'(Slots)", "1'b1"),
+            ("!ahead_q[CountBits-1] && ahead_q != '0", "ahead_q != '0"),
+            ("if (read) read_q <=", "if (step) read_q <= 1 +"),
+        ],
+    ),
+    Stream(
+        cell="vecq_gather_sum",
+        parameters={
+            **{"Positions": 2, "Folds": 2, "Entries": 3, "ElementBits": 1},
+            **{"ShiftBits": 1, "SumBits": 3},
+        },
+        input_bits=1,
+        output_bits=3,
+        mutants=[
+            ("assign advance = !output_q || ready_i;", "assign advance = 1'b1;"),
+            ("if (advance && term_q) sum_q", "if (term_q) sum_q"),
+        ],
+    ),
+    *(
+        Stream(
+            cell="vecq_base_serial",
+            parameters={
+                **{"Words": 2, "Outputs": 2, "Passes": 3, "GroupWords": words},
+                **{"InputBits": 1, "CoordinateBits": bits, "AccumulatorBits": 4},
+            },
+            input_bits=1,
+            output_bits=4,
+            mutants=[("assign advance = !output_valid_q || ready_i;", "assign advance = 1'b1;")],
+        )
+        for words, bits in ((1, 1), (2, 2), (1, 2))
+    ),
+    *(
+        Stream(
+            cell=cell,
+            parameters={
+                **{"Elements": 1, "Length": 2, "Sequence": sequence, "WeightBits": 1},
+                **{"InputBits": 1, "SumBits": 1, "MantissaXBits": 1, "MantissaHBits": 1},
+                **parameters,
+            },
+            input_bits=1,
+            output_bits=8,
+            # Nothing that is promised depends on what a state is: any one, another every cycle.
+            cuts=[(state, "any_state")],
+            invariants="(* anyseq *) logic [7:0] any_state;",
+            mutants=mutants,
+            steps=steps,
+        )
+        for cell, parameters, state in (
+            (
+                "vecq_lstm",
+                {"OffsetBits": 1, "TotalBits": 8, "Shift": 2},
+                "8'((product_d + 18'sd128) >>> 8)",
+            ),
+            (
+                "vecq_gru",
+                {"OffsetBits": 1, "PartOffsetBits": 1, "TotalBits": 25, "Shift": 15},
+                "8'((17'(new_wide_q) + 17'sd128) >>> 8)",
+            ),
+        )
+        for sequence, steps, mutants in (
+            # What is wrong with it is seen where the state of the second step goes out.
+            (0, DEAR_STEPS, [(".advance_i(advance)", ".advance_i(1'b1)")]),
+            (1, 30, [("assign advance = !valid_o || ready_i;", "assign advance = 1'b1;")]),
+        )
+    ),
 ]
 
 
@@ -312,7 +463,9 @@ def test_an_offered_word_stays_until_it_is_taken(stream: Stream, tmp_path: Path)
 @pytest.mark.parametrize(
     ("stream", "mutant"),
     [
-        pytest.param(stream, mutant, id=f"{stream} {number}")
+        (nightly if stream.steps >= DEAR_STEPS else named)(
+            stream, mutant, name=f"{stream} {number}"
+        )
         for stream in STREAMS
         for number, mutant in enumerate(stream.mutants)
     ],
@@ -328,7 +481,7 @@ def test_every_cell_between_streams_has_a_proof_and_a_mutant() -> None:
     cells = {
         path.stem
         for path in assets.rtl().glob("*.sv")
-        if {"valid_i", "ready_o", "valid_o", "ready_i"} <= set(_words(path.read_text()))
+        if {"valid_o", "ready_i"} <= set(_words(path.read_text()))
     }
     assert cells == {stream.cell for stream in STREAMS}
     assert all(stream.mutants for stream in STREAMS)
