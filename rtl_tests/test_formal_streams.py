@@ -30,6 +30,23 @@ def _inside(taken: str, given: str, held: str) -> str:
   """
 
 
+def _frames(last: str) -> str:
+    """That a cell's buffer holds the words that came, without the frames whose ``last`` is read."""
+    return f"""
+  (* hierconn *) logic [$clog2(2*Words+1)-1:0] \\input_buffer.stored_q ;
+  logic started = 1'b0;
+  logic [7:0] inside = 8'd0;
+  always_ff @(posedge clk_i) begin
+    started <= 1'b1;
+    if (started) inside <= inside + 8'(valid_i && ready_o) - (step && {last} ? 8'(Words) : 8'd0);
+  end
+  always_comb if (started) begin
+    assert (inside == 8'( \\input_buffer.stored_q ));
+    assert (inside <= 2*Words);
+  end
+"""
+
+
 # With so many cycles a mutant takes the solver ten seconds and more.
 DEAR_STEPS = 45
 
@@ -389,6 +406,19 @@ STREAMS = [
             ("if (read) read_q <=", "if (step) read_q <= 1 +"),
         ],
     ),
+    Stream(  # with code in between, wherever the table says so
+        cell="vecq_reorder",
+        parameters={
+            **{"Words": 3, "Sizes": "32'd3", "Table0Axis": 0, "WordBits": 2, "Code": "2'd2"},
+            **{"Moves": "{32'd1, 32'd1}", "MoveBits": 2, "KeptMoveBits": 2},
+        },
+        input_bits=2,
+        output_bits=2,
+        mutants=[
+            ("if (advance) data_q", "data_q"),
+            ("if (advance) begin", "begin"),
+        ],
+    ),
     Stream(
         cell="vecq_gather_sum",
         parameters={
@@ -397,8 +427,10 @@ STREAMS = [
         },
         input_bits=1,
         output_bits=3,
+        invariants=_frames("last_entry && last_fold"),
         mutants=[
             ("assign advance = !output_q || ready_i;", "assign advance = 1'b1;"),
+            (".last_i(last_entry && last_fold)", ".last_i(last_entry)"),
             ("if (advance && term_q) sum_q", "if (term_q) sum_q"),
         ],
     ),
@@ -411,7 +443,11 @@ STREAMS = [
             },
             input_bits=1,
             output_bits=4,
-            mutants=[("assign advance = !output_valid_q || ready_i;", "assign advance = 1'b1;")],
+            invariants=_frames("last_step && last_pass"),
+            mutants=[
+                ("assign advance = !output_valid_q || ready_i;", "assign advance = 1'b1;"),
+                (".last_i(last_step && last_pass)", ".last_i(last_step)"),
+            ],
         )
         for words, bits in ((1, 1), (2, 2), (1, 2))
     ),
