@@ -3,12 +3,14 @@
 // Words of several operands, one operand after the other, again and again.
 //
 // Operand n is valid_i[n], ready_o[n] and the n-th word of data_i.  It gives bits n*32 +: 32 of
-// Turns words, then it is the turn of the next.
+// Turns words, then it is the turn of the next.  The first word of all turns waits until operand
+// Lead has one, too: where constants come first, no word goes out before one has come in.
 //
 // A word every cycle; the register stands still while its word is not taken.  Latency: one cycle.
 module vecq_concat #(
   parameter int Operands = 2,
   parameter int WordBits = 8,
+  parameter int Lead     = 0,
   parameter bit [Operands*32-1:0] Turns = {Operands{32'd1}}
 ) (
   input  logic                         clk_i,
@@ -35,12 +37,13 @@ module vecq_concat #(
 
   logic [OperandBits-1:0] operand_q;
   logic [TurnBits-1:0] word_q;
-  logic valid_q, advance, valid, step, last;
+  logic valid_q, advance, begins, valid, step, last;
   logic [WordBits-1:0] data, data_q;
 
   assign valid_o = valid_q;
   assign data_o  = data_q;
   assign advance = !valid_q || ready_i;
+  assign begins  = operand_q == '0 && word_q == '0;
   assign step    = advance && valid;
 
   always_comb begin
@@ -50,8 +53,8 @@ module vecq_concat #(
     ready_o = '0;
     for (int n = 0; n < Operands; n++) begin
       if (operand_q == OperandBits'(n)) begin
-        valid      = valid_i[n];
-        ready_o[n] = advance && valid_i[n];
+        valid      = valid_i[n] && (n != 0 || !begins || valid_i[Lead]);
+        ready_o[n] = advance && valid;
         data       = data_i[n*WordBits +: WordBits];
         last       = word_q == TurnBits'(Turns[n*32 +: 32] - 32'd1);
       end
@@ -87,6 +90,9 @@ module vecq_concat #(
   // What the parameters must be.
   if (Operands < 1 || WordBits < 1) begin : gen_rule_positive
     $error("vecq_concat: Operands (%0d) and WordBits (%0d) must be at least 1", Operands, WordBits);
+  end
+  if (Lead < 0 || Lead >= Operands) begin : gen_rule_lead
+    $error("vecq_concat: Lead (%0d) must be at least 0 and below Operands (%0d)", Lead, Operands);
   end
   if (!all_turn()) begin : gen_rule_turns
     $error("vecq_concat: each operand must have 1 to 2^31 - 1 Turns, not %h", Turns);

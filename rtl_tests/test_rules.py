@@ -64,6 +64,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("carry_adder", "SumBits=0", "SumBits (0) must be at least 1"),
     ("carry_adder", "PlainBits=0", "PlainBits (0) and LogicBits (8) must be at least 1"),
     ("concat", "WordBits=0", "Operands (2) and WordBits (0) must be at least 1"),
+    ("concat", "Lead=2", "Lead (2) must be at least 0 and below Operands (2)"),
     (
         "concat",
         "Turns=64'h3_0000_0000",

@@ -194,6 +194,9 @@ class Join:
         From which sources the next word takes, again and again.
     kept : Stream or None
         The source of which a frame is kept and used at each position: it is in no turn.
+    lead : Stream or None
+        Where constants come first, the source that must have a word before the first turn takes
+        one.
     dsp : bool
         Whether a Multiply multiplies in DSP blocks.
     """
@@ -204,6 +207,7 @@ class Join:
     target: Stream
     depth: int
     kept: Stream | None = None
+    lead: Stream | None = None
     dsp: bool = False
 
     @property

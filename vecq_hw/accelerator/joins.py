@@ -50,7 +50,7 @@ def join(layer: JoinLayer, network: Network, wiring: Wiring, *, dsp: bool) -> St
             elements = target.elements if kept else math.prod(wiring.shape(name))
             sources.append(wiring.read_constant(name, lanes, elements))
     turns: list[Sequence[Stream]] = [sources]
-    held = None
+    held = lead = None
     match layer:
         case Add() | Subtract():
             depth = max((len(sources) - 1).bit_length(), 1) * JOIN_DEPTH
@@ -60,6 +60,7 @@ def join(layer: JoinLayer, network: Network, wiring: Wiring, *, dsp: bool) -> St
                 turns, held = [sources[:1]], sources[1]
         case Concat():
             depth = JOIN_DEPTH
+            lead = None if 0 in given else sources[min(given)]
             turns = [
                 [source]
                 for source in sources
@@ -75,6 +76,7 @@ def join(layer: JoinLayer, network: Network, wiring: Wiring, *, dsp: bool) -> St
             target=target,
             depth=depth,
             kept=held,
+            lead=lead,
             dsp=dsp,
         )
     )

@@ -269,7 +269,8 @@ class Machine:
         if isinstance(layer, Concat):
             words = [tensor.shape[-1] // lanes for tensor in tensors]
             turns = [[s] for s, count in zip(streams, words, strict=True) for _ in range(count)]
-            return self.pipe(turns, lanes, 1)
+            first = next(s for s, wire in zip(streams, wires, strict=True) if wire)
+            return self.pipe(turns, lanes, 1, lead=first)
         if keeps and wires[1]:
             words, depth = tensors[1].shape[-1] // lanes, 1 if self.one_stage else 2
             out = Wire(lanes)
@@ -303,9 +304,9 @@ class Machine:
         self.patience += self.frames * length * step
         return out
 
-    def pipe(self, turns, lanes, depth, period=1):
+    def pipe(self, turns, lanes, depth, period=1, lead=None):
         out = Wire(lanes)
-        self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth, period))
+        self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth, period, lead))
         return out
 
     def unit(self, periods, wire, lanes, reads, gives, words, room, depth):

@@ -98,11 +98,11 @@ class Link:
 class Pipe:
     """Word by word; ``turns`` says which streams the next word takes from.
 
-    Of every ``period`` words the last gives one.
+    Of every ``period`` words the last gives one.  The first turn waits for a word of ``lead``.
     """
 
-    def __init__(self, turns, out, depth, period=1):
-        self.period, self.word = period, 0
+    def __init__(self, turns, out, depth, period=1, lead=None):
+        self.period, self.word, self.lead = period, 0, lead
         self.turns, self.out, self.stages, self.turn = turns, out, [False] * depth, 0
 
     def drive(self):
@@ -112,6 +112,8 @@ class Pipe:
         self.moves = not self.out.valid or self.out.ready
         wanted = self.turns[self.turn]
         self.step = self.moves and all(origin.valid for origin in wanted)
+        if self.turn == 0 and self.lead:
+            self.step = self.step and self.lead.valid
         for origin in {id(o): o for turn in self.turns for o in turn}.values():
             origin.ready = self.step and any(origin is o for o in wanted)
 

@@ -110,12 +110,11 @@ def inverted_residual(name: str) -> Network:
 
 
 def constant_first(name: str) -> Network:
-    """A Concat that begins with a constant, for which it waits after the reset."""
+    """A Concat that begins with a constant, of which no word may go out before one comes in."""
     x = Input(name=f"{name}_x", shape=(1, 1, 1), format=U8)
     constant = Constant(name=f"{name}_constant", values=np.ones((1, 1, 1), np.int64), format=U8)
-    both = Concat(name=f"{name}_both", inputs=(constant.name, x.name))
-    end = convolution(f"{name}_end", both.name, 2, 1, 1)
-    return Network(name=name, inputs=(x,), layers=(constant, both, end), outputs=(end.name,))
+    end = Concat(name=f"{name}_join", inputs=(constant.name, x.name))
+    return Network(name=name, inputs=(x,), layers=(constant, end), outputs=(end.name,))
 
 
 BRANCHES = ("", "r", "rr", "1r", "r1r", "1r1r", "3r", "r3")

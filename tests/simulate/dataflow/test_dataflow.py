@@ -187,12 +187,14 @@ def test_an_input_that_waits_for_a_branch_that_is_too_small_is_not_blamed():
     )
 
 
-def test_a_constant_offers_its_first_word_a_cycle_after_the_reset():
+def test_a_constant_goes_out_only_when_the_frame_has_begun():
     network = constant_first("leading")
     schedule = default_schedule(network, 1)
-    found = modelled(network, schedule, {})
-    assert found == clocked(network, schedule, {})
-    assert found[0] == [[0, 1]]
+    late = [True] * 20
+    found = modelled(network, schedule, {}, 2, late)
+    assert found == clocked(network, schedule, {}, 2, late)
+    (entered,), (left,) = found
+    assert entered[0] == 20 < left[0]
 
 
 def stands_still(network, schedule, depths, frames=2) -> bool:

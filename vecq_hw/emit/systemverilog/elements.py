@@ -197,6 +197,8 @@ def join(cell: Join, sources: Sequence[NamedStream], target: NamedStream) -> Pla
             turns = [sum(turn[0] is stream for turn in cell.turns) for stream in cell.sources]
             literal = ", ".join(f"32'd{count}" for count in reversed(turns))
             words = {"WordBits": source.word, "Turns": f"{{{literal}}}"}
+            if cell.lead is not None:
+                words["Lead"] = [stream is cell.lead for stream in cell.sources].index(True)
             return Placed("vecq_concat", operands | words)
         case _:
             assert_never(cell.layer)

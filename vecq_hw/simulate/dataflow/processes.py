@@ -178,7 +178,8 @@ class Graph:
                 words = self.frames * cell.target.words
                 depth = self._stages(cell.depth)
                 if cell.kept is None:
-                    self.processes.append(join(turns, channel(cell.target), depth, words))
+                    lead = None if cell.lead is None else channel(cell.lead)
+                    self.processes.append(join(turns, channel(cell.target), depth, words, lead))
                 else:
                     ((left,),) = turns
                     kept, uses = channel(cell.kept), (cell.kept.words, cell.positions)

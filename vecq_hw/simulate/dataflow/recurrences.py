@@ -309,18 +309,25 @@ class Pipeline:
         return count if in_time else 0
 
 
-def join(turns: Sequence[Sequence[Channel]], target: Channel, depth: int, words: int) -> Process:
+def join(
+    turns: Sequence[Sequence[Channel]],
+    target: Channel,
+    depth: int,
+    words: int,
+    lead: Channel | None = None,
+) -> Process:
     """A pipeline with several streams in front: Add, Subtract, Multiply, Concat.
 
     Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle, and gives
-    one.
+    one.  The first of all turns waits for a word of ``lead``, too, and leaves it.
     """
     pipeline = Pipeline(target, depth)
 
     def steps() -> Waits:
         for word, channels in enumerate(islice(cycle(turns), words)):
             arrival = 0
-            for channel in channels:
+            wanted = channels if lead is None or word % len(turns) else [*channels, lead]
+            for channel in wanted:
                 number = len(channel.takes)
                 while len(channel.offers) <= number:
                     yield ((channel.offers, number), *pipeline.idle())
