@@ -122,7 +122,7 @@ module vecq_add #(
   end
 
   if (!all_fit()) begin : gen_rule_operands
-    $error("vecq_add: OperandBits %h of OperandSigned %b must be at least 1 and fit ElementBits (%0d)",
+    $error("vecq_add: OperandBits %h of OperandSigned %b are at least 1 and fit ElementBits (%0d)",
            OperandBits, OperandSigned, ElementBits);
   end
   if (AllBits != bits_before(Operands)) begin : gen_rule_all_bits

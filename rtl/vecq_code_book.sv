@@ -140,7 +140,7 @@ module vecq_code_book #(
            Steps, Pe, Simd);
   end
   if (WeightBits < 1 || BookWords < 2 || StageLanes < 1) begin : gen_rule_positive_weight_bits
-    $error("vecq_code_book: WeightBits (%0d) and StageLanes (%0d) must be at least 1, BookWords (%0d) 2",
+    $error("vecq_code_book: WeightBits (%0d), StageLanes (%0d) are at least 1, BookWords (%0d) 2",
            WeightBits, StageLanes, BookWords);
   end
   if (BookLanes < 1 || Simd % BookLanes != 0 && BookLanes % Simd != 0) begin : gen_rule_lanes

@@ -354,11 +354,11 @@ module vecq_matrix_vector #(
   end
   if (Popcount && (WeightBits != 1 || InputBits != 1 || InputSigned || TwosComplement || QuadRows))
   begin : gen_rule_popcount
-    $error("vecq_matrix_vector: Popcount is of unsigned InputBits (%0d) and odd WeightBits (%0d) of 1",
+    $error("vecq_matrix_vector: Popcount is of unsigned InputBits (%0d), odd WeightBits (%0d) of 1",
            InputBits, WeightBits);
   end
   if (BookWords > 0 && (!TwosComplement || BitSerial || QuadRows)) begin : gen_rule_book
-    $error("vecq_matrix_vector: BookWords (%0d) are of TwosComplement (%0d), without BitSerial (%0d)",
+    $error("vecq_matrix_vector: BookWords (%0d) need TwosComplement (%0d), no BitSerial (%0d)",
            BookWords, TwosComplement, BitSerial);
   end
   if (64'(Inputs / Simd) * 64'(Passes) > 64'h7fff_ffff) begin : gen_rule_steps

@@ -82,7 +82,8 @@ module vecq_multiply #(
       .Words(Words), .Replays(Positions), .WordBits(Lanes * RightBits)
     ) kept (
       .clk_i, .rst_ni,
-      .valid_i(valid_i[1]), .ready_o(ready_o[1]), .data_i(data_i[Lanes*LeftBits +: Lanes*RightBits]),
+      .valid_i(valid_i[1]), .ready_o(ready_o[1]),
+      .data_i(data_i[Lanes*LeftBits +: Lanes*RightBits]),
       .first_pass_i(first), .last_pass_i(last), .last_word_i(last_word),
       .there_o(there), .take_i(step), .enable_i(advance), .data_o(right_q)
     );
