@@ -21,8 +21,7 @@ BROKEN: list[tuple[str, str, str]] = [
     (
         "add",
         "OperandBits=64'h9_0000_0008,AllBits=17",
-        "OperandBits 0000000900000008 of OperandSigned 00 must be at least 1 and fit ElementBits"
-        " (8)",
+        "OperandBits 0000000900000008 of OperandSigned 00 are at least 1 and fit ElementBits (8)",
     ),
     ("add", "AllBits=15", "AllBits (15) must be the sum of OperandBits (16)"),
     ("add", "Subtract=1,Operands=3", "with Subtract, Operands (3) must be 2"),
@@ -53,7 +52,7 @@ BROKEN: list[tuple[str, str, str]] = [
     (
         "code_book",
         "WeightBits=0",
-        "WeightBits (0) and StageLanes (8) must be at least 1, BookWords (2) 2",
+        "WeightBits (0), StageLanes (8) are at least 1, BookWords (2) 2",
     ),
     ("code_book", "Simd=6,BookLanes=4", "BookLanes (4) must divide Simd (6), or Simd BookLanes"),
     (
@@ -147,12 +146,12 @@ BROKEN: list[tuple[str, str, str]] = [
     (
         "matrix_vector",
         "Popcount=1",
-        "Popcount is of unsigned InputBits (8) and odd WeightBits (2) of 1",
+        "Popcount is of unsigned InputBits (8), odd WeightBits (2) of 1",
     ),
     (
         "matrix_vector",
         "BookWords=4",
-        "BookWords (4) are of TwosComplement (0), without BitSerial (0)",
+        "BookWords (4) need TwosComplement (0), no BitSerial (0)",
     ),
     (
         "matrix_vector",

@@ -21,8 +21,8 @@ struct EvenAxis {
   static Move move(int /*place*/) { return {Read, Kept}; }
 };
 
-/// A counter whose places `Table` lists: its `size`, and arrays `fills` (whether the code is given),
-/// `ends` (whether nothing is read at a later place), `read` and `kept`.
+/// A counter whose places `Table` lists: its `size`, and arrays `fills` (whether the code is
+/// given), `ends` (whether nothing is read at a later place), `read` and `kept`.
 template <class Table>
 struct ListedAxis {
   static constexpr int size = Table::size;
@@ -96,8 +96,8 @@ void reorder(Stream<In, LaneCount>& in, Stream<Out, LaneCount>& out) {
                 "an order changes no integer");
   Lanes<In, LaneCount> memory[WordOrder::slots];
 #pragma HLS AGGREGATE variable = memory compact = bit
-#pragma HLS DEPENDENCE variable = memory type = inter direction = RAW distance = recent_words      \
-    dependent = true
+#pragma HLS DEPENDENCE variable = memory type = inter direction = RAW distance =                   \
+    recent_words dependent = true
   Lanes<In, LaneCount> recent[recent_words]; // the newest one first
 #pragma HLS ARRAY_PARTITION variable = recent type = complete
   typename WordOrder::Counters places;

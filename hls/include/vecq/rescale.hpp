@@ -58,9 +58,8 @@ positions:
         // The multiplier is as wide as its operands are known to be.
         const std::int64_t narrow = wrap<MantissaBits>(
             static_cast<std::uint64_t>(static_cast<std::int64_t>(mantissa[line])));
-        y.lane[lane] =
-            rescale_value<Out>(static_cast<typename In::Value>(x.lane[lane]), narrow,
-                               static_cast<std::int64_t>(offset[line]), shift[channel]);
+        y.lane[lane] = rescale_value<Out>(static_cast<typename In::Value>(x.lane[lane]), narrow,
+                                          static_cast<std::int64_t>(offset[line]), shift[channel]);
       }
       out.write(y);
     }

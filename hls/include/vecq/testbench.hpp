@@ -182,8 +182,8 @@ template <class Frame>
 struct OutputEnd {
   OutputEnd(const std::string& vectors, const std::string& computed, const std::string& suffix)
       : name("m_axis" + suffix), path(vectors + "/outputs" + suffix + ".txt"),
-        results_path(with_suffix(computed, suffix)), file(path),
-        results(results_path), stream(name.c_str()), expected(Frame::elements), actual(expected),
+        results_path(with_suffix(computed, suffix)), file(path), results(results_path),
+        stream(name.c_str()), expected(Frame::elements), actual(expected),
         where(suffix.empty() ? "" : name + ", ") {}
 
   bool opened() const { return file && results; }
@@ -216,7 +216,8 @@ struct OutputEnd {
       if (actual[index] != expected[index] && ++differences <= 10) {
         std::fprintf(stderr, "%svector %lld, element %d: expected %lld, actual %lld\n",
                      where.c_str(), vector, static_cast<int>(index),
-                     static_cast<long long>(expected[index]), static_cast<long long>(actual[index]));
+                     static_cast<long long>(expected[index]),
+                     static_cast<long long>(actual[index]));
       }
     }
     return true;
@@ -240,14 +241,11 @@ struct OutputEnd {
 template <class Top, class... Inputs, class... Outputs>
 TestResult testbench(Top top, std::tuple<InputEnd<Inputs>&...> inputs,
                      std::tuple<OutputEnd<Outputs>&...> outputs) {
-  const bool opened =
-      std::apply([](auto&... ends) { return (ends.opened() && ...); }, inputs) &&
-      std::apply([](auto&... ends) { return (ends.opened() && ...); }, outputs);
+  const bool opened = std::apply([](auto&... ends) { return (ends.opened() && ...); }, inputs) &&
+                      std::apply([](auto&... ends) { return (ends.opened() && ...); }, outputs);
   if (!opened) {
     std::apply(
-        [](auto&... ends) {
-          (std::fprintf(stderr, "cannot open %s\n", ends.path.c_str()), ...);
-        },
+        [](auto&... ends) { (std::fprintf(stderr, "cannot open %s\n", ends.path.c_str()), ...); },
         inputs);
     std::apply(
         [](auto&... ends) {
@@ -277,7 +275,9 @@ TestResult testbench(Top top, std::tuple<InputEnd<Inputs>&...> inputs,
     }
   }
   const bool written = std::apply(
-      [](auto&... ends) { return ((ends.results.close(), static_cast<bool>(ends.results)) && ...); },
+      [](auto&... ends) {
+        return ((ends.results.close(), static_cast<bool>(ends.results)) && ...);
+      },
       outputs);
   if (!written || vector == 0) {
     std::fprintf(stderr, vector == 0 ? "there are no vectors\n" : "cannot write the outputs\n");
@@ -290,7 +290,8 @@ TestResult testbench(Top top, std::tuple<InputEnd<Inputs>&...> inputs,
   return differences == 0 ? all_equal : some_differ;
 }
 
-/// The same for one input and one output, of `inputs.txt` and `outputs.txt` in the folder `vectors`.
+/// The same for one input and one output, of `inputs.txt` and `outputs.txt` in the folder
+/// `vectors`.
 template <class Input, class Output>
 TestResult testbench(void (*top)(hls::stream<typename Input::Word>&,
                                  hls::stream<typename Output::Word>&),
