@@ -90,17 +90,9 @@ def instance(name: str, stream: Stream, module: str) -> str:
     values = {**stream.parameters, **dict.fromkeys(files, '"x.mem"')}
     parameters = ", ".join(f".{key}({value})" for key, value in values.items())
     ins, bits = stream.inputs, stream.input_bits
-    return f"""\
-module {name} (input logic clk_i, input logic rst_ni);
-  logic [{ins - 1}:0] valid_i, ready_o;
-  logic [{ins * bits - 1}:0] data_i;
-  logic [{stream.outputs - 1}:0] valid_o, ready_i;
-  logic [{stream.outputs * stream.output_bits - 1}:0] data_o;
-  {module} #({parameters}) unit (
-    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .valid_o, .ready_i, .data_o{last}
-  );
-  always_ff @(posedge clk_i) begin
-    ready_i <= {stream.outputs}'($urandom);
+    # A cell that reads a memory alone takes no words.
+    taken = f"logic [{ins - 1}:0] valid_i, ready_o; logic [{ins * bits - 1}:0] data_i;" * (ins > 0)
+    sender = f"""\
     for (int n = 0; n < {ins}; n++) begin
       if (!rst_ni) valid_i[n] <= 1'b0;
       else if (!valid_i[n] || ready_o[n]) begin
@@ -108,7 +100,19 @@ module {name} (input logic clk_i, input logic rst_ni);
         data_i[n*{bits} +: {bits}] <= {bits}'($urandom);
       end
     end
-  end
+""" * (ins > 0)
+    ports = ".valid_i, .ready_o, .data_i, " * (ins > 0)
+    return f"""\
+module {name} (input logic clk_i, input logic rst_ni);
+  {taken}
+  logic [{stream.outputs - 1}:0] valid_o, ready_i;
+  logic [{stream.outputs * stream.output_bits - 1}:0] data_o;
+  {module} #({parameters}) unit (
+    .clk_i, .rst_ni, {ports}.valid_o, .ready_i, .data_o{last}
+  );
+  always_ff @(posedge clk_i) begin
+    ready_i <= {stream.outputs}'($urandom);
+{sender}  end
 endmodule
 """
 

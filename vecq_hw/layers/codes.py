@@ -230,6 +230,11 @@ class Lookup(OfOneTensor):
             numbers -= numbers >> (source.bits - 1) << source.bits
         return self.table[:, np.clip(numbers, source.lo, source.hi) - source.lo]
 
+    def over(self, source: IntFormat, wanted: IntFormat) -> IntArray:
+        """The table over the range of another input, with the nearest entries of its own."""
+        numbers = np.clip(np.arange(wanted.lo, wanted.hi + 1), source.lo, source.hi)
+        return self.table[:, numbers - source.lo]
+
     def output(self, source: Tensor) -> Tensor:
         """The tensor of the entries."""
         return replace(source, format=self.format, step=self.step)

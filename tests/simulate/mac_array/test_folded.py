@@ -14,9 +14,9 @@ from tests import plain
 from tests.strategies import graphs, networks, random_inputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.layers import Conv2d, Dense, Input, Rescale, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Lookup, Rescale, Weights
 from vecq_hw.network import Network
-from vecq_hw.passes.widths import wrap_accumulators
+from vecq_hw.passes.widths import fitted, wrap_accumulators
 from vecq_hw.schedule import (
     Fold,
     FoldKind,
@@ -89,7 +89,15 @@ def test_a_network_saturates_layer_after_layer(data, network, bits, seed):
     total = dict.fromkeys(counts, 0)
     for sample, expected in zip(x, found, strict=True):
         values = {network.inputs[0].name: np.asarray(sample)}
+        formats = {network.inputs[0].name: network.inputs[0].format}
         for layer in network.layers:
+            read = [replace(network.tensors[name], format=formats[name]) for name in layer.inputs]
+            if read and not isinstance(layer, Lookup):  # plain Python takes the nearest entry
+                proven = network.tensors[layer.inputs[0]].format
+                layer = fitted(layer, proven, read[0].format)
+            formats[layer.name] = IntFormat(bits, True)
+            if not isinstance(layer, Dense | Conv2d):
+                formats[layer.name] = layer.output(*read).format
             if isinstance(layer, Dense | Conv2d):
                 given_x = values[layer.input][np.newaxis]
                 simd = schedule.folds[layer.name].simd

@@ -49,6 +49,7 @@ from vecq_hw.layers import (
     as_mac_layer,
 )
 from vecq_hw.network import Network
+from vecq_hw.passes.widths import fitted
 from vecq_hw.schedule import Fold, FoldKind, Schedule, check
 from vecq_hw.simulate.ends import Given, one_or_all
 from vecq_hw.simulate.mac_array.product import Operands, layer_alone, operands
@@ -176,6 +177,8 @@ def _run_tile(
     tensors = {source.name: network.tensors[source.name] for source in network.inputs}
     for layer in network.layers:
         given = [tensors[name] for name in layer.inputs]
+        if given:
+            layer = fitted(layer, network.tensors[layer.inputs[0]].format, given[0].format)
         if (mac := as_mac_layer(layer)) is not None:
             found, overflows = saturating_outputs(
                 mac, schedule.folds[mac.name], values[mac.input], bits, given[0].format
@@ -184,11 +187,7 @@ def _run_tile(
             exact = network.tensors[layer.name]
             tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
         else:
-            read = [values[name] for name in layer.inputs]
-            if isinstance(layer, Lookup):  # a number outside has the entry of the nearest inside
-                given = [network.tensors[layer.input]]
-                read = [np.clip(read[0].astype(np.int64), given[0].format.lo, given[0].format.hi)]
-            found = _exact(layer, read, given, samples)
+            found = _exact(layer, [values[name] for name in layer.inputs], given, samples)
             tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
     return values
