@@ -48,7 +48,7 @@ module vecq_constant #(
 `ifdef VECQ_ASSERTIONS
   vecq_stream_rules #(
     .DataBits(WordBits)
-  ) rules (
+  ) rules_out (
     .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(1'b0)
   );
 `endif

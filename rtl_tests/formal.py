@@ -29,6 +29,8 @@ class Stream:
     ----------
     steps : int
         So many cycles may the induction look back on.
+    memory : int
+        What every word of its memories holds where it is simulated; proofs take any.
     inputs, outputs : int
         How many streams there are on each side; each has its word in data.  A cell may take none.
     invariants : str
@@ -49,6 +51,7 @@ class Stream:
     inputs: int = 1
     outputs: int = 1
     steps: int = 30
+    memory: int = 2
 
     def __str__(self) -> str:
         return self.cell.removeprefix("vecq_")

@@ -325,7 +325,13 @@ STREAMS = [
         inputs=0,
         input_bits=0,
         output_bits=2,
-        mutants=[("assign advance = !valid_q || ready_i;", "assign advance = 1'b1;")],
+        mutants=[
+            ("assign advance = !valid_q || ready_i;", "assign advance = 1'b1;"),
+            (
+                "end else if (advance) begin\n      valid_q <= 1'b1;",
+                "end else begin\n      valid_q <= !valid_q;",
+            ),
+        ],
     ),
     *(
         Stream(
@@ -421,6 +427,7 @@ STREAMS = [
     ),
     Stream(
         cell="vecq_gather_sum",
+        memory=6,  # each entry ends a sum
         parameters={
             **{"Positions": 2, "Folds": 2, "Entries": 3, "ElementBits": 1},
             **{"ShiftBits": 1, "SumBits": 3},

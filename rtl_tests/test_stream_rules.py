@@ -87,7 +87,7 @@ def instance(name: str, stream: Stream, module: str) -> str:
     files = re.findall(r"parameter +(\w*File)\b", text)
     # Packets end anywhere, but a word keeps its mark.
     last = ", .last_i(data_i[0])" if re.search(r"^  input +logic +last_i", text, re.M) else ""
-    values = {**stream.parameters, **dict.fromkeys(files, '"x.mem"')}
+    values = {**stream.parameters, **dict.fromkeys(files, f'"{stream.memory}.mem"')}
     parameters = ", ".join(f".{key}({value})" for key, value in values.items())
     ins, bits = stream.inputs, stream.input_bits
     # A cell that reads a memory alone takes no words.
@@ -143,7 +143,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     top = f"module {TOP} (input logic clk_i, input logic rst_ni);\n{units}endmodule\n"
     (folder / f"{TOP}.sv").write_text("\n".join([*texts, top]))
     (folder / "main.cpp").write_text(MAIN)
-    (folder / "x.mem").write_text("2\n")
+    for value in {stream.memory for stream in STREAMS}:
+        (folder / f"{value}.mem").write_text(f"{value:x}\n")
     # As for synthesis, so that one short file may serve all memories.
     options = ["-DVECQ_ASSERTIONS", "--assert", "-DSYNTHESIS", "-Wno-fatal"]
     options += ["-MAKEFLAGS", "OPT_FAST=-O0 OPT_GLOBAL=-O0", "--top-module", TOP]
