@@ -177,7 +177,7 @@ def _run_tile(
     tensors = {source.name: network.tensors[source.name] for source in network.inputs}
     for layer in network.layers:
         given = [tensors[name] for name in layer.inputs]
-        if given:
+        if given and not isinstance(layer, Lookup):
             layer = fitted(layer, network.tensors[layer.inputs[0]].format, given[0].format)
         if (mac := as_mac_layer(layer)) is not None:
             found, overflows = saturating_outputs(
@@ -187,7 +187,12 @@ def _run_tile(
             exact = network.tensors[layer.name]
             tensor = Tensor(shape=exact.shape, format=IntFormat(bits, True), step=exact.step)
         else:
-            found = _exact(layer, [values[name] for name in layer.inputs], given, samples)
+            read = [values[name] for name in layer.inputs]
+            if isinstance(layer, Lookup):  # a number outside has the entry of the nearest inside
+                given = [network.tensors[layer.input]]
+                lo, hi = given[0].format.lo, given[0].format.hi
+                read = [np.clip(read[0].astype(np.int64), lo, hi)]
+            found = _exact(layer, read, given, samples)
             tensor = layer.output(*given)
         values[layer.name], tensors[layer.name] = found, tensor
     return values
