@@ -100,7 +100,7 @@ def _tap(register: Mapping[str, Any]) -> int:
 
 
 def _values(source: Sequence[Net], words: Sequence[int]) -> dict[Net, int]:
-    """Of constants and of the nets of an input."""
+    """The values of the constants, and of the nets that an input drives."""
     # An x may be read as 0: what depends on it must not matter.
     values: dict[Net, int] = {"0": 0, "1": (1 << len(words)) - 1, "x": 0}
     return values | dict(zip(source, _turned(words, len(source)), strict=True))

@@ -66,7 +66,7 @@ def curve(function: Callable[[float], float], source: IntFormat, tables: int = 1
 
 
 def gelu(v: float) -> float:
-    """Of the error function."""
+    """The GELU by the error function."""
     return v * (1 + math.erf(v / math.sqrt(2))) / 2
 
 
@@ -76,7 +76,7 @@ def sigmoid(v: float) -> float:
 
 
 def topk(count: int) -> Cell:
-    """Of ten scores of 16 bits."""
+    """A TopK that reads ten scores of 16 bits, one in each cycle."""
     return Cell(
         what=f"TopK, {count} of 10 classes, 16 bits",
         module="vecq_topk",
@@ -87,7 +87,7 @@ def topk(count: int) -> Cell:
 
 
 def argmax() -> Cell:
-    """Of ten scores of 16 bits, one per cycle."""
+    """An ArgMax that reads ten scores of 16 bits, one in each cycle."""
     return Cell(
         what="ArgMax, 10 classes, 16 bits",
         module="vecq_argmax",
@@ -111,7 +111,7 @@ def windows(what: str, image: tuple[int, int], **parameters: int) -> Cell:
 
 
 def padded(top: int, left: int, bottom: int, right: int) -> dict[str, int]:
-    """Of each side."""
+    """The parameters of a window cell that pads each side by so many pixels."""
     return {
         "PaddingTop": top, "PaddingLeft": left, "PaddingBottom": bottom, "PaddingRight": right,
     }  # fmt: skip

@@ -80,7 +80,7 @@ def rescale(what: str, classes: int, positions: int = 64) -> Cell:
 
 
 def products() -> Sequence[Cell]:
-    """Of two streams, or of one by a vector that is kept."""
+    """Cells that multiply two streams, or one stream by a vector that they keep for a frame."""
     return [
         multiply("Multiply, 8 by 8 bits", 8, 8),
         multiply("Multiply, 8 by 8 bits, one of 16 channels for 64 positions", 8, 8, 4, 64),
