@@ -17,6 +17,7 @@ from vecq_hw.quantize.activation import (  # noqa: E402
 from vecq_hw.quantize.bwn import Bwn  # noqa: E402
 from vecq_hw.quantize.distributions import Distribution  # noqa: E402
 from vecq_hw.quantize.dorefa import Dorefa  # noqa: E402
+from vecq_hw.quantize.esb import Esb, esb_scale  # noqa: E402
 from vecq_hw.quantize.inq import Inq  # noqa: E402
 from vecq_hw.quantize.lsq import Lsq  # noqa: E402
 from vecq_hw.quantize.methods import METHODS, method_options, weight_method  # noqa: E402
@@ -52,6 +53,7 @@ __all__ = [
     "CurveInput",
     "Distribution",
     "Dorefa",
+    "Esb",
     "InputQuantizer",
     "Inq",
     "Interval",
@@ -74,6 +76,7 @@ __all__ = [
     "activation_step",
     "best_lambda",
     "direct_quantization_loss",
+    "esb_scale",
     "expected_orientation_loss",
     "gaussian_lambda",
     "method_options",

@@ -77,3 +77,44 @@ def best_step(lowest: float, highest: float, of: Distribution = Distribution.GAU
         return cross - step * square
 
     return float(brentq(stationarity, 1e-7, 4.0, xtol=1e-15, rtol=1e-14))
+
+
+@cache
+def best_scale(levels: tuple[float, ...]) -> float:
+    """The scale at which levels that need not lie evenly serve a standard Gaussian best.
+
+    Levels and their negatives, each x taking the nearest, have the least mean square error
+    ``E[(x - scale v)^2]``.  Powers of two have several stationary scales, about a factor of two
+    apart, so the least of a ladder of errors comes first and the root beside it second.
+
+    Parameters
+    ----------
+    levels : tuple of float
+        Zero and the positive ones, ascending.
+
+    Examples
+    --------
+    >>> round(best_scale((0.0, 1.0)), 4), round(best_scale((0.0, 1.0, 2.0, 4.0)), 4)
+    (1.224, 0.5181)
+    """
+    ends = np.array(levels)
+    thresholds = (ends[1:] + ends[:-1]) / 2
+    rises, squares = np.diff(ends), np.diff(ends**2)
+
+    def expected(scale: float) -> tuple[float, float]:
+        """``E[x v]`` and ``E[v^2]``."""
+        means, probabilities = Distribution.GAUSSIAN.tails(scale * thresholds)
+        return 2 * float((rises * means).sum()), 2 * float((squares * probabilities).sum())
+
+    def error(scale: float) -> float:
+        cross, square = expected(scale)
+        return scale * (scale * square - 2 * cross)  # less the variance
+
+    def stationarity(scale: float) -> float:
+        cross, square = expected(scale)
+        return cross - scale * square
+
+    ladder = np.geomspace(0.5 / levels[-1], 4.0, 24 + 12 * int(levels[-1]).bit_length())
+    best = int(np.argmin([error(float(scale)) for scale in ladder]))
+    below, above = ladder[max(best - 1, 0)], ladder[min(best + 1, len(ladder) - 1)]
+    return float(brentq(stationarity, below, above, xtol=1e-15, rtol=1e-14))

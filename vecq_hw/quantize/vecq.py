@@ -143,23 +143,24 @@ def _steer_and_drive(
         width = searched_interval(rows, bits, gaussian_lambda(bits))
     else:
         # Rows of zeros stay zero; anything else is far above the clamp.
-        width = _spread(rows, spread).clamp_(min=torch.finfo(w.dtype).tiny)
+        width = row_spread(rows, spread).clamp_(min=torch.finfo(w.dtype).tiny)
         width = width * (
             gaussian_lambda(bits) if interval is Interval.EXACT else paper_lambda(bits)
         )
     values = (rows / width).floor_().clamp_(fmt.lo, fmt.hi).add_(0.5)
-    alpha = _dots(rows, values) / _dots(values, values)
+    alpha = row_dots(rows, values) / row_dots(values, values)
     return values.reshape(w.shape), beside(alpha, w) if per_channel else alpha.reshape(())
 
 
-def _dots(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def row_dots(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """The dot product of each row.  Not by matrix products, which autocast would round."""
     if len(left) == 1:
         return torch.dot(left[0], right[0]).reshape(1)
     return (left * right).sum(1)
 
 
-def _spread(rows: torch.Tensor, spread: Spread) -> torch.Tensor:
+def row_spread(rows: torch.Tensor, spread: Spread) -> torch.Tensor:
+    """Of each row, as a column."""
     if spread is Spread.RMS:
         return root_mean_square(rows)
     return rows.std(dim=1, keepdim=True, correction=0)
