@@ -35,6 +35,11 @@ def chained(layers, shape, fmt):
     return Network(name="n", inputs=(source,), layers=tuple(named), outputs=(last,))
 
 
+def quantizer(layer):
+    """Of the weights of a transposed convolution."""
+    return Vecq(as_convolution(layer.weight, layer.groups), 3)
+
+
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("groups", [1, 2])
@@ -49,7 +54,9 @@ def test_transposed_convolutions_are_those_of_torch(kernel, stride, groups):
         if more >= max(stride, dilation):
             continue
         layer = nn.ConvTranspose2d(4, 6, (kernel, 4), **sizes)
-        twin = QuantizedConvTranspose2d(layer, Vecq(as_convolution(layer), 3), None)
+        twin = QuantizedConvTranspose2d(
+            layer, Vecq(as_convolution(layer.weight, layer.groups), 3), None
+        )
         twin.bias = None
         try:
             expected = twin(x.float())
@@ -59,7 +66,7 @@ def test_transposed_convolutions_are_those_of_torch(kernel, stride, groups):
         layers = [*made.before, made.convolution, *made.after]
         network = chained(layers, (3, 4, 4), IntFormat(2, signed=False))
         found = simulate(network, x.numpy().transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-        step = float(twin.quantizer.codes(as_convolution(twin)).step)
+        step = float(twin.quantizer.codes(as_convolution(twin.weight, twin.groups)).step)
         assert np.array_equal(found, np.rint(expected.detach().numpy() / step))
         compared += 1
     assert compared
@@ -67,13 +74,16 @@ def test_transposed_convolutions_are_those_of_torch(kernel, stride, groups):
 
 def test_phases_multiply_by_no_zero():
     layer = nn.ConvTranspose2d(4, 6, 4, 2, 1)
-    twin = QuantizedConvTranspose2d(layer, Vecq(as_convolution(layer), 3), None)
+    twin = QuantizedConvTranspose2d(
+        layer, Vecq(as_convolution(layer.weight, layer.groups), 3), None
+    )
     made = transposed(twin, (5, 5, 4))
     assert made.convolution.weights.codes.shape == (24, 2, 2, 4)
     assert [type(move) for move in made.after] == [Permute, Take]
     layer = nn.ConvTranspose1d(4, 6, 2, 2)
     made = transposed(
-        QuantizedConvTranspose1d(layer, Vecq(as_convolution(layer), 3), None), (1, 5, 4)
+        QuantizedConvTranspose1d(layer, Vecq(as_convolution(layer.weight, layer.groups), 3), None),
+        (1, 5, 4),
     )
     assert made.convolution.weights.codes.shape == (12, 1, 1, 4)
     assert [type(move) for move in made.after] == [Permute]

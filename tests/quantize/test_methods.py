@@ -33,7 +33,7 @@ from vecq_hw.quantize import (
 )
 from vecq_hw.quantize.weights import codes_of
 from vecq_hw.train import quantize_model
-from vecq_hw.train.quantized_layers import advance
+from vecq_hw.train.quantized_parameters import advance
 
 torch.set_num_threads(1)
 

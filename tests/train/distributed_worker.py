@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from tests.train.test_descent import KINDS
 from vecq_hw import cli, data
 from vecq_hw.train import Settings, Training, quantize_model, run
 from vecq_hw.train.distributed import process_group, rank_and_size
 
-CASES = ("float", "quantized", "free")
+CASES = ("float", "quantized", "free", *KINDS)
 
 
 def pictures(samples=45, classes=3):
@@ -37,7 +38,11 @@ def net(case):
         *(nn.Flatten(), nn.Linear(64, 12, bias), norms[1], nn.ReLU(), nn.Linear(12, 3)),
     )
     model = nn.Sequential(*(m for m in modules if not isinstance(m, nn.Identity)))
-    return model if case == "float" else quantize_model(model, 3, 6)
+    if case == "float":
+        return model
+    if case in KINDS:  # many small steps, so that what is rounded otherwise shows little
+        return quantize_model(model, 12, None, method=KINDS[case])
+    return quantize_model(model, 3, 6)
 
 
 def trained(case):

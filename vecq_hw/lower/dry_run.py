@@ -13,8 +13,8 @@ from vecq_hw.errors import VecqError
 from vecq_hw.lower.lowering import checked_graph, lower
 from vecq_hw.network import Network
 from vecq_hw.quantize import ActivationQuantizer
+from vecq_hw.train.scores import device_of, fails_on
 from vecq_hw.train.several import Samples, arguments, input_names
-from vecq_hw.train.training import device_of, fails_on
 
 
 def dry_run(model: nn.Module, x: npt.ArrayLike | Samples) -> Network:

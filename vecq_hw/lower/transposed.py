@@ -96,7 +96,7 @@ def through_transposed(
 
 def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transposed:
     """The layers of ``module`` on an image of ``shape``, (H, W, C)."""
-    quantized = module.quantizer.codes(as_convolution(module))
+    quantized = module.quantizer.codes(as_convolution(module.weight, module.groups))
     codes, steps = quantized.codes.cpu().numpy(), doubles(quantized.step)
     sequence = isinstance(module, QuantizedConvTranspose1d)
     codes = codes[:, :, np.newaxis] if sequence else codes

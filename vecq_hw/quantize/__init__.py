@@ -23,6 +23,7 @@ from vecq_hw.quantize.lsq import Lsq  # noqa: E402
 from vecq_hw.quantize.methods import METHODS, method_options, weight_method  # noqa: E402
 from vecq_hw.quantize.minmax import MinMax  # noqa: E402
 from vecq_hw.quantize.mul2q import MuL2q  # noqa: E402
+from vecq_hw.quantize.randomness import RandomState  # noqa: E402
 from vecq_hw.quantize.tqt import Tqt  # noqa: E402
 from vecq_hw.quantize.ttq import Ttq  # noqa: E402
 from vecq_hw.quantize.twn import Twn  # noqa: E402
@@ -64,6 +65,7 @@ __all__ = [
     "QuantizedReLU",
     "QuantizedSign",
     "QuantizedWeights",
+    "RandomState",
     "SignedQuantizer",
     "Spread",
     "Tqt",

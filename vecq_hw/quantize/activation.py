@@ -59,6 +59,8 @@ class ActivationQuantizer(nn.Module):
 
     spread: torch.Tensor
     peak: torch.Tensor
+    follows = True
+    """Whether the step follows what it sees in training mode."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
@@ -99,7 +101,7 @@ class ActivationQuantizer(nn.Module):
 
         ``operand`` tells which of the tensors ``x`` is, where several share the quantizer.
         """
-        if self.training:
+        if self.training and self.follows:
             with torch.no_grad():
                 self._observe(x.detach(), operand)
         step = self.step

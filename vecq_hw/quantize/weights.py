@@ -8,8 +8,8 @@ quantized ones, with a gradient; :meth:`WeightQuantizer.codes` are those for the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +40,10 @@ class QuantizedWeights(NamedTuple):
 class WeightQuantizer(nn.Module):
     """Float weights to a grid of integers times a step.
 
+    What a method wants of a training beside its gradients, it says by the members below; each of
+    them does nothing by itself, and :class:`vecq_hw.train.Training` serves them all.  A method
+    that draws random numbers holds a :class:`vecq_hw.quantize.RandomState`.
+
     Parameters
     ----------
     w : float tensor, outputs along axis 0
@@ -51,6 +55,16 @@ class WeightQuantizer(nn.Module):
     """
 
     BITS = range(1, 17)
+    LEARNING_RATE_SHARES: Mapping[str, float] = {}
+    """By the name of a parameter of the quantizer, how many times the learning rate it moves at.
+
+    Those named do not decay; all others are trained as any parameter is."""
+    OWN_STEP: ClassVar[bool] = False
+    """Whether :meth:`own_step` moves the weights, of which the optimizer then knows nothing."""
+    TWO_PASSES: ClassVar[bool] = False
+    """Whether each step of training has a second pass, in which the quantizer is relaxed."""
+    relaxed = False
+    """Whether this is the second pass, in which the weights that are still free are float."""
 
     def __init__(self, w: torch.Tensor, bits: int, per_channel: bool = False) -> None:
         super().__init__()
@@ -96,8 +110,24 @@ class WeightQuantizer(nn.Module):
                 )
             return QuantizedWeights(codes_of(values, self.grid), self.grid, step)
 
+    def penalty(self, w: torch.Tensor) -> torch.Tensor | None:
+        """A scalar to be added to the loss of each step, with gradients; or None."""
+        return None
+
+    def combined(self, loss: torch.Tensor, relaxed: torch.Tensor) -> torch.Tensor:
+        """What a step descends, of the losses of both passes; asked where there are two.
+
+        Where several quantizers have a second pass, it is one pass for all of them, and the mean
+        of their answers counts.
+        """
+        return loss
+
+    def own_step(self, w: torch.Tensor, rate: float) -> None:
+        """Move the weights in place by their gradient ``w.grad``, at the current learning rate."""
+        raise NotImplementedError
+
     def advance(self, w: torch.Tensor, progress: float) -> None:
-        """Tell how much of training is done, 0..1; methods with a schedule look at it."""
+        """Tell after each step how much of training is done, 0..1, to methods with a schedule."""
 
     def extra_repr(self) -> str:
         """What ``repr`` shows between the brackets."""

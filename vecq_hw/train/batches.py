@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 
 from vecq_hw.errors import VecqError
+from vecq_hw.train.scores import device_of
 from vecq_hw.train.several import arguments, input_names
-from vecq_hw.train.training import device_of
 
 _WANTED = "a batch is a tensor (N, ...) or a pair of it and labels (N,)"
 

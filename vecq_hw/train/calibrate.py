@@ -16,9 +16,9 @@ from vecq_hw.quantize import ActivationQuantizer, Interval, Vecq, WeightMethod
 from vecq_hw.train.batches import batches, check_loader, classes
 from vecq_hw.train.convert import LayerBits, quantize_model
 from vecq_hw.train.preconditions import check_statistics
-from vecq_hw.train.quantized_layers import advance
+from vecq_hw.train.quantized_parameters import advance
+from vecq_hw.train.scores import evaluation_mode
 from vecq_hw.train.several import checked_tensors
-from vecq_hw.train.training import evaluation_mode
 
 SEARCHED: WeightMethod = partial(Vecq, per_channel=True, interval=Interval.SEARCH)
 """VecQ with the best interval for the weights of each output: trained weights cannot adapt."""

@@ -18,16 +18,10 @@ from vecq_hw.terminal import is_animated
 from vecq_hw.train.choices import chosen
 from vecq_hw.train.distributed import rank_and_size
 from vecq_hw.train.preconditions import check_statistics
+from vecq_hw.train.scores import device_of, evaluation_mode, fails_on
 from vecq_hw.train.settings import Settings
 from vecq_hw.train.several import checked_tensors, named_outputs
-from vecq_hw.train.training import (
-    Epoch,
-    Training,
-    check_labels,
-    device_of,
-    evaluation_mode,
-    fails_on,
-)
+from vecq_hw.train.training import Epoch, Training, check_labels
 
 
 def fit(

@@ -178,7 +178,7 @@ def quantized_layer(
 def _rows(layer: nn.Module) -> torch.Tensor:
     """The weights as their quantizer takes them, a row for each output."""
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
-        return as_convolution(layer)
+        return as_convolution(layer.weight, layer.groups)
     assert isinstance(layer.weight, torch.Tensor)
     return layer.weight
 
@@ -187,21 +187,6 @@ def quantized_bias(layer: Any) -> Any:
     """The bias as the layer adds it, or None."""
     quantizer = layer.bias_quantizer
     return layer.bias if quantizer is None or layer.bias is None else quantizer(layer.bias)
-
-
-def advance(model: nn.Module, progress: float) -> None:
-    """Tell each quantizer of weights how much of training is done, 0..1.
-
-    Called after each step, it fixes INQ's weights portion by portion; other methods have no
-    schedule.
-    """
-    for module in model.modules():
-        if isinstance(module, QuantizedLSTM | QuantizedGRU):
-            for name, quantizer in module.quantizers.items():
-                assert isinstance(quantizer, WeightQuantizer)
-                quantizer.advance(getattr(module, name), progress)
-        elif isinstance(module, (QuantizedEmbedding, *Sums)):
-            module.quantizer.advance(_rows(module), progress)
 
 
 def _take_over(

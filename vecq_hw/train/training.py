@@ -18,22 +18,16 @@ from vecq_hw.data import Dataset
 from vecq_hw.data.dataset import check_samples
 from vecq_hw.errors import VecqError
 from vecq_hw.train.augment import draw_views, take_views
-from vecq_hw.train.distributed import (
-    mean_over_ranks,
-    parallel,
-    rank_and_size,
-    shared_batch_norms,
-)
+from vecq_hw.train.descent import Descent
+from vecq_hw.train.distributed import mean_over_ranks, rank_and_size, shared_batch_norms
 from vecq_hw.train.preconditions import check_values
-from vecq_hw.train.quantized_layers import advance as advance_quantizers
-from vecq_hw.train.settings import Optimizer, Settings
-from vecq_hw.train.several import input_names, named_outputs
-from vecq_hw.train.state import check_optimizer, check_random, check_schedule
+from vecq_hw.train.scores import device_of
+from vecq_hw.train.settings import Settings
+from vecq_hw.train.several import input_names
+from vecq_hw.train.state import check_random
 
 SMALL_BATCH = 1 << 15
 """Elements below which torch does not split an element-wise operation over threads either."""
-MOMENTUM = 0.9
-"""Of SGD."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +69,7 @@ class Epoch:
 
 
 class Training:
-    """A model in training: parameters, optimizer, schedule, random numbers, history.
+    """A model in training: parameters, steps, random numbers, history.
 
     Between two epochs :meth:`state_dict` and the model's own state are all that it takes to go on
     in another process; with one CPU thread the result then has the same bits.
@@ -97,7 +91,7 @@ class Training:
 
     def __init__(self, model: nn.Module, data: Dataset, settings: Settings) -> None:
         self._check(model, data, settings)
-        self.model, self.settings, self.classes = model, settings, data.classes
+        self.model, self.settings = model, settings
         self.device = device_of(model)
         self.history: list[Epoch] = []
         self._rank, self._size = rank_and_size()
@@ -107,12 +101,10 @@ class Training:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._x = torch.from_numpy(data.x_train).to(self.device)
         self._y = torch.from_numpy(data.y_train.astype(np.int64)).to(self.device)
-        self._parallel = parallel(model)
         # The order and the views are drawn on the CPU: the same on every device and rank.
         self._order = torch.Generator().manual_seed(settings.seed)
         self._random = self._seeded_random()
-        self._optimizer = self._make_optimizer()
-        self._schedule = self._make_schedule()
+        self._descent = Descent(model, settings, self.steps, data.classes)
 
     @property
     def steps(self) -> int:
@@ -146,7 +138,7 @@ class Training:
         """
         begin = time.perf_counter()
         number = len(self.history) + 1
-        rate = float(self._optimizer.param_groups[0]["lr"])
+        rate = self._descent.rate
         totals = torch.zeros(2, device=self.device)
         samples = 0
         self.model.train()
@@ -157,10 +149,10 @@ class Training:
                 shared_batch_norms(self.model),
             ):
                 for step, (chosen, x) in enumerate(self.batches(), 1):
-                    totals += self._step(x, self._y[chosen[self._rank :: self._size]], len(chosen))
-                    samples += len(chosen)
                     done = (number - 1 + step / self.steps) / self.settings.epochs
-                    advance_quantizers(self.model, done)
+                    y = self._y[chosen[self._rank :: self._size]]
+                    totals += self._descent.step(x, y, len(chosen), done)
+                    samples += len(chosen)
                     advance()
         finally:
             self.model.eval()
@@ -200,8 +192,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the model's state; tensors, numbers and strings alone."""
         return {
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
+            **self._descent.state_dict(),
             "order": self._order.get_state(),
             "random": self._random,
             "history": [
@@ -222,12 +213,10 @@ class Training:
             if not isinstance(state, Mapping) or not isinstance(state["history"], list):
                 raise VecqError("it has no history")
             history = [Epoch.of(row) for row in state["history"]]
-            check_optimizer(state["optimizer"], self._optimizer)
-            check_schedule(state["schedule"], self._schedule, len(history) * self.steps)
+            self._descent.check(state, len(history) * self.steps)
             check_random(state["random"])
             self._order.set_state(state["order"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._schedule.load_state_dict(state["schedule"])
+            self._descent.load_state_dict(state)
         except (VecqError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise VecqError(
                 f"the state is not of a training of this model ({error}); train it from the start"
@@ -271,37 +260,6 @@ class Training:
                 f" pixels at each side, not {settings.padding}"
             )
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        parameters, settings = self.model.parameters(), self.settings
-        rate, decay = settings.learning_rate, settings.weight_decay
-        match settings.optimizer:
-            case Optimizer.ADAM:
-                return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
-            case Optimizer.SGD:
-                return torch.optim.SGD(parameters, lr=rate, momentum=MOMENTUM, weight_decay=decay)
-
-    def _make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
-        steps = self.settings.epochs * self.steps
-        if self.settings.milestones is None:
-            return torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
-        milestones = [at * self.steps for at in self.settings.milestones]
-        return torch.optim.lr_scheduler.MultiStepLR(self._optimizer, milestones)
-
-    def _step(self, x: torch.Tensor, y: torch.Tensor, whole: int) -> torch.Tensor:
-        """One step; the loss and how many samples were right, (2,)."""
-        self._optimizer.zero_grad()
-        mixed = self.settings.mixed_precision
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-            scores = checked_scores(self._parallel, x, self.classes)
-            # DDP takes the mean of the ranks' gradients, and their parts may differ in size.
-            share = self._size * len(x) / whole
-            loss = nn.functional.cross_entropy(scores, y) * share
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        self._schedule.step()
-        right = (scores.detach().argmax(1) == y).sum()
-        return torch.stack([loss.detach(), right.to(loss.dtype)])
-
     def _seeded_random(self) -> list[torch.Tensor]:
         """The states of torch's own generators, CPU and GPU, as dropout is to find them."""
         with torch.random.fork_rng(self._gpus()):
@@ -343,49 +301,6 @@ def check_labels(y: object, samples: int, classes: int) -> None:
         raise VecqError(
             f"labels lie in 0..{classes - 1}, not in {int(labels.min())}..{int(labels.max())}"
         )
-
-
-def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Tensor:
-    """The model's scores, (N, classes); one sentence where model and data do not fit."""
-    try:
-        scores: torch.Tensor = model(x)
-    except RuntimeError as error:
-        raise fails_on(tuple(x.shape[1:]), error) from error
-    if not isinstance(scores, torch.Tensor):
-        raise VecqError(
-            f"the model gives the outputs {', '.join(named_outputs(scores))}, but fit trains one;"
-            " write the loop with a loss of your own"
-        )
-    if scores.shape != (len(x), classes):
-        raise VecqError(
-            f"the model gives scores of the shape {tuple(scores.shape)};"
-            f" ({len(x)}, {classes}) is wanted: one score for each of the {classes} classes"
-        )
-    return scores
-
-
-def fails_on(shape: tuple[int, ...], error: Exception) -> VecqError:
-    """The sentence for a model that does not take samples of ``shape``."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return VecqError(f"the model fails on samples of the shape {shape}: {reason}")
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model's parameters lie; the CPU for a model without any."""
-    parameter = next(model.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Meanwhile the model is in evaluation mode; then each module is in the mode that it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextmanager

@@ -58,13 +58,18 @@ class QuantizedConvTranspose1d(nn.ConvTranspose1d):
 QuantizedTransposed = QuantizedConvTranspose1d | QuantizedConvTranspose2d
 
 
-def as_convolution(layer: nn.ConvTranspose1d | nn.ConvTranspose2d) -> torch.Tensor:
+def as_convolution(weight: torch.Tensor, groups: int) -> torch.Tensor:
     """The weights (in, out / groups, ...) as those of a convolution: (out, in / groups, ...).
 
     That convolution reads the image with ``stride - 1`` zeros between its pixels; its kernels are
     turned round.
     """
-    return _exchanged(layer.weight, layer.groups).flip(_kernel_axes(layer.weight))
+    return _exchanged(weight, groups).flip(_kernel_axes(weight))
+
+
+def of_convolution(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """The weights again that :func:`as_convolution` turned."""
+    return _exchanged(weight.flip(_kernel_axes(weight)), groups)
 
 
 def _exchanged(weight: torch.Tensor, groups: int) -> torch.Tensor:
@@ -80,8 +85,8 @@ def _kernel_axes(weight: torch.Tensor) -> list[int]:
 
 def _arguments(layer: QuantizedTransposed) -> tuple[Any, ...]:
     """What torch's function takes behind the input."""
-    weight = layer.quantizer(as_convolution(layer))
-    weight = _exchanged(weight.flip(_kernel_axes(weight)), layer.groups)
+    weight = layer.quantizer(as_convolution(layer.weight, layer.groups))
+    weight = of_convolution(weight, layer.groups)
     bias = layer.bias
     if bias is not None and layer.bias_quantizer is not None:
         bias = layer.bias_quantizer(bias)

@@ -1,0 +1,55 @@
+"""What a model gives for samples, and where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from vecq_hw.errors import VecqError
+from vecq_hw.train.several import named_outputs
+
+
+def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Tensor:
+    """The model's scores, (N, classes); one sentence where model and data do not fit."""
+    try:
+        scores: torch.Tensor = model(x)
+    except RuntimeError as error:
+        raise fails_on(tuple(x.shape[1:]), error) from error
+    if not isinstance(scores, torch.Tensor):
+        raise VecqError(
+            f"the model gives the outputs {', '.join(named_outputs(scores))}, but fit trains one;"
+            " write the loop with a loss of your own"
+        )
+    if scores.shape != (len(x), classes):
+        raise VecqError(
+            f"the model gives scores of the shape {tuple(scores.shape)};"
+            f" ({len(x)}, {classes}) is wanted: one score for each of the {classes} classes"
+        )
+    return scores
+
+
+def fails_on(shape: tuple[int, ...], error: Exception) -> VecqError:
+    """The sentence for a model that does not take samples of ``shape``."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return VecqError(f"the model fails on samples of the shape {shape}: {reason}")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's parameters lie; the CPU for a model without any."""
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Meanwhile the model is in evaluation mode; then each module is in the mode that it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
