@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from vecq_hw.data import Dataset
     from vecq_hw.files import Folder
+    from vecq_hw.quantize import Option
     from vecq_hw.train import Epoch, ModelRecipe, Settings, Training
 
 FLOAT = "float"
@@ -92,7 +93,8 @@ class _Milestones(click.ParamType[Any]):
 @click.option(
     "--method-options",
     metavar="NAME=VALUE,...",
-    help="Settings of the method, such as interval=search,per_channel=true.",
+    help="Settings of the method, such as interval=search,per_channel=true; items of a list with a"
+    " slash between them.",
 )
 @click.option(
     "--lambda", "interval", type=click.Choice(["paper", "exact", "search"]), help="Of vecq."
@@ -237,7 +239,7 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
     )
 
 
-def _method_options(options: Mapping[str, Any]) -> dict[str, str | bool]:
+def _method_options(options: Mapping[str, Any]) -> dict[str, Option]:
     """What is said of the method beside its name."""
     from vecq_hw.quantize import method_options
 

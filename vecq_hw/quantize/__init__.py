@@ -24,6 +24,7 @@ from vecq_hw.quantize.methods import METHODS, method_options, weight_method  # n
 from vecq_hw.quantize.minmax import MinMax  # noqa: E402
 from vecq_hw.quantize.mul2q import MuL2q  # noqa: E402
 from vecq_hw.quantize.randomness import RandomState  # noqa: E402
+from vecq_hw.quantize.settings import Option  # noqa: E402
 from vecq_hw.quantize.tqt import Tqt  # noqa: E402
 from vecq_hw.quantize.ttq import Ttq  # noqa: E402
 from vecq_hw.quantize.twn import Twn  # noqa: E402
@@ -61,6 +62,7 @@ __all__ = [
     "Lsq",
     "MinMax",
     "MuL2q",
+    "Option",
     "QuantizedHardtanh",
     "QuantizedReLU",
     "QuantizedSign",

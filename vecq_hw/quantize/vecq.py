@@ -108,7 +108,20 @@ def vecq(
 
 
 class Vecq(WeightQuantizer):
-    """Weights by :func:`vecq` at each step of training; arguments as there."""
+    """Weights by :func:`vecq` at each step of training.
+
+    Parameters
+    ----------
+    w : float tensor, outputs along axis 0
+    bits : int, 1..16
+    per_channel : bool
+        Whether each output has an interval and a scale of its own.
+    interval : Interval
+        Where the steering interval lambda comes from: the paper's table, its exact root for
+        Gaussian weights, or a search on the weights at hand.
+    spread : Spread
+        The unit of lambda where it comes from a table: root mean square or standard deviation.
+    """
 
     def __init__(
         self,

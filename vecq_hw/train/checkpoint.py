@@ -19,7 +19,7 @@ from torch import nn
 
 from vecq_hw import files, trees
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import weight_method
+from vecq_hw.quantize import Option, weight_method
 from vecq_hw.train.convert import LayerBits, quantize_model
 from vecq_hw.train.models import MODELS, build_model, checked_ends
 from vecq_hw.train.settings import Settings
@@ -52,7 +52,7 @@ class ModelRecipe:
     activation_bits: int | None = 8
     overrides: Mapping[str, LayerBits] = field(default_factory=dict)
     method: str = "vecq"
-    options: Mapping[str, str | bool] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
     bias_bits: int | None = None
 
     def __post_init__(self) -> None:
