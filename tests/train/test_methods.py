@@ -39,7 +39,7 @@ from vecq_hw.verify import compare, targets
 torch.set_num_threads(1)
 
 GRIDS: dict[str, type] = {"twn": TwosComplement, "minmax": TwosComplement, "lsq": TwosComplement}
-GRIDS |= {"tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
+GRIDS |= {"alq": TwosComplement, "tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
 WIDTHS = {"bwn": 1, "twn": 2, "ttq": 2}
 
 

@@ -14,6 +14,7 @@ from vecq_hw.quantize.activation import (  # noqa: E402
     SignedQuantizer,
     activation_step,
 )
+from vecq_hw.quantize.alq import Alq  # noqa: E402
 from vecq_hw.quantize.bwn import Bwn  # noqa: E402
 from vecq_hw.quantize.distributions import Distribution  # noqa: E402
 from vecq_hw.quantize.dorefa import Dorefa  # noqa: E402
@@ -51,6 +52,7 @@ from vecq_hw.quantize.weights import (  # noqa: E402
 __all__ = [
     "METHODS",
     "ActivationQuantizer",
+    "Alq",
     "Bwn",
     "CurveInput",
     "Distribution",

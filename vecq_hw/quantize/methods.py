@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from vecq_hw.errors import VecqError
+from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.bwn import Bwn
 from vecq_hw.quantize.dorefa import Dorefa
 from vecq_hw.quantize.inq import Inq
@@ -32,6 +33,7 @@ METHODS: Mapping[str, type[WeightQuantizer]] = {
     "minmax": MinMax,
     "tqt": Tqt,
     "lsq": Lsq,
+    "alq": Alq,
 }
 
 

@@ -8,7 +8,7 @@ quantized ones, with a gradient; :meth:`WeightQuantizer.codes` are those for the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -125,6 +125,10 @@ class WeightQuantizer(nn.Module):
     def own_step(self, w: torch.Tensor, rate: float) -> None:
         """Move the weights in place by their gradient ``w.grad``, at the current learning rate."""
         raise NotImplementedError
+
+    @classmethod
+    def advance_together(cls, quantizers: Sequence[WeightQuantizer], progress: float) -> None:
+        """As :meth:`advance`, and before it, for all quantizers of this method in a network."""
 
     def advance(self, w: torch.Tensor, progress: float) -> None:
         """Tell after each step how much of training is done, 0..1, to methods with a schedule."""

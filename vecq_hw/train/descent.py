@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from vecq_hw.quantize import RandomState, WeightQuantizer
 from vecq_hw.train.distributed import parallel, rank_and_size
-from vecq_hw.train.quantized_parameters import quantized_parameters, relaxed
+from vecq_hw.train.quantized_parameters import advance_all, quantized_parameters, relaxed
 from vecq_hw.train.scores import checked_scores, device_of
 from vecq_hw.train.settings import Optimizer, Settings
 from vecq_hw.train.state import check_optimizer, check_schedule
@@ -37,7 +38,11 @@ class Descent:
         self._size = rank_and_size()[1]
         self._device = device_of(model)
         quantized = quantized_parameters(model)
-        self._scheduled = [one for one in quantized if _has(one.quantizer, "advance")]
+        self._scheduled = [
+            one
+            for one in quantized
+            if _has(one.quantizer, "advance") or _has(one.quantizer, "advance_together")
+        ]
         self._punished = [one for one in quantized if _has(one.quantizer, "penalty")]
         self._own = [one for one in quantized if one.quantizer.OWN_STEP]
         self._passes = [one.quantizer for one in quantized if one.quantizer.TWO_PASSES]
@@ -83,8 +88,7 @@ class Descent:
         for one in self._own:
             one.own_step(self.rate)
         self._schedule.step()
-        for one in self._scheduled:
-            one.quantizer.advance(one.rows(), progress)
+        advance_all(self._scheduled, progress)
         right = (scores.detach().argmax(1) == y).sum()
         return torch.stack([loss.detach(), right.to(loss.dtype)])
 
@@ -137,7 +141,8 @@ class Descent:
 
 def _has(quantizer: WeightQuantizer, name: str) -> bool:
     """Whether a method has a member of its own."""
-    return getattr(type(quantizer), name) is not getattr(WeightQuantizer, name)
+    own = inspect.getattr_static(type(quantizer), name)
+    return own is not inspect.getattr_static(WeightQuantizer, name)
 
 
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:

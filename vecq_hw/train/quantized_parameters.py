@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -85,7 +85,17 @@ def advance(model: nn.Module, progress: float) -> None:
 
     To be called after each step of a loop of one's own; it fixes INQ's weights portion by portion.
     """
-    for one in quantized_parameters(model):
+    advance_all(quantized_parameters(model), progress)
+
+
+def advance_all(quantized: Sequence[QuantizedParameter], progress: float) -> None:
+    """As :func:`advance`, of the quantizers of a model that were found before."""
+    of_method: dict[type[WeightQuantizer], list[WeightQuantizer]] = {}
+    for one in quantized:
+        of_method.setdefault(type(one.quantizer), []).append(one.quantizer)
+    for method, quantizers in of_method.items():
+        method.advance_together(quantizers, progress)
+    for one in quantized:
         one.quantizer.advance(one.rows(), progress)
 
 
