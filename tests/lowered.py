@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vecq_hw.layers import Add, Conv2d, Dense, Flatten, Rescale, SumPool2d
+from vecq_hw.layers import Add, Conv2d, Dense, Flatten, Lookup, Rescale, SumPool2d
 from vecq_hw.lower import lower
 from vecq_hw.lower.rescale import TOLERANCE
 from vecq_hw.quantize import ActivationQuantizer
@@ -46,7 +46,8 @@ def trained_twin(
 def quantizer_codes(twin, x):
     """The codes that each quantizer of the model gives, channels-last, in execution order.
 
-    With them comes where its input lay on a tie, as far as mantissas can tell.
+    With them come where its input lay on a tie, as far as mantissas can tell, and its levels, if
+    not all integers are; the codes are then numbers of levels.
     """
     collected = []
 
@@ -54,7 +55,13 @@ def quantizer_codes(twin, x):
         codes = torch.round(output / module.step).numpy().astype(np.int64)
         steps = (inputs[0] / module.step).double().numpy() + 0.5
         ties = np.abs(steps - np.round(steps)) < TIE
-        collected.append((np.moveaxis(codes, 1, -1), np.moveaxis(ties, 1, -1)))
+        if module.levels is not None:
+            assert np.isin(codes, module.levels).all()
+            codes = np.searchsorted(module.levels, codes)
+            edges = module.levels[1:] + module.levels[:-1]
+            halves = np.clip(2 * (steps - 0.5), edges[0] - 1, edges[-1] + 1)
+            ties = np.abs(halves[..., np.newaxis] - edges).min(axis=-1) < TIE
+        collected.append((np.moveaxis(codes, 1, -1), np.moveaxis(ties, 1, -1), module.levels))
 
     hooks = [
         module.register_forward_hook(hook)
@@ -111,10 +118,16 @@ def check_codes(twin, shape, x, clean_part=0.5):
     network = lower(twin, shape)
     sums = {la.name for la in network.layers if isinstance(la, Dense | Conv2d | SumPool2d | Add)}
     for layer in network.layers:  # what multiplies, pools, flattens or joins reads codes
-        assert isinstance(layer, Rescale) or sums.isdisjoint(layer.inputs)
+        assert isinstance(layer, Rescale | Lookup) or sums.isdisjoint(layer.inputs)
     expected, outputs = quantizer_codes(twin, x)
     layers = [layer.name for layer in network.layers]
-    rescales = [layer.name for layer in network.layers if isinstance(layer, Rescale)]
+    # What makes the codes of a quantizer: a Rescale, or the table behind it.
+    found = {layer.input for layer in network.layers if isinstance(layer, Lookup)}
+    rescales = [
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, Rescale | Lookup) and layer.name not in found
+    ]
     pools = pools_before(twin)
     if len(rescales) == len(pools):  # the last one adds the bias to sums of few bits (rule 6)
         assert (network.layers[-1].name,) == network.outputs == (rescales.pop(),)
@@ -127,9 +140,13 @@ def check_codes(twin, shape, x, clean_part=0.5):
     taps = simulate(network, network_inputs(network, images), taps=[*names, *network.outputs])
     # Where torch is one code off by a tie, everything behind it may be; such samples are left out.
     clean = np.ones(len(x), bool)
-    for tap, (codes, ties) in zip(names, expected, strict=True):
+    for tap, (codes, ties, levels) in zip(names, expected, strict=True):
         codes, ties = in_layout_of(network, tap, codes), in_layout_of(network, tap, ties)
-        difference = np.abs(taps[tap].astype(np.int64) - codes)[clean]
+        given = taps[tap].astype(np.int64)
+        if levels is not None:
+            assert np.isin(given, levels).all()
+            given = np.searchsorted(levels, given)
+        difference = np.abs(given - codes)[clean]
         assert difference.max() <= (0 if tap == "input" else 1)
         # A code of 16 bits is as fine as the 18-bit mantissas.
         fine = network.tensors[tap].format.bits == 16

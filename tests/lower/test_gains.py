@@ -49,7 +49,7 @@ def test_no_code_differs_where_float32_computes_exactly(spread, bits):
     x = samples((12,), 200, True, 5)
     network = lower(twin)
     rescale = network.layers[1].name
-    (_, (expected, _)), _ = quantizer_codes(twin, x)
+    (_, (expected, _, _)), _ = quantizer_codes(twin, x)
     found = simulate(network, network_inputs(network, x), taps=[rescale])[rescale]
     assert np.array_equal(found, expected)
     assert len(np.unique(found)) >= min(2**bits, 4)

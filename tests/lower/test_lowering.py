@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from tests.lowered import check_codes, image_order, quantizer_codes, samples, trained_twin
+from tests.shares import nightly
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Conv2d, Dense, Flatten, Rescale, Take
@@ -16,8 +17,6 @@ from vecq_hw.train import LayerBits, mlp, quantize_model
 torch.set_num_threads(1)  # on small networks a second thread only waits
 
 IMAGE = (2, 8, 6)
-
-
 def block(inputs, outputs, bias=False):
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias), nn.BatchNorm2d(outputs)]
 
@@ -93,13 +92,24 @@ def test_integers_equal_the_codes_of_training(name, weight_bits, activation_bits
     check_codes(twin, shape, samples(shape, 400, signed, seed=99))
 
 
+@pytest.mark.parametrize("bits", [3, *map(nightly, (2, 4, 8))])
+@pytest.mark.parametrize("name", NETS)
+def test_integers_equal_the_levels_of_training(name, bits):
+    if bits > 3 and name in ("batch norm after relu", "batch norm on both sides"):
+        return  # one table for two quantizers, of which the first has no tensor of its own
+    shape, layers = NETS[name]
+    overrides = {"input": LayerBits(activation=8)}
+    twin = trained_twin(layers, shape, 3, bits, True, 0, overrides, activation_method="esb")
+    check_codes(twin, shape, samples(shape, 400, True, seed=99))
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_input_codes_agree_on_ties(bits):
     x = np.linspace(0, 1, 17, dtype=np.float32).repeat(4).reshape(-1, 4)
     twin = quantize_model(nn.Sequential(nn.Linear(4, 3)), 2, bits)
     twin(torch.from_numpy(x))
     network = lower(twin.eval())
-    ((codes, _),), _ = quantizer_codes(twin, x)
+    ((codes, _, _),), _ = quantizer_codes(twin, x)
     assert np.array_equal(network_inputs(network, x), codes)
 
 

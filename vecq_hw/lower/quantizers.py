@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from vecq_hw.arithmetic import quantize
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import Rescale
+from vecq_hw.formats import IntFormat
+from vecq_hw.layers import Lookup, Rescale
 from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.rescale import rescale_constants, with_one_shift
 from vecq_hw.lower.tables import lookup
@@ -25,9 +25,7 @@ def coded(builder: Builder, quantizer: ActivationQuantizer, value: Value) -> Val
         layer = lookup(builder.free(f"{value.owner}_lookup"), value, quantizer)
         result = _codes(builder, quantizer, builder.add(layer), value)
     if value.pad is not None:
-        real = np.array(value.pad.value)
-        code = quantize(real - quantizer.zero, float(quantizer.step), quantizer.format)
-        padding = float(code) * float(quantizer.step) + quantizer.zero
+        padding = quantizer.integer(value.pad.value) * float(quantizer.step) + quantizer.zero
         result = replace(result, pad=replace(value.pad, value=padding))
     for name, pool in value.pools:
         result = max_pool(builder, name, pool, result)
@@ -35,13 +33,33 @@ def coded(builder: Builder, quantizer: ActivationQuantizer, value: Value) -> Val
 
 
 def _rescale(builder: Builder, quantizer: ActivationQuantizer, value: Value) -> Value:
-    """The line as a Rescale."""
-    step, fmt = float(quantizer.step), quantizer.format
+    """The line as a Rescale, and a Lookup behind it where not all integers are levels."""
+    step, levels = float(quantizer.step), quantizer.levels
+    if levels is None or (np.diff(levels) == 1).all():
+        tensor = _line(builder, value, step, quantizer.zero, quantizer.format)
+        return _codes(builder, quantizer, tensor, value)
+    # In half steps every half-way point between two levels is an integer; counting those that are
+    # reached rounds down, so half of a half step is taken off.
+    edges = levels[1:] + levels[:-1]
+    numbers = np.arange(int(edges[0]) - 1, int(edges[-1]) + 1)
+    fmt = IntFormat.covering(int(numbers[0]), int(numbers[-1]), quantizer.signed)
+    layer = Lookup(
+        name=builder.free(f"{value.owner}_levels"),
+        input=_line(builder, value, step / 2, quantizer.zero + step / 4, fmt),
+        table=levels[np.searchsorted(edges, numbers, side="right")][np.newaxis],
+        format=quantizer.format,
+        step=step,
+    )
+    return _codes(builder, quantizer, builder.add(layer), value)
+
+
+def _line(builder: Builder, value: Value, step: float, zero: float, fmt: IntFormat) -> str:
+    """The Rescale of a value to steps from ``zero`` on."""
     layer_name = builder.free(f"{value.owner}_rescale")
     try:
         constants = rescale_constants(
             (value.scale / step).ravel().tolist(),
-            ((value.offset - quantizer.zero) / step).ravel().tolist(),
+            ((value.offset - zero) / step).ravel().tolist(),
             builder.tensors[value.tensor].format,
             builder.mantissa_bits,
             fmt,
@@ -59,7 +77,7 @@ def _rescale(builder: Builder, quantizer: ActivationQuantizer, value: Value) -> 
         step=step,
         rows=value.rows,
     )
-    return _codes(builder, quantizer, builder.add(layer), value)
+    return builder.add(layer)
 
 
 def _codes(builder: Builder, quantizer: ActivationQuantizer, tensor: str, value: Value) -> Value:

@@ -14,6 +14,12 @@ from vecq_hw.quantize.activation import (  # noqa: E402
     SignedQuantizer,
     activation_step,
 )
+from vecq_hw.quantize.activation_esb import EsbHardtanh, EsbReLU, EsbSigned  # noqa: E402
+from vecq_hw.quantize.activation_methods import (  # noqa: E402
+    ACTIVATION_METHODS,
+    ActivationMethod,
+    activation_method,
+)
 from vecq_hw.quantize.alq import Alq  # noqa: E402
 from vecq_hw.quantize.bwn import Bwn  # noqa: E402
 from vecq_hw.quantize.distributions import Distribution  # noqa: E402
@@ -50,7 +56,9 @@ from vecq_hw.quantize.weights import (  # noqa: E402
 )
 
 __all__ = [
+    "ACTIVATION_METHODS",
     "METHODS",
+    "ActivationMethod",
     "ActivationQuantizer",
     "Alq",
     "Bwn",
@@ -58,6 +66,9 @@ __all__ = [
     "Distribution",
     "Dorefa",
     "Esb",
+    "EsbHardtanh",
+    "EsbReLU",
+    "EsbSigned",
     "InputQuantizer",
     "Inq",
     "Interval",
@@ -79,6 +90,7 @@ __all__ = [
     "VecqResult",
     "WeightMethod",
     "WeightQuantizer",
+    "activation_method",
     "activation_step",
     "best_lambda",
     "direct_quantization_loss",

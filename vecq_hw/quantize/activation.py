@@ -13,13 +13,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import distributed, nn
 
 from vecq_hw import arithmetic
 from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.quantize.distributions import best_step
 
 DECAY = 0.9
@@ -84,8 +85,17 @@ class ActivationQuantizer(nn.Module):
         fmt = self._full
         # A 1-bit signed format has one code other than 0, and that is -1.
         return torch.minimum(
-            self.spread.amax() * activation_step(fmt), self.peak.amax() / max(fmt.hi, 1)
+            self.spread.amax() * self._best_step(), self.peak.amax() / max(fmt.hi, 1)
         )
+
+    @property
+    def levels(self) -> IntArray | None:
+        """The integers that it gives, ascending; None where they are all of :attr:`format`."""
+        return None
+
+    def integer(self, real: float) -> int:
+        """The integer that one real value becomes, as the integer network has it."""
+        return int(arithmetic.quantize(np.array(real - self.zero), float(self.step), self.format))
 
     @property
     def zero(self) -> float:
@@ -130,6 +140,10 @@ class ActivationQuantizer(nn.Module):
     @property
     def _full(self) -> IntFormat:
         return IntFormat(self.bits, self.signed)
+
+    def _best_step(self) -> float:
+        """For Gaussian data, in units of the spread."""
+        return activation_step(self._full)
 
     def _gradient_from(self, fmt: IntFormat) -> float:
         """From which value on, in steps, a gradient passes."""
@@ -200,9 +214,12 @@ class QuantizedHardtanh(ActivationQuantizer):
             return full
         # As in the forward pass: in the float type of the step.
         bounds = step.new_tensor([self.lowest, self.highest])
-        codes = arithmetic.quantize(bounds, step, full, floor=torch.floor)
-        lo, hi = (int(code) for code in codes.tolist())
-        return IntFormat(self.bits, self.signed, lo, hi)
+        lo, hi = (int(code) for code in self._clamped(bounds, step).tolist())
+        return IntFormat(full.bits, self.signed, lo, hi)
+
+    def _clamped(self, bounds: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        """The integers of the bounds."""
+        return arithmetic.quantize(bounds, step, self._full, floor=torch.floor)
 
     def forward(self, x: torch.Tensor, operand: int = 0) -> torch.Tensor:
         """The quantized values of ``x`` clamped to the bounds."""
@@ -338,7 +355,7 @@ class _ClippedStraightThrough(torch.autograd.Function):
         context: Any, x: torch.Tensor, step: torch.Tensor, fmt: IntFormat, gradient_from: float
     ) -> torch.Tensor:
         if context.needs_input_grad[0]:
-            context.save_for_backward(_inside(x, step * gradient_from, step * (fmt.hi + 0.5)))
+            context.save_for_backward(inside(x, step * gradient_from, step * (fmt.hi + 0.5)))
         # floor_ works on the temporary that the rule makes.
         codes: torch.Tensor = arithmetic.quantize(x, step, fmt, floor=torch.floor_)
         return codes.mul_(step)
@@ -365,7 +382,7 @@ class _Sign(torch.autograd.Function):
         return passed
 
 
-def _inside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+def inside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
     """1 where ``low < x < high``, else 0, as int8.
 
     On a CPU comparisons that give floats, and products with int8, are vectorized; with bool both

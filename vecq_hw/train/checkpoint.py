@@ -43,6 +43,8 @@ class ModelRecipe:
         As in :func:`vecq_hw.train.quantize_model`; ``weight_bits`` None leaves the model float.
     method, options
         Name and settings of :func:`vecq_hw.quantize.weight_method`.
+    activation_method : str
+        As in :func:`vecq_hw.train.quantize_model`.
     """
 
     model: str
@@ -54,6 +56,7 @@ class ModelRecipe:
     method: str = "vecq"
     options: Mapping[str, Option] = field(default_factory=dict)
     bias_bits: int | None = None
+    activation_method: str = "uniform"
 
     def __post_init__(self) -> None:
         shape, classes = checked_ends(self.shape, self.classes)
@@ -82,6 +85,7 @@ class ModelRecipe:
             method,
             self.bias_bits,
             self.shape,
+            self.activation_method,
         )
 
     def build(self) -> nn.Module:

@@ -14,6 +14,7 @@ from torch import fx, nn
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import checked_weight_bits
 from vecq_hw.quantize.activation import ActivationQuantizer, checked_activation_bits
+from vecq_hw.quantize.activation_methods import activation_method as find_activation_method
 from vecq_hw.quantize.methods import METHODS, weight_method
 from vecq_hw.quantize.vecq import Vecq
 from vecq_hw.quantize.weights import WeightMethod, WeightQuantizer, check_weights
@@ -47,6 +48,7 @@ def quantize_model(
     method: WeightMethod | str = Vecq,
     bias_bits: int | None = None,
     input_shape: InputShape | None = None,
+    activation_method: str = "uniform",
 ) -> nn.Module:
     """The quantized twin of a float model, to be trained as any module.
 
@@ -79,6 +81,8 @@ def quantize_model(
         Of one sample; of several inputs a sequence or mapping of one for each.  It is needed where
         forward() computes with sizes, such as in
         ``x.view(b, c // 2, 2 * h, w)`` or ``if x.shape[2] > 7``; a batch may have any size.
+    activation_method : a name of :data:`vecq_hw.quantize.ACTIVATION_METHODS`
+        Of what layers read but the network's inputs; 'esb' are the levels of small floats.
 
     Raises
     ------
@@ -93,6 +97,7 @@ def quantize_model(
     ['QuantizedLinear', 'QuantizedReLU', 'QuantizedLinear', 'InputQuantizer']
     """
     method = _callable_method(method)
+    of_activations = find_activation_method(activation_method)
     bias_bits = None if bias_bits is None else checked_weight_bits(bias_bits)
     default = LayerBits(
         weight=checked_weight_bits(weight_bits),
@@ -103,7 +108,8 @@ def quantize_model(
     bits = _bits_by_layer(twin, default, {} if overrides is None else overrides)
     _quantize_weights(twin, {name: given.weight for name, given in bits.items()}, method, bias_bits)
     if activation_bits is not None:
-        place_quantizers(twin, {name: given.activation for name, given in bits.items()})
+        activations = {name: given.activation for name, given in bits.items()}
+        place_quantizers(twin, activations, of_activations)
     twin.graph.lint()
     twin.recompile()
     for parameter in twin.parameters():

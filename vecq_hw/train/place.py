@@ -13,6 +13,7 @@ from torch import fx, nn
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import MOST_LOOKUP_BITS
 from vecq_hw.quantize import (
+    ActivationMethod,
     ActivationQuantizer,
     CurveInput,
     InputQuantizer,
@@ -76,20 +77,26 @@ class _State:
     nonnegative: bool = False
 
 
-def place_quantizers(twin: fx.GraphModule, bits: Mapping[str, int | None]) -> None:
+def place_quantizers(
+    twin: fx.GraphModule, bits: Mapping[str, int | None], method: ActivationMethod
+) -> None:
     """Put quantizers into the graph of ``twin``, whose layers have quantized weights already.
 
     Parameters
     ----------
     bits : mapping from the name of each layer with weights, and 'input', to activation bits
+    method : ActivationMethod
     """
-    _Placement(twin, bits).run()
+    _Placement(twin, bits, method).run()
 
 
 class _Placement:
-    def __init__(self, twin: fx.GraphModule, bits: Mapping[str, int | None]) -> None:
+    def __init__(
+        self, twin: fx.GraphModule, bits: Mapping[str, int | None], method: ActivationMethod
+    ) -> None:
         self.twin = twin
         self.bits = bits
+        self.method = method
         self.states: dict[fx.Node, _State] = {}
         self.coded: dict[fx.Node, fx.Node] = {}
         """The quantizer of each node that had no codes."""
@@ -216,13 +223,13 @@ class _Placement:
         bits = self._bits(state.owner)
         quantizer: ActivationQuantizer
         if isinstance(module, nn.Hardtanh):
-            quantizer = QuantizedHardtanh(bits, module.min_val, module.max_val)
+            quantizer = self.method.hardtanh(bits, module.min_val, module.max_val)
         elif isinstance(module, QuantizedHardtanh):
-            quantizer = QuantizedHardtanh(bits, module.lowest, module.highest)
+            quantizer = self.method.hardtanh(bits, module.lowest, module.highest)
         elif isinstance(module, QuantizedSign):
             quantizer = QuantizedSign()
         else:
-            quantizer = QuantizedReLU(bits)
+            quantizer = self.method.relu(bits)
         name = str(node.target)
         # One module may serve many layers; each call gets statistics of its own.
         if name in self.calls:
@@ -281,7 +288,8 @@ class _Placement:
             maker = makers[0] if isinstance(module, Concat) else None
             return replace(states[0], owner=latest, maker=maker)
         bits = max(self._bits(state.owner) for state in states)
-        wanted = _kind(QuantizedReLU(bits) if nonnegative else SignedQuantizer(bits))
+        new = self.method.relu if nonnegative else self.method.signed
+        wanted = _kind(new(bits))
         kinds = {None if maker is None else _kind(self._quantizer(maker)) for maker in makers}
         if len(kinds) == 1 and isinstance(self._quantizer_or_none(makers[0]), QuantizedHardtanh):
             wanted = kinds.pop() or wanted
@@ -294,8 +302,7 @@ class _Placement:
             elif maker is None:
                 read.append(self._codes(operand, nonnegative, bits))
             else:
-                kind = QuantizedReLU if nonnegative else SignedQuantizer
-                read.append(self._insert(operand, f"{node.target}_quantizer", kind(bits)))
+                read.append(self._insert(operand, f"{node.target}_quantizer", new(bits)))
         first = self.states[read[0]].maker
         assert first is not None
         for operand in read[1:]:
@@ -322,7 +329,7 @@ class _Placement:
         if source not in self.coded:
             state = self.states[source]
             unsigned = state.nonnegative if nonnegative is None else nonnegative
-            kind = QuantizedReLU if unsigned else SignedQuantizer
+            kind = self.method.relu if unsigned else self.method.signed
             quantizer = kind(self._bits(state.owner) if bits is None else bits)
             self.coded[source] = self._insert(source, f"{state.owner}_quantizer", quantizer)
         return self.coded[source]
