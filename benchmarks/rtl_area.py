@@ -32,8 +32,8 @@ from vecq_hw import assets
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
-from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.layers import Dense, Gru, Input, Lstm, Rescale, Weights
+from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise, bit_planes
+from vecq_hw.layers import Dense, Gru, Input, Layer, Lookup, Lstm, Rescale, Weights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
@@ -77,7 +77,7 @@ module array_alone #(
   end
 
   ROW_ARRAY #(
-    .Pe(Pe), .Simd(Simd), .WeightBits(WeightBits), .InputBits(InputBits), .SumBits(SumBits)
+    .Pe(Pe), .Simd(Simd), .WeightBits(WeightBits), .InputBits(InputBits), .SumBits(SumBits) SETTINGS
   ) rows (
     .clk_i, .enable_i(1'b1), .activations_i(activations_q), .weights_i(weights_q), .sums_o(sums)
   );
@@ -95,52 +95,75 @@ endmodule
 """
 
 
-def accumulator_bits(weight_bits: int) -> int:
+def accumulator_bits(grid: Grid, activations: IntFormat = ACTIVATIONS) -> int:
     """Of any sum of 1,024 products."""
-    bound = INPUTS * MidRise(weight_bits).value_format.hi * ACTIVATIONS.hi
+    bound = INPUTS * grid.value_format.hi * activations.hi
     return IntFormat.covering(-bound, bound).bits
 
 
-def array_alone(cell: str, weight_bits: int, family: str) -> Area:
+def array_alone(cell: str, grid: Grid, family: str, activations: IntFormat = ACTIVATIONS) -> Area:
     """Registers for activations and weights, rows, accumulators that start from zero."""
-    values = {"WeightBits": weight_bits, "AccumulatorBits": accumulator_bits(weight_bits)}
+    planes = bit_planes(grid)
+    values = {
+        "WeightBits": planes.bits,
+        "InputBits": activations.bits,
+        "AccumulatorBits": accumulator_bits(grid, activations),
+    }
     files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in with_inner([cell])}
     carry = "vecq_carry_adder.sv"
     if family != ECP5 and carry in files:  # what simulation sees, since there is no such cell
         files[carry] = "`undef SYNTHESIS\n" + files[carry]
-    files["array_alone.sv"] = _ARRAY.replace("ROW_ARRAY", cell)
+    settings = "" if planes.signs else ", .TwosComplement(1'b1)"
+    files["array_alone.sv"] = _ARRAY.replace("ROW_ARRAY", cell).replace(" SETTINGS", settings)
     return synthesize(files, "array_alone", values, family)
 
 
-def complete_unit(weight_bits: int, outputs: int, family: str, bit_serial: bool = False) -> Area:
-    """What ``emit.systemverilog`` makes of a Dense and a Rescale to 8 bits, all of it.
+def complete_unit(
+    grid: Grid,
+    outputs: int,
+    family: str,
+    bit_serial: bool = False,
+    activations: IntFormat = ACTIVATIONS,
+    levels: IntArray | None = None,
+) -> Area:
+    """What ``emit.systemverilog`` makes of a Dense and a Rescale to activations, all of it.
 
     Weight and bias memories, input buffer, pair rows, accumulators, rescale, output register.
-    Bit-serial, it takes as many cycles as a weight has bits.
+    Bit-serial, it takes as many cycles as a weight has bits.  With ``levels``, the integers that
+    activations have, ascending, the Rescale gives half steps and a table behind it the nearest of
+    them.
     """
-    generator, grid = np.random.default_rng(weight_bits), MidRise(weight_bits)
-    limits, shift = grid.code_format, 23 + weight_bits
+    generator, limits = np.random.default_rng(grid.bits), grid.code_format
+    halves = None if levels is None else levels[1:] + levels[:-1]
+    codes = activations if halves is None else IntFormat.covering(0, int(halves[-1]), signed=False)
+    shift, quarter = 22 + grid.value_format.bits, 1 << (codes.bits - 2)
     dense = Dense(
         name="dense",
         input="x",
         weights=Weights(
             codes=generator.integers(limits.lo, limits.hi + 1, (outputs, INPUTS)), grid=grid
         ),
-        accumulator_bits=accumulator_bits(weight_bits),
+        accumulator_bits=accumulator_bits(grid, activations),
     )
     rescale = Rescale(
         name="rescale",
         input="dense",
         mantissa=generator.integers(1 << 16, 1 << 17, outputs),
-        offset=generator.integers(64 << shift, 192 << shift, outputs),
+        offset=generator.integers(quarter << shift, 3 * quarter << shift, outputs),
         shift=shift,
-        format=ACTIVATIONS,
+        format=codes,
     )
+    layers: list[Layer] = [dense, rescale]
+    if levels is not None and halves is not None:
+        table = levels[np.searchsorted(halves, np.arange(codes.hi + 1), side="right")]
+        layers.append(
+            Lookup(name="levels", input="rescale", table=table[np.newaxis], format=activations)
+        )
     network = Network(
         name="unit",
-        inputs=(Input(name="x", shape=(INPUTS,), format=ACTIVATIONS),),
-        layers=(dense, rescale),
-        outputs=("rescale",),
+        inputs=(Input(name="x", shape=(INPUTS,), format=activations),),
+        layers=tuple(layers),
+        outputs=(layers[-1].name,),
     )
     schedule = Schedule(
         folds={
@@ -256,11 +279,15 @@ class Row:
 BIT_SERIAL = "unit, bit-serial"
 RECURRENT = {"LSTM step": Lstm, "GRU step": Gru}
 PARTS: dict[str, Callable[[int, str], Area]] = {
-    "array": partial(array_alone, "vecq_pair_row_array"),
-    "array, rows of four": partial(array_alone, "vecq_quad_row_array"),
-    "unit": lambda bits, family: complete_unit(bits, 4 * LANES, family),
-    "unit, 16 outputs": lambda bits, family: complete_unit(bits, LANES, family),
-    BIT_SERIAL: lambda bits, family: complete_unit(bits, 4 * LANES, family, bit_serial=True),
+    "array": lambda bits, family: array_alone("vecq_pair_row_array", MidRise(bits), family),
+    "array, rows of four": lambda bits, family: array_alone(
+        "vecq_quad_row_array", MidRise(bits), family
+    ),
+    "unit": lambda bits, family: complete_unit(MidRise(bits), 4 * LANES, family),
+    "unit, 16 outputs": lambda bits, family: complete_unit(MidRise(bits), LANES, family),
+    BIT_SERIAL: lambda bits, family: complete_unit(
+        MidRise(bits), 4 * LANES, family, bit_serial=True
+    ),
     **{name: partial(recurrent_unit, kind) for name, kind in RECURRENT.items()},
 }
 RUNS = [

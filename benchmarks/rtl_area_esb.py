@@ -1,0 +1,193 @@
+"""How many look-up tables do ESB's weights take, by bit planes and as the floats that they are?
+
+256 multiply-accumulates (PE 16 x SIMD 16) as in ``benchmarks.rtl_area``, by the same yosys, without
+DSPs.  *Planes* is the array that every network here gets: the levels' integers in two's complement.
+*Significands* is the structure that ESB's authors describe: a product of significands, a sum of
+exponents, a shift, a sign, and a tree of adders (``significand_array.sv``, to be measured and not
+used); its netlist is run on random and extreme vectors and must give the sums.  A unit is complete,
+with memories, Rescale and, for activations on levels, the table behind it.  The published 10.95
+GOPS per 1,000 LUTs are of a complete unit, too, at a clock that is not known to us.
+
+    python -m benchmarks.rtl_area_esb [--out docs/results/rtl_area_esb.json]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.netlist import clocked, packed
+from benchmarks.origin import origin
+from benchmarks.rtl_area import (
+    ACTIVATIONS,
+    CLOCK_MHZ,
+    ESB_GOPS_PER_1000_LUTS,
+    LANES,
+    MACS,
+    accumulator_bits,
+    array_alone,
+    complete_unit,
+)
+from benchmarks.synthesis import XCUP, Area, synthesize, yosys_version
+from vecq_hw.files import write_atomically
+from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise, MiniFloat
+
+SAMPLES = 100
+PLANES, SIGNIFICANDS, UNIT = "array, planes", "array, significands", "unit, planes"
+_MODULE = Path(__file__).with_name("significand_array.sv")
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """Unsigned integers, or the positive half of a small float's levels."""
+
+    name: str
+    format: IntFormat
+    grid: MiniFloat | None = None
+
+    @property
+    def levels(self) -> IntArray | None:
+        """Ascending."""
+        if self.grid is None:
+            return None
+        return self.grid.values(np.arange(1 << (self.grid.bits - 1))).astype(np.int64)
+
+    @property
+    def code(self) -> IntFormat:
+        """Of what the array of significands reads."""
+        bits = self.format.bits if self.grid is None else self.grid.bits - 1
+        return IntFormat(bits, signed=False)
+
+    def values(self, codes: IntArray) -> IntArray:
+        """The integers of codes."""
+        levels = self.levels
+        return codes if levels is None else levels[codes]
+
+
+BYTES = Activations("8 bits", ACTIVATIONS)
+FOUR_BITS = Activations("ESB, 4 bits", IntFormat(5, False, 0, 28), MiniFloat(5, 2))
+VECQ_4, ESB_4, ESB_5 = MidRise(4), MiniFloat(4, 1), MiniFloat(5, 2)
+RUNS: list[tuple[str, Grid, Activations]] = [
+    *((PLANES, grid, BYTES) for grid in (VECQ_4, ESB_4, ESB_5)),
+    (PLANES, ESB_4, FOUR_BITS),
+    *((SIGNIFICANDS, grid, BYTES) for grid in (ESB_4, ESB_5)),
+    (SIGNIFICANDS, ESB_4, FOUR_BITS),
+    *((UNIT, grid, BYTES) for grid in (VECQ_4, ESB_4, ESB_5)),
+    (UNIT, ESB_4, FOUR_BITS),
+]
+
+
+def significands(grid: MiniFloat, activations: Activations, lanes: int = LANES) -> Area:
+    """The array of floats between registers; as many outputs as lanes."""
+    values = {
+        "Pe": lanes,
+        "Simd": lanes,
+        "WeightBits": grid.bits,
+        "Fraction": grid.fraction,
+        "ActivationBits": activations.code.bits,
+        "Floats": int(activations.grid is not None),
+        "ActivationFraction": 0 if activations.grid is None else activations.grid.fraction,
+        "AccumulatorBits": accumulator_bits(grid, activations.format),
+    }
+    return synthesize({_MODULE.name: _MODULE.read_text()}, "significand_array", values, XCUP)
+
+
+def check(
+    grid: MiniFloat, activations: Activations, netlist: Mapping[str, Any], lanes: int = LANES
+) -> None:
+    """Sums of one, two and three steps equal to the integers, for each sample's own weights."""
+    rng = np.random.default_rng(grid.bits)
+    codes = rng.integers(0, 1 << grid.bits, (SAMPLES, lanes, lanes))
+    inputs = rng.integers(0, activations.code.hi + 1, (SAMPLES, lanes))
+    largest = (1 << (grid.bits - 1)) - 1
+    codes[0], codes[1], codes[2] = largest, 2 * largest + 1, largest + 1  # and -0
+    inputs[:3] = activations.code.hi
+    once = np.einsum("nol,nl->no", grid.values(codes).astype(np.int64), activations.values(inputs))
+    weights = codes.transpose(0, 2, 1).reshape(SAMPLES, -1)  # lane 0 of all outputs first
+    widths = [activations.code.bits] * lanes + [grid.bits] * lanes**2
+    words = packed(np.concatenate([inputs, weights], axis=1), widths)
+    # Inputs stand still until the pipeline is full of them; then two steps more are accumulated.
+    settled = 5 + lanes.bit_length()
+    steps = [1] * settled + [0, 0, 1, 1]
+    outputs = list(clocked(netlist, [[word << 1 | bit for word in words] for bit in steps]))
+    for times in (1, 2, 3):
+        wanted = packed(times * once, [accumulator_bits(grid, activations.format)] * lanes)
+        if outputs[settled + times] != wanted:
+            raise RuntimeError(f"{grid}: the netlist does not compute the sums")
+
+
+def _unit(grid: Grid, activations: Activations) -> Area:
+    return complete_unit(
+        grid, 4 * LANES, XCUP, activations=activations.format, levels=activations.levels
+    )
+
+
+def _significands(grid: Grid, activations: Activations) -> Area:
+    assert isinstance(grid, MiniFloat)
+    area = significands(grid, activations)
+    check(grid, activations, area.netlist)
+    return area
+
+
+PARTS: Mapping[str, Callable[[Grid, Activations], Area]] = {
+    PLANES: lambda grid, activations: array_alone(
+        "vecq_pair_row_array", grid, XCUP, activations.format
+    ),
+    SIGNIFICANDS: _significands,
+    UNIT: _unit,
+}
+
+
+@click.command(help=__doc__)
+@click.option("--part", "parts", multiple=True, type=click.Choice([*PARTS]), default=[*PARTS])
+@click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
+def main(parts: tuple[str, ...], out: Path | None) -> None:
+    """Synthesize, check, print, record."""
+    shown = Table(title=f"256 MACs, yosys {yosys_version()}, {CLOCK_MHZ} MHz assumed")
+    columns = ("part", "weights", "activations", "LUT/MAC", "physical/MAC", "GOPS/1000 LUT")
+    for column in (*columns, "GOPS/1000 physical", "published"):
+        shown.add_column(column, justify="left" if column in columns[:3] else "right")
+    rows: list[dict[str, Any]] = []
+    runs = [run for run in RUNS if run[0] in parts]
+    with Progress(transient=True) as progress:
+        for part, grid, activations in progress.track(runs, description="yosys"):
+            area, gops = PARTS[part](grid, activations), 2 * MACS * CLOCK_MHZ / 1000
+            row = {
+                "part": part,
+                "family": XCUP,
+                "weights": repr(grid),
+                "activations": activations.name,
+                "luts_per_mac": round(area.luts / MACS, 2),
+                "physical_luts_per_mac": round(area.physical / MACS, 2),
+                "gops_per_1000_luts_at_assumed_clock": round(1000 * gops / area.luts, 1),
+                "gops_per_1000_physical_luts": round(1000 * gops / area.physical, 1),
+                "esb_gops_per_1000_luts": ESB_GOPS_PER_1000_LUTS,
+                "netlist_checked_on": SAMPLES if part == SIGNIFICANDS else 0,
+            }
+            rows.append(row | area.tree() | origin())
+            shown.add_row(*(str(value) for name, value in row.items() if name != "family"))
+            if out is not None:
+                _record(out, rows, parts)
+    Console(width=130).print(shown)
+
+
+def _record(out: Path, rows: list[dict[str, Any]], parts: tuple[str, ...]) -> None:
+    """Write the rows; those of other parts stay if the same yosys made them."""
+    head = {"yosys": yosys_version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
+    known = json.loads(out.read_text()) if out.exists() else {"rows": []}
+    same = known.get("yosys") == head["yosys"]
+    kept = [row for row in known["rows"] if same and row["part"] not in parts]
+    write_atomically(out, (json.dumps(head | {"rows": kept + rows}, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
