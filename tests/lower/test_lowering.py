@@ -17,6 +17,8 @@ from vecq_hw.train import LayerBits, mlp, quantize_model
 torch.set_num_threads(1)  # on small networks a second thread only waits
 
 IMAGE = (2, 8, 6)
+
+
 def block(inputs, outputs, bias=False):
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias), nn.BatchNorm2d(outputs)]
 

@@ -381,6 +381,7 @@ def test_a_text_says_every_setting_of_every_method():
         "twn": {"per_channel": True},
         "minmax": {"per_channel": True},
         "mul2q": {"mean": True},
+        "esb": {"per_channel": True, "fraction": 0, "spread": "std", "rescale": False},
     }
     for name, kind in METHODS.items():
         own = set(list(inspect.signature(kind).parameters)[2:])

@@ -15,8 +15,8 @@ from tests.shares import nightly
 from vecq_hw.cli import vecq
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import CodeBook, MidRise, TwosComplement
-from vecq_hw.layers import Conv2d, Dense
+from vecq_hw.formats import CodeBook, MidRise, MiniFloat, TwosComplement
+from vecq_hw.layers import Conv2d, Dense, Lookup
 from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.quantize import METHODS, Inq, Vecq, weight_method
 from vecq_hw.simulate import network_inputs, simulate
@@ -40,6 +40,7 @@ torch.set_num_threads(1)
 
 GRIDS: dict[str, type] = {"twn": TwosComplement, "minmax": TwosComplement, "lsq": TwosComplement}
 GRIDS |= {"alq": TwosComplement, "tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
+GRIDS |= {"esb": MiniFloat}
 WIDTHS = {"bwn": 1, "twn": 2, "ttq": 2}
 
 
@@ -143,7 +144,10 @@ def test_the_cxx_of_a_method_computes_the_simulators_integers(tmp_path, name, mo
 
 @pytest.mark.parametrize(
     ("method", "options"),
-    [("lsq", {}), ("inq", {}), ("vecq", {"interval": "search", "per_channel": True})],
+    [
+        *(("lsq", {}), ("inq", {}), ("vecq", {"interval": "search", "per_channel": True})),
+        ("esb", {"fraction": 2, "spread": "std", "rescale": False}),
+    ],
 )
 def test_checkpoints_keep_the_method(tmp_path, method, options):
     factory = tmp_path / "models.py"
@@ -159,6 +163,7 @@ def test_checkpoints_keep_the_method(tmp_path, method, options):
         method=method,
         options=options,
         bias_bits=5 if options else None,
+        activation_method="esb" if method == "esb" else "uniform",
     )
     data = blobs()
     model = recipe.build()
@@ -297,7 +302,21 @@ def test_the_commands(tmp_path):
     assert done.exit_code == 0, done.output
     _, recipe = load_checkpoint(tmp_path / "channels" / "checkpoint.pt")
     assert (recipe.options, recipe.bias_bits) == ({"per_channel": True}, 6)
+    command = ["train", "--epochs", "1", "--method", "esb", "--weight-bits", "5", "--esb-fraction"]
+    command += ["1", "--activation-method", "esb", "--activation-bits", "4"]
+    done = CliRunner().invoke(vecq, [*command, "--out", str(tmp_path / "esb")])
+    assert done.exit_code == 0, done.output
+    model, recipe = load_checkpoint(tmp_path / "esb" / "checkpoint.pt")
+    assert (recipe.options, recipe.activation_method) == ({"fraction": 1}, "esb")
+    network = lower(model)
+    grids = {la.weights.grid for la in network.layers if isinstance(la, Dense | Conv2d)}
+    assert grids == {MiniFloat(5, 1)}
+    assert [la.format.hi for la in network.layers if isinstance(la, Lookup)] == [28, 28]
     for options, says in (
+        (["--method", "lsq", "--esb-fraction", "1"], "--esb-fraction is a setting of esb, which"),
+        (["--method", "esb", "--esb-fraction", "1"], "of 2 bits have 0 to 0 fraction bits, not 1"),
+        (["--activation-method", "esb", "--activation-bits", "1"], "ESB activations have 2 to 10"),
+        (["--activation-method", "esb", "--activation-bits", "float"], "of method 'esb' need bits"),
         (["--method", "lsq", "--per-channel"], "'lsq' has no setting 'per_channel'"),
         (
             ["--bias-bits", "6", *["--weight-bits", "float"], *["--activation-bits", "float"]],

@@ -89,6 +89,13 @@ class _Milestones(click.ParamType[Any]):
 @click.option(
     "--activation-bits", type=_Bits(), metavar="1..16|float", default="8", show_default=True
 )
+@click.option(
+    "--activation-method",
+    type=click.Choice(["uniform", "esb"]),
+    default="uniform",
+    show_default=True,
+    help="Of activations but the inputs.",
+)
 @click.option("--method", metavar="NAME", default="vecq", show_default=True, help="Of weights.")
 @click.option(
     "--method-options",
@@ -98,6 +105,13 @@ class _Milestones(click.ParamType[Any]):
 )
 @click.option(
     "--lambda", "interval", type=click.Choice(["paper", "exact", "search"]), help="Of vecq."
+)
+@click.option(
+    "--esb-fraction",
+    "fraction",
+    type=click.IntRange(min=0),
+    metavar="K",
+    help="Fraction bits of esb.  [default: those that lose least]",
 )
 @click.option("--per-channel", is_flag=True, help="A scale for each output, of vecq and others.")
 @click.option(
@@ -208,8 +222,14 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
                 f"there is no preset '{options['preset']}'; there are {', '.join(PRESETS)}"
             )
         preset = PRESETS[options["preset"]]
-    if options["interval"] is not None and options["method"] != "vecq":
-        raise VecqError(f"--lambda is a setting of vecq, which '{options['method']}' has not")
+    for name, option, method in (
+        ("interval", "--lambda", "vecq"),
+        ("fraction", "--esb-fraction", "esb"),
+    ):
+        if options[name] is not None and options["method"] != method:
+            raise VecqError(
+                f"{option} is a setting of {method}, which '{options['method']}' has not"
+            )
     settings = _settings(preset.settings_for(options["epochs"]), options)
     data, name = options["data"] or preset.data, options["model"] or preset.model
     dataset = loaded(data, data_dir)
@@ -223,6 +243,7 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
         method=options["method"],
         options=_method_options(options),
         bias_bits=options["bias_bits"],
+        activation_method=options["activation_method"],
     )
     model = seeded_model(recipe, settings.seed)
     if options["float_state"] is not None:
@@ -247,6 +268,7 @@ def _method_options(options: Mapping[str, Any]) -> dict[str, Option]:
     chosen = {} if text is None else method_options(method, text)
     for name, option, value in (
         ("interval", "--lambda", options["interval"]),
+        ("fraction", "--esb-fraction", options["fraction"]),
         ("per_channel", "--per-channel", True if options["per_channel"] else None),
     ):
         if value is not None and name in chosen:

@@ -79,6 +79,7 @@ def trained_metrics(training: Training, recipe: ModelRecipe, dataset: Dataset) -
         "model": recipe.model,
         "weight_bits": recipe.weight_bits,
         "activation_bits": recipe.activation_bits,
+        "activation_method": recipe.activation_method,
         "method": recipe.method,
         "epochs": len(history),
         "seed": training.settings.seed,

@@ -116,22 +116,22 @@ class Esb(WeightQuantizer):
         if fraction is None:
             fraction = default_fraction(self.bits)
         wanted = f"weights of Esb of {self.bits} bits have 0 to {self.bits - 2} fraction bits"
-        fraction = whole_number(fraction, wanted, 0, self.bits - 2)
-        self._grid = MiniFloat(self.bits, fraction)
+        self.fraction = whole_number(fraction, wanted, 0, self.bits - 2)
         self.spread = member(Spread, spread, "spread")
         self.rescale = truth_value(rescale, "rescale is True or False")
+        _step(self.grid)  # refuses levels beyond 32 bits
 
     @property
     def grid(self) -> MiniFloat:
         """Of the integer values."""
-        return self._grid
+        return MiniFloat(self.bits, self.fraction)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The levels, and alpha over ``2^k`` or the step of least squares."""
         rows = channel_rows(w, self.per_channel)
-        step = row_spread(rows, self.spread) * _step(self._grid)
+        step = row_spread(rows, self.spread) * _step(self.grid)
         step = step.clamp_(min=torch.finfo(w.dtype).tiny)  # rows of zeros stay zero
-        values = nearest_levels(rows / step, self._grid)
+        values = nearest_levels(rows / step, self.grid)
         if self.rescale:
             squares = row_dots(values, values).clamp_(min=1)  # a row of zeros has the step 0
             step = row_dots(rows, values) / squares
@@ -139,7 +139,7 @@ class Esb(WeightQuantizer):
 
     def extra_repr(self) -> str:
         """What ``repr`` shows between the brackets."""
-        return f"{super().extra_repr()}, fraction={self._grid.fraction}"
+        return f"{super().extra_repr()}, fraction={self.fraction}"
 
 
 def _step(grid: MiniFloat) -> float:

@@ -11,6 +11,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.bwn import Bwn
 from vecq_hw.quantize.dorefa import Dorefa
+from vecq_hw.quantize.esb import Esb
 from vecq_hw.quantize.inq import Inq
 from vecq_hw.quantize.lsq import Lsq
 from vecq_hw.quantize.minmax import MinMax
@@ -33,6 +34,7 @@ METHODS: Mapping[str, type[WeightQuantizer]] = {
     "minmax": MinMax,
     "tqt": Tqt,
     "lsq": Lsq,
+    "esb": Esb,
     "alq": Alq,
 }
 

@@ -71,6 +71,8 @@ class ModelRecipe:
                 raise VecqError("activations of a network with float weights stay float, too")
             if self.bias_bits is not None:
                 raise VecqError("biases of a network with float weights stay float, too")
+            if self.activation_method != "uniform":
+                raise VecqError("activations of a network with float weights have no method")
 
     def quantize(self, model: nn.Module) -> nn.Module:
         """The quantized twin of a float model that :func:`build_model` built."""

@@ -98,6 +98,11 @@ def quantize_model(
     """
     method = _callable_method(method)
     of_activations = find_activation_method(activation_method)
+    if activation_bits is None and activation_method != "uniform":
+        raise VecqError(
+            f"activations of method '{activation_method}' need bits, but those of the model are"
+            " float; give the model activation_bits"
+        )
     bias_bits = None if bias_bits is None else checked_weight_bits(bias_bits)
     default = LayerBits(
         weight=checked_weight_bits(weight_bits),
