@@ -146,46 +146,52 @@ def synthesize(
         A key of :data:`SYNTHESIS`: ``xcup`` is UltraScale+, and so is ``xcup, least area``, for
         modules without memories and flip-flops.
     """
+    sources = [file for file in files if file.endswith((".sv", ".v"))]
+    values = " ".join(f"-chparam {key} {value}" for key, value in parameters.items())
+    commands = [
+        "scratchpad -set abc9.verify 0",
+        f"read_verilog -sv -defer {' '.join(sources)}",
+        f"hierarchy -top {top} {values}",
+        *SYNTHESIS[family],
+        "opt_clean -purge",
+        "write_json netlist.json",
+        *_TIMING[family],
+    ]
+    before = os.times()
+    made = run_yosys(files, commands, ("netlist.json", "levels.txt", "timing.txt"))
+    spent = os.times().children_user - before.children_user
+    module = json.loads(made["netlist.json"])["modules"][top]
+    levels = _number(r"\(length=(\d+)\)", made.get("levels.txt"))
+    path = _number(r"arrival time in '.*' is (\d+)", made.get("timing.txt"))
+    return replace(count(module, round(spent, 1)), levels=levels, path_ps=path)
+
+
+def run_yosys(
+    files: Mapping[str, str], commands: Sequence[str], results: Sequence[str]
+) -> dict[str, str]:
+    """Run yosys' passes in a folder of ``files``: the texts of the ``results`` that they wrote."""
     with tempfile.TemporaryDirectory(prefix="vecq_area_") as name:
         folder = Path(name)
         for file, text in files.items():
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(text)
-        sources = [file for file in files if file.endswith((".sv", ".v"))]
-        values = " ".join(f"-chparam {key} {value}" for key, value in parameters.items())
-        commands = [
-            "scratchpad -set abc9.verify 0",
-            f"read_verilog -sv -defer {' '.join(sources)}",
-            f"hierarchy -top {top} {values}",
-            *SYNTHESIS[family],
-            "opt_clean -purge",
-            "write_json netlist.json",
-            *_TIMING[family],
-        ]
         (folder / "synthesis.ys").write_text("\n".join(commands))
-        before = os.times()
         status, output = run_process(
             [sys.executable, "-c", _SCRIPT], folder, dict(os.environ), timeout=1200
         )
-        after = os.times()
         if status:
             raise RuntimeError(f"yosys: {output[-2000:]}")
-        netlist = json.loads((folder / "netlist.json").read_text())
-        levels = _number(r"\(length=(\d+)\)", folder / "levels.txt")
-        path = _number(r"arrival time in '.*' is (\d+)", folder / "timing.txt")
-    spent = after.children_user - before.children_user
-    module = netlist["modules"][top]
-    found = _count(module, round(spent, 1))
-    return replace(found, levels=levels, path_ps=path)
+        return {file: (folder / file).read_text() for file in results if (folder / file).exists()}
 
 
-def _number(pattern: str, report: Path) -> int | None:
+def _number(pattern: str, report: str | None) -> int | None:
     """The number in the report of a pass, None where the pass was not run."""
-    found = re.search(pattern, report.read_text()) if report.exists() else None
+    found = None if report is None else re.search(pattern, report)
     return int(found[1]) if found else None
 
 
-def _count(module: Mapping[str, Any], seconds: float) -> Area:
+def count(module: Mapping[str, Any], seconds: float = 0.0) -> Area:
+    """What a mapped module, as ``write_json`` tells it, is made of."""
     cells = [cell for cell in module["cells"].values() if cell["type"] != "$scopeinfo"]
     types = Counter(cell["type"] for cell in cells)
 

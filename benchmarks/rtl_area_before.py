@@ -1,0 +1,195 @@
+"""Has a cell become larger since another commit?
+
+What both commits generate is synthesized by one yosys until ABC maps it to look-up tables: the
+arrays and units of ``benchmarks.rtl_area`` that both have, and whole networks of
+``benchmarks.networks``.  If the two netlists are one circuit with cells and wires renamed, nothing
+has become larger, whatever is counted.  For ABC counts a few look-up tables more or fewer by the
+order in which it is given the cells: of each circuit the counts in several random orders are told.
+
+    python -m benchmarks.rtl_area_before COMMIT [--out docs/results/rtl_area_before.json]
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.another_commit import checked_out, environment, resolved
+from benchmarks.isomorphism import canonical, reordered
+from benchmarks.origin import ROOT, origin
+from benchmarks.synthesis import SYNTHESIS, XCUP, count, run_yosys, yosys_version
+from vecq_hw.files import write_atomically
+from vecq_hw.toolchain import run_process
+
+NETWORKS = ("mlp", "lenet5", "resnet8")
+# Each commit makes its circuits by its own code; what it would synthesize is taken instead.
+_SOURCES = """\
+import json
+import numpy as np
+from benchmarks import networks, rtl_area
+from vecq_hw.emit.project import Vectors
+from vecq_hw.schedule import default_schedule
+from vecq_hw.simulate import simulate
+from vecq_hw.verify.rtl import emit
+
+class Taken(Exception):
+    pass
+
+def take(files, top, parameters, family):
+    raise Taken(dict(files=files, top=top, parameters=parameters))
+
+rtl_area.synthesize = take
+found = {}
+for part, family, bits in rtl_area.RUNS:
+    if family == "xcup":
+        try:
+            rtl_area.PARTS[part](bits, family)
+        except Taken as taken:
+            found[f"{part}, {bits} bits"] = taken.args[0]
+for name in NETWORKS:
+    network = networks.NETWORKS[name]()
+    inputs = networks.inputs(network, 1)
+    vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
+    project = emit(network, default_schedule(network), vectors)
+    files = {n: str(t) for n, t in project.files.items() if n.endswith((".sv", ".mem"))}
+    found[f"network {name}"] = dict(files=files, top=name, parameters={})
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Of one circuit at two commits; counts are LUTs in each order of the cells."""
+
+    what: str
+    same: bool
+    before: Sequence[int]
+    now: Sequence[int]
+    differing: Mapping[str, int]
+
+    def tree(self) -> dict[str, Any]:
+        """For the record."""
+        return {
+            "circuit": self.what,
+            "same_circuit": self.same,
+            "luts_before": list(self.before),
+            "luts_now": list(self.now),
+            "cells_more_before_mapping": dict(self.differing),
+        }
+
+
+def sources(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the commit in ``folder`` would synthesize, by name."""
+    script = _SOURCES.replace("in NETWORKS", f"in {NETWORKS!r}")
+    status, output = run_process(
+        [sys.executable, "-c", script], folder, environment(folder), timeout=600
+    )
+    if status:
+        raise click.ClickException(f"the circuits of {folder.name} cannot be made: {output[-500:]}")
+    return json.loads(output.splitlines()[-1])
+
+
+def unmapped(circuit: Mapping[str, Any]) -> dict[str, Any]:
+    """The netlist as ABC is given it, in its canonical order."""
+    values = " ".join(f"-chparam {key} {value}" for key, value in circuit["parameters"].items())
+    texts = " ".join(file for file in circuit["files"] if file.endswith((".sv", ".v")))
+    commands = [
+        f"read_verilog -sv -defer {texts}",
+        f"hierarchy -top {circuit['top']} {values}",
+        f"{SYNTHESIS[XCUP][0]} -run begin:map_luts",
+        f"select {circuit['top']}",
+        "write_json -selected netlist.json",
+    ]
+    made = run_yosys(circuit["files"], commands, ("netlist.json",))
+    (module,) = json.loads(made["netlist.json"])["modules"].values()
+    return canonical(module)
+
+
+def luts(module: Mapping[str, Any]) -> int:
+    """Of a netlist that ABC maps as it is."""
+    commands = [
+        "read_verilog -lib -specify +/xilinx/cells_sim.v",
+        "read_verilog -lib +/xilinx/cells_xtra.v",
+        "read_json given.json",
+        "hierarchy -check -top top",
+        "scratchpad -set abc9.verify 0",
+        f"{SYNTHESIS[XCUP][0]} -run map_luts:",
+        "opt_clean -purge",
+        "write_json netlist.json",
+    ]
+    given = {"given.json": json.dumps({"modules": {"top": {"attributes": {"top": 1}, **module}}})}
+    made = run_yosys(given, commands, ("netlist.json",))
+    return count(json.loads(made["netlist.json"])["modules"]["top"]).luts
+
+
+def compared(
+    what: str, before: Mapping[str, Any], now: Mapping[str, Any], orders: int
+) -> Comparison:
+    """Compare one circuit; the counts of equal circuits are made once."""
+    old, new = unmapped(before), unmapped(now)
+    same = old == new
+    counted = [luts(reordered(new, seed)) for seed in range(orders)]
+    types = [Counter(cell["type"] for cell in module["cells"].values()) for module in (old, new)]
+    more = {kind: types[1][kind] - types[0][kind] for kind in sorted({*types[0], *types[1]})}
+    return Comparison(
+        what=what,
+        same=same,
+        now=counted,
+        before=counted if same else [luts(reordered(old, seed)) for seed in range(orders)],
+        differing={kind: number for kind, number in more.items() if number},
+    )
+
+
+def spread(counts: Sequence[int]) -> str:
+    """The median, and from where to where."""
+    return f"{statistics.median(counts):g} ({min(counts)} to {max(counts)})"
+
+
+@click.command(help=__doc__)
+@click.argument("commit")
+@click.option("--only", default="", help="Circuits whose name holds this text.")
+@click.option("--orders", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
+def main(commit: str, only: str, orders: int, out: Path | None) -> None:
+    """Synthesize, compare, record; end with 1 where a circuit differs and its median is larger."""
+    with checked_out(commit) as folder:
+        olds = sources(folder)
+    news = sources(ROOT)
+    rows: list[Comparison] = []
+    with Progress(transient=True) as progress:
+        chosen = [name for name in olds if name in news and only in name]
+        for name in progress.track(chosen, description="yosys"):
+            rows.append(compared(name, olds[name], news[name], orders))
+            row = rows[-1]
+            progress.console.print(
+                f"{name}: {'the same circuit' if row.same else 'differs'}", markup=False
+            )
+    shown = Table(title=f"LUTs in {orders} orders, yosys {yosys_version()}: median, range")
+    for column in ("circuit", "before mapping", resolved(commit), "now"):
+        shown.add_column(column)
+    for row in rows:
+        kind = "the same circuit" if row.same else "differs"
+        shown.add_row(row.what, kind, spread(row.before), spread(row.now))
+    Console(width=110).print(shown)
+    if out is not None:
+        head = {**origin(), "against": resolved(commit), "yosys": yosys_version(), "family": XCUP}
+        tree = head | {"circuits": [row.tree() for row in rows]}
+        write_atomically(out, (json.dumps(tree, indent=1) + "\n").encode())
+    larger = [r.what for r in rows if statistics.median(r.now) > statistics.median(r.before)]
+    if larger:
+        raise SystemExit(f"larger: {', '.join(larger)}")
+
+
+if __name__ == "__main__":
+    main()
