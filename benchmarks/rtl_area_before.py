@@ -4,9 +4,12 @@ What both commits generate is synthesized by one yosys until ABC maps it to look
 arrays and units of ``benchmarks.rtl_area`` that both have, and whole networks of
 ``benchmarks.networks``.  If the two netlists are one circuit with cells and wires renamed, nothing
 has become larger, whatever is counted.  For ABC counts a few look-up tables more or fewer by the
-order in which it is given the cells: of each circuit the counts in several random orders are told.
+order in which it is given the cells: of circuits that differ the counts in several random orders
+are told, and with --orders also of those that are the same.
 
     python -m benchmarks.rtl_area_before COMMIT [--out docs/results/rtl_area_before.json]
+
+With --only, the rows of other circuits stay in the file if they are of the same yosys and COMMIT.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from benchmarks.synthesis import SYNTHESIS, XCUP, count, run_yosys, yosys_versio
 from vecq_hw.files import write_atomically
 from vecq_hw.toolchain import run_process
 
+LEAST_ORDERS = 4
+"""In which circuits that differ are counted."""
 NETWORKS = ("mlp", "lenet5", "resnet8")
 # Each commit makes its circuits by its own code; what it would synthesize is taken instead.
 _SOURCES = """\
@@ -139,6 +144,7 @@ def compared(
     """Compare one circuit; the counts of equal circuits are made once."""
     old, new = unmapped(before), unmapped(now)
     same = old == new
+    orders = orders if same else max(orders, LEAST_ORDERS)
     counted = [luts(reordered(new, seed)) for seed in range(orders)]
     types = [Counter(cell["type"] for cell in module["cells"].values()) for module in (old, new)]
     more = {kind: types[1][kind] - types[0][kind] for kind in sorted({*types[0], *types[1]})}
@@ -153,13 +159,15 @@ def compared(
 
 def spread(counts: Sequence[int]) -> str:
     """The median, and from where to where."""
+    if not counts:
+        return "not counted"
     return f"{statistics.median(counts):g} ({min(counts)} to {max(counts)})"
 
 
 @click.command(help=__doc__)
 @click.argument("commit")
 @click.option("--only", default="", help="Circuits whose name holds this text.")
-@click.option("--orders", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--orders", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
 def main(commit: str, only: str, orders: int, out: Path | None) -> None:
     """Synthesize, compare, record; end with 1 where a circuit differs and its median is larger."""
@@ -167,26 +175,28 @@ def main(commit: str, only: str, orders: int, out: Path | None) -> None:
         olds = sources(folder)
     news = sources(ROOT)
     rows: list[Comparison] = []
+    head = {"against": resolved(commit), "yosys": yosys_version(), "family": XCUP}
+    known = json.loads(out.read_text()) if out is not None and out.exists() else {}
+    same = all(known.get(key) == value for key, value in head.items())
+    found = {row["circuit"]: row for row in known["circuits"]} if same else {}
     with Progress(transient=True) as progress:
         chosen = [name for name in olds if name in news and only in name]
         for name in progress.track(chosen, description="yosys"):
-            rows.append(compared(name, olds[name], news[name], orders))
-            row = rows[-1]
-            progress.console.print(
-                f"{name}: {'the same circuit' if row.same else 'differs'}", markup=False
-            )
-    shown = Table(title=f"LUTs in {orders} orders, yosys {yosys_version()}: median, range")
+            row = compared(name, olds[name], news[name], orders)
+            rows.append(row)
+            found[name] = row.tree() | origin()
+            if out is not None:
+                tree = head | {"circuits": [found[key] for key in olds if key in found]}
+                write_atomically(out, (json.dumps(tree, indent=1) + "\n").encode())
+    shown = Table(title=f"LUTs in several orders, yosys {yosys_version()}: median, range")
     for column in ("circuit", "before mapping", resolved(commit), "now"):
         shown.add_column(column)
     for row in rows:
         kind = "the same circuit" if row.same else "differs"
         shown.add_row(row.what, kind, spread(row.before), spread(row.now))
     Console(width=110).print(shown)
-    if out is not None:
-        head = {**origin(), "against": resolved(commit), "yosys": yosys_version(), "family": XCUP}
-        tree = head | {"circuits": [row.tree() for row in rows]}
-        write_atomically(out, (json.dumps(tree, indent=1) + "\n").encode())
-    larger = [r.what for r in rows if statistics.median(r.now) > statistics.median(r.before)]
+    differing = [row for row in rows if not row.same]
+    larger = [r.what for r in differing if statistics.median(r.now) > statistics.median(r.before)]
     if larger:
         raise SystemExit(f"larger: {', '.join(larger)}")
 

@@ -6,6 +6,9 @@ python -m tests.random_record [--plain 10000] [--hls 300] [--rtl 100] [--first S
 others are emitted, built and run.  The counts, by kind of layer, go to
 docs/results/random_networks.json.  A network that fails is named by its seed:
 ``random_pair(MAKERS[seed % len(MAKERS)], "net", seed)`` makes it again with its schedule.
+
+What each part gave is kept in ``--kept`` beside the state of the sources that gave it; a run that
+was stopped goes on where it was, and a change of the sources runs all again.
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import numpy as np
 from rich.progress import Progress
 
 from tests import plain
+from tests.kept import PACKAGE, Kept, state
 from tests.random_networks import (
     random_chain,
     random_ends,
@@ -33,10 +37,12 @@ from tests.random_networks import (
     random_pair,
     random_sequence,
 )
+from tests.workers import workers
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
 from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
+from vecq_hw.toolchain import interrupt_on_signals
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.targets import choose
 
@@ -144,28 +150,36 @@ def _parts(target: str, first: int, count: int) -> Iterator[range]:
         yield range(start, min(start + step, first + count))
 
 
-def record(wanted: dict[str, int], first: int, jobs: int) -> dict[str, Counts]:
-    """All networks of all targets."""
+SOURCES = (*PACKAGE, "tests/plain.py", "tests/random_networks", "tests/random_record.py")
+"""All that a result depends on."""
+
+
+def record(wanted: dict[str, int], first: int, jobs: int, kept: Kept) -> dict[str, Counts]:
+    """All networks of all targets; the counts of each part are kept as soon as they are there."""
     totals = {target: Counts() for target in wanted}
-    with Progress() as progress, ProcessPoolExecutor(jobs) as pool:
+    parts = [
+        (name, seeds) for name, count in wanted.items() for seeds in _parts(name, first, count)
+    ]
+    with workers(_of_part, jobs) as results, Progress() as progress:
         task = progress.add_task("random networks", total=sum(wanted.values()))
-        begun = {
-            pool.submit(of_seeds, target, seeds): (target, seeds)
-            for target, count in wanted.items()
-            for seeds in _parts(target, first, count)
-        }
-        try:
-            for future in as_completed(begun):
-                target, seeds = begun[future]
-                counts = future.result()
-                totals[target].add(counts)
-                for fault in counts.faults:
-                    progress.console.print(fault, markup=False)
-                progress.update(task, advance=len(seeds), description=target)
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            raise
+        found = {part: kept.get(_name(*part)) for part in parts}
+        known = [(part, counts) for part, counts in found.items() if counts is not None]
+        left = [part for part, counts in found.items() if counts is None]
+        for (target, seeds), counts in chain(known, results(left)):
+            kept.put(_name(target, seeds), counts)
+            totals[target].add(Counts(**counts))
+            for fault in counts["faults"]:
+                progress.console.print(fault, markup=False)
+            progress.update(task, advance=len(seeds), description=target)
     return totals
+
+
+def _of_part(part: tuple[str, range]) -> dict[str, Any]:
+    return vars(of_seeds(*part))
+
+
+def _name(target: str, seeds: range) -> str:
+    return f"{target} {seeds.start} {seeds.stop}"
 
 
 def main() -> None:
@@ -175,10 +189,16 @@ def main() -> None:
         parser.add_argument(f"--{target}", type=int, default=count)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--kept", type=Path, default=Path("build/random"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/random_networks.json"))
     arguments = parser.parse_args()
     wanted = {target: getattr(arguments, target) for target in VECTORS}
-    totals = record(wanted, arguments.first, arguments.jobs)
+    interrupt_on_signals()
+    kept = Kept(arguments.kept, state(*SOURCES))
+    try:
+        totals = record(wanted, arguments.first, arguments.jobs, kept)
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; the same command goes on where it was") from None
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
     found = {
         target: {**vars(counts), "layers": dict(sorted(counts.layers.items()))}

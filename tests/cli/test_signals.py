@@ -27,9 +27,11 @@ PATIENCE = 60
 
 
 class Command:
-    """A ``vecq`` under way, and all that it started, known by a variable in their environment."""
+    """A command under way, and all that it started, known by a variable in their environment."""
 
-    def __init__(self, folder: Path, *arguments: object, **options: object) -> None:
+    def __init__(
+        self, folder: Path, *arguments: object, main: str = "vecq_hw.cli", **options: object
+    ) -> None:
         self.mark = f"VECQ_TEST={uuid.uuid4()}"
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
@@ -38,7 +40,7 @@ class Command:
         # A shell's background jobs ignore Ctrl-C, and so would what they start.
         code = (
             "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-            "from vecq_hw.cli import main; main()"
+            f"from {main} import main; main()"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],

@@ -10,19 +10,18 @@ after each case and has all cases: what has not run on these sources stands ther
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import subprocess
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from rich.progress import Progress
 
+from tests.kept import PACKAGE, Kept, state
+from tests.workers import workers
 from tests.zoo import Case, cases
 from tests.zoo.making import (
     by_name,
@@ -38,10 +37,10 @@ from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
 from vecq_hw.simulate import simulate
+from vecq_hw.toolchain import interrupt_on_signals
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.targets import TARGETS
 
-ROOT = Path(__file__).resolve().parents[2]
 VECTORS = 3
 COLUMNS = ("plain Python", "int8", *(target.name for target in TARGETS))
 WAYS = ("computed", "refused by a sentence", "wrong", "not run")
@@ -108,49 +107,30 @@ def _compared(found: dict[str, IntArray], expected: dict[str, IntArray]) -> str:
     return f"FAILED: {count} differ" if count else f"{sum(e.size for e in expected.values())} equal"
 
 
-def state() -> str:
-    """A digest of all sources that a result depends on."""
-    folders = ("vecq_hw", "rtl", "hls", "tests/plain.py", "tests/random_networks", "tests/zoo")
-    files = subprocess.check_output(["git", "ls-files", "-s", *folders], cwd=ROOT)
-    changed = subprocess.check_output(["git", "diff", "HEAD", "--", *folders], cwd=ROOT)
-    return hashlib.sha256(files + changed).hexdigest()
+SOURCES = (*PACKAGE, "tests/plain.py", "tests/random_networks", "tests/zoo")
+"""All that a result depends on."""
 
 
-def stored(every: list[Case], kept: Path, here: str) -> dict[str, Outcome]:
+def stored(every: list[Case], kept: Kept) -> dict[str, Outcome]:
     """The outcomes of an earlier run on these sources, by the names of the cases."""
-    found = {}
-    for case in every:
-        file = _file(kept, case)
-        record = json.loads(file.read_text()) if file.exists() else {}
-        if record.get("state") == here:
-            found[case.name] = record["outcome"]
-    return found
+    found = {case.name: kept.get(case.name) for case in every}
+    return {name: outcome for name, outcome in found.items() if outcome is not None}
 
 
-def run(left: list[Case], kept: Path, jobs: int, here: str) -> Iterator[tuple[Case, Outcome]]:
+def run(left: list[Case], kept: Kept, jobs: int) -> Generator[tuple[Case, Outcome], None, None]:
     """Run the cases and keep what each gave, which is also yielded, as soon as it is there."""
-    kept.mkdir(parents=True, exist_ok=True)
-    with Progress() as progress, ProcessPoolExecutor(jobs) as pool:
+    named = {case.name: case for case in left}
+    with workers(_named_outcome, jobs) as results, Progress() as progress:
         task = progress.add_task(f"{len(left)} cases", total=len(left))
-        begun = {pool.submit(_named_outcome, case.name): case for case in left}
-        try:
-            for future in as_completed(begun):
-                case = begun[future]
-                record = {"state": here, "outcome": future.result()}
-                write_atomically(_file(kept, case), json.dumps(record).encode())
-                progress.update(task, advance=1, description=case.name)
-                yield case, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for name, found in results(named):
+            kept.put(name, found)
+            progress.update(task, advance=1, description=name)
+            yield named[name], found
 
 
 def _named_outcome(name: str) -> Outcome:
     # Functions that make models cannot be sent to a process; their names can.
     return outcome(next(case for case in cases() if case.name == name))
-
-
-def _file(kept: Path, case: Case) -> Path:
-    return kept / f"{hashlib.sha256(case.name.encode()).hexdigest()[:16]}.json"
 
 
 def write(
@@ -248,15 +228,18 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path("build/layers"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/layers.md"))
     arguments = parser.parse_args()
-    begun, here, every = time.perf_counter(), state(), list(cases())
-    found = stored(every, arguments.kept, here)
+    interrupt_on_signals()
+    begun, every = time.perf_counter(), list(cases())
+    kept = Kept(arguments.kept, state(*SOURCES))
+    found = stored(every, kept)
     left = [
         case
         for case in every
         if case.name not in found and arguments.only in f"{case.kind}: {case.name}"
     ]
     try:
-        write(every, found, run(left, arguments.kept, arguments.jobs, here), arguments.out)
+        with closing(run(left, kept, arguments.jobs)) as more:
+            write(every, found, more, arguments.out)
     except KeyboardInterrupt:
         raise SystemExit(f"stopped; {arguments.out} has {_counts(every, found)}") from None
     seconds = time.perf_counter() - begun
