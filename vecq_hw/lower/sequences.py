@@ -16,6 +16,7 @@ from vecq_hw.formats import IntArray
 from vecq_hw.layers import (
     LONGEST_SHIFT,
     PRODUCT_LIMIT,
+    AnyWeights,
     Concat,
     Conv2d,
     Embedding,
@@ -24,12 +25,12 @@ from vecq_hw.layers import (
     RecurrentLayer,
     Take,
     Tensor,
-    Weights,
 )
 from vecq_hw.layers.sequences import GATE_STEP, RESET_SHIFT, STATE_STEP
 from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.layout import Layout
 from vecq_hw.lower.values import Doubles, Value, check_finite, doubles
+from vecq_hw.lower.weights import places, weights_at
 from vecq_hw.quantize import WeightQuantizer
 from vecq_hw.train.quantized_layers import QuantizedEmbedding
 from vecq_hw.train.recurrent import QuantizedLSTM, QuantizedRecurrent, directions
@@ -44,15 +45,12 @@ def embedding(name: str, module: QuantizedEmbedding, source: str) -> Embedding:
         The rows have steps of their own, so that their values cannot stand in one tensor.
     """
     quantized = module.quantizer.codes(module.weight)
-    step = doubles(quantized.step)
-    if step.size > 1:
+    if quantized.step.numel() > 1:
         raise VecqError(
             f"layer '{name}': the rows of the table have steps of their own; quantize it with one"
             " step for all (per_channel=False)"
         )
-    weights = Weights(
-        codes=quantized.codes.cpu().numpy(), grid=quantized.grid, step=float(step.max())
-    )
+    weights = weights_at(quantized, places(tuple(module.weight.shape)))
     return Embedding(name=name, input=source, weights=weights)
 
 
@@ -123,12 +121,11 @@ def _sums_and_states(
     elements = module.hidden_size
     # The gates of an element side by side.
     order = np.arange(gates * elements).reshape(gates, elements).T.reshape(-1)
-    input_weights, input_steps = _weights(name, module, f"weight_ih{ending}", order)
+    # The input is an image of one row, so that its weights are those of pixels.
+    input_weights, input_steps = _weights(name, module, f"weight_ih{ending}", order, pixels=True)
     state_weights, state_steps = _weights(name, module, f"weight_hh{ending}", order)
     biases = [_bias(name, module, f"bias_{kind}{ending}", order) for kind in ("ih", "hh")]
-    codes = input_weights.codes[:, np.newaxis, np.newaxis]
-    taken = Weights(codes=codes, grid=input_weights.grid, step=input_weights.step)
-    sums = Conv2d(name=f"{name}_input", input=source, weights=taken)
+    sums = Conv2d(name=f"{name}_input", input=source, weights=input_weights)
     made = sums.output(tensor)
     factors = [
         tensor.step * input_steps / GATE_STEP,
@@ -179,19 +176,20 @@ def _reversed_steps(name: str, source: str, length: int) -> Take:
 
 
 def _weights(
-    name: str, module: nn.Module, parameter: str, order: IntArray
-) -> tuple[Weights, Doubles]:
-    """The codes of a matrix, rows in order, and the step of each row."""
+    name: str, module: nn.Module, parameter: str, order: IntArray, pixels: bool = False
+) -> tuple[AnyWeights, Doubles]:
+    """The weights of a matrix, rows in order, and the step of each row."""
     quantizers = module.get_submodule("quantizers")
     quantizer = quantizers.get_submodule(parameter)
     assert isinstance(quantizer, WeightQuantizer)
+    matrix = module.get_parameter(parameter)
     try:
-        quantized = quantizer.codes(getattr(module, parameter))
+        quantized = quantizer.codes(matrix)
+        taken = places(tuple(matrix.shape))[order]
+        weights = weights_at(quantized, taken[:, np.newaxis, np.newaxis] if pixels else taken)
     except VecqError as error:
         raise VecqError(f"layer '{name}': {parameter}: {error}") from None
-    codes, steps = quantized.codes.cpu().numpy()[order], doubles(quantized.step)
-    rows = np.broadcast_to(steps, order.shape)[order]
-    return Weights(codes=codes, grid=quantized.grid, step=float(steps.max())), rows
+    return weights, np.broadcast_to(doubles(quantized.step), order.shape)[order]
 
 
 def _bias(name: str, module: QuantizedRecurrent, parameter: str, order: IntArray) -> Doubles:

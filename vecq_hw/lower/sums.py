@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from vecq_hw.errors import VecqError
-from vecq_hw.layers import Conv2d, Dense, Weights
+from vecq_hw.layers import Conv2d, Dense
 from vecq_hw.layers.windows import sides
 from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.padding import pad_code, with_padding
 from vecq_hw.lower.values import Doubles, Value, check_finite, doubles
+from vecq_hw.lower.weights import places, steps_of, weights_at
 from vecq_hw.lower.windows import NO_SIDES
 from vecq_hw.train.quantized_layers import (
     QuantizedConv1d,
@@ -79,30 +80,28 @@ def _sums(
         The weights cannot be quantized.
     """
     quantized = module.quantizer.codes(module.weight)
-    codes, grid = quantized.codes.cpu().numpy(), quantized.grid
-    steps = doubles(quantized.step)
-    step = float(steps.max())
+    taken, (_, shares) = places(tuple(module.weight.shape)), steps_of(quantized)
     if isinstance(module, QuantizedLinear):
-        if value.order is not None and len(value.order) == codes.shape[1]:
-            codes = codes[:, value.order]
+        if value.order is not None and len(value.order) == taken.shape[1]:
+            taken = taken[:, value.order]
         if value.layout.rank == 1:
-            weights = Weights(codes=codes, grid=grid, step=step)
-            return Dense(name=name, input=value.tensor, weights=weights), steps / step
+            weights = weights_at(quantized, taken)
+            return Dense(name=name, input=value.tensor, weights=weights), shares
         # On each step of a sequence, or each pixel.
-        weights = Weights(codes=codes[:, np.newaxis, np.newaxis], grid=grid, step=step)
-        return Conv2d(name=name, input=value.tensor, weights=weights), steps / step
+        weights = weights_at(quantized, taken[:, np.newaxis, np.newaxis])
+        return Conv2d(name=name, input=value.tensor, weights=weights), shares
     across = isinstance(module, QuantizedConv1d)
-    codes = codes[:, :, np.newaxis] if across else codes
+    taken = taken[:, :, np.newaxis] if across else taken
     layer = Conv2d(
         name=name,
         input=value.tensor,
-        weights=Weights(codes=codes.transpose(0, 2, 3, 1), grid=grid, step=step),
+        weights=weights_at(quantized, taken.transpose(0, 2, 3, 1)),
         stride=pair(module.stride, 1 if across else None),
         padding=sides(pair(numeric_padding(module), 0 if across else None)),
         dilation=pair(module.dilation, 1 if across else None),
         groups=module.groups,
     )
-    return layer, steps / step
+    return layer, shares
 
 
 def pair(size: int | tuple[int, ...], down: int | None = None) -> tuple[int, int]:

@@ -15,10 +15,11 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, TwosComplement
-from vecq_hw.layers import Conv2d, OrderLayer, Permute, Take, Upsample2d, Weights
+from vecq_hw.layers import AnyWeights, Conv2d, OrderLayer, Permute, Take, Upsample2d, Weights
 from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.sums import pair
 from vecq_hw.lower.values import Doubles, Value, check_finite, doubles
+from vecq_hw.lower.weights import places, steps_of, weights_at
 from vecq_hw.train.quantized_layers import is_bilinear, quantized_bias, upsample_factors
 from vecq_hw.train.transposed import (
     QuantizedConvTranspose1d,
@@ -96,15 +97,16 @@ def through_transposed(
 
 def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transposed:
     """The layers of ``module`` on an image of ``shape``, (H, W, C)."""
-    quantized = module.quantizer.codes(as_convolution(module.weight, module.groups))
-    codes, steps = quantized.codes.cpu().numpy(), doubles(quantized.step)
+    given = as_convolution(module.weight, module.groups)
+    quantized = module.quantizer.codes(given)
+    taken, (_, shares) = places(tuple(given.shape)), steps_of(quantized)
     sequence = isinstance(module, QuantizedConvTranspose1d)
-    codes = codes[:, :, np.newaxis] if sequence else codes
-    codes = codes.transpose(0, 2, 3, 1)
+    taken = taken[:, :, np.newaxis] if sequence else taken
+    taken = taken.transpose(0, 2, 3, 1)
     down = (lambda value: value) if sequence else (lambda value: None)
     columns = (
         shape[:2],
-        codes.shape[1:3],
+        taken.shape[1:3],
         pair(module.stride, down(1)),
         pair(tuple(map(int, module.padding)), down(0)),
         pair(module.output_padding, down(0)),
@@ -113,15 +115,14 @@ def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transpose
     axes = [_Along(*sizes) for sizes in zip(*columns, strict=True)]
     in_phases = all(a.kernel % a.stride == 0 and a.dilation == 1 for a in axes)
     several = any(a.stride > 1 for a in axes)
-    step = float(steps.max())
 
-    def weights(codes: IntArray) -> Weights:
-        return Weights(codes=codes, grid=quantized.grid, step=step)
+    def weights(taken: IntArray) -> AnyWeights:
+        return weights_at(quantized, taken)
 
     # In groups the phases of an output lie apart, and the shuffle would take a lane at a time.
     if in_phases and several and module.groups == 1:
-        convolution, after = _in_phases(codes, axes, weights)
-        return Transposed(before=(), convolution=convolution, after=after, shares=steps / step)
+        convolution, after = _in_phases(taken, axes, weights)
+        return Transposed(before=(), convolution=convolution, after=after, shares=shares)
     spread, before, behind = zip(*map(_spread, axes), strict=True)
     rows, columns_taken = (
         None if np.array_equal(taken, np.arange(a.size)) else taken
@@ -132,13 +133,13 @@ def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transpose
     convolution = Conv2d(
         name="",
         input="",
-        weights=weights(codes),
+        weights=weights(taken),
         padding=(*before, *behind),
         dilation=(axes[0].dilation, axes[1].dilation),
         groups=module.groups,
     )
     return Transposed(
-        before=(take,) if moved else (), convolution=convolution, after=(), shares=steps / step
+        before=(take,) if moved else (), convolution=convolution, after=(), shares=shares
     )
 
 
@@ -154,14 +155,14 @@ def _spread(along: _Along) -> tuple[IntArray, int, int]:
 
 
 def _in_phases(
-    codes: IntArray, axes: Sequence[_Along], weights: Callable[[IntArray], Weights]
+    taken: IntArray, axes: Sequence[_Along], weights: Callable[[IntArray], AnyWeights]
 ) -> tuple[Conv2d, list[OrderLayer]]:
     """One small convolution for all phases of the outputs, and what puts them side by side."""
     taps = [along.kernel // along.stride for along in axes]
     strides = [along.stride for along in axes]
-    outputs, channels = len(codes), codes.shape[-1]
+    outputs, channels = len(taken), taken.shape[-1]
     # Of turned kernels, the cells of the last phase come first.
-    split = codes.reshape(outputs, taps[0], strides[0], taps[1], strides[1], channels)
+    split = taken.reshape(outputs, taps[0], strides[0], taps[1], strides[1], channels)
     phases = split[:, :, ::-1, :, ::-1].transpose(2, 4, 0, 1, 3, 5)
     before, behind, sizes, first = zip(*map(_phase_rows, axes), strict=True)
     convolution = Conv2d(

@@ -22,6 +22,12 @@ from vecq_hw.quantize.activation_methods import (  # noqa: E402
 )
 from vecq_hw.quantize.alq import Alq  # noqa: E402
 from vecq_hw.quantize.bwn import Bwn  # noqa: E402
+from vecq_hw.quantize.codes import (  # noqa: E402
+    BaseCodes,
+    ProductCodes,
+    ScalarCodes,
+    WeightCodes,
+)
 from vecq_hw.quantize.distributions import Distribution  # noqa: E402
 from vecq_hw.quantize.dorefa import Dorefa  # noqa: E402
 from vecq_hw.quantize.esb import Esb, esb_scale  # noqa: E402
@@ -50,7 +56,6 @@ from vecq_hw.quantize.vecq import (  # noqa: E402
     vecq,
 )
 from vecq_hw.quantize.weights import (  # noqa: E402
-    QuantizedWeights,
     WeightMethod,
     WeightQuantizer,
 )
@@ -61,6 +66,7 @@ __all__ = [
     "ActivationMethod",
     "ActivationQuantizer",
     "Alq",
+    "BaseCodes",
     "Bwn",
     "CurveInput",
     "Distribution",
@@ -76,11 +82,12 @@ __all__ = [
     "MinMax",
     "MuL2q",
     "Option",
+    "ProductCodes",
     "QuantizedHardtanh",
     "QuantizedReLU",
     "QuantizedSign",
-    "QuantizedWeights",
     "RandomState",
+    "ScalarCodes",
     "SignedQuantizer",
     "Spread",
     "Tqt",
@@ -88,6 +95,7 @@ __all__ = [
     "Twn",
     "Vecq",
     "VecqResult",
+    "WeightCodes",
     "WeightMethod",
     "WeightQuantizer",
     "activation_method",

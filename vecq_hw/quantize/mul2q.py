@@ -9,8 +9,9 @@ import torch
 from vecq_hw.arguments import truth_value
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
+from vecq_hw.quantize.codes import WeightCodes
 from vecq_hw.quantize.vecq import gaussian_lambda
-from vecq_hw.quantize.weights import QuantizedWeights, WeightQuantizer
+from vecq_hw.quantize.weights import WeightQuantizer
 
 ONE_BIT = 1.5957691216057308
 """``2 sqrt(2 / pi)``: the best step of two values for N(0, 1)."""
@@ -52,7 +53,7 @@ class MuL2q(WeightQuantizer):
         """The quantized weights; their gradient is passed to ``w`` unchanged."""
         return super().forward(w) + self._beta(w.detach())
 
-    def codes(self, w: torch.Tensor) -> QuantizedWeights:
+    def codes(self, w: torch.Tensor) -> WeightCodes:
         """What the integer network stores of these weights; refused where the mean was kept."""
         if self.mean:
             raise VecqError(

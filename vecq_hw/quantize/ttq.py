@@ -9,7 +9,8 @@ from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook
-from vecq_hw.quantize.weights import QuantizedWeights, WeightQuantizer, check_weights
+from vecq_hw.quantize.codes import ScalarCodes
+from vecq_hw.quantize.weights import WeightQuantizer, check_weights
 
 LARGEST = 127
 """Of the integers that stand for the two scales."""
@@ -84,13 +85,13 @@ class Ttq(WeightQuantizer):
         step = larger / size * float(self.unit)
         return round(size * ratios[0]), round(size * ratios[1]), step
 
-    def codes(self, w: torch.Tensor) -> QuantizedWeights:
+    def codes(self, w: torch.Tensor) -> ScalarCodes:
         """What the integer network stores of these weights."""
         check_weights(w)
         positive, negative = self._sides(w.detach())
         _, _, step = self.integer_scales()
         codes = positive.to(torch.int16) + 2 * negative.to(torch.int16)
-        return QuantizedWeights(codes, self.grid, torch.tensor(step, dtype=torch.float64))
+        return ScalarCodes(codes, self.grid, torch.tensor(step, dtype=torch.float64))
 
 
 class _TwoScales(torch.autograd.Function):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,23 +18,7 @@ from torch import nn
 from vecq_hw.arguments import truth_value, whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import Grid
-
-
-class QuantizedWeights(NamedTuple):
-    """The integers of one weight tensor.
-
-    Attributes
-    ----------
-    codes : int16 tensor of the weights' shape
-    grid : Grid
-        Gives each code its integer value.
-    step : float64 tensor, scalar or of shape (O,)
-        Real value of the integer value 1, for all weights or for those of each output.
-    """
-
-    codes: torch.Tensor
-    grid: Grid
-    step: torch.Tensor
+from vecq_hw.quantize.codes import ScalarCodes, WeightCodes
 
 
 class WeightQuantizer(nn.Module):
@@ -91,8 +75,8 @@ class WeightQuantizer(nn.Module):
         result: torch.Tensor = _StraightThrough.apply(w, self.integers)  # type: ignore[no-untyped-call]
         return result
 
-    def codes(self, w: torch.Tensor) -> QuantizedWeights:
-        """What the integer network stores of these weights.
+    def codes(self, w: torch.Tensor) -> WeightCodes:
+        """What the integer network stores of these weights; of the three kinds, here scalar codes.
 
         Raises
         ------
@@ -108,7 +92,7 @@ class WeightQuantizer(nn.Module):
                     f"training made a step of its {type(self).__name__} weights"
                     f" {float(step.min()):.3g}; use a lower learning rate"
                 )
-            return QuantizedWeights(codes_of(values, self.grid), self.grid, step)
+            return ScalarCodes(codes_of(values, self.grid), self.grid, step)
 
     def penalty(self, w: torch.Tensor) -> torch.Tensor | None:
         """A scalar to be added to the loss of each step, with gradients; or None."""
