@@ -18,9 +18,11 @@ from vecq_hw.quantize import (
     Bwn,
     Dorefa,
     Inq,
+    Interval,
     Lsq,
     MinMax,
     MuL2q,
+    Spread,
     Tqt,
     Ttq,
     Twn,
@@ -31,6 +33,7 @@ from vecq_hw.quantize import (
     vecq,
     weight_method,
 )
+from vecq_hw.quantize.settings import method_settings
 from vecq_hw.quantize.weights import codes_of
 from vecq_hw.train import quantize_model
 from vecq_hw.train.quantized_parameters import advance
@@ -374,26 +377,23 @@ def test_the_interface_is_abstract():
             missing()
 
 
-def test_a_text_says_every_setting_of_every_method():
-    every = {
-        "vecq": {"interval": "search", "spread": "std", "per_channel": True},
-        "bwn": {"per_channel": False},
-        "twn": {"per_channel": True},
-        "minmax": {"per_channel": True},
-        "mul2q": {"mean": True},
-        "esb": {"per_channel": True, "fraction": 0, "spread": "std", "rescale": False},
-    }
-    for name, kind in METHODS.items():
-        own = set(list(inspect.signature(kind).parameters)[2:])
-        assert own == every.get(name, {}).keys()
-        if own:
-            text = ", ".join(f"{option}={value}" for option, value in every[name].items())
-            options = method_options(name, text)
-            assert options == every[name]
-            quantizer = weight_method(name, **options)(torch.ones(2, 3), kind.BITS[0])
-            for option, value in options.items():
-                found = getattr(quantizer, option)
-                assert getattr(found, "value", found) == value
+@pytest.mark.parametrize("name", METHODS)
+def test_a_text_says_every_setting_of_every_method(name):
+    kind = METHODS[name]
+    known = method_settings(kind)
+    assert [*known] == list(inspect.signature(kind).parameters)[2:]
+    if known:
+        text = ", ".join(f"{option}={one.shown()}" for option, one in known.items())
+        options = method_options(name, text)
+        assert options == {option: one.plain(one.default) for option, one in known.items()}
+        assert type(weight_method(name, **options)(weights(), kind.BITS[0])) is kind
+
+
+def test_settings_reach_the_quantizer():
+    options = method_options("vecq", "interval=search, spread=std,per_channel=True")
+    quantizer = weight_method("vecq", **options)(torch.ones(2, 3), 2)
+    assert (quantizer.interval, quantizer.spread) == (Interval.SEARCH, Spread.DEVIATION)
+    assert quantizer.per_channel
 
 
 @pytest.mark.parametrize(
