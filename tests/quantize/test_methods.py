@@ -15,6 +15,7 @@ from vecq_hw.formats import CodeBook, MidRise, TwosComplement
 from vecq_hw.lower import lower
 from vecq_hw.quantize import (
     METHODS,
+    BaseCodes,
     Bwn,
     Dorefa,
     Inq,
@@ -22,6 +23,7 @@ from vecq_hw.quantize import (
     Lsq,
     MinMax,
     MuL2q,
+    ScalarCodes,
     Spread,
     Tqt,
     Ttq,
@@ -55,9 +57,14 @@ def weights(seed=0, *shape):
 
 def real(quantizer, w):
     """What the integer network multiplies with."""
-    codes, grid, step = quantizer.codes(w)
-    values = torch.from_numpy(grid.values(codes.numpy())).double()
-    return values * (step.reshape(-1, *[1] * (w.ndim - 1)) if step.ndim else step)
+    codes = quantizer.codes(w)
+    if isinstance(codes, BaseCodes):
+        found = (2 * codes.bases.int() - 1) * codes.coordinates.unsqueeze(-1)
+        values = found.sum(-2).movedim(-1, 2).reshape(w.shape)
+    else:
+        values = torch.from_numpy(codes.grid.values(codes.codes.numpy()))
+    step = codes.step
+    return values.double() * (step.reshape(-1, *[1] * (w.ndim - 1)) if step.ndim else step)
 
 
 @pytest.mark.parametrize(("name", "bits"), CASES)
@@ -69,11 +76,14 @@ def test_training_computes_with_the_exported_codes(name, bits):
     # TTQ's second scale is off by up to 1/128 of the first; all others by float32 alone.
     tolerance = 1 / 128 if name == "ttq" else 1e-6
     assert (exported - used).abs().max() <= tolerance * used.abs().max()
-    codes, grid, step = quantizer.codes(w)
-    assert grid.bits == bits or name == "alq"  # its bits are bases
-    assert codes.dtype == torch.int16
-    assert step.dtype == torch.float64
-    assert step.shape == ((6,) if quantizer.per_channel else ())
+    found = quantizer.codes(w)
+    assert found.step.dtype == torch.float64
+    assert found.step.shape == ((6,) if quantizer.per_channel else ())
+    if isinstance(found, ScalarCodes):
+        assert found.grid.bits == bits
+        assert found.codes.dtype == torch.int16
+    else:
+        assert (found.bases.shape[-2], found.coordinates.dtype) == (bits, torch.int16)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def net(case):
     if case == "float":
         return model
     if case in KINDS:  # many small steps, so that what is rounded otherwise shows little
-        return quantize_model(model, 12, None, method=KINDS[case])
+        return quantize_model(model, min(12, KINDS[case].BITS[-1]), None, method=KINDS[case])
     return quantize_model(model, 3, 6)
 
 
