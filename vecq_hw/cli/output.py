@@ -48,6 +48,20 @@ def print_epoch(epoch: Epoch, total: int) -> None:
         )
 
 
+def slow_lines() -> Callable[[str], None]:
+    """A function that prints a line for a log, where there is no bar to see, every two seconds."""
+    said = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said > _WORTH_SAYING_SECONDS and not is_animated():
+            click.echo(text, err=True)
+            said = now
+
+    return tell
+
+
 @contextmanager
 def host_words() -> Iterator[None]:
     """Say what is left to the host, each once, when the work is done."""

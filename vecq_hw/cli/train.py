@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vecq_hw.cli.data import data_options, loaded
-from vecq_hw.cli.output import activity, echo, percent, print_epoch
+from vecq_hw.cli.output import activity, echo, percent, print_epoch, slow_lines
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
 from vecq_hw.cli.training import check_lowering, lowered_metrics, seeded_model, trained_metrics
 from vecq_hw.errors import VecqError
@@ -354,7 +354,7 @@ def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
         print_epoch(epoch, task.settings.epochs)
 
     try:
-        run(training, after_epoch=save)
+        run(training, after_epoch=save, tell=slow_lines())
     except KeyboardInterrupt:
         done = len(kept)
         if out is not None and done:

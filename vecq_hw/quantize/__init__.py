@@ -36,6 +36,7 @@ from vecq_hw.quantize.lsq import Lsq  # noqa: E402
 from vecq_hw.quantize.methods import METHODS, method_options, weight_method  # noqa: E402
 from vecq_hw.quantize.minmax import MinMax  # noqa: E402
 from vecq_hw.quantize.mul2q import MuL2q  # noqa: E402
+from vecq_hw.quantize.product import BlockOrder, ProductQuantization  # noqa: E402
 from vecq_hw.quantize.randomness import RandomState  # noqa: E402
 from vecq_hw.quantize.settings import Option  # noqa: E402
 from vecq_hw.quantize.tqt import Tqt  # noqa: E402
@@ -67,6 +68,7 @@ __all__ = [
     "ActivationQuantizer",
     "Alq",
     "BaseCodes",
+    "BlockOrder",
     "Bwn",
     "CurveInput",
     "Distribution",
@@ -83,6 +85,7 @@ __all__ = [
     "MuL2q",
     "Option",
     "ProductCodes",
+    "ProductQuantization",
     "QuantizedHardtanh",
     "QuantizedReLU",
     "QuantizedSign",

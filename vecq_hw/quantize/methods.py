@@ -16,6 +16,7 @@ from vecq_hw.quantize.inq import Inq
 from vecq_hw.quantize.lsq import Lsq
 from vecq_hw.quantize.minmax import MinMax
 from vecq_hw.quantize.mul2q import MuL2q
+from vecq_hw.quantize.product import ProductQuantization
 from vecq_hw.quantize.settings import MethodSetting, Option, method_settings
 from vecq_hw.quantize.tqt import Tqt
 from vecq_hw.quantize.ttq import Ttq
@@ -36,6 +37,7 @@ METHODS: Mapping[str, type[WeightQuantizer]] = {
     "lsq": Lsq,
     "esb": Esb,
     "alq": Alq,
+    "pq": ProductQuantization,
 }
 
 

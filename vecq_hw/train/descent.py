@@ -11,6 +11,7 @@ from torch import nn
 
 from vecq_hw.quantize import RandomState, WeightQuantizer
 from vecq_hw.train.distributed import parallel, rank_and_size
+from vecq_hw.train.product import ProductStage, Tell
 from vecq_hw.train.quantized_parameters import advance_all, quantized_parameters, relaxed
 from vecq_hw.train.scores import checked_scores, device_of
 from vecq_hw.train.settings import Optimizer, Settings
@@ -28,12 +29,24 @@ class Descent:
     model : nn.Module
         Float or quantized classifier, on the device where it is to be trained.
     settings : Settings
+    samples : tensor of shape (N, ...)
+        All that it is trained on.
     steps : int
         Of an epoch.
     classes : int
+    tell : callable
+        Called with what is under way where a step takes long.
     """
 
-    def __init__(self, model: nn.Module, settings: Settings, steps: int, classes: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: Settings,
+        samples: torch.Tensor,
+        steps: int,
+        classes: int,
+        tell: Tell = lambda text: None,
+    ) -> None:
         self.model, self._settings, self._classes = model, settings, classes
         self._size = rank_and_size()[1]
         self._device = device_of(model)
@@ -49,7 +62,9 @@ class Descent:
         for module in model.modules():
             if isinstance(module, RandomState):
                 module.seed(settings.seed)
-        self._parallel = parallel(model)
+        self._products = ProductStage(model, samples, settings.seed, tell)
+        self._parallel = parallel(model, some_unused=self._products.has_layers)
+        self._steps = settings.epochs * steps
         self._optimizer = _optimizer(model, settings)
         self._schedule = _schedule(self._optimizer, settings, steps)
 
@@ -70,6 +85,7 @@ class Descent:
         progress : float
             How much of training is done with this step, 0..1.
         """
+        self._products.advance(max(progress - 1 / self._steps, 0.0))
         self.model.zero_grad()
         # DDP takes the mean of the ranks' gradients, and their parts may differ in size.
         share = self._size * len(x) / whole
@@ -88,26 +104,30 @@ class Descent:
         for one in self._own:
             one.own_step(self.rate)
         self._schedule.step()
+        self._products.advance(progress)
         advance_all(self._scheduled, progress)
         right = (scores.detach().argmax(1) == y).sum()
         return torch.stack([loss.detach(), right.to(loss.dtype)])
 
     def state_dict(self) -> dict[str, Any]:
-        """Of the optimizer and the schedule."""
+        """Of the optimizer, the schedule, and the teacher of product quantization."""
         return {
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
+            "teacher": self._products.state_dict(),
         }
 
     def check(self, state: Mapping[str, Any], done: int) -> None:
         """Refuse a state that is not of these after ``done`` steps."""
         check_optimizer(state["optimizer"], self._optimizer)
         check_schedule(state["schedule"], self._schedule, done)
+        self._products.check(state.get("teacher"))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave."""
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        self._products.load_state_dict(state.get("teacher"))
 
     def _loss(
         self, model: nn.Module, x: torch.Tensor, y: torch.Tensor
@@ -115,7 +135,7 @@ class Descent:
         mixed = self._settings.mixed_precision
         with torch.autocast(self._device.type, torch.bfloat16, enabled=mixed):
             scores = checked_scores(model, x, self._classes)
-            return nn.functional.cross_entropy(scores, y), scores
+            return self._products.loss(scores, x, y), scores
 
     def _relaxed(
         self, x: torch.Tensor, y: torch.Tensor, random: list[torch.Tensor]

@@ -50,14 +50,20 @@ def process_group(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def parallel(model: nn.Module) -> nn.Module:
-    """What to call in training: the model, or where there are several processes, it in DDP."""
+def parallel(model: nn.Module, some_unused: bool = False) -> nn.Module:
+    """What to call in training: the model, or where there are several processes, it in DDP.
+
+    Parameters
+    ----------
+    some_unused : bool
+        Whether there are steps that give some parameters no gradient.
+    """
     if rank_and_size()[1] == 1:
         return model
     # Kernels of one input channel lie in both memory layouts at once; what is said of them is that
     # the two are stepped through by other numbers.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    return DistributedDataParallel(model)
+    return DistributedDataParallel(model, find_unused_parameters=some_unused)
 
 
 def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
@@ -68,6 +74,12 @@ def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
         distributed.all_reduce(value)
         value /= size
     return value
+
+
+def from_first_rank(value: torch.Tensor) -> None:
+    """Make a tensor, in place, what it is on the first of the processes."""
+    if rank_and_size()[1] > 1:
+        distributed.broadcast(value, 0)
 
 
 @contextmanager

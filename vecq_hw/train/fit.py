@@ -75,6 +75,7 @@ def run(
     *,
     after_epoch: Callable[[Epoch], object] = lambda epoch: None,
     progress: bool = True,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> None:
     """Run the epochs that are left, with a progress bar on a terminal.
 
@@ -82,6 +83,8 @@ def run(
     ----------
     after_epoch : callable
         Called with each epoch when it is over: the place to save and to log.
+    tell : callable
+        Called with what is under way where a step takes long, as the bar shows it.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     shown = progress and is_animated() and rank_and_size()[0] == 0
@@ -90,6 +93,12 @@ def run(
     with Progress(*columns, console=console, disable=not shown) as bar:
         done = len(training.history) * training.steps
         task = bar.add_task("training", total=total, completed=done)
+
+        def say(text: str) -> None:
+            bar.update(task, description=text)
+            tell(text)
+
+        training.tell = say
         while not training.finished:
             epoch = training.run_epoch(lambda: bar.advance(task))
             bar.update(task, description=f"epoch {epoch.number}, loss {epoch.loss:.4f}")

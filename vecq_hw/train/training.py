@@ -21,6 +21,7 @@ from vecq_hw.train.augment import draw_views, take_views
 from vecq_hw.train.descent import Descent
 from vecq_hw.train.distributed import mean_over_ranks, rank_and_size, shared_batch_norms
 from vecq_hw.train.preconditions import check_values
+from vecq_hw.train.product import Tell
 from vecq_hw.train.scores import device_of
 from vecq_hw.train.settings import Settings
 from vecq_hw.train.several import input_names
@@ -93,6 +94,8 @@ class Training:
         self._check(model, data, settings)
         self.model, self.settings = model, settings
         self.device = device_of(model)
+        self.tell: Tell = lambda text: None
+        """Called with what is under way where a step takes long."""
         self.history: list[Epoch] = []
         self._rank, self._size = rank_and_size()
         self._augmented = settings.padding > 0 or settings.flip
@@ -104,7 +107,14 @@ class Training:
         # The order and the views are drawn on the CPU: the same on every device and rank.
         self._order = torch.Generator().manual_seed(settings.seed)
         self._random = self._seeded_random()
-        self._descent = Descent(model, settings, self.steps, data.classes)
+        self._descent = Descent(
+            model,
+            settings,
+            self._x,
+            self.steps,
+            data.classes,
+            lambda text: self.tell(text),
+        )
 
     @property
     def steps(self) -> int:
