@@ -45,8 +45,9 @@ mutation: $(VENV)/installed
 
 # Which lines, bits, stalls and folds of the cells the benches reach: docs/results/coverage.md.
 # Compiled without optimization: the counters make the C++ many times larger.
-BENCHES := argmax fifo frame_width joins lookup matrix_vector networks pool rescale rescale_serial sliding_window \
-	stream_register stream_width threshold topk upsample
+# The benches of cells are those with cases; the modules of unrolled layers are generated.
+CELL_BENCHES = $(filter-out %/bench_unrolled.py,$(shell grep -l "^CASES = " rtl_tests/bench_*.py))
+BENCHES = networks $(CELL_BENCHES:rtl_tests/bench_%.py=%)
 coverage: $(VENV)/installed
 	rm -rf build/coverage && mkdir -p build
 	VECQ_COVERAGE=1 GNUMAKEFLAGS="OPT_FAST=-O0 OPT_GLOBAL=-O0" $(BIN)/pytest -n $(JOBS) \

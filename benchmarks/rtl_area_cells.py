@@ -5,7 +5,8 @@ and LUT positions as silicon spends them.
 
     python -m benchmarks.rtl_area_cells [--cell lookup] [--out docs/results/rtl_area_cells.json]
 
-With --cell, the rows of the other cells stay in the file if the same yosys made them.
+Rows of what is not synthesized stay in the file if the same yosys made them; each says where it
+comes from.
 """
 
 from __future__ import annotations
@@ -152,29 +153,36 @@ CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
 
 @click.command(help=__doc__)
 @click.option("--cell", "names", multiple=True, type=click.Choice([*CELLS]), default=[*CELLS])
+@click.option("--missing", is_flag=True, help="Only what --out has no row of.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
-def main(names: Sequence[str], out: Path | None) -> None:
-    """Synthesize, print, record."""
-    runs = [(name, cell, fam) for name in names for cell in CELLS[name]() for fam in (XCUP, ECP5)]
+def main(names: Sequence[str], missing: bool, out: Path | None) -> None:
+    """Synthesize, print, record each row as soon as it is there."""
+    runs = [(name, cell, fam) for name in names for fam in (XCUP, ECP5) for cell in CELLS[name]()]
+    known = json.loads(out.read_text()) if out is not None and out.exists() else {"rows": []}
+    same = known.get("yosys") == yosys_version()
+    found = {_key(row): row for row in known["rows"] if same}
+    if missing:
+        runs = [run for run in runs if (run[0], run[1].what, run[2]) not in found]
     shown = Table(title=f"Cells alone, yosys {yosys_version()}")
     for column in ("cell", "family", "LUT/lane", "LUT", "physical", "FF", "BRAM"):
         shown.add_column(column, justify="left" if column in ("cell", "family") else "right")
-    rows: list[dict[str, Any]] = []
     with Progress(transient=True) as progress:
         for name, cell, family in progress.track(runs, description="yosys"):
             area = cell.area(family)
             luts = area.luts + 2 * area.carries
             row = {"cell": name, "what": cell.what, "family": family, "lanes": cell.lanes}
-            rows.append(row | {"luts_per_lane": round(luts / cell.lanes, 2), **area.tree()})
+            row |= {"luts_per_lane": round(luts / cell.lanes, 2), **area.tree(), **origin()}
+            found[_key(row)] = row
             numbers = luts, area.physical, area.flip_flops, area.block_rams
             shown.add_row(cell.what, family, f"{luts / cell.lanes:.1f}", *map(str, numbers))
+            if out is not None:
+                tree = {"yosys": yosys_version(), "rows": list(found.values())}
+                write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
     Console(width=110).print(shown)
-    if out is not None:
-        known = json.loads(out.read_text()) if out.exists() else {"rows": []}
-        same = known.get("yosys") == yosys_version()
-        kept = [row for row in known["rows"] if same and row["cell"] not in names]
-        tree = {"yosys": yosys_version(), "rows": kept + [row | origin() for row in rows]}
-        write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["cell"], row["what"], row["family"]
 
 
 if __name__ == "__main__":

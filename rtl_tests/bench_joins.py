@@ -6,8 +6,17 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from rtl_tests.harness import Case, equal, exchange, frames, interrupt, restart
-from vecq_hw.bench.stream import start_clock
+from rtl_tests.harness import (
+    PATIENCE,
+    Case,
+    all_streams,
+    equal,
+    exchange,
+    frames,
+    interrupt,
+    restart,
+)
+from vecq_hw.bench.stream import Sink, no_stalls, send, start_clock
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, IntFormat
 
@@ -47,8 +56,11 @@ class Product:
 
 @dataclass(frozen=True)
 class Concatenation:
+    """The first word of all turns waits for operand ``lead``."""
+
     turns: tuple[int, ...]
     bits: int
+    lead: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,8 @@ SHAPES: list[Shape] = [
     Addition(2, 2, IntFormat(6, signed=True), 12),
     Addition(3, 1, IntFormat(60, signed=True), 62),
     *(Concatenation(turns, 7) for turns in ((1, 1), (1, 3), (2, 5, 1), (4,), (16, 1), (1,) * 5)),
+    *(Concatenation((1, 2, 1), 7, lead) for lead in (1, 2)),
+    Concatenation((3, 1), 5, 1),
     *(Forking(outputs, 6) for outputs in (1, 2, 3, 5)),
     Mixed((u(5), s(3)), 2, 7),
     Mixed((s(1), u(7), s(4), u(2)), 3, 9),
@@ -160,6 +174,7 @@ def case(shape: Shape) -> Case:
                     "Operands": len(shape.turns),
                     "WordBits": shape.bits,
                     "Turns": f"{{{turns}}}",
+                    "Lead": shape.lead,
                 },
                 input_bits=shape.bits,
                 output_bits=shape.bits,
@@ -255,3 +270,28 @@ async def words_meet_and_part_in_order(dut: Any, index: int) -> None:
     for ready in (0, 1, -1):  # 1: only the first receiver of a fork has its word
         await interrupt(dut, index, words, 7, ready)
         await compare(seed=index + 1)
+
+
+LED = [n for n, shape in enumerate(SHAPES) if isinstance(shape, Concatenation) and shape.lead]
+
+
+@cocotb.test()
+@cocotb.parametrize(index=LED)
+async def the_first_word_of_all_turns_waits_for_the_leader(dut: Any, index: int) -> None:
+    shape = SHAPES[index]
+    words, (expected,), _ = words_of(index)
+    (sources, (target,)), per_turn = all_streams(dut, index), sum(shape.turns)
+    start_clock(dut.clk_i)
+    await restart(dut, index)
+    sink = Sink(target, no_stalls(), frame=1)
+    for place, source in enumerate(sources):
+        if place != shape.lead:
+            cocotb.start_soon(send(source, words[place], no_stalls(), frame=1, patience=PATIENCE))
+    # The others offer all that they have; each time the leader comes, one round of turns goes.
+    for turn in range(4):
+        await sink.stay_empty(10)
+        first = turn * shape.turns[shape.lead]
+        own = words[shape.lead][first : first + shape.turns[shape.lead]]
+        cocotb.start_soon(send(sources[shape.lead], own, no_stalls(), frame=1, patience=PATIENCE))
+        await sink.receive(per_turn, PATIENCE)
+        equal(f"{CASES[index]}: words", sink.words, expected[: (turn + 1) * per_turn])

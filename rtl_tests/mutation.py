@@ -55,6 +55,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "reorder": (3, ["reorder"]),
     "rescale": (3, ["rescale"]),
     "rescale_serial": (4, ["rescale_serial"]),
+    "sequences": (4, ["embedding", "lstm", "gru", "gate_products", "state_product"]),
     "sliding_window": (3, ["sliding_window", "window_buffer"]),
     "stream_register": (1, ["stream_register"]),
     "stream_width": (2, ["stream_width"]),

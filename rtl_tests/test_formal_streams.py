@@ -242,6 +242,32 @@ STREAMS = [
         invariants="always_comb assert (ready_o != 2'b11);",
         mutants=[("if (advance) data_q", "data_q")],
     ),
+    Stream(  # the first of three words waits for the last one's operand
+        cell="vecq_concat",
+        parameters={"WordBits": 2, "Turns": "{32'd1, 32'd2}", "Lead": 1},
+        input_bits=2,
+        output_bits=2,
+        inputs=2,
+        invariants="""
+  logic started = 1'b0;
+  logic [1:0] taken = 2'd0;
+  always_ff @(posedge clk_i) begin
+    started <= 1'b1;
+    if (started && |(valid_i & ready_o)) taken <= taken == 2'd2 ? 2'd0 : taken + 2'd1;
+  end
+  always_comb if (started) begin
+    assert (taken == (operand_q ? 2'd2 : 2'(word_q)) && taken != 2'd3 && !(operand_q && word_q));
+    if (taken == 2'd0 && |ready_o) assert (&valid_i && ready_o == 2'b01);
+    if (taken != 2'd0 && advance) assert (ready_o == (valid_i & (2'b01 << operand_q)));
+  end
+""",
+        mutants=[
+            ("|| valid_i[Lead]", "|| 1'b1"),
+            ("|| !begins", "|| begins"),
+            ("n != 0 || !begins ||", "n != 0 ||"),
+            ("if (advance) data_q", "data_q"),
+        ],
+    ),
     Stream(
         cell="vecq_threshold",
         parameters={"Channels": 2, "InputBits": 3, "ThresholdBits": 5},

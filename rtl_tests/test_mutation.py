@@ -1,5 +1,7 @@
 """The mutation tester finds the expressions of cells, and nothing that elaboration decides."""
 
+from pathlib import Path
+
 from rtl_tests.mutation import BENCHES, Mutant, mutants, with_mutants
 from vecq_hw import assets
 
@@ -53,3 +55,13 @@ def test_every_cell_of_a_bench_has_mutants() -> None:
         for cell in cells:
             path = assets.rtl() / f"vecq_{cell}.sv"
             assert cell == "carry_adder" or any(mutants(path.stem, path.read_text())), cell
+
+
+def test_every_cell_and_every_bench_of_cells_has_its_mutants() -> None:
+    others = {"rom", "memory_file", "stream_rules"}  # no expression, or no hardware
+    others |= {"frame_guard"}  # its bench is of a whole network; its proof has mutants
+    cells = {path.stem.removeprefix("vecq_") for path in assets.rtl().glob("*.sv")}
+    assert cells == others | {cell for _, some in BENCHES.values() for cell in some}
+    benches = Path(__file__).parent.glob("bench_*.py")
+    own = {p.stem.removeprefix("bench_") for p in benches if "\nCASES = " in p.read_text()}
+    assert own - {"unrolled"} == set(BENCHES)  # the modules of which are generated

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from vecq_hw.errors import VecqError
+from vecq_hw.lower.weights import places, weights_at
 from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.alq_groups import Grouping, Groups
 from vecq_hw.quantize.alq_pruning import Bases, limits
@@ -328,8 +329,10 @@ def test_strange_weights_train(name, double):
         assert torch.isfinite(quantizer(w)).all()
         assert torch.isfinite(w).all()
         assert bool(quantizer(w).any())
-    codes = quantizer.codes(w)
-    assert codes.codes.shape == start.shape
+    taken = np.moveaxis(places(tuple(start.shape)), 1, -1)
+    lowered = weights_at(quantizer.codes(w), taken if start.ndim != 3 else taken[:, np.newaxis])
+    values_ = np.moveaxis(lowered.values.reshape(taken.shape), -1, 1)
+    assert np.allclose(values_ * lowered.step, quantizer(w).detach().numpy(), rtol=1e-6, atol=0)
     again = copy.deepcopy(quantizer)
     assert torch.equal(again(w), quantizer(w))
     fresh = Alq(nn.Parameter(start.clone()), 3, prune=0.5)

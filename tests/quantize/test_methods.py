@@ -16,6 +16,7 @@ from vecq_hw.lower import lower
 from vecq_hw.lower.weights import places, weights_at
 from vecq_hw.quantize import (
     METHODS,
+    BaseCodes,
     Bwn,
     Dorefa,
     Inq,
@@ -23,6 +24,7 @@ from vecq_hw.quantize import (
     Lsq,
     MinMax,
     MuL2q,
+    ProductCodes,
     ScalarCodes,
     Spread,
     Tqt,
@@ -72,12 +74,16 @@ def test_training_computes_with_the_exported_codes(name, bits):
     # TTQ's second scale is off by up to 1/128 of the first; all others by float32 alone.
     tolerance = 1 / 128 if name == "ttq" else 1e-6
     assert (exported - used).abs().max() <= tolerance * used.abs().max()
-    codes = quantizer.codes(w)
-    if isinstance(codes, ScalarCodes):
-        assert codes.grid.bits == bits or name == "alq"  # its bits are bases
-        assert codes.codes.dtype == torch.int16
-    assert codes.step.dtype == torch.float64
-    assert codes.step.shape == ((6,) if quantizer.per_channel else ())
+    found = quantizer.codes(w)
+    assert found.step.dtype == torch.float64
+    assert found.step.shape == ((6,) if quantizer.per_channel else ())
+    match found:
+        case ScalarCodes():
+            assert (found.grid.bits, found.codes.dtype) == (bits, torch.int16)
+        case ProductCodes():
+            assert (found.grid.bits, found.book.dtype) == (8, torch.int16)
+        case BaseCodes():
+            assert (found.bases.shape[-2], found.coordinates.dtype) == (bits, torch.int16)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from vecq_hw import cli, data
 from vecq_hw.train import Settings, Training, quantize_model, run
 from vecq_hw.train.distributed import process_group, rank_and_size
 
-CASES = ("float", "quantized", "free", *KINDS)
+CASES = ("float", "quantized", "esb", "free", *KINDS)
 
 
 def pictures(samples=45, classes=3):
@@ -41,7 +41,9 @@ def net(case):
     if case == "float":
         return model
     if case in KINDS:  # many small steps, so that what is rounded otherwise shows little
-        return quantize_model(model, 12, None, method=KINDS[case])
+        return quantize_model(model, min(12, KINDS[case].BITS[-1]), None, method=KINDS[case])
+    if case == "esb":
+        return quantize_model(model, 5, 5, method="esb", activation_method="esb")
     return quantize_model(model, 3, 6)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from vecq_hw import data
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import MinMax, RandomState, Vecq
+from vecq_hw.quantize import Alq, MinMax, RandomState, Vecq
 from vecq_hw.train import Optimizer, Settings, Training, quantize_model
 
 torch.set_num_threads(1)
@@ -73,7 +73,7 @@ class Twice(Vecq):
         return loss + 0.5 * (loss - relaxed).abs()
 
 
-KINDS = {"moved": Moved, "scaled": Scaled, "dropped": Dropped, "twice": Twice}
+KINDS = {"moved": Moved, "scaled": Scaled, "dropped": Dropped, "twice": Twice, "alq": Alq}
 """What :mod:`tests.train.distributed_worker` trains, too."""
 
 

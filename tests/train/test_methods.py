@@ -16,7 +16,7 @@ from vecq_hw.cli import vecq
 from vecq_hw.data import Dataset
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import CodeBook, MidRise, MiniFloat, TwosComplement
-from vecq_hw.layers import Conv2d, Dense, Lookup
+from vecq_hw.layers import BinaryBases, Conv2d, Dense, Lookup, ProductWeights, Weights
 from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.quantize import METHODS, Inq, Vecq, weight_method
 from vecq_hw.simulate import network_inputs, simulate
@@ -39,8 +39,8 @@ from vecq_hw.verify import compare, targets
 torch.set_num_threads(1)
 
 GRIDS: dict[str, type] = {"twn": TwosComplement, "minmax": TwosComplement, "lsq": TwosComplement}
-GRIDS |= {"alq": TwosComplement, "tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
-GRIDS |= {"esb": MiniFloat, "pq": TwosComplement}
+GRIDS |= {"alq": BinaryBases, "tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
+GRIDS |= {"esb": MiniFloat, "pq": ProductWeights}
 WIDTHS = {"bwn": 1, "twn": 2, "ttq": 2}
 
 
@@ -72,7 +72,8 @@ def test_every_method_trains_lowers_and_predicts_alike(name):
     assert losses[-1] < 0.5 * losses[0]
     assert evaluate(twin, data.x_test, data.y_test) > 0.9
     network = lower(twin)
-    grids = {type(la.weights.grid) for la in network.layers if isinstance(la, Dense)}
+    kept = [la.weights for la in network.layers if isinstance(la, Dense)]
+    grids = {type(one.grid if isinstance(one, Weights) else one) for one in kept}
     assert grids == {GRIDS.get(name, MidRise)}
     assert prediction_differences(twin, network, data.x_test) <= (2 if name == "ttq" else 1)
 

@@ -47,7 +47,8 @@ def weights_at(codes: WeightCodes, taken: IntArray) -> AnyWeights:
     -------
     AnyWeights
         Of the kind of the codes where blocks stay whole and channels of a block side by side, else
-        the same values on the narrowest grid.
+        the same values on the narrowest grid.  Channels of a group of bases may stand in any order,
+        and its parts apart where that still takes fewer bits than the values.
     """
     step, _ = steps_of(codes)
     match codes:
@@ -59,22 +60,11 @@ def weights_at(codes: WeightCodes, taken: IntArray) -> AnyWeights:
             blocks = _whole_blocks(indices.shape, book.shape[1], taken)
             if blocks is None:
                 words = codes.grid.values(book)[indices]
-                return _by_values(np.moveaxis(words, -1, 2), taken, step)
+                return _by_values(np.moveaxis(words, -1, 2).reshape(-1)[taken], step)
             chosen = indices.reshape(-1)[blocks]
             return ProductWeights(indices=chosen, book=book, grid=codes.grid, step=step)
         case BaseCodes():
-            bases, coordinates = _array(codes.bases), _array(codes.coordinates)
-            *shape, most, group = bases.shape
-            blocks = _whole_blocks(tuple(shape), group, taken)
-            if blocks is None:
-                signs = 2 * bases.astype(np.int64) - 1
-                sums = (signs * coordinates[..., np.newaxis]).sum(axis=-2)
-                return _by_values(np.moveaxis(sums, -1, 2), taken, step)
-            return BinaryBases(
-                bases=bases.reshape(-1, most, group)[blocks],
-                coordinates=coordinates.reshape(-1, most)[blocks],
-                step=step,
-            )
+            return _bases_at(codes, taken, step)
         case _:
             assert_never(codes)
 
@@ -100,9 +90,37 @@ def _whole_blocks(shape: tuple[int, ...], block: int, taken: IntArray) -> IntArr
     return result
 
 
-def _by_values(values: IntArray, taken: IntArray, step: float) -> Weights:
-    """Weights of integers (O, blocks, block, ...), which the layer takes in another order."""
-    found = values.reshape(-1)[taken]
+def _bases_at(codes: BaseCodes, taken: IntArray, step: float) -> BinaryBases | Weights:
+    """Groups of bases where their channels stand, cut into runs of which each is of one group."""
+    bases, coordinates = _array(codes.bases), _array(codes.coordinates)
+    *shape, most, size = bases.shape
+    # Of each weight, the number of its group and its place there.
+    group, channel = np.broadcast_arrays(
+        np.arange(math.prod(shape)).reshape(*shape, 1), np.arange(size)
+    )
+    group = np.moveaxis(group, -1, 2).reshape(-1)[taken]
+    channel = np.moveaxis(channel, -1, 2).reshape(-1)[taken]
+    run = next(n for n in range(size, 0, -1) if _of_one_group(group, n))
+    found = bases.reshape(-1, most, size)[group, :, channel]
+    of_runs = found.reshape(*taken.shape[:-1], -1, run, most).swapaxes(-1, -2)
+    whole = BinaryBases(
+        bases=of_runs, coordinates=coordinates.reshape(-1, most)[group[..., ::run]], step=step
+    )
+    if run == size:
+        return whole
+    plain = _by_values(whole.values, step)
+    return whole if whole.stored_bits < plain.stored_bits else plain
+
+
+def _of_one_group(group: IntArray, run: int) -> bool:
+    if group.shape[-1] % run:
+        return False
+    runs = group.reshape(*group.shape[:-1], -1, run)
+    return bool((runs == runs[..., :1]).all())
+
+
+def _by_values(found: IntArray, step: float) -> Weights:
+    """Weights of integers of the layer's shape."""
     grid = narrowest_grid(found)
     codes = codes_of(torch.from_numpy(found.astype(np.float64)), grid).numpy()
     return Weights(codes=codes, grid=grid, step=step)

@@ -27,6 +27,7 @@ from vecq_hw.quantize.binary_bases import (
     projected,
     values,
 )
+from vecq_hw.quantize.codes import BaseCodes, WeightCodes
 from vecq_hw.quantize.weights import WeightQuantizer
 
 LARGEST = 127
@@ -139,6 +140,26 @@ class Alq(WeightQuantizer):
         step = self.coordinates.amax() / LARGEST
         unit = torch.where(step > 0, step, 1.0)
         return torch.floor(self.coordinates / unit + 0.5), unit
+
+    @torch.no_grad()
+    def codes(self, w: torch.Tensor) -> WeightCodes:
+        """Bases where a group has several input channels at a tap, else values.
+
+        Filters repeat their coordinates at each tap.
+        """
+        scalars, size = super().codes(w), self.grouping.run
+        if size == 1 or w.ndim < 2:
+            return scalars
+        coordinates, step = self.integer_coordinates()
+        bases, counts = [], []
+        for place in range(self.bits):
+            base = self.grouping.weights((self.bases >> place) & 1, w)
+            bases.append(base.reshape(len(w), -1, size, *w.shape[2:]).movedim(2, -1))
+            count = coordinates[:, place : place + 1].expand(self.bases.shape)
+            counts.append(self.grouping.weights(count, w)[:, ::size])
+        return BaseCodes(
+            torch.stack(bases, -2), torch.stack(counts, -1).to(torch.int16), step.double()
+        )
 
     @torch.no_grad()
     def own_step(self, w: torch.Tensor, rate: float) -> None:

@@ -56,7 +56,7 @@ class Grouping:
                 f"parts of {part} channels do not fill the {channels} of a row; use"
                 f" {', '.join(map(str, divisors))}, or 0 for all"
             )
-        self._by_tap = groups is Groups.PIXEL and taps > 1
+        self._groups = groups
         match groups:
             case Groups.PIXEL:
                 self.size = part or channels
@@ -75,15 +75,26 @@ class Grouping:
         """How many outputs the groups lie in, as many in each."""
         return self._shape[0]
 
+    @property
+    def run(self) -> int:
+        """Input channels of a group at one tap."""
+        match self._groups:
+            case Groups.PIXEL:
+                return self.size
+            case Groups.KERNEL:
+                return 1
+            case _:
+                return self._shape[1]
+
     def rows(self, w: torch.Tensor) -> torch.Tensor:
         """The weights as rows, (count, size)."""
         w = w.reshape(self._shape)
-        w = w.movedim(1, -1) if self._by_tap else w
+        w = w.movedim(1, -1) if self._groups is Groups.PIXEL else w
         return w.reshape(self.count, self.size)
 
     def weights(self, rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """The rows as weights, of the shape of ``like``."""
         outputs, channels, *taps = self._shape
-        if self._by_tap:
+        if self._groups is Groups.PIXEL:
             return rows.reshape(outputs, *taps, channels).movedim(-1, 1).reshape(like.shape)
         return rows.reshape(like.shape)
