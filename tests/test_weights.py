@@ -46,6 +46,15 @@ def test_a_group_is_a_sum_of_bases_and_those_pruned_take_no_bits():
     assert (BASES.value_format, BASES.bits) == (IntFormat.covering(-2, 2), 3)
 
 
+def test_outputs_side_by_side_take_the_passes_of_the_longest():
+    coordinates = np.zeros((4, 2, 3), int)
+    coordinates[0, 0], coordinates[1, 1, :2], coordinates[3, 0, 0] = 1, 1, 1
+    weights = BinaryBases(bases=np.ones((4, 2, 3, 2), int), coordinates=coordinates)
+    assert weights.passes(1) == 6 / 8
+    assert weights.passes(2) == (3 + 2 + 1 + 0) / 4
+    assert weights.passes(4) == (3 + 2) / 2
+
+
 @pytest.mark.parametrize("kind", RANDOM)
 @given(seed=seeds, shape=st.sampled_from(SHAPES))
 def test_values_are_those_of_plain_integers(kind, seed, shape):

@@ -26,8 +26,12 @@ from vecq_hw.limits import MANTISSA_BITS
 
 if TYPE_CHECKING:
     from vecq_hw.formats import IntArray
+    from vecq_hw.network import Network
     from vecq_hw.simulate.engines import EngineName
     from vecq_hw.simulate.faults import Site
+
+_SIDE_BY_SIDE = 16
+"""Outputs of a unit of whose passes ``vecq show`` speaks, or as many as divide a layer's."""
 
 
 @click.command()
@@ -172,9 +176,31 @@ def show(network: Path, json_file: Path | None) -> None:
             f"On this machine the engine int8 computes {', '.join(map(repr, names))} in floats:"
             " its products of bytes are wrong, or slower, for such weights and strides."
         )
-    write_json(
-        json_file, {"name": net.name, "digest": digest, "tensors": rows, "mantissa_bits": kept}
-    )
+    bases = _bases(net)
+    for name, found in bases.items():
+        echo(
+            f"'{name}' has {found['mean']} bases in a group on average;"
+            f" {found['outputs']} outputs side by side take {found['passes']} passes."
+        )
+    report = {"name": net.name, "digest": digest, "tensors": rows, "mantissa_bits": kept}
+    write_json(json_file, report | ({"bases": bases} if bases else {}))
+
+
+def _bases(net: Network) -> dict[str, dict[str, float]]:
+    """Of each layer of binary bases, how many a group has, and what a unit makes of them."""
+    from vecq_hw.layers import BinaryBases
+
+    found = {}
+    for layer in net.products:
+        if isinstance(layer.weights, BinaryBases):
+            own = layer.outputs // layer.groups  # a unit lies within a group of a convolution
+            outputs = max(n for n in range(1, _SIDE_BY_SIDE + 1) if own % n == 0)
+            found[layer.name] = {
+                "mean": round(layer.weights.passes(1), 3),
+                "outputs": outputs,
+                "passes": round(layer.weights.passes(outputs), 3),
+            }
+    return found
 
 
 @click.command()

@@ -265,6 +265,20 @@ class BinaryBases:
         result: IntArray = np.count_nonzero(self.coordinates, axis=-1)
         return result
 
+    def passes(self, outputs: int) -> float:
+        """How many passes a group takes on average where ``outputs`` are computed side by side.
+
+        They take as many as the one of them with the most bases there.
+
+        Parameters
+        ----------
+        outputs : int
+            Divides all outputs; with 1 the result is the mean number of bases.
+        """
+        counts = self.counts
+        side_by_side = counts.reshape(len(counts) // outputs, outputs, -1)
+        return float(side_by_side.max(axis=1).mean())
+
     @property
     def coordinate_format(self) -> IntFormat:
         """The narrowest that holds all coordinates; unsigned where none is negative."""

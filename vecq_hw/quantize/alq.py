@@ -152,7 +152,7 @@ class Alq(WeightQuantizer):
             return scalars
         coordinates, step = self.integer_coordinates()
         bases, counts = [], []
-        for place in range(self.bits):
+        for place in range(max(1, int((coordinates > 0).sum(1).amax()))):
             base = self.grouping.weights((self.bases >> place) & 1, w)
             bases.append(base.reshape(len(w), -1, size, *w.shape[2:]).movedim(2, -1))
             count = coordinates[:, place : place + 1].expand(self.bases.shape)
