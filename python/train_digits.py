@@ -11,7 +11,7 @@ from vecq_hw import storage
 from vecq_hw.data import load
 from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.simulate import network_inputs, predictions, simulate
-from vecq_hw.train import LayerBits, evaluate, quantize_model
+from vecq_hw.train import LayerQuantization, evaluate, quantize_model
 
 torch.manual_seed(0)
 data = load("digits")
@@ -38,7 +38,7 @@ class Digits(nn.Module):
 
 
 # vecq: 2-bit weights and 8-bit activations, but 4-bit weights in the first layer.
-model = quantize_model(Digits(), 2, 8, overrides={"conv1": LayerBits(weight=4)})
+model = quantize_model(Digits(), 2, 8, overrides={"conv1": LayerQuantization(weight=4)})
 
 epochs = 30
 optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)

@@ -12,7 +12,7 @@ from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.passes.precision import kept_mantissa_bits
 from vecq_hw.quantize import vecq
 from vecq_hw.simulate import network_inputs, simulate
-from vecq_hw.train import LayerBits, mlp, quantize_model
+from vecq_hw.train import LayerQuantization, mlp, quantize_model
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
 
@@ -100,7 +100,7 @@ def test_integers_equal_the_levels_of_training(name, bits):
     if bits > 3 and name in ("batch norm after relu", "batch norm on both sides"):
         return  # one table for two quantizers, of which the first has no tensor of its own
     shape, layers = NETS[name]
-    overrides = {"input": LayerBits(activation=8)}
+    overrides = {"input": LayerQuantization(activation=8)}
     twin = trained_twin(layers, shape, 3, bits, True, 0, overrides, activation_method="esb")
     check_codes(twin, shape, samples(shape, 400, True, seed=99))
 
@@ -192,9 +192,9 @@ def test_layers_of_any_name():
 
 def test_mixed_bits():
     bits = {
-        "0": LayerBits(weight=8, activation=3),
-        "3": LayerBits(weight=1),
-        "input": LayerBits(activation=6),
+        "0": LayerQuantization(weight=8, activation=3),
+        "3": LayerQuantization(weight=1),
+        "input": LayerQuantization(activation=6),
     }
     network = lower(trained_twin(NETS["image with bias"][1], IMAGE, 4, 7, overrides=bits), IMAGE)
     widths = [la.weights.grid.bits for la in network.layers if isinstance(la, Conv2d | Dense)]

@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.lowered import check_codes, samples, trained_twin
 from vecq_hw.layers import Conv2d, Dense
-from vecq_hw.train import LayerBits, parameter_count
+from vecq_hw.train import LayerQuantization, parameter_count
 from vecq_hw.train.quantized_layers import Quantized
 
 
@@ -45,7 +45,7 @@ class Heads(nn.Module):
     [(Loop(), (6,), "inner", 3), (Heads(), (4, 8, 6), "head", 3)],
 )
 def test_each_call_is_a_layer_with_the_same_weights(model, shape, name, calls):
-    twin = trained_twin(model, shape, 4, 8, overrides={name: LayerBits(weight=3)})
+    twin = trained_twin(model, shape, 4, 8, overrides={name: LayerQuantization(weight=3)})
     layers = [module for module in twin.modules() if isinstance(module, Quantized)]
     assert len(layers) == len([m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)])
     assert parameter_count(twin) == parameter_count(model)

@@ -16,7 +16,7 @@ from tests.train.test_fit import blobs
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.train import (
-    LayerBits,
+    LayerQuantization,
     ModelRecipe,
     SavedTraining,
     Settings,
@@ -30,7 +30,11 @@ from vecq_hw.train.checkpoint import _read, _sealed
 torch.set_num_threads(1)
 
 RECIPE = ModelRecipe(
-    model="mlp", shape=(6,), classes=3, weight_bits=3, overrides={"fc1": LayerBits(weight=5)}
+    model="mlp",
+    shape=(6,),
+    classes=3,
+    weight_bits=3,
+    overrides={"fc1": LayerQuantization(weight=5)},
 )
 
 

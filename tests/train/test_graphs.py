@@ -8,7 +8,7 @@ from tests.train.test_convert import Function, kinds
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, QuantizedHardtanh, SignedQuantizer, Vecq, vecq
 from vecq_hw.train import (
-    LayerBits,
+    LayerQuantization,
     ModelRecipe,
     build_model,
     load_checkpoint,
@@ -35,7 +35,7 @@ def quantizers(twin):
 
 
 def test_operands_of_a_sum_share_a_quantizer():
-    twin = quantize_model(Residual(), 2, 6, {"second": LayerBits(activation=8)})
+    twin = quantize_model(Residual(), 2, 6, {"second": LayerQuantization(activation=8)})
     # What the layer between reads has 6 bits; the operands have those of the widest.
     assert kinds(twin) == [
         "input_quantizer:InputQuantizer",
@@ -100,7 +100,7 @@ def test_quantizers_of_a_shared_step_come_back_from_a_checkpoint(tmp_path):
 def test_weights_only():
     torch.manual_seed(0)
     model = build_model("cnn", (1, 8, 8), 3)
-    twin = quantize_model(model, 3, None, {"fc": LayerBits(weight=5)})
+    twin = quantize_model(model, 3, None, {"fc": LayerQuantization(weight=5)})
     assert not quantizers(twin)
     assert [twin.conv1.quantizer.bits, twin.conv2.quantizer.bits, twin.fc.quantizer.bits] == [
         3,
@@ -115,7 +115,7 @@ def test_weights_only():
     x = torch.rand(5, 1, 8, 8)
     assert torch.allclose(twin.eval()(x), model.eval()(x), atol=1e-5)
     with pytest.raises(VecqError, match="'fc' has 4-bit activations, but those of the model are"):
-        quantize_model(model, 3, None, {"fc": LayerBits(activation=4)})
+        quantize_model(model, 3, None, {"fc": LayerQuantization(activation=4)})
 
 
 def test_weights_only_checkpoint(tmp_path):

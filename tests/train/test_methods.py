@@ -21,7 +21,7 @@ from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.quantize import METHODS, Inq, Vecq, weight_method
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import (
-    LayerBits,
+    LayerQuantization,
     ModelRecipe,
     Optimizer,
     Settings,
@@ -178,11 +178,16 @@ def test_checkpoints_keep_the_method(tmp_path, method, options):
 
 def test_bits_of_layers_from_a_file(tmp_path):
     path = tmp_path / "bits.json"
-    path.write_text('{"0": 5, "2": {"activation": 6, "weight": 3}, "input": {"activation": 7}}')
+    path.write_text(
+        '{"0": 5, "2": {"activation": 6, "weight": 3}, "input": {"activation": 7}, "4": {"method":'
+        ' "lsq"}, "6": {"method": "vecq", "options": {"interval": "search", "x": [1, 0.5]}}}'
+    )
     assert read_bits(path) == {
-        "0": LayerBits(weight=5),
-        "2": LayerBits(weight=3, activation=6),
-        "input": LayerBits(activation=7),
+        "0": LayerQuantization(weight=5),
+        "2": LayerQuantization(weight=3, activation=6),
+        "input": LayerQuantization(activation=7),
+        "4": LayerQuantization(method="lsq"),
+        "6": LayerQuantization(method="vecq", options={"interval": "search", "x": (1, 0.5)}),
     }
 
 
@@ -195,6 +200,9 @@ def test_bits_of_layers_from_a_file(tmp_path):
         ('{"fc1": true}', "'fc1' has true where"),
         ('{"fc1": {}}', "'fc1' has {} where"),
         ('{"fc1": {"weights": 8}}', "'fc1' has {\"weights\": 8} where"),
+        ('{"fc1": {"weight": null}}', "'fc1' has {\"weight\": null} where"),
+        ('{"fc1": {"method": 8}}', "where a method is a name, and options are an object"),
+        ('{"fc1": {"options": ["x"]}}', "where a method is a name, and options are an object"),
     ],
 )
 def test_bits_files_of_another_form_are_refused(tmp_path, text, says):
@@ -293,7 +301,7 @@ def test_the_commands(tmp_path):
     )
     assert done.exit_code == 0, done.output
     model, recipe = load_checkpoint(tmp_path / "lsq" / "checkpoint.pt")
-    assert (recipe.method, recipe.overrides["fc1"]) == ("lsq", LayerBits(weight=3))
+    assert (recipe.method, recipe.overrides["fc1"]) == ("lsq", LayerQuantization(weight=3))
     widths = [la.weights.grid.bits for la in lower(model).layers if isinstance(la, Dense | Conv2d)]
     assert widths[0] == 3
     assert set(widths[1:]) == {4}

@@ -8,7 +8,7 @@ from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, 
 
 from vecq_hw.errors import VecqError
 from vecq_hw.lower import dry_run
-from vecq_hw.train import LayerBits, quantize_model
+from vecq_hw.train import LayerQuantization, quantize_model
 from vecq_hw.train.module_graph import module_graph
 
 torch.set_num_threads(1)  # on small networks a second thread only waits
@@ -80,7 +80,7 @@ def test_a_layer_alone_is_a_model_and_has_the_name_of_its_kind(model, shape, nam
 
 
 def test_a_layer_alone_has_bits_by_its_name():
-    twin = quantize_model(nn.Linear(4, 2), overrides={"linear": LayerBits(weight=7)})
+    twin = quantize_model(nn.Linear(4, 2), overrides={"linear": LayerQuantization(weight=7)})
     assert twin.linear.quantizer.bits == 7
 
 

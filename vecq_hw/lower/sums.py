@@ -21,6 +21,7 @@ from vecq_hw.train.quantized_layers import (
     QuantizedLinear,
     numeric_padding,
     quantized_bias,
+    weight_rows,
 )
 
 
@@ -79,7 +80,7 @@ def _sums(
     VecqError
         The weights cannot be quantized.
     """
-    quantized = module.quantizer.codes(module.weight)
+    quantized = module.quantizer.codes(weight_rows(module))
     taken, (_, shares) = places(tuple(module.weight.shape)), steps_of(quantized)
     if isinstance(module, QuantizedLinear):
         if value.order is not None and len(value.order) == taken.shape[1]:

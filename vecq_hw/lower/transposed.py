@@ -20,11 +20,15 @@ from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.sums import pair
 from vecq_hw.lower.values import Doubles, Value, check_finite, doubles
 from vecq_hw.lower.weights import places, steps_of, weights_at
-from vecq_hw.train.quantized_layers import is_bilinear, quantized_bias, upsample_factors
+from vecq_hw.train.quantized_layers import (
+    is_bilinear,
+    quantized_bias,
+    upsample_factors,
+    weight_rows,
+)
 from vecq_hw.train.transposed import (
     QuantizedConvTranspose1d,
     QuantizedTransposed,
-    as_convolution,
 )
 
 Pair = tuple[int, int]
@@ -97,7 +101,7 @@ def through_transposed(
 
 def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transposed:
     """The layers of ``module`` on an image of ``shape``, (H, W, C)."""
-    given = as_convolution(module.weight, module.groups)
+    given = weight_rows(module)
     quantized = module.quantizer.codes(given)
     taken, (_, shares) = places(tuple(given.shape)), steps_of(quantized)
     sequence = isinstance(module, QuantizedConvTranspose1d)

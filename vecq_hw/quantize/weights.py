@@ -43,6 +43,10 @@ class WeightQuantizer(nn.Module):
     """By the name of a parameter of the quantizer, how many times the learning rate it moves at.
 
     Those named do not decay; all others are trained as any parameter is."""
+    BLOCKS = False
+    """Whether neighbouring input channels share something, so that it matters which those are.
+
+    Of a Linear behind a flattened image, such a quantizer gets the weights as (O, C, pixels)."""
     OWN_STEP: ClassVar[bool] = False
     """Whether :meth:`own_step` moves the weights, of which the optimizer then knows nothing."""
     TWO_PASSES: ClassVar[bool] = False

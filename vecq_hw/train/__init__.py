@@ -5,6 +5,7 @@ from vecq_hw import toolchain
 toolchain.require(toolchain.TORCH)
 
 from vecq_hw.train.bits import read_bits  # noqa: E402
+from vecq_hw.train.by_layer import LayerQuantization  # noqa: E402
 from vecq_hw.train.calibrate import Calibrated, calibrate  # noqa: E402
 from vecq_hw.train.checkpoint import (  # noqa: E402
     ModelRecipe,
@@ -13,7 +14,7 @@ from vecq_hw.train.checkpoint import (  # noqa: E402
     load_training,
     save_checkpoint,
 )
-from vecq_hw.train.convert import LayerBits, quantize_model  # noqa: E402
+from vecq_hw.train.convert import quantize_model  # noqa: E402
 from vecq_hw.train.fit import evaluate, fit, predict, predict_all, run  # noqa: E402
 from vecq_hw.train.float_state import load_float_state  # noqa: E402
 from vecq_hw.train.models import (  # noqa: E402
@@ -33,7 +34,7 @@ __all__ = [
     "PRESETS",
     "Calibrated",
     "Epoch",
-    "LayerBits",
+    "LayerQuantization",
     "ModelRecipe",
     "Optimizer",
     "Preset",

@@ -1,4 +1,4 @@
-"""Bits of single layers from a JSON file."""
+"""Bits and methods of single layers from a JSON file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from vecq_hw.errors import VecqError
-from vecq_hw.train.convert import LayerBits
+from vecq_hw.train.by_layer import LayerQuantization
 
-_FORM = '{"fc1": 8, "fc2": {"weight": 4, "activation": 6}}'
+_FORM = '{"fc1": 8, "fc2": {"weight": 4, "activation": 6, "method": "lsq"}}'
+_BITS, _METHOD = {"weight", "activation"}, {"method", "options"}
 
 
-def read_bits(path: str | Path) -> dict[str, LayerBits]:
+def read_bits(path: str | Path) -> dict[str, LayerQuantization]:
     """The overrides of :func:`quantize_model` that a file names.
 
-    It holds one object: layer names, and of each the bits of its weights, or an object with
-    ``weight``, ``activation`` or both.  The name 'input' means the network's input.
+    It holds one object: layer names, and of each the bits of its weights, or an object with some of
+    ``weight``, ``activation``, ``method`` and ``options``, an object of settings of that method.
+    The name 'input' means the network's input.
 
     Raises
     ------
@@ -35,12 +37,19 @@ def read_bits(path: str | Path) -> dict[str, LayerBits]:
     return {name: _layer_bits(path, name, given) for name, given in tree.items()}
 
 
-def _layer_bits(path: str | Path, name: str, given: Any) -> LayerBits:
+def _layer_bits(path: str | Path, name: str, given: Any) -> LayerQuantization:
     fields = given if isinstance(given, dict) else {"weight": given}
-    known = fields.keys() <= {"weight", "activation"} and fields
-    if not known or any(type(bits) is not int for bits in fields.values()):
+    known = bool(fields) and fields.keys() <= _BITS | _METHOD
+    if not known or any(type(fields[name]) is not int for name in fields.keys() & _BITS):
         raise VecqError(
             f"bits file '{path}': '{name}' has {json.dumps(given)} where a number of bits or"
-            ' {"weight": bits, "activation": bits} is wanted'
+            ' {"weight": bits, "activation": bits, "method": name, "options": {...}} is wanted'
         )
-    return LayerBits(**fields)
+    options = fields.get("options", {})
+    if not isinstance(fields.get("method", ""), str) or not isinstance(options, dict):
+        raise VecqError(
+            f"bits file '{path}': '{name}' has {json.dumps(given)} where a method is a name, and"
+            " options are an object of its settings"
+        )
+    lists = {key: tuple(one) for key, one in options.items() if isinstance(one, list)}
+    return LayerQuantization(**{**fields, "options": {**options, **lists}})

@@ -14,7 +14,8 @@ from torch import nn
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer, Interval, Vecq, WeightMethod
 from vecq_hw.train.batches import batches, check_loader, classes
-from vecq_hw.train.convert import LayerBits, quantize_model
+from vecq_hw.train.by_layer import LayerQuantization
+from vecq_hw.train.convert import quantize_model
 from vecq_hw.train.preconditions import check_statistics
 from vecq_hw.train.quantized_parameters import advance
 from vecq_hw.train.scores import evaluation_mode
@@ -45,7 +46,7 @@ def calibrate(
     loader: Iterable[Any],
     weight_bits: int = 8,
     activation_bits: int = 8,
-    overrides: Mapping[str, LayerBits] | None = None,
+    overrides: Mapping[str, LayerQuantization] | None = None,
     method: WeightMethod | str = SEARCHED,
 ) -> Calibrated:
     """Quantize a trained float model without training it; prints what accuracy it costs.

@@ -20,7 +20,8 @@ from torch import nn
 from vecq_hw import files, trees
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import Option, weight_method
-from vecq_hw.train.convert import LayerBits, quantize_model
+from vecq_hw.train.by_layer import LayerQuantization
+from vecq_hw.train.convert import quantize_model
 from vecq_hw.train.models import MODELS, build_model, checked_ends
 from vecq_hw.train.settings import Settings
 from vecq_hw.unpack import check_unpacked
@@ -52,7 +53,7 @@ class ModelRecipe:
     classes: int
     weight_bits: int | None = 2
     activation_bits: int | None = 8
-    overrides: Mapping[str, LayerBits] = field(default_factory=dict)
+    overrides: Mapping[str, LayerQuantization] = field(default_factory=dict)
     method: str = "vecq"
     options: Mapping[str, Option] = field(default_factory=dict)
     bias_bits: int | None = None

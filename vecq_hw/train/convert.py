@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import fx, nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import checked_weight_bits
 from vecq_hw.quantize.activation import ActivationQuantizer, checked_activation_bits
 from vecq_hw.quantize.activation_methods import activation_method as find_activation_method
-from vecq_hw.quantize.methods import METHODS, weight_method
 from vecq_hw.quantize.vecq import Vecq
 from vecq_hw.quantize.weights import WeightMethod, WeightQuantizer, check_weights
-from vecq_hw.train.effects import DROPOUTS
+from vecq_hw.train.by_layer import (
+    LayerQuantization,
+    Quantization,
+    checked_method,
+    quantization_by_layer,
+)
+from vecq_hw.train.effects import DROPOUTS, source_of
 from vecq_hw.train.module_graph import WITH_WEIGHTS, module_graph, named
-from vecq_hw.train.place import INPUT, place_quantizers
+from vecq_hw.train.place import place_quantizers
 from vecq_hw.train.preconditions import InputShape
 from vecq_hw.train.quantized_layers import quantized_layer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerBits:
-    """Bits of one layer where they differ from the rest; None keeps the model's own.
-
-    Attributes
-    ----------
-    weight : int or None, 1..16
-    activation : int or None, 1..16
-        Of the layer's output, that is of the activation that follows it.
-    """
-
-    weight: int | None = None
-    activation: int | None = None
+from vecq_hw.train.tracing import shape_of
 
 
 def quantize_model(
     model: nn.Module,
     weight_bits: int = 2,
     activation_bits: int | None = 8,
-    overrides: Mapping[str, LayerBits] | None = None,
+    overrides: Mapping[str, LayerQuantization] | None = None,
     method: WeightMethod | str = Vecq,
     bias_bits: int | None = None,
     input_shape: InputShape | None = None,
@@ -68,7 +56,7 @@ def quantize_model(
     weight_bits : int, 1..16
     activation_bits : int, 1..16, or None
         None leaves the activations float: such a model trains and is sized, but has no integers.
-    overrides : mapping from the name of a layer with weights to LayerBits, optional
+    overrides : mapping from the name of a layer with weights to LayerQuantization, optional
         ``activation`` there means the output of that layer; the name 'input' means the network's
         inputs.
     method : WeightMethod or str
@@ -92,11 +80,11 @@ def quantize_model(
     Examples
     --------
     >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> twin = quantize_model(model, overrides={"2": LayerBits(weight=8)})
+    >>> twin = quantize_model(model, overrides={"2": LayerQuantization(weight=8)})
     >>> [type(module).__name__ for module in twin.children()]
     ['QuantizedLinear', 'QuantizedReLU', 'QuantizedLinear', 'InputQuantizer']
     """
-    method = _callable_method(method)
+    method = checked_method(method)
     of_activations = find_activation_method(activation_method)
     if activation_bits is None and activation_method != "uniform":
         raise VecqError(
@@ -104,16 +92,18 @@ def quantize_model(
             " float; give the model activation_bits"
         )
     bias_bits = None if bias_bits is None else checked_weight_bits(bias_bits)
-    default = LayerBits(
+    default = Quantization(
+        method=method,
         weight=checked_weight_bits(weight_bits),
         activation=None if activation_bits is None else checked_activation_bits(activation_bits),
     )
     twin = module_graph(model, input_shape)
     model = named(model)
-    bits = _bits_by_layer(twin, default, {} if overrides is None else overrides)
-    _quantize_weights(twin, {name: given.weight for name, given in bits.items()}, method, bias_bits)
+    names = [name for name, module in _called_modules(twin) if isinstance(module, WITH_WEIGHTS)]
+    by_layer = quantization_by_layer(names, default, overrides)
+    _quantize_weights(twin, by_layer, bias_bits)
     if activation_bits is not None:
-        activations = {name: given.activation for name, given in bits.items()}
+        activations = {name: given.activation for name, given in by_layer.items()}
         place_quantizers(twin, activations, of_activations)
     twin.graph.lint()
     twin.recompile()
@@ -127,43 +117,6 @@ def quantize_model(
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, *DROPOUTS)):
             module.train(modes.get(name, model.training))  # some may stand still
     return twin
-
-
-def _bits_by_layer(
-    twin: fx.GraphModule, default: LayerBits, overrides: Mapping[str, LayerBits]
-) -> dict[str, LayerBits]:
-    """Weight and activation bits of each layer with weights, and of the input."""
-    names = [name for name, module in _called_modules(twin) if isinstance(module, WITH_WEIGHTS)]
-    if not isinstance(overrides, Mapping):
-        raise VecqError(
-            f"overrides are a mapping from names of layers to LayerBits, not {overrides!r}"
-        )
-    for name in overrides.keys() - {*names, INPUT}:
-        if not isinstance(name, str):
-            raise VecqError(f"overrides: layers are named by text, such as '{name}', not {name!r}")
-        close = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names)}"
-        raise VecqError(f"overrides: the model has no layer with weights '{name}'; {hint}")
-    result = {}
-    for name in (INPUT, *names):
-        given = overrides.get(name, default)
-        if not isinstance(given, LayerBits):
-            raise VecqError(f"overrides: '{name}' has {given!r} where LayerBits(...) is wanted")
-        if given.activation is not None and default.activation is None:
-            raise VecqError(
-                f"overrides: layer '{name}' has {given.activation}-bit activations, but those of"
-                " the model are float; give the model activation_bits"
-            )
-        weight = default.weight if given.weight is None else given.weight
-        activation = default.activation if given.activation is None else given.activation
-        assert weight is not None
-        try:
-            weight = checked_weight_bits(weight)
-            activation = None if activation is None else checked_activation_bits(activation)
-        except VecqError as error:
-            raise VecqError(f"overrides: layer '{name}': {error}") from None
-        result[name] = LayerBits(weight=weight, activation=activation)
-    return result
 
 
 def _check_state(twin: nn.Module, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
@@ -181,31 +134,6 @@ def _check_state(twin: nn.Module, state: Mapping[str, Any], prefix: str, *_: Any
         )
 
 
-def _callable_method(method: object) -> WeightMethod:
-    """The method, given by name or as such; what cannot quantize weights is refused."""
-    if isinstance(method, str):
-        return weight_method(method)
-    if not callable(method) or isinstance(method, nn.Module):
-        raise VecqError(
-            f"a method is one of {', '.join(METHODS)}, or what weight_method(...) returns, not"
-            f" {method!r}"
-        )
-
-    def checked(w: torch.Tensor, bits: int) -> WeightQuantizer:
-        try:
-            inspect.signature(method).bind(w, bits)
-        except (TypeError, ValueError) as error:
-            raise VecqError(f"the method cannot be called with weights and bits: {error}") from None
-        quantizer = method(w, bits)
-        if not isinstance(quantizer, WeightQuantizer):
-            raise VecqError(
-                f"the method gives {type(quantizer).__name__}; a WeightQuantizer is wanted"
-            )
-        return quantizer
-
-    return checked
-
-
 def _called_modules(twin: fx.GraphModule) -> list[tuple[str, nn.Module]]:
     """Each once, in the order of the first calls."""
     calls = dict.fromkeys(str(node.target) for node in twin.graph.nodes if node.op == "call_module")
@@ -213,20 +141,46 @@ def _called_modules(twin: fx.GraphModule) -> list[tuple[str, nn.Module]]:
 
 
 def _quantize_weights(
-    twin: fx.GraphModule,
-    bits: Mapping[str, int | None],
-    method: WeightMethod,
-    bias_bits: int | None,
+    twin: fx.GraphModule, by_layer: Mapping[str, Quantization], bias_bits: int | None
 ) -> None:
+    pixels = _pixels(twin)
     for name, module in _called_modules(twin):
         if isinstance(module, WITH_WEIGHTS):
-            weight_bits = bits[name]
-            assert weight_bits is not None
+            own = by_layer[name]
             try:
                 for parameter in module.parameters(recurse=False):
                     if parameter.ndim > 1:  # biases may be zero
                         check_weights(parameter)
-                layer = quantized_layer(module, method, weight_bits, bias_bits)
+                layer = quantized_layer(
+                    module, own.method, own.weight, bias_bits, pixels.get(name, 1)
+                )
             except VecqError as error:
                 raise VecqError(f"layer '{name}': {error}") from None
             twin.add_submodule(name, layer)
+
+
+def _pixels(twin: fx.GraphModule) -> dict[str, int]:
+    """Of each Linear that reads a flattened image of known shape, how many pixels that has."""
+    found: dict[str, set[int]] = {}
+    for node in twin.graph.nodes:
+        if node.op != "call_module":
+            continue
+        module = twin.get_submodule(node.target)
+        if isinstance(module, nn.Linear):
+            pixels = _flattened_pixels(twin, node, module.in_features)
+            found.setdefault(node.target, set()).add(pixels)
+    return {name: pixels.pop() for name, pixels in found.items() if len(pixels) == 1}
+
+
+def _flattened_pixels(twin: fx.GraphModule, reader: fx.Node, features: int) -> int:
+    """Of the image that is flattened for a Linear; 1 where none is, or its shape is not known."""
+    node = source_of(reader)
+    while isinstance(node, fx.Node):
+        shape: tuple[int, ...] = shape_of(node) or ()
+        if len(shape) == 4 and math.prod(shape[1:]) == features:
+            return int(shape[2]) * int(shape[3])
+        own = twin.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if len(shape) != 2 or shape[1] != features or isinstance(own, WITH_WEIGHTS):
+            break
+        node = source_of(node)
+    return 1

@@ -40,7 +40,7 @@ from vecq_hw.train.quantized_layers import (
 from vecq_hw.train.rearrange import Rearrange, join_rearranges
 from vecq_hw.train.reshapes import reordering
 from vecq_hw.train.several import input_names, open_named_tuples, output_nodes
-from vecq_hw.train.tracing import trace
+from vecq_hw.train.tracing import SHAPE, shape_of, trace
 from vecq_hw.train.windows import AVERAGES, MAX_POOLS, PADS, Pad, insert_pads
 
 SUPPORTED = (
@@ -344,3 +344,4 @@ def _pool_before_activation(traced: fx.GraphModule) -> None:
         pool.replace_all_uses_with(activation)
         pool.args, activation.args = (source,), (pool,)
         activation.prepend(pool)
+        activation.meta[SHAPE] = shape_of(pool)

@@ -20,24 +20,35 @@ from vecq_hw.train.transposed import (
     QuantizedConvTranspose1d,
     QuantizedConvTranspose2d,
     as_convolution,
+    of_convolution,
 )
 
 
 class QuantizedLinear(nn.Linear):
-    """A Linear with quantized weights; it takes over the parameters of ``source``."""
+    """A Linear with quantized weights; it takes over the parameters of ``source``.
+
+    ``pixels`` are those of the image of which a row of its weights is handed to the quantizer, as
+    (O, C, pixels); 1 is for no image, a matrix.
+    """
 
     quantizer: WeightQuantizer
     bias_quantizer: WeightQuantizer | None
 
     def __init__(
-        self, source: nn.Linear, quantizer: WeightQuantizer, bias_quantizer: WeightQuantizer | None
+        self,
+        source: nn.Linear,
+        quantizer: WeightQuantizer,
+        bias_quantizer: WeightQuantizer | None,
+        pixels: int = 1,
     ) -> None:
         super().__init__(source.in_features, source.out_features, bias=False, device="meta")
         _take_over(self, source, quantizer, bias_quantizer)
+        self.pixels = pixels
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As of a Linear, with the quantized weights."""
-        return F.linear(input, self.quantizer(self.weight), quantized_bias(self))
+        weight = self.quantizer(weight_rows(self)).reshape_as(self.weight)
+        return F.linear(input, weight, quantized_bias(self))
 
 
 class QuantizedConv2d(nn.Conv2d):
@@ -139,7 +150,11 @@ Quantized = (*Sums, QuantizedEmbedding, QuantizedLSTM, QuantizedGRU)
 
 
 def quantized_layer(
-    source: nn.Module, method: WeightMethod, bits: int, bias_bits: int | None = None
+    source: nn.Module,
+    method: WeightMethod,
+    bits: int,
+    bias_bits: int | None = None,
+    pixels: int = 1,
 ) -> nn.Module:
     """The quantized layer that takes the place of ``source``, which has weights.
 
@@ -149,20 +164,25 @@ def quantized_layer(
     bits : int
     bias_bits : int or None
         The bias of a Linear or convolution gets VecQ's grid with one scale, or stays float.
+    pixels : int
+        Of the image that a Linear reads flattened; quantizers of blocks are told.
     """
     if isinstance(source, nn.LSTM):
         return QuantizedLSTM(source, method, bits)
     if isinstance(source, nn.GRU):
         return QuantizedGRU(source, method, bits)
     assert isinstance(source.weight, torch.Tensor)
-    quantizer = method(_rows(source), bits)
+    quantizer = method(weight_rows(source), bits)
     if isinstance(source, nn.Embedding):
         return QuantizedEmbedding(source, quantizer)
     bias = source.bias
     of_bias = Vecq(bias, bias_bits) if bias_bits and isinstance(bias, torch.Tensor) else None
     match source:
         case nn.Linear():
-            return QuantizedLinear(source, quantizer, of_bias)
+            if pixels == 1 or not quantizer.BLOCKS:
+                return QuantizedLinear(source, quantizer, of_bias)
+            quantizer = method(by_pixels(source.weight, pixels), bits)
+            return QuantizedLinear(source, quantizer, of_bias, pixels)
         case nn.Conv2d():
             return QuantizedConv2d(source, quantizer, of_bias)
         case nn.Conv1d():
@@ -175,12 +195,37 @@ def quantized_layer(
             raise AssertionError(f"{type(source).__name__} has no weights")
 
 
-def _rows(layer: nn.Module) -> torch.Tensor:
-    """The weights as their quantizer takes them, a row for each output."""
-    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
-        return as_convolution(layer.weight, layer.groups)
+def weight_rows(layer: nn.Module) -> torch.Tensor:
+    """The weights as their quantizer takes them, outputs along axis 0."""
     assert isinstance(layer.weight, torch.Tensor)
-    return layer.weight
+    return as_rows(layer, layer.weight)
+
+
+def as_rows(layer: nn.Module, weights: torch.Tensor) -> torch.Tensor:
+    """What lies as the weights of the layer, as its quantizer takes them."""
+    match layer:
+        case nn.ConvTranspose1d() | nn.ConvTranspose2d():
+            return as_convolution(weights, layer.groups)
+        case QuantizedLinear() if layer.pixels > 1:
+            return by_pixels(weights, layer.pixels)
+        case _:  # of a recurrent layer, one of its matrices
+            return weights
+
+
+def by_pixels(weights: torch.Tensor, pixels: int) -> torch.Tensor:
+    """The weights of a matrix that reads a flattened image: (O, C, pixels)."""
+    return weights.reshape(len(weights), -1, pixels)
+
+
+def of_rows(layer: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """The weights of the layer again that :func:`as_rows` turned."""
+    match layer:
+        case nn.ConvTranspose1d() | nn.ConvTranspose2d():
+            return of_convolution(rows, layer.groups)
+        case QuantizedLinear():
+            return rows.reshape_as(layer.weight)
+        case _:
+            return rows
 
 
 def quantized_bias(layer: Any) -> Any:

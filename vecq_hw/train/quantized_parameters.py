@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from vecq_hw.quantize import ActivationQuantizer, WeightQuantizer
-from vecq_hw.train.quantized_layers import QuantizedEmbedding, Sums
+from vecq_hw.train.quantized_layers import QuantizedEmbedding, Sums, as_rows, of_rows
 from vecq_hw.train.recurrent import QuantizedGRU, QuantizedLSTM
-from vecq_hw.train.transposed import as_convolution, of_convolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class QuantizedParameter:
 
     def rows(self) -> torch.Tensor:
         """The weights as the quantizer takes them, outputs along axis 0; with a gradient."""
-        return self._as_rows(self.parameter)
+        return as_rows(self.layer, self.parameter)
 
     def own_step(self, rate: float) -> None:
         """Let the quantizer move the weights, where they have a gradient."""
@@ -47,24 +46,10 @@ class QuantizedParameter:
             return
         with torch.no_grad():
             # In one piece, so that views of them are views; training lays channels side by side.
-            rows = self._as_rows(parameter.detach()).contiguous()
-            rows.grad = self._as_rows(parameter.grad).contiguous()
+            rows = as_rows(self.layer, parameter.detach()).contiguous()
+            rows.grad = as_rows(self.layer, parameter.grad).contiguous()
             self.quantizer.own_step(rows, rate)
-            if self._is_transposed:
-                rows = of_convolution(rows, self._groups)
-            parameter.copy_(rows)
-
-    def _as_rows(self, weights: torch.Tensor) -> torch.Tensor:
-        return as_convolution(weights, self._groups) if self._is_transposed else weights
-
-    @property
-    def _is_transposed(self) -> bool:
-        return isinstance(self.layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
-
-    @property
-    def _groups(self) -> int:
-        groups: int = self.layer.groups  # type: ignore[assignment]
-        return groups
+            parameter.copy_(of_rows(self.layer, rows))
 
 
 def quantized_parameters(model: nn.Module) -> list[QuantizedParameter]:
