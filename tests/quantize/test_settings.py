@@ -9,6 +9,7 @@ import torch
 
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import METHODS, Vecq, WeightQuantizer, method_options, weight_method
+from vecq_hw.quantize.methods import settings_of
 from vecq_hw.quantize.settings import method_settings
 from vecq_hw.train import ModelRecipe, load_checkpoint, save_checkpoint
 
@@ -112,7 +113,7 @@ def test_what_a_setting_says_of_itself():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_setting_has_a_meaning_and_a_default(method):
-    for name, one in method_settings(METHODS[method]).items():
+    for name, one in settings_of(method).items():
         assert one.meaning.endswith("."), name
         assert one.read(one.shown(), name) == one.plain(one.default)
 

@@ -2,6 +2,7 @@
 
 import copy
 import io
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 from vecq_hw import data
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import Alq, MinMax, RandomState, Vecq
+from vecq_hw.quantize import Alq, Elq, Lsq, MinMax, RandomState, Stochastic, Vecq
 from vecq_hw.train import Optimizer, Settings, Training, quantize_model
 
 torch.set_num_threads(1)
@@ -62,18 +63,20 @@ class Dropped(Vecq):
 
 
 class Twice(Vecq):
-    """Descends both losses."""
+    """Descends both losses, of which now the one and now the other is larger."""
 
     TWO_PASSES = True
 
     def forward(self, w):
-        return w if self.relaxed else super().forward(w)
+        return 1.5 * w if self.relaxed else super().forward(w)
 
     def combined(self, loss, relaxed):
         return loss + 0.5 * (loss - relaxed).abs()
 
 
 KINDS = {"moved": Moved, "scaled": Scaled, "dropped": Dropped, "twice": Twice, "alq": Alq}
+KINDS["sq"] = partial(Stochastic, base=Lsq)
+KINDS["elq"] = lambda w, _: Elq(w, 2, a1=0.4)
 """What :mod:`tests.train.distributed_worker` trains, too."""
 
 

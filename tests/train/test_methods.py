@@ -40,8 +40,8 @@ torch.set_num_threads(1)
 
 GRIDS: dict[str, type] = {"twn": TwosComplement, "minmax": TwosComplement, "lsq": TwosComplement}
 GRIDS |= {"alq": BinaryBases, "tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
-GRIDS |= {"esb": MiniFloat, "pq": ProductWeights}
-WIDTHS = {"bwn": 1, "twn": 2, "ttq": 2}
+GRIDS |= {"esb": MiniFloat, "pq": ProductWeights, "elq": TwosComplement}
+WIDTHS = {"bwn": 1, "twn": 2, "ttq": 2, "elq": 2}
 
 
 def blobs(seed=0, count=240):

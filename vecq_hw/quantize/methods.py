@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import enum
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +13,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.bwn import Bwn
 from vecq_hw.quantize.dorefa import Dorefa
+from vecq_hw.quantize.elq import Elq
 from vecq_hw.quantize.esb import Esb
 from vecq_hw.quantize.inq import Inq
 from vecq_hw.quantize.lsq import Lsq
@@ -18,6 +21,7 @@ from vecq_hw.quantize.minmax import MinMax
 from vecq_hw.quantize.mul2q import MuL2q
 from vecq_hw.quantize.product import ProductQuantization
 from vecq_hw.quantize.settings import MethodSetting, Option, method_settings
+from vecq_hw.quantize.stochastic import Stochastic, is_base
 from vecq_hw.quantize.tqt import Tqt
 from vecq_hw.quantize.ttq import Ttq
 from vecq_hw.quantize.twn import Twn
@@ -38,7 +42,11 @@ METHODS: Mapping[str, type[WeightQuantizer]] = {
     "esb": Esb,
     "alq": Alq,
     "pq": ProductQuantization,
+    "sq": Stochastic,
+    "elq": Elq,
 }
+_Base = enum.Enum("_Base", {name: name for name, kind in METHODS.items() if is_base(kind)})  # type: ignore[misc]
+"""The methods that SQ may draw from."""
 
 
 def weight_method(name: str = "vecq", **options: Any) -> WeightMethod:
@@ -56,11 +64,17 @@ def weight_method(name: str = "vecq", **options: Any) -> WeightMethod:
     >>> weight_method("vecq", interval="search", per_channel=True)(torch.ones(2, 3), 4)
     Vecq(bits=4, per_channel=True)
     """
-    known = _settings(name)
+    known = settings_of(name, options)
     chosen = {
         option: _known(name, option, known).checked(value, f"method '{name}': {option}")
         for option, value in options.items()
     }
+    if METHODS[name] is Stochastic:
+        base = METHODS[chosen.pop("base", known["base"].default).value]
+        of_base = {
+            option: chosen.pop(option) for option in method_settings(base) if option in chosen
+        }
+        chosen["base"] = partial(base, **of_base)
     return partial(METHODS[name], **chosen)
 
 
@@ -79,26 +93,40 @@ def method_options(name: str, text: str) -> dict[str, Option]:
     >>> method_options("vecq", "interval=search,per_channel=true")
     {'interval': 'search', 'per_channel': True}
     """
-    known = _settings(name)
-    options: dict[str, Option] = {}
+    texts: dict[str, str] = {}
     for part in text.split(","):
         option, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not option or not value:
             raise VecqError(f"method options are NAME=VALUE,NAME=VALUE,..., not '{text}'")
-        if option in options:
+        if option in texts:
             raise VecqError(f"method options name '{option}' twice: '{text}'")
-        setting = _known(name, option, known)
-        options[option] = setting.read(value, f"method '{name}': {option}")
-    return options
+        texts[option] = value
+    known = settings_of(name, texts)
+    return {
+        option: _known(name, option, known).read(value, f"method '{name}': {option}")
+        for option, value in texts.items()
+    }
 
 
-def _settings(name: str) -> dict[str, MethodSetting]:
-    """The settings of the method of that name."""
+def settings_of(name: str, options: Mapping[str, Any] | None = None) -> dict[str, MethodSetting]:
+    """The settings of the method of that name; of SQ, those of its base, too.
+
+    Parameters
+    ----------
+    options : mapping, optional
+        Those that were chosen: they tell the base.
+    """
     if not isinstance(name, str) or name not in METHODS:
         close = difflib.get_close_matches(str(name), METHODS, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(METHODS)}"
         raise VecqError(f"there is no method '{name}' for weights; {hint}")
-    return method_settings(METHODS[name])
+    known = method_settings(METHODS[name])
+    if METHODS[name] is not Stochastic:
+        return known
+    known["base"] = replace(known["base"], kind=_Base, default=_Base("vecq"))
+    chosen = (options or {}).get("base", "vecq")
+    base = known["base"].checked(chosen, f"method '{name}': base")
+    return known | method_settings(METHODS[base.value])
 
 
 def _known(name: str, option: str, known: Mapping[str, MethodSetting]) -> MethodSetting:

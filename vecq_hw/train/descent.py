@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vecq_hw.quantize import RandomState, WeightQuantizer
-from vecq_hw.train.distributed import parallel, rank_and_size
+from vecq_hw.train.distributed import mean_over_ranks, parallel, rank_and_size
 from vecq_hw.train.product import ProductStage, Tell
 from vecq_hw.train.quantized_parameters import advance_all, quantized_parameters, relaxed
 from vecq_hw.train.scores import checked_scores, device_of
@@ -93,7 +93,7 @@ class Descent:
         loss, scores = self._loss(self._parallel, x, y)
         loss = loss * share
         if self._passes:
-            other = self._relaxed(x, y, before) * share
+            loss, other = _of_batch(loss), _of_batch(self._relaxed(x, y, before) * share)
             combined = [quantizer.combined(loss, other) for quantizer in self._passes]
             loss = torch.stack(combined).mean()
         for one in self._punished:
@@ -157,6 +157,14 @@ class Descent:
 
     def _gpus(self) -> list[torch.device]:
         return [self._device] if self._device.type == "cuda" else []
+
+
+def _of_batch(loss: torch.Tensor) -> torch.Tensor:
+    """The loss of the whole batch on each process, with the gradient of its own part.
+
+    Which of two losses is the larger is then the same on all of them.
+    """
+    return loss + (mean_over_ranks(loss.detach()) - loss.detach())
 
 
 def _has(quantizer: WeightQuantizer, name: str) -> bool:
