@@ -100,7 +100,7 @@ async def packets_of_any_length(dut: Any, resynchronise: bool, fault: str) -> No
         task = cocotb.start_soon(send_packets(source, packed, random_stalls(seed + 1), patience))
         await sink.receive(wanted[:, 0].size * outwards.words, patience)
         await task
-        await sink.stay_empty(accelerator.latency + accelerator.interval)
+        await sink.stay_empty(accelerator.frame_time)
         layout = (outwards.lanes, outwards.bits, outwards.signed)
         outputs = unpack_rows(sink.words, *layout)
         equal(f"outputs, seed {seed}", outputs.tolist(), wanted.ravel().tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -41,14 +42,21 @@ class Accelerator:
     sources, targets : tuple of End
     latency : int
         Cycles from the first input word taken to the first output word valid.
-    interval : int
-        Cycles from frame to frame.  Both hold while no stream pauses.
+    interval : int or float
+        Cycles from frame to frame, on average.
+    frame_ends : tuple of int
+        In which cycle each of the first frames ends; empty where nothing is stated.
+    period : int or None
+        After so many frames the cycles from frame to frame repeat, if they do.  All hold while no
+        stream pauses.
     """
 
     sources: tuple[End, ...]
     targets: tuple[End, ...]
     latency: int
-    interval: int
+    interval: int | float
+    frame_ends: tuple[int, ...] = ()
+    period: int | None = None
 
     @classmethod
     def load(cls, manifest: Path) -> Accelerator:
@@ -57,12 +65,24 @@ class Accelerator:
         pace = json.loads(manifest.read_text()).get("cycles", {})
         words_in, words_out = (sum(end.port.words for end in ends) for ends in (sources, targets))
         latency, interval = pace.get("latency", words_in), pace.get("interval", words_out)
-        return cls(sources=sources, targets=targets, latency=latency, interval=interval)
+        return cls(
+            sources=sources,
+            targets=targets,
+            latency=latency,
+            interval=interval,
+            frame_ends=tuple(pace.get("frame_ends", ())),
+            period=pace.get("period"),
+        )
 
     @property
     def patience(self) -> int:
         """Cycles after which a stream that does not move has stopped, however the ends pause."""
-        return 1000 + 20 * (self.latency + self.interval)
+        return 1000 + 20 * self.frame_time
+
+    @property
+    def frame_time(self) -> int:
+        """Cycles in which a single frame has come out."""
+        return self.latency + math.ceil(self.interval)
 
 
 def packed(port: Port, frames: Frames) -> list[int]:
@@ -133,10 +153,7 @@ async def run_frames(
         raise StreamError(f"{error}; {count} frames were sent, seed {seed}") from None
     for task in sending:
         await task
-    empty = [
-        cocotb.start_soon(sink.stay_empty(accelerator.latency + accelerator.interval))
-        for sink in sinks
-    ]
+    empty = [cocotb.start_soon(sink.stay_empty(accelerator.frame_time)) for sink in sinks]
     for task in empty:
         await task
     outputs = [
@@ -275,7 +292,7 @@ class Bench:
         accelerator = self.accelerator
         await self.start()
         for _ in range(3):
-            cycle = generator.randrange(1, accelerator.latency + accelerator.interval)
+            cycle = generator.randrange(1, accelerator.frame_time)
             streams = self.streams
             for target in streams.targets:
                 target.ready.value = generator.randrange(2)
@@ -302,13 +319,15 @@ class Bench:
             assert found is None, f"after a reset in cycle {cycle}: {found}, seed {seed}"
 
     async def keep_pace(self) -> None:
-        """Latency and interval are those that are stated, while no stream pauses."""
-        accelerator, frames = self.accelerator, 12
+        """Latency, ends of frames and interval are those stated, while no stream pauses."""
+        accelerator, stated = self.accelerator, list(self.accelerator.frame_ends)
+        frames = max(12, len(stated))
         await self.start()
         inputs, _ = self.stored(frames)
         _, cycles = await run_frames(self.streams, accelerator, inputs, None)
+        # The sink counts the cycle in which the first word is taken as the first.
         ends = [
-            max(of_end)
+            max(of_end) - 1
             for of_end in zip(
                 *(
                     taken[end.port.words - 1 :: end.port.words]
@@ -317,7 +336,9 @@ class Bench:
                 strict=True,
             )
         ]
-        # The sink counts the cycle in which the first word is taken as the first.
         latency = min(taken[0] for taken in cycles) - 1
         assert latency == accelerator.latency, f"latency {latency}"
-        assert ends[-1] - ends[-2] == accelerator.interval, f"frames end in the cycles {ends}"
+        assert ends[: len(stated)] == stated, f"frames end in the cycles {ends}, not {stated}"
+        if (period := accelerator.period) is not None:
+            each = (ends[-1] - ends[-1 - period]) / period
+            assert each == accelerator.interval, f"frames end in the cycles {ends}"

@@ -10,8 +10,6 @@ from vecq_hw.cli.output import activity, echo, percent, print_table
 from vecq_hw.cli.outputs import OutputFile, replacing, report_options, write_json
 from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 
-FRAMES = 3
-
 
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
@@ -32,7 +30,7 @@ def cycles(
     with which no word comes later than with FIFOs without limit.
     """
     from vecq_hw import storage
-    from vecq_hw.simulate.dataflow import fifo_depths, simulate_frames
+    from vecq_hw.simulate.dataflow import fifo_depths, simulate_pace
 
     net = storage.load(network)
     folds = choice.schedule(net)
@@ -40,12 +38,13 @@ def cycles(
         depths = folds.fifo_depths
         if depths is None:
             depths = fifo_depths(net, folds)
-        run = simulate_frames(net, folds, depths, FRAMES)
+        run = simulate_pace(net, folds, depths)
+    frames = len(run.frame_ends)
     if plot is not None:
         from vecq_hw.simulate.dataflow.plots import plot_timeline
 
         with replacing(plot) as temporary:
-            plot_timeline(run, temporary, f"{net.name}: a frame every {run.interval} cycles")
+            plot_timeline(run, temporary, f"{net.name}: a frame every {run.interval:g} cycles")
     layers = [
         {
             "layer": name,
@@ -60,14 +59,14 @@ def cycles(
         "name": net.name,
         "interval": run.interval,
         "first_output": run.first_output,
-        "frames": FRAMES,
+        "frames": frames,
         "total_cycles": run.total_cycles,
         "layers": layers,
         "depths": dict(depths),
     }
     echo(
-        f"{net.name}: a frame every {run.interval} cycles, the first output word after"
-        f" {run.first_output}, {FRAMES} frames in {run.total_cycles}"
+        f"{net.name}: a frame every {run.interval:g} cycles, the first output word after"
+        f" {run.first_output}, {frames} frames in {run.total_cycles}"
     )
     rows = [
         (name, str(busy), percent(run.utilisation[name]), *(str(c) for c in run.spans[name][0]))

@@ -94,7 +94,7 @@ def manifest_text(
     top: str,
     files: Iterable[str],
     ports: Ports,
-    cycles: Mapping[str, int] | None = None,
+    cycles: Mapping[str, Any] | None = None,
 ) -> str:
     """``manifest.json``: what made the project, its files, its ends, and its pace if known."""
     tree = {

@@ -7,6 +7,7 @@ import random
 import sys
 from itertools import islice
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -29,7 +30,7 @@ from vecq_hw.accelerator.plan import plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import Add, Conv2d, Dense, Input
+from vecq_hw.layers import Add, Conv2d, Dense, Input, Subtract
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, to_json
@@ -38,6 +39,7 @@ from vecq_hw.simulate.dataflow import (
     check_depths,
     fifo_depths,
     simulate_frames,
+    simulate_pace,
 )
 from vecq_hw.simulate.mac_array.closed_forms import cycles_bit_serial
 from vecq_hw.simulate.mac_array.product import ArraySize, matrix_product
@@ -298,6 +300,32 @@ def test_depths_that_do_not_fit_are_refused():
         fifo_depths(network, Schedule(folds={"conv": Fold(pe=3, simd=1)}))
 
 
+def late_branch():
+    """A subtraction of frames of one word, whose second operand comes much later."""
+    late = convolution("late", "x", 1, 1, 1)
+    layers = [late, rescale("codes", "late", 1), Subtract(name="out", inputs=("x", "codes"))]
+    source = Input(name="x", shape=(1, 1, 1), format=U4)
+    network = Network(name="turns", inputs=[source], layers=layers, outputs=["out"])
+    return network, Schedule(folds={"late": Fold(pe=1, simd=1)})
+
+
+def test_branches_of_short_frames_hold_as_many_as_their_neighbour_is_late():
+    network, schedule = late_branch()
+    run = simulate_pace(network, schedule, fifo_depths(network, schedule))
+    free = simulate_frames(network, schedule, dict.fromkeys(run.stored), frames=64)
+    assert (run.interval, run.period) == (free.interval, free.period) == (1, 1)
+
+
+def test_frames_that_come_in_turns_have_a_mean_interval():
+    network, schedule = late_branch()
+    depths = dict.fromkeys(fifo_depths(network, schedule), 2)
+    run = simulate_pace(network, schedule, depths)
+    assert len(set(np.diff(run.frame_ends).tolist())) > 1
+    ends = simulate_frames(network, schedule, depths, frames=8 * run.period + 1).frame_ends
+    assert ends[-1] - ends[run.period] == 7 * run.period * run.interval
+    assert run.utilisation["late"] == run.busy["late"] / run.interval
+
+
 def run_command(*arguments):
     result = CliRunner().invoke(vecq, ["cycles", *map(str, arguments)], standalone_mode=False)
     if result.exception is not None:
@@ -317,7 +345,7 @@ def test_the_command_prints_what_the_model_says(stored, tmp_path):
     file, schedule_file = stored
     network, schedule = residual()
     depths = fifo_depths(network, schedule)
-    run = simulate_frames(network, schedule, depths, 3)
+    run = simulate_pace(network, schedule, depths)
     tree = json.loads(run_command(file, "--schedule", schedule_file, "--json", "-"))
     assert tree["depths"] == depths
     assert (tree["interval"], tree["first_output"]) == (run.interval, run.first_output)

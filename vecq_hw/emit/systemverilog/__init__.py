@@ -29,11 +29,8 @@ from vecq_hw.errors import VecqError
 from vecq_hw.layers import Conv2d, Dense
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
-from vecq_hw.simulate.dataflow import DataflowRun, check_depths, simulate_frames
+from vecq_hw.simulate.dataflow import DataflowRun, check_depths, simulate_pace
 from vecq_hw.storage import digest
-
-PACE_FRAMES = 4
-"""After so many frames the interval has settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +79,8 @@ class Context:
     ----------
     latency : int
         Cycles from the first input word taken to the first output word valid.
-    interval : int
-        Cycles from frame to frame.  Both hold while neither stream pauses.
+    timing : DataflowRun
+        Of frames back to back, while neither stream pauses.
     """
 
     head: str
@@ -97,7 +94,7 @@ class Context:
     ports_text: str
     layers: tuple[LayerRow, ...]
     latency: int
-    interval: int
+    timing: DataflowRun
 
 
 def unsupported(network: Network) -> str | None:
@@ -146,7 +143,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     planned = plan(network, schedule)
     check_depths(planned, depths)
     made = top_module(planned, depths, schedule.fabric)
-    timing = simulate_frames(network, schedule, depths, frames=PACE_FRAMES)
+    timing = simulate_pace(network, schedule, depths)
     context = _context(network, schedule, made, timing, head)
     templates = _templates()
     top = context.top
@@ -168,7 +165,12 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
         files[f"rtl/{name}.sv"] = (assets.rtl() / f"{name}.sv").read_text()
     files["rtl/vecq.vlt"] = (assets.rtl() / "vecq.vlt").read_text()
     files |= packaging_files(templates, variables, files)
-    pace = {"latency": context.latency, "interval": context.interval}
+    pace = {
+        "latency": context.latency,
+        "interval": context.timing.interval,
+        "period": context.timing.period,
+        "frame_ends": list(context.timing.frame_ends),
+    }
     ports = _ports(context.inputs, context.outputs)
     files[MANIFEST] = manifest_text(network, top, files, ports, pace)
     return Project(files)
@@ -217,7 +219,7 @@ def _context(
         ports_text=ports_text(_ports(inputs, outputs), assets.BENCH),
         layers=tuple(rows),
         latency=timing.first_output,
-        interval=timing.interval,
+        timing=timing,
     )
 
 

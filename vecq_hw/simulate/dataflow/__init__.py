@@ -6,6 +6,7 @@ from vecq_hw.simulate.dataflow.frames import (
     DeadlockError,
     check_depths,
     simulate_frames,
+    simulate_pace,
 )
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "check_depths",
     "fifo_depths",
     "simulate_frames",
+    "simulate_pace",
     "with_fifo_depths",
 ]

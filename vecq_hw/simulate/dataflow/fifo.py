@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from vecq_hw.accelerator.cells import Join
+from vecq_hw.accelerator.cells import Join, Plan
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
@@ -20,14 +20,17 @@ from vecq_hw.simulate.dataflow.processes import Graph
 from vecq_hw.simulate.dataflow.recurrences import LateError
 from vecq_hw.simulate.dataflow.times import run
 
+REGISTERED_WORDS = 4
+"""At most, of a branch in the stream registers at both ends of its FIFO and in its join."""
+
 
 def fifo_depths(network: Network, schedule: Schedule) -> dict[str, int]:
     """The depth of every link, in words of its producer.
 
     With these depths the network never stands still, whatever its inputs and outputs pause, and
-    without pauses no output word of two frames back to back comes later than with FIFOs without
-    limit.  None of them can be smaller by a word: the network could stand still, or a word would
-    come later.
+    without pauses no output word of frames back to back comes later than with FIFOs without limit.
+    None of them can be smaller by a word: the network could stand still, or a word would come
+    later.
 
     Raises
     ------
@@ -35,7 +38,15 @@ def fifo_depths(network: Network, schedule: Schedule) -> dict[str, int]:
         The schedule does not fit.
     """
     check(network, schedule)
-    return _Search(network, schedule).result()
+    planned, frames = plan(network, schedule), SEARCHED_FRAMES
+    while True:
+        search = _Search(planned, frames)
+        depths = search.result()
+        # A branch that holds all words of these frames cannot have held any of them up.
+        words = {name: frames * search.words[name] for name in search.branches}
+        if all(depths[name] + REGISTERED_WORDS <= count for name, count in words.items()):
+            return depths
+        frames *= 2
 
 
 def with_fifo_depths(network: Network, schedule: Schedule) -> Schedule:
@@ -52,9 +63,9 @@ def _stored(graph: Graph) -> dict[str, int]:
 class _Search:
     """Depths that are enough, and shrink."""
 
-    def __init__(self, network: Network, schedule: Schedule) -> None:
-        self._plan = plan(network, schedule)
-        ideal = Graph(self._plan, SEARCHED_FRAMES)
+    def __init__(self, planned: Plan, frames: int) -> None:
+        self._plan, self._frames = planned, frames
+        ideal = Graph(self._plan, self._frames)
         self._depths: dict[str, int | None] = dict.fromkeys(ideal.links)
         set_depths(ideal, self._depths)
         run(ideal.processes)
@@ -62,19 +73,21 @@ class _Search:
             name: ideal.channel(end).takes for name, end in self._plan.outputs.items()
         }
         self._stored = _stored(ideal)
-        safe = Graph(self._plan, SEARCHED_FRAMES, worst_case=True)
+        safe = Graph(self._plan, self._frames, worst_case=True)
         self._least = {name: link.least for name, link in safe.links.items()}
         self._safe = dict(self._least)
         """Depths that let the network stand still under no pauses."""
         run(safe.processes)
         grow_until_complete(safe, self._safe)
         joins = {cell.layer.name for cell in self._plan.cells if isinstance(cell, Join)}
-        self._branches = [name for name, link in safe.links.items() if link.planned.reader in joins]
+        self.words = {name: link.planned.source.words for name, link in safe.links.items()}
+        """Of a frame, on each link."""
+        self.branches = [name for name, link in safe.links.items() if link.planned.reader in joins]
 
     def result(self) -> dict[str, int]:
         # Only the branches of joins have to store much: the rest mostly fits at once.
-        self._shrink([name for name in self._depths if name not in self._branches])
-        for name in self._branches:
+        self._shrink([name for name in self._depths if name not in self.branches])
+        for name in self.branches:
             self._shrink([name])
         # Where several links together end a deadlock they may have grown by more than they need,
         # and a word that comes earlier may delay another: a pipeline that it halts takes no more.
@@ -90,7 +103,7 @@ class _Search:
         depths = {**self._depths, **changed}
         if not self._is_safe(depths):
             return math.inf
-        graph = Graph(self._plan, SEARCHED_FRAMES, deadlines=self._deadlines)
+        graph = Graph(self._plan, self._frames, deadlines=self._deadlines)
         set_depths(graph, depths)
         try:
             run(graph.processes)
@@ -103,7 +116,7 @@ class _Search:
     def _is_safe(self, depths: Mapping[str, int | None]) -> bool:
         if all(depth is None or depth >= self._safe[name] for name, depth in depths.items()):
             return True  # deeper FIFOs than are safe are safe
-        graph = Graph(self._plan, SEARCHED_FRAMES, worst_case=True)
+        graph = Graph(self._plan, self._frames, worst_case=True)
         set_depths(graph, depths)
         run(graph.processes)
         return is_complete(graph)

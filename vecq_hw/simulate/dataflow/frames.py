@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from vecq_hw.simulate.dataflow.times import run
 
 SEARCHED_FRAMES = 2
 """Frames back to back that show which depths are needed; each further one repeats the second."""
+LEAST_FRAMES, MOST_FRAMES = 4, 256
+"""Frames that :func:`simulate_pace` begins with, and after which it takes the pace as it is."""
 
 
 class DeadlockError(VecqError):
@@ -29,10 +32,10 @@ class DataflowRun:
     ----------
     first_output : int
         Cycle in which the first output word is valid.
-    interval : int
-        Cycles between the ends of the last two frames.
-    total_cycles : int
-        Until the last output word has been taken.
+    frame_ends : sequence of int
+        For each frame the cycle in which the last of its output words was taken.
+    in_flight : int
+        Frames that had begun to go in when the first had come out.
     busy : mapping
         Cycles a frame that the busiest cell of each layer works; a share of ``interval``, it is the
         layer's utilisation.
@@ -45,13 +48,42 @@ class DataflowRun:
     """
 
     first_output: int
-    interval: int
-    total_cycles: int
+    frame_ends: Sequence[int]
+    in_flight: int
     busy: Mapping[str, int]
     spans: Mapping[str, Sequence[tuple[int, int]]]
     stored: Mapping[str, int]
     input_cycles: Mapping[str, Sequence[int]]
     output_cycles: Mapping[str, Sequence[int]]
+
+    @property
+    def total_cycles(self) -> int:
+        """Until the last output word has been taken."""
+        return self.frame_ends[-1] + 1
+
+    @property
+    def period(self) -> int | None:
+        """After so many frames the cycles between the ends of frames repeat; None if not seen to.
+
+        Where frames are shorter than the FIFOs of a branch, some come close together and others
+        wait for the branch, in turns.  A turn has at most as many frames as are in flight, so
+        that many repeat before it is believed.
+        """
+        ends = self.frame_ends
+        between = [end - before for before, end in itertools.pairwise(ends)]
+        for period in range(1, len(between) // 2 + 1):
+            seen = between[-max(2 * period, self.in_flight) :]
+            if len(seen) >= self.in_flight and seen[period:] == seen[:-period]:
+                return period
+        return None
+
+    @property
+    def interval(self) -> int | float:
+        """Cycles a frame takes, on average over a period, or over the second half of the frames."""
+        ends = self.frame_ends
+        frames = self.period or len(ends) // 2
+        cycles = ends[-1] - ends[-1 - frames]
+        return cycles / frames if cycles % frames else cycles // frames
 
     @property
     def utilisation(self) -> dict[str, float]:
@@ -103,6 +135,18 @@ def simulate_frames(
     if not is_complete(graph):
         check_depths(planned, given)
     return _measured(graph)
+
+
+def simulate_pace(
+    network: Network, schedule: Schedule, depths: Mapping[str, int] | None = None
+) -> DataflowRun:
+    """As :func:`simulate_frames`, of as many frames as show how many cycles one takes."""
+    frames = LEAST_FRAMES
+    while (result := simulate_frames(network, schedule, depths, frames)).period is None:
+        if frames >= MOST_FRAMES:
+            break
+        frames *= 2
+    return result
 
 
 def set_depths(graph: Graph, depths: Mapping[str, int | None]) -> None:
@@ -220,10 +264,11 @@ def _measured(graph: Graph) -> DataflowRun:
         max(channel(end).takes[(frame + 1) * end.words - 1] for end in outputs.values())
         for frame in range(frames)
     ]
+    begun = {name: channel(entry).takes[:: entry.words] for name, entry in inputs.items()}
     return DataflowRun(
         first_output=min(channel(end).offers[0] for end in outputs.values()),
-        interval=last[-1] - last[-2],
-        total_cycles=last[-1] + 1,
+        frame_ends=last,
+        in_flight=max(sum(cycle <= last[0] for cycle in cycles) for cycles in begun.values()),
         busy=graph.plan.busy,
         spans={
             name: [_span(graph, *ends, frame) for frame in range(frames)]
