@@ -12,7 +12,7 @@ from torch import nn
 
 from vecq_hw import data
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import Alq, Elq, Lsq, MinMax, RandomState, Stochastic, Vecq
+from vecq_hw.quantize import Alq, DropBits, Elq, Lsq, MinMax, RandomState, Stochastic, Vecq
 from vecq_hw.train import Optimizer, Settings, Training, quantize_model
 
 torch.set_num_threads(1)
@@ -77,6 +77,7 @@ class Twice(Vecq):
 KINDS = {"moved": Moved, "scaled": Scaled, "dropped": Dropped, "twice": Twice, "alq": Alq}
 KINDS["sq"] = partial(Stochastic, base=Lsq)
 KINDS["elq"] = lambda w, _: Elq(w, 2, a1=0.4)
+KINDS["dropbits"] = partial(DropBits, forward="sample", strength=0.3)
 """What :mod:`tests.train.distributed_worker` trains, too."""
 
 

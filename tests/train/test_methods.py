@@ -41,6 +41,7 @@ torch.set_num_threads(1)
 GRIDS: dict[str, type] = {"twn": TwosComplement, "minmax": TwosComplement, "lsq": TwosComplement}
 GRIDS |= {"alq": BinaryBases, "tqt": TwosComplement, "inq": CodeBook, "ttq": CodeBook}
 GRIDS |= {"esb": MiniFloat, "pq": ProductWeights, "elq": TwosComplement}
+GRIDS |= {"srq": TwosComplement, "dropbits": TwosComplement}
 WIDTHS = {"bwn": 1, "twn": 2, "ttq": 2, "elq": 2}
 
 

@@ -30,6 +30,7 @@ from vecq_hw.quantize.codes import (  # noqa: E402
 )
 from vecq_hw.quantize.distributions import Distribution  # noqa: E402
 from vecq_hw.quantize.dorefa import Dorefa  # noqa: E402
+from vecq_hw.quantize.dropbits import DropBits  # noqa: E402
 from vecq_hw.quantize.elq import Elq  # noqa: E402
 from vecq_hw.quantize.esb import Esb, esb_scale  # noqa: E402
 from vecq_hw.quantize.inq import Inq  # noqa: E402
@@ -40,6 +41,7 @@ from vecq_hw.quantize.mul2q import MuL2q  # noqa: E402
 from vecq_hw.quantize.product import BlockOrder, ProductQuantization  # noqa: E402
 from vecq_hw.quantize.randomness import RandomState  # noqa: E402
 from vecq_hw.quantize.settings import Option  # noqa: E402
+from vecq_hw.quantize.srq import Srq  # noqa: E402
 from vecq_hw.quantize.stochastic import Stochastic  # noqa: E402
 from vecq_hw.quantize.tqt import Tqt  # noqa: E402
 from vecq_hw.quantize.ttq import Ttq  # noqa: E402
@@ -75,6 +77,7 @@ __all__ = [
     "CurveInput",
     "Distribution",
     "Dorefa",
+    "DropBits",
     "Elq",
     "Esb",
     "EsbHardtanh",
@@ -96,6 +99,7 @@ __all__ = [
     "ScalarCodes",
     "SignedQuantizer",
     "Spread",
+    "Srq",
     "Stochastic",
     "Tqt",
     "Ttq",

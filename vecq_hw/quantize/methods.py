@@ -13,6 +13,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.bwn import Bwn
 from vecq_hw.quantize.dorefa import Dorefa
+from vecq_hw.quantize.dropbits import DropBits
 from vecq_hw.quantize.elq import Elq
 from vecq_hw.quantize.esb import Esb
 from vecq_hw.quantize.inq import Inq
@@ -21,6 +22,7 @@ from vecq_hw.quantize.minmax import MinMax
 from vecq_hw.quantize.mul2q import MuL2q
 from vecq_hw.quantize.product import ProductQuantization
 from vecq_hw.quantize.settings import MethodSetting, Option, method_settings
+from vecq_hw.quantize.srq import Srq
 from vecq_hw.quantize.stochastic import Stochastic, is_base
 from vecq_hw.quantize.tqt import Tqt
 from vecq_hw.quantize.ttq import Ttq
@@ -44,6 +46,8 @@ METHODS: Mapping[str, type[WeightQuantizer]] = {
     "pq": ProductQuantization,
     "sq": Stochastic,
     "elq": Elq,
+    "srq": Srq,
+    "dropbits": DropBits,
 }
 _Base = enum.Enum("_Base", {name: name for name, kind in METHODS.items() if is_base(kind)})  # type: ignore[misc]
 """The methods that SQ may draw from."""
