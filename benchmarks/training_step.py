@@ -120,6 +120,9 @@ def main() -> None:
             net, 4, 8, method=method(per_channel=True, interval="search")
         ),
         "lsq W2A8": quantize_model(net, 2, 8, method=weight_method("lsq")),
+        "srq W2A8": quantize_model(net, 2, 8, method=weight_method("srq")),
+        "srq W4A8": quantize_model(net, 4, 8, method=weight_method("srq")),
+        "dropbits W4A8": quantize_model(net, 4, 8, method=weight_method("dropbits")),
         "brevitas W2": brevitas_model(2, None),
         "brevitas W2A8": brevitas_model(2, 8),
     }

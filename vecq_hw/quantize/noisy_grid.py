@@ -132,8 +132,10 @@ class _Noisy(torch.autograd.Function):
         to_w = gradient * slopes.position
         to_noise = -noise.sharp * _dot(gradient, slopes.sharpness) * step
         to_step = _dot(gradient, codes) * step - _dot(to_w, w) - to_noise
-        to_shares = [_dot(gradient, slope) * step for slope in slopes.shares]
-        return to_w, to_step, to_noise, torch.stack(to_shares) if to_shares else None, None
+        to_shares = torch.zeros_like(shares)  # what one grid alone passes on
+        if slopes.shares:
+            to_shares = torch.stack([_dot(gradient, slope) * step for slope in slopes.shares])
+        return to_w, to_step, to_noise, to_shares, None
 
 
 class _Slopes(NamedTuple):
@@ -142,7 +144,7 @@ class _Slopes(NamedTuple):
     position: torch.Tensor
     sharpness: torch.Tensor
     shares: tuple[torch.Tensor, ...] = ()
-    """None where the shares are known to pass nothing on."""
+    """None where the shares pass nothing on."""
 
 
 class _Noise:
