@@ -306,7 +306,10 @@ def test_the_commands(tmp_path):
     widths = [la.weights.grid.bits for la in lower(model).layers if isinstance(la, Dense | Conv2d)]
     assert widths[0] == 3
     assert set(widths[1:]) == {4}
-    assert json.loads((tmp_path / "lsq" / "metrics.json").read_text())["method"] == "lsq"
+    metrics = json.loads((tmp_path / "lsq" / "metrics.json").read_text())
+    assert metrics["method"] == "lsq"
+    assert [*metrics["bits_by_layer"].values()] == [3, *[4] * (len(widths) - 1)]
+    assert 3 < metrics["stored_bits_per_weight"] < 4
     command = ["train", "--epochs", "1", "--per-channel", "--bias-bits", "6"]
     done = CliRunner().invoke(vecq, [*command, "--out", str(tmp_path / "channels")])
     assert done.exit_code == 0, done.output

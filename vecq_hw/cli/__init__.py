@@ -18,7 +18,7 @@ from vecq_hw.cli.demo import demo
 from vecq_hw.cli.doctor import doctor
 from vecq_hw.cli.emit import emit
 from vecq_hw.cli.networks import lower, show, simulate
-from vecq_hw.cli.quantization import lambda_
+from vecq_hw.cli.quantization import lambda_, methods
 from vecq_hw.cli.schedule import schedule
 from vecq_hw.cli.train import train
 from vecq_hw.cli.verify import verify
@@ -36,7 +36,21 @@ def vecq() -> None:
 
 
 for command in (
-    *(demo, doctor, train, lambda_, lower, show, simulate, emit, verify, array, cycles, schedule),
+    *(
+        demo,
+        doctor,
+        train,
+        methods,
+        lambda_,
+        lower,
+        show,
+        simulate,
+        emit,
+        verify,
+        array,
+        cycles,
+        schedule,
+    ),
 ):
     vecq.add_command(command)
 

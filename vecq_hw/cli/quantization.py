@@ -1,4 +1,4 @@
-"""``vecq lambda``: the best quantization intervals, and what they lose."""
+"""``vecq lambda`` and ``vecq methods``: the best intervals; what quantizes weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vecq_hw.cli.output import print_table
+from vecq_hw.cli.output import echo, print_table
 from vecq_hw.cli.outputs import report_options, write_json
 
 
@@ -60,3 +60,48 @@ def lambda_(bits: tuple[int, ...], distribution: str, json_file: Path | None) ->
     ]
     print_table(head, cells)
     write_json(json_file, {"distribution": distribution, "rows": rows})
+
+
+@click.command()
+@report_options
+def methods(json_file: Path | None) -> None:
+    """The methods of quantizing weights, and every setting of each.
+
+    'vecq train --method NAME --method-options SETTING=VALUE,...' trains with one of them.
+    """
+    from vecq_hw.quantize.descriptions import description
+    from vecq_hw.quantize.methods import METHODS
+
+    found = [description(name) for name in METHODS]
+    cells = [(one.name, _range(one.bits), one.grid, one.source or "-") for one in found]
+    print_table(("method", "bits", "stored as", "source"), cells, left=4)
+    for one in found:
+        echo()
+        echo(f"{one.name}: {one.summary}")
+        for setting in one.settings:
+            echo(f"  {setting.name}={setting.shown()}  ({setting.wanted})")
+            echo(f"    {setting.meaning}")
+    rows = [
+        {
+            "name": one.name,
+            "bits": [one.bits[0], one.bits[-1]],
+            "grid": one.grid,
+            "summary": one.summary,
+            "source": one.source,
+            "settings": [
+                {
+                    "name": setting.name,
+                    "values": setting.wanted,
+                    "default": setting.plain(setting.default),
+                    "meaning": setting.meaning,
+                }
+                for setting in one.settings
+            ],
+        }
+        for one in found
+    ]
+    write_json(json_file, {"methods": rows})
+
+
+def _range(bits: range) -> str:
+    return str(bits[0]) if len(bits) == 1 else f"{bits[0]}..{bits[-1]}"

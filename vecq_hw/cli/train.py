@@ -16,7 +16,13 @@ import click
 from vecq_hw.cli.data import data_options, loaded
 from vecq_hw.cli.output import activity, echo, percent, print_epoch, slow_lines
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
-from vecq_hw.cli.training import check_lowering, lowered_metrics, seeded_model, trained_metrics
+from vecq_hw.cli.training import (
+    check_lowering,
+    lowered_metrics,
+    seeded_model,
+    sizes_without_network,
+    trained_metrics,
+)
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -96,7 +102,13 @@ class _Milestones(click.ParamType[Any]):
     show_default=True,
     help="Of activations but the inputs.",
 )
-@click.option("--method", metavar="NAME", default="vecq", show_default=True, help="Of weights.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    default="vecq",
+    show_default=True,
+    help="Of weights; 'vecq methods' lists them and their settings.",
+)
 @click.option(
     "--method-options",
     metavar="NAME=VALUE,...",
@@ -117,7 +129,7 @@ class _Milestones(click.ParamType[Any]):
 @click.option(
     "--bias-bits", type=click.IntRange(1, 16), metavar="1..16", help="[default: exact biases]"
 )
-@click.option("--bits-file", metavar="FILE.json", help="Bits of single layers.")
+@click.option("--bits-file", metavar="FILE.json", help="Bits and methods of single layers.")
 @click.option("--epochs", type=click.IntRange(min=1), help="[default: 40]")
 @click.option("--batch-size", type=click.IntRange(min=2), help="[default: 64]")
 @click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="[default: adam]")
@@ -411,6 +423,8 @@ def _test(
             f" {metrics['prediction_differences']} of {len(task.dataset.x_test)}"
             " predictions differ"
         )
+    else:
+        metrics |= sizes_without_network(training.model, task.recipe)
     metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
     text = json.dumps(metrics, indent=2) + "\n"
     out.write(METRICS, text.encode(), _KINDS[METRICS])

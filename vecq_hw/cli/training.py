@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vecq_hw.data import Dataset
+    from vecq_hw.lower.sizes import StoredBits
     from vecq_hw.network import Network
     from vecq_hw.train import ModelRecipe, Training
 
@@ -97,6 +98,7 @@ def lowered_metrics(
     """The network lowered from a quantized model, and what it gets right of all test samples."""
     from vecq_hw import storage
     from vecq_hw.lower import lower, prediction_differences
+    from vecq_hw.lower.sizes import stored_bits
     from vecq_hw.passes.precision import kept_mantissa_bits
     from vecq_hw.simulate import network_inputs, predictions, simulate
 
@@ -110,5 +112,25 @@ def lowered_metrics(
             name: min(filter(None, bits), default=0)
             for name, bits in kept_mantissa_bits(network).items()
         },
+        **_sizes(stored_bits(network)),
         "network_digest": storage.digest(network),
+    }
+
+
+def sizes_without_network(model: nn.Module, recipe: ModelRecipe) -> dict[str, Any]:
+    """As of a network, of a model without one; None where its weights have no integer codes."""
+    from vecq_hw.lower.sizes import StoredBits, stored_bits_of_model
+
+    if recipe.weight_bits is None:
+        return _sizes(StoredBits(32.0, {}))
+    try:
+        return _sizes(stored_bits_of_model(model))
+    except VecqError:
+        return _sizes(None)
+
+
+def _sizes(found: StoredBits | None) -> dict[str, Any]:
+    return {
+        "stored_bits_per_weight": found and found.per_weight,
+        "bits_by_layer": found and found.by_layer,
     }

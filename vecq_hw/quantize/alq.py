@@ -1,4 +1,5 @@
-"""ALQ (Qu et al., *Adaptive Loss-aware Quantization for Multi-bit Networks*, CVPR 2020).
+"""ALQ (Qu et al., *Adaptive Loss-aware Quantization for Multi-bit Networks*, CVPR 2020): sums of
+binary bases.
 
 A group of weights is a sum of binary bases, as many as the loss needs there: those that it needs
 least are pruned, over all layers, until a weight has less than a bit.

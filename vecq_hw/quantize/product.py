@@ -60,6 +60,8 @@ class ProductQuantization(WeightQuantizer):
     words : int, optional
         2, 4, 8, ... 65536 of a book; without it by the bits and the block, at most 256.
     order : BlockOrder
+        Whether the weights of a block are of neighbouring channels at one tap or of the taps of one
+        channel.
     iterations : int, 0 or more
         Of the search for words.
     weighted : bool
