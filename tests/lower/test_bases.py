@@ -44,3 +44,15 @@ def test_bases_where_the_network_has_their_channels(shape, group, order, run):
     else:
         assert isinstance(found, BinaryBases)
         assert found.group == run
+
+
+def test_groups_that_have_their_coordinates_in_common_become_one():
+    codes, _ = drawn((3, 8, 2), 8)
+    shared = codes.coordinates[:, :, :1].expand(codes.coordinates.shape)
+    signs = 2 * codes.bases - 1
+    values = (signs * shared.unsqueeze(-1)).sum(-2).movedim(-1, 2).reshape(-1).numpy()
+    taken = places((3, 8, 2)).swapaxes(1, 2).reshape(3, 16)
+    found = weights_at(codes._replace(coordinates=shared), taken)
+    assert isinstance(found, BinaryBases)
+    assert found.group == 16
+    assert np.array_equal(found.values, values[taken])

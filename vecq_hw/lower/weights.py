@@ -91,7 +91,10 @@ def _whole_blocks(shape: tuple[int, ...], block: int, taken: IntArray) -> IntArr
 
 
 def _bases_at(codes: BaseCodes, taken: IntArray, step: float) -> BinaryBases | Weights:
-    """Groups of bases where their channels stand, cut into runs of which each is of one group."""
+    """Groups of bases where their channels stand, cut into runs of which each has one sum.
+
+    Groups side by side that have all their coordinates in common become one.
+    """
     bases, coordinates = _array(codes.bases), _array(codes.coordinates)
     *shape, most, size = bases.shape
     # Of each weight, the number of its group and its place there.
@@ -100,23 +103,17 @@ def _bases_at(codes: BaseCodes, taken: IntArray, step: float) -> BinaryBases | W
     )
     group = np.moveaxis(group, -1, 2).reshape(-1)[taken]
     channel = np.moveaxis(channel, -1, 2).reshape(-1)[taken]
-    run = next(n for n in range(size, 0, -1) if _of_one_group(group, n))
+    factors = coordinates.reshape(-1, most)[group]
+    differ = factors[..., 1:, :] != factors[..., :-1, :]
+    borders = np.flatnonzero(differ.any(axis=(*range(taken.ndim - 1), -1))) + 1
+    run = math.gcd(taken.shape[-1], *borders.tolist())
     found = bases.reshape(-1, most, size)[group, :, channel]
     of_runs = found.reshape(*taken.shape[:-1], -1, run, most).swapaxes(-1, -2)
-    whole = BinaryBases(
-        bases=of_runs, coordinates=coordinates.reshape(-1, most)[group[..., ::run]], step=step
-    )
-    if run == size:
+    whole = BinaryBases(bases=of_runs, coordinates=factors[..., ::run, :], step=step)
+    if run % size == 0:
         return whole
     plain = _by_values(whole.values, step)
     return whole if whole.stored_bits < plain.stored_bits else plain
-
-
-def _of_one_group(group: IntArray, run: int) -> bool:
-    if group.shape[-1] % run:
-        return False
-    runs = group.reshape(*group.shape[:-1], -1, run)
-    return bool((runs == runs[..., :1]).all())
 
 
 def _by_values(found: IntArray, step: float) -> Weights:

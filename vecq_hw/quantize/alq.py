@@ -76,6 +76,7 @@ class Alq(WeightQuantizer):
     """
 
     BITS = range(1, 7)
+    BLOCKS = True
     OWN_STEP = True
 
     bases: torch.Tensor
