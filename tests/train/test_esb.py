@@ -19,7 +19,7 @@ from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.quantize import EsbHardtanh, EsbReLU, EsbSigned, InputQuantizer
 from vecq_hw.quantize.activation_esb import MOST_BITS
 from vecq_hw.simulate import network_inputs, simulate
-from vecq_hw.train import LayerBits, Settings, Training, quantize_model
+from vecq_hw.train import LayerQuantization, Settings, Training, quantize_model
 from vecq_hw.verify import compare, targets
 
 torch.set_num_threads(1)
@@ -81,7 +81,7 @@ NETS = {
 def twin_of(name, activation_bits=4, **settings):
     shape, make = NETS[name]
     torch.manual_seed(3)
-    overrides = {"input": LayerBits(activation=8)}
+    overrides = {"input": LayerQuantization(activation=8)}
     settings = {"activation_method": "esb", "method": "esb", "input_shape": shape} | settings
     twin = quantize_model(make(), 4, activation_bits, overrides, **settings)
     for seed in range(4):
