@@ -29,7 +29,8 @@ from torch import nn
 from benchmarks.origin import origin
 from vecq_hw.files import write_atomically
 from vecq_hw.quantize import weight_method
-from vecq_hw.train import build_model, quantize_model
+from vecq_hw.train import Settings, build_model, quantize_model
+from vecq_hw.train.descent import Descent
 
 SHAPE, CLASSES, BATCH = (1, 28, 28), 10, 200
 
@@ -82,6 +83,22 @@ class Side:
         self.optimizer.step()
 
 
+class MethodSide(Side):
+    """A side whose method wants more of a step: draws, second passes, penalties, portions."""
+
+    PROGRESS = 0.3
+    """How much of training is done: portions are fixed, and some weights are float yet."""
+
+    def __init__(self, model: nn.Module, x: torch.Tensor) -> None:
+        super().__init__(model)
+        settings = Settings(batch_size=BATCH, learning_rate=1e-3)
+        self.descent = Descent(self.model, settings, x, steps=1, classes=CLASSES)
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """One batch, as in :class:`vecq_hw.train.Training`."""
+        self.descent.step(x, y, len(x), self.PROGRESS)
+
+
 def peak_bytes(side: Side, x: torch.Tensor, y: torch.Tensor) -> int:
     """The most that one step holds at a time, beyond what the side holds between steps."""
     side.optimizer.zero_grad()
@@ -126,9 +143,16 @@ def main() -> None:
         "brevitas W2": brevitas_model(2, None),
         "brevitas W2A8": brevitas_model(2, 8),
     }
+    scheduled = {
+        "sq W2A8": weight_method("sq"),
+        "sq W2A8, elements": weight_method("sq", granularity="element"),
+        "elq W2A8": weight_method("elq"),
+    }
     warnings.simplefilter("ignore")  # Brevitas' own
-    sides = {name: Side(model) for name, model in models.items() if model is not None}
     x = torch.rand(BATCH, *SHAPE).to(memory_format=torch.channels_last)
+    sides = {name: Side(model) for name, model in models.items() if model is not None}
+    for name, one in scheduled.items():
+        sides[name] = MethodSide(quantize_model(net, 2, 8, method=one), x)
     y = torch.randint(CLASSES, (BATCH,))
     for side in sides.values():
         for _ in range(2):
@@ -151,7 +175,7 @@ def main() -> None:
         }
         if name in sides
         else "not run"
-        for name in models
+        for name in [*models, *scheduled]
     }
     result = {
         **origin(),

@@ -198,37 +198,48 @@ def table8() -> str:
         "Mean over the seeds of the integer network's accuracy on 597 test images, ± the standard"
         " error of that mean; one image is 0.17.\n",
     ]
-    rows, names = [], []
-    for name, seeds in queued("digits/"):
-        members = [f"{name}/seed{seed}" for seed in range(seeds)]
-        values = [accuracy(run) for run in map(result, members) if run is not None]
-        names += members
-        spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-        rows.append(
-            (
-                name.removeprefix("digits/"),
-                f"{statistics.mean(values):.2f} ± {spread:.2f}" if values else NOT_RUN,
-                f"{min(values):.2f}..{max(values):.2f}" if values else "",
-                f"{len(values)} of {seeds}",
-            )
-        )
-    parts.append(table(("method and widths", "accuracy %", "range", "seeds"), rows))
+    shown, names = means("digits/")
+    parts.append(shown)
     rows = []
     lenet = [name for name, _ in queued("methods-mnist/")]
     for name in lenet:
         run = result(name)
-        shown = (NOT_RUN, "", "")
+        cells = (NOT_RUN, "", "")
         if run is not None:
-            shown = (f"{accuracy(run):.2f}", str(run["seed"]), str(run["epochs"]))
-        rows.append((name.removeprefix("methods-mnist/"), *shown))
+            cells = (f"{accuracy(run):.2f}", str(run["seed"]), str(run["epochs"]))
+        rows.append((name.removeprefix("methods-mnist/"), *cells))
     titles = ("method and widths", "accuracy %", "seed", "epochs")
     parts.append(
         "\n## MNIST, LeNet5\n\nThe integer network's accuracy on 10,000 test images, one of which"
         " is 0.01. One seed ranks nothing: the standard error of such a figure is about 0.1.\n\n"
         f"{table(titles, rows)}"
     )
-    parts.append(origins([*names, *lenet]))
+    shown, cifar = means("methods-cifar10/")
+    parts.append(
+        "\n## CIFAR-10, the VGG-like network of a quarter of its width\n\nAs for digits, on 10,000"
+        f" test images.\n\n{shown}"
+    )
+    parts.append(origins([*names, *lenet, *cifar]))
     return "\n".join(parts)
+
+
+def means(folder: str) -> tuple[str, list[str]]:
+    """The runs of a folder, a row for the seeds of each, and their names."""
+    rows, names = [], []
+    for name, seeds in queued(folder):
+        members = [f"{name}/seed{seed}" for seed in range(seeds)]
+        values = [accuracy(run) for run in map(result, members) if run is not None]
+        names += members
+        spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        rows.append(
+            (
+                name.removeprefix(folder),
+                f"{statistics.mean(values):.2f} ± {spread:.2f}" if values else NOT_RUN,
+                f"{min(values):.2f}..{max(values):.2f}" if values else "",
+                f"{len(values)} of {seeds}",
+            )
+        )
+    return table(("method and widths", "accuracy %", "range", "seeds"), rows), names
 
 
 def table9() -> str:

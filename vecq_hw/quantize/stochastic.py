@@ -4,6 +4,7 @@ BMVC 2017): in each step some of the weights, drawn by their error, stay float.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from enum import Enum
 
@@ -154,7 +155,11 @@ def is_base(kind: type[WeightQuantizer]) -> bool:
     (True, False, False)
     """
     own = kind.OWN_STEP or kind.TWO_PASSES or issubclass(kind, ProductQuantization)
-    return not own and kind.advance is WeightQuantizer.advance
+    alike = all(
+        inspect.getattr_static(kind, name) is inspect.getattr_static(WeightQuantizer, name)
+        for name in ("advance", "advance_together")
+    )
+    return alike and not own
 
 
 def relative_errors(w: torch.Tensor, quantized: torch.Tensor, by_rows: bool) -> torch.Tensor:
