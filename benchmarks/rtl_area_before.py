@@ -57,12 +57,15 @@ def take(files, top, parameters, family):
 rtl_area.synthesize = take
 found = {}
 for part, family, bits in rtl_area.RUNS:
-    if family == "xcup":
+    name = f"{part}, {bits} bits"
+    if family == "xcup" and ONLY in name:
         try:
             rtl_area.PARTS[part](bits, family)
         except Taken as taken:
-            found[f"{part}, {bits} bits"] = taken.args[0]
+            found[name] = taken.args[0]
 for name in NETWORKS:
+    if ONLY not in f"network {name}":
+        continue
     network = networks.NETWORKS[name]()
     inputs = networks.inputs(network, 1)
     vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
@@ -94,9 +97,9 @@ class Comparison:
         }
 
 
-def sources(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the commit in ``folder`` would synthesize, by name."""
-    script = _SOURCES.replace("in NETWORKS", f"in {NETWORKS!r}")
+def sources(folder: Path, only: str) -> dict[str, dict[str, Any]]:
+    """What the commit in ``folder`` would synthesize, by names that hold ``only``."""
+    script = f"NETWORKS, ONLY = {NETWORKS!r}, {only!r}\n{_SOURCES}"
     status, output = run_process(
         [sys.executable, "-c", script], folder, environment(folder), timeout=600
     )
@@ -172,21 +175,21 @@ def spread(counts: Sequence[int]) -> str:
 def main(commit: str, only: str, orders: int, out: Path | None) -> None:
     """Synthesize, compare, record; end with 1 where a circuit differs and its median is larger."""
     with checked_out(commit) as folder:
-        olds = sources(folder)
-    news = sources(ROOT)
+        olds = sources(folder, only)
+    news = sources(ROOT, only)
     rows: list[Comparison] = []
     head = {"against": resolved(commit), "yosys": yosys_version(), "family": XCUP}
     known = json.loads(out.read_text()) if out is not None and out.exists() else {}
     same = all(known.get(key) == value for key, value in head.items())
     found = {row["circuit"]: row for row in known["circuits"]} if same else {}
     with Progress(transient=True) as progress:
-        chosen = [name for name in olds if name in news and only in name]
+        chosen = [name for name in olds if name in news]
         for name in progress.track(chosen, description="yosys"):
             row = compared(name, olds[name], news[name], orders)
             rows.append(row)
             found[name] = row.tree() | origin()
             if out is not None:
-                tree = head | {"circuits": [found[key] for key in olds if key in found]}
+                tree = head | {"circuits": list(found.values())}
                 write_atomically(out, (json.dumps(tree, indent=1) + "\n").encode())
     shown = Table(title=f"LUTs in several orders, yosys {yosys_version()}: median, range")
     for column in ("circuit", "before mapping", resolved(commit), "now"):

@@ -104,7 +104,7 @@ SHAPES: list[Shape] = [
     Product(s(40), s(22), 1, 62),
     *(
         Product(u(8), s(8), 2, 16, words, positions)
-        for words, positions in ((1, 2), (1, 7), (3, 2), (5, 4))
+        for words, positions in ((1, 2), (1, 7), (5, 4), (3, 2))
     ),
     Product(s(3), u(9), 1, 12, 70, 2),
 ]

@@ -85,7 +85,8 @@ OPERATORS: Sequence[tuple[str, str]] = [
 _FIXED = re.compile(
     r"//[^\n]*|^ +function .*?endfunction|^`ifn?def.*?`endif|\$\w+\(.*?\)|^ +initial [^\n]*"
     r"|^ +for \([^\n]*\)(?:\s+begin[^\n]*)?|^ +(?:localparam|parameter|logic|int|string) [^;]*;"
-    r"|^  +if \([^;]*?\)\s+begin : gen_\w+|^ +\w+ #\(.*?^ +\);|^ +\w+ \w+ \(\n.*?^ +\);",
+    r"|^  +(?:end else )?if \([^;]*?\)\s+begin : gen_\w+"
+    r"|^ +\w+ #\(.*?^ +\);|^ +\w+ \w+ \(\n.*?^ +\);",
     re.MULTILINE | re.DOTALL,
 )
 CHOICE = '  int mutant;\n  initial if (!$value$plusargs("mutant=%d", mutant)) mutant = -1;\n'

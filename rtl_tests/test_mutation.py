@@ -18,6 +18,8 @@ module vecq_small #(
 
   if (Half < 1) begin : gen_small
     assign data_o = count_q + Bits'(1);
+  end else if (Half == 1) begin : gen_middle
+    assign data_o = '0;
   end
 
   for (genvar n = 0; n < Bits; n++) begin : gen_bit
@@ -35,8 +37,8 @@ def test_assignments_and_conditions_have_mutants_and_parameters_have_none() -> N
     assert found == [
         (12, "count_q + Bits'(1)", "count_q - Bits'(1)"),
         (12, "count_q + Bits'(1)", "count_q + Bits'(2)"),
-        (17, "count_q == '0", "count_q != '0"),
-        (17, "!count_q[n]", "count_q[n]"),
+        (19, "count_q == '0", "count_q != '0"),
+        (19, "!count_q[n]", "count_q[n]"),
     ]
 
 
