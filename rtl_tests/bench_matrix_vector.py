@@ -118,7 +118,7 @@ SHAPES = [
     # Lanes of one bit counted: leaves of every size, folds, groups, accumulators that wrap.
     *(counts(4, 2 * simd, 2, simd) for simd in (1, 2, 3, 7, 8, 9, 16, 17, 24, 25, 32, 41)),
     *(counts(6, 12, pe, simd) for pe, simd in ((1, 12), (2, 4), (6, 3))),
-    *(counts(4, 40, 2, 20, wrap) for wrap in (1, 3, 4)),
+    *(counts(4, 40, 2, 20, wrap) for wrap in (4, 3, 1)),
     counts(8, 12, 8, 4, 0, 2, 3),
     # Sums beyond 32 bits, up to the widest accumulators.
     Shape(1, signed(28), 1, 64, 1, 64),
