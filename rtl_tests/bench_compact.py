@@ -118,7 +118,7 @@ SHAPES: list[Book | Bases] = [
 ]
 
 # Of which one case in a few has none: several passes, coordinates of several bits, in turn.
-BIT_BY_BIT = [SHAPES.index(Bases(4, 32, (2, 2), 16, 3, limits=(-128, 127), format=S5))]
+ALSO = [SHAPES.index(Bases(4, 32, (2, 2), 16, 3, limits=(-128, 127), format=S5))]
 
 
 def network(index: int) -> tuple[Network, Schedule]:

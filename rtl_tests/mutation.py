@@ -172,7 +172,7 @@ def run(bench: str, folder: Path, each: int, cells: Sequence[str]) -> dict[Mutan
     """What became of ``each`` mutants of each cell of a bench."""
     every, about = BENCHES[bench]
     module = importlib.import_module(f"rtl_tests.bench_{bench}")
-    environment = harness.prepare(folder, module.CASES, every)
+    environment = harness.prepare(folder, module.CASES, every, getattr(module, "ALSO", ()))
     chosen: dict[int, Mutant] = {}
     for cell in (f"vecq_{name}" for name in about):
         if cells and cell not in cells:

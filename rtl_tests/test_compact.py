@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from rtl_tests import harness
-from rtl_tests.bench_compact import BIT_BY_BIT, CASES
+from rtl_tests.bench_compact import ALSO, CASES
 from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
 @one_in(6)
 def test_compact(tmp_path: Path, every: int) -> None:
-    harness.run(tmp_path, "bench_compact", CASES, every, BIT_BY_BIT)
+    harness.run(tmp_path, "bench_compact", CASES, every, ALSO)
