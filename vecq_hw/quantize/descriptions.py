@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from vecq_hw.quantize.methods import METHODS
-from vecq_hw.quantize.settings import MethodSetting, method_settings, plain_text
+from vecq_hw.quantize.methods import METHODS, settings_of
+from vecq_hw.quantize.settings import MethodSetting, plain_text
 
 _SOURCE = re.compile(r"\s*\(((?:[^()]|\([^()]*\))*\b\d{4})\)")
 
@@ -68,5 +68,5 @@ def description(name: str) -> MethodDescription:
         grid=" or ".join(kinds),
         summary=_SOURCE.sub("", text, count=1),
         source=source.group(1) if source else "",
-        settings=tuple(method_settings(method).values()),
+        settings=tuple(settings_of(name).values()),
     )
