@@ -41,7 +41,8 @@ def net(case):
     if case == "float":
         return model
     if case in KINDS:  # many small steps, so that what is rounded otherwise shows little
-        return quantize_model(model, min(12, KINDS[case].BITS[-1]), None, method=KINDS[case])
+        most = getattr(KINDS[case], "BITS", range(17))[-1]  # a partial tells none
+        return quantize_model(model, min(12, most), None, method=KINDS[case])
     if case == "esb":
         return quantize_model(model, 5, 5, method="esb", activation_method="esb")
     return quantize_model(model, 3, 6)
