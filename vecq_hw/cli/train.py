@@ -274,7 +274,7 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
 
 def _method_options(options: Mapping[str, Any]) -> dict[str, Option]:
     """What is said of the method beside its name."""
-    from vecq_hw.quantize import method_options
+    from vecq_hw.quantize import METHODS, method_options
 
     method, text = options["method"], options["method_options"]
     chosen = {} if text is None else method_options(method, text)
@@ -287,6 +287,8 @@ def _method_options(options: Mapping[str, Any]) -> dict[str, Option]:
             raise VecqError(f"--method-options and {option} both say {name}; give one of them")
         if value is not None:
             chosen[name] = value
+    if options["float_state"] is not None and method in METHODS:
+        chosen = {**METHODS[method].PRETRAINED, **chosen}
     return chosen
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -81,6 +81,7 @@ class ProductQuantization(WeightQuantizer):
 
     BITS = range(1, 9)
     BLOCKS = True
+    PRETRAINED: ClassVar = {"start": 0.0}
 
     indices: torch.Tensor
     assigned: torch.Tensor

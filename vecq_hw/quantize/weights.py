@@ -19,6 +19,7 @@ from vecq_hw.arguments import truth_value, whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import Grid
 from vecq_hw.quantize.codes import ScalarCodes, WeightCodes
+from vecq_hw.quantize.settings import Option
 
 
 class WeightQuantizer(nn.Module):
@@ -47,6 +48,8 @@ class WeightQuantizer(nn.Module):
     """Whether neighbouring input channels share something, so that it matters which those are.
 
     Of a Linear behind a flattened image, such a quantizer gets the weights as (O, C, pixels)."""
+    PRETRAINED: Mapping[str, Option] = {}
+    """Settings that `vecq train --from` changes: training begins with a trained float model."""
     OWN_STEP: ClassVar[bool] = False
     """Whether :meth:`own_step` moves the weights, of which the optimizer then knows nothing."""
     TWO_PASSES: ClassVar[bool] = False
