@@ -9,10 +9,11 @@ from torch import nn
 
 from tests.train.test_descent import KINDS
 from vecq_hw import cli, data
+from vecq_hw.quantize import weight_method
 from vecq_hw.train import Settings, Training, quantize_model, run
 from vecq_hw.train.distributed import process_group, rank_and_size
 
-CASES = ("float", "quantized", "esb", "free", *KINDS)
+CASES = ("float", "quantized", "esb", "words", "free", *KINDS)
 
 
 def pictures(samples=45, classes=3):
@@ -45,6 +46,9 @@ def net(case):
         return quantize_model(model, min(12, most), None, method=KINDS[case])
     if case == "esb":
         return quantize_model(model, 5, 5, method="esb", activation_method="esb")
+    if case == "words":  # of one layer from the third step on, of the other from the fifth
+        method = weight_method("pq", block=4, words=8, least_blocks=0, scalar_bits=12)
+        return quantize_model(model, 3, None, method=method)
     return quantize_model(model, 3, 6)
 
 
