@@ -5,7 +5,7 @@ Networks*, ICLR 2020): blocks of weights, each of which is a word of a book.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +17,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise, TwosComplement
 from vecq_hw.quantize.clusters import clustered
 from vecq_hw.quantize.codes import ProductCodes, ScalarCodes, WeightCodes
+from vecq_hw.quantize.settings import Option
 from vecq_hw.quantize.vecq import Vecq
 from vecq_hw.quantize.weights import WeightQuantizer, check_weights
 
@@ -81,7 +82,7 @@ class ProductQuantization(WeightQuantizer):
 
     BITS = range(1, 9)
     BLOCKS = True
-    PRETRAINED: ClassVar = {"start": 0.0}
+    PRETRAINED: ClassVar[Mapping[str, Option]] = {"start": 0.0}
 
     indices: torch.Tensor
     assigned: torch.Tensor

@@ -48,7 +48,7 @@ class WeightQuantizer(nn.Module):
     """Whether neighbouring input channels share something, so that it matters which those are.
 
     Of a Linear behind a flattened image, such a quantizer gets the weights as (O, C, pixels)."""
-    PRETRAINED: Mapping[str, Option] = {}
+    PRETRAINED: ClassVar[Mapping[str, Option]] = {}
     """Settings that `vecq train --from` changes: training begins with a trained float model."""
     OWN_STEP: ClassVar[bool] = False
     """Whether :meth:`own_step` moves the weights, of which the optimizer then knows nothing."""

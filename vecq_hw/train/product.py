@@ -23,6 +23,7 @@ from vecq_hw.train.quantized_layers import (
     QuantizedConv1d,
     QuantizedConv2d,
     QuantizedEmbedding,
+    QuantizedLinear,
     numeric_padding,
 )
 from vecq_hw.train.quantized_parameters import QuantizedParameter, quantized_parameters
@@ -248,6 +249,7 @@ def _inputs(layer: nn.Module, x: torch.Tensor, quantizer: ProductQuantization) -
         return F.unfold(x, kernel, dilation, around, stride)
     if isinstance(layer, QuantizedConvTranspose1d | QuantizedConvTranspose2d):
         return x.flatten(2)
-    by_pixel = quantizer.order is BlockOrder.CHANNELS
-    pixels = getattr(layer, "pixels", 1) if by_pixel else 1
+    pixels = 1
+    if isinstance(layer, QuantizedLinear) and quantizer.order is BlockOrder.CHANNELS:
+        pixels = layer.pixels
     return x.reshape(-1, x.shape[-1] // pixels, pixels)
