@@ -1,4 +1,6 @@
-"""DropBits (Lee et al., arXiv 1911.12990): gates on the higher bits learn each layer's width."""
+"""DropBits (Lee et al., *Semi-Relaxed Quantization with DropBits*, arXiv 1911.12990, 2019): SRQ
+whose layers learn their widths by gates on the higher bits.
+"""
 
 from __future__ import annotations
 
