@@ -17,6 +17,13 @@ FloatArray = npt.NDArray[np.floating]
 MAX_BITS = 63
 """Widest integer format: everything fits NumPy's int64 with room for one addition."""
 
+_DTYPES = {
+    (signed, power): np.dtype(f"{'i' if signed else 'u'}{max(1 << power, 8) // 8}")
+    for signed in (False, True)
+    for power in range(7)
+}
+"""The smallest that holds 2^power bits."""
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class IntFormat:
@@ -68,9 +75,7 @@ class IntFormat:
     @property
     def dtype(self) -> np.dtype[np.integer]:
         """The smallest NumPy integer type that holds the format."""
-        letter = "i" if self.signed else "u"
-        size = next(size for size in (1, 2, 4, 8) if self.bits <= 8 * size)
-        return np.dtype(f"{letter}{size}")
+        return _DTYPES[self.signed, (self.bits - 1).bit_length()]
 
     @property
     def magnitude(self) -> int:

@@ -39,16 +39,17 @@ def by_name(names: Sequence[str], given: object, what: str) -> dict[str, npt.Arr
     VecqError
         There are fewer or other arrays than names.
     """
-    listed = ", ".join(f"'{name}'" for name in names)
     if isinstance(given, Mapping):
         if set(given) != set(names):
             found = ", ".join(map(repr, given)) or "none"
+            listed = ", ".join(map(repr, names))
             raise VecqError(f"{what}: arrays of {listed} are wanted, not of {found}")
         return {name: given[name] for name in names}
     if len(names) == 1:
         return {names[0]: given}  # type: ignore[dict-item] # who reads it says what is wrong
     if isinstance(given, tuple) and len(given) == len(names):
         return dict(zip(names, given, strict=True))
+    listed = ", ".join(map(repr, names))
     raise VecqError(f"{what}: one array for each of {listed} is wanted, by its name")
 
 
