@@ -201,6 +201,8 @@ def test_the_least_important_bases_of_all_layers_go_but_no_layers_last():
     assert left[2].tolist() == [[1]]
     left = limits([Bases(one, 1, 1.0) for one in layers], 1000)
     assert [int(one.sum()) for one in left] == [1, 1, 1]
+    left = limits([Bases(one, 1, 1.0, 3) for one in layers[:2]], 1000)
+    assert [int(one.sum()) for one in left] == [3, 3]
     # A layer gives no more than its share, or than twice the part of all that goes.
     least = [layers[0] + 20, layers[1]]
     assert [int(one.sum()) for one in limits([Bases(one, 1, 0.01) for one in least], 7)] == [19, 2]
@@ -248,6 +250,20 @@ def test_pruning_takes_the_part_that_is_due_over_all_layers():
         assert torch.equal(
             quantizer.coordinate_moments[:, left], torch.zeros(3, int(left.sum())).double()
         )
+
+
+def test_small_layers_are_not_emptied():
+    small = layer(drawn(6, 9, seed=18) * 1e-3, rounds=1, prune=0.5)  # the loss needs it least
+    large = layer(drawn(90, 30, seed=19), rounds=1, prune=0.5)
+    for number in range(1, 101):
+        for seed, (w, quantizer) in enumerate((small, large)):
+            w.grad = drawn(*w.shape, seed=100 * number + seed)
+            quantizer.own_step(w, 1e-6)
+        Alq.advance_together([small[1], large[1]], number / 100)
+        for w, quantizer in (small, large):
+            quantizer.advance(w, number / 100)
+    assert int((small[1].coordinates > 0).sum()) == 3  # a quarter of 12, where half of all are left
+    assert int((large[1].coordinates > 0).sum()) == 93
 
 
 def test_pruning_asks_the_loss():

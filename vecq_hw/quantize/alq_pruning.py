@@ -20,20 +20,23 @@ class Bases(NamedTuple):
         Outputs next to each other that lose bases together, so that a group has as many in each.
     top_k : float, 0..1
         The part of the layer's bases that one step may take.
+    least : int, from 1
+        Bases that the layer keeps.
     """
 
     importance: torch.Tensor
     block: int
     top_k: float
+    least: int = 1
 
 
 def limits(layers: Sequence[Bases], excess: int) -> list[torch.Tensor]:
     """How many bases each group may keep, (O, groups), where ``excess`` of them have to go.
 
     Of each layer, the ``top_k`` part with the least importance is looked at, or twice the part
-    that has to go of all bases where that is more.  Of these the least over all layers go, but
-    never the last bases of a layer.  In a block, each group loses the least important base of all
-    outputs that have as many bases as any.
+    that has to go of all bases where that is more.  Of these the least over all layers go, as far
+    as a layer has more than it is to keep.  In a block, each group loses the least important base
+    of all outputs that have as many bases as any.
     """
     total = sum(int(torch.isfinite(layer.importance).sum()) for layer in layers)
     units = [_units(layer, 2 * excess / max(total, 1)) for layer in layers]
@@ -79,7 +82,7 @@ def _units(layer: Bases, least: float) -> tuple[torch.Tensor, torch.Tensor, torc
     ends = sizes[order].cumsum(0)
     number = int(sizes.sum())
     share = min(1.0, max(layer.top_k, least))
-    allowed = (ends - sizes[order] < math.ceil(share * number)) & (ends < number)
+    allowed = (ends - sizes[order] < math.ceil(share * number)) & (ends <= number - layer.least)
     order = order[allowed]
     return costs[order], sizes[order], places[order]
 
