@@ -1,11 +1,11 @@
 """Has a cell become larger since another commit?
 
 What both commits generate is synthesized by one yosys until ABC maps it to look-up tables: the
-arrays and units of ``benchmarks.rtl_area`` that both have, and whole networks of
-``benchmarks.networks``.  If the two netlists are one circuit with cells and wires renamed, nothing
-has become larger, whatever is counted.  For ABC counts a few look-up tables more or fewer by the
-order in which it is given the cells: of circuits that differ the counts in several random orders
-are told, and with --orders also of those that are the same.
+arrays and units of ``benchmarks.rtl_area`` that both have, small networks with a cell of each kind,
+and whole networks of ``benchmarks.networks``.  If the two netlists are one circuit with cells and
+wires renamed, nothing has become larger, whatever is counted.  For ABC counts a few look-up tables
+more or fewer by the order in which it is given the cells: of circuits that differ the counts in
+several random orders are told, and with --orders also of those that are the same.
 
     python -m benchmarks.rtl_area_before COMMIT [--out docs/results/rtl_area_before.json]
 
@@ -37,10 +37,12 @@ from vecq_hw.toolchain import run_process
 
 LEAST_ORDERS = 4
 """In which circuits that differ are counted."""
+SMALL = ("windows", "residual", "concatenated")
 NETWORKS = ("mlp", "lenet5", "resnet8")
 # Each commit makes its circuits by its own code; what it would synthesize is taken instead.
 _SOURCES = """\
 import json
+import sys
 import numpy as np
 from benchmarks import networks, rtl_area
 from vecq_hw.emit.project import Vectors
@@ -63,10 +65,28 @@ for part, family, bits in rtl_area.RUNS:
             rtl_area.PARTS[part](bits, family)
         except Taken as taken:
             found[name] = taken.args[0]
-for name in NETWORKS:
+
+def small(name):
+    "A cell of each kind that whole networks have, and little else."
+    net = networks._Builder(name, (8, 8, 4))
+    joins = sys.modules[networks.Add.__module__]
+    first = net.convolution("conv1", "x", 4, 3)
+    if name == "windows":
+        net.max_pool()
+        net.append(networks.SumPool2d(name="sums", input=net.last, kernel=(2, 2), stride=(2, 2)))
+        net.rescale("average", "sums")
+    else:
+        second = net.convolution("conv2", first, 4, 1)
+        join = joins.Add if name == "residual" else joins.Concat
+        net.append(join(name="join", inputs=(first, second)))
+        if name == "residual":
+            net.rescale("codes", "join")
+    return net.network()
+
+for name in (*SMALL, *NETWORKS):
     if ONLY not in f"network {name}":
         continue
-    network = networks.NETWORKS[name]()
+    network = small(name) if name in SMALL else networks.NETWORKS[name]()
     inputs = networks.inputs(network, 1)
     vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
     project = emit(network, default_schedule(network), vectors)
@@ -99,7 +119,7 @@ class Comparison:
 
 def sources(folder: Path, only: str) -> dict[str, dict[str, Any]]:
     """What the commit in ``folder`` would synthesize, by names that hold ``only``."""
-    script = f"NETWORKS, ONLY = {NETWORKS!r}, {only!r}\n{_SOURCES}"
+    script = f"SMALL, NETWORKS, ONLY = {SMALL!r}, {NETWORKS!r}, {only!r}\n{_SOURCES}"
     status, output = run_process(
         [sys.executable, "-c", script], folder, environment(folder), timeout=600
     )

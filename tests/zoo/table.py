@@ -10,6 +10,7 @@ after each case and has all cases: what has not run on these sources stands ther
 from __future__ import annotations
 
 import argparse
+import subprocess
 import tempfile
 import time
 import traceback
@@ -148,10 +149,10 @@ def table(every: list[Case], found: dict[str, Outcome]) -> str:
     text = [
         "# Layers and ways of writing them, on every target",
         "",
-        "Made by `python -m tests.zoo.table`. Each model gets 4-bit weights and 8-bit activations,"
-        f" is lowered, and computes {VECTORS} inputs, the ends of the input's range among them, on"
-        ' every target. "n equal" means that n integers were compared with the simulator\'s and'
-        " none differed.",
+        f"Made by `python -m tests.zoo.table` at commit {_commit()}. Each model gets 4-bit weights"
+        f" and 8-bit activations, is lowered, and computes {VECTORS} inputs, the ends of the"
+        ' input\'s range among them, on every target. "n equal" means that n integers were compared'
+        " with the simulator's and none differed.",
         "",
         f"{_counts(every, found)}{_wrong_ones(every, found)}.",
         "",
@@ -174,6 +175,10 @@ def table(every: list[Case], found: dict[str, Outcome]) -> str:
             )
         text += [""] * bool(notes) + [f"{n}. {said}" for n, said in enumerate(notes, 1)]
     return "\n".join(text) + "\n"
+
+
+def _commit() -> str:
+    return subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
 
 
 def _counts(every: list[Case], found: dict[str, Outcome]) -> str:

@@ -9,6 +9,9 @@ from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.files import write_atomically
 from vecq_hw.simulate.dataflow.frames import DataflowRun
 
+DRAWN_FRAMES = 4
+"""Of short frames a run may have many more."""
+
 
 def plot_timeline(run: DataflowRun, path: str | Path, title: str = "") -> None:
     """Draw from when to when each layer works on each frame, and its utilisation beside it.
@@ -41,7 +44,7 @@ def plot_timeline(run: DataflowRun, path: str | Path, title: str = "") -> None:
     figure = Figure(figsize=(10, height), dpi=120, layout="constrained")
     timeline, shares = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     rows = range(len(run.spans))
-    for frame in range(len(next(iter(run.spans.values())))):
+    for frame in range(min(len(run.frame_ends), DRAWN_FRAMES)):
         starts = [spans[frame][0] for spans in run.spans.values()]
         lengths = [spans[frame][1] - spans[frame][0] for spans in run.spans.values()]
         offset = 0.2 * (-1) ** (frame + 1)  # frames overlap; neighbours lie on lines of their own
