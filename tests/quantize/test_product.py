@@ -178,6 +178,7 @@ def test_layers_of_few_channels_have_scalar_weights(shape):
         ({"start": 0.6}, "0 <= start <= end <= 1, not 0.6 and 0.5"),
         ({"start": math.nan}, "0 <= start <= end <= 1, not nan"),
         ({"end": "late"}, "0 <= start <= end <= 1, not 'late'"),
+        ({"distilled": 1}, "distilled is True or False, not 1"),
         ({"end": 1.5}, "0 <= start <= end <= 1, not 0.25 and 1.5"),
         ({"bits": 9}, "weights of ProductQuantization have 1 to 8 bits, not 9"),
     ],

@@ -132,7 +132,7 @@ def test_training_begins_with_a_float_state(tmp_path):
     words = [*begun[:-1], str(tmp_path / "words"), "--method", "pq"]
     assert CliRunner().invoke(vecq, words).exit_code == 0
     _, recipe = load_checkpoint(tmp_path / "words" / "checkpoint.pt")
-    assert recipe.options == {"start": 0.0}  # words at once
+    assert recipe.options == {"start": 0.0, "distilled": True}  # words at once
     gone = [*common, "--from", str(tmp_path / "gone.pt"), "--out", str(tmp_path / "other")]
     refused = CliRunner().invoke(vecq, gone)
     assert "gone.pt': there is no such file" in str(refused.exception)

@@ -19,7 +19,7 @@ from vecq_hw.train.product import ProductStage, _moments, _products, assign_word
 
 torch.set_num_threads(1)
 
-METHOD = weight_method("pq", scalar_channels=2, iterations=6)
+METHOD = weight_method("pq", scalar_channels=2, iterations=6, distilled=True)
 
 
 def pictures(samples=48):
@@ -128,6 +128,12 @@ def test_from_then_on_the_network_learns_the_scores_of_the_one_that_it_was():
     before = held(teacher)
     run.run_epoch()
     assert held(stage._teacher) == before
+    labelled = training(4, weight_method("pq", scalar_channels=2))
+    for _ in range(2):
+        labelled.run_epoch()
+    assert labelled.state_dict()["teacher"] is None
+    labels = labelled._descent._products.loss(scores, x, y)
+    torch.testing.assert_close(labels, F.cross_entropy(scores, y))
     fresh = training(4)._descent._products
     torch.testing.assert_close(fresh.loss(scores, x, y), F.cross_entropy(scores, y))
 
@@ -205,6 +211,16 @@ def test_words_reach_the_network_as_they_are_stored():
     layers = [layer for layer in network.layers if isinstance(layer, Conv2d)]
     assert [type(layer.weights) for layer in layers] == [Weights] * 2
     assert prediction_differences(taps.model, network, pictures().x_test) <= 1
+
+
+def test_an_input_that_is_flattened_at_once_is_a_vector_and_has_words():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, 16), nn.ReLU(), nn.Linear(16, 4))
+    twin = quantize_model(model, 1, 8, method="pq", input_shape=(2, 6, 6))
+    assert [one.block for one in quantizers(twin)] == [4, 1]
+    twin(torch.from_numpy(pictures().x_train))
+    network = lower(twin.eval(), (2, 6, 6))
+    assert [type(layer.weights) for layer in network.products] == [ProductWeights] * 2
 
 
 def test_every_kind_of_layer_has_words():

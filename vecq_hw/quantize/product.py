@@ -78,11 +78,14 @@ class ProductQuantization(WeightQuantizer):
     start, end : float, 0..1
         Which part of training is done when the first layer of a network gets its words, and the
         last; the others follow one another between them.
+    distilled : bool
+        Whether from ``start`` on the scores of the network as it was then are learned, in place of
+        the labels: of use where that network was trained to its end.
     """
 
     BITS = range(1, 9)
     BLOCKS = True
-    PRETRAINED: ClassVar[Mapping[str, Option]] = {"start": 0.0}
+    PRETRAINED: ClassVar[Mapping[str, Option]] = {"start": 0.0, "distilled": True}
 
     indices: torch.Tensor
     assigned: torch.Tensor
@@ -102,6 +105,7 @@ class ProductQuantization(WeightQuantizer):
         scalar_bits: int = 8,
         start: float = 0.25,
         end: float = 0.5,
+        distilled: bool = False,
     ) -> None:
         super().__init__(w, bits)
         if block is not None:
@@ -114,6 +118,7 @@ class ProductQuantization(WeightQuantizer):
         self.order = member(BlockOrder, order, "order")
         self.iterations = whole_number(iterations, "iterations is 0 or more", 0)
         self.weighted = truth_value(weighted, "weighted is True or False")
+        self.distilled = truth_value(distilled, "distilled is True or False")
         self.book_bits = whole_number(book_bits, "book_bits is 2 to 16", 2, 16)
         least = whole_number(least_blocks, "least_blocks is 0 or more", 0)
         few = whole_number(scalar_channels, "scalar_channels is 0 or more", 0)

@@ -173,12 +173,15 @@ def _pixels(twin: fx.GraphModule) -> dict[str, int]:
 
 
 def _flattened_pixels(twin: fx.GraphModule, reader: fx.Node, features: int) -> int:
-    """Of the image that is flattened for a Linear; 1 where none is, or its shape is not known."""
+    """Of the image that is flattened for a Linear; 1 where none is, or its shape is not known.
+
+    The network takes an input that is flattened at once as a vector, in torch's order.
+    """
     node = source_of(reader)
     while isinstance(node, fx.Node):
         shape: tuple[int, ...] = shape_of(node) or ()
         if len(shape) == 4 and math.prod(shape[1:]) == features:
-            return int(shape[2]) * int(shape[3])
+            return 1 if node.op == "placeholder" else int(shape[2]) * int(shape[3])
         own = twin.get_submodule(str(node.target)) if node.op == "call_module" else None
         if len(shape) != 2 or shape[1] != features or isinstance(own, WITH_WEIGHTS):
             break

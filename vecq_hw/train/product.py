@@ -1,6 +1,6 @@
 """Product quantization in training: layers get their words on the activations that reach them.
 
-Stock et al., *And the Bit Goes Down*, ICLR 2020, section 3.3: from then on the network learns to
+Stock et al., *And the Bit Goes Down*, ICLR 2020, section 3.3: from then on the network may learn to
 give the scores of the one that it was, which is kept as its teacher.
 """
 
@@ -73,7 +73,7 @@ class ProductStage:
         samples = self._samples[chosen.to(self._samples.device)]
         with torch.no_grad(), evaluation_mode(self._model):
             _give_steps(self._model, samples)
-            if self._teacher is None:
+            if self._teacher is None and any(_product(one).distilled for one in due):
                 self._teacher = _still(copy.deepcopy(self._model))
             assign_words(self._model, due, samples, self._tell)
         self._waiting = _without_words(self._model)
