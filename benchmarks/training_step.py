@@ -147,6 +147,8 @@ def main() -> None:
         "sq W2A8": weight_method("sq"),
         "sq W2A8, elements": weight_method("sq", granularity="element"),
         "elq W2A8": weight_method("elq"),
+        "pq W2A8, words": weight_method("pq", start=0.0, end=0.0),
+        "pq W2A8, distilled": weight_method("pq", start=0.0, end=0.0, distilled=True),
     }
     warnings.simplefilter("ignore")  # Brevitas' own
     x = torch.rand(BATCH, *SHAPE).to(memory_format=torch.channels_last)
