@@ -30,7 +30,7 @@ def checked_out(commit: str) -> Iterator[Path]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Of a Python that imports the project in ``folder`` and no other."""
+    """Return the environment of a Python that imports the project from ``folder`` alone."""
     return {**os.environ, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
 
 

@@ -98,7 +98,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Of one circuit at two commits; counts are LUTs in each order of the cells."""
+    """One circuit at two commits; the counts are LUTs, one for each order of the cells."""
 
     what: str
     same: bool
@@ -145,7 +145,7 @@ def unmapped(circuit: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def luts(module: Mapping[str, Any]) -> int:
-    """Of a netlist that ABC maps as it is."""
+    """Return how many LUTs ABC makes of a netlist in the order in which it stands."""
     commands = [
         "read_verilog -lib -specify +/xilinx/cells_sim.v",
         "read_verilog -lib +/xilinx/cells_xtra.v",

@@ -63,7 +63,7 @@ class Activations:
 
     @property
     def code(self) -> IntFormat:
-        """Of what the array of significands reads."""
+        """The format of the codes that the array of significands reads."""
         bits = self.format.bits if self.grid is None else self.grid.bits - 1
         return IntFormat(bits, signed=False)
 

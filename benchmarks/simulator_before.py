@@ -33,7 +33,7 @@ from vecq_hw.files import write_atomically
 NETWORKS = ("mlp", "lenet5", "vgg", "resnet8")
 ENGINES = ("float", "int8")
 CALLS = {"mlp": 40, "lenet5": 2}
-"""Of ``simulate`` in a turn, where one takes little time."""
+"""How many calls of ``simulate`` make a turn, for networks whose single call takes little time."""
 _PROCESS = """\
 import hashlib, sys, time
 import torch

@@ -36,7 +36,7 @@ def chained(layers, shape, fmt):
 
 
 def quantizer(layer):
-    """Of the weights of a transposed convolution."""
+    """The quantizer that a transposed convolution gets, made from its weights."""
     return Vecq(as_convolution(layer.weight, layer.groups), 3)
 
 
