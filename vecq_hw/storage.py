@@ -39,6 +39,11 @@ def save(network: Network, path: str | Path) -> None:
     VecqError
         A field is of another type than its class says, or the file cannot be written.
     """
+    write_atomically(Path(path), to_bytes(network))
+
+
+def to_bytes(network: Network) -> bytes:
+    """The contents of the file that :func:`save` writes."""
     tree, arrays = _encode(network)
     header = {"vecq_network": VERSION, "digest": _digest(tree, arrays), "network": tree}
     members: dict[str, Any] = {f"array{index}": array for index, array in enumerate(arrays)}
@@ -50,7 +55,7 @@ def save(network: Network, path: str | Path) -> None:
     if not in_proportion(sum(array.nbytes + _NPY_HEADER for array in members.values()), size):
         buffer = io.BytesIO()
         np.savez(buffer, **members)
-    write_atomically(Path(path), buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load(path: str | Path) -> Network:

@@ -117,6 +117,18 @@ MAKE = Tool(
 PERL = Tool(
     name="perl", purpose="running verilator", find=_program("perl"), install="apt-get install perl"
 )
+ONNX = Tool(
+    name="onnx",
+    purpose="ONNX and QONNX files",
+    find=_package("onnx"),
+    install=_pip("onnx>=1.19", "onnxruntime>=1.23", "qonnx>=1.0"),
+)
+TFLITE = Tool(
+    name="tflite",
+    purpose="TensorFlow Lite files",
+    find=_package("tflite"),
+    install=_pip("tflite>=2.18"),
+)
 _INSTALLED_BY = {
     "torch": TORCH.install,
     "sklearn": SCIKIT_LEARN.install,
@@ -129,6 +141,12 @@ _INSTALLED_BY = {
     "matplotlib": _pip("matplotlib>=3.9"),
     "da4ml": _pip("da4ml>=0.5.2,<0.6"),
     "pyosys": _pip("pyosys>=0.70"),
+    "onnx": ONNX.install,
+    "onnxruntime": ONNX.install,
+    "qonnx": ONNX.install,
+    "tflite": TFLITE.install,
+    "ai_edge_litert": _pip("ai-edge-litert>=2.1"),
+    "brevitas": _pip("brevitas>=0.13", "onnxoptimizer>=0.4"),
 }
 """The command for each module that this package imports."""
 

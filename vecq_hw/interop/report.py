@@ -1,0 +1,159 @@
+"""What became of a file: what a reader of its integers has to know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from vecq_hw import trees
+from vecq_hw.errors import VecqError
+from vecq_hw.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndReport:
+    """An input or output: ``real = step * code``; the source's own code is ``code + zero_point``.
+
+    Attributes
+    ----------
+    name : str
+        Of the tensor in the network.
+    source : str
+        Of the tensor in the file.
+    shape : tuple of int
+        In the network: (C,) or (H, W, C).
+    source_shape : tuple of int
+        In the file, without the batch axis; 0 where a size is left open.
+    kind : str
+        What the file takes or gives there: 'codes', or 'reals' that the step turns into codes.
+    rounding : str
+        Of reals that become codes: 'half_even', as the source does it.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    source_shape: tuple[int, ...]
+    format: str
+    step: float
+    zero_point: int = 0
+    kind: str = "codes"
+    rounding: str = "half_even"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tap:
+    """A tensor of codes that the file has as well: its code is ``code + zero_point``."""
+
+    name: str
+    source: str
+    zero_point: int = 0
+    step: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequantizationReport:
+    """How the arithmetic between an accumulator and a code is held."""
+
+    name: str
+    node: str
+    channels: int
+    levels: int
+    held_as: str
+    """'Rescale', 'Threshold' or 'Lookup'."""
+    without_line: int
+    """Channels whose thresholds no Rescale has; one of them makes the layer a Threshold."""
+    mantissa_bits: int
+    """Of a Rescale's widest."""
+    threshold_bits: int
+    """That the thresholds of all channels take, or would take."""
+    stored_bits: int
+    """That it takes as it is held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorReport:
+    """A tensor of the network."""
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    format: str
+    step: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of a file.
+
+    Attributes
+    ----------
+    format : str
+        'ONNX' or 'TFLite'.
+    semantics : str
+        Whose arithmetic the integers are: 'ruy', 'xnnpack', 'reference', or 'onnx'.
+    digest : str
+        Of the network.
+    dropped : tuple of str
+        Nodes at the end that are left to the host.
+    notes : tuple of str
+        Sentences: what is modelled, what was changed on the way.
+    """
+
+    name: str
+    format: str
+    semantics: str
+    digest: str
+    inputs: tuple[EndReport, ...]
+    outputs: tuple[EndReport, ...]
+    tensors: tuple[TensorReport, ...]
+    requantizations: tuple[RequantizationReport, ...]
+    taps: tuple[Tap, ...]
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...]
+    weight_bits: int
+
+    @property
+    def kept_thresholds(self) -> tuple[RequantizationReport, ...]:
+        """Those that no Rescale is."""
+        return tuple(one for one in self.requantizations if one.held_as != "Rescale")
+
+    def to_tree(self) -> Any:
+        """Of what JSON holds."""
+        return trees.encode(self, Report, [])
+
+    def to_json(self) -> bytes:
+        """The text of report.json."""
+        return f"{json.dumps(self.to_tree(), indent=2)}\n".encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Report:
+        """What :meth:`to_json` wrote.
+
+        Raises
+        ------
+        VecqError
+            It is no report, or of another version.
+        """
+        try:
+            tree = json.loads(text)
+        except (ValueError, RecursionError):
+            raise VecqError("it is no JSON; the report of an import is wanted") from None
+        report: Report = trees.decode(tree, cls, iter(()), "the report")
+        return report
+
+
+def tensor_reports(network: Network) -> tuple[TensorReport, ...]:
+    """Every tensor of a network."""
+    layers = {one.name: type(one).__name__ for one in (*network.inputs, *network.layers)}
+    return tuple(
+        TensorReport(
+            name=name,
+            layer=layers[name],
+            shape=tensor.shape,
+            format=repr(tensor.format),
+            step=tensor.step,
+        )
+        for name, tensor in network.tensors.items()
+    )
