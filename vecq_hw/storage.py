@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def save(network: Network, path: str | Path) -> None:
 
 
 def to_bytes(network: Network) -> bytes:
-    """The contents of the file that :func:`save` writes."""
+    """The content of the file that :func:`save` writes; equal networks have equal contents."""
     tree, arrays = _encode(network)
     header = {"vecq_network": VERSION, "digest": _digest(tree, arrays), "network": tree}
     members: dict[str, Any] = {f"array{index}": array for index, array in enumerate(arrays)}
@@ -69,10 +69,8 @@ def load(path: str | Path) -> Network:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file, NpzReader(file) as archive:
-            header = archive.read("header") if "header" in archive.names else None
-            count = len(archive.names) - 1 if header is not None else 0
-            arrays = [archive.read(f"array{index}") for index in range(count)]
+        with path.open("rb") as file:
+            return _read(file, f"'{path}'")
     except FileNotFoundError:
         raise VecqError(f"'{path}': there is no such file") from None
     except IsADirectoryError:
@@ -80,22 +78,42 @@ def load(path: str | Path) -> Network:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error
         raise VecqError(f"'{path}' cannot be read: {reason}") from None
+
+
+def from_bytes(content: bytes, what: str) -> Network:
+    """The network that :func:`to_bytes` gave; ``what`` holds it, for messages.
+
+    Raises
+    ------
+    VecqError
+        As :func:`load`.
+    """
+    try:
+        return _read(io.BytesIO(content), what)
+    except (OSError, ValueError) as error:
+        raise VecqError(f"{what} cannot be read: {error}") from None
+
+
+def _read(file: BinaryIO, what: str) -> Network:
+    try:
+        with NpzReader(file) as archive:
+            header = archive.read("header") if "header" in archive.names else None
+            count = len(archive.names) - 1 if header is not None else 0
+            arrays = [archive.read(f"array{index}") for index in range(count)]
     except VecqError as error:
-        raise VecqError(f"'{path}' is not a network file or is cut short ({error})") from None
+        raise VecqError(f"{what} is not a network file or is cut short ({error})") from None
     try:
         tree: Any = json.loads(bytes(header)) if header is not None else None
         version = tree["vecq_network"]
         body, claimed = tree["network"], tree["digest"]
     except (KeyError, ValueError, TypeError, RecursionError):
-        raise VecqError(f"'{path}' is an .npz file without the header of a network") from None
+        raise VecqError(f"{what} is an .npz file without the header of a network") from None
     if version not in (1, VERSION):
-        raise VecqError(
-            f"'{path}' has the format version {version}; this vecq reads up to {VERSION}"
-        )
+        raise VecqError(f"{what} has the format version {version}; this vecq reads up to {VERSION}")
     try:
         return _decode(body, arrays, claimed, version)
     except VecqError as error:
-        raise VecqError(f"'{path}': {error}") from None
+        raise VecqError(f"{what}: {error}") from None
 
 
 def _encode(network: Network) -> tuple[Any, list[trees.Array]]:

@@ -31,12 +31,15 @@ class Tool:
     ----------
     find : callable
         Where the tool is, or None.
+    optional : bool
+        Whether nobody misses it: without it, what is not asked for by name is left out.
     """
 
     name: str
     purpose: str
     find: Callable[[], Path | None]
     install: str
+    optional: bool = False
 
 
 def _package(name: str) -> Callable[[], Path | None]:
@@ -119,15 +122,31 @@ PERL = Tool(
 )
 ONNX = Tool(
     name="onnx",
-    purpose="ONNX and QONNX files",
+    purpose="ONNX files",
     find=_package("onnx"),
-    install=_pip("onnx>=1.19", "onnxruntime>=1.23", "qonnx>=1.0"),
+    install=_pip("onnx>=1.19"),
+    optional=True,
+)
+ONNXRUNTIME = Tool(
+    name="onnxruntime",
+    purpose="running ONNX files",
+    find=_package("onnxruntime"),
+    install=_pip("onnxruntime>=1.23"),
+    optional=True,
+)
+QONNX = Tool(
+    name="qonnx",
+    purpose="reading and running QONNX files",
+    find=_package("qonnx"),
+    install=_pip("qonnx>=1.0"),
+    optional=True,
 )
 TFLITE = Tool(
     name="tflite",
     purpose="TensorFlow Lite files",
     find=_package("tflite"),
     install=_pip("tflite>=2.18"),
+    optional=True,
 )
 _INSTALLED_BY = {
     "torch": TORCH.install,
@@ -142,8 +161,8 @@ _INSTALLED_BY = {
     "da4ml": _pip("da4ml>=0.5.2,<0.6"),
     "pyosys": _pip("pyosys>=0.70"),
     "onnx": ONNX.install,
-    "onnxruntime": ONNX.install,
-    "qonnx": ONNX.install,
+    "onnxruntime": ONNXRUNTIME.install,
+    "qonnx": QONNX.install,
     "tflite": TFLITE.install,
     "ai_edge_litert": _pip("ai-edge-litert>=2.1"),
     "brevitas": _pip("brevitas>=0.13", "onnxoptimizer>=0.4"),
@@ -151,6 +170,7 @@ _INSTALLED_BY = {
 """The command for each module that this package imports."""
 
 TOOLS = (TORCH, SCIKIT_LEARN, PILLOW, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
+OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE)
 
 
 def require(*tools: Tool) -> list[Path]:

@@ -75,7 +75,7 @@ def _demonstrate(
     from vecq_hw.train import evaluate, fit
     from vecq_hw.train.checkpoint import ModelRecipe, save_checkpoint
     from vecq_hw.verify.compare import verify
-    from vecq_hw.verify.targets import TARGETS
+    from vecq_hw.verify.targets import choose
     from vecq_hw.verify.vectors import with_corners
 
     dataset = datasets.load("digits")
@@ -105,7 +105,7 @@ def _demonstrate(
         report = verify(
             network,
             inputs,
-            targets=TARGETS,
+            targets=choose(None),
             folder=place.path / model,
             progress=progress,
             force=is_forced(),

@@ -16,14 +16,14 @@ from vecq_hw.cli.outputs import report_options, write_json
 def doctor(json_file: Path | None) -> int:
     """Say which tools are there and how to install what is missing.
 
-    Exits with 1 if something is missing.
+    Exits with 1 if something is missing that is not optional.
     """
-    from vecq_hw.toolchain import TOOLS
+    from vecq_hw.toolchain import OPTIONAL_TOOLS, TOOLS
 
-    found = [(tool, tool.find()) for tool in TOOLS]
+    found = [(tool, tool.find()) for tool in (*TOOLS, *OPTIONAL_TOOLS)]
     echo(f"Python {sys.version.split()[0]}")
     for tool, place in found:
-        state = "ok     " if place else "MISSING"
+        state = "ok     " if place else "absent " if tool.optional else "MISSING"
         rest = "" if place else f"; run: {tool.install}"
         echo(f"{state} {tool.name:13} {tool.purpose}{rest}")
     rows = [
@@ -32,8 +32,9 @@ def doctor(json_file: Path | None) -> int:
             "purpose": tool.purpose,
             "path": str(place) if place else None,
             "install": tool.install,
+            "optional": tool.optional,
         }
         for tool, place in found
     ]
     write_json(json_file, rows)
-    return 0 if all(place for _, place in found) else 1
+    return 0 if all(place or tool.optional for tool, place in found) else 1

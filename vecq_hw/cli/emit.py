@@ -1,4 +1,4 @@
-"""``vecq emit hls``, ``vecq emit hls4ml`` and ``vecq emit rtl``."""
+"""``vecq emit``: hls, hls4ml, rtl, onnx."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vecq_hw.errors import VecqError
 
 
 @click.command()
-@click.argument("target", type=click.Choice(["hls", "hls4ml", "rtl"]))
+@click.argument("target", type=click.Choice(["hls", "hls4ml", "rtl", "onnx"]))
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--out", type=OutputFolder(), help="Folder; the target's name if left out.")
 @click.option("--layer", help="Only this layer, with the rescale behind it.")
@@ -31,9 +31,9 @@ def emit(
     samples: Samples,
     json_file: Path | None,
 ) -> None:
-    """Write an HLS C++, hls4ml or SystemVerilog project with a test bench of its own.
+    """Write an HLS C++, hls4ml, SystemVerilog or ONNX project with a test of its own.
 
-    The bench compares with the simulator on the corner vectors and on the samples of --data, else
+    The test compares with the simulator on the corner vectors and on the samples of --data, else
     on random codes.
     """
     from vecq_hw import storage
