@@ -23,8 +23,9 @@ from tests.emit.systemverilog_networks import (
 )
 from tests.random_networks import random_graph, random_pair
 from vecq_hw import assets
-from vecq_hw.accelerator.cells import Fork, Join, Link, Source
+from vecq_hw.accelerator.cells import Join, Source
 from vecq_hw.accelerator.plan import plan
+from vecq_hw.accelerator.streams import Fork, Link
 from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import unsupported

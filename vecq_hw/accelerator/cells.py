@@ -1,8 +1,7 @@
-"""The parts of a streaming accelerator: streams, and the cells between them."""
+"""The cells of a streaming accelerator, each of which works for a layer, and the whole plan."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from vecq_hw.accelerator.orders import Order
+from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
 from vecq_hw.accelerator.units import Unit
 from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph
 from vecq_hw.accelerator.unrolled.circuit import circuit
@@ -36,83 +36,6 @@ from vecq_hw.layers import (
 )
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stream:
-    """Frames of ``elements`` of a tensor, ``lanes`` of them in a word.
-
-    The windows of a convolution are a stream of the tensor that it reads, with more elements.
-    """
-
-    tensor: str
-    elements: int
-    lanes: int
-
-    @property
-    def words(self) -> int:
-        """Words in a frame; at the ends of the accelerator the last one may be partial."""
-        return -(-self.elements // self.lanes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Link:
-    """A buffer before ``reader``: a register stage, a width converter, or a FIFO."""
-
-    name: str
-    reader: str
-    source: Stream
-    target: Stream
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it leaves the lanes as they are."""
-        return self.source.lanes == self.target.lanes
-
-    @property
-    def groups(self) -> tuple[int, int]:
-        """Groups in a word that comes in and in one that goes out; elements move in groups."""
-        group = math.gcd(self.source.lanes, self.target.lanes)
-        return self.source.lanes // group, self.target.lanes // group
-
-    @property
-    def base(self) -> int:
-        """Groups that ``vecq_stream_width``, for equal lanes ``vecq_stream_register``, holds."""
-        come, go = self.groups
-        return come + go + min(come, go) - 1
-
-    def capacity(self, depth: int) -> int:
-        """Groups that it holds with a depth of so many words of its producer."""
-        return max(self.base, depth * self.groups[0])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reframe:
-    """Where frames come from, or go to, words of a chosen width; the last one may be partial."""
-
-    source: Stream
-    target: Stream
-
-    @property
-    def groups(self) -> tuple[int, int, int]:
-        """Groups in a word that comes in, in one that goes out, and in a frame."""
-        come, go, frame = self.source.lanes, self.target.lanes, self.source.elements
-        group = math.gcd(come, go, frame)
-        return come // group, go // group, frame // group
-
-    @property
-    def capacity(self) -> int:
-        """Groups that ``vecq_frame_width`` holds."""
-        come, go, _ = self.groups
-        return come + go + min(come, go) - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fork:
-    """Every word goes to each of the targets."""
-
-    source: Stream
-    targets: Sequence[Stream]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import assert_never
 
-from vecq_hw.accelerator.cells import Join, Stream
+from vecq_hw.accelerator.cells import Join
+from vecq_hw.accelerator.streams import Stream
 from vecq_hw.accelerator.wiring import Wiring
 from vecq_hw.layers import Add, Concat, JoinLayer, Multiply, Subtract, is_broadcast
 from vecq_hw.network import Network

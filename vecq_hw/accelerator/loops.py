@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.accelerator.cells import MatrixVector, Recurrence, Stream
+from vecq_hw.accelerator.cells import MatrixVector, Recurrence
 from vecq_hw.accelerator.orders import Order
+from vecq_hw.accelerator.streams import Stream
 from vecq_hw.layers import WindowLayer, window_axes
 from vecq_hw.schedule import FoldKind
 

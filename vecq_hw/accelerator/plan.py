@@ -27,17 +27,16 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Ranking,
     Recurrence,
-    Reframe,
     Reordering,
     Rows,
     SerialRescale,
-    Stream,
     Unrolled,
     Upsampling,
     Windows,
 )
 from vecq_hw.accelerator.joins import join
 from vecq_hw.accelerator.orders import word_order
+from vecq_hw.accelerator.streams import Reframe, Stream
 from vecq_hw.accelerator.wiring import Wiring
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.layers import (

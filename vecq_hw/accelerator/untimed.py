@@ -31,21 +31,17 @@ import numpy as np
 from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
-    Fork,
     Gathering,
     Join,
-    Link,
     MatrixVector,
     Plan,
     Pool,
     Ranking,
     Recurrence,
-    Reframe,
     Reordering,
     Rows,
     SerialRescale,
     Source,
-    Stream,
     Unrolled,
     Upsampling,
     Windows,
@@ -68,6 +64,7 @@ from vecq_hw.accelerator.loops import (
     windowed,
     word_by_word,
 )
+from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, WindowLayer
 from vecq_hw.network import Network
 

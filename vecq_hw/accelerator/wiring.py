@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vecq_hw.accelerator.cells import Cell, Fork, Link, Source, Stream
+from vecq_hw.accelerator.cells import Cell, Source
+from vecq_hw.accelerator.streams import Fork, Link, Stream
 from vecq_hw.layers import Constant, Layer
 from vecq_hw.network import Network
 

@@ -6,36 +6,26 @@ import csv
 import io
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vecq_hw.cli.data import data_options, loaded
+from vecq_hw.cli.data import data_options
 from vecq_hw.cli.output import activity, echo, percent, print_epoch, slow_lines
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
-from vecq_hw.cli.training import (
-    check_lowering,
-    lowered_metrics,
-    seeded_model,
-    sizes_without_network,
-    trained_metrics,
-)
+from vecq_hw.cli.task import CHECKPOINT, Task, task_of
+from vecq_hw.cli.training import lowered_metrics, sizes_without_network, trained_metrics
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
-    from vecq_hw.data import Dataset
     from vecq_hw.files import Folder
-    from vecq_hw.quantize import Option
-    from vecq_hw.train import Epoch, ModelRecipe, Settings, Training
+    from vecq_hw.train import Epoch, Training
 
 FLOAT = "float"
-CHECKPOINT, LOG = "checkpoint.pt", "train.csv"
+LOG = "train.csv"
 METRICS, NETWORK = "metrics.json", "network.npz"
 _KINDS = {CHECKPOINT: "checkpoint", LOG: "log", METRICS: "report", NETWORK: "network"}
 _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "json_file", "force")
@@ -189,10 +179,10 @@ def train(
     place = _device(device)
     with process_group(place):
         if rank_and_size()[0] != 0:  # the first process alone writes
-            _run(_task(options, data_dir, out, resume), place, None)
+            _run(task_of(options, data_dir, out, resume), place, None)
             return
         with folder(out) as target:
-            task = _task(options, data_dir, out, resume)
+            task = task_of(options, data_dir, out, resume)
             if resume:
                 target.adopt({name: _KINDS[name] for name in (CHECKPOINT, LOG)})
             target.check(_KINDS)
@@ -203,145 +193,7 @@ def train(
             write_json(json_file, metrics)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """What is to be trained."""
-
-    model: nn.Module
-    recipe: ModelRecipe
-    dataset: Dataset
-    data: str
-    data_digest: str
-    settings: Settings
-    state: Mapping[str, Any] | None
-
-
-def _task(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume: bool) -> _Task:
-    model = options["model"]
-    task = _resumed(out, data_dir, model) if resume else _begun(options, data_dir)
-    check_lowering(task.model, task.recipe, task.dataset)
-    return task
-
-
-def _begun(options: Mapping[str, Any], data_dir: Path | None) -> _Task:
-    """The task that the options describe, over those of the preset."""
-    from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings, load_float_state, read_bits
-
-    preset = Preset(data="digits", model="mlp", settings=Settings(), source="")
-    if options["preset"] is not None:
-        if options["preset"] not in PRESETS:
-            raise VecqError(
-                f"there is no preset '{options['preset']}'; there are {', '.join(PRESETS)}"
-            )
-        preset = PRESETS[options["preset"]]
-    for name, option, method in (
-        ("interval", "--lambda", "vecq"),
-        ("fraction", "--esb-fraction", "esb"),
-    ):
-        if options[name] is not None and options["method"] != method:
-            raise VecqError(
-                f"{option} is a setting of {method}, which '{options['method']}' has not"
-            )
-    settings = _settings(preset.settings_for(options["epochs"]), options)
-    data, name = options["data"] or preset.data, options["model"] or preset.model
-    dataset = loaded(data, data_dir)
-    recipe = ModelRecipe(
-        model=name,
-        shape=dataset.shape,
-        classes=dataset.classes,
-        weight_bits=_bits(options["weight_bits"]),
-        activation_bits=_bits(options["activation_bits"]),
-        overrides=read_bits(options["bits_file"]) if options["bits_file"] else {},
-        method=options["method"],
-        options=_method_options(options),
-        bias_bits=options["bias_bits"],
-        activation_method=options["activation_method"],
-    )
-    model = seeded_model(recipe, settings.seed)
-    if options["float_state"] is not None:
-        load_float_state(model, options["float_state"])
-    path = Path(data)
-    return _Task(
-        model=recipe.quantize(model),
-        recipe=recipe,
-        dataset=dataset,
-        data=str(path.resolve()) if path.exists() else data,
-        data_digest=dataset.digest,
-        settings=settings,
-        state=None,
-    )
-
-
-def _method_options(options: Mapping[str, Any]) -> dict[str, Option]:
-    """What is said of the method beside its name."""
-    from vecq_hw.quantize import METHODS, method_options
-
-    method, text = options["method"], options["method_options"]
-    chosen = {} if text is None else method_options(method, text)
-    for name, option, value in (
-        ("interval", "--lambda", options["interval"]),
-        ("fraction", "--esb-fraction", options["fraction"]),
-        ("per_channel", "--per-channel", True if options["per_channel"] else None),
-    ):
-        if value is not None and name in chosen:
-            raise VecqError(f"--method-options and {option} both say {name}; give one of them")
-        if value is not None:
-            chosen[name] = value
-    if options["float_state"] is not None and method in METHODS:
-        chosen = {**METHODS[method].PRETRAINED, **chosen}
-    return chosen
-
-
-def _settings(settings: Settings, options: Mapping[str, Any]) -> Settings:
-    from vecq_hw.train import Optimizer
-
-    names = {"crop_padding": "padding"}
-    given = {
-        names.get(name, name): options[name]
-        for name in (
-            "batch_size",
-            "learning_rate",
-            "weight_decay",
-            "milestones",
-            "crop_padding",
-            "flip",
-            "mixed_precision",
-            "seed",
-        )
-        if options[name] is not None
-    }
-    if options["optimizer"] is not None:
-        given["optimizer"] = Optimizer(options["optimizer"])
-    return replace(settings, **given)
-
-
-def _resumed(out: Path, data_dir: Path | None, model_file: str | None) -> _Task:
-    from vecq_hw.train import load_training
-
-    model, recipe, saved = load_training(out / CHECKPOINT, model_file)
-    dataset = loaded(saved.data, data_dir)
-    if dataset.shape != recipe.shape or dataset.classes != recipe.classes:
-        raise VecqError(
-            f"checkpoint '{out / CHECKPOINT}' is of {recipe.classes} classes of samples of"
-            f" {recipe.shape}, but {dataset!r} is what is there now"
-        )
-    if dataset.digest != saved.data_digest:
-        raise VecqError(
-            f"checkpoint '{out / CHECKPOINT}' was trained on other samples or labels than"
-            f" '{saved.data}' holds now; train anew in another folder"
-        )
-    return _Task(
-        model=model,
-        recipe=recipe,
-        dataset=dataset,
-        data=saved.data,
-        data_digest=saved.data_digest,
-        settings=saved.settings,
-        state=saved.state,
-    )
-
-
-def _run(task: _Task, place: torch.device, out: Folder | None) -> Training:
+def _run(task: Task, place: torch.device, out: Folder | None) -> Training:
     """Train to the end; into ``out``, if given, with a checkpoint and a log after each epoch."""
     from vecq_hw.train import SavedTraining, Training, run, save_checkpoint
 
@@ -401,7 +253,7 @@ def _log(history: list[Epoch]) -> bytes:
 
 
 def _test(
-    training: Training, task: _Task, place: torch.device, out: Folder
+    training: Training, task: Task, place: torch.device, out: Folder
 ) -> tuple[dict[str, Any], str]:
     """Count what is right on all test samples; write the metrics, and the network if there is one.
 
@@ -442,10 +294,6 @@ def _check_resume(context: click.Context) -> None:
                 f"--resume goes on as the training began, so {parameter.opts[0]} cannot be given;"
                 " start a new one in another folder"
             )
-
-
-def _bits(given: int | str) -> int | None:
-    return given if isinstance(given, int) else None
 
 
 def _device(name: str | None) -> torch.device:

@@ -11,25 +11,22 @@ from vecq_hw.accelerator.cells import (
     Cell,
     Comparison,
     Elementwise,
-    Fork,
     Gathering,
     Join,
-    Link,
     MatrixVector,
     Plan,
     Pool,
     Ranking,
     Recurrence,
-    Reframe,
     Reordering,
     Rows,
     SerialRescale,
     Source,
-    Stream,
     Unrolled,
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.emit.hls import elements, positions, products

@@ -9,25 +9,22 @@ from typing import assert_never
 from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
-    Fork,
     Gathering,
     Join,
-    Link,
     MatrixVector,
     Plan,
     Pool,
     Ranking,
     Recurrence,
-    Reframe,
     Reordering,
     Rows,
     SerialRescale,
     Source,
-    Stream,
     Unrolled,
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
 from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.words import padded_bits
 from vecq_hw.network import Network

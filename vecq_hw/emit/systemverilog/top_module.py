@@ -13,25 +13,22 @@ from vecq_hw.accelerator.cells import (
     Cell,
     Comparison,
     Elementwise,
-    Fork,
     Gathering,
     Join,
-    Link,
     MatrixVector,
     Plan,
     Pool,
     Ranking,
     Recurrence,
-    Reframe,
     Reordering,
     Rows,
     SerialRescale,
     Source,
-    Stream,
     Unrolled,
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
 from vecq_hw.emit.systemverilog import elements, positions, products
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.emit.systemverilog.instances import Memory, Placed

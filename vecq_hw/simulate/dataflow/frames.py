@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vecq_hw.accelerator.cells import Fork, Join, Plan, Stream
+from vecq_hw.accelerator.cells import Join, Plan
 from vecq_hw.accelerator.plan import plan
+from vecq_hw.accelerator.streams import Fork, Stream
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check

@@ -8,11 +8,10 @@ from typing import assert_never
 
 import numpy as np
 
-from vecq_hw.accelerator import cells
+from vecq_hw.accelerator import cells, streams
 from vecq_hw.accelerator.cells import (
     Comparison,
     Elementwise,
-    Fork,
     Gathering,
     Join,
     MatrixVector,
@@ -20,24 +19,20 @@ from vecq_hw.accelerator.cells import (
     Pool,
     Ranking,
     Recurrence,
-    Reframe,
     Reordering,
     Rows,
     SerialRescale,
     Source,
-    Stream,
     Unrolled,
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.streams import Fork, Reframe, Stream
 from vecq_hw.layers import Layer
+from vecq_hw.simulate.dataflow.buffers import Buffer, FrameRoom, PositionRoom, Room
 from vecq_hw.simulate.dataflow.recurrences import (
     UNLIMITED,
-    Buffer,
-    FrameRoom,
     Pipeline,
-    PositionRoom,
-    Room,
     fork,
     join,
     join_kept,
@@ -61,7 +56,7 @@ def _pauses_of(name: str, given: Pauses) -> Sequence[bool]:
 class LinkBuffer:
     """The buffer of a link of the plan."""
 
-    planned: cells.Link
+    planned: streams.Link
     buffer: Buffer
 
     @property
@@ -142,7 +137,7 @@ class Graph:
     def _add(self, cell: cells.Cell) -> None:
         channel = self.channel
         match cell:
-            case cells.Link():
+            case streams.Link():
                 target = channel(cell.target)
                 room = Room(target.takes, cell.base, *cell.groups)
                 buffer = Buffer(channel(cell.source), target, room)
