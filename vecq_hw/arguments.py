@@ -52,9 +52,13 @@ def whole_number(given: Any, wanted: str, least: int | None = None, most: int | 
 def real_number(given: Any, wanted: str) -> float:
     """A finite number of any type as a float; refusals as in :func:`whole_number`."""
     number = isinstance(given, numbers.Real) and not isinstance(given, bool | np.bool_)
-    if not number or not math.isfinite(given):
+    try:
+        found = float(given) if number else math.nan
+    except OverflowError:  # a whole number beyond all floats
+        found = math.inf
+    if not math.isfinite(found):
         raise VecqError(f"{wanted}, not {given!r}")
-    return float(given)
+    return found
 
 
 _Member = TypeVar("_Member", bound=enum.Enum)
@@ -97,3 +101,21 @@ def nearest(given: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return f"there are {', '.join(names)}" if names else "there are none"
+
+
+def each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs of a JSON object, each name of which is there once.
+
+    Python's own reader takes the last of several and says nothing.
+
+    Examples
+    --------
+    >>> each_once([("fc1", 8), ("fc2", 4)])
+    {'fc1': 8, 'fc2': 4}
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise VecqError(f"'{name}' is there twice")
+        found[name] = value
+    return found

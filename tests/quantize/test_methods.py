@@ -345,6 +345,7 @@ def test_bits_that_a_method_does_not_have_are_refused(kind, bits, says):
     ("name", "options", "says"),
     [
         ("vekq", {}, "there is no method 'vekq' for weights; did you mean 'vecq'?"),
+        ("LSQ", {}, "there is no method 'LSQ' for weights; did you mean 'lsq'?"),
         ("x", {}, "there are vecq, bwn, twn"),
         ("lsq", {"per_channel": True}, "method 'lsq' has no setting 'per_channel'; it has none"),
         ("vecq", {"step": 1}, "no setting 'step'; it has per_channel, interval, spread"),

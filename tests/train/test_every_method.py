@@ -20,7 +20,7 @@ SHAPE = (2, 5, 5)
 HOSTILE = {
     bool: (1, "yes", None),
     int: (-1, 0, 1 << 70, 1.5, True),
-    float: (-1.0, 0.0, 1e300, float("nan"), float("inf"), "0.5"),
+    float: (-1.0, 0.0, 1e300, 10**400, float("nan"), float("inf"), "0.5"),
     str: ("", "\0", 5),
 }
 

@@ -197,6 +197,8 @@ def test_bits_of_layers_from_a_file(tmp_path):
     [
         ("[1]", "holds no object"),
         ("{", "is no JSON"),
+        ('{"fc1": 8, "fc1": 2}', "bits.json': 'fc1' is there twice"),
+        ('{"fc1": {"weight": 8, "weight": 2}}', "'weight' is there twice"),
         ('{"fc1": "8"}', "'fc1' has \"8\" where a number of bits"),
         ('{"fc1": true}', "'fc1' has true where"),
         ('{"fc1": {}}', "'fc1' has {} where"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from vecq_hw.arguments import nearest
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.bwn import Bwn
@@ -121,9 +121,7 @@ def settings_of(name: str, options: Mapping[str, Any] | None = None) -> dict[str
         Those that were chosen: they tell the base.
     """
     if not isinstance(name, str) or name not in METHODS:
-        close = difflib.get_close_matches(str(name), METHODS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(METHODS)}"
-        raise VecqError(f"there is no method '{name}' for weights; {hint}")
+        raise VecqError(f"there is no method '{name}' for weights; {nearest(str(name), METHODS)}")
     known = method_settings(METHODS[name])
     if METHODS[name] is not Stochastic:
         return known

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vecq_hw.arguments import nearest
+from vecq_hw.arguments import each_once, nearest
 from vecq_hw.errors import VecqError
 from vecq_hw.schedule.folds import Fabric, Fold, FoldKind, Schedule
 
@@ -47,7 +47,7 @@ def load(path: str | Path) -> Schedule:
         twice there or of another type; the message names the entry.
     """
     try:
-        tree = json.loads(Path(path).read_bytes(), object_pairs_hook=_without_doubles)
+        tree = json.loads(Path(path).read_bytes(), object_pairs_hook=each_once)
         return _schedule(tree)
     except OSError as error:
         raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None
@@ -103,15 +103,6 @@ def _schedule(tree: Any) -> Schedule:
     return Schedule(
         folds={name: _fold(name, entry) for name, entry in tree["folds"].items()}, **given
     )
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise VecqError(f"'{key}' is there twice")
-        found[key] = value
-    return found
 
 
 def _fold(layer: str, entry: Any) -> Fold:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vecq_hw.arguments import each_once
 from vecq_hw.errors import VecqError
 from vecq_hw.train.by_layer import LayerQuantization
 
@@ -27,11 +28,14 @@ def read_bits(path: str | Path) -> dict[str, LayerQuantization]:
         model is quantized.
     """
     try:
-        tree = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        tree = json.loads(text, object_pairs_hook=each_once)
     except OSError as error:
         raise VecqError(f"bits file '{path}' cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise VecqError(f"bits file '{path}' is no JSON ({error}); {_FORM} is the form") from None
+    except VecqError as error:
+        raise VecqError(f"bits file '{path}': {error}") from None
     if not isinstance(tree, dict):
         raise VecqError(f"bits file '{path}' holds no object; {_FORM} is the form")
     return {name: _layer_bits(path, name, given) for name, given in tree.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from vecq_hw.arguments import nearest
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import checked_weight_bits
 from vecq_hw.quantize.activation import checked_activation_bits
@@ -74,9 +74,9 @@ def quantization_by_layer(
     for name in overrides.keys() - {*names, INPUT}:
         if not isinstance(name, str):
             raise VecqError(f"overrides: layers are named by text, such as '{name}', not {name!r}")
-        close = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names)}"
-        raise VecqError(f"overrides: the model has no layer with weights '{name}'; {hint}")
+        raise VecqError(
+            f"overrides: the model has no layer with weights '{name}'; {nearest(name, names)}"
+        )
     return {
         name: _overridden(name, default, overrides[name]) if name in overrides else default
         for name in (INPUT, *names)
