@@ -191,7 +191,7 @@ def test_bases_are_fitted_to_where_amsgrad_goes(straight):
         torch.testing.assert_close(w.detach(), targets if straight else values(*wanted))
 
 
-def test_the_least_important_bases_of_all_layers_go_but_no_layers_last():
+def test_the_least_important_bases_of_all_layers_go_but_no_outputs_last():
     layers = [drawn(4, 3, 2, seed=11).abs(), drawn(2, 1, 2, seed=12).abs() + 10, drawn(1, 1, 1)]
     left = limits([Bases(one, 1, 1.0) for one in layers], 9)
     every = sorted(float(x) for x in layers[0].flatten())
@@ -199,14 +199,15 @@ def test_the_least_important_bases_of_all_layers_go_but_no_layers_last():
     assert torch.equal(left[0], wanted)
     assert left[1].tolist() == [[2], [2]]
     assert left[2].tolist() == [[1]]
-    left = limits([Bases(one, 1, 1.0) for one in layers], 1000)
-    assert [int(one.sum()) for one in left] == [1, 1, 1]
-    left = limits([Bases(one, 1, 1.0, 3) for one in layers[:2]], 1000)
-    assert [int(one.sum()) for one in left] == [3, 3]
+    for least in (1, 3):
+        left = limits([Bases(one, 1, 1.0, least) for one in layers], 1000)
+        assert left[0].sum(1).tolist() == [least] * 4
+        assert left[1].tolist() == [[min(least, 2)]] * 2
+        assert left[2].tolist() == [[1]]
     # A layer gives no more than its share, or than twice the part of all that goes.
     least = [layers[0] + 20, layers[1]]
     assert [int(one.sum()) for one in limits([Bases(one, 1, 0.01) for one in least], 7)] == [19, 2]
-    assert [int(one.sum()) for one in limits([Bases(one, 1, 0.75) for one in least], 7)] == [20, 1]
+    assert [int(one.sum()) for one in limits([Bases(one, 1, 0.75) for one in least], 7)] == [19, 2]
 
 
 @pytest.mark.parametrize("outputs", [8, 7, 3])
@@ -226,8 +227,8 @@ def test_outputs_of_a_block_keep_as_many_bases(outputs):
 
 def test_pruning_takes_the_part_that_is_due_over_all_layers():
     pairs = [
-        layer(drawn(8, 40, seed=14), prune=0.5, rounds=2),
-        layer(drawn(3, 9, seed=15), prune=0.5, rounds=2),
+        layer(drawn(8, 40, seed=14), prune=0.5, rounds=2, part=8),
+        layer(drawn(3, 9, seed=15), prune=0.5, rounds=2, part=3),
     ]
     quantizers = [quantizer for _, quantizer in pairs]
     start = sum(int((one.coordinates > 0).sum()) for one in quantizers)
@@ -254,7 +255,7 @@ def test_pruning_takes_the_part_that_is_due_over_all_layers():
 
 def test_small_layers_are_not_emptied():
     small = layer(drawn(6, 9, seed=18) * 1e-3, rounds=1, prune=0.5)  # the loss needs it least
-    large = layer(drawn(90, 30, seed=19), rounds=1, prune=0.5)
+    large = layer(drawn(90, 30, seed=19), rounds=1, prune=0.5, part=10)
     for number in range(1, 101):
         for seed, (w, quantizer) in enumerate((small, large)):
             w.grad = drawn(*w.shape, seed=100 * number + seed)
@@ -262,12 +263,36 @@ def test_small_layers_are_not_emptied():
         Alq.advance_together([small[1], large[1]], number / 100)
         for w, quantizer in (small, large):
             quantizer.advance(w, number / 100)
-    assert int((small[1].coordinates > 0).sum()) == 3  # a quarter of 12, where half of all are left
-    assert int((large[1].coordinates > 0).sum()) == 93
+    assert (small[1].coordinates > 0).sum(1).tolist() == [1] * 6
+    assert int((large[1].coordinates > 0).sum()) == 270
+
+
+def test_an_output_keeps_a_part_of_its_bases():
+    w, quantizer = layer(drawn(5, 40, seed=18), rounds=1, prune=0.5, part=2, bits=1)
+    w.data[3] *= 1e-3  # the loss needs it least
+    quantizer.coordinates[60:80] *= 1e-3
+    for number in range(1, 101):
+        w.grad = torch.zeros_like(w)
+        quantizer.own_step(w, 0.0)
+        Alq.advance_together([quantizer], number / 100)
+        quantizer.advance(w, number / 100)
+    left = (quantizer.coordinates > 0).reshape(5, 20).sum(1).tolist()
+    assert sum(left) == 50
+    assert min(left) == left[3] == 5  # a quarter, where half of all are left
+
+
+def test_a_single_base_of_each_output_stays():
+    w, quantizer = layer(drawn(10, 32, seed=18), bits=1, prune=0.9)
+    for number in range(1, 41):
+        w.grad = drawn(10, 32, seed=number)
+        quantizer.own_step(w, 0.01)
+        Alq.advance_together([quantizer], number / 40)
+        quantizer.advance(w, number / 40)
+    assert bool((quantizer.coordinates > 0).all())
 
 
 def test_pruning_asks_the_loss():
-    w, quantizer = layer(drawn(6, 10, seed=16), rounds=1, top_k=1.0)
+    w, quantizer = layer(drawn(6, 10, seed=16), rounds=1, top_k=1.0, part=5)
     quantizer.advance(
         w, next(part.start for part in quantizer.schedule if part.phase is Phase.PRUNING)
     )
@@ -275,9 +300,9 @@ def test_pruning_asks_the_loss():
     w.grad[5] = 0  # the loss does not look at the last output
     quantizer.own_step(w, 0.0)
     quantizer._keep(
-        limits([Bases(quantizer._importance().reshape(6, 1, 2), 1, 1.0)], 2)[0].reshape(-1)
+        limits([Bases(quantizer._importance().reshape(6, 2, 2), 1, 1.0)], 3)[0].reshape(-1)
     )
-    assert (quantizer.coordinates > 0).sum(1).tolist() == [2, 2, 2, 2, 2, 0]
+    assert (quantizer.coordinates > 0).reshape(6, 4).sum(1).tolist() == [4, 4, 4, 4, 4, 1]
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 3, 100])

@@ -209,8 +209,9 @@ class Alq(WeightQuantizer):
         for one in layers:
             # Of small layers a step takes more than top_k, since it takes no part of a base.
             part = kept(one.schedule, one.prune, progress) ** 2
-            least = max(1, math.ceil(int(one.clock[2]) * part))
-            importance = one._importance().reshape(one.grouping.outputs, -1, one.bits)
+            outputs = one.grouping.outputs
+            least = max(1, math.ceil(int(one.clock[2]) * part / outputs))
+            importance = one._importance().reshape(outputs, -1, one.bits)
             given.append(Bases(importance, one.block, one.top_k, least))
         for one, most in zip(layers, limits(given, excess), strict=True):
             one._keep(most.reshape(-1))

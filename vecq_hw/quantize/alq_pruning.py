@@ -21,7 +21,7 @@ class Bases(NamedTuple):
     top_k : float, 0..1
         The part of the layer's bases that one step may take.
     least : int, from 1
-        Bases that the layer keeps.
+        Bases that each output keeps, if it has as many.
     """
 
     importance: torch.Tensor
@@ -35,8 +35,8 @@ def limits(layers: Sequence[Bases], excess: int) -> list[torch.Tensor]:
 
     Of each layer, the ``top_k`` part with the least importance is looked at, or twice the part
     that has to go of all bases where that is more.  Of these the least over all layers go, as far
-    as a layer has more than it is to keep.  In a block, each group loses the least important base
-    of all outputs that have as many bases as any.
+    as an output has more than it is to keep: one without any base would be a constant.  In a block,
+    each group loses the least important base of all outputs that have as many bases as any.
     """
     total = sum(int(torch.isfinite(layer.importance).sum()) for layer in layers)
     units = [_units(layer, 2 * excess / max(total, 1)) for layer in layers]
@@ -75,16 +75,31 @@ def _units(layer: Bases, least: float) -> tuple[torch.Tensor, torch.Tensor, torc
     sizes = goes.sum(1)
     blocks, groups, _ = sizes.shape
     places = torch.arange(blocks * groups, device=sizes.device).reshape(blocks, groups, 1)
-    chosen = sizes > 0
+    chosen = (sizes > 0) & _spared(costs, goes, layer.least)
+    number = int(sizes.sum())
     costs = (costs / members)[chosen]
     sizes, places = sizes[chosen], places.expand(chosen.shape)[chosen]
     order = torch.sort(costs, stable=True).indices
     ends = sizes[order].cumsum(0)
-    number = int(sizes.sum())
     share = min(1.0, max(layer.top_k, least))
-    allowed = (ends - sizes[order] < math.ceil(share * number)) & (ends <= number - layer.least)
-    order = order[allowed]
+    order = order[ends - sizes[order] < math.ceil(share * number)]
     return costs[order], sizes[order], places[order]
+
+
+def _spared(costs: torch.Tensor, goes: torch.Tensor, least: int) -> torch.Tensor:
+    """Which units, the cheapest first, leave ``least`` bases to all outputs that they take from.
+
+    Parameters
+    ----------
+    costs : float tensor of shape (blocks, groups, I)
+    goes : bool tensor of shape (blocks, block, groups, I)
+        Whether a unit takes a base of an output.
+    """
+    order = torch.sort(costs.flatten(1), dim=1, stable=True).indices
+    taken = goes.flatten(2).gather(2, order.unsqueeze(1).expand(-1, goes.shape[1], -1))
+    lost = taken.cumsum(2)
+    few = (taken & (lost > lost[:, :, -1:] - least)).any(1)
+    return torch.empty_like(few).scatter_(1, order, ~few).reshape(costs.shape)
 
 
 def _in_blocks(layer: Bases) -> tuple[torch.Tensor, torch.Tensor]:
