@@ -12,7 +12,7 @@ from vecq_hw.arithmetic import count_thresholds, rescale
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.interop.requantize import lookup, requantized, thresholds
-from vecq_hw.interop.shorten import Lines, shortened
+from vecq_hw.interop.shorten import Lines, channel_ranges, shortened
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
 from vecq_hw.passes.thresholds import thresholds_of
 
@@ -111,7 +111,7 @@ def test_no_line_means_thresholds_and_the_channels_are_counted():
 
     layer = requantized("r", "x", tensor(3, fmt), squares, U4, 1.0)
     assert isinstance(layer, Threshold)
-    assert not Lines.of(layer, tensor(3, fmt)).found.any()
+    assert not Lines.of(layer, channel_ranges(tensor(3, fmt), None)).found.any()
     narrow = IntFormat(8, signed=True)
     alike = requantized("r", "x", tensor(3, narrow), squares, U4, 1.0)
     assert isinstance(alike, Lookup)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vecq_hw.data.dataset import Labels
     from vecq_hw.formats import IntArray
     from vecq_hw.network import Network
+    from vecq_hw.simulate.inputs import Rule
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -75,8 +76,12 @@ class Samples:
         if self.folder is not None and self.data is None:
             raise click.UsageError("--data-dir says where a data set lies; give --data too")
 
-    def read(self, network: Network) -> tuple[dict[str, IntArray], Labels | None] | None:
+    def read(
+        self, network: Network, rule: Rule | None = None
+    ) -> tuple[dict[str, IntArray], Labels | None] | None:
         """The codes of each input and the labels, if there are any; None without source.
+
+        Reals become codes by ``rule``, else by rule 1 of the numeric contract.
 
         Raises
         ------
@@ -87,10 +92,10 @@ class Samples:
 
         from vecq_hw.simulate import network_inputs
         from vecq_hw.simulate.ends import by_name, input_names
-        from vecq_hw.simulate.reference import checked_inputs
+        from vecq_hw.simulate.reference import checked_inputs, quantized
         from vecq_hw.unpack import read_npy, read_npz
 
-        names = input_names(network)
+        names, rule = input_names(network), rule or quantized
         what = f"inputs of network '{network.name}'"
         if self.data is not None:
             if len(names) > 1:
@@ -100,7 +105,7 @@ class Samples:
                 )
             dataset = loaded(self.data, self.folder)
             labels = dataset.y_test[: self.most]
-            codes = network_inputs(network, dataset.x_test[: self.most])
+            codes = network_inputs(network, dataset.x_test[: self.most], rule)
             return {names[0]: codes}, labels
         file = self.codes or self.reals
         if file is None:
@@ -112,7 +117,7 @@ class Samples:
                 raise VecqError("it holds no samples; an array of samples is wanted")
             arrays = {name: array[: self.most] for name, array in arrays.items()}
             if self.reals is not None:
-                given = network_inputs(network, arrays)
+                given = network_inputs(network, arrays, rule)
                 arrays = {**given} if isinstance(given, dict) else {names[0]: given}
             return checked_inputs(network, arrays), None
         except VecqError as error:

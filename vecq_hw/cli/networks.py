@@ -263,9 +263,14 @@ def simulate(
     seed: int,
     json_file: Path | None,
 ) -> None:
-    """Run the bit-accurate simulator; with --data print the integer accuracy."""
+    """Run the bit-accurate simulator; with --data print the integer accuracy.
+
+    Reals become the codes of an imported network as its source does it, which the report beside
+    the network's file says.
+    """
     from vecq_hw import simulate as simulator
     from vecq_hw import storage
+    from vecq_hw.interop.reals import rule_beside
     from vecq_hw.passes.widths import wrap_accumulators
     from vecq_hw.schedule import default_schedule, load
     from vecq_hw.simulate.ends import one_or_all, output_arrays
@@ -281,7 +286,7 @@ def simulate(
     if sum(option is not None for option in (trace, accumulator_bits, faults)) > 1:
         raise click.UsageError("give one of --trace, --accumulator-bits and --faults")
     net = storage.load(network)
-    found = samples.read(net)
+    found = samples.read(net, rule_beside(network, storage.digest(net)))
     if found is None:
         raise click.UsageError("give --data, --inputs or --reals")
     codes, labels = found

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from vecq_hw import storage
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.interop.graph import printable
 from vecq_hw.interop.report import (
     EndReport,
@@ -18,8 +20,18 @@ from vecq_hw.interop.report import (
     tensor_reports,
 )
 from vecq_hw.interop.requantize import Requantizer, requantized
-from vecq_hw.interop.shorten import Lines
-from vecq_hw.layers import CodeLayer, Input, Layer, Lookup, Rescale, Tensor, Threshold
+from vecq_hw.interop.shorten import Lines, channel_ranges
+from vecq_hw.layers import (
+    CodeLayer,
+    Conv2d,
+    Dense,
+    Input,
+    Layer,
+    Lookup,
+    Rescale,
+    Tensor,
+    Threshold,
+)
 from vecq_hw.layers.tensor import step_problems
 from vecq_hw.network import Network
 
@@ -49,6 +61,7 @@ class Assembly:
         self._layers: list[Layer] = []
         self._tensors: dict[str, Tensor] = {}
         self._ends: list[EndReport] = []
+        self._ranges: dict[str, IntArray] = {}
         self._requantizations: list[RequantizationReport] = []
         self._taps: list[Tap] = []
         self._dropped: list[str] = []
@@ -96,6 +109,9 @@ class Assembly:
         except VecqError as error:
             raise VecqError(f"{where}: {error}") from None
         self._layers.append(layer)
+        if isinstance(layer, Conv2d | Dense):
+            ranges = layer.accumulator_ranges(sources[0].format)
+            self._ranges[layer.name] = np.array(ranges, np.int64)
         return layer.name
 
     def requantize(
@@ -112,8 +128,9 @@ class Assembly:
         for problem in step_problems(step):
             raise VecqError(f"node '{printable(node or wanted)}': {problem}")
         name = self.free_name(wanted)
-        layer = requantized(name, source, tensor, function, result, step, node or wanted)
-        self._requantizations.append(_requantization(layer, tensor, node or wanted))
+        ranges = channel_ranges(tensor, self._ranges.get(source))
+        layer = requantized(name, source, tensor, function, result, step, node or wanted, ranges)
+        self._requantizations.append(_requantization(layer, tensor, ranges, node or wanted))
         return self.add(layer, node)
 
     def tap(self, name: str, source: str, zero_point: int = 0) -> None:
@@ -167,7 +184,9 @@ def _plain(name: str) -> str:
     return plain[-_LONGEST_NAME:].lstrip("_.-")
 
 
-def _requantization(layer: CodeLayer, tensor: Tensor, node: str) -> RequantizationReport:
+def _requantization(
+    layer: CodeLayer, tensor: Tensor, ranges: IntArray, node: str
+) -> RequantizationReport:
     levels = layer.format.hi - layer.format.lo
     without, mantissa_bits = 0, 0
     match layer:
@@ -175,7 +194,7 @@ def _requantization(layer: CodeLayer, tensor: Tensor, node: str) -> Requantizati
             mantissa_bits = int(layer.mantissa_bits.max(initial=0))
             stored = layer.channels * (mantissa_bits + tensor.format.bits)
         case Threshold():
-            without = int((~Lines.of(layer, tensor).found).sum())
+            without = int((~Lines.of(layer, ranges).found).sum())
             stored = layer.thresholds.size * tensor.format.bits
         case Lookup():
             without = tensor.channels

@@ -28,7 +28,9 @@ class EndReport:
     kind : str
         What the file takes or gives there: 'codes', or 'reals' that the step turns into codes.
     rounding : str
-        Of reals that become codes: 'half_even', as the source does it.
+        Of reals that become codes, as QONNX names it; SIGN gives -1 and 1.
+    clips_first : bool
+        Whether reals are clipped before they are rounded.
     """
 
     name: str
@@ -39,7 +41,8 @@ class EndReport:
     step: float
     zero_point: int = 0
     kind: str = "codes"
-    rounding: str = "half_even"
+    rounding: str = "ROUND"
+    clips_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

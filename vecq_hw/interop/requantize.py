@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.interop.shorten import shortened
+from vecq_hw.interop.shorten import channel_ranges, shortened
 from vecq_hw.layers import MOST_LOOKUP_BITS, CodeLayer, Lookup, Tensor, Threshold
 
 Requantizer = Callable[[IntArray], IntArray]
@@ -39,6 +39,7 @@ def requantized(
     result: IntFormat,
     step: float,
     node: str = "",
+    ranges: IntArray | None = None,
 ) -> CodeLayer:
     """The layer that computes ``function`` on every integer of the proven range of ``tensor``.
 
@@ -57,6 +58,8 @@ def requantized(
         Real value of one unit of the codes.
     node : str
         Of the file, for messages.
+    ranges : int array of shape (C, 2), optional
+        The proven least and greatest integer of each channel, where they are known.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def requantized(
     fmt = tensor.format
     narrow = fmt.bits <= MOST_LOOKUP_BITS
     try:
-        rule = thresholds(name, source, tensor, function, result, step)
+        rule = thresholds(name, source, tensor, function, result, step, ranges)
     except NotMonotoneError:
         if narrow:
             return lookup(name, source, tensor, function, result, step)
@@ -75,7 +78,7 @@ def requantized(
             " code neither rises nor falls throughout; a monotone function or a code of at most"
             f" {MOST_LOOKUP_BITS} bits is wanted"
         ) from None
-    line = shortened(rule, tensor)
+    line = shortened(rule, tensor, ranges)
     if line is not None:
         return line
     alike = bool((rule.thresholds == rule.thresholds[:1]).all() and np.ptp(rule.falling) == 0)
@@ -95,8 +98,11 @@ def thresholds(
     function: Requantizer,
     result: IntFormat,
     step: float,
+    ranges: IntArray | None = None,
 ) -> Threshold:
     """The thresholds of a function over the proven range of what it reads, found by bisection.
+
+    Where the ranges of channels are known, each has those of its own range.
 
     Raises
     ------
@@ -105,19 +111,18 @@ def thresholds(
     VecqError
         The function leaves the format of the result.
     """
-    channels, fmt = tensor.channels, tensor.format
     evaluate = _checked(function, result)
-    ends = np.tile(np.array([fmt.lo, fmt.hi], np.int64), (channels, 1))
+    ends = channel_ranges(tensor, ranges)
     at_ends = evaluate(ends)
     falling = at_ends[:, 0] > at_ends[:, 1]
     # A falling channel rises with the negated accumulator u = sign * x.
     sign = np.where(falling, -1, 1)[:, np.newaxis]
-    first = np.where(falling, -fmt.hi, fmt.lo)[:, np.newaxis]
-    last = np.where(falling, -fmt.lo, fmt.hi)[:, np.newaxis]
+    first = np.where(falling, -ends[:, 1], ends[:, 0])[:, np.newaxis]
+    last = np.where(falling, -ends[:, 0], ends[:, 1])[:, np.newaxis]
     levels = np.arange(result.lo + 1, result.hi + 1)
     below = np.tile(first - 1, (1, len(levels)))  # not reached
     above = np.tile(last + 1, (1, len(levels)))  # reached, or beyond the range
-    for _ in range((fmt.hi - fmt.lo + 2).bit_length()):
+    for _ in range(64):
         middle = (below + above) >> 1
         open_ = above - below > 1
         if not open_.any():
@@ -135,7 +140,7 @@ def thresholds(
         format=result,
         step=step,
     )
-    _check(rule, fmt, evaluate)
+    _check(rule, ends, evaluate)
     return rule
 
 
@@ -179,17 +184,18 @@ def _in_parts(evaluate: Callable[[IntArray], IntArray], x: IntArray) -> npt.NDAr
     return np.concatenate(parts, axis=1)
 
 
-def _check(rule: Threshold, fmt: IntFormat, evaluate: Callable[[IntArray], IntArray]) -> None:
+def _check(rule: Threshold, ends: IntArray, evaluate: Callable[[IntArray], IntArray]) -> None:
     """Compare thresholds and function where that can differ, everywhere in a small range."""
-    channels, count = len(rule.thresholds), fmt.hi - fmt.lo + 1
+    lo, hi = ends[:, :1], ends[:, 1:]
+    channels, count = len(rule.thresholds), int((hi - lo).max()) + 1
     if count <= MOST_ENUMERATED and count * channels <= _PROBES * 8:
-        points = np.tile(np.arange(fmt.lo, fmt.hi + 1), (channels, 1))
+        points = np.minimum(lo + np.arange(count), hi)
     else:
         each = min(MOST_ENUMERATED, max(_PROBES // channels, 1 << 10))
-        spread = np.linspace(fmt.lo, fmt.hi, each).astype(np.int64)
+        spread = np.linspace(ends[:, 0], ends[:, 1], each, axis=1).astype(np.int64)
         near = rule.thresholds
-        around = (near - 1, near, near + 1, np.tile(spread, (channels, 1)))
-        points = np.clip(np.concatenate(around, axis=1), fmt.lo, fmt.hi)
+        around = (near - 1, near, near + 1, spread)
+        points = np.clip(np.concatenate(around, axis=1), lo, hi)
     found = _in_parts(evaluate, points)
     for row, falls, x, wanted in zip(rule.thresholds, rule.falling, points, found, strict=True):
         if falls:

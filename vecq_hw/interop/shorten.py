@@ -33,14 +33,17 @@ _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
 
 
-def shortened(rule: Threshold, tensor: Tensor) -> Rescale | None:
+def shortened(rule: Threshold, tensor: Tensor, ranges: IntArray | None = None) -> Rescale | None:
     """The Rescale with the fewest shifted bits that is the same on the range of ``tensor``.
+
+    Where the ranges of channels are known, it is the same on these.
 
     One shift for all channels, or one for each where one for all leaves the products' limit.  None
     where a channel has no line.  The thresholds of what is given are worked out again in Python
     integers and compared.
     """
-    lines = Lines.of(rule, tensor)
+    ends = channel_ranges(tensor, ranges)
+    lines = Lines.of(rule, ends)
     if not lines.found.all():
         return None
     least = lines.shift
@@ -65,7 +68,7 @@ def shortened(rule: Threshold, tensor: Tensor) -> Rescale | None:
         )
         if not list(layer.problems(tensor)):
             proof = thresholds_of(layer, tensor.format)
-            if not _equal(proof, rule, tensor):
+            if not _equal(proof, rule, ends):
                 raise AssertionError(f"'{rule.name}': the line found is not the thresholds")
             return layer
     return None
@@ -77,21 +80,32 @@ def _fits(lines: Lines, moved: IntArray) -> bool:
     return all(abs(m) << s <= _MOST and abs(b) << s <= _MOST for m, b, s in pairs)
 
 
-def _equal(one: Threshold, other: Threshold, tensor: Tensor) -> bool:
-    """Whether two rows are the same function on the range of what they read."""
-    fmt = tensor.format
-    for a, b, falls_a, falls_b in zip(
-        one.thresholds, other.thresholds, one.falling.tolist(), other.falling.tolist(), strict=True
+def channel_ranges(tensor: Tensor, ranges: IntArray | None) -> _Ints:
+    """Least and greatest integer of each channel, shape (C, 2): its own, or the tensor's."""
+    if ranges is not None:
+        return np.asarray(ranges, np.int64)
+    return np.tile(np.array([tensor.format.lo, tensor.format.hi], np.int64), (tensor.channels, 1))
+
+
+def _equal(one: Threshold, other: Threshold, ends: IntArray) -> bool:
+    """Whether two rules are the same function on the ranges of the channels."""
+    for a, b, falls_a, falls_b, (lo, hi) in zip(
+        one.thresholds,
+        other.thresholds,
+        one.falling.tolist(),
+        other.falling.tolist(),
+        ends.tolist(),
+        strict=True,
     ):
         if falls_a != falls_b:  # a channel that is constant neither rises nor falls
             levels = [
-                (np.count_nonzero(row <= fmt.lo) if not falls else np.count_nonzero(row >= fmt.hi),
-                 np.count_nonzero(row <= fmt.hi) if not falls else np.count_nonzero(row >= fmt.lo))
+                (np.count_nonzero(row <= lo) if not falls else np.count_nonzero(row >= hi),
+                 np.count_nonzero(row <= hi) if not falls else np.count_nonzero(row >= lo))
                 for row, falls in ((a, falls_a), (b, falls_b))
             ]  # fmt: skip
             if len({*levels[0], *levels[1]}) != 1:
                 return False
-        elif not np.array_equal(a, b):
+        elif not np.array_equal(*(np.clip(row, lo - falls_a, hi + 1 - falls_a) for row in (a, b))):
             return False
     return True
 
@@ -117,9 +131,9 @@ class Lines:
     slack: _Ints
 
     @classmethod
-    def of(cls, rule: Threshold, tensor: Tensor) -> Lines:
-        """The shortest line of each channel of a Threshold that reads ``tensor``."""
-        rows = _Rows.of(rule, tensor)
+    def of(cls, rule: Threshold, ends: IntArray) -> Lines:
+        """The shortest line of each channel of a Threshold, on ranges of shape (C, 2)."""
+        rows = _Rows.of(rule, ends)
         channels = len(rows.levels_at)
         found = rows.constant.copy()
         mantissa, slack = np.zeros((2, channels), np.int64)
@@ -210,11 +224,11 @@ class _Rows:
         return int(np.abs(self.levels).max(initial=0))
 
     @classmethod
-    def of(cls, rule: Threshold, tensor: Tensor) -> _Rows:
-        fmt, falling = tensor.format, rule.falling.astype(bool)[:, np.newaxis]
+    def of(cls, rule: Threshold, ends: IntArray) -> _Rows:
+        falling = rule.falling.astype(bool)[:, np.newaxis]
         at = np.where(falling, -rule.thresholds[:, ::-1], rule.thresholds).astype(np.int64)
-        first = np.where(falling, -fmt.hi, fmt.lo)
-        last = np.where(falling, -fmt.lo, fmt.hi)
+        first = np.where(falling, -ends[:, 1:], ends[:, :1])
+        last = np.where(falling, -ends[:, :1], ends[:, 1:])
         at = np.clip(at, first, last + 1)
         reached, missed = at <= last, at > first
         constant = np.asarray(~(reached & missed).any(axis=1))
@@ -225,7 +239,7 @@ class _Rows:
             missed=missed,
             constant=constant,
             constants=rule.format.lo + np.count_nonzero(reached, axis=1),
-            reach=fmt.magnitude + 1,
+            reach=int(np.abs(ends).max()) + 1,
         )
 
     def offsets(self, which: _Ints, mantissa: _Ints, shift: int) -> tuple[_Ints, _Ints]:

@@ -49,19 +49,22 @@ class WithWeights(OfOneTensor):
         return source
 
     def accumulator_range(self, source: IntFormat) -> tuple[int, int]:
-        """The proven least and greatest sum, bias included, of codes of ``source``.
+        """The proven least and greatest sum, bias included, of codes of ``source``."""
+        ranges = self.accumulator_ranges(source)
+        return min(least for least, _ in ranges), max(most for _, most in ranges)
 
-        Python integers throughout.
-        """
+    def accumulator_ranges(self, source: IntFormat) -> list[tuple[int, int]]:
+        """The proven least and greatest sum of each output; Python integers throughout."""
         read = self.reads(source)
         lo, hi = read.lo, read.hi
         values = self.weights.values.reshape(self.outputs, -1).astype(np.int64)
         positive = np.maximum(values, 0).sum(axis=1).tolist()
         negative = np.minimum(values, 0).sum(axis=1).tolist()
         bias = [0] * len(values) if self.bias is None else self.bias.tolist()
-        least = min(p * lo + n * hi + b for p, n, b in zip(positive, negative, bias, strict=True))
-        most = max(p * hi + n * lo + b for p, n, b in zip(positive, negative, bias, strict=True))
-        return least, most
+        return [
+            (p * lo + n * hi + b, p * hi + n * lo + b)
+            for p, n, b in zip(positive, negative, bias, strict=True)
+        ]
 
     def accumulator_format(self, source: IntFormat) -> IntFormat:
         """The format of its sums; they wrap where fewer bits were asked for than are proven."""

@@ -11,6 +11,7 @@ from torch import fx, nn
 
 from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
+from vecq_hw.interop.brevitas import import_module, is_brevitas
 from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower.inputs import shapes_by_input
 from vecq_hw.lower.walk import network_of
@@ -41,6 +42,9 @@ def lower(
     becomes an image of height 1, and a Conv1d a Conv2d.  A
     max-pool before a quantizer moves behind it, where it compares codes.
 
+    A quantized module of Brevitas is taken as well: what it computes, exactly, with as many bits of
+    mantissas as that takes (:func:`vecq_hw.interop.brevitas.import_module` gives a report, too).
+
     Parameters
     ----------
     model : nn.Module
@@ -61,9 +65,11 @@ def lower(
         The model is not from ``quantize_model`` or has float activations, a quantizer
         has no statistics, shapes do not fit.
     """
-    graph = checked_graph(model)
     if not isinstance(name, str) or not name:
         raise VecqError(f"a network is named by text, not {name!r}")
+    if is_brevitas(model):
+        return import_module(model, input_shape, name).network
+    graph = checked_graph(model)
     check_statistics(graph)
     least, most = MANTISSA_BITS
     bits = whole_number(mantissa_bits, f"mantissas have {least} to {most} bits", least, most)

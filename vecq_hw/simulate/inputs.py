@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import overload
 
 import numpy as np
@@ -15,14 +15,19 @@ from vecq_hw.network import Network
 from vecq_hw.simulate.ends import Given, by_name, input_names, one_or_all, sample_count
 from vecq_hw.simulate.reference import quantized
 
+Rule = Callable[[Input, npt.ArrayLike], IntArray]
+"""How reals become codes of an input."""
+
 
 @overload
-def network_inputs(network: Network, x: npt.ArrayLike) -> IntArray: ...
+def network_inputs(network: Network, x: npt.ArrayLike, rule: Rule = ...) -> IntArray: ...
 @overload
 def network_inputs(
-    network: Network, x: Mapping[str, npt.ArrayLike]
+    network: Network, x: Mapping[str, npt.ArrayLike], rule: Rule = ...
 ) -> IntArray | dict[str, IntArray]: ...
-def network_inputs(network: Network, x: Given) -> IntArray | dict[str, IntArray]:
+def network_inputs(
+    network: Network, x: Given, rule: Rule = quantized
+) -> IntArray | dict[str, IntArray]:
     """Real samples as a data set holds them, as codes of the network's inputs.
 
     Parameters
@@ -33,6 +38,8 @@ def network_inputs(network: Network, x: Given) -> IntArray | dict[str, IntArray]
         equal.  A network that takes vectors
         gets them flattened in that order, as torch.nn.Flatten does it.  Of a network with several
         inputs a mapping from the name of each to its array, or a tuple of them in their order.
+    rule : function of an input and its samples, optional
+        How reals become codes; rule 1 of the numeric contract if left out.
 
     Returns
     -------
@@ -46,12 +53,12 @@ def network_inputs(network: Network, x: Given) -> IntArray | dict[str, IntArray]
     """
     what = f"inputs of network '{network.name}'"
     given = by_name(input_names(network), x, what)
-    codes = {source.name: _codes(source, given[source.name]) for source in network.inputs}
+    codes = {source.name: _codes(source, given[source.name], rule) for source in network.inputs}
     sample_count(codes, what)
     return one_or_all(codes)
 
 
-def _codes(source: Input, x: npt.ArrayLike) -> IntArray:
+def _codes(source: Input, x: npt.ArrayLike, rule: Rule) -> IntArray:
     try:
         samples = np.asarray(x)
     except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, say
@@ -77,4 +84,4 @@ def _codes(source: Input, x: npt.ArrayLike) -> IntArray:
             f"input '{source.name}': samples of the shape {wanted} are wanted, not"
             f" {np.shape(x)[1:]}"
         )
-    return quantized(source, np.ascontiguousarray(arranged))
+    return rule(source, np.ascontiguousarray(arranged))

@@ -1,0 +1,109 @@
+"""``vecq import``: somebody else's quantized model to an integer network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vecq_hw.cli.output import activity, echo, print_table
+from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
+
+if TYPE_CHECKING:
+    from vecq_hw.formats import IntFormat
+    from vecq_hw.interop import Report
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=OutputFolder(), required=True, help="Folder of the network and report.")
+@click.option(
+    "--input-format",
+    metavar="u8|s8|...",
+    help="Codes of a real input with arithmetic before its first quantizer; with --input-step.",
+)
+@click.option(
+    "--input-step", type=float, metavar="STEP", help="What one unit of such a code stands for."
+)
+@click.option("--name", help="Of the network, and so of its top module.  [default: that of FILE]")
+@report_options
+def import_(
+    file: Path,
+    out: Path,
+    input_format: str | None,
+    input_step: float | None,
+    name: str | None,
+    json_file: Path | None,
+) -> None:
+    """Turn a quantized ONNX or QONNX FILE into an integer network.
+
+    Writes DIR/network.npz and DIR/report.json.  The integers are the source's: its arithmetic
+    between an accumulator and the next code becomes thresholds, or a Rescale that is the same on
+    every accumulator that can occur.
+    """
+    from vecq_hw import storage
+    from vecq_hw.interop import import_file
+
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise click.UsageError(f"--name {name!r}: a name of printable characters is wanted")
+    if (input_format is None) != (input_step is None):
+        raise click.UsageError("--input-format and --input-step go together")
+    pixels = None
+    if input_format is not None and input_step is not None:
+        pixels = _format(input_format), input_step
+    with activity(f"importing {file}"):
+        made = import_file(file, name, pixels)
+    with folder(out) as place:
+        contents = (
+            ("network.npz", storage.to_bytes(made.network)),
+            ("report.json", made.report.to_json()),
+        )
+        place.write_all(contents, "import")
+    echo(f"{made.network!r}\n{out / 'network.npz'}: {made.report.digest}")
+    _print(made.report)
+    write_json(json_file, made.report.to_tree())
+
+
+def _format(text: str) -> IntFormat:
+    from vecq_hw.formats import IntFormat
+
+    kind, bits = text[:1], text[1:]
+    if kind not in ("u", "s") or not (bits.isascii() and bits.isdigit() and 1 <= int(bits) <= 16):
+        raise click.UsageError(f"--input-format {text!r}: u1 to u16 or s1 to s16 is wanted")
+    return IntFormat(int(bits), signed=kind == "s")
+
+
+def _print(report: Report) -> None:
+    """Ends, how requantizations are held, what is left to the host, notes."""
+    rows = [
+        (
+            what,
+            end.source,
+            end.kind,
+            end.format,
+            f"{end.step:.9g}",
+            str(end.zero_point),
+            "×".join(map(str, end.shape)),
+        )
+        for what, ends in (("input", report.inputs), ("output", report.outputs))
+        for end in ends
+    ]
+    print_table(("end", "in the file", "kind", "format", "step", "zero point", "shape"), rows, 4)
+    found = report.requantizations
+    lines = sum(one.held_as == "Rescale" for one in found)
+    echo(
+        f"semantics {report.semantics}; {lines} of {len(found)} requantizations are Rescales;"
+        f" {report.weight_bits:,} bits of weights,"
+        f" {sum(one.stored_bits for one in found):,} of rescales and thresholds"
+        f" (as thresholds alone {sum(one.threshold_bits for one in found):,})"
+    )
+    for kept in report.kept_thresholds:
+        echo(
+            f"'{kept.name}' stays a {kept.held_as}: {kept.without_line} of {kept.channels} channels"
+            " have no line with the same codes"
+        )
+    for node in report.dropped:
+        echo(f"left to the host: {node}")
+    for sentence in report.notes:
+        echo(sentence)

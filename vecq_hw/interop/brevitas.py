@@ -1,0 +1,60 @@
+"""Modules of Brevitas in memory, through its own export to QONNX; no file lies between."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+from vecq_hw.errors import VecqError
+from vecq_hw.interop.assembly import Imported
+
+
+def is_brevitas(model: object) -> bool:
+    """Whether a module holds layers of Brevitas; asks without importing it."""
+    modules = getattr(model, "modules", None)
+    if not callable(modules):
+        return False
+    return any(type(one).__module__.partition(".")[0] == "brevitas" for one in modules())
+
+
+def import_module(
+    model: Any, input_shape: object, name: str = "network", qcdq: bool = False
+) -> Imported:
+    """The integer network of a quantized module of Brevitas, and a report.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        It is left as it is.
+    input_shape : (C,), (C, L) or (C, H, W)
+        Of one sample.
+    qcdq : bool
+        Through QuantizeLinear, Clip and DequantizeLinear instead of QONNX.
+
+    Raises
+    ------
+    VecqError
+        Brevitas cannot export it, or (:class:`~vecq_hw.interop.Unsupported`) nodes cannot be taken.
+    """
+    from brevitas.export import export_onnx_qcdq, export_qonnx
+
+    from vecq_hw.interop.onnx_walk import import_onnx
+
+    sizes = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
+    if not sizes or any(not isinstance(size, int) or size < 1 for size in sizes):
+        raise VecqError(
+            f"a model of Brevitas needs the shape of one sample, such as (1, 28, 28), not"
+            f" {input_shape!r}"
+        )
+    export = export_onnx_qcdq if qcdq else export_qonnx
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            exported = export(copy.deepcopy(model), input_shape=(1, *sizes), dynamo=False)
+    except Exception as error:  # torch and Brevitas raise a dozen kinds
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise VecqError(f"Brevitas cannot export the model: {reason}") from None
+    return import_onnx(exported.SerializeToString(), name)
