@@ -25,6 +25,9 @@ from vecq_hw.schedule import Fold, FoldKind, Schedule
 
 PE = SIMD = 16
 INPUTS, OUTPUTS = 1024, 64
+LENET = 800, 500
+"""Inputs and outputs of LeNet5's first fully connected layer; 20 of 500 are 25 turns."""
+LENET_FOLD = 20, 16
 U8 = IntFormat(8, signed=False)
 _RNG = np.random.default_rng(0)
 
@@ -49,12 +52,24 @@ def _cell(what: str, layer: Layer, source: Input, schedule: Schedule, lanes: int
     )
 
 
-def _dense(what: str, weights: AnyWeights, kind: FoldKind = FoldKind.STREAMING) -> Cell:
-    """A Dense of 1,024 inputs and 64 outputs without its Rescale, 16 × 16 lanes; LUTs a MAC."""
+def _dense(
+    what: str,
+    weights: AnyWeights,
+    kind: FoldKind = FoldKind.STREAMING,
+    lanes: tuple[int, int] = (PE, SIMD),
+) -> Cell:
+    """A Dense without its Rescale, by default of 1,024 inputs and 64 outputs; LUTs a MAC."""
+    (pe, simd), (_, inputs) = lanes, weights.shape
     layer = Dense(name="mac", input="x", weights=weights, accumulator_bits=24)
-    source = Input(name="x", shape=(INPUTS,), format=U8)
-    schedule = Schedule(folds={"mac": Fold(pe=PE, simd=SIMD, kind=kind)})
-    return _cell(what, layer, source, schedule, PE * SIMD)
+    source = Input(name="x", shape=(inputs,), format=U8)
+    schedule = Schedule(folds={"mac": Fold(pe=pe, simd=simd, kind=kind)})
+    return _cell(what, layer, source, schedule, pe * simd)
+
+
+def _lenet(words: int, block: int, kind: FoldKind) -> Cell:
+    """LeNet5's layer by words of 8 bits a weight."""
+    what = f"{kind.value.replace('_', ' ')}, 800 to 500, {words} words of {block} × 8 bits"
+    return _dense(what, _product(words, block, 8, *LENET), kind, LENET_FOLD)
 
 
 def _scalar(grid: MidRise | TwosComplement) -> Weights:
@@ -62,10 +77,12 @@ def _scalar(grid: MidRise | TwosComplement) -> Weights:
     return Weights(codes=_RNG.integers(fmt.lo, fmt.hi + 1, (OUTPUTS, INPUTS)), grid=grid)
 
 
-def _product(words: int, block: int, bits: int) -> ProductWeights:
+def _product(
+    words: int, block: int, bits: int, inputs: int = INPUTS, outputs: int = OUTPUTS
+) -> ProductWeights:
     grid, half = TwosComplement(bits), 1 << (bits - 1)
     return ProductWeights(
-        indices=_RNG.integers(0, words, (OUTPUTS, INPUTS // block)),
+        indices=_RNG.integers(0, words, (outputs, inputs // block)),
         book=_RNG.integers(-half, half, (words, block)),
         grid=grid,
     )
@@ -81,7 +98,7 @@ def _bases(group: int, most: int) -> BinaryBases:
 
 def weight_cells() -> Sequence[Cell]:
     """The unit with each kind of weights, the plain one beside those that keep what is stored."""
-    book, serial = FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL
+    book, serial, sums = FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL, FoldKind.PARTIAL_SUMS
     small, fine, large = _product(16, 4, 4), _product(16, 4, 8), _product(256, 8, 8)
     return [
         _dense("unit, 1-bit mid-rise", _scalar(MidRise(1))),
@@ -93,6 +110,11 @@ def weight_cells() -> Sequence[Cell]:
         _dense("code book, 256 words of 8 × 8 bits", large, book),
         _dense("base-serial, 1 base per 128 inputs", _bases(128, 1), serial),
         _dense("base-serial, 2 bases per 128 inputs", _bases(128, 2), serial),
+        _dense("partial sums, 16 words of 4 × 4 bits", small, sums),
+        _dense("partial sums, 16 words of 4 × 8 bits", fine, sums),
+        _lenet(16, 8, book),
+        _lenet(16, 4, sums),
+        *(_lenet(words, 8, sums) for words in (16, 64, 256)),
     ]
 
 

@@ -37,6 +37,7 @@ vecq_gather_sum.sv
 vecq_reorder.sv
 vecq_matrix_vector.sv
 vecq_base_serial.sv
+vecq_partial_sums.sv
 vecq_rescale.sv
 vecq_rescale_serial.sv
 vecq_embedding.sv

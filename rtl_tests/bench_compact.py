@@ -49,6 +49,13 @@ class Book:
 
 
 @dataclass(frozen=True)
+class Sums(Book):
+    """The same by sums with all words, which are looked up."""
+
+    kind = FoldKind.PARTIAL_SUMS
+
+
+@dataclass(frozen=True)
 class Bases:
     """The same by binary bases; ``kept`` is the share of them that is not pruned."""
 
@@ -115,6 +122,30 @@ SHAPES: list[Book | Bases] = [
     # Outputs of a group of the convolution.
     Bases(8, 12, (2, 3), 6, 2, groups=2),
     Bases(6, 6, (1, 1), 1, 2, groups=6),
+    # Sums: one block and several in a word, a table filled in one cycle, in several, in as many as
+    # its words.
+    *(Sums(24, 12, (pe, 4), 2, 4) for pe in (1, 2, 6, 8, 12, 24)),
+    *(Sums(12, 24, (2, simd), 4, 8) for simd in (4, 8, 12, 24)),
+    Sums(8, 6, (4, 6), 6, 16),
+    Sums(5, 12, (1, 3), 3, 2),
+    # Several stages of lanes; a word of one weight; words of signs alone.
+    Sums(6, 40, (3, 20), 20, 4),
+    Sums(6, 4, (2, 2), 1, 4),
+    Sums(4, 8, (2, 4), 2, 4, TwosComplement(1)),
+    # Widths, odd values, signed activations, sums that wrap.
+    Sums(8, 8, (2, 4), 4, 32, TwosComplement(8), S5),
+    Sums(8, 8, (2, 4), 2, 4, MidRise(3), S5),
+    Sums(8, 16, (2, 8), 4, 4, accumulator_bits=7),
+    Sums(8, 16, (8, 8), 4, 4, format=S5, accumulator_bits=5),
+    # Groups: a word of a group and several, one word of its outputs and several.
+    Sums(12, 8, (2, 2), 2, 4, groups=2),
+    Sums(12, 12, (2, 2), 2, 4, groups=2),
+    Sums(6, 18, (2, 3), 3, 4, groups=3),
+    Sums(4, 4, (1, 1), 1, 2, groups=4),
+    # One word in, one word out; more words than look-up tables hold.
+    Sums(4, 4, (4, 4), 4, 2),
+    Sums(1, 4, (1, 4), 2, 2),
+    Sums(96, 8, (1, 4), 4, 64, TwosComplement(8)),
 ]
 
 # Of which one case in a few has none: several passes, coordinates of several bits, in turn.
@@ -164,7 +195,7 @@ class Text(Memory):
 
 def case(index: int) -> Case:
     top = top_module(plan(*network(index)), {})
-    units = "vecq_matrix_vector", "vecq_base_serial"
+    units = "vecq_matrix_vector", "vecq_base_serial", "vecq_partial_sums"
     (instance,) = (instance for instance in top.instances if instance.module in units)
     none = np.zeros(0, np.int64)
     return Case(

@@ -138,6 +138,11 @@ def fold(module: str, values: Mapping[str, str]) -> str:
         case "vecq_base_serial":
             kind = several(number("Outputs") // number("Pe"), "output fold")
             return f"{kind}, {several(number('GroupWords'), 'word')} of a group"
+        case "vecq_partial_sums":
+            turns = number("Outputs") // number("Groups") // number("Pe")
+            kind = several(turns, "turn")
+            kind += f", {several(number('Simd') // number('BookLanes'), 'block')}"
+            return kind + (", groups" if number("Groups") > 1 else "")
         case "vecq_lookup":
             tables = "own tables" if number("OwnTables", 0) else "one table"
             return f"{several(number('Channels') // number('Lanes'), 'fold')}, {tables}"

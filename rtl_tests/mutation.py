@@ -49,7 +49,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
             *("replay_buffer", "group_buffer", "adder", "carry_adder"),
         ),
     ),
-    "compact": (3, ["base_serial", "code_book", "frame_buffer"]),
+    "compact": (3, ["base_serial", "code_book", "partial_sums", "frame_buffer"]),
     "gather_sum": (2, ["gather_sum", "frame_buffer"]),
     "pool": (3, ["pool"]),
     "reorder": (3, ["reorder"]),

@@ -486,6 +486,22 @@ STREAMS = [
     ),
     *(
         Stream(
+            cell="vecq_partial_sums",
+            parameters={
+                **{"Words": 2, "Outputs": outputs, "BookWords": 2, "WeightBits": 1},
+                **{"InputBits": 1, "AccumulatorBits": 4},
+            },
+            input_bits=1,
+            output_bits=4,
+            mutants=[
+                ("if (advance && take) sums_q", "if (take) sums_q"),
+                ("assign advance = !output_valid_q || ready_i;", "assign advance = 1'b1;"),
+            ],
+        )
+        for outputs in (1, 3)
+    ),
+    *(
+        Stream(
             cell=cell,
             parameters={
                 **{"Elements": 1, "Length": 2, "Sequence": sequence, "WeightBits": 1},

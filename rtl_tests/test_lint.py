@@ -38,6 +38,10 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_code_book": {
         **{"Steps": 12, "Pe": 2, "Simd": 10, "WeightBits": 3, "BookWords": 8, "BookLanes": 20},
     },
+    "vecq_partial_sums": {
+        **{"Words": 12, "Outputs": 12, "Pe": 2, "Simd": 20, "Groups": 2, "Taps": 3},
+        **{"BookWords": 8, "BookLanes": 10, "InputSigned": 1, "AccumulatorBits": 30},
+    },
     "vecq_concat": {"Operands": 3, "WordBits": 5},
     "vecq_fifo": {"LanesIn": 3, "LanesOut": 2, "Capacity": 30},
     "vecq_fork": {"Outputs": 3},

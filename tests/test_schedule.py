@@ -193,18 +193,29 @@ def test_books_and_bases_have_units_of_their_own():
     conv = Conv2d(name="fc", input=entry.name, weights=grouped, groups=2)
     image = replace(entry, shape=(1, 1, 6))
     nets.append(replace(NETWORK, inputs=(image,), layers=(conv,)))
-    book_fold, base_fold = (
-        Fold(pe=2, simd=3, kind=kind) for kind in (FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL)
-    )
+    blocks = ProductWeights(indices=np.zeros((4, 1, 1, 1), int), book=book.book)
+    conv = replace(conv, weights=blocks)
+    nets.append(replace(NETWORK, inputs=(image,), layers=(conv,)))
+    kinds = FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL, FoldKind.PARTIAL_SUMS
+    book_fold, base_fold, sum_fold = (Fold(pe=2, simd=3, kind=kind) for kind in kinds)
     schedule.check(nets[0], Schedule(folds={"fc": book_fold}))
     schedule.check(nets[0], Schedule(folds={"fc": replace(book_fold, simd=6)}))
+    schedule.check(nets[0], Schedule(folds={"fc": replace(sum_fold, simd=6)}))
     schedule.check(nets[1], Schedule(folds={"fc": base_fold}))
+    schedule.check(nets[3], Schedule(folds={"fc": sum_fold}))
     for net, fold, says in (
         (nets[0], replace(book_fold, simd=2), "2 SIMD lanes neither divide the 3 weights"),
         (nets[1], book_fold, "a code book takes ProductWeights, not BinaryBases; use another"),
         (nets[0], base_fold, "takes BinaryBases, not ProductWeights; use another kind"),
         (nets[1], replace(base_fold, simd=2), "2 SIMD lanes do not divide the 3 inputs"),
         (nets[2], replace(base_fold, pe=4), "the 4 PEs of a base-serial fold lie within the 2"),
+        (nets[0], replace(sum_fold, simd=2), "the 2 SIMD lanes of a fold with partial sums are no"),
+        (nets[1], sum_fold, "partial sums takes ProductWeights, not BinaryBases; use another kind"),
+        (
+            nets[3],
+            replace(sum_fold, pe=4),
+            "the 4 PEs of a fold with partial sums lie within the 2",
+        ),
     ):
         with pytest.raises(VecqError, match=says):
             schedule.check(net, Schedule(folds={"fc": fold}))

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl_tests.bench_compact import SHAPES, Bases, network
+from rtl_tests.bench_compact import SHAPES, Bases, Book, Sums, network
 from tests.hls_networks import Case
 from tests.hls_programs import run_together
 from tests.random_networks import Seeded, generator, random_bases, random_product
 from tests.strategies import random_inputs
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import AnyWeights, Conv2d, Input
+from vecq_hw.layers import AnyWeights, Conv2d, Input, ProductWeights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
@@ -57,22 +57,31 @@ def windows(index: int, weights: AnyWeights, fold: Fold, groups: int = 1) -> Cas
 @pytest.mark.needs_cxx
 def test_books_and_bases_give_the_sums_of_their_values(tmp_path: Path) -> None:
     cases = [case(*network(n), f"compact{n}") for n in range(0, len(SHAPES), 3)]
-    assert {type(SHAPES[n]) is Bases for n in range(0, len(SHAPES), 3)} == {False, True}
-    book, bases = FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL
+    assert {type(SHAPES[n]) for n in range(0, len(SHAPES), 3)} == {Book, Bases, Sums}
+    book, bases, tables = FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL, FoldKind.PARTIAL_SUMS
     blocks = random_product(Seeded(4), (4, 3, 3, 6))
     sums = random_bases(Seeded(2), (4, 2, 3, 6))
     grouped = random_bases(Seeded(3), (4, 3, 3, 4))
+    words = ProductWeights(
+        indices=generator(Seeded(5)).integers(0, 8, (6, 2, 2, 2)),
+        book=generator(Seeded(6)).integers(-9, 10, (8, 3)),
+    )
     cases += [
         windows(0, blocks, Fold(pe=2, simd=blocks.block, kind=book)),
         windows(1, blocks, Fold(pe=4, simd=6, kind=book)),
         windows(2, sums, Fold(pe=2, simd=sums.group, kind=bases)),
         windows(3, grouped, Fold(pe=2, simd=1, kind=bases), groups=2),
+        windows(4, blocks, Fold(pe=1, simd=blocks.block, kind=tables)),
+        windows(5, words, Fold(pe=1, simd=6, kind=tables)),
+        windows(6, words, Fold(pe=1, simd=3, kind=tables), groups=2),
     ]
     for found, outputs in zip(cases, run_together(cases, tmp_path, "-O0"), strict=True):
         assert np.array_equal(outputs, found.vectors.outputs.reshape(outputs.shape))
         text = "".join(path.read_text() for path in tmp_path.glob("*/src/*.cpp"))
     assert text.count("base_serial<") >= 4
+    assert text.count("partial_sums<") >= 4
     assert "windows_by_bases<" in text
+    assert text.count("windows_by_sums<") >= 3
 
 
 @pytest.mark.needs_cxx

@@ -59,18 +59,21 @@ def test_clang_tidy_finds_nothing_in_books_bases_and_graphs(tmp_path: Path) -> N
     bases = np.ones((2, 3, 3, 2, 2, 2), int)
     window = BinaryBases(bases=bases, coordinates=np.arange(72).reshape(bases.shape[:-1]))
     dense = BinaryBases(bases=bases[:, 0, 0], coordinates=[[[3, 1], [2, 0]]] * 2)
+    sums = ProductWeights(indices=[[[[0], [1]]], [[[3], [2]]]], book=book.book)
     ends, listed = [0, 2, 2], [0, 3]
     layers = (
         Conv2d(name="book", input="x", weights=book),
         GatherSum(name="sums", input="book", indptr=ends, indices=listed, shifts=[0, 1, 0, 1]),
         Conv2d(name="windows", input="sums", weights=window, padding=(1, 1, 1, 1)),
-        Flatten(name="flat", input="windows"),
+        Conv2d(name="tables", input="windows", weights=sums, padding=(0, 0, 0, 1)),
+        Flatten(name="flat", input="tables"),
         Dense(name="bases", input="flat", weights=dense),
     )
     source = Input(name="x", shape=(1, 4, 4), format=IntFormat(3, signed=False))
     network = Network(name="net", inputs=(source,), layers=layers, outputs=("bases",))
     folds = {
         "book": Fold(pe=2, simd=4, kind=FoldKind.CODE_BOOK),
+        "tables": Fold(simd=2, kind=FoldKind.PARTIAL_SUMS),
         **{name: Fold(simd=2, kind=FoldKind.BASE_SERIAL) for name in ("windows", "bases")},
     }
     inputs = random_vectors(network, 1)

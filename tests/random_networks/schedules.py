@@ -30,6 +30,13 @@ from vecq_hw.schedule import (
     streaming_folds,
 )
 
+KINDS = (
+    FoldKind.CODE_BOOK,
+    FoldKind.PARTIAL_SUMS,
+    FoldKind.BASE_SERIAL,
+    FoldKind.BIT_SERIAL,
+)
+
 
 def random_schedule(draw: Draw, network: Network) -> Schedule:
     """Every kind of fold that the layers take, on any fabric; large layers are not unrolled.
@@ -46,7 +53,7 @@ def random_schedule(draw: Draw, network: Network) -> Schedule:
         fold = replace(
             draw.choice(streaming_folds(layer)), dsp=layer.name in rescaled and chance(draw, 3)
         )
-        for kind in (FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL, FoldKind.BIT_SERIAL):
+        for kind in KINDS:
             other = replace(fold, kind=kind)
             if not [*kind_problems(layer, other)] and chance(draw):
                 fold = other

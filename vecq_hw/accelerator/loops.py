@@ -69,6 +69,8 @@ def folded(cell: MatrixVector) -> Counts:
     A block is one group, or the groups that the processing elements span (``vecq::Grouping``).
     """
     groups, outputs = cell.layer.groups, cell.layer.outputs
+    if cell.fold.kind is FoldKind.PARTIAL_SUMS:
+        return summed(cell)
     if cell.fold.kind is FoldKind.BASE_SERIAL:  # all words of a vector or window
         counts = np.arange(1, cell.periods + 1) * cell.unit.words
         return np.repeat(counts, outputs // cell.fold.pe)
@@ -78,6 +80,19 @@ def folded(cell: MatrixVector) -> Counts:
     block_words = cell.layer.inputs_of_one_output * groups // (blocks * cell.source.lanes)
     counts = np.arange(1, cell.periods * blocks + 1) * block_words
     return np.repeat(counts, block_outputs // cell.fold.pe)
+
+
+def summed(cell: MatrixVector) -> Counts:
+    """``vecq::partial_sums``: the words of a group, and the one whose tables are filled meanwhile.
+
+    The last words of a window's groups are those of its last tap, one group after the other.
+    """
+    groups, words = cell.layer.groups, cell.unit.words
+    inner = cell.layer.group_channels // cell.source.lanes
+    first = words - groups * inner
+    counts = np.minimum(first + np.arange(1, groups + 1) * inner + 1, words)
+    frames = np.arange(cell.periods)[:, np.newaxis] * words + counts
+    return np.repeat(frames.ravel(), cell.target.words // (groups * cell.periods))
 
 
 def pooled(positions: int, cells: int, folds: int) -> Counts:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.orders import Order
+from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.formats import BitPlanes, IntFormat
 from vecq_hw.layers import (
     BinaryBases,
@@ -38,6 +39,8 @@ from vecq_hw.schedule import Fold, FoldKind
 
 Indices = npt.NDArray[np.int64]
 
+BOOK_KINDS = FoldKind.CODE_BOOK, FoldKind.PARTIAL_SUMS
+"""Those whose arrays multiply by the words of a book."""
 SEARCHED = 32
 """Up to so many output codes an unrolled Rescale is a search."""
 
@@ -102,7 +105,7 @@ def input_lanes(layer: MacLayer, fold: Fold) -> int:
 def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     """The folded unit of a layer, a vector per period, and its input lanes.
 
-    :func:`base_serial`, or ``vecq_matrix_vector.sv`` with the following.
+    :func:`base_serial`, :func:`partial_sums`, or ``vecq_matrix_vector.sv`` with the following.
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
     fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
@@ -115,6 +118,8 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     """
     if isinstance(layer.weights, BinaryBases) and fold.kind is FoldKind.BASE_SERIAL:
         return base_serial(layer, layer.weights, fold), fold.simd
+    if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.PARTIAL_SUMS:
+        return partial_sums(layer, layer.weights, fold), fold.simd
     groups, taken = layer.groups, layer.group_channels
     taps, folds = layer.inputs_of_one_output // taken, layer.outputs // fold.pe
     group_outputs = layer.outputs // groups
@@ -156,10 +161,29 @@ def base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Unit:
     return _whole_frames(needs, gives.ravel(), words, depth)
 
 
+def partial_sums(layer: MacLayer, weights: ProductWeights, fold: Fold) -> Unit:
+    """The unit of ``vecq_partial_sums.sv``, a vector or window per period.
+
+    Each word of inputs takes a step for each word of its group's outputs; those of the last words
+    give these.  A table is filled before its turns begin, so that the stages behind a step are as
+    many as it has lines, and ``4 + ceil(block / 8) + ceil(log2(bits of the book)) + ceil(log2(
+    blocks of a word))``, and one where a line has several dot products.
+    """
+    tables = sum_tables(layer, weights, fold)
+    needs = np.repeat(np.arange(tables.words), tables.turns)
+    gives = np.zeros((tables.taps, tables.groups, tables.inner, tables.turns), bool)
+    gives[-1, :, -1] = True
+    array = -(-weights.block // 8) + (weights.book_planes.bits - 1).bit_length()
+    tree = (tables.blocks - 1).bit_length() + (tables.parallel > 1)
+    depth = 4 + tables.lines + array + tree
+    frees = _last_uses(needs, tables.words)
+    return _unit(needs, gives.ravel(), frees, tables.words, capacity=2, depth=depth)
+
+
 def array_planes(layer: MacLayer, fold: Fold) -> BitPlanes:
     """The bit planes of a folded layer's weights: words of a book are in two's complement."""
     match layer.weights:
-        case ProductWeights(book_planes=planes) if fold.kind is FoldKind.CODE_BOOK:
+        case ProductWeights(book_planes=planes) if fold.kind in BOOK_KINDS:
             return planes
         case Weights() | ProductWeights() | BinaryBases():
             return layer.weights.planes

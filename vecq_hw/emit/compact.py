@@ -1,4 +1,4 @@
-"""Memories of the units that keep weights as they are stored: books and binary bases."""
+"""Memories of the units that keep weights as they are stored: books, sums, binary bases."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.base_passes import base_passes
+from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.emit import pair_rows
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import BinaryBases, MacLayer, ProductWeights
@@ -41,6 +42,60 @@ def book_memory(weights: ProductWeights, fold: Fold) -> npt.NDArray[np.int64]:
     """
     lanes = min(fold.simd, weights.block)
     return weights.book_values.astype(np.int64).reshape(-1, lanes)
+
+
+def turn_indices(layer: MacLayer, weights: ProductWeights, fold: Fold) -> npt.NDArray[np.int64]:
+    """The indices that ``vecq_partial_sums`` reads at once; shape (words * turns, blocks * pe).
+
+    Examples
+    --------
+    >>> from vecq_hw.layers import Dense
+    >>> weights = ProductWeights(indices=[[0, 1], [3, 2]], book=[[1, 2], [3, 4], [5, 6], [7, 8]])
+    >>> layer = Dense(name="d", input="x", weights=weights)
+    >>> turn_indices(layer, weights, Fold(pe=1, simd=2)).ravel().tolist()
+    [0, 3, 1, 2]
+    >>> turn_indices(layer, weights, Fold(pe=2, simd=4)).tolist()
+    [[0, 3, 1, 2]]
+    """
+    tables = sum_tables(layer, weights, fold)
+    outputs = tables.groups, tables.turns, fold.pe
+    inputs = tables.taps, tables.inner, tables.blocks
+    indices = weights.indices.astype(np.int64).reshape(*outputs, *inputs)
+    # (group, turn, pe, tap, inner, block) to (tap, group, inner, turn, block, pe)
+    return indices.transpose(3, 0, 4, 1, 5, 2).reshape(-1, tables.blocks * fold.pe)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SumMemories:
+    """What ``vecq_partial_sums`` stores.
+
+    Attributes
+    ----------
+    book : int64 array of shape (lines, block * parallel)
+        Lane 0 of all words of a line first.
+    indices : int64 array of shape (words * turns, blocks * pe)
+    starts : int64 array of shape (outputs,)
+        Of the accumulators, modulo 2^64.
+    """
+
+    book: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+
+
+def sum_memories(
+    layer: MacLayer, weights: ProductWeights, fold: Fold, activations: IntFormat
+) -> SumMemories:
+    """The memories of a layer's unit; an offset for each block is taken off the bias."""
+    tables = sum_tables(layer, weights, fold)
+    book = weights.book_values.astype(np.int64).reshape(tables.lines, tables.parallel, -1)
+    bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias
+    values = weights.values.reshape(layer.outputs, -1)
+    return SumMemories(
+        book=book.transpose(0, 2, 1).reshape(tables.lines, -1),
+        indices=turn_indices(layer, weights, fold),
+        starts=pair_rows.bias_memory(values, weights.book_planes, weights.block, activations, bias),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,6 +22,8 @@ class FoldKind(Enum):
     lanes as a circuit of shared additions, made for its weights.  ``CODE_BOOK``: as streaming, with
     ProductWeights stored as indices and a book.  ``BASE_SERIAL``: lanes as for weights of one bit,
     a pass for each base of a group of BinaryBases, and a multiplier for each processing element.
+    ``PARTIAL_SUMS``: of ProductWeights, the dot products of a block of inputs with all words of the
+    book once; then a lookup and an addition for each output, no multiplication.
     """
 
     STREAMING = "streaming"
@@ -29,6 +31,7 @@ class FoldKind(Enum):
     UNROLLED = "unrolled"
     CODE_BOOK = "code_book"
     BASE_SERIAL = "base_serial"
+    PARTIAL_SUMS = "partial_sums"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,8 @@ def kind_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
             yield from _code_book_problems(layer, fold)
         case FoldKind.BASE_SERIAL:
             yield from _base_serial_problems(layer, fold)
+        case FoldKind.PARTIAL_SUMS:
+            yield from _partial_sums_problems(layer, fold)
         case _:
             assert_never(fold.kind)
 
@@ -157,11 +159,7 @@ def _base_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
                     f"layer '{layer.name}': {fold.simd} SIMD lanes do not divide the {group} inputs"
                     " of a group of bases; use another fold"
                 )
-            if fold.pe > 0 and layer.outputs // layer.groups % fold.pe:
-                yield (
-                    f"layer '{layer.name}': the {fold.pe} PEs of a base-serial fold lie within the"
-                    f" {layer.outputs // layer.groups} outputs of one group; use a divisor of these"
-                )
+            yield from _within_groups(layer, fold, "base-serial fold")
         case Weights() | ProductWeights():
             yield (
                 f"layer '{layer.name}': a base-serial fold takes BinaryBases, not"
@@ -169,6 +167,34 @@ def _base_serial_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
             )
         case _:
             assert_never(layer.weights)
+
+
+def _partial_sums_problems(layer: MacLayer, fold: Fold) -> Iterator[str]:
+    match layer.weights:
+        case ProductWeights(block=block):
+            if fold.simd > 0 and fold.simd % block:
+                yield (
+                    f"layer '{layer.name}': the {fold.simd} SIMD lanes of a fold with partial sums"
+                    f" are no multiple of the {block} weights of a word; use another fold"
+                )
+            yield from _within_groups(layer, fold, "fold with partial sums")
+        case Weights() | BinaryBases():
+            yield (
+                f"layer '{layer.name}': a fold with partial sums takes ProductWeights, not"
+                f" {layer.weights.kind}; use another kind"
+            )
+        case _:
+            assert_never(layer.weights)
+
+
+def _within_groups(layer: MacLayer, fold: Fold, what: str) -> Iterator[str]:
+    """Where the kind has no PEs that span groups of a convolution."""
+    outputs = layer.outputs // layer.groups
+    if fold.pe > 0 and outputs % fold.pe:
+        yield (
+            f"layer '{layer.name}': the {fold.pe} PEs of a {what} lie within the {outputs}"
+            " outputs of one group; use a divisor of these"
+        )
 
 
 def _dsp_problems(network: Network, layer: MacLayer, fold: Fold) -> Iterator[str]:

@@ -174,6 +174,8 @@ class Machine:
             if layer is wire.rescaled_by:
                 return wire
             if isinstance(layer, Rescale) and (cycles := self.serial_cycles(layer, wire)):
+                if wire.in_turns:  # one word behind the other, and then none for long
+                    wire = self.link(layer.input, layer.name, wire, wire.lanes)
                 # The word is kept until the last of its cycles.
                 reads, gives = [0, *[None] * (cycles - 2), 0], [False] * (cycles - 1) + [True]
                 words = math.prod(self.network.tensors[layer.name].shape) // wire.lanes
@@ -331,6 +333,8 @@ class Machine:
         reads, gives = [], []
         if fold.kind is FoldKind.BASE_SERIAL:
             return self.base_serial(layer, wire, fold)
+        if fold.kind is FoldKind.PARTIAL_SUMS:
+            return self.partial_sums(layer, wire, fold)
         planes = layer.weights.planes.bits
         if fold.kind is FoldKind.CODE_BOOK:
             values = layer.weights.book_values
@@ -349,6 +353,27 @@ class Machine:
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
         out.interval = 0 if fold.dsp else passes * taps * taken // fold.simd
+        return out
+
+    def partial_sums(self, layer, wire, fold):
+        groups, (outputs, *kernel, taken) = getattr(layer, "groups", 1), layer.weights.shape
+        taps, inner, turns = math.prod(kernel), taken // fold.simd, outputs // groups // fold.pe
+        book, block = layer.weights.book.shape
+        lines, reads, gives = 1, [], []
+        while lines < book and 2 * lines <= turns:
+            lines *= 2
+        for word in range(taps * groups * inner):
+            tap, part = word // (groups * inner), word % inner
+            reads += [word] * turns
+            gives += [tap == taps - 1 and part == inner - 1] * turns
+        values = layer.weights.book_values
+        width = IntFormat.covering(int(values.min()), int(values.max())).bits
+        depth = 4 + lines + -(-block // 8) + bits(width) + bits(fold.simd // block) + (lines < book)
+        words = taps * groups * inner
+        positions = math.prod(self.network.tensors[layer.name].shape[:-1])
+        room = kept(reads, words, 2)
+        out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
+        out.interval, out.in_turns = 0 if fold.dsp else taps * inner, True
         return out
 
     def base_serial(self, layer, wire, fold):

@@ -15,6 +15,7 @@ class Wire:
     def __init__(self, lanes, raw=False):
         self.lanes, self.raw = lanes, raw
         self.interval = 0  # cycles from word to word at least, if known
+        self.in_turns = False  # whether that is so on average alone
         self.rescaled_by = None  # what the cell before does as well
         self.valid = self.ready = False
 

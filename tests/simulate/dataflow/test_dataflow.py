@@ -25,12 +25,12 @@ from tests.simulate.dataflow.networks import (
     weights,
 )
 from vecq_hw import storage
-from vecq_hw.accelerator.cells import Unrolled
+from vecq_hw.accelerator.cells import MatrixVector, Unrolled
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import Add, Conv2d, Dense, Input, Subtract
+from vecq_hw.layers import Add, Conv2d, Dense, Input, ProductWeights, Subtract
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import with_thresholds
 from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, to_json
@@ -115,6 +115,28 @@ def test_a_bit_serial_fold_takes_the_cycles_of_the_bit_serial_array(bits, pe):
     cycles = cycles_bit_serial(product, ArraySize(rows=1, columns=pe)) - filled
     folds = {"conv": Fold(pe=pe, kind=FoldKind.BIT_SERIAL)}
     assert plan(network, Schedule(folds=folds)).busy["conv"] == cycles
+
+
+@pytest.mark.parametrize(("words", "depth"), [(4, 11), (16, 17)])
+def test_sums_that_leave_in_turns_wait_for_a_serial_rescale_in_a_fifo(words, depth):
+    book = np.arange(2 * words).reshape(words, 2) - words
+    indices = np.arange(8 * 12).reshape(8, 12) % words
+    blocks = ProductWeights(indices=indices, book=book)
+    layers = (Dense(name="fc", input="x", weights=blocks), rescale("r", "fc", 8, U4))
+    source = Input(name="x", shape=(24,), format=U4)
+    network = Network(name="n", inputs=(source,), layers=layers, outputs=("r",))
+    schedule = Schedule(folds={"fc": Fold(simd=2, kind=FoldKind.PARTIAL_SUMS)})
+    units = [cell for cell in plan(network, schedule).cells if isinstance(cell, MatrixVector)]
+    assert [cell.unit.depth for cell in units] == [depth]
+    depths = fifo_depths(network, schedule)
+    # A word leaves it while three come.
+    assert depths["fc→r"] in (5, 6)
+    run = simulate_frames(network, schedule, depths, frames=3)
+    assert run.interval == 8 * 12
+    assert simulate_frames(network, schedule, {}, frames=3).interval > run.interval
+    for ends in ((), (pauses(1), pauses(2))):
+        found = modelled(network, schedule, depths, 3, *ends)
+        assert found == clocked(network, schedule, depths, 3, *ends)
 
 
 @pytest.mark.parametrize("outputs", [("r1",), ("r1", "fc"), ("sum",)])

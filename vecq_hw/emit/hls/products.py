@@ -8,7 +8,9 @@ import numpy as np
 
 from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.cells import Recurrence, Rows
+from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.accelerator.units import is_identity
+from vecq_hw.emit.compact import turn_indices
 from vecq_hw.emit.hls.calls import LayerCall, Site, window
 from vecq_hw.emit.hls.packing import book_definition, packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_words
@@ -33,6 +35,8 @@ def sums(layer: MacLayer, fold: Fold, site: Site) -> LayerCall:
     match layer.weights:
         case BinaryBases() if fold.kind is FoldKind.BASE_SERIAL:
             return _base_serial(layer, layer.weights, fold, site)
+        case ProductWeights() if fold.kind is FoldKind.PARTIAL_SUMS:
+            return _partial_sums(layer, layer.weights, fold, site)
         case ProductWeights() if fold.kind is FoldKind.CODE_BOOK:
             kind, bits = "TwosComplement", layer.weights.book_planes.bits
             folds = outputs // fold.pe * inputs // fold.simd
@@ -60,6 +64,31 @@ def sums(layer: MacLayer, fold: Fold, site: Site) -> LayerCall:
             return LayerCall(layer, "conv2d", f"{text}({arguments})", parameters, shapes)
         case _:
             assert_never(layer)
+
+
+def _partial_sums(layer: MacLayer, weights: ProductWeights, fold: Fold, site: Site) -> LayerCall:
+    """The call of a layer that looks up the dot products of its inputs with a book."""
+    name, tables = site.name, sum_tables(layer, weights, fold)
+    indices = turn_indices(layer, weights, fold).astype(np.uint32)
+    bias = np.zeros(layer.outputs, np.int64) if layer.bias is None else layer.bias
+    parameters = [
+        cpp_array(f"{name}_book", weights.book_values),
+        cpp_words(f"{name}_indices", indices, weights.index_bits),
+        cpp_array(f"{name}_bias", bias),
+    ]
+    words, block = weights.book.shape
+    shapes = [
+        f"using {name}_tables = vecq::SumTables<{tables.words}, {tables.taps}, {tables.groups},"
+        f" {layer.outputs}, {fold.pe}, {fold.simd}, {words}, {block}>;"
+    ]
+    arrays = ("book", "indices", "bias")
+    arguments = ", ".join([site.variables, *(f"{name}_{array}" for array in arrays)])
+    formats = f"{site.formats}, vecq::TwosComplement<{weights.book_planes.bits}>"
+    text = f"partial_sums<{formats}, {site.pixels}, {name}_tables>"
+    if isinstance(layer, Conv2d) and not is_identity(layer):
+        shapes.append(window(layer, site))
+        text = f"windows_by_sums<{formats}, {name}_window, {name}_tables{_pad(layer)}>"
+    return LayerCall(layer, "partial_sums", f"{text}({arguments})", parameters, shapes)
 
 
 def _base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold, site: Site) -> LayerCall:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from vecq_hw.accelerator.cells import MatrixVector, Recurrence, Rows, Source
-from vecq_hw.emit.compact import base_memories, book_memory, index_memory
+from vecq_hw.accelerator.sum_tables import sum_tables
+from vecq_hw.emit.compact import base_memories, book_memory, index_memory, sum_memories
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
 from vecq_hw.emit.systemverilog.parameters import bit, unit_memories
 from vecq_hw.emit.systemverilog.recurrences import camel_case, recurrence
@@ -22,6 +23,8 @@ def matrix_vector(
     layer, fold = cell.layer, cell.fold
     if isinstance(layer.weights, BinaryBases) and fold.kind is FoldKind.BASE_SERIAL:
         return _base_serial(cell, layer.weights, source, target)
+    if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.PARTIAL_SUMS:
+        return _partial_sums(cell, layer.weights, source, target)
     activations = IntFormat(source.bits, source.signed)
     memories = unit_memories(layer, fold, activations, fabric)
     lanes, more = fold.pe * fold.simd, dict[str, object]()
@@ -78,6 +81,34 @@ def _base_serial(
         "BiasFile": Memory("bias", memories.starts, fold.pe, target.bits),
     }
     return Placed("vecq_base_serial", parameters)
+
+
+def _partial_sums(
+    cell: MatrixVector, weights: ProductWeights, source: NamedStream, target: NamedStream
+) -> Placed:
+    layer, fold = cell.layer, cell.fold
+    tables = sum_tables(layer, weights, fold)
+    activations = IntFormat(source.bits, source.signed)
+    memories = sum_memories(layer, weights, fold, activations)
+    indices, book, bits = memories.indices, memories.book, weights.book_planes.bits
+    parameters: dict[str, object] = {
+        "Words": tables.words,
+        "Outputs": layer.outputs,
+        "Pe": fold.pe,
+        "Simd": fold.simd,
+        "Groups": tables.groups,
+        "Taps": tables.taps,
+        "BookWords": len(weights.book),
+        "BookLanes": weights.block,
+        "WeightBits": bits,
+        "InputBits": source.bits,
+        "InputSigned": bit(source.signed),
+        "AccumulatorBits": target.bits,
+        "IndicesFile": Memory("indices", indices, indices.shape[1], weights.index_bits),
+        "BookFile": Memory("book", book, book.shape[1], bits),
+        "BiasFile": Memory("bias", memories.starts, fold.pe, target.bits),
+    }
+    return Placed("vecq_partial_sums", parameters)
 
 
 def _book(weights: ProductWeights, fold: Fold) -> tuple[Memory, dict[str, object]]:
