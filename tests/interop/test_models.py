@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecq_hw.interop import import_file
+from vecq_hw.interop import SEMANTICS, import_file
 from vecq_hw.simulate import simulate
 
 FOLDER = os.environ.get("VECQ_MODELS")
@@ -51,6 +51,25 @@ def run(made, x: np.ndarray) -> dict[str, np.ndarray]:
 def taps_in_order(made) -> list[tuple[str, int]]:
     """Each tapped tensor once, and its zero point."""
     return list({tap.name: tap.zero_point for tap in made.report.taps}.items())
+
+
+TFLITE = (
+    "mlperf_tiny_resnet8_int8", "mlperf_tiny_kws_dscnn_int8", "mlperf_tiny_ad_autoencoder_int8",
+    "tflm_hello_world_int8", "tflm_micro_speech_int8",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("semantics", SEMANTICS)
+@pytest.mark.parametrize("name", TFLITE)
+def test_tflite_models(name: str, semantics: str):
+    """The codes before the softmax."""
+    made = import_file(Path(FOLDER or "") / f"{name}.tflite", semantics=semantics)
+    arrays = expected(name)
+    (first,), (last,) = made.report.inputs, made.report.outputs
+    codes = (arrays["x"].astype(int) - first.zero_point).reshape(-1, *first.shape)
+    found = simulate(made.network, codes).astype(int).reshape(len(codes), -1) + last.zero_point
+    differing = int((found != arrays[semantics].reshape(len(codes), -1)).sum())
+    assert differing == 0, f"{differing} of {found.size}"
 
 
 def argmax_equal_but_for_ties(given: np.ndarray, wanted: np.ndarray) -> bool:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 @click.option(
     "--input-step", type=float, metavar="STEP", help="What one unit of such a code stands for."
 )
+@click.option(
+    "--semantics",
+    type=click.Choice(("ruy", "xnnpack", "reference")),
+    help="Of a TFLite file, whose executors differ: the optimized built-in kernels, XNNPACK as"
+    " Python runs it, or the reference kernels.  [default: ruy]",
+)
 @click.option("--name", help="Of the network, and so of its top module.  [default: that of FILE]")
 @report_options
 def import_(
@@ -33,10 +39,11 @@ def import_(
     out: Path,
     input_format: str | None,
     input_step: float | None,
+    semantics: str | None,
     name: str | None,
     json_file: Path | None,
 ) -> None:
-    """Turn a quantized ONNX or QONNX FILE into an integer network.
+    """Turn a quantized ONNX, QONNX or TFLite FILE into an integer network.
 
     Writes DIR/network.npz and DIR/report.json.  The integers are the source's: its arithmetic
     between an accumulator and the next code becomes thresholds, or a Rescale that is the same on
@@ -53,7 +60,7 @@ def import_(
     if input_format is not None and input_step is not None:
         pixels = _format(input_format), input_step
     with activity(f"importing {file}"):
-        made = import_file(file, name, pixels)
+        made = import_file(file, name, pixels, semantics)
     with folder(out) as place:
         contents = (
             ("network.npz", storage.to_bytes(made.network)),

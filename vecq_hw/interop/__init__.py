@@ -11,13 +11,20 @@ from vecq_hw.interop.assembly import Imported
 from vecq_hw.interop.graph import LARGEST_FILE, Unsupported
 from vecq_hw.interop.report import Report
 
-__all__ = ["Imported", "Report", "Unsupported", "import_bytes", "import_file"]
+__all__ = ["SEMANTICS", "Imported", "Report", "Unsupported", "import_bytes", "import_file"]
+
+
+SEMANTICS = ("ruy", "xnnpack", "reference")
+"""The executors of a TFLite file, which compute different integers; the first is taken."""
 
 
 def import_file(
-    path: str | Path, name: str | None = None, pixels: tuple[IntFormat, float] | None = None
+    path: str | Path,
+    name: str | None = None,
+    pixels: tuple[IntFormat, float] | None = None,
+    semantics: str | None = None,
 ) -> Imported:
-    """The integer network of a quantized ONNX or QONNX file, and a report.
+    """The integer network of a quantized ONNX, QONNX or TFLite file, and a report.
 
     Parameters
     ----------
@@ -27,6 +34,8 @@ def import_file(
         Of the network; else that of the file.
     pixels : (IntFormat, float), optional
         Codes and step of an input with arithmetic before its first quantizer.
+    semantics : {"ruy", "xnnpack", "reference"}, optional
+        Of a TFLite file, whose executors differ: whose integers are meant.
 
     Raises
     ------
@@ -48,7 +57,7 @@ def import_file(
     except ValueError as error:  # a zero byte in the name
         raise VecqError(f"'{path}' cannot be read: {error}") from None
     try:
-        return import_bytes(content, name or path.stem, pixels)
+        return import_bytes(content, name or path.stem, pixels, semantics)
     except (Unsupported, MissingToolError):
         raise
     except VecqError as error:
@@ -56,9 +65,23 @@ def import_file(
 
 
 def import_bytes(
-    content: bytes, name: str = "network", pixels: tuple[IntFormat, float] | None = None
+    content: bytes,
+    name: str = "network",
+    pixels: tuple[IntFormat, float] | None = None,
+    semantics: str | None = None,
 ) -> Imported:
     """The same of the contents of a file."""
+    if semantics not in (None, *SEMANTICS):
+        raise VecqError(f"the semantics are {', '.join(SEMANTICS)}, not {semantics!r}")
+    if content[4:8] == b"TFL3":
+        if pixels is not None:
+            raise VecqError("a TFLite file gives the codes of its inputs; leave their format out")
+        toolchain.require(toolchain.TFLITE)
+        from vecq_hw.interop.tflite_walk import import_tflite
+
+        return import_tflite(content, semantics or SEMANTICS[0], name)
+    if semantics is not None:
+        raise VecqError("semantics are those of a TFLite file, whose executors differ")
     toolchain.require(toolchain.ONNX)
     from vecq_hw.interop.onnx_walk import import_onnx
 
