@@ -1,9 +1,11 @@
 """Random networks of the one generator on the simulator, in C++ and in RTL: counts and faults.
 
-python -m tests.random_record [--plain 10000] [--hls 300] [--rtl 100] [--first SEED] [--jobs 2]
+python -m tests.random_record [--plain 10000] [--hls 300] [--rtl 100] [--onnx 500]
+                                   [--qonnx 500] [--first SEED] [--jobs 2]
 
 ``plain`` networks are computed by the simulator and by plain Python, every tensor of each; the
-others are emitted, built and run.  The counts, by kind of layer, go to
+others are emitted, built and run.  The executors of ``onnx`` and ``qonnx`` run in this process
+(tests/onnx_models.py); what they refuse is counted apart.  The counts, by kind of layer, go to
 docs/results/random_networks.json.  A network that fails is named by its seed:
 ``random_pair(MAKERS[seed % len(MAKERS)], "net", seed)`` makes it again with its schedule.
 
@@ -46,9 +48,12 @@ from vecq_hw.toolchain import interrupt_on_signals
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.targets import choose
 
-VECTORS = {"plain": 2, "hls": 8, "rtl": 4}
+VECTORS = {"plain": 2, "hls": 8, "rtl": 4, "onnx": 8, "qonnx": 8}
 PART = 50
-"""Networks of one task of ``plain``."""
+"""Networks of one task of what runs in this process."""
+MODELS = ("onnx", "qonnx")
+WANTED = {"plain": 10_000, "hls": 300, "rtl": 100, "onnx": 600, "qonnx": 1000}
+"""Networks of each target; QONNX refuses a third of them."""
 MAKERS = (random_graph, random_chain, random_graph, random_sequence, random_graph, random_ends)
 """Which of them makes a network, by the seed."""
 
@@ -82,6 +87,8 @@ def of_seeds(target: str, seeds: range) -> Counts:
         try:
             if target == "plain":
                 total.add(_in_plain_python(network, seed))
+            elif target in MODELS:
+                total.add(_as_model(network, target, seed))
             else:
                 total.add(_on_target(network, schedule, target, seed))
         except Exception as error:  # a fault, to be shown with its seed
@@ -122,6 +129,25 @@ def _in_plain_python(network: Network, seed: int) -> Counts:
     return counts
 
 
+def _as_model(network: Network, target: str, seed: int) -> Counts:
+    from tests import onnx_models
+    from vecq_hw.emit import onnx, qonnx
+
+    emitter, execute = {
+        "onnx": (onnx, onnx_models.in_onnxruntime),
+        "qonnx": (qonnx, onnx_models.in_qonnx),
+    }[target]
+    if emitter.unsupported(network) is not None:
+        return Counts(refused=1)
+    integers, wrong = onnx_models.differing(
+        network, seed, VECTORS[target], emitter.model(network), execute
+    )
+    faults = [f"{target} {seed}: {wrong} integers differ"] * bool(wrong)
+    return Counts(
+        networks=1, integers=integers, mismatches=wrong, layers=kinds(network), faults=faults
+    )
+
+
 def _on_target(network: Network, schedule: Any, target: str, seed: int) -> Counts:
     x = inputs_of(network, VECTORS[target], seed)
     given: Any = next(iter(x.values())) if len(network.inputs) == 1 else x
@@ -145,12 +171,18 @@ def kinds(network: Network) -> Counter[str]:
 
 
 def _parts(target: str, first: int, count: int) -> Iterator[range]:
-    step = PART if target == "plain" else 1
+    step = PART if target in ("plain", *MODELS) else 1
     for start in range(first, first + count, step):
         yield range(start, min(start + step, first + count))
 
 
-SOURCES = (*PACKAGE, "tests/plain.py", "tests/random_networks", "tests/random_record.py")
+SOURCES = (
+    *PACKAGE,
+    "tests/plain.py",
+    "tests/random_networks",
+    "tests/onnx_models.py",
+    "tests/random_record.py",
+)
 """All that a result depends on."""
 
 
@@ -185,7 +217,7 @@ def _name(target: str, seeds: range) -> str:
 def main() -> None:
     """Run, write, and end with 1 where a network fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for target, count in (("plain", 10_000), ("hls", 300), ("rtl", 100)):
+    for target, count in WANTED.items():
         parser.add_argument(f"--{target}", type=int, default=count)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)

@@ -219,7 +219,7 @@ def test_a_missing_tool_is_said_before_any_target_runs(tmp_path):
 
 def test_every_target_names_its_tools():
     for target in TARGETS:
-        needed = {"onnx": {"onnx", "onnxruntime"}}.get(target.name, {"g++", "make"})
+        needed = {"onnx", target.name} if "onnx" in target.name else {"g++", "make"}
         assert {tool.name for tool in target.tools} >= needed, target.name
 
 

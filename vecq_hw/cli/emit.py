@@ -1,7 +1,9 @@
-"""``vecq emit``: hls, hls4ml, rtl, onnx."""
+"""``vecq emit``: hls, hls4ml, rtl, onnx, qonnx."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
@@ -15,10 +17,15 @@ from vecq_hw.errors import VecqError
 
 
 @click.command()
-@click.argument("target", type=click.Choice(["hls", "hls4ml", "rtl", "onnx"]))
+@click.argument("target", type=click.Choice(["hls", "hls4ml", "rtl", "onnx", "qonnx"]))
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--out", type=OutputFolder(), help="Folder; the target's name if left out.")
 @click.option("--layer", help="Only this layer, with the rescale behind it.")
+@click.option(
+    "--zero-point-half",
+    is_flag=True,
+    help="qonnx: VecQ's weights with the zero point -1/2, which qonnx alone reads rightly.",
+)
 @schedule_options
 @samples_options
 @report_options
@@ -27,16 +34,18 @@ def emit(
     network: Path,
     out: Path | None,
     layer: str | None,
+    zero_point_half: bool,
     choice: ScheduleChoice,
     samples: Samples,
     json_file: Path | None,
 ) -> None:
-    """Write an HLS C++, hls4ml, SystemVerilog or ONNX project with a test of its own.
+    """Write an HLS C++, hls4ml, SystemVerilog, ONNX or QONNX project with a test of its own.
 
     The test compares with the simulator on the corner vectors and on the samples of --data, else
     on random codes.
     """
     from vecq_hw import storage
+    from vecq_hw.emit import qonnx
     from vecq_hw.emit.project import Vectors
     from vecq_hw.passes.select import layer_network
     from vecq_hw.simulate import simulate
@@ -47,6 +56,10 @@ def emit(
         raise click.UsageError(f"--fabric chooses circuits of rtl; leave it out with {target}")
     if choice.axis_bits is not None and not emitter.takes_axis_bits:
         raise click.UsageError(f"--axis-bits widens AXI4-Streams; leave it out with {target}")
+    if zero_point_half:
+        if target != "qonnx":
+            raise click.UsageError(f"--zero-point-half is of qonnx; leave it out with {target}")
+        emitter = replace(emitter, emit=partial(qonnx.emit, zero_point_half=True))
     net = storage.load(network)
     if layer is not None:
         if samples.data is not None or samples.reals is not None:

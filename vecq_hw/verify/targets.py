@@ -10,10 +10,11 @@ from vecq_hw.verify.hls import TARGET as HLS
 from vecq_hw.verify.hls4ml import TARGET as HLS4ML
 from vecq_hw.verify.hls_dpi import TARGET as HLS_DPI
 from vecq_hw.verify.onnx import TARGET as ONNX
+from vecq_hw.verify.qonnx import TARGET as QONNX
 from vecq_hw.verify.rtl import TARGET as RTL
 from vecq_hw.verify.target import Target
 
-TARGETS = (HLS, HLS_DPI, HLS4ML, RTL, ONNX)
+TARGETS = (HLS, HLS_DPI, HLS4ML, RTL, ONNX, QONNX)
 
 
 def choose(names: Sequence[str] | None) -> tuple[Target, ...]:

@@ -99,5 +99,5 @@ def lookup(w: Writer, x: str, layer: Lookup, source: Tensor) -> str:
 
 def gathered(w: Writer, table: IntArray, place: str, fmt: IntFormat) -> str:
     """The entries of a table at places, in the type of their format."""
-    kind = carrier(fmt)
+    kind = w.carrier(fmt)
     return w("Gather", w.constant(table.astype(kind), "table"), place, kind=kind)

@@ -94,13 +94,23 @@ def model(network: Network) -> onnx.ModelProto:
         sources = [network.tensors[name] for name in layer.inputs]
         given = [values[name] for name in layer.inputs]
         among = {values[name] for name in layer.inputs if name in constants}
-        values[layer.name] = _layer(w, layer, given, sources, among)
-    for name, output in outputs.items():
-        w("Identity", values[name], name=output)
+        values[layer.name] = layer_operations(w, layer, given, sources, among)
+    finish(w, network, values, outputs)
     return proto(network, w.operations, w.constants, w.types, inputs, outputs)
 
 
-def _layer(
+def finish(
+    w: Writer, network: Network, values: Mapping[str, str], outputs: Mapping[str, str]
+) -> None:
+    """Name the tensors that are outputs."""
+    inputs = {values[source.name] for source in network.inputs}
+    of = [values[name] for name in outputs]
+    for name, output in outputs.items():
+        tensor = values[name]
+        w.end(tensor, output, own=tensor not in inputs and of.count(tensor) == 1)
+
+
+def layer_operations(
     w: Writer, layer: Layer, given: list[str], sources: list[Tensor], constants: set[str]
 ) -> str:
     """The operations of one layer."""

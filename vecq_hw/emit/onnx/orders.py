@@ -14,8 +14,6 @@ from vecq_hw.emit.onnx.writer import (
     INT32,
     INT64,
     Writer,
-    carrier,
-    integer,
 )
 from vecq_hw.layers import (
     Add,
@@ -60,7 +58,7 @@ def permute(w: Writer, x: str, layer: Permute, source: Tensor) -> str:
 def take(w: Writer, x: str, layer: Take, source: Tensor) -> str:
     """A Gather along each axis that has indices; -1 is one place more, which holds the code."""
     target = layer.output(source)
-    x = w.cast(x, carrier(target.format))
+    x = w.cast(x, w.carrier(target.format))
     given = layer.indices(source.shape)
     axes = (2, 3, 1) if source.is_image else (1,)
     for axis, taken, size in zip(axes, given, source.shape, strict=True):
@@ -96,7 +94,7 @@ def join(
     fmt = layer.output(*sources).format
     reach = [source.format.magnitude for source in sources]
     bound = max(fmt.magnitude, *reach) if isinstance(layer, Multiply) else sum(reach)
-    kind = integer(bound)
+    kind = w.integer(bound)
     parts = [w.cast(name, kind) for name in names]
     if isinstance(layer, Multiply) and sources[0].is_image and not sources[1].is_image:
         parts[1] = w("Unsqueeze", parts[1], np.array([2, 3]))
@@ -104,14 +102,14 @@ def join(
     total = parts[0]
     for part in parts[1:]:
         total = w(operator, total, part)
-    return w.cast(total, carrier(fmt))
+    return w.cast(total, w.carrier(fmt))
 
 
 def concat(
     w: Writer, names: Sequence[str], layer: Concat, sources: Sequence[Tensor], constants: set[str]
 ) -> str:
     """Along the channels; a constant among the parts is repeated for each sample first."""
-    kind = carrier(layer.output(*sources).format)
+    kind = w.carrier(layer.output(*sources).format)
     parts = [w.cast(name, kind) for name in names]
     alone = [name in constants for name in names]
     if any(alone):
@@ -126,13 +124,13 @@ def concat(
 
 def constant(w: Writer, layer: Constant) -> str:
     """An initializer of one sample, which the joins repeat."""
-    values = layer.values.astype(carrier(layer.format))
+    values = layer.values.astype(w.carrier(layer.format))
     return w.constant(np.moveaxis(values, -1, 0)[np.newaxis], "values")
 
 
 def choice(w: Writer, x: str, layer: ArgMax | TopK, source: Tensor) -> str:
     """ArgMax or TopK along the channels; of equal codes both take the lowest index."""
-    kind = carrier(layer.output(source).format)
+    kind = w.carrier(layer.output(source).format)
     if isinstance(layer, ArgMax) and w.types[x] != INT64:
         found = w("ArgMax", x, kind=INT64, axis=1, keepdims=1, select_last_index=0)
         return w.cast(found, kind)
@@ -146,7 +144,7 @@ def gather_sum(w: Writer, x: str, layer: GatherSum, source: Tensor) -> str:
 
     One position of zeros more stands before the first list, so that an empty one has a sum.
     """
-    kind = integer(_all_sums(layer, source))
+    kind = w.integer(all_sums(layer, source))
     x = w("Reshape", w.cast(x, kind), np.array([0, source.channels, source.positions]))
     x = w("Pad", x, np.array([0, 0, 0, 0, 0, 1]), np.array(0, kind), mode="constant")
     x = w("Gather", x, np.concatenate([[source.positions], layer.indices]), axis=2)
@@ -156,10 +154,10 @@ def gather_sum(w: Writer, x: str, layer: GatherSum, source: Tensor) -> str:
     x = w("CumSum", x, np.array(2))
     ends, starts = (w("Gather", x, ends, axis=2) for ends in (layer.indptr[1:], layer.indptr[:-1]))
     found = w("Unsqueeze", w("Sub", ends, starts), np.array([2]))
-    return w.cast(found, carrier(layer.output(source).format))
+    return w.cast(found, w.carrier(layer.output(source).format))
 
 
-def _all_sums(layer: GatherSum, source: Tensor) -> int:
+def all_sums(layer: GatherSum, source: Tensor) -> int:
     """No running sum is larger in magnitude; a Python integer."""
     powers = np.left_shift(np.ones(layer.indices.size, object), layer.edge_shifts)
     return int(powers.sum()) * source.format.magnitude
@@ -167,6 +165,6 @@ def _all_sums(layer: GatherSum, source: Tensor) -> int:
 
 def gather_sum_reason(layer: GatherSum, source: Tensor) -> str | None:
     """Why its running sums cannot be computed exactly, or None."""
-    if _all_sums(layer, source) < 1 << 63:
+    if all_sums(layer, source) < 1 << 63:
         return None
     return "GatherSum, all of whose sums together do not fit 63 bits"

@@ -171,7 +171,7 @@ def _in_bytes(w: Writer, x: str, given: Product, values: IntArray) -> str:
         return w("MatMulInteger", x, weights, *zeros, kind=INT32)
     x, pads = _around(w, x, given, offset)
     weights = w.constant(np.moveaxis(bytes_of, 3, 1), "weights")
-    return w("ConvInteger", x, weights, *zeros, kind=INT32, **_attributes(given, pads))
+    return w("ConvInteger", x, weights, *zeros, kind=INT32, **conv_attributes(given, pads))
 
 
 def _in_floats(w: Writer, x: str, given: Product) -> str:
@@ -180,7 +180,7 @@ def _in_floats(w: Writer, x: str, given: Product) -> str:
         return w("MatMul", x, w.constant(np.ascontiguousarray(values.T), "weights"))
     x, pads = _around(w, x, given, 0)
     weights = w.constant(np.moveaxis(values, 3, 1), "weights")
-    return w("Conv", x, weights, **_attributes(given, pads))
+    return w("Conv", x, weights, **conv_attributes(given, pads))
 
 
 def _around(w: Writer, x: str, given: Product, offset: int) -> tuple[str, Sequence[int]]:
@@ -190,7 +190,8 @@ def _around(w: Writer, x: str, given: Product, offset: int) -> tuple[str, Sequen
     return (padded(w, x, sides, code), (0, 0, 0, 0)) if code else (x, sides)
 
 
-def _attributes(given: Product, pads: Sequence[int]) -> dict[str, Any]:
+def conv_attributes(given: Product, pads: Sequence[int]) -> dict[str, Any]:
+    """Of Conv and ConvInteger."""
     window = given.window
     assert window is not None
     return {

@@ -13,7 +13,7 @@ from vecq_hw.arithmetic import (
 )
 from vecq_hw.emit.onnx.codes import clipped
 from vecq_hw.emit.onnx.products import Product, product
-from vecq_hw.emit.onnx.writer import INT64, Writer, carrier, floored_shift
+from vecq_hw.emit.onnx.writer import INT64, Writer, floored_shift
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Embedding, Gru, Lstm, Tensor
 from vecq_hw.layers.sequences import CANDIDATE_SHIFT, RESET_SHIFT, STATE
@@ -22,8 +22,8 @@ from vecq_hw.layers.sequences import CANDIDATE_SHIFT, RESET_SHIFT, STATE
 def embedding(w: Writer, x: str, layer: Embedding, source: Tensor) -> str:
     """A Gather of rows; (N, L) becomes (N, E, 1, L)."""
     fmt = layer.output(source).format
-    table = w.constant(layer.weights.values.astype(carrier(fmt)), "table")
-    rows = w("Gather", table, w.cast(x, INT64), kind=carrier(fmt))
+    table = w.constant(layer.weights.values.astype(w.carrier(fmt)), "table")
+    rows = w("Gather", table, w.cast(x, INT64), kind=w.carrier(fmt))
     return w("Unsqueeze", w("Transpose", rows, perm=[0, 2, 1]), np.array([2]))
 
 
@@ -40,7 +40,7 @@ def recurrent(w: Writer, x: str, layer: Lstm | Gru, source: Tensor) -> str:
         sums = _state_sums(w, layer, state) if state else ""
         memory, state = step(w, layer, totals, sums, memory)
         states.append(state)
-    kind = carrier(STATE)
+    kind = w.carrier(STATE)
     if not layer.sequence:
         return w.cast(state, kind)
     each = [w("Unsqueeze", w.cast(one, kind), np.array([2, 3])) for one in states]

@@ -42,16 +42,16 @@ def sum_pool(w: Writer, x: str, layer: SumPool2d, source: Tensor) -> str:
 
 def max_pool(w: Writer, x: str, layer: MaxPool2d, source: Tensor) -> str:
     """MaxPool of bytes or float64; Max over the cells of what it does not take."""
-    fmt, kind = source.format, carrier(source.format)
+    fmt, kind = source.format, w.carrier(source.format)
     sides = [(p, k) for p, k in zip(layer.padding, layer.kernel * 2, strict=True)]
     taken = fmt.magnitude <= EXACT_FLOAT64 and all(p < k for p, k in sides)
     if not taken:
-        wide = w.cast(x, integer(fmt.magnitude))
+        wide = w.cast(x, w.integer(fmt.magnitude))
         found = ""
         for _, cell in cells(w, wide, layer, source.shape, fmt.lo):
             found = w("Max", found, cell) if found else cell
         return w.cast(found, kind)
-    x = x if kind in BYTES else w.cast(x, FLOAT64)
+    x = x if kind in BYTES or w.floats else w.cast(x, FLOAT64)
     found = w(
         "MaxPool",
         x,

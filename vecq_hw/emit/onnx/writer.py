@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,14 @@ class Operation:
     attributes: Mapping[str, Any]
     domain: str = ""
 
+    def renamed(self, before: str, after: str) -> Operation:
+        """With another name of one tensor."""
+        inputs, outputs = (
+            tuple(after if name == before else name for name in names)
+            for names in (self.inputs, self.outputs)
+        )
+        return replace(self, inputs=inputs, outputs=outputs)
+
 
 @dataclass(slots=True)
 class Writer:
@@ -57,14 +65,26 @@ class Writer:
         That new names begin with: the layer at hand.
     types : dict
         Of every tensor by its name.
+    floats : bool
+        Whether integers are carried in float32 alone, as in QONNX, which then holds all of them.
     """
 
     prefix: str = ""
+    floats: bool = False
     operations: list[Operation] = field(default_factory=list)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     types: dict[str, DType] = field(default_factory=dict)
+    _made: set[str] = field(default_factory=set)
     _taken: set[str] = field(default_factory=set)
     _known: dict[Any, str] = field(default_factory=dict)
+
+    def carrier(self, fmt: IntFormat) -> DType:
+        """The type of a tensor of this format."""
+        return FLOAT32 if self.floats else carrier(fmt)
+
+    def integer(self, bound: int) -> DType:
+        """The type to compute in where no intermediate exceeds ``bound`` in magnitude."""
+        return FLOAT32 if self.floats else integer(bound)
 
     def reserve(self, name: str, kind: DType) -> None:
         """A tensor from outside, or a name that an end will have."""
@@ -94,8 +114,14 @@ class Writer:
             Outputs before the one that is wanted.
         """
         names = tuple(x if isinstance(x, str) else self.constant(x) for x in inputs)
+        if self.floats:  # qonnx loses the second of two inputs that are one tensor
+            names = tuple(
+                self("Identity", x) if x in names[:place] and x in self._made else x
+                for place, x in enumerate(names)
+            )
         output = name or self._free(f"{self.prefix}_{operator.lower()}")
         unused = [self._free(f"{self.prefix}_unused") for _ in range(skipped)]
+        self._made.add(output)
         self.types[output] = kind or self.types[names[0]]
         self.operations.append(
             Operation(
@@ -117,6 +143,13 @@ class Writer:
             self.constants[free] = values
             self.types[free] = values.dtype
         return self._known[key]
+
+    def end(self, x: str, name: str, own: bool) -> None:
+        """Give a tensor the reserved name of an output; ``own``: it is no other end's, too."""
+        if not own:
+            self("Identity", x, name=name)
+            return
+        self.operations = [operation.renamed(x, name) for operation in self.operations]
 
     def cast(self, x: str, kind: DType) -> str:
         """``x`` in another type; asked for again, the same tensor."""
