@@ -33,7 +33,17 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise, bit_planes
-from vecq_hw.layers import Dense, Gru, Input, Layer, Lookup, Lstm, Rescale, Weights
+from vecq_hw.layers import (
+    AnyWeights,
+    Dense,
+    Gru,
+    Input,
+    Layer,
+    Lookup,
+    Lstm,
+    Rescale,
+    Weights,
+)
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
@@ -97,7 +107,12 @@ endmodule
 
 def accumulator_bits(grid: Grid, activations: IntFormat = ACTIVATIONS) -> int:
     """Of any sum of 1,024 products."""
-    bound = INPUTS * grid.value_format.hi * activations.hi
+    return sum_bits(grid.value_format.magnitude, activations)
+
+
+def sum_bits(largest: int, activations: IntFormat = ACTIVATIONS) -> int:
+    """Of any sum of 1,024 products by weights of this magnitude at most."""
+    bound = INPUTS * largest * activations.hi
     return IntFormat.covering(-bound, bound).bits
 
 
@@ -134,16 +149,30 @@ def complete_unit(
     them.
     """
     generator, limits = np.random.default_rng(grid.bits), grid.code_format
+    codes = generator.integers(limits.lo, limits.hi + 1, (outputs, INPUTS))
+    kind = FoldKind.BIT_SERIAL if bit_serial else FoldKind.STREAMING
+    weights = Weights(codes=codes, grid=grid)
+    return unit_of(weights, kind, generator, family, activations=activations, levels=levels)
+
+
+def unit_of(
+    weights: AnyWeights,
+    kind: FoldKind,
+    generator: np.random.Generator,
+    family: str,
+    activations: IntFormat = ACTIVATIONS,
+    levels: IntArray | None = None,
+) -> Area:
+    """A complete unit for weights of any kind; the generator draws constants of its Rescale."""
+    outputs = weights.shape[0]
     halves = None if levels is None else levels[1:] + levels[:-1]
     codes = activations if halves is None else IntFormat.covering(0, int(halves[-1]), signed=False)
-    shift, quarter = 22 + grid.value_format.bits, 1 << (codes.bits - 2)
+    shift, quarter = 22 + weights.value_format.bits, 1 << (codes.bits - 2)
     dense = Dense(
         name="dense",
         input="x",
-        weights=Weights(
-            codes=generator.integers(limits.lo, limits.hi + 1, (outputs, INPUTS)), grid=grid
-        ),
-        accumulator_bits=accumulator_bits(grid, activations),
+        weights=weights,
+        accumulator_bits=sum_bits(int(np.abs(weights.values).max()), activations),
     )
     rescale = Rescale(
         name="rescale",
@@ -165,13 +194,7 @@ def complete_unit(
         layers=tuple(layers),
         outputs=(layers[-1].name,),
     )
-    schedule = Schedule(
-        folds={
-            "dense": Fold(
-                pe=LANES, simd=LANES, kind=FoldKind.BIT_SERIAL if bit_serial else FoldKind.STREAMING
-            )
-        }
-    )
+    schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES, kind=kind)})
     return top_area(network, schedule, family)
 
 
