@@ -3,7 +3,8 @@
 The complete unit of ``benchmarks.rtl_area`` for the weights that each method trains: memories,
 input buffer, array, accumulators, Rescale; 1,024 inputs, 64 outputs, 16 x 16 lanes, activations of
 8 bits, UltraScale+, no DSP.  Methods whose weights make one circuit share a unit, which is
-synthesized once.
+synthesized once: the memory of a unit holds integers, so that the levels of ESB, the powers of two
+of INQ and the two scales of TTQ cost the bits of their largest integer.
 
     python -m benchmarks.rtl_area_methods [--missing] [--out docs/results/rtl_area_methods.json]
 
@@ -41,7 +42,7 @@ from benchmarks.origin import origin
 from benchmarks.rtl_area import INPUTS, LANES, MACS, unit_of
 from benchmarks.synthesis import XCUP, yosys_version
 from vecq_hw.files import write_atomically
-from vecq_hw.formats import CodeBook, Grid, IntFormat, MidRise, MiniFloat, TwosComplement
+from vecq_hw.formats import Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.layers import AnyWeights, BinaryBases, ProductWeights, Weights
 from vecq_hw.schedule import FoldKind
 
@@ -55,13 +56,6 @@ def scalar(grid: Grid, codes: IntFormat | None = None) -> Make:
     """Weights of a grid, all of its codes or those of a narrower format."""
     fmt = grid.code_format if codes is None else codes
     return lambda rng: Weights(codes=rng.integers(fmt.lo, fmt.hi + 1, (OUTPUTS, INPUTS)), grid=grid)
-
-
-def powers_of_two(bits: int) -> Make:
-    """The grid of INQ: zero and plus or minus ``2^(bits-2)`` powers of two."""
-    powers = [1 << exponent for exponent in range(1 << (bits - 2))]
-    levels = [*(-power for power in powers), 0, *powers]
-    return scalar(CodeBook((*levels, *[levels[-1]] * ((1 << bits) - len(levels)))))
 
 
 def product(words: int, block: int, rng: np.random.Generator) -> AnyWeights:
@@ -84,6 +78,10 @@ def bases(group: int, most: int, rng: np.random.Generator) -> AnyWeights:
     )
 
 
+def _planes(bits: int) -> str:
+    return f"two's complement, {bits} bits"
+
+
 def _book(words: int, block: int) -> str:
     return f"code book, {words} words of {block} × {BLOCK_BITS} bits"
 
@@ -96,24 +94,15 @@ def _mid_rise(bits: int) -> str:
     return f"mid-rise, {bits} bit{'s' * (bits > 1)}"
 
 
-TERNARY, TWO_SCALES = "ternary", "two scales up to 127 and zero"
+TERNARY = "ternary"
 BOOKS = ((16, 1), (16, 2), (64, 2), (16, 4), (256, 4), (128, 8), (256, 8))
 UNITS: Mapping[str, Make] = {
-    **{_mid_rise(bits): scalar(MidRise(bits)) for bits in (1, 2, 3, 4)},
+    **{_mid_rise(bits): scalar(MidRise(bits)) for bits in (1, 2, 3, 4, 8)},
     TERNARY: scalar(TwosComplement(2), IntFormat(2, True, -1, 1)),
-    **{f"two's complement, {bits} bits": scalar(TwosComplement(bits)) for bits in (2, 3, 4)},
-    "ESB(4, 1)": scalar(MiniFloat(4, 1)),
-    "ESB(5, 2)": scalar(MiniFloat(5, 2)),
+    **{_planes(bits): scalar(TwosComplement(bits)) for bits in range(2, 10)},
     **{_bases(count, 128): partial(bases, 128, count) for count in (1, 2)},
     _bases(1, 16): partial(bases, 16, 1),
-    "powers of two, 3 bits": powers_of_two(3),
-    "powers of two, 4 bits": powers_of_two(4),
-    TWO_SCALES: scalar(CodeBook((0, 127, -90, 0))),
-    _mid_rise(8): scalar(MidRise(8)),
-    "two's complement, 8 bits": scalar(TwosComplement(8)),
     **{_book(words, block): partial(product, words, block) for words, block in BOOKS},
-    "ESB(6, 3)": scalar(MiniFloat(6, 3)),
-    "powers of two, 5 bits": powers_of_two(5),
 }
 METHODS: Sequence[tuple[str, int, str, str]] = [
     *(
@@ -127,21 +116,19 @@ METHODS: Sequence[tuple[str, int, str, str]] = [
     ("twn", 2, "", TERNARY),
     ("sq", 2, "base=twn", TERNARY),
     ("elq", 2, "", TERNARY),
-    ("ttq", 2, "", TWO_SCALES),
+    ("ttq", 2, "", _planes(8)),
     ("inq", 2, "", TERNARY),
-    *(("inq", bits, "", f"powers of two, {bits} bits") for bits in (3, 4, 5)),
+    *(("inq", bits, "", _planes((1 << (bits - 2)) + 1)) for bits in (3, 4, 5)),
     ("minmax", 2, "", TERNARY),
-    *(("minmax", bits, "", f"two's complement, {bits} bits") for bits in (3, 4, 8)),
+    *(("minmax", bits, "", _planes(bits)) for bits in (3, 4, 8)),
     *(
-        (method, bits, "", f"two's complement, {bits} bits")
+        (method, bits, "", _planes(bits))
         for method in ("tqt", "lsq", "srq", "dropbits")
         for bits in (2, 3, 4, 8)
     ),
     ("esb", 2, "", TERNARY),
-    ("esb", 3, "", "two's complement, 3 bits"),
-    ("esb", 4, "", "ESB(4, 1)"),
-    ("esb", 5, "", "ESB(5, 2)"),
-    ("esb", 6, "", "ESB(6, 3)"),
+    ("esb", 3, "", _planes(3)),
+    *(("esb", bits, "", _planes(bits + 1)) for bits in (4, 5, 6)),
     *(("alq", count, "part=128", _bases(count, 128)) for count in (1, 2)),
     ("alq", 1, "part=16", _bases(1, 16)),
     *(
