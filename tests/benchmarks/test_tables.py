@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import run_tables
 from vecq_hw.train import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -26,21 +27,20 @@ def script(path):
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
     """The script, working in a folder of its own, and what it told vecq train."""
-    tables = script("benchmarks/run_tables.py")
     told = []
-    tables.QUEUE, tables.RESULTS, tables.WORK = (
-        tmp_path / "tables.json", tmp_path / "results", tmp_path / "work",
-    )  # fmt: skip
+    places = {"QUEUE": "tables.json", "RESULTS": "results", "WORK": "work"}
+    for name, place in places.items():
+        monkeypatch.setattr(run_tables, name, tmp_path / place)
     monkeypatch.setattr("sys.argv", ["run_tables.py"])
-    started = tables.run_to_its_end
+    started = run_tables.run_to_its_end
 
-    def start(command):
-        told.append(command[4:])
-        return started(command)
+    def start(arguments):
+        told.append(arguments[1:])
+        return started(arguments)
 
-    tables.run_to_its_end = start
-    tables.told = told
-    return tables
+    monkeypatch.setattr(run_tables, "run_to_its_end", start)
+    monkeypatch.setattr(run_tables, "told", told, raising=False)
+    return run_tables
 
 
 @pytest.mark.nightly  # trains, again and again, in processes of its own
@@ -49,7 +49,7 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     queue.QUEUE.write_text(json.dumps([{"name": "few/w1", "options": options, "seeds": 1}]))
     # Stopped in the middle: nothing is kept, and the next start goes on.
     finish = queue.run_to_its_end
-    queue.run_to_its_end = lambda command: queue.told.append(command[4:]) or queue.STOPPED
+    queue.run_to_its_end = lambda arguments: queue.told.append(arguments[1:]) or queue.STOPPED
     assert queue.main() == queue.STOPPED
     assert queue.told[0][:8] == [*options.split(), "--seed", "0"]
     assert not queue.RESULTS.exists()
@@ -64,7 +64,7 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     assert result["commit"].rstrip("+") == queue.commit().rstrip("+")
     assert queue.main() == 0  # skipped
     assert len(queue.told) == 2
-    queue.run_to_its_end = lambda command: queue.told.append(command[4:]) or 2
+    queue.run_to_its_end = lambda arguments: queue.told.append(arguments[1:]) or 2
     changed = options.replace("--epochs 2", "--epochs 3")
     queue.QUEUE.write_text(json.dumps([{"name": "few/w1", "options": changed, "seeds": 1}]))
     assert queue.main() == 1  # failed
@@ -76,6 +76,23 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     monkeypatch.setattr("sys.argv", ["run_tables.py", "other"])
     assert queue.main() == 0
     assert len(queue.told) == 4
+
+
+def test_a_run_has_one_process_that_works_on_it(queue, monkeypatch):
+    options = "--preset mlp-digits"
+    names = ("few/w1", "few/w2")
+    entries = [{"name": name, "options": options, "seeds": 1} for name in names]
+    queue.QUEUE.write_text(json.dumps(entries))
+    monkeypatch.setattr(
+        queue, "run_to_its_end", lambda arguments: queue.told.append(arguments) or 2
+    )
+    first, second = queue.queue()
+    with queue.taken(first) as ours:
+        assert ours
+        assert queue.main() == 1
+        assert [arguments[-1] for arguments in queue.told] == [str(second.folder)]
+    assert queue.main() == 1
+    assert len(queue.told) == 3
 
 
 def test_best_intervals_of_gaussian_weights_are_those_of_table_1(queue):
@@ -90,7 +107,7 @@ def test_best_intervals_of_gaussian_weights_are_those_of_table_1(queue):
 
 
 def test_every_run_of_the_queue_can_be_begun():
-    runs = list(script("benchmarks/run_tables.py").queue())
+    runs = list(run_tables.queue())
     assert len({run.name for run in runs}) == len(runs)
     for run in runs:
         assert run.options[0] == "--preset"
