@@ -138,6 +138,7 @@ def panels(found: Sequence[Row], points: Sequence[tuple[Row, float]], label: str
         ticks = [t for t in ticks if t <= 1.25 * max(ends)]
         panel.set_xticks(ticks, [f"{t:g}" for t in ticks], minor=False)
         panel.set_xticks([], minor=True)
+    figure.suptitle("blue: the method; grey: VecQ; dotted: float", fontsize=8)
     figure.supxlabel(label, fontsize=9)
     figure.supylabel("accuracy, %", fontsize=9)
     return figure
