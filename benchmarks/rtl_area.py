@@ -14,7 +14,7 @@ With --part, the rows of the other parts stay in the file if the same yosys made
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -152,18 +152,17 @@ def complete_unit(
     codes = generator.integers(limits.lo, limits.hi + 1, (outputs, INPUTS))
     kind = FoldKind.BIT_SERIAL if bit_serial else FoldKind.STREAMING
     weights = Weights(codes=codes, grid=grid)
-    return unit_of(weights, kind, generator, family, activations=activations, levels=levels)
+    return top_area(*unit_network(weights, kind, generator, activations, levels), family)
 
 
-def unit_of(
+def unit_network(
     weights: AnyWeights,
     kind: FoldKind,
     generator: np.random.Generator,
-    family: str,
     activations: IntFormat = ACTIVATIONS,
     levels: IntArray | None = None,
-) -> Area:
-    """A complete unit for weights of any kind; the generator draws constants of its Rescale."""
+) -> tuple[Network, Schedule]:
+    """What becomes a complete unit; the generator draws the constants of its Rescale."""
     outputs = weights.shape[0]
     halves = None if levels is None else levels[1:] + levels[:-1]
     codes = activations if halves is None else IntFormat.covering(0, int(halves[-1]), signed=False)
@@ -195,17 +194,19 @@ def unit_of(
         outputs=(layers[-1].name,),
     )
     schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES, kind=kind)})
-    return top_area(network, schedule, family)
+    return network, schedule
 
 
 def top_area(network: Network, schedule: Schedule, family: str) -> Area:
     """All of a generated top called ``unit``."""
     inputs = np.zeros((1, *network.inputs[0].shape), np.int64)
     vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
-    project = emit(network, schedule, vectors)
-    files = {
-        name: str(text) for name, text in project.files.items() if name.endswith((".sv", ".mem"))
-    }
+    return project_area(emit(network, schedule, vectors).files, family)
+
+
+def project_area(project: Mapping[str, object], family: str) -> Area:
+    """All of a top called ``unit`` among the files of a project."""
+    files = {name: str(text) for name, text in project.items() if name.endswith((".sv", ".mem"))}
     return synthesize(files, "unit", {}, family)
 
 

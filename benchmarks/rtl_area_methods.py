@@ -39,7 +39,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.origin import origin
-from benchmarks.rtl_area import INPUTS, LANES, MACS, unit_of
+from benchmarks.rtl_area import INPUTS, LANES, MACS, top_area, unit_network
 from benchmarks.synthesis import XCUP, yosys_version
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import Grid, IntFormat, MidRise, TwosComplement
@@ -157,7 +157,7 @@ def measured(name: str) -> dict[str, Any]:
             kind, cycles = FoldKind.CODE_BOOK, 1
         case Weights():
             kind, cycles = FoldKind.STREAMING, 1
-    area = unit_of(weights, kind, rng, XCUP)
+    area = top_area(*unit_network(weights, kind, rng), XCUP)
     return {"unit": name, "family": XCUP, "cycles": cycles, **area.tree(), **origin()}
 
 
