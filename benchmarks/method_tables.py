@@ -37,9 +37,9 @@ def table8() -> str:
             " weight, with books, coordinates and counts of bases. `beside VecQ` is the difference"
             " to VecQ of the fewest bits that are not below those stored (in brackets), or of the"
             " most there are, ± its standard error. LUTs for a multiply-accumulate are those of"
-            " the complete unit of the same"
-            " weights with activations of 8 bits, from [rtl_area_methods.json]"
-            "(rtl_area_methods.json); methods whose weights have one form share a unit.\n",
+            " the complete unit for the same weights and activations of 8 bits, as"
+            " `python -m benchmarks.rtl_area_methods` measures them; methods whose weights have"
+            " one form share a unit, and where there is no figure, the unit was not measured.\n",
             "## Digits, mlp, 40 epochs\n",
             "Mean ± standard error over the seeds on 597 test images, one of which is 0.17, and"
             " the standard deviation.\n",
@@ -55,7 +55,9 @@ def table8() -> str:
             "![Accuracy of LeNet5 over LUTs for a multiply-accumulate](mnist_luts.svg)\n",
             "## CIFAR-10, the VGG-like network of a quarter of its width, 4 epochs\n",
             "On 10,000 test images. Four epochs are far from enough for this network: rows"
-            " compare with each other alone.\n",
+            " compare with each other alone. An epoch takes one to two minutes of a processor"
+            " core (table 5 has 15 of them), so that SQ over other bases and with three seeds is"
+            " not in the queue.\n",
             comparison("methods-cifar10"),
             origins(names),
         )
@@ -127,7 +129,7 @@ def panels(found: Sequence[Row], points: Sequence[tuple[Row, float]], label: str
         panel.set(xscale="log", xlim=(min(ends) / 1.25, max(ends) * 1.25))
         panel.set(ylim=(bottom, top + 0.1 * (top - bottom)))
         panel.set_title(TITLES[method], fontsize=9)
-        panel.tick_params(labelsize=7)
+        panel.tick_params(labelsize=7, labelbottom=place + columns >= len(methods))
         panel.grid(alpha=0.25)
         for mean in floats:
             panel.axhline(mean, color="black", linewidth=0.7, linestyle=":")

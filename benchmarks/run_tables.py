@@ -42,7 +42,7 @@ STOPPED = 130
 PROCESSES = multiprocessing.get_context("forkserver")
 """A run is a process of its own, but its imports were made once for all."""
 PROCESSES.set_forkserver_preload(
-    ["benchmarks.run_tables", "vecq_hw.lower", "torch._dynamo", "sklearn.datasets"]
+    ["vecq_hw.cli", "vecq_hw.train", "vecq_hw.lower", "torch._dynamo", "sklearn.datasets"]
 )
 
 
