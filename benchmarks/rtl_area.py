@@ -14,7 +14,7 @@ With --part, the rows of the other parts stay in the file if the same yosys made
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,17 @@ from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise, bit_planes
-from vecq_hw.layers import Dense, Gru, Input, Layer, Lookup, Lstm, Rescale, Weights
+from vecq_hw.layers import (
+    AnyWeights,
+    Dense,
+    Gru,
+    Input,
+    Layer,
+    Lookup,
+    Lstm,
+    Rescale,
+    Weights,
+)
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
@@ -97,7 +107,12 @@ endmodule
 
 def accumulator_bits(grid: Grid, activations: IntFormat = ACTIVATIONS) -> int:
     """Of any sum of 1,024 products."""
-    bound = INPUTS * grid.value_format.hi * activations.hi
+    return sum_bits(grid.value_format.magnitude, activations)
+
+
+def sum_bits(largest: int, activations: IntFormat = ACTIVATIONS) -> int:
+    """Of any sum of 1,024 products by weights of this magnitude at most."""
+    bound = INPUTS * largest * activations.hi
     return IntFormat.covering(-bound, bound).bits
 
 
@@ -134,16 +149,29 @@ def complete_unit(
     them.
     """
     generator, limits = np.random.default_rng(grid.bits), grid.code_format
+    codes = generator.integers(limits.lo, limits.hi + 1, (outputs, INPUTS))
+    kind = FoldKind.BIT_SERIAL if bit_serial else FoldKind.STREAMING
+    weights = Weights(codes=codes, grid=grid)
+    return top_area(*unit_network(weights, kind, generator, activations, levels), family)
+
+
+def unit_network(
+    weights: AnyWeights,
+    kind: FoldKind,
+    generator: np.random.Generator,
+    activations: IntFormat = ACTIVATIONS,
+    levels: IntArray | None = None,
+) -> tuple[Network, Schedule]:
+    """What becomes a complete unit; the generator draws the constants of its Rescale."""
+    outputs = weights.shape[0]
     halves = None if levels is None else levels[1:] + levels[:-1]
     codes = activations if halves is None else IntFormat.covering(0, int(halves[-1]), signed=False)
-    shift, quarter = 22 + grid.value_format.bits, 1 << (codes.bits - 2)
+    shift, quarter = 22 + weights.value_format.bits, 1 << (codes.bits - 2)
     dense = Dense(
         name="dense",
         input="x",
-        weights=Weights(
-            codes=generator.integers(limits.lo, limits.hi + 1, (outputs, INPUTS)), grid=grid
-        ),
-        accumulator_bits=accumulator_bits(grid, activations),
+        weights=weights,
+        accumulator_bits=sum_bits(int(np.abs(weights.values).max()), activations),
     )
     rescale = Rescale(
         name="rescale",
@@ -165,24 +193,20 @@ def complete_unit(
         layers=tuple(layers),
         outputs=(layers[-1].name,),
     )
-    schedule = Schedule(
-        folds={
-            "dense": Fold(
-                pe=LANES, simd=LANES, kind=FoldKind.BIT_SERIAL if bit_serial else FoldKind.STREAMING
-            )
-        }
-    )
-    return top_area(network, schedule, family)
+    schedule = Schedule(folds={"dense": Fold(pe=LANES, simd=LANES, kind=kind)})
+    return network, schedule
 
 
 def top_area(network: Network, schedule: Schedule, family: str) -> Area:
     """All of a generated top called ``unit``."""
     inputs = np.zeros((1, *network.inputs[0].shape), np.int64)
     vectors = Vectors(inputs=inputs, outputs=simulate(network, inputs))
-    project = emit(network, schedule, vectors)
-    files = {
-        name: str(text) for name, text in project.files.items() if name.endswith((".sv", ".mem"))
-    }
+    return project_area(emit(network, schedule, vectors).files, family)
+
+
+def project_area(project: Mapping[str, object], family: str) -> Area:
+    """All of a top called ``unit`` among the files of a project."""
+    files = {name: str(text) for name, text in project.items() if name.endswith((".sv", ".mem"))}
     return synthesize(files, "unit", {}, family)
 
 

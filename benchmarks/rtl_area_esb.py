@@ -4,18 +4,20 @@
 DSPs.  *Planes* is the array that every network here gets: the levels' integers in two's complement.
 *Significands* is the structure that ESB's authors describe: a product of significands, a sum of
 exponents, a shift, a sign, and a tree of adders (``significand_array.sv``, to be measured and not
-used); its netlist is run on random and extreme vectors and must give the sums.  A unit is complete,
-with memories, Rescale and, for activations on levels, the table behind it.  The published 10.95
+used); its netlist is run on random and extreme vectors and must give the sums.  A unit is
+complete, with memories, Rescale and, for activations on levels, the table behind it; that of
+significands (``significand_unit.py``) runs under Verilator in a nightly test.  The published 10.95
 GOPS per 1,000 LUTs are of a complete unit, too, at a clock that is not known to us.
 
-    python -m benchmarks.rtl_area_esb [--out docs/results/rtl_area_esb.json]
+    python -m benchmarks.rtl_area_esb [--missing] [--out docs/results/rtl_area_esb.json]
+
+Rows of what is not synthesized stay in the file if the same yosys made them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,6 @@ from rich.table import Table
 from benchmarks.netlist import clocked, packed
 from benchmarks.origin import origin
 from benchmarks.rtl_area import (
-    ACTIVATIONS,
     CLOCK_MHZ,
     ESB_GOPS_PER_1000_LUTS,
     LANES,
@@ -36,44 +37,19 @@ from benchmarks.rtl_area import (
     accumulator_bits,
     array_alone,
     complete_unit,
+    project_area,
 )
+from benchmarks.significand_unit import BYTES, Activations, significand_unit
 from benchmarks.synthesis import XCUP, Area, synthesize, yosys_version
 from vecq_hw.files import write_atomically
-from vecq_hw.formats import Grid, IntArray, IntFormat, MidRise, MiniFloat
+from vecq_hw.formats import Grid, IntFormat, MidRise, MiniFloat
 
 SAMPLES = 100
-PLANES, SIGNIFICANDS, UNIT = "array, planes", "array, significands", "unit, planes"
-_MODULE = Path(__file__).with_name("significand_array.sv")
+PLANES, SIGNIFICANDS = "array, planes", "array, significands"
+UNIT, SIGNIFICAND_UNIT = "unit, planes", "unit, significands"
+_MODULES = [Path(__file__).with_name(f"significand_{name}.sv") for name in ("array", "rows")]
 
 
-@dataclass(frozen=True, slots=True)
-class Activations:
-    """Unsigned integers, or the positive half of a small float's levels."""
-
-    name: str
-    format: IntFormat
-    grid: MiniFloat | None = None
-
-    @property
-    def levels(self) -> IntArray | None:
-        """Ascending."""
-        if self.grid is None:
-            return None
-        return self.grid.values(np.arange(1 << (self.grid.bits - 1))).astype(np.int64)
-
-    @property
-    def code(self) -> IntFormat:
-        """The format of the codes that the array of significands reads."""
-        bits = self.format.bits if self.grid is None else self.grid.bits - 1
-        return IntFormat(bits, signed=False)
-
-    def values(self, codes: IntArray) -> IntArray:
-        """The integers of codes."""
-        levels = self.levels
-        return codes if levels is None else levels[codes]
-
-
-BYTES = Activations("8 bits", ACTIVATIONS)
 FOUR_BITS = Activations("ESB, 4 bits", IntFormat(5, False, 0, 28), MiniFloat(5, 2))
 VECQ_4, ESB_4, ESB_5 = MidRise(4), MiniFloat(4, 1), MiniFloat(5, 2)
 RUNS: list[tuple[str, Grid, Activations]] = [
@@ -83,6 +59,8 @@ RUNS: list[tuple[str, Grid, Activations]] = [
     (SIGNIFICANDS, ESB_4, FOUR_BITS),
     *((UNIT, grid, BYTES) for grid in (VECQ_4, ESB_4, ESB_5)),
     (UNIT, ESB_4, FOUR_BITS),
+    *((SIGNIFICAND_UNIT, grid, BYTES) for grid in (ESB_4, ESB_5)),
+    (SIGNIFICAND_UNIT, ESB_4, FOUR_BITS),
 ]
 
 
@@ -98,7 +76,8 @@ def significands(grid: MiniFloat, activations: Activations, lanes: int = LANES) 
         "ActivationFraction": 0 if activations.grid is None else activations.grid.fraction,
         "AccumulatorBits": accumulator_bits(grid, activations.format),
     }
-    return synthesize({_MODULE.name: _MODULE.read_text()}, "significand_array", values, XCUP)
+    files = {module.name: module.read_text() for module in _MODULES}
+    return synthesize(files, "significand_array", values, XCUP)
 
 
 def check(
@@ -138,55 +117,73 @@ def _significands(grid: Grid, activations: Activations) -> Area:
     return area
 
 
+def _significand_unit(grid: Grid, activations: Activations) -> Area:
+    assert isinstance(grid, MiniFloat)
+    return project_area(significand_unit(grid, activations, 4 * LANES).files, XCUP)
+
+
 PARTS: Mapping[str, Callable[[Grid, Activations], Area]] = {
     PLANES: lambda grid, activations: array_alone(
         "vecq_pair_row_array", grid, XCUP, activations.format
     ),
     SIGNIFICANDS: _significands,
     UNIT: _unit,
+    SIGNIFICAND_UNIT: _significand_unit,
 }
 
 
 @click.command(help=__doc__)
 @click.option("--part", "parts", multiple=True, type=click.Choice([*PARTS]), default=[*PARTS])
+@click.option("--missing", is_flag=True, help="Only what --out has no row of.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
-def main(parts: tuple[str, ...], out: Path | None) -> None:
-    """Synthesize, check, print, record."""
+def main(parts: tuple[str, ...], missing: bool, out: Path | None) -> None:
+    """Synthesize, check, record each row as soon as it is there, print."""
+    head = {"yosys": yosys_version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
+    known = json.loads(out.read_text()) if out is not None and out.exists() else {"rows": []}
+    same = known.get("yosys") == head["yosys"]
+    found = {_key(row): row for row in known["rows"] if same}
+    runs = [run for run in RUNS if run[0] in parts and not (missing and _named(*run) in found)]
+    with Progress(transient=True) as progress:
+        for run in progress.track(runs, description="yosys"):
+            row = _row(*run)
+            found[_key(row)] = row
+            if out is not None:
+                kept = [found[_named(*each)] for each in RUNS if _named(*each) in found]
+                write_atomically(out, (json.dumps(head | {"rows": kept}, indent=2) + "\n").encode())
     shown = Table(title=f"256 MACs, yosys {yosys_version()}, {CLOCK_MHZ} MHz assumed")
     columns = ("part", "weights", "activations", "LUT/MAC", "physical/MAC", "GOPS/1000 LUT")
     for column in (*columns, "GOPS/1000 physical", "published"):
         shown.add_column(column, justify="left" if column in columns[:3] else "right")
-    rows: list[dict[str, Any]] = []
-    runs = [run for run in RUNS if run[0] in parts]
-    with Progress(transient=True) as progress:
-        for part, grid, activations in progress.track(runs, description="yosys"):
-            area, gops = PARTS[part](grid, activations), 2 * MACS * CLOCK_MHZ / 1000
-            row = {
-                "part": part,
-                "family": XCUP,
-                "weights": repr(grid),
-                "activations": activations.name,
-                "luts_per_mac": round(area.luts / MACS, 2),
-                "physical_luts_per_mac": round(area.physical / MACS, 2),
-                "gops_per_1000_luts_at_assumed_clock": round(1000 * gops / area.luts, 1),
-                "gops_per_1000_physical_luts": round(1000 * gops / area.physical, 1),
-                "esb_gops_per_1000_luts": ESB_GOPS_PER_1000_LUTS,
-                "netlist_checked_on": SAMPLES if part == SIGNIFICANDS else 0,
-            }
-            rows.append(row | area.tree() | origin())
-            shown.add_row(*(str(value) for name, value in row.items() if name != "family"))
-            if out is not None:
-                _record(out, rows, parts)
+    for run in runs:
+        values = [str(value) for name, value in found[_named(*run)].items() if name != "family"]
+        shown.add_row(*values[: len(shown.columns)])
     Console(width=130).print(shown)
 
 
-def _record(out: Path, rows: list[dict[str, Any]], parts: tuple[str, ...]) -> None:
-    """Write the rows; those of other parts stay if the same yosys made them."""
-    head = {"yosys": yosys_version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
-    known = json.loads(out.read_text()) if out.exists() else {"rows": []}
-    same = known.get("yosys") == head["yosys"]
-    kept = [row for row in known["rows"] if same and row["part"] not in parts]
-    write_atomically(out, (json.dumps(head | {"rows": kept + rows}, indent=2) + "\n").encode())
+def _row(part: str, grid: Grid, activations: Activations) -> dict[str, Any]:
+    """Synthesized and, where it is an array of significands, checked."""
+    area, gops = PARTS[part](grid, activations), 2 * MACS * CLOCK_MHZ / 1000
+    row = {
+        "part": part,
+        "family": XCUP,
+        "weights": repr(grid),
+        "activations": activations.name,
+        "luts_per_mac": round(area.luts / MACS, 2),
+        "physical_luts_per_mac": round(area.physical / MACS, 2),
+        "gops_per_1000_luts_at_assumed_clock": round(1000 * gops / area.luts, 1),
+        "gops_per_1000_physical_luts": round(1000 * gops / area.physical, 1),
+        "esb_gops_per_1000_luts": ESB_GOPS_PER_1000_LUTS,
+        "netlist_checked_on": SAMPLES if part == SIGNIFICANDS else 0,
+    }
+    return row | area.tree() | origin()
+
+
+def _named(part: str, grid: Grid, activations: Activations) -> tuple[str, str, str]:
+    return part, repr(grid), activations.name
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["part"], row["weights"], row["activations"]
 
 
 if __name__ == "__main__":

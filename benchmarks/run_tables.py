@@ -3,17 +3,21 @@
     python -m benchmarks.run_tables [--threads N] [ID ...]
 
 A run whose result lies in docs/results/runs with the same options is skipped; one that was stopped
-goes on from its last checkpoint, in build/tables.  Results are to be committed;
-``python python/paper_tables.py`` makes the tables of them.
+goes on from its last checkpoint, in build/tables.  Where several of these work at once, each run is
+taken by one of them.  Results are to be committed; ``python python/paper_tables.py`` makes the
+tables of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
+import multiprocessing
+import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +30,7 @@ import torch
 from torch import nn
 
 from benchmarks.origin import ROOT, commit, processor
+from vecq_hw import cli
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
 from vecq_hw.train import load_checkpoint
@@ -34,6 +39,11 @@ QUEUE = ROOT / "benchmarks" / "tables.json"
 RESULTS = ROOT / "docs" / "results" / "runs"
 WORK = ROOT / "build" / "tables"
 STOPPED = 130
+PROCESSES = multiprocessing.get_context("forkserver")
+"""A run is a process of its own, but its imports were made once for all."""
+PROCESSES.set_forkserver_preload(
+    ["vecq_hw.cli", "vecq_hw.train", "vecq_hw.lower", "torch._dynamo", "sklearn.datasets"]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,19 @@ def queue() -> Iterator[Run]:
             yield Run(name=f"{entry['name']}/seed{seed}", options=(*options, "--seed", str(seed)))
 
 
+@contextlib.contextmanager
+def taken(entry: Run) -> Iterator[bool]:
+    """Whether this process has the run for itself, which it has until the end of the block."""
+    entry.folder.parent.mkdir(parents=True, exist_ok=True)
+    with entry.folder.with_name(f"{entry.folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def run(entry: Run, threads: int) -> int:
     """Train, or go on training, and keep the result; the status of ``vecq train``."""
     origin = entry.folder / "origin.json"
@@ -87,10 +110,9 @@ def run(entry: Run, threads: int) -> int:
         shutil.rmtree(entry.folder, ignore_errors=True)
         begun = {"options": entry.options, "commit": commit()}
         write_atomically(origin, json.dumps(begun).encode())
-    arguments = ["--resume"] if resume else list(entry.options)
-    command = [sys.executable, "-m", "vecq_hw", "train", *arguments]
-    command += ["--threads", str(threads), "--out", str(entry.folder)]
-    status = run_to_its_end(command)
+    options = ["--resume"] if resume else entry.options
+    arguments = ["train", *options, "--threads", str(threads), "--out", str(entry.folder)]
+    status = run_to_its_end(arguments)
     if status == 0:
         metrics = json.loads((entry.folder / "metrics.json").read_text())
         result = {
@@ -104,20 +126,46 @@ def run(entry: Run, threads: int) -> int:
         if metrics["weight_bits"] is None:
             model, _ = load_checkpoint(entry.folder / "checkpoint.pt")
             result["best_intervals"] = best_intervals(model)
+        if metrics["method"] == "alq":
+            result["bases"] = bases(entry.folder)
         write_atomically(entry.result, (json.dumps(result, indent=2) + "\n").encode())
     return status
 
 
-def run_to_its_end(command: list[str]) -> int:
-    """The status of ``command``, which is not outlived by what it started."""
-    process = subprocess.Popen(command, cwd=ROOT)
+def run_to_its_end(arguments: list[str]) -> int:
+    """The status of ``vecq`` with ``arguments``, which is not outlived by what it started."""
+    process = PROCESSES.Process(target=vecq, args=(arguments,))
+    process.start()
     try:
-        return process.wait()
+        process.join()
     except KeyboardInterrupt:
-        return process.wait()  # it got the same Ctrl-C and tidies up
+        process.join()  # it got the same Ctrl-C and tidies up
     finally:
-        if process.poll() is None:
+        if process.is_alive():
             process.terminate()
+            process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def vecq(arguments: list[str]) -> None:
+    """Be the command of that name."""
+    os.chdir(ROOT)
+    sys.argv = ["vecq", *arguments]
+    cli.main()
+
+
+def bases(folder: Path) -> dict[str, dict[str, float]]:
+    """How many bases a group of each layer has, and how many passes a unit makes of them."""
+    shown = folder / "show.json"
+    status = run_to_its_end(["show", str(folder / "network.npz"), "--json", str(shown)])
+    if status != 0:
+        raise VecqError(f"{folder}: 'vecq show' ended with {status}")
+    report = json.loads(shown.read_text())
+    weights = {row["name"]: row["weights"] for row in report["tensors"]}
+    return {
+        name: found | {"weights": weights[name]} for name, found in report.get("bases", {}).items()
+    }
 
 
 def best_intervals(model: nn.Module) -> dict[str, Any]:
@@ -173,8 +221,11 @@ def main() -> int:
     for number, entry in enumerate(chosen, 1):
         if entry.is_done():
             continue
-        print(f"[{number}/{len(chosen)}] {entry.name}", flush=True)
-        status = run(entry, options.threads)
+        with taken(entry) as ours:
+            if not ours or entry.is_done():
+                continue
+            print(f"[{number}/{len(chosen)}] {entry.name}", flush=True)
+            status = run(entry, options.threads)
         if status == STOPPED:
             return STOPPED
         if status != 0:

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// An array of multiply-accumulates that takes small floats as floats, to be measured and not used:
-// significands are multiplied, exponents added, products shifted by them and given their sign.
+// significand_rows between registers, with accumulators that start from zero, to be measured alone.
 //
-// A weight is a sign, an exponent n and Fraction bits f, worth f where n is 0, else
-// (2^Fraction + f) * 2^(n - 1).  Activations are unsigned integers, or small floats without a sign
-// where Floats is set.  data_i are, from below: last_i, the activations, and
-// the weights, lane 0 of all outputs first.  A product is 2 cycles behind its operands, each level
-// of the tree one more, the accumulator one more.  Signs invert; the ones that two's complement
-// wants are the carries into the adders, of which there are as many as lanes.
+// data_i are, from below: last_i, the activations, and the weights, lane 0 of all outputs first.
+// The accumulators are one cycle behind the sums.
 module significand_array #(
   parameter int Pe                 = 16,
   parameter int Simd               = 16,
@@ -24,90 +19,26 @@ module significand_array #(
   output logic [Pe*AccumulatorBits-1:0]                   data_o
 );
 
-  localparam int Exponent     = WeightBits - 1 - Fraction;
-  localparam int Factor       = Floats ? ActivationFraction + 1 : ActivationBits;
-  localparam int OfActivation = Floats ? ActivationBits - ActivationFraction : 1;
-  localparam int MostShift    = (1 << Exponent) - 2 + (Floats ? (1 << OfActivation) - 2 : 0);
-  localparam int ShiftBits    = $clog2(MostShift + 1);
-  localparam int ProductBits  = Fraction + 1 + Factor;
-  localparam int TermBits     = ProductBits + MostShift + 1;
-  localparam int Levels       = $clog2(Simd);
-  localparam int SumBits      = TermBits + Levels;
-
   logic [Simd*ActivationBits-1:0] activations_q;
   logic [Simd*Pe*WeightBits-1:0]  weights_q;
+  logic [Pe*AccumulatorBits-1:0]  sums;
+  logic [Pe-1:0]                  ones;
+
   always_ff @(posedge clk_i) {weights_q, activations_q} <= data_i[Simd*(ActivationBits+Pe*WeightBits):1];
 
+  significand_rows #(
+    .Pe(Pe), .Simd(Simd), .WeightBits(WeightBits), .Fraction(Fraction),
+    .ActivationBits(ActivationBits), .Floats(Floats), .ActivationFraction(ActivationFraction),
+    .SumBits(AccumulatorBits)
+  ) rows (
+    .clk_i, .enable_i(1'b1), .activations_i(activations_q), .weights_i(weights_q),
+    .sums_o(sums), .ones_o(ones)
+  );
+
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
-    // Level 0 are the terms; the sums of level l have l bits more.
-    logic [(Levels+1)*Simd*SumBits-1:0] tree;
-    // Signs of the lanes, in time for each level.
-    logic [(Levels+1)*Simd-1:0] signs;
-
-    for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
-      logic [WeightBits-1:0]     weight;
-      logic [ActivationBits-1:0] activation;
-      logic [Factor-1:0]         factor;
-      logic [ShiftBits-1:0]      shift, shift_q;
-      logic [Fraction:0]         significand;
-      logic [ProductBits-1:0]    product_q;
-      logic                      sign_q, sign_qq;
-      logic [TermBits-1:0]       shifted, term_q;
-
-      assign weight      = weights_q[(lane*Pe+pe)*WeightBits +: WeightBits];
-      assign activation  = activations_q[lane*ActivationBits +: ActivationBits];
-      assign significand = {|weight[WeightBits-2:Fraction], weight[Fraction-1:0]};
-
-      if (Floats) begin : gen_float
-        logic [OfActivation-1:0] exponent;
-        assign exponent = activation[ActivationBits-1:ActivationFraction];
-        assign factor   = {|exponent, activation[ActivationFraction-1:0]};
-        assign shift    = ShiftBits'(weight[WeightBits-2:Fraction]) - ShiftBits'(significand[Fraction])
-                        + ShiftBits'(exponent) - ShiftBits'(|exponent);
-      end else begin : gen_integer
-        assign factor = activation;
-        assign shift  = ShiftBits'(weight[WeightBits-2:Fraction]) - ShiftBits'(significand[Fraction]);
-      end
-
-      // Without a case for 3, which no weight has, shift and sign are one look-up table a bit.
-      if (MostShift == 2) begin : gen_short
-        assign shifted = shift_q[1] ? TermBits'(product_q) << 2
-                                    : shift_q[0] ? TermBits'(product_q) << 1 : TermBits'(product_q);
-      end else begin : gen_long
-        assign shifted = TermBits'(product_q) << shift_q;
-      end
-      always_ff @(posedge clk_i) begin
-        product_q <= ProductBits'(significand) * ProductBits'(factor);
-        shift_q   <= shift;
-        sign_q    <= weight[WeightBits-1];
-        sign_qq   <= sign_q;
-        term_q    <= shifted ^ {TermBits{sign_q}};
-      end
-      assign tree[lane*SumBits +: SumBits] = {{Levels{term_q[TermBits-1]}}, term_q};
-      assign signs[lane] = sign_qq;
-    end
-
-    for (genvar level = 0; level < Levels; level++) begin : gen_level
-      localparam int Bits = TermBits + level + 1;
-      always_ff @(posedge clk_i) signs[(level+1)*Simd +: Simd] <= signs[level*Simd +: Simd];
-      for (genvar i = 0; i < Simd >> (level + 1); i++) begin : gen_sum
-        // The last of the lanes to the left of it, which no level before has taken.
-        localparam int Carry = (i << (level + 1)) + (1 << level) - 1;
-        logic [Bits-1:0] left, right;
-        logic [Bits:0]   sum;
-        logic [Bits-1:0] sum_q;
-        assign left  = tree[(level*Simd+2*i)*SumBits +: Bits];
-        assign right = tree[(level*Simd+2*i+1)*SumBits +: Bits];
-        assign sum   = {left, 1'b1} + {right, signs[level*Simd+Carry]};
-        always_ff @(posedge clk_i) sum_q <= sum[Bits:1];
-        assign tree[((level+1)*Simd+i)*SumBits +: SumBits] = SumBits'($signed(sum_q));
-      end
-    end
-
-    logic [AccumulatorBits-1:0] addend, accumulator_q, output_q;
+    logic [AccumulatorBits-1:0] accumulator_q, output_q;
     logic [AccumulatorBits:0]   sum;
-    assign addend = AccumulatorBits'($signed(tree[Levels*Simd*SumBits +: SumBits]));
-    assign sum    = {accumulator_q, 1'b1} + {addend, signs[Levels*Simd+Simd-1]};
+    assign sum = {accumulator_q, 1'b1} + {sums[pe*AccumulatorBits +: AccumulatorBits], ones[pe]};
     always_ff @(posedge clk_i) begin
       accumulator_q <= data_i[0] ? '0 : sum[AccumulatorBits:1];
       output_q      <= sum[AccumulatorBits:1];

@@ -1,4 +1,4 @@
-"""Write docs/results/table*.md and fig6.svg from the results in docs/results/runs.
+"""Write docs/results/table*.md, methods.md and their pictures from the results in docs/results.
 
     python python/paper_tables.py
 
@@ -7,27 +7,22 @@ Nothing is trained here.  The paper's figures stand beside ours; a row without a
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import statistics
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from benchmarks.method_goals import methods
+from benchmarks.method_tables import pictures, table8
+from benchmarks.results import NOT_RUN, accuracy, origins, result, svg, table
 from vecq_hw.files import write_atomically
 from vecq_hw.quantize import expected_orientation_loss, gaussian_lambda
 from vecq_hw.train import build_model, model_size_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "results"
-RUNS = OUT / "runs"
-NOT_RUN = "not run"
 
 PAPER_LAMBDA = {2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 7: 0.0569, 8: 0.0308}
 PAPER_ACCURACY = {
@@ -45,42 +40,6 @@ LENET_ROWS = (
     "w32a32", "w1a32", "w2a32", "w3a32", "w4a32", "w8a32", "w1a8", "w2a8", "w4a8", "w8a8",
 )  # fmt: skip
 VGG_ROWS = ("w32a32", "w1a32", "w2a32", "w4a32", "w2a8", "w4a8")
-
-
-def result(name: str) -> dict[str, Any] | None:
-    """The result of a run, or None where it was not run."""
-    path = RUNS / f"{name}.json"
-    content: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
-    return content
-
-
-def accuracy(run: dict[str, Any]) -> float:
-    """In per cent: of the integer network on all test samples where there is one."""
-    return 100 * float(run.get("integer_accuracy", run["qat_accuracy"]))
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Markdown; the first column flush left, the others right."""
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def origins(names: Iterable[str]) -> str:
-    """Command, seeds, commit and device of the runs there are; seeds of one command together."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for run in filter(None, map(result, names)):
-        command = re.sub(r" --seed \d+", "", run["command"])
-        key = (command, str(run["epochs"]), run["commit"], run["device"], run["torch"])
-        groups.setdefault(key, []).append(run)
-    rows = []
-    for (command, *rest), runs in groups.items():
-        seconds = sum(run["training_seconds"] + run["test_seconds"] for run in runs)
-        seeds = ", ".join(str(run["seed"]) for run in runs)
-        rows.append((f"`{command}`", seeds, *rest, f"{seconds:.0f}"))
-    if not rows:
-        return ""
-    titles = ("command", "--seed", "epochs", "commit", "device", "torch", "s in all")
-    return f"\nThe runs:\n\n{table(titles, rows)}"
 
 
 def table1() -> str:
@@ -111,9 +70,6 @@ def table1() -> str:
 
 def figure6() -> bytes:
     """The orientation loss over lambda for 1 to 8 bits, the minima marked, as SVG."""
-    import io
-
-    mpl.rcParams["svg.hashsalt"] = "vecq"
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     intervals = np.geomspace(0.01, 3, 160)
@@ -127,9 +83,7 @@ def figure6() -> bytes:
     axes.set(xscale="log", yscale="log", xlabel="lambda, in standard deviations")
     axes.set(ylabel="orientation loss")
     axes.legend(fontsize="small")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return svg(figure)
 
 
 def table5() -> str:
@@ -183,65 +137,6 @@ def table5() -> str:
     return "\n".join(parts)
 
 
-def queued(prefix: str) -> list[tuple[str, int]]:
-    """The entries of the queue whose names begin with ``prefix``, and their seeds."""
-    entries = json.loads((ROOT / "benchmarks" / "tables.json").read_text())
-    found = [(entry["name"], entry.get("seeds", 0)) for entry in entries]
-    return [(name, seeds) for name, seeds in found if name.startswith(prefix)]
-
-
-def table8() -> str:
-    """The methods against each other: same network, schedule and seeds."""
-    parts = [
-        "# Table 8: methods in our own hands\n",
-        "Same network, schedule and seeds for each method.\n\n## Digits, mlp, 40 epochs\n",
-        "Mean over the seeds of the integer network's accuracy on 597 test images, ± the standard"
-        " error of that mean; one image is 0.17.\n",
-    ]
-    shown, names = means("digits/")
-    parts.append(shown)
-    rows = []
-    lenet = [name for name, _ in queued("methods-mnist/")]
-    for name in lenet:
-        run = result(name)
-        cells = (NOT_RUN, "", "")
-        if run is not None:
-            cells = (f"{accuracy(run):.2f}", str(run["seed"]), str(run["epochs"]))
-        rows.append((name.removeprefix("methods-mnist/"), *cells))
-    titles = ("method and widths", "accuracy %", "seed", "epochs")
-    parts.append(
-        "\n## MNIST, LeNet5\n\nThe integer network's accuracy on 10,000 test images, one of which"
-        " is 0.01. One seed ranks nothing: the standard error of such a figure is about 0.1.\n\n"
-        f"{table(titles, rows)}"
-    )
-    shown, cifar = means("methods-cifar10/")
-    parts.append(
-        "\n## CIFAR-10, the VGG-like network of a quarter of its width\n\nAs for digits, on 10,000"
-        f" test images.\n\n{shown}"
-    )
-    parts.append(origins([*names, *lenet, *cifar]))
-    return "\n".join(parts)
-
-
-def means(folder: str) -> tuple[str, list[str]]:
-    """The runs of a folder, a row for the seeds of each, and their names."""
-    rows, names = [], []
-    for name, seeds in queued(folder):
-        members = [f"{name}/seed{seed}" for seed in range(seeds)]
-        values = [accuracy(run) for run in map(result, members) if run is not None]
-        names += members
-        spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-        rows.append(
-            (
-                name.removeprefix(folder),
-                f"{statistics.mean(values):.2f} ± {spread:.2f}" if values else NOT_RUN,
-                f"{min(values):.2f}..{max(values):.2f}" if values else "",
-                f"{len(values)} of {seeds}",
-            )
-        )
-    return table(("method and widths", "accuracy %", "range", "seeds"), rows), names
-
-
 def table9() -> str:
     """The best interval of trained weights beside the Gaussian one."""
     names = [f"{folder}/w32a32" for folder in ("lenet5-mnist", "vgg-quarter-cifar10")]
@@ -274,7 +169,9 @@ def main() -> None:
     """Write every table."""
     for name, make in (("1", table1), ("5", table5), ("8", table8), ("9", table9)):
         write_atomically(OUT / f"table{name}.md", make().encode())
-    write_atomically(OUT / "fig6.svg", figure6())
+    write_atomically(OUT / "methods.md", methods().encode())
+    for name, picture in {"fig6": figure6(), **pictures()}.items():
+        write_atomically(OUT / f"{name}.svg", picture)
 
 
 if __name__ == "__main__":

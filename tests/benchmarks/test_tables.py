@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import method_rows, run_tables
 from vecq_hw.train import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -26,21 +27,20 @@ def script(path):
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
     """The script, working in a folder of its own, and what it told vecq train."""
-    tables = script("benchmarks/run_tables.py")
     told = []
-    tables.QUEUE, tables.RESULTS, tables.WORK = (
-        tmp_path / "tables.json", tmp_path / "results", tmp_path / "work",
-    )  # fmt: skip
+    places = {"QUEUE": "tables.json", "RESULTS": "results", "WORK": "work"}
+    for name, place in places.items():
+        monkeypatch.setattr(run_tables, name, tmp_path / place)
     monkeypatch.setattr("sys.argv", ["run_tables.py"])
-    started = tables.run_to_its_end
+    started = run_tables.run_to_its_end
 
-    def start(command):
-        told.append(command[4:])
-        return started(command)
+    def start(arguments):
+        told.append(arguments[1:])
+        return started(arguments)
 
-    tables.run_to_its_end = start
-    tables.told = told
-    return tables
+    monkeypatch.setattr(run_tables, "run_to_its_end", start)
+    monkeypatch.setattr(run_tables, "told", told, raising=False)
+    return run_tables
 
 
 @pytest.mark.nightly  # trains, again and again, in processes of its own
@@ -49,7 +49,7 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     queue.QUEUE.write_text(json.dumps([{"name": "few/w1", "options": options, "seeds": 1}]))
     # Stopped in the middle: nothing is kept, and the next start goes on.
     finish = queue.run_to_its_end
-    queue.run_to_its_end = lambda command: queue.told.append(command[4:]) or queue.STOPPED
+    queue.run_to_its_end = lambda arguments: queue.told.append(arguments[1:]) or queue.STOPPED
     assert queue.main() == queue.STOPPED
     assert queue.told[0][:8] == [*options.split(), "--seed", "0"]
     assert not queue.RESULTS.exists()
@@ -64,7 +64,7 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     assert result["commit"].rstrip("+") == queue.commit().rstrip("+")
     assert queue.main() == 0  # skipped
     assert len(queue.told) == 2
-    queue.run_to_its_end = lambda command: queue.told.append(command[4:]) or 2
+    queue.run_to_its_end = lambda arguments: queue.told.append(arguments[1:]) or 2
     changed = options.replace("--epochs 2", "--epochs 3")
     queue.QUEUE.write_text(json.dumps([{"name": "few/w1", "options": changed, "seeds": 1}]))
     assert queue.main() == 1  # failed
@@ -76,6 +76,23 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     monkeypatch.setattr("sys.argv", ["run_tables.py", "other"])
     assert queue.main() == 0
     assert len(queue.told) == 4
+
+
+def test_a_run_has_one_process_that_works_on_it(queue, monkeypatch):
+    options = "--preset mlp-digits"
+    names = ("few/w1", "few/w2")
+    entries = [{"name": name, "options": options, "seeds": 1} for name in names]
+    queue.QUEUE.write_text(json.dumps(entries))
+    monkeypatch.setattr(
+        queue, "run_to_its_end", lambda arguments: queue.told.append(arguments) or 2
+    )
+    first, second = queue.queue()
+    with queue.taken(first) as ours:
+        assert ours
+        assert queue.main() == 1
+        assert [arguments[-1] for arguments in queue.told] == [str(second.folder)]
+    assert queue.main() == 1
+    assert len(queue.told) == 3
 
 
 def test_best_intervals_of_gaussian_weights_are_those_of_table_1(queue):
@@ -90,7 +107,7 @@ def test_best_intervals_of_gaussian_weights_are_those_of_table_1(queue):
 
 
 def test_every_run_of_the_queue_can_be_begun():
-    runs = list(script("benchmarks/run_tables.py").queue())
+    runs = list(run_tables.queue())
     assert len({run.name for run in runs}) == len(runs)
     for run in runs:
         assert run.options[0] == "--preset"
@@ -98,42 +115,105 @@ def test_every_run_of_the_queue_can_be_begun():
         assert "--seed" in run.options
 
 
-def test_tables_say_what_was_run_and_what_not(tmp_path):
-    tables = script("python/paper_tables.py")
-    tables.OUT, tables.RUNS = tmp_path, tmp_path / "runs"
-    run = {
-        "name": "lenet5-mnist/w2a8", "command": "vecq train --weight-bits 2 --seed 0",
-        "commit": "abc", "device": "CPU x", "torch": "2", "seed": 0, "epochs": 10,
-        "qat_accuracy": 0.99, "integer_accuracy": 0.9912, "prediction_differences": 3,
-        "training_seconds": 5.0, "test_seconds": 1.0,
-    }  # fmt: skip
-    results = {"lenet5-mnist/w2a8": run}
-    results["lenet5-mnist/w32a32"] = run | {
-        "best_intervals": {
-            "layer": "conv2",
-            "weights": 9,
-            "lambda": {str(k): 0.1 for k in range(2, 9)},
-        }
-    }
-    for seed, accuracy in enumerate((0.98, 0.99, 0.97)):
-        changes = {"seed": seed, "integer_accuracy": accuracy}
-        results[f"digits/vecq-w2a8/seed{seed}"] = run | changes
-    for name, content in results.items():
-        path = tables.RUNS / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-    tables.main()
-    lines = (tmp_path / "table5.md").read_text().splitlines()
+RESULT = {
+    "commit": "abc", "device": "CPU x", "torch": "2", "seed": 0, "epochs": 10, "weight_bits": 2,
+    "test_samples": 10000, "qat_accuracy": 0.99, "integer_accuracy": 0.9912,
+    "prediction_differences": 3, "training_seconds": 5.0, "test_seconds": 1.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """The script, and how to give it the result of a run of the queue."""
+    made = script("python/paper_tables.py")
+    made.OUT = tmp_path
+    monkeypatch.setattr(run_tables, "RESULTS", tmp_path / "runs")
+    runs = {run.name: run for run in run_tables.queue()}
+
+    def keep(name, **changes):
+        run = runs[name]
+        run.result.parent.mkdir(parents=True, exist_ok=True)
+        run.result.write_text(json.dumps({"command": run.command, **RESULT, **changes}))
+
+    made.keep = keep
+    return made
+
+
+def lines_of(path):
+    return path.read_text().splitlines()
+
+
+def test_tables_say_what_was_run_and_what_not(tables, tmp_path):
+    tables.keep("lenet5-mnist/w2a8")
+    best = {"layer": "conv2", "weights": 9, "lambda": {str(k): 0.1 for k in range(2, 9)}}
+    tables.keep("lenet5-mnist/w32a32", best_intervals=best)
+    tables.keep("lenet5-mnist/w1a8", command="vecq train --epochs 1")  # of other options than now
+    (tmp_path / "table5.md").write_text(tables.table5())
+    (tmp_path / "table9.md").write_text(tables.table9())
+    lines = lines_of(tmp_path / "table5.md")
     assert "| 2/8 | 0.41 | 99.12 | 99.43 | 99.00 | 3 | 10 |" in lines
     assert "| 4/8 | 0.80 | not run | 99.53 |  |  |  |" in lines
-    assert "| `vecq train --weight-bits 2` | 0, 0 | 10 | abc | CPU x | 2 | 12 |" in lines
-    lines = (tmp_path / "table8.md").read_text().splitlines()
-    assert "| vecq-w2a8 | 98.00 ± 0.58 | 97.00..99.00 | 3 of 8 |" in lines
-    assert "| twn-w2a8 | not run |  | 0 of 8 |" in lines
-    lines = (tmp_path / "table9.md").read_text().splitlines()
+    assert "| 1/8 | 0.21 | not run |  |  |  |  |" in lines
+    command = "vecq train --preset lenet5-mnist --epochs 10 --weight-bits 2 --activation-bits 8"
+    assert f"| `{command}` | 0 | 10 | abc | CPU x | 2 | 6 |" in lines
+    lines = lines_of(tmp_path / "table9.md")
     assert any(line.startswith("| mean error |  | +0.8957 | +0.4860 ") for line in lines)
     assert any(line.startswith("| vgg-quarter-cifar10/w32a32 | not run ") for line in lines)
-    assert (
-        "| 2 | 0.995687 | 0.9957 | 6.130e-02 | 6.130e-02 |" in (tmp_path / "table1.md").read_text()
-    )
-    assert (tmp_path / "fig6.svg").read_text().startswith("<?xml")
+    assert "| 2 | 0.995687 | 0.9957 | 6.130e-02 | 6.130e-02 |" in tables.table1()
+
+
+def test_methods_stand_beside_vecq_of_as_many_bits(tables, monkeypatch):
+    for seed, accuracy in enumerate((0.98, 0.99, 0.97)):
+        tables.keep(f"digits/vecq-w2a8/seed{seed}", seed=seed, integer_accuracy=accuracy)
+        tables.keep(
+            f"digits/pq-w1a8/seed{seed}",
+            seed=seed, integer_accuracy=accuracy + 0.005, stored_bits_per_weight=1.17,
+        )  # fmt: skip
+    areas = [
+        {"method": "vecq", "weight_bits": 2, "settings": "", "unit": "two", "luts_per_mac": 13.9},
+        {"method": "srq", "weight_bits": 2, "settings": "", "unit": "2", "luts_per_mac": 10.0},
+        {"method": "srq", "weight_bits": 3, "settings": "", "unit": "3", "luts_per_mac": 20.0},
+        {"method": "alq", "weight_bits": 1, "settings": "part=128", "unit": "base",
+         "luts_per_mac": 12.0},
+    ]  # fmt: skip
+    monkeypatch.setattr(method_rows, "_areas", lambda: areas)
+    tables.keep("digits/dropbits-0.05-w4a8/seed0", stored_bits_per_weight=2.25)
+    bases = {
+        "fc1": {"weights": 300, "mean": 0.5, "outputs": 16, "passes": 1.0},
+        "fc2": {"weights": 100, "mean": 1.0, "outputs": 16, "passes": 2.0},
+    }
+    tables.keep("digits/alq-w2a8/seed0", stored_bits_per_weight=0.75, bases=bases)
+    lines = tables.table8().splitlines()
+    assert "| vecq-w2a8 | 2 | 98.00 ± 0.58 | 1.00 | 3 of 8 |  | 13.9 | two |" in lines
+    beside = "+0.50 ± 0.82 (2)"
+    assert f"| pq-w1a8 | 1.17 | 98.50 ± 0.58 | 1.00 | 3 of 8 | {beside} |  |  |" in lines
+    assert "| twn-w2a8 |  | not run |  | 0 of 8 |  |  |  |" in lines
+    ends = [line.split(" | ", 5)[-1] for line in lines if line.startswith(("| alq-w2", "| dropb"))]
+    assert "+1.12 ± 0.58 (2) | 12.5 | two's complement, 2.25 bits |" in ends
+    assert "+1.12 ± 0.58 (2) | 15.0 | 1.25 passes of: base |" in ends
+    pictures = tables.pictures()
+    assert set(pictures) == {"digits_bits", "digits_luts", "mnist_bits", "mnist_luts"}
+    assert all(picture.startswith(b"<?xml") for picture in pictures.values())
+
+
+def test_goals_say_what_was_reached_and_what_not(tables):
+    tables.keep("methods-mnist/float/seed0", weight_bits=None)
+    bases = {"fc1": {"weights": 9, "mean": 0.25, "outputs": 16, "passes": 0.5}}
+    tables.keep(
+        "methods-mnist/alq-pruned-w2a8/seed0",
+        integer_accuracy=0.98, stored_bits_per_weight=0.47, bases=bases,
+    )  # fmt: skip
+    tables.keep("methods-mnist/esb-w4a8/seed0", integer_accuracy=0.992)
+    tables.keep("methods-mnist/vecq-w4a8/seed0", integer_accuracy=0.993)
+    page = tables.methods()
+    command = "`python -m benchmarks.run_tables methods-mnist/{}`"
+    alq = command.format("alq-pruned-w2a8")
+    assert f"coordinates counted | 0.470 bits | yes | {alq} |" in page
+    assert f"below float | −1.12 ± 0.17 (1) | no | {alq} |" in page
+    assert "both printed | 0.250 and 0.500 | yes | `vecq show` |" in page
+    wanted = "LeNet5 on MNIST, ESB(4, 1) at most 0.15 below 4-bit VecQ, three seeds"
+    reached = "−0.10 ± 0.12 (1) | yes (within the error), with 1 of 3 seeds"
+    assert f"| {wanted} | {reached} | {command.format('esb-w4a8')} |" in page
+    pq = "LeNet5 on MNIST: at most 1 bit a weight, books counted"
+    assert f"| {pq} | not run |  | {command.format('pq-block8-w1a8')} |" in page
+    assert "| ESB | not run |  |  | −0.10 ± 0.12 (1) | 2 (4) | no |" in page

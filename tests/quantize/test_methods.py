@@ -1,6 +1,5 @@
 """Each method against its paper's formulas, in NumPy or by hand, and what it lowers to."""
 
-import inspect
 import itertools
 import math
 
@@ -20,24 +19,20 @@ from vecq_hw.quantize import (
     Bwn,
     Dorefa,
     Inq,
-    Interval,
     Lsq,
     MinMax,
     MuL2q,
     ProductCodes,
     ScalarCodes,
-    Spread,
     Tqt,
     Ttq,
     Twn,
     Vecq,
     WeightQuantizer,
     gaussian_lambda,
-    method_options,
     vecq,
     weight_method,
 )
-from vecq_hw.quantize.methods import settings_of
 from vecq_hw.quantize.weights import codes_of
 from vecq_hw.train import quantize_model
 from vecq_hw.train.quantized_parameters import advance
@@ -341,27 +336,6 @@ def test_bits_that_a_method_does_not_have_are_refused(kind, bits, says):
         quantize_model(nn.Sequential(nn.Linear(3, 2)), 3, method=Twn)
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "says"),
-    [
-        ("vekq", {}, "there is no method 'vekq' for weights; did you mean 'vecq'?"),
-        ("LSQ", {}, "there is no method 'LSQ' for weights; did you mean 'lsq'?"),
-        ("x", {}, "there are vecq, bwn, twn"),
-        ("lsq", {"per_channel": True}, "method 'lsq' has no setting 'per_channel'; it has none"),
-        ("vecq", {"step": 1}, "no setting 'step'; it has per_channel, interval, spread"),
-        ("vecq", {"interval": "best"}, "interval is one of paper, exact, search, not 'best'"),
-        ("vecq", {"spread": None}, "spread is one of rms, std, not None"),
-        ("twn", {"per_channel": "yes"}, "per_channel is True or False, not 'yes'"),
-        ("mul2q", {"mean": 1}, "mean is True or False, not 1"),
-        (5, {}, "there is no method '5' for weights; there are vecq"),
-    ],
-)
-def test_unknown_methods_and_settings_are_refused(name, options, says):
-    with pytest.raises(VecqError) as error:
-        weight_method(name, **options)
-    assert says in str(error.value)
-
-
 @pytest.mark.parametrize("value", [0.0, -0.5, math.nan])
 def test_a_step_that_training_made_unusable_is_refused(value):
     w = weights()
@@ -389,44 +363,6 @@ def test_the_interface_is_abstract():
     for missing in (lambda: quantizer.grid, lambda: quantizer.integers(weights())):
         with pytest.raises(NotImplementedError):
             missing()
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_text_says_every_setting_of_every_method(name):
-    kind = METHODS[name]
-    known, own = settings_of(name), list(inspect.signature(kind).parameters)[2:]
-    assert [*known][: len(own)] == own
-    assert name == "sq" or len(known) == len(own)  # those of its base behind them
-    if known:
-        text = ", ".join(f"{option}={one.shown()}" for option, one in known.items())
-        options = method_options(name, text)
-        assert options == {option: one.plain(one.default) for option, one in known.items()}
-        assert type(weight_method(name, **options)(weights(), kind.BITS[0])) is kind
-
-
-def test_settings_reach_the_quantizer():
-    options = method_options("vecq", "interval=search, spread=std,per_channel=True")
-    quantizer = weight_method("vecq", **options)(torch.ones(2, 3), 2)
-    assert (quantizer.interval, quantizer.spread) == (Interval.SEARCH, Spread.DEVIATION)
-    assert quantizer.per_channel
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "says"),
-    [
-        ("vecq", "interval", "method options are NAME=VALUE,NAME=VALUE,..., not 'interval'"),
-        ("vecq", "=exact", "method options are NAME=VALUE"),
-        ("vecq", "interval=exact,", "method options are NAME=VALUE"),
-        ("vecq", "spread=std,spread=rms", "name 'spread' twice"),
-        ("vecq", "interval=fast", "interval is one of paper, exact, search, not 'fast'"),
-        ("vecq", "per_channel=maybe", "per_channel is True or False, not 'maybe'"),
-        ("lsq", "step=1", "method 'lsq' has no setting 'step'; it has none"),
-        ("vecc", "spread=std", "did you mean 'vecq'"),
-    ],
-)
-def test_settings_in_a_text_are_checked(name, text, says):
-    with pytest.raises(VecqError, match=says):
-        method_options(name, text)
 
 
 @pytest.mark.parametrize("w", [[1.0, 2.0], torch.tensor([1, 2]), torch.ones(2, device="meta")])

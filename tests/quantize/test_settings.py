@@ -1,5 +1,6 @@
 """Settings of methods of every kind: from Python, from a text, in a checkpoint."""
 
+import inspect
 import math
 from enum import StrEnum
 
@@ -8,7 +9,15 @@ import pytest
 import torch
 
 from vecq_hw.errors import VecqError
-from vecq_hw.quantize import METHODS, Vecq, WeightQuantizer, method_options, weight_method
+from vecq_hw.quantize import (
+    METHODS,
+    Interval,
+    Spread,
+    Vecq,
+    WeightQuantizer,
+    method_options,
+    weight_method,
+)
 from vecq_hw.quantize.methods import settings_of
 from vecq_hw.quantize.settings import method_settings
 from vecq_hw.train import ModelRecipe, load_checkpoint, save_checkpoint
@@ -174,3 +183,62 @@ def test_a_checkpoint_keeps_them(tmp_path):
     assert read == recipe
     found = [module for module in model.modules() if isinstance(module, WeightQuantizer)]
     assert {one.given for one in found if isinstance(one, Every)} == {VALUES}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("vekq", {}, "there is no method 'vekq' for weights; did you mean 'vecq'?"),
+        ("LSQ", {}, "there is no method 'LSQ' for weights; did you mean 'lsq'?"),
+        ("x", {}, "there are vecq, bwn, twn"),
+        ("lsq", {"per_channel": True}, "method 'lsq' has no setting 'per_channel'; it has none"),
+        ("vecq", {"step": 1}, "no setting 'step'; it has per_channel, interval, spread"),
+        ("vecq", {"interval": "best"}, "interval is one of paper, exact, search, not 'best'"),
+        ("vecq", {"spread": None}, "spread is one of rms, std, not None"),
+        ("twn", {"per_channel": "yes"}, "per_channel is True or False, not 'yes'"),
+        ("mul2q", {"mean": 1}, "mean is True or False, not 1"),
+        (5, {}, "there is no method '5' for weights; there are vecq"),
+    ],
+)
+def test_unknown_methods_and_settings_are_refused(name, options, says):
+    with pytest.raises(VecqError) as error:
+        weight_method(name, **options)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_text_says_every_setting_of_every_method(name):
+    kind = METHODS[name]
+    known, own = settings_of(name), list(inspect.signature(kind).parameters)[2:]
+    assert [*known][: len(own)] == own
+    assert name == "sq" or len(known) == len(own)  # those of its base behind them
+    if known:
+        text = ", ".join(f"{option}={one.shown()}" for option, one in known.items())
+        options = method_options(name, text)
+        assert options == {option: one.plain(one.default) for option, one in known.items()}
+        assert type(weight_method(name, **options)(torch.ones(6, 5, 3), kind.BITS[0])) is kind
+
+
+def test_settings_reach_the_quantizer():
+    options = method_options("vecq", "interval=search, spread=std,per_channel=True")
+    quantizer = weight_method("vecq", **options)(torch.ones(2, 3), 2)
+    assert (quantizer.interval, quantizer.spread) == (Interval.SEARCH, Spread.DEVIATION)
+    assert quantizer.per_channel
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("vecq", "interval", "method options are NAME=VALUE,NAME=VALUE,..., not 'interval'"),
+        ("vecq", "=exact", "method options are NAME=VALUE"),
+        ("vecq", "interval=exact,", "method options are NAME=VALUE"),
+        ("vecq", "spread=std,spread=rms", "name 'spread' twice"),
+        ("vecq", "interval=fast", "interval is one of paper, exact, search, not 'fast'"),
+        ("vecq", "per_channel=maybe", "per_channel is True or False, not 'maybe'"),
+        ("lsq", "step=1", "method 'lsq' has no setting 'step'; it has none"),
+        ("vecc", "spread=std", "did you mean 'vecq'"),
+    ],
+)
+def test_settings_in_a_text_are_checked(name, text, says):
+    with pytest.raises(VecqError, match=says):
+        method_options(name, text)

@@ -1,6 +1,7 @@
 """What each process of test_distributed.py does; torchrun starts it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,17 @@ from torch import nn
 
 from tests.train.test_descent import KINDS
 from vecq_hw import cli, data
-from vecq_hw.quantize import weight_method
-from vecq_hw.train import Settings, Training, quantize_model, run
+from vecq_hw.quantize import METHODS, weight_method
+from vecq_hw.train import Optimizer, Settings, Training, quantize_model, run
 from vecq_hw.train.distributed import process_group, rank_and_size
 
-CASES = ("float", "quantized", "esb", "words", "free", *KINDS)
+CASES = tuple(dict.fromkeys(("float", "free", *KINDS, *METHODS)))
+"""Every method is among them; 'free' is of a network without batch norms."""
+
+FEW_BITS = [name for name, kind in METHODS.items() if kind.BITS[-1] <= 2 and name not in KINDS]
+"""Methods by which a weight that moves a little takes another of two or three values.
+
+Adam makes whole steps of gradients that are rounding alone, so these are trained by SGD."""
 
 
 def pictures(samples=45, classes=3):
@@ -27,7 +34,7 @@ def pictures(samples=45, classes=3):
 
 
 def net(case):
-    """A small network; 'free' has no batch norm."""
+    """A small network, quantized unless it is 'float'."""
     torch.manual_seed(1)
     norms = (nn.Identity(), nn.Identity())
     if case != "free":
@@ -39,22 +46,27 @@ def net(case):
         *(nn.Flatten(), nn.Linear(64, 12, bias), norms[1], nn.ReLU(), nn.Linear(12, 3)),
     )
     model = nn.Sequential(*(m for m in modules if not isinstance(m, nn.Identity)))
-    if case == "float":
-        return model
-    if case in KINDS:  # many small steps, so that what is rounded otherwise shows little
-        most = getattr(KINDS[case], "BITS", range(17))[-1]  # a partial tells none
-        return quantize_model(model, min(12, most), None, method=KINDS[case])
-    if case == "esb":
-        return quantize_model(model, 5, 5, method="esb", activation_method="esb")
-    if case == "words":  # of one layer from the third step on, of the other from the fifth
-        method = weight_method("pq", block=4, words=8, least_blocks=0, scalar_bits=12)
-        return quantize_model(model, 3, None, method=method)
-    return quantize_model(model, 3, 6)
+    match case:
+        case "float":
+            return model
+        case "vecq" | "free":
+            return quantize_model(model, 3, 6)
+        case "esb":
+            return quantize_model(model, 5, 5, method="esb", activation_method="esb")
+        case "pq":  # of one layer from the third step on, of the other from the fifth
+            method = weight_method("pq", block=4, words=8, least_blocks=0, scalar_bits=12)
+            return quantize_model(model, 3, None, method=method)
+    # Many small steps, so that what is rounded otherwise shows little.
+    method = KINDS[case] if case in KINDS else METHODS[case]
+    most = getattr(method, "BITS", range(17))[-1]  # a partial tells none
+    return quantize_model(model, min(12, most), None, method=method)
 
 
 def trained(case):
     """The training, which looks at parts of 5 and 4 samples on two ranks."""
     settings = Settings(epochs=2, batch_size=9, learning_rate=2e-3, padding=1, flip=True, seed=4)
+    if case in FEW_BITS:
+        settings = replace(settings, optimizer=Optimizer.SGD, learning_rate=0.02)
     training = Training(net(case), pictures(), settings)
     run(training, progress=False)
     return training

@@ -23,6 +23,13 @@ HOSTILE = {
     float: (-1.0, 0.0, 1e300, 10**400, float("nan"), float("inf"), "0.5"),
     str: ("", "\0", 5),
 }
+WRONG = {
+    bool: (1, "yes", None),
+    int: (1.5, True, "3"),
+    float: (float("nan"), float("inf"), "0.5"),
+    str: ("", 5),
+}
+"""What is of no setting of that kind, whatever its range."""
 
 
 def width(name):
@@ -79,3 +86,18 @@ def test_hostile_settings_are_refused_or_taken_and_never_crash(name):
                 with suppress(VecqError):
                     quantizer = weight_method(name, **{option: given})(w, width(name))
                     assert quantizer(w).shape == w.shape
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_and_widths_that_a_method_does_not_have_are_refused(name):
+    kind, w = METHODS[name], torch.ones(4, 6)
+    with pytest.raises(VecqError, match=f"method '{name}' has no setting 'colour'"):
+        weight_method(name, colour=1)
+    for option, one in method_settings(kind).items():
+        for value in WRONG.get(one.kind, (5, "both")):
+            for given in (value, (value,), (value, value)):
+                with pytest.raises(VecqError, match=f"method '{name}': {option} is "):
+                    weight_method(name, **{option: given})
+    for bits in (0, kind.BITS[0] - 1, kind.BITS[-1] + 1, 2.5, True, "2", None):
+        with pytest.raises(VecqError, match=r"weights of \w+ have "):
+            weight_method(name)(w, bits)
