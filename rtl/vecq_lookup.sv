@@ -71,15 +71,20 @@ module vecq_lookup #(
       );
     end
   end else begin : gen_one
-    vecq_rom #(
-      .Words(1 << InputBits), .WordBits(OutputBits), .File(File),
-      .Ports(Lanes), .MostInLuts(MostInLuts)
-    ) table_of_all (
-      .clk_i,
-      .enable_i (advance),
-      .address_i(data_i),
-      .data_o
-    );
+    // Lanes of a memory: yosys weighs all ways of sharing its ports out, with 16 beyond 20 GB.
+    localparam int Most = 8;
+    for (genvar lane = 0; lane < Lanes; lane += Most) begin : gen_lanes
+      localparam int Ports = lane + Most < Lanes ? Most : Lanes - lane;
+      vecq_rom #(
+        .Words(1 << InputBits), .WordBits(OutputBits), .File(File),
+        .Ports(Ports), .MostInLuts(MostInLuts)
+      ) table_of_all (
+        .clk_i,
+        .enable_i (advance),
+        .address_i(data_i[lane*InputBits +: Ports*InputBits]),
+        .data_o   (data_o[lane*OutputBits +: Ports*OutputBits])
+      );
+    end
   end
 
   // What the parameters must be.

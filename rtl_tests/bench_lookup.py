@@ -38,8 +38,10 @@ SHAPES = [
     Shape(IntFormat(7, signed=False, lo=30, hi=30), U8, 2, 1, own=True),
     Shape(IntFormat(12, signed=True), IntFormat(16, signed=True), 2, 2),
     Shape(IntFormat(12, signed=True, lo=-1500, hi=1400), IntFormat(33, signed=True), 1, 1),
+    # More lanes than share a memory.
+    Shape(IntFormat(6, signed=True), S8, 22, 11),
     # What lies in block RAM, and what lies in logic, for tables of either size.
-    Shape(U8, S8, 4, 2, most_in_luts=1),
+    Shape(U8, S8, 18, 9, most_in_luts=1),
     Shape(IntFormat(5, signed=False), S8, 8, 2, own=True, most_in_luts=64),
     Shape(U8, S8, 6, 2, own=True, most_in_luts=2048),
 ]

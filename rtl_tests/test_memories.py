@@ -46,6 +46,24 @@ def test_rows_lie_in_a_memory_that_a_register_reads(
     assert not status, output[-2000:]
 
 
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("bits", [6, 9], ids=["logic", "block RAM"])
+def test_no_memory_of_a_table_has_more_than_eight_ports(bits: int, tmp_path: Path) -> None:
+    # What yosys needs to map a memory is exponential in its ports.
+    (tmp_path / "table.mem").write_text("".join(f"{7 * i % 251:x}\n" for i in range(1 << bits)))
+    lanes = f"-set Channels 16 -set Lanes 16 -set InputBits {bits}"
+    commands = [
+        "read_verilog -sv cells/*.sv",
+        f'chparam {lanes} -set File "table.mem" vecq_lookup',
+        "hierarchy -top vecq_lookup",
+        *("proc", "flatten", "opt", "memory -nomap"),
+        "select -assert-count 2 t:$mem_v2",
+        "select -assert-count 2 t:$mem_v2 r:RD_PORTS=8 %i",
+    ]
+    status, output = yosys(tmp_path, commands)
+    assert not status, output[-2000:]
+
+
 def yosys(folder: Path, commands: list[str]) -> tuple[int, str]:
     with contextlib.suppress(FileExistsError):
         (folder / "cells").symlink_to(assets.rtl())  # a path that yosys reads, whatever is in it
