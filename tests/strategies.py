@@ -32,6 +32,11 @@ class _Drawn:
         return self._draw(st.sampled_from(options))
 
 
+def drawn_by(data: st.DataObject) -> random_networks.Draw:
+    """The choices of an interactive draw."""
+    return _Drawn(data.draw)
+
+
 def _strategy(
     make: Callable[Concatenate[random_networks.Draw, Arguments], Made],
 ) -> Callable[Arguments, st.SearchStrategy[Made]]:

@@ -87,7 +87,7 @@ def test_a_rescale_is_found_again_in_its_thresholds(data):
 
 
 def test_the_line_found_is_the_shortest():
-    fmt = IntFormat(10, signed=True)
+    fmt = IntFormat(8, signed=True)
     line = Rescale(name="r", input="x", mantissa=[45], offset=[77], shift=9, format=U4)
     wanted = thresholds_of(line, fmt)
     found = shortened(wanted, tensor(1, fmt))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
@@ -20,9 +21,7 @@ def is_brevitas(model: object) -> bool:
     return any(type(one).__module__.partition(".")[0] == "brevitas" for one in modules())
 
 
-def import_module(
-    model: Any, input_shape: object, name: str = "network", qcdq: bool = False
-) -> Imported:
+def import_module(model: Any, input_shape: object, name: str = "network") -> Imported:
     """The integer network of a quantized module of Brevitas, and a report.
 
     Parameters
@@ -31,29 +30,30 @@ def import_module(
         It is left as it is.
     input_shape : (C,), (C, L) or (C, H, W)
         Of one sample.
-    qcdq : bool
-        Through QuantizeLinear, Clip and DequantizeLinear instead of QONNX.
 
     Raises
     ------
     VecqError
         Brevitas cannot export it, or (:class:`~vecq_hw.interop.Unsupported`) nodes cannot be taken.
     """
-    from brevitas.export import export_onnx_qcdq, export_qonnx
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of packages that it looks for
+        from brevitas.export import export_qonnx
 
     from vecq_hw.interop.onnx_walk import import_onnx
 
     sizes = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     if not sizes or any(not isinstance(size, int) or size < 1 for size in sizes):
         raise VecqError(
-            f"a model of Brevitas needs the shape of one sample, such as (1, 28, 28), not"
+            "a model of Brevitas needs the shape of one sample, such as (1, 28, 28), not"
             f" {input_shape!r}"
         )
-    export = export_onnx_qcdq if qcdq else export_qonnx
     said = io.StringIO()
     try:
-        with redirect_stdout(said), redirect_stderr(said):
-            exported = export(copy.deepcopy(model), input_shape=(1, *sizes), dynamo=False)
+        with redirect_stdout(said), redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            own = copy.deepcopy(model)
+            exported = export_qonnx(own, input_shape=(1, *sizes), dynamo=False)
     except Exception as error:  # torch and Brevitas raise a dozen kinds
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise VecqError(f"Brevitas cannot export the model: {reason}") from None

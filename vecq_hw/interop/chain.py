@@ -152,6 +152,13 @@ ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
 """Of QONNX, whose HALF_UP rounds ties away from zero."""
 
 
+def fused(a: object, b: object, c: object) -> npt.NDArray[np.float32]:
+    """``a * b + c`` of float32 numbers, rounded once: float64 holds the product."""
+    numbers = (np.asarray(one, np.float64) for one in (a, b, c))
+    first, second, third = numbers
+    return (first * second + third).astype(np.float32)
+
+
 def rounded(x: Reals, lo: int, hi: int) -> IntArray:
     """Reals clipped, and rounded to the nearest integer, of two the even one."""
     codes: IntArray = np.rint(np.clip(x, lo, hi)).astype(np.int64)
@@ -189,6 +196,14 @@ class Quantizer:
     def step(self) -> float:
         """Real value of one unit."""
         return self.scale
+
+    def clipped(self, step: Step) -> Quantizer:
+        """The quantizer of what a Relu or Clip lets through; as it rises, its ends are clipped."""
+        if self.signs:
+            raise VecqError("a Relu or Clip before signs leaves one of them; leave it out")
+        ends = step.apply(np.array([[-np.inf, np.inf]], np.float32))
+        lo, hi = (self.codes(ends)[0] + self.zero).tolist()
+        return replace(self, lo=lo, hi=hi)
 
     def codes(self, x: Reals) -> IntArray:
         """Our codes of reals."""

@@ -71,21 +71,21 @@ def read_onnx(content: bytes) -> Graph:
     if graph.sparse_initializer:
         raise VecqError("it has sparse initializers; dense ones are wanted")
     constants = _initializers(graph)
-    values = {value.name: found for value, found in _values(graph)}
-    inputs = tuple(one.name for one in graph.input if one.name not in constants)
+    values = {_text(value.name): found for value, found in _values(graph)}
+    inputs = tuple(_text(one.name) for one in graph.input if one.name not in constants)
     for name in inputs:
         if name not in values:
             raise VecqError(f"the input '{printable(name)}' is no tensor with a shape")
     nodes = tuple(_nodes(graph, {*inputs, *constants}, constants))
     made = {*inputs, *constants, *(name for node in nodes for name in node.outputs)}
-    outputs = tuple(one.name for one in graph.output)
+    outputs = tuple(_text(one.name) for one in graph.output)
     for name in outputs:
         if name not in made:
             raise VecqError(f"the output '{printable(name)}' is made by no node")
     if len(set(outputs)) != len(outputs):
         raise VecqError("it names an output twice")
     return Graph(
-        name=graph.name,
+        name=_text(graph.name),
         format="ONNX",
         nodes=nodes,
         constants=constants,
@@ -93,14 +93,21 @@ def read_onnx(content: bytes) -> Graph:
         inputs=inputs,
         outputs=outputs,
         opsets=opsets,
-        metadata={entry.key: entry.value for entry in model.metadata_props},
+        metadata={_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     )
+
+
+def _text(given: object) -> str:
+    """Text of the file, which protobuf gives as bytes where it is none."""
+    if not isinstance(given, str):
+        raise VecqError("it holds names that are no text in UTF-8")
+    return given
 
 
 def _opsets(model: ModelProto) -> dict[str, int]:
     found: dict[str, int] = {}
     for one in model.opset_import:
-        domain = _DOMAINS.get(one.domain, one.domain)
+        domain = _DOMAINS.get(_text(one.domain), one.domain)
         found[domain] = max(found.get(domain, 0), one.version)
     version = found.get(STANDARD)
     if version is None or version not in OPSETS:
@@ -114,7 +121,7 @@ def _opsets(model: ModelProto) -> dict[str, int]:
 def _initializers(graph: GraphProto) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for tensor in graph.initializer:
-        if not tensor.name or tensor.name in found:
+        if not _text(tensor.name) or tensor.name in found:
             raise VecqError(f"two initializers are called '{printable(tensor.name)}'")
         found[tensor.name] = array_of(tensor, f"initializer '{printable(tensor.name)}'")
     return found
@@ -130,7 +137,7 @@ def _values(graph: GraphProto) -> Iterator[tuple[Any, Value]]:
         sizes = tuple(max(int(axis.dim_value), 0) for axis in kind.shape.dim)
         if len(sizes) > _MOST_AXES or math.prod(max(size, 1) for size in sizes) > MOST_ELEMENTS:
             raise VecqError(
-                f"the tensor '{printable(value.name)}' has the shape {sizes}; at most"
+                f"the tensor '{printable(_text(value.name))}' has the shape {sizes}; at most"
                 f" {MOST_ELEMENTS:,} elements are taken"
             )
         yield value, Value(shape=sizes, type=_type_name(kind.elem_type))
@@ -168,19 +175,20 @@ def _nodes(graph: GraphProto, known: set[str], constants: dict[str, Array]) -> I
 
 
 def _node(proto: NodeProto, index: int) -> Node:
-    name = proto.name or (proto.output[0] if proto.output else "") or f"node {index}"
+    inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
+    name = _text(proto.name) or (proto.output[0] if proto.output else "") or f"node {index}"
     where = f"node '{printable(name)}'"
     attributes: dict[str, Any] = {}
     for one in proto.attribute:
-        if one.name in attributes:
+        if _text(one.name) in attributes:
             raise VecqError(f"{where} has the attribute '{printable(one.name)}' twice")
         attributes[one.name] = _attribute(one, where)
     return Node(
         name=name,
-        operator=proto.op_type,
-        domain=_DOMAINS.get(proto.domain, proto.domain),
-        inputs=tuple(proto.input),
-        outputs=tuple(proto.output),
+        operator=_text(proto.op_type),
+        domain=_DOMAINS.get(_text(proto.domain), proto.domain),
+        inputs=inputs,
+        outputs=outputs,
         attributes=attributes,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecq_hw.formats import FloatArray, IntArray, IntFormat
-from vecq_hw.interop.chain import Chain, Quantizer, rounded
+from vecq_hw.interop.chain import Chain, Quantizer, fused, rounded
 from vecq_hw.interop.graph import Node
 from vecq_hw.interop.joins import add_weights
 from vecq_hw.interop.onnx_shapes import arranged, in_file_order
@@ -353,8 +353,11 @@ def quantized_parts(walk: Walk, parts: Parts, quantizer: Quantizer, node: Node) 
 
 
 def qlinear_add(walk: Walk, node: Node) -> State:
-    """``QLinearAdd`` of onnxruntime: a sum in units of the result, rounded once."""
-    numbers = []
+    """``QLinearAdd`` of onnxruntime: a sum in units of the result, rounded once.
+
+    Its products are fused with its sums, which is what processors have that it runs on.
+    """
+    numbers, zeros = [], []
     for index in (0, 3):
         point = walk.optional(node, index + 2)
         zero = 0 if point is None else int(scalar(point, "its zero point"))
@@ -363,15 +366,16 @@ def qlinear_add(walk: Walk, node: Node) -> State:
             raise Refused("it adds a constant; two tensors of the network are wanted")
         scale = checked_scale(walk.constant(node, index + 1, "its scale"))
         numbers.append(walk.held(state, zero, node).reals(scale))
+        zeros.append(zero)
     quantizer = _output_quantizer(walk, node, 6)
     one, other = _aligned(walk, numbers[0], numbers[1], node)
     out = np.float32(quantizer.scale)
-    factors = [np.float32(np.float32(real.chain.scales) / out) for real in (one, other)]
-    lo, hi = quantizer.format.lo, quantizer.format.hi
+    f, g = (np.float32(np.float32(real.chain.scales) / out) for real in (one, other))
+    fixed = np.float32(quantizer.zero) - fused(f, zeros[0], g * np.float32(zeros[1]))
 
     def rule(a: IntArray, b: IntArray) -> IntArray:
-        x = a.astype(np.float32) * factors[0] + b.astype(np.float32) * factors[1]
-        return rounded(x, lo, hi)
+        x = fused(f, a + zeros[0], fused(g, b + zeros[1], fixed))
+        return rounded(x, quantizer.lo, quantizer.hi) - quantizer.zero
 
     held = weighted(walk, one, other, 1, rule, quantizer, node)
     walk.assembly.tap(held.tensor, node.outputs[0], held.zero)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vecq_hw.formats import IntFormat
 from vecq_hw.interop.chain import ROUNDINGS, Quantizer
-from vecq_hw.interop.graph import Node
+from vecq_hw.interop.graph import Node, printable
 from vecq_hw.interop.onnx_values import (
     Fixed,
     Held,
@@ -277,5 +277,5 @@ def _ends(width: int, signed: bool, narrow: bool) -> tuple[int, int]:
 def _rounding(name: object) -> str:
     mode = str(name).upper()
     if mode not in ROUNDINGS:
-        raise Refused(f"its rounding mode is '{mode}'; {', '.join(ROUNDINGS)} are known")
+        raise Refused(f"its rounding mode is '{printable(mode)}'; {', '.join(ROUNDINGS)} are known")
     return mode

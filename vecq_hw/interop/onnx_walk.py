@@ -39,6 +39,9 @@ from vecq_hw.layers import MaxPool2d
 MOST_LEVELS = 1 << 24
 """Thresholds of a layer."""
 
+_MISFITS = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
+"""What shapes and types that a file makes up raise."""
+
 
 def import_onnx(
     content: bytes, name: str = "network", pixels: tuple[IntFormat, float] | None = None
@@ -83,6 +86,11 @@ class Walk:
         for node in self.graph.nodes:
             try:
                 made = self._node(node)
+            except _MISFITS as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                what = f"its inputs or attributes do not fit each other ({reason})"
+                refusals.append(Refusal(node.name, printable(node.operator), what))
+                made = Unknown()
             except VecqError as error:
                 refusals.append(Refusal(node.name, printable(node.operator), str(error)))
                 made = Unknown()
@@ -201,7 +209,11 @@ class Walk:
 
     def enter(self, outside: Outside | OutsideCodes, quantizer: Quantizer) -> Held:
         """The codes of an input of the file, which become an input of the network."""
-        if isinstance(outside, Outside) and outside.chain.steps:
+        steps = outside.chain.steps if isinstance(outside, Outside) else ()
+        for step in steps:
+            if step.operator in ("Relu", "Clip"):
+                quantizer = quantizer.clipped(step)
+                continue
             raise Refused(
                 f"arithmetic lies between the input '{printable(outside.name)}' and its first"
                 " quantizer; give the format and step of the input's codes (--input-format,"
