@@ -148,6 +148,13 @@ TFLITE = Tool(
     install=_pip("tflite>=2.18"),
     optional=True,
 )
+LITERT = Tool(
+    name="ai-edge-litert",
+    purpose="running TensorFlow Lite files",
+    find=_package("ai_edge_litert"),
+    install=_pip("ai-edge-litert>=2.1"),
+    optional=True,
+)
 _INSTALLED_BY = {
     "torch": TORCH.install,
     "sklearn": SCIKIT_LEARN.install,
@@ -164,13 +171,13 @@ _INSTALLED_BY = {
     "onnxruntime": ONNXRUNTIME.install,
     "qonnx": QONNX.install,
     "tflite": TFLITE.install,
-    "ai_edge_litert": _pip("ai-edge-litert>=2.1"),
+    "ai_edge_litert": LITERT.install,
     "brevitas": _pip("brevitas>=0.13", "onnxoptimizer>=0.4"),
 }
 """The command for each module that this package imports."""
 
 TOOLS = (TORCH, SCIKIT_LEARN, PILLOW, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
-OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE)
+OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE, LITERT)
 
 
 def require(*tools: Tool) -> list[Path]:

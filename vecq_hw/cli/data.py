@@ -123,11 +123,13 @@ class Samples:
         except VecqError as error:
             raise VecqError(f"'{file}': {error}") from None
 
-    def vectors(self, network: Network, seed: int = 0) -> dict[str, IntArray]:
+    def vectors(
+        self, network: Network, seed: int = 0, rule: Rule | None = None
+    ) -> dict[str, IntArray]:
         """Inputs to verify with: these samples, else random codes, and the corner vectors."""
         from vecq_hw.verify.vectors import random_vectors, with_corners
 
-        found = self.read(network)
+        found = self.read(network, rule)
         main = random_vectors(network, self.most or 200, seed) if found is None else found[0]
         return with_corners(network, main)
 

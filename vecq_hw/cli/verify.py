@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vecq_hw.cli.data import Samples, samples_options
-from vecq_hw.cli.output import activity, print_report
+from vecq_hw.cli.output import activity, echo, print_report
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
@@ -22,6 +24,11 @@ from vecq_hw.cli.outputs import (
 )
 from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 
+if TYPE_CHECKING:
+    from vecq_hw.formats import IntArray
+    from vecq_hw.network import Network
+    from vecq_hw.verify.target import Target
+
 NOTHING_COMPARED = 3
 """Exit status."""
 
@@ -30,6 +37,12 @@ NOTHING_COMPARED = 3
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
     "--targets", metavar="NAME,…", help="Which targets, comma-separated; all if left out."
+)
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file that NETWORK was imported from: its own executor is one more target.",
 )
 @samples_options
 @click.option(
@@ -44,6 +57,7 @@ NOTHING_COMPARED = 3
 def verify(
     network: Path,
     targets: str | None,
+    source: Path | None,
     samples: Samples,
     seed: int,
     choice: ScheduleChoice,
@@ -55,16 +69,18 @@ def verify(
 
     Inputs are the samples of --data, --inputs or --reals, else seeded random codes, and the corner
     vectors.  Exits with 0 if every target that took the network agreed, with 1 on any mismatch or
-    error, and with 3 if there was no target that could take the network.
+    error, and with 3 if there was no target that could take the network.  With --source the
+    executor of an imported file is one more target, called source.
     """
     from vecq_hw import storage
+    from vecq_hw.interop.reals import rule_beside
     from vecq_hw.verify.compare import verify as run
     from vecq_hw.verify.junit import junit_xml
-    from vecq_hw.verify.targets import choose
 
-    chosen = choose(targets.split(",") if targets is not None else None)
     net = storage.load(network)
-    inputs = samples.vectors(net, seed)
+    found: dict[str, IntArray] = {}
+    chosen = _chosen(targets, source, network, net, found)
+    inputs = samples.vectors(net, seed, rule_beside(network, storage.digest(net)))
     count = len(inputs[net.inputs[0].name])
     report = None
     with contextlib.ExitStack() as stack:
@@ -88,6 +104,12 @@ def verify(
             if out is None and not failed:
                 shutil.rmtree(place, ignore_errors=True)
     print_report(report)
+    if found:
+        from vecq_hw.simulate import simulate
+        from vecq_hw.verify.source import difference
+
+        for sentence in difference(net, simulate(net, inputs, taps=net.outputs), found):
+            echo(sentence)
     if junit is not None:
         write(junit, junit_xml(report, net.name).encode())
     tree = {"name": net.name, "digest": storage.digest(net), **report.to_json()}
@@ -98,3 +120,30 @@ def verify(
         click.echo("no target could take the network, so nothing was compared", err=True)
         return NOTHING_COMPARED
     return 0 if report.passed else 1
+
+
+def _chosen(
+    targets: str | None,
+    source: Path | None,
+    file: Path,
+    network: Network,
+    found: dict[str, IntArray],
+) -> tuple[Target, ...]:
+    """The targets, behind them the source's executor, which leaves in ``found`` what it gave."""
+    from vecq_hw.simulate.ends import output_arrays
+    from vecq_hw.verify.source import source_target
+    from vecq_hw.verify.targets import choose
+
+    names = targets.split(",") if targets is not None else None
+    if source is None:
+        return choose(names)
+    judge = source_target(source, network, file)
+
+    def run(folder: Path) -> IntArray | dict[str, IntArray]:
+        given = judge.run(folder)
+        found.update(output_arrays(network, given))
+        return given
+
+    # Its name may stand among the others, also alone.
+    others = None if names is None else [name for name in names if name != judge.name]
+    return (*choose(others), replace(judge, run=run))
