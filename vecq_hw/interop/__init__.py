@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from vecq_hw import toolchain
@@ -10,6 +11,7 @@ from vecq_hw.formats import IntFormat
 from vecq_hw.interop.assembly import Imported
 from vecq_hw.interop.graph import LARGEST_FILE, Unsupported
 from vecq_hw.interop.report import Report
+from vecq_hw.storage import digest
 
 __all__ = ["SEMANTICS", "Imported", "Report", "Unsupported", "import_bytes", "import_file"]
 
@@ -57,11 +59,21 @@ def import_file(
     except ValueError as error:  # a zero byte in the name
         raise VecqError(f"'{path}' cannot be read: {error}") from None
     try:
-        return import_bytes(content, name or path.stem, pixels, semantics)
+        made = import_bytes(content, name or path.stem, pixels, semantics)
+        # A file of ours has a name of its own.
+        if name is None or made.report.semantics != "vecq":
+            return made
+        return _renamed(made, name)
     except (Unsupported, MissingToolError):
         raise
     except VecqError as error:
         raise VecqError(f"'{path}': {error}") from None
+
+
+def _renamed(made: Imported, name: str) -> Imported:
+    network = replace(made.network, name=name)
+    report = replace(made.report, name=name, digest=digest(network))
+    return Imported(network=network, report=report)
 
 
 def import_bytes(

@@ -32,6 +32,7 @@ from vecq_hw.interop.onnx_values import (
     Waiting,
     first_axes,
 )
+from vecq_hw.interop.own import own_import, own_network
 from vecq_hw.interop.report import EndReport
 from vecq_hw.interop.requantize import Requantizer
 from vecq_hw.layers import MaxPool2d
@@ -53,7 +54,9 @@ def import_onnx(
     pixels : (IntFormat, float), optional
         Codes and step of an input that meets arithmetic before its first quantizer.
     """
-    return Walk(read_onnx(content), name, pixels).run()
+    graph = read_onnx(content)
+    own = own_network(graph, len(content))
+    return Walk(graph, name, pixels).run() if own is None else own_import(graph, own)
 
 
 class Walk:

@@ -53,4 +53,5 @@ def rule_beside(network: Path, digest: str) -> Rule | None:
         report = Report.from_json(path.read_bytes())
     except (OSError, VecqError):
         return None
-    return source_rule(report) if report.digest == digest else None
+    # A file of ours has no rule of its own.
+    return source_rule(report) if report.digest == digest and report.semantics != "vecq" else None

@@ -95,7 +95,8 @@ class Report:
     format : str
         'ONNX' or 'TFLite'.
     semantics : str
-        Whose arithmetic the integers are: 'ruy', 'xnnpack', 'reference', or 'onnx'.
+        Whose arithmetic the integers are: 'ruy', 'xnnpack', 'reference', 'onnx', or
+        'vecq' of a file that vecq wrote.
     digest : str
         Of the network.
     dropped : tuple of str
