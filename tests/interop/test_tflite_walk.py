@@ -16,6 +16,14 @@ pytest.importorskip("tflite")
 judges = pytest.mark.parametrize("semantics", list(Semantics), ids=lambda one: one.value)
 
 RELU, RELU_N1, RELU6 = 1, 2, 3
+
+
+def seeds(count, *ordinary):
+    """Numbers of cases; all but the ordinary ones are nightly."""
+    night = [pytest.param(s, marks=pytest.mark.nightly) for s in range(count) if s not in ordinary]
+    return pytest.mark.parametrize("seed", [*ordinary, *night])
+
+
 CONV = {"StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1, "Padding": 0}
 
 
@@ -88,7 +96,7 @@ class Chain(Model):
 
 
 @judges
-@pytest.mark.parametrize("seed", range(3))
+@seeds(3, 0)
 @pytest.mark.parametrize("per_channel", [True, False], ids=["channels", "tensor"])
 def test_convolutions_pad_as_the_file_says(semantics, seed, per_channel):
     m = Chain(seed)
@@ -129,7 +137,7 @@ def test_a_dense_layer_at_each_position(semantics):
 
 @judges
 @pytest.mark.parametrize("operator", ["ADD", "SUB", "MUL"])
-@pytest.mark.parametrize("seed", range(4))
+@seeds(4, 3)
 def test_sums_and_products_of_two_scales(semantics, operator, seed):
     """Both inputs take every code, so that all pairs are met."""
     m = Chain(seed)
@@ -195,7 +203,7 @@ def test_pools(semantics, z, kernel):
 
 
 @judges
-@pytest.mark.parametrize("seed", range(4))
+@seeds(4, 0, 3)
 def test_means(semantics, seed):
     m = Chain(seed)
     height, width = (5, 7, 4, 1)[seed], (7, 7, 4, 3)[seed]
@@ -210,7 +218,7 @@ def test_means(semantics, seed):
 
 
 @judges
-@pytest.mark.parametrize("seed", range(8))
+@seeds(8, 0, 3)
 @pytest.mark.parametrize(
     "operator", ["QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "LOGISTIC", "TANH"]
 )

@@ -200,30 +200,103 @@ VERSIONS: Mapping[str, int] = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONN
 """Of operators with codes of 8 bits, as converters write them."""
 
 
-def executed(data: bytes, semantics: str, *inputs: Any, threads: int = 1) -> list[Any]:
-    """What the executor gives of each sample of the inputs; a list of arrays, one an output.
+class Judge:
+    """TensorFlow Lite's own executor of a file.
 
     Parameters
     ----------
     semantics : str
         'reference', 'ruy' or 'xnnpack'.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    resolver = {
-        "reference": OpResolverType.BUILTIN_REF,
-        "ruy": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        "xnnpack": OpResolverType.AUTO,
-    }[semantics]
-    judge = Interpreter(
-        model_content=data, experimental_op_resolver_type=resolver, num_threads=threads
-    )
-    judge.allocate_tensors()
-    ends = judge.get_input_details()
-    results = []
-    for sample in zip(*inputs, strict=True):
-        for end, values in zip(ends, sample, strict=True):
-            judge.set_tensor(end["index"], np.asarray(values)[np.newaxis].astype(end["dtype"]))
-        judge.invoke()
-        results.append([judge.get_tensor(end["index"])[0] for end in judge.get_output_details()])
+    def __init__(self, data: bytes, semantics: str, threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        resolver = {
+            "reference": OpResolverType.BUILTIN_REF,
+            "ruy": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            "xnnpack": OpResolverType.AUTO,
+        }[semantics]
+        self._judge = Interpreter(
+            model_content=data,
+            experimental_op_resolver_type=resolver,
+            num_threads=threads,
+        )
+        self._judge.allocate_tensors()
+        self.inputs = self._judge.get_input_details()
+        self.outputs = [end["index"] for end in self._judge.get_output_details()]
+
+    def run(self, *sample: Any) -> list[Any]:
+        """Every output for one sample, without the batch axis."""
+        for end, values in zip(self.inputs, sample, strict=True):
+            self._judge.set_tensor(
+                end["index"], np.asarray(values)[np.newaxis].astype(end["dtype"])
+            )
+        self._judge.invoke()
+        return [self._judge.get_tensor(index)[0] for index in self.outputs]
+
+
+def executed(data: bytes, semantics: str, *inputs: Any) -> list[Any]:
+    """What the executor gives of each sample of the inputs; a list of arrays, one an output."""
+    judge = Judge(data, semantics)
+    results = [judge.run(*sample) for sample in zip(*inputs, strict=True)]
     return [np.stack(column) for column in zip(*results, strict=True)]
+
+
+def without_end(data: bytes) -> bytes:
+    """A file whose output is what its last node reads, as a softmax is left to the host."""
+    model = tflite.Model.GetRootAs(bytearray(data), 0)
+    graph = model.Subgraphs(0)
+    last = graph.Operators(graph.OperatorsLength() - 1)
+    changed = bytearray(data)
+    table = graph._tab
+    place = table.Vector(table.Offset(8))
+    changed[place : place + 4] = int(last.Inputs(0)).to_bytes(4, "little")
+    return bytes(changed)
+
+
+def mobilenet() -> bytes:
+    """MobileNetV1 of width 0.25 for 96 x 96 pixels and two classes, int8, with random weights."""
+    m, rng = Model(), np.random.default_rng(0)
+
+    def codes(shape: Sequence[int], scale: float, zero_point: int) -> int:
+        return m.tensor(f"t{len(m.tensors)}", (1, *shape), scale, zero_point)
+
+    def layer(
+        x: int, operator: str, shape: Sequence[int], kernel: Sequence[int], stride: int,
+        activation: int = 3,
+    ) -> int:  # fmt: skip
+        outputs, axis = shape[-1], 3 if operator.startswith("DEPTHWISE") else 0
+        scales = rng.uniform(0.004, 0.02, outputs).astype(np.float32)
+        values = np.clip(rng.normal(0, 40, kernel), -127, 127).astype(np.int8)
+        w = m.constant(f"w{len(m.tensors)}", values, scales, axis=axis)
+        biases = rng.integers(-4000, 4000, outputs).astype(np.int32)
+        b = m.constant(f"b{len(m.tensors)}", biases, scales * np.float32(0.0235))
+        y = codes(shape, 0.0235, -128) if activation else codes(shape, 0.1, 4)
+        more = {"DepthMultiplier": 1} if axis else {}
+        fields: dict[str, Any] = {} if len(kernel) == 2 else {
+            "Padding": 0, "StrideH": stride, "StrideW": stride,
+            "DilationHFactor": 1, "DilationWFactor": 1, **more,
+        }  # fmt: skip
+        m.node(operator, [x, w, b], [y], FusedActivationFunction=activation, **fields)
+        return y
+
+    first = codes((96, 96, 3), 0.0078, -1)
+    x, size, channels = first, 48, 8
+    x = layer(x, "CONV_2D", (48, 48, 8), (8, 3, 3, 3), 2)
+    for outputs, stride in (
+        (16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (128, 1), (128, 1),
+        (128, 1), (128, 1), (256, 2), (256, 1),
+    ):  # fmt: skip
+        size = -(-size // stride)
+        shape = (size, size, channels)
+        x = layer(x, "DEPTHWISE_CONV_2D", shape, (1, 3, 3, channels), stride)
+        x = layer(x, "CONV_2D", (size, size, outputs), (outputs, 1, 1, channels), 1)
+        channels = outputs
+    pooled = codes((1, 1, channels), 0.0235, -128)
+    m.node(
+        "AVERAGE_POOL_2D", [x], [pooled], Padding=1, StrideH=size, StrideW=size,
+        FilterHeight=size, FilterWidth=size, FusedActivationFunction=0,
+    )  # fmt: skip
+    last = layer(pooled, "FULLY_CONNECTED", (2,), (2, channels), 1, activation=0)
+    return m.file([first], [last])

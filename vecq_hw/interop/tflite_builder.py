@@ -18,6 +18,10 @@ from vecq_hw.layers import Flatten, Permute, Take
 
 Sides = tuple[int, int, int, int]
 
+LONGEST_AXIS = 1 << 20
+"""Of a tensor whose indices are listed."""
+MOST_CHANNELS = 1 << 14
+"""That have thresholds of their own behind an operator without weights."""
 CODES: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "uint8": (0, 255)}
 """Types of activations that are taken; codes of 16 bits are refused."""
 
@@ -170,6 +174,9 @@ class Builder:
     ) -> None:
         """The source's arithmetic behind one of our tensors makes the result of a node."""
         result = self.result(node)
+        channels = self.assembly.tensor(source).channels
+        if channels > MOST_CHANNELS:
+            raise RefusedError(f"it has {channels} channels; at most {MOST_CHANNELS} are taken")
         name = self.assembly.requantize(
             short(node.outputs[0]), source, function, fmt, result.scale, node.name
         )
@@ -245,7 +252,14 @@ class Builder:
 
 def padded_axis(size: int, before: int, after: int) -> IntArray:
     """Indices of an axis with places beside it that are filled."""
-    return np.pad(np.arange(size), (before, after), constant_values=-1)
+    return np.pad(axis_indices(size), (before, after), constant_values=-1)
+
+
+def axis_indices(size: int, first: int = 0) -> IntArray:
+    """``first`` to ``size - 1``; an axis of a damaged file may be too long to list."""
+    if size > LONGEST_AXIS:
+        raise RefusedError(f"it lists {size} indices of an axis; at most {LONGEST_AXIS} are taken")
+    return np.arange(first, size)
 
 
 def covering(lo: int, hi: int) -> IntFormat:

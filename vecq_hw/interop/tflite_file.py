@@ -57,6 +57,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
         "FusedActivationFunction",
     ),
     "DepthwiseConv2DOptions": (
+        "DepthMultiplier",
         "Padding", "StrideH", "StrideW", "DilationHFactor", "DilationWFactor",
         "FusedActivationFunction",
     ),

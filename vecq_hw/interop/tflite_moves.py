@@ -11,9 +11,11 @@ import numpy as np
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.interop.graph import Node
 from vecq_hw.interop.tflite_builder import (
+    LONGEST_AXIS,
     Builder,
     Held,
     RefusedError,
+    axis_indices,
     image_or_vector,
     padded_axis,
     sample,
@@ -60,7 +62,7 @@ def pad(builder: Builder, node: Node) -> None:
         code = int(values.reshape(-1)[0]) - held.zero_point
     around = [tuple(map(int, pair)) for pair in amounts[1:]]
     shape = tuple(size + a + b for size, (a, b) in zip(held.shape, around, strict=True))
-    if prod(shape) >= 1 << 31:
+    if prod(shape) >= 1 << 31 or max(shape) > LONGEST_AXIS:
         raise RefusedError(f"it makes the shape {shape} of {held.shape}, which is too large")
     image = len(held.shape) == 3 and not any(around[2])
     readers = builder.readers(node)
@@ -158,7 +160,7 @@ def resize_nearest(builder: Builder, node: Node) -> None:
     height, width, channels = held.shape
     factor = (sizes[0] // height, sizes[1] // width)
     whole = all(
-        np.array_equal(indices, np.repeat(np.arange(size), times))
+        np.array_equal(indices, np.repeat(axis_indices(size), times))
         for indices, size, times in zip((rows, columns), held.shape[:2], factor, strict=True)
     )
     own = builder.assembly.free_name(single_name(node))
@@ -192,7 +194,7 @@ def split(builder: Builder, node: Node) -> None:
     each = held.shape[axis] // parts
     name = builder.shaped(held)
     for index in range(parts):
-        taken = np.arange(index * each, (index + 1) * each)
+        taken = axis_indices((index + 1) * each, index * each)
         shape = tuple(each if at == axis else size for at, size in enumerate(held.shape))
         _taken(builder, node, held, name, {axis: taken}, shape, index)
 
@@ -245,7 +247,7 @@ def strided_slice(builder: Builder, node: Node) -> None:
     for at, size in enumerate((1, *held.shape)):
         begin = None if masks["BeginMask"] >> at & 1 else begins[at]
         end = None if masks["EndMask"] >> at & 1 else ends[at]
-        taken = np.arange(size)[slice(begin, end, steps[at])]
+        taken = axis_indices(size)[slice(begin, end, steps[at])]
         if at == 0 and len(taken) != 1:
             raise RefusedError("it cuts the batch away")
         if (at and len(taken) != size) or steps[at] != 1:
@@ -269,7 +271,7 @@ def cut(builder: Builder, node: Node) -> None:
         if not 0 <= begin < begin + count <= size:
             raise RefusedError(f"it takes {count} from {begin} on of an axis of {size}")
         if count != size:
-            axes[at] = np.arange(begin, begin + count)
+            axes[at] = axis_indices(begin + count, begin)
         shape.append(count)
     _taken(builder, node, held, builder.shaped(held), axes, tuple(shape))
 

@@ -138,6 +138,12 @@ def depthwise(builder: Builder, node: Node) -> None:
             f"its weights are {codes.dtype} of the shape {codes.shape}; int8 of"
             f" (1, KH, KW, a multiple of {channels}) is wanted"
         )
+    multiplier = builder.attribute(node, "DepthMultiplier")
+    if multiplier != codes.shape[3] // channels:
+        raise RefusedError(
+            f"its depth multiplier is {multiplier}; {codes.shape[3] // channels}, which its"
+            " weights have, is wanted"
+        )
     _convolution(builder, node, source, codes.transpose(3, 1, 2, 0), channels, outputs_axis=3)
 
 
