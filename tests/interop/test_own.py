@@ -48,6 +48,15 @@ def stripped(model):
 
 
 @pytest.mark.parametrize("kind", chains())
+def test_the_graph_of_a_standard_file_alone_gives_the_same_integers(kind):
+    network = chains()[kind]
+    made = import_bytes(stripped(onnx.model(network)))
+    assert made.report.semantics == "onnx"
+    x = next(iter(inputs_of(network, 200, 0).values()))
+    assert np.array_equal(simulate(network, x), simulate(made.network, x))
+
+
+@pytest.mark.parametrize("kind", chains())
 def test_the_graph_of_a_qonnx_file_alone_gives_the_same_integers(kind):
     network = chains()[kind]
     made = import_bytes(stripped(qonnx.model(network)))

@@ -79,6 +79,10 @@ class Assembly:
         """What is known of an input's or a layer's integers."""
         return self._tensors[name]
 
+    def ends(self, name: str) -> IntArray:
+        """The least and the greatest integer of each channel, shape (C, 2)."""
+        return channel_ranges(self._tensors[name], self._ranges.get(name))
+
     def add_input(
         self, wanted: str, shape: tuple[int, ...], fmt: IntFormat, step: float, end: EndReport
     ) -> str:
@@ -128,7 +132,7 @@ class Assembly:
         for problem in step_problems(step):
             raise VecqError(f"node '{printable(node or wanted)}': {problem}")
         name = self.free_name(wanted)
-        ranges = channel_ranges(tensor, self._ranges.get(source))
+        ranges = self.ends(source)
         layer = requantized(name, source, tensor, function, result, step, node or wanted, ranges)
         self._requantizations.append(_requantization(layer, tensor, ranges, node or wanted))
         return self.add(layer, node)

@@ -86,11 +86,14 @@ class Chain:
     Attributes
     ----------
     scales, bias : float64 arrays of shape () or (C,)
+    whole : bool
+        The file's own tensor is of integers, which float64 holds in place of float32.
     """
 
     scales: FloatArray
     bias: FloatArray
     steps: tuple[Step, ...] = ()
+    whole: bool = False
 
     @classmethod
     def plain(cls, scale: object) -> Chain:
@@ -119,7 +122,8 @@ class Chain:
     def values(self, integers: IntArray) -> Reals:
         """Of integers of shape (C, n), in float32 unless a step says otherwise."""
         scale, bias = np.reshape(self.scales, (-1, 1)), np.reshape(self.bias, (-1, 1))
-        x: Reals = (integers.astype(np.float64) * scale + bias).astype(np.float32)
+        kind = np.float64 if self.whole else np.float32
+        x: Reals = (integers.astype(np.float64) * scale + bias).astype(kind)
         for step in self.steps:
             x = step.apply(x)
         return x
@@ -135,7 +139,7 @@ class Chain:
             return change(array) if array.ndim else array
 
         steps = tuple(Step(step.operator, tuple(map(moved, step.operands))) for step in self.steps)
-        return Chain(moved(self.scales), moved(self.bias), steps)
+        return Chain(moved(self.scales), moved(self.bias), steps, self.whole)
 
 
 ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {

@@ -17,6 +17,7 @@ from vecq_hw.interop.onnx_values import (
     Fixed,
     Held,
     Outside,
+    OutsideCodes,
     PairSum,
     Parts,
     Real,
@@ -33,11 +34,20 @@ if TYPE_CHECKING:
     from vecq_hw.interop.onnx_walk import Walk
 
 Elementwise = Real | PairSum | Parts | Outside
+_FLOATS = {1: "Single", 11: "Double"}
+_INTEGERS: dict[int, type[np.integer[Any]]] = {
+    2: np.uint8,
+    3: np.int8,
+    5: np.int16,
+    6: np.int32,
+    7: np.int64,
+}
+"""Of a Cast."""
 
 
 def _then(state: Elementwise, operator: str, *operands: np.ndarray) -> Elementwise:
     """One more step; operands are () or one number for each channel of a tensor of ours."""
-    found: tuple[FloatArray, ...] = tuple(np.asarray(one, np.float32) for one in operands)
+    found: tuple[FloatArray, ...] = tuple(np.asarray(one, np.float64) for one in operands)
     if isinstance(state, Real):
         return state.then(operator, *found)
     if any(one.ndim for one in found):
@@ -57,7 +67,7 @@ def _elementwise(walk: Walk, node: Node, index: int) -> Elementwise:
 def _operand(state: Elementwise, fixed: Fixed) -> np.ndarray:
     if isinstance(state, Real):
         return by_channel(state, fixed.values)
-    return np.asarray(scalar(fixed, "a constant"), np.float32)
+    return np.asarray(scalar(fixed, "a constant"))
 
 
 def unary(walk: Walk, node: Node) -> State:
@@ -128,11 +138,29 @@ def cast(walk: Walk, node: Node) -> State:
     state = walk.state(node, 0)
     target = int(node.attributes.get("to", 1))
     if isinstance(state, Real | PairSum | Parts):
-        if target in (1, 11):
-            return _then(state, "Single" if target == 1 else "Double")
+        if target in _FLOATS:
+            return _then(state, _FLOATS[target])
+        if isinstance(state, Real) and target in _INTEGERS:
+            return _whole(walk, state, target, node)
     elif isinstance(state, Outside) and target == 1:
         return state
+    elif isinstance(state, Held | OutsideCodes):
+        real = walk.held(state, 0, node).reals(1.0)
+        whole = replace(real, chain=replace(real.chain, whole=True))
+        return whole if target in _INTEGERS else _then(whole, _FLOATS[target])
     raise Refused(f"a cast to the type {target} of what is not quantized")
+
+
+def _whole(walk: Walk, real: Real, target: int, node: Node) -> State:
+    """Reals as integers of a type; those that do not fit it are undefined in the standard."""
+    if real.chain.is_plain and real.chain.scales == 1:
+        return replace(real, chain=replace(real.chain, whole=True))
+    limits = np.iinfo(_INTEGERS[target])
+    ends = real.chain.values(walk.assembly.ends(real.tensor))
+    lo, hi = (int(np.clip(np.fix(end), limits.min, limits.max)) for end in (ends.min(), ends.max()))
+    quantizer = Quantizer(1.0, 0, lo, hi, "DOWN")
+    found = walk.quantize(real, quantizer, node).reals(1.0)
+    return replace(found, chain=replace(found.chain, whole=True))
 
 
 def binary(walk: Walk, node: Node) -> State:

@@ -231,8 +231,10 @@ def integer_product(walk: Walk, node: Node) -> State:
     if weight_zero is not None:
         weights = weights - whole_zero(scalar(weight_zero, "its weight's zero point"))
     if node.operator == "ConvInteger":
-        return _conv(walk, node, x, weights, np.ones(()), None)
-    return _dense(walk, node, x, weights.T, np.ones(()), None)
+        sums = _conv(walk, node, x, weights, np.ones(()), None)
+    else:
+        sums = _dense(walk, node, x, weights.T, np.ones(()), None)
+    return replace(sums, chain=replace(sums.chain, whole=True))
 
 
 def _one(factors: np.ndarray) -> np.ndarray:

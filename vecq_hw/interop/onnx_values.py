@@ -243,7 +243,7 @@ def whole_zero(value: float, what: str = "its zero point") -> int:
     return int(value)
 
 
-def by_channel(real: Real, values: Array, has_batch: bool = True) -> npt.NDArray[np.float32]:
+def by_channel(real: Real, values: Array, has_batch: bool = True) -> npt.NDArray[np.float64]:
     """A constant that an operator broadcasts to a tensor, as one number or one for each channel.
 
     Raises
@@ -253,7 +253,7 @@ def by_channel(real: Real, values: Array, has_batch: bool = True) -> npt.NDArray
     """
     values = np.asarray(values)
     if values.size == 1:
-        return np.asarray(values.reshape(()), np.float32)
+        return np.asarray(values.reshape(()), np.float64)
     shape = real.shape
     wanted = (1, *shape) if has_batch else shape
     if values.ndim > len(wanted):
@@ -278,7 +278,7 @@ def by_channel(real: Real, values: Array, has_batch: bool = True) -> npt.NDArray
         else:
             raise Refused("a constant varies from pixel to pixel; one for each channel is wanted")
     picked = values[tuple(index)].reshape(-1)
-    found: npt.NDArray[np.float32] = picked.astype(np.float32)
+    found: npt.NDArray[np.float64] = picked.astype(np.float64)
     return found if found.size == real.channels else np.broadcast_to(found, (real.channels,))
 
 

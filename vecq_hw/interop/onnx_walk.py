@@ -326,6 +326,10 @@ class Walk:
                     self.assembly.tap(found.tensor, name, found.zero)
             case Held():
                 found = state
+            case Real() if state.chain.whole and state.chain.is_plain and not state.pools:
+                if state.chain.scales != 1:
+                    raise Refused("it reads integers that are multiples of another number than 1")
+                found = Held(state.tensor, state.sizes, state.axes, 0, state.flat)
             case OutsideCodes():
                 quantizer = Quantizer(1.0, zero, state.lo, state.hi)
                 found = self.enter(state, quantizer)
