@@ -163,9 +163,16 @@ def fused(a: object, b: object, c: object) -> npt.NDArray[np.float32]:
     return (first * second + third).astype(np.float32)
 
 
+def checked(x: Reals) -> Reals:
+    """Reals, of which none is NaN."""
+    if np.isnan(x).any():
+        raise VecqError("its arithmetic gives NaN, which has no code")
+    return x
+
+
 def rounded(x: Reals, lo: int, hi: int) -> IntArray:
     """Reals clipped, and rounded to the nearest integer, of two the even one."""
-    codes: IntArray = np.rint(np.clip(x, lo, hi)).astype(np.int64)
+    codes: IntArray = np.rint(np.clip(checked(x), lo, hi)).astype(np.int64)
     return codes
 
 
@@ -211,9 +218,7 @@ class Quantizer:
 
     def codes(self, x: Reals) -> IntArray:
         """Our codes of reals."""
-        if np.isnan(x).any():
-            raise VecqError("its arithmetic gives NaN, which has no code")
-        kind = x.dtype.type
+        kind = checked(x).dtype.type
         scale = kind(self.scale)
         with np.errstate(all="ignore"):
             if self.signs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vecq_hw.formats import IntFormat
-from vecq_hw.interop.chain import ROUNDINGS, Quantizer
+from vecq_hw.interop.chain import ROUNDINGS, Quantizer, checked
 from vecq_hw.interop.graph import Node, printable
 from vecq_hw.interop.onnx_values import (
     Fixed,
@@ -156,7 +156,7 @@ def trunc(walk: Walk, node: Node) -> State:
         reals = chain.values(accumulators)
         kind = reals.dtype.type
         y = np.rint(reals / kind(scale) + kind(zero)) / kind(ratio)
-        return rounding(np.clip(y, lo, hi)).astype(np.int64) - back
+        return rounding(np.clip(checked(y), lo, hi)).astype(np.int64) - back
 
     held = walk.requantize(x, codes, result, step, back, node)
     walk.assembly.tap(held.tensor, node.outputs[0], back)
@@ -209,8 +209,8 @@ def _quantized_constant(
     values = x.values.astype(np.float32)
     scales = checked_scales(scale.values)
     zeros = zero.values.astype(np.float32)
-    if not np.isfinite(zeros).all() or (zeros * 2 != np.rint(zeros * 2)).any():
-        raise Refused("its zero point is no multiple of one half")
+    if not (np.abs(zeros) < 1 << 31).all() or (zeros * 2 != np.rint(zeros * 2)).any():
+        raise Refused("its zero point is no multiple of one half, or has more than 32 bits")
     try:
         scales, zeros = (np.broadcast_to(one, values.shape) for one in (scales, zeros))
     except ValueError:

@@ -85,6 +85,10 @@ class Walk:
         Unsupported
             Nodes cannot be taken; all of them are named.
         """
+        with np.errstate(all="ignore"):  # overflows of a file are judged by what comes of them
+            return self._run()
+
+    def _run(self) -> Imported:
         refusals: list[Refusal] = []
         for node in self.graph.nodes:
             try:
