@@ -14,6 +14,24 @@ import numpy as np
 
 from vecq_hw.errors import VecqError
 
+_LONGEST = 100
+"""Characters of what was given that a message repeats."""
+
+
+def shown(given: object) -> str:
+    """What was given, on one line and not longer than a message bears.
+
+    Examples
+    --------
+    >>> shown("half"), shown(np.eye(2)), len(shown("1" * 5000))
+    ("'half'", 'array([[1., 0.], [0., 1.]])', 100)
+    """
+    try:
+        text = " ".join(repr(given).split())
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}...{text[-1]}"
+
 
 def whole_number(given: Any, wanted: str, least: int | None = None, most: int | None = None) -> int:
     """A whole number of any type, such as ``np.int64(2)``, as an int.
@@ -29,7 +47,7 @@ def whole_number(given: Any, wanted: str, least: int | None = None, most: int | 
     Raises
     ------
     VecqError
-        It is a truth value, no whole number, or out of range.
+        It is a truth value, no whole number, out of range, or one that 64 bits do not hold.
 
     Examples
     --------
@@ -42,10 +60,11 @@ def whole_number(given: Any, wanted: str, least: int | None = None, most: int | 
         number = None
     if (
         number is None
+        or number.bit_length() >= 64  # no array holds it, and messages could not bear it
         or (least is not None and number < least)
         or (most is not None and number > most)
     ):
-        raise VecqError(f"{wanted}, not {given!r}")
+        raise VecqError(f"{wanted}, not {shown(given)}")
     return number
 
 
@@ -57,7 +76,7 @@ def real_number(given: Any, wanted: str) -> float:
     except OverflowError:  # a whole number beyond all floats
         found = math.inf
     if not math.isfinite(found):
-        raise VecqError(f"{wanted}, not {given!r}")
+        raise VecqError(f"{wanted}, not {shown(given)}")
     return found
 
 
@@ -76,13 +95,13 @@ def member(kind: type[_Member], given: Any, what: str) -> _Member:
         return kind(given)
     except ValueError:
         wanted = ", ".join(str(one.value) for one in kind)
-        raise VecqError(f"{what} is one of {wanted}, not {given!r}") from None
+        raise VecqError(f"{what} is one of {wanted}, not {shown(given)}") from None
 
 
 def truth_value(given: Any, wanted: str) -> bool:
     """True or False, NumPy's too; anything else is refused."""
     if not isinstance(given, bool | np.bool_):
-        raise VecqError(f"{wanted}, not {given!r}")
+        raise VecqError(f"{wanted}, not {shown(given)}")
     return bool(given)
 
 

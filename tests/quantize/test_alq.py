@@ -281,8 +281,27 @@ def test_an_output_keeps_a_part_of_its_bases():
     assert min(left) == left[3] == 5  # a quarter, where half of all are left
 
 
+def test_what_is_left_of_two_bases_is_one_or_two():
+    w, quantizer = layer(drawn(40, 12, seed=18), prune=0.15)
+    for number in range(1, 101):
+        w.grad = drawn(40, 12, seed=number)
+        quantizer.own_step(w, 0.001)
+        Alq.advance_together([quantizer], number / 100)
+        quantizer.advance(w, number / 100)
+    assert (quantizer.coordinates > 0).sum(1).unique().tolist() == [1, 2]
+    assert int((quantizer.coordinates > 0).sum()) == math.ceil(80 * 0.85**2)
+
+
+def test_from_one_base_all_but_the_end_is_straight():
+    w = drawn(4, 16)
+    one, two = Alq(w, 1).schedule, Alq(w, 2).schedule
+    assert [part.phase for part in one] == [Phase.STRAIGHT, Phase.COORDINATES]
+    assert two == schedule(2)
+    assert Alq(w, 1, rounds=2).schedule == two
+
+
 def test_a_single_base_of_each_output_stays():
-    w, quantizer = layer(drawn(10, 32, seed=18), bits=1, prune=0.9)
+    w, quantizer = layer(drawn(10, 32, seed=18), bits=1, prune=0.9, rounds=2)
     for number in range(1, 41):
         w.grad = drawn(10, 32, seed=number)
         quantizer.own_step(w, 0.01)
@@ -319,7 +338,7 @@ def test_the_schedule_fills_training(rounds):
 HOSTILE = {
     "groups": ("row", 1, None),
     "part": (-1, 3, 1.5, "4", True, 1 << 40),
-    "rounds": (-1, 101, 2.0, "3", None),
+    "rounds": (-1, 101, 2.0, "3"),
     "prune": (-0.1, 1, 1.5, math.nan, math.inf, "half", None),
     "top_k": (0, -1, 1.1, math.nan, "x"),
     "block": (0, -2, 1.5, "2"),

@@ -65,8 +65,9 @@ class Alq(WeightQuantizer):
         Of the weights of a convolution.
     part : int
         Input channels of a group, of a dense layer or at one tap of a pixel; 0 for all.
-    rounds : int, 0..100
-        Of bases, coordinates, and pruning.
+    rounds : int or None, 0..100
+        Of bases, coordinates, and pruning; without it 2, or 0 from a single base, whose signs
+        change by straight-through steps alone.
     prune : float, 0 to less than 1
         The part of all bases that goes in each round.
     top_k : float, 0..1
@@ -96,13 +97,14 @@ class Alq(WeightQuantizer):
         bits: int,
         groups: Groups = Groups.AUTO,
         part: int = 0,
-        rounds: int = 2,
-        prune: float = 0.3,
+        rounds: int | None = None,
+        prune: float = 0.2,
         top_k: float = 0.005,
         block: int = 1,
     ) -> None:
         super().__init__(w, bits)
         self.grouping = Grouping(tuple(w.shape), member(Groups, groups, "groups of ALQ"), part)
+        rounds = (2 if self.bits > 1 else 0) if rounds is None else rounds
         rounds = whole_number(rounds, f"ALQ has 0 to {MOST_ROUNDS} rounds", 0, MOST_ROUNDS)
         self.block = whole_number(block, "a block of ALQ has 1 output or more", 1)
         self.prune, self.top_k = real_number(prune, _PRUNE), real_number(top_k, _TOP_K)
@@ -210,7 +212,7 @@ class Alq(WeightQuantizer):
             # Of small layers a step takes more than top_k, since it takes no part of a base.
             part = kept(one.schedule, one.prune, progress) ** 2
             outputs = one.grouping.outputs
-            least = max(1, math.ceil(int(one.clock[2]) * part / outputs))
+            least = max(1, int(int(one.clock[2]) * part / outputs))
             importance = one._importance().reshape(outputs, -1, one.bits)
             given.append(Bases(importance, one.block, one.top_k, least))
         for one, most in zip(layers, limits(given, excess), strict=True):

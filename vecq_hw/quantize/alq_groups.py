@@ -12,7 +12,6 @@ from vecq_hw.errors import VecqError
 
 FEWEST_CHANNELS = 8
 """At one tap, for which a coordinate of their own is worth its bits."""
-MOST_CHANNELS = 1 << 20
 
 
 class Groups(enum.Enum):

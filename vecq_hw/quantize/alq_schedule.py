@@ -45,7 +45,9 @@ def schedule(rounds: int) -> tuple[Part, ...]:
     lengths = [(Phase.STRAIGHT, START)]
     for _ in range(rounds):
         lengths += [(phase, share * ROUNDS / rounds) for phase, share in OF_ROUND.items()]
-    lengths += [(Phase.STRAIGHT, STRAIGHT + (0.0 if rounds else ROUNDS))]
+    lengths += [(Phase.STRAIGHT, STRAIGHT)]
+    if not rounds:  # one phase, as the next one would forget the targets
+        lengths = [(Phase.STRAIGHT, START + ROUNDS + STRAIGHT)]
     parts, start = [], 0.0
     for phase, length in lengths:
         parts.append(Part(phase, start, start + length))

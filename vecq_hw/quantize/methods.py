@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from vecq_hw.arguments import nearest
+from vecq_hw.arguments import nearest, shown
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.bwn import Bwn
@@ -101,9 +101,9 @@ def method_options(name: str, text: str) -> dict[str, Option]:
     for part in text.split(","):
         option, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not option or not value:
-            raise VecqError(f"method options are NAME=VALUE,NAME=VALUE,..., not '{text}'")
+            raise VecqError(f"method options are NAME=VALUE,NAME=VALUE,..., not {shown(text)}")
         if option in texts:
-            raise VecqError(f"method options name '{option}' twice: '{text}'")
+            raise VecqError(f"method options name '{option}' twice: {shown(text)}")
         texts[option] = value
     known = settings_of(name, texts)
     return {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vecq_hw.arguments import member, real_number, truth_value, whole_number
+from vecq_hw.arguments import member, real_number, shown, truth_value, whole_number
 from vecq_hw.errors import VecqError
 
 Option = bool | int | float | str | tuple[int | float, ...] | None
@@ -63,7 +63,7 @@ class MethodSetting:
         if not self.is_list:
             return self._checked_item(value, where)
         if not isinstance(value, tuple | list) or not value:
-            raise VecqError(f"{where} is {self.wanted}, not {value!r}")
+            raise VecqError(f"{where} is {self.wanted}, not {shown(value)}")
         return tuple(self._checked_item(item, where) for item in value)
 
     def read(self, text: str, where: str) -> Option:
@@ -104,7 +104,7 @@ class MethodSetting:
             return real_number(value, wanted)
         if self.kind is str:
             if not isinstance(value, str):
-                raise VecqError(f"{wanted}, not {value!r}")
+                raise VecqError(f"{wanted}, not {shown(value)}")
             return value
         return member(self.kind, value, where)
 
