@@ -128,6 +128,8 @@ SHAPES: list[Book | Bases] = [
     *(Sums(12, 24, (2, simd), 4, 8) for simd in (4, 8, 12, 24)),
     Sums(8, 6, (4, 6), 6, 16),
     Sums(5, 12, (1, 3), 3, 2),
+    # Words of an odd number of weights, an odd number of them.
+    Sums(6, 18, (2, 9), 3, 4),
     # Several stages of lanes; a word of one weight; words of signs alone.
     Sums(6, 40, (3, 20), 20, 4),
     Sums(6, 4, (2, 2), 1, 4),
@@ -148,8 +150,13 @@ SHAPES: list[Book | Bases] = [
     Sums(96, 8, (1, 4), 4, 64, TwosComplement(8)),
 ]
 
-# Of which one case in a few has none: several passes, coordinates of several bits, in turn.
-ALSO = [SHAPES.index(Bases(4, 32, (2, 2), 16, 3, limits=(-128, 127), format=S5))]
+# Of which one case in a few has none: several passes, coordinates of several bits, in turn; sums of
+# odd blocks; groups whose outputs are one word.
+ALSO = [
+    SHAPES.index(Bases(4, 32, (2, 2), 16, 3, limits=(-128, 127), format=S5)),
+    SHAPES.index(Sums(6, 18, (2, 9), 3, 4)),
+    SHAPES.index(Sums(6, 18, (2, 3), 3, 4, groups=3)),
+]
 
 
 def network(index: int) -> tuple[Network, Schedule]:

@@ -30,13 +30,6 @@ from vecq_hw.schedule import (
     streaming_folds,
 )
 
-KINDS = (
-    FoldKind.CODE_BOOK,
-    FoldKind.PARTIAL_SUMS,
-    FoldKind.BASE_SERIAL,
-    FoldKind.BIT_SERIAL,
-)
-
 
 def random_schedule(draw: Draw, network: Network) -> Schedule:
     """Every kind of fold that the layers take, on any fabric; large layers are not unrolled.
@@ -53,10 +46,14 @@ def random_schedule(draw: Draw, network: Network) -> Schedule:
         fold = replace(
             draw.choice(streaming_folds(layer)), dsp=layer.name in rescaled and chance(draw, 3)
         )
-        for kind in KINDS:
+        for kind in (FoldKind.CODE_BOOK, FoldKind.BASE_SERIAL, FoldKind.BIT_SERIAL):
             other = replace(fold, kind=kind)
             if not [*kind_problems(layer, other)] and chance(draw):
                 fold = other
+        sums = [replace(f, kind=FoldKind.PARTIAL_SUMS) for f in streaming_folds(layer)]
+        sums = [other for other in sums if not [*kind_problems(layer, other)]]
+        if sums and chance(draw):
+            fold = replace(draw.choice(sums), dsp=fold.dsp)
         folds[layer.name] = fold
         outputs, inputs = foldable(layer)
         small = isinstance(layer, Dense) and outputs * inputs <= 128

@@ -179,8 +179,8 @@ class _Planner:
                 interval = cell.unit.cycles // cell.unit.outputs
                 turns = units.rescale_turns(layer, source.lanes, interval)
                 if turns and not dsp:
-                    if cell.fold.kind is FoldKind.PARTIAL_SUMS:
-                        # It gives the words of a frame one behind the other.
+                    if cell.fold.kind is FoldKind.PARTIAL_SUMS and cell.unit.outputs > 1:
+                        # The words of a frame come one behind the other.
                         source = self._wiring.link(layer.input, layer.name, source, source.lanes)
                     return SerialRescale(
                         layer=layer,

@@ -373,7 +373,7 @@ class Machine:
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         room = kept(reads, words, 2)
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
-        out.interval, out.in_turns = 0 if fold.dsp else taps * inner, True
+        out.interval, out.in_turns = 0 if fold.dsp else taps * inner, outputs > fold.pe
         return out
 
     def base_serial(self, layer, wire, fold):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests import plain
 from tests.strategies import graphs, networks, random_inputs
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.layers import Conv2d, Dense, Input, Lookup, Rescale, Weights
+from vecq_hw.formats import IntFormat, MidRise, TwosComplement
+from vecq_hw.layers import Conv2d, Dense, Input, Lookup, ProductWeights, Rescale, Weights
 from vecq_hw.network import Network
 from vecq_hw.passes.widths import fitted, wrap_accumulators
 from vecq_hw.schedule import (
@@ -195,6 +195,19 @@ def test_folds_that_do_not_divide_are_refused():
         saturating_outputs(_dense([[0] * 3]), Fold(simd=2), np.zeros((1, 3), int), 8)
     with pytest.raises(VecqError, match="has no fold in the schedule"):
         simulate_saturating(_network(), Schedule(), np.zeros((1, 3), int), 8)
+
+
+def test_sums_that_are_looked_up_saturate_as_those_of_products():
+    rng = np.random.default_rng(0)
+    book = rng.integers(-8, 8, (4, 2))
+    weights = ProductWeights(indices=rng.integers(0, 4, (6, 4)), book=book, grid=TwosComplement(4))
+    layer, x = Dense(name="fc", input="x", weights=weights), rng.integers(-8, 8, (20, 8))
+    kinds = FoldKind.PARTIAL_SUMS, FoldKind.STREAMING
+    for simd in (2, 4, 8):
+        folds = (Fold(pe=2, simd=simd, kind=kind) for kind in kinds)
+        (sums, counted), (wanted, count) = (saturating_outputs(layer, fold, x, 7) for fold in folds)
+        assert np.array_equal(sums, wanted)
+        assert counted == count > 0
 
 
 def test_bit_serial_folds_are_refused():
