@@ -235,6 +235,7 @@ def main() -> None:
     found = {
         target: {**vars(counts), "layers": dict(sorted(counts.layers.items()))}
         for target, counts in totals.items()
+        if wanted[target]
     }
     text = json.dumps({"commit": commit, "first_seed": arguments.first, **found}, indent=1)
     write_atomically(arguments.out, f"{text}\n".encode())
