@@ -220,7 +220,8 @@ def test_means(semantics, seed):
 @judges
 @seeds(8, 0, 3)
 @pytest.mark.parametrize(
-    "operator", ["QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "LOGISTIC", "TANH"]
+    "operator",
+    ["QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH"],
 )
 def test_functions_of_a_code(semantics, operator, seed):
     """Every code; behind it a sum, so that a logistic is no end that is left out."""

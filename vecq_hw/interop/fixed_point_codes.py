@@ -104,6 +104,52 @@ def tabulated(
     return function
 
 
+def hard_swish(source: float, result: float) -> Requantizer:
+    """HARD_SWISH, ``x * clamp(x + 3, 0, 6) / 6`` in 16 bits; all three executors do the same."""
+    fine = np.float32(source) * np.float32(1 / 128)
+    output, output_exponent = _in_16_bits(float(np.float32(fine / np.float32(result))))
+    gate, gate_exponent = _in_16_bits(float(np.float32(fine / np.float32(3 / 32768))))
+    if output_exponent > 0:
+        raise VecqError(
+            f"its scale {source:.6g} is too large beside that of its result, {result:.6g}, for the"
+            " executors"
+        )
+
+    def function(x: IntArray) -> IntArray:
+        hires: IntArray = x.astype(np.int64) * 128
+        scaled = _high_product_16(hires, output)
+        gated: IntArray = hires
+        if gate_exponent > 0:
+            gated = _saturated_16(gated << (gate_exponent - 1))
+        gated = _high_product_16(gated, gate)
+        if gate_exponent > 0:
+            gated = _saturated_16(gated << 1)
+        if gate_exponent < 0:
+            gated = divided_away(gated, np.array(-gate_exponent))
+        gated = (gated + (1 << 15)) >> 1
+        product = gated * scaled
+        high = np.sign(product) * (np.abs(product) >> 15)  # towards zero
+        return divided_away(high, np.array(-output_exponent))
+
+    return function
+
+
+def _in_16_bits(real: float) -> tuple[int, int]:
+    """A multiplier as ``mantissa * 2^(exponent - 15)``, from one of 31 bits."""
+    mantissa, exponent = fixed_point(np.array([real]))
+    return min((int(mantissa[0]) + (1 << 15)) >> 16, (1 << 15) - 1), int(exponent[0])
+
+
+def _high_product_16(x: IntArray, mantissa: int) -> IntArray:
+    """``x * mantissa / 2^15`` to nearest, half up."""
+    product: IntArray = (x * mantissa + (1 << 14)) >> 15
+    return product
+
+
+def _saturated_16(x: IntArray) -> IntArray:
+    return np.clip(x, -(1 << 15), (1 << 15) - 1)
+
+
 def sigmoid(x: FloatArray) -> FloatArray:
     """``1 / (1 + exp(-x))``."""
     return np.asarray(1 / (1 + np.exp(-x)))

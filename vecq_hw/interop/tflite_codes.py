@@ -58,6 +58,12 @@ def leaky_relu(builder: Builder, node: Node) -> None:
     )
 
 
+def hard_swish(builder: Builder, node: Node) -> None:
+    """HARD_SWISH."""
+    held, result = builder.read(node), builder.result(node)
+    _alone(builder, node, fixed_point_codes.hard_swish(held.scale, result.scale))
+
+
 def logistic(builder: Builder, node: Node) -> None:
     """LOGISTIC inside a network."""
     held, result = builder.read(node), builder.result(node)
@@ -116,6 +122,7 @@ OPERATORS: Mapping[str, Callable[[Builder, Node], None]] = {
     "RELU_N1_TO_1": _rectifier(_RELU_N1),
     "RELU6": _rectifier(_RELU6),
     "LEAKY_RELU": leaky_relu,
+    "HARD_SWISH": hard_swish,
     "LOGISTIC": logistic,
     "TANH": tanh,
     "MEAN": mean,
