@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vecq_hw.cli.output import activity, echo, print_table
+from vecq_hw.cli.data import Samples, samples_options
+from vecq_hw.cli.output import activity, echo, percent, print_table
 from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
 
 if TYPE_CHECKING:
     from vecq_hw.formats import IntFormat
-    from vecq_hw.interop import Report
+    from vecq_hw.interop import Imported, Report
+    from vecq_hw.interop.report import Comparison
 
 
 @click.command("import")
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     " Python runs it, or the reference kernels.  [default: ruy]",
 )
 @click.option("--name", help="Of the network, and so of its top module.  [default: that of FILE]")
+@samples_options
 @report_options
 def import_(
     file: Path,
@@ -41,13 +45,15 @@ def import_(
     input_step: float | None,
     semantics: str | None,
     name: str | None,
+    samples: Samples,
     json_file: Path | None,
 ) -> None:
     """Turn a quantized ONNX, QONNX or TFLite FILE into an integer network.
 
     Writes DIR/network.npz and DIR/report.json.  The integers are the source's: its arithmetic
     between an accumulator and the next code becomes thresholds, or a Rescale that is the same on
-    every accumulator that can occur.
+    every accumulator that can occur.  With --data, --inputs or --reals the source's own executor
+    runs as well, and codes that differ are counted.
     """
     from vecq_hw import storage
     from vecq_hw.interop import import_file
@@ -61,15 +67,61 @@ def import_(
         pixels = _format(input_format), input_step
     with activity(f"importing {file}"):
         made = import_file(file, name, pixels, semantics)
+    report = made.report
+    if any(one is not None for one in (samples.data, samples.codes, samples.reals)):
+        report = replace(report, comparisons=_compared(file, made, samples))
     with folder(out) as place:
         contents = (
             ("network.npz", storage.to_bytes(made.network)),
-            ("report.json", made.report.to_json()),
+            ("report.json", report.to_json()),
         )
         place.write_all(contents, "import")
-    echo(f"{made.network!r}\n{out / 'network.npz'}: {made.report.digest}")
-    _print(made.report)
-    write_json(json_file, made.report.to_tree())
+    echo(f"{made.network!r}\n{out / 'network.npz'}: {report.digest}")
+    _print(report)
+    write_json(json_file, report.to_tree())
+
+
+def _compared(file: Path, made: Imported, samples: Samples) -> tuple[Comparison, ...]:
+    """The network's integers beside those of the file's own executor."""
+    import numpy as np
+
+    from vecq_hw.interop.reals import source_rule
+    from vecq_hw.interop.report import Comparison
+    from vecq_hw.simulate import predictions, simulate
+    from vecq_hw.simulate.ends import output_arrays
+    from vecq_hw.verify.source import source_outputs
+
+    network = made.network
+    found = samples.read(network, source_rule(made.report))
+    if found is None:
+        return ()
+    codes, labels = found
+    count = len(next(iter(codes.values())))
+    with activity(f"comparing on {count} samples"):
+        ours = output_arrays(network, simulate(network, codes))
+        theirs = source_outputs(file.read_bytes(), network, made.report, codes)
+    rows = []
+    for name, array in ours.items():
+        other = theirs[name].reshape(array.shape)
+        apart = np.abs(array.astype(np.int64) - other)
+        shares: list[float | None] = [None, None]
+        if labels is not None:
+            for index, given in enumerate((array, other)):
+                classes = predictions(network, {**ours, name: given})
+                chosen = output_arrays(network, classes)[name]
+                shares[index] = float((chosen == labels).mean())
+        rows.append(
+            Comparison(
+                output=name,
+                samples=count,
+                codes=apart.size,
+                differing=int(np.count_nonzero(apart)),
+                largest=int(apart.max(initial=0)),
+                integer_accuracy=shares[0],
+                source_accuracy=shares[1],
+            )
+        )
+    return tuple(rows)
 
 
 def _format(text: str) -> IntFormat:
@@ -109,6 +161,17 @@ def _print(report: Report) -> None:
         echo(
             f"'{kept.name}' stays a {kept.held_as}: {kept.without_line} of {kept.channels} channels"
             " have no line with the same codes"
+        )
+    for row in report.comparisons:
+        accuracy = ""
+        if row.integer_accuracy is not None and row.source_accuracy is not None:
+            accuracy = (
+                f"; accuracy {percent(row.integer_accuracy)}, of the source"
+                f" {percent(row.source_accuracy)}"
+            )
+        echo(
+            f"'{row.output}' and the source's own executor: {row.differing:,} of {row.codes:,}"
+            f" codes differ, by at most {row.largest}, on {row.samples} samples{accuracy}"
         )
     for node in report.dropped:
         echo(f"left to the host: {node}")

@@ -87,6 +87,20 @@ class TensorReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """An output of the network beside what the source's own executor gives, on some samples."""
+
+    output: str
+    samples: int
+    codes: int
+    differing: int
+    largest: int
+    """Of a difference."""
+    integer_accuracy: float | None = None
+    source_accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What became of a file.
 
@@ -103,6 +117,8 @@ class Report:
         Nodes at the end that are left to the host.
     notes : tuple of str
         Sentences: what is modelled, what was changed on the way.
+    comparisons : tuple of Comparison
+        Where samples were given.
     """
 
     name: str
@@ -117,6 +133,7 @@ class Report:
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
     weight_bits: int
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
     def kept_thresholds(self) -> tuple[RequantizationReport, ...]:

@@ -97,6 +97,34 @@ def source_target(file: Path, network: Network, beside: Path) -> Target:
     )
 
 
+def source_outputs(
+    content: bytes, network: Network, report: Report, codes: Mapping[str, IntArray]
+) -> dict[str, IntArray]:
+    """What a file's own executor gives, as integers of the network imported from it.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    codes : mapping
+        Of each input of the network, by its name.
+
+    Raises
+    ------
+    TargetError
+        The executor does not finish.
+    """
+    try:
+        return _outputs(network, report, _executor(content, report), codes)
+    except (VecqError, TargetError):
+        raise
+    except Exception as error:  # of somebody else's executor
+        said = " ".join(str(error).split())[:300]
+        raise TargetError(
+            f"the executor of the file does not finish: {type(error).__name__}: {said}"
+        ) from None
+
+
 def _report(network: Network, path: Path) -> Report:
     try:
         report = Report.from_json(path.read_bytes())
