@@ -76,17 +76,20 @@ def right(network: Network, outputs: IntArray) -> float:
 
 
 def by_kinds(network: Network) -> Schedule:
-    """Units of bases and of words for the layers that have such, half of the outputs a cycle."""
+    """Units of bases and of words for the layers that have such, half of the outputs a cycle.
+
+    A Dense decodes its words, where they have an even number of weights; others look sums up.
+    """
     folds = dict(default_schedule(network).folds)
     for layer in network.products:
         pe = layer.outputs // 2
         match layer.weights:
             case BinaryBases(group=group):
                 folds[layer.name] = Fold(pe=pe, simd=group, kind=FoldKind.BASE_SERIAL)
-            case ProductWeights(block=block):  # a word a cycle, or half of one
+            case ProductWeights(block=block):  # half a word a cycle, or a whole one
                 half = isinstance(layer, Dense) and block % 2 == 0
-                simd = block // 2 if half else block
-                folds[layer.name] = Fold(pe=pe, simd=simd, kind=FoldKind.CODE_BOOK)
+                kind = FoldKind.CODE_BOOK if half else FoldKind.PARTIAL_SUMS
+                folds[layer.name] = Fold(pe=pe, simd=block // 2 if half else block, kind=kind)
     return Schedule(folds=folds)
 
 
@@ -152,7 +155,8 @@ def test_every_target_computes_what_each_method_trained(
         assert computed[one.outputs[0]] == outputs[tap][0].tolist(), name
     schedule = by_kinds(together)
     if names is BITS:
-        assert kinds(schedule) == [FoldKind.BASE_SERIAL] * 2 + [FoldKind.CODE_BOOK] * 2
+        words = [FoldKind.PARTIAL_SUMS, FoldKind.CODE_BOOK]
+        assert kinds(schedule) == [FoldKind.BASE_SERIAL] * 2 + words
     for row in verified(together, codes, tmp_path, schedule).rows:
         assert [*row.by_output] == [*together.outputs]
         assert all(part.distinct_outputs > 100 for part in row.by_output.values())
