@@ -140,6 +140,9 @@ def main(
     """Measure; print and write what was found."""
     keep_freed_memory()
     results: dict[str, Any] = dict(origin())
+    for place in (models, images):
+        if place is not None:
+            results["command"] = results["command"].replace(str(place), place.name)
     rng = np.random.default_rng(0)
     for name in only or FILES:
         data = contents(models, name)

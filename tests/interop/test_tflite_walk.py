@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.interop.tflite_models import Model, executed
+from vecq_hw.errors import VecqError
 from vecq_hw.interop.fixed_point import Semantics
 from vecq_hw.interop.tflite_walk import import_tflite
 from vecq_hw.layers import Conv2d
@@ -125,6 +126,28 @@ def test_fully_connected_layers_with_every_activation(semantics, activation, per
     y = m.mac("FULLY_CONNECTED", x, (12,), m.draw(12, 24), 0, activation, per_channel)
     y = m.mac("FULLY_CONNECTED", y, (5,), m.draw(5, 12), 0, 0, per_channel, bias=False)
     agree(m.file([x], [y]), semantics, count=40)
+
+
+@judges
+@pytest.mark.parametrize("operator", ["FULLY_CONNECTED", "CONV_2D"])
+def test_weights_of_four_bits(semantics, operator):
+    """XNNPACK leaves the convolution to the built-in kernel."""
+    m = Chain(13)
+    dense = operator == "FULLY_CONNECTED"
+    x = m.codes((15,) if dense else (4, 4, 3))
+    weights = m.rng.integers(-8, 8, (5, 15) if dense else (5, 3, 3, 3))
+    scales = m.rng.uniform(0.02, 0.1, 5).astype(np.float32)
+    w = m.int4("w", weights, scales)
+    b = m.constant("b", m.rng.integers(-300, 300, 5).astype(np.int32), m.scales[x] * scales)
+    y = m.codes((5,) if dense else (4, 4, 5), s=float(np.float32(m.scales[x] * 0.06 * 9)))
+    m.node(operator, [x, w, b], [y], FusedActivationFunction=0, **({} if dense else CONV))
+    data = m.file([x], [y])
+    if dense and semantics is Semantics.XNNPACK:
+        with pytest.raises(VecqError, match="4-bit weights"):
+            import_tflite(data, "xnnpack")
+        return
+    made = agree(data, semantics, count=20)
+    assert made.network.mac_layers[0].weights.bits == 4
 
 
 @judges

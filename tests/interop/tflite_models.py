@@ -102,7 +102,8 @@ class Model:
         signed = 0 if signature is None else self._vector(signature, "<i4")
         tflite.TensorStart(builder)
         tflite.TensorAddShape(builder, sizes)
-        tflite.TensorAddType(builder, TYPES[np.dtype(dtype)])
+        kind = tflite.TensorType.INT4 if dtype == "int4" else TYPES[np.dtype(dtype)]
+        tflite.TensorAddType(builder, kind)
         tflite.TensorAddBuffer(builder, buffer)
         tflite.TensorAddName(builder, named)
         if quantization:
@@ -117,6 +118,14 @@ class Model:
         array = np.ascontiguousarray(values)
         buffer = self._buffer(array.tobytes())
         return self.tensor(name, array.shape, scale, dtype=array.dtype, buffer=buffer, **more)
+
+    def int4(self, name: str, values: Any, scale: Any, **more: Any) -> int:
+        """The index of a new tensor of weights of 4 bits, two in a byte."""
+        flat = np.asarray(values).reshape(-1)
+        flat = np.append(flat, np.zeros(len(flat) % 2, flat.dtype))
+        packed = (flat[::2] & 15 | (flat[1::2] & 15) << 4).astype(np.uint8)
+        buffer = self._buffer(packed.tobytes())
+        return self.tensor(name, np.shape(values), scale, dtype="int4", buffer=buffer, **more)
 
     def node(
         self, operator: str, inputs: Sequence[int], outputs: Sequence[int], **fields: Any

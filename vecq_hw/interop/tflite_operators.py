@@ -10,6 +10,7 @@ import numpy as np
 
 from vecq_hw.formats import FloatArray, IntArray, IntFormat, TwosComplement
 from vecq_hw.interop import fixed_point, tflite_codes, tflite_moves
+from vecq_hw.interop.fixed_point import Semantics
 from vecq_hw.interop.graph import Node, printable
 from vecq_hw.interop.joins import add_weights
 from vecq_hw.interop.tflite_builder import Builder, Held, RefusedError, Sides, covering, single_name
@@ -97,9 +98,16 @@ def _finish_mac(
     """Requantize the sums of a layer that multiplies by weights."""
     result = builder.result(node)
     sums = builder.assembly.tensor(name)
-    multiplier = fixed_point.product_scale(
-        builder.semantics, dense, source.scale, scales, result.scale
-    )
+    semantics = builder.semantics
+    narrow = builder.graph.values[node.inputs[1]].type == "int4"
+    if narrow and semantics is Semantics.XNNPACK:
+        if dense:
+            raise RefusedError(
+                "it has 4-bit weights, for which XNNPACK has a rule of its own that is not known;"
+                " ruy or reference is wanted"
+            )
+        semantics = Semantics.RUY  # the delegate leaves such convolutions to the built-in kernel
+    multiplier = fixed_point.product_scale(semantics, dense, source.scale, scales, result.scale)
     fmt = activation_format(builder, node, result)
     function = fixed_point.clamped(multiplier, fmt, sums.format)
     builder.requantize(node, name, function, fmt, sums.shape if shape is None else shape)
