@@ -59,9 +59,10 @@ def _on_all(layer):
 
 
 def test_a_line_without_ties_is_taken_as_it_is():
-    layer = _rescale([77, -41], [1, 1001], 10)
+    layer = _rescale([76, -40], [2, 1001], 10)
     line = line_of(layer, S12)
-    assert np.array_equal(line.factor, np.array([77, -41], np.float32) / 1024)
+    assert np.array_equal(line.factor, np.array([76, -40], np.float32) / 1024)
+    assert np.array_equal(line.addend, np.array([2, 1001], np.float32) / 1024)
     assert "MultiThreshold" not in _on_all(layer)
 
 
