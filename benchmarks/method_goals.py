@@ -195,7 +195,7 @@ def srq(digits: Runs, mnist: Runs) -> Iterator[Goal]:
     yield Goal(
         "the widths of the exported network are the learned ones", "equal", "yes",
         "`tests/quantize/test_srq.py::test_widths_are_decided_once_and_the_step_fits_what_is_left`,"
-        " `tests/verify/test_dropbits.py`",
+        " `tests/verify/test_methods.py`",
     )  # fmt: skip
 
 
@@ -276,7 +276,7 @@ def alq(mnist: Runs) -> Iterator[Goal]:
         )  # fmt: skip
     yield Goal(
         "0 mismatches between the simulator and the targets", "0", "yes",
-        "`tests/verify/test_alq.py`",
+        "`tests/verify/test_methods.py`",
     )  # fmt: skip
 
 
@@ -301,7 +301,7 @@ def pq(mnist: Runs) -> Iterator[Goal]:
         yield Goal(wanted, figure, met, command)
     yield Goal(
         "the form of values and that of the decoder give the same outputs, on all targets", "equal",
-        "yes", "`tests/verify/test_pq.py`, `tests/emit/test_hls_compact.py`",
+        "yes", "`tests/verify/test_methods.py`, `tests/emit/test_hls_compact.py`",
     )  # fmt: skip
 
 
