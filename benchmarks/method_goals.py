@@ -73,6 +73,7 @@ def methods() -> str:
 
 
 VERIFIED = "`tests/verify/test_methods.py::test_every_target_computes_what_each_method_trained`"
+_LONGER_SAYS = "the other of table 5, 10 epochs of SGD"
 LONGER = {"float": "w32a32", "vecq-w1a8": "w1a8", "vecq-w2a8": "w2a8", "vecq-w4a8": "w4a8"}
 """Rows of the same network in table 5, to stand beside where that of five epochs was not run."""
 
@@ -99,7 +100,7 @@ class Runs:
         one, two, longer = self[name], self[other], ""
         if two is None and self.folder == "methods-mnist" and other in LONGER:
             two = next((row for row in rows("lenet5-mnist") if row.name == LONGER[other]), None)
-            longer = "; the other of table 5, 10 epochs of SGD"
+            longer = f"; {_LONGER_SAYS}"
         if one is None or two is None or not two.runs:
             return None
         gain, error = difference(one, two)
@@ -119,13 +120,18 @@ def verdict(gain: float, least: float, error: float) -> str:
     return ("yes" if gain >= least else "no") + near
 
 
+def other_schedule(words: str) -> str:
+    """What a verdict on rows of two schedules has to say."""
+    return ", of unlike schedules" if _LONGER_SAYS in words else ""
+
+
 def within(runs: Runs, name: str, other: str, most: float, wanted: str, seeds: int = 1) -> Goal:
     """Not more than ``most`` below another row."""
     compared = runs.compared(name, other)
     if compared is None:
         return Goal(wanted, NOT_RUN, "", runs.command(name))
     gain, error, words = compared
-    enough = verdict(gain, -most, error)
+    enough = verdict(gain, -most, error) + other_schedule(words)
     row = runs[name]
     if row is not None and len(row.runs) < seeds:
         enough += f", with {len(row.runs)} of {seeds} seeds"
@@ -308,6 +314,7 @@ def pq(mnist: Runs) -> Iterator[Goal]:
         yield Goal(wanted, NOT_RUN, "", command)
     else:
         met = "yes" if row.stored_bits < 1 and compared[0] >= -compared[1] else "no"
+        met += other_schedule(compared[2])
         figure = f"{row.stored_bits:.3f} bits beside 1, accuracy {compared[2]}"
         yield Goal(wanted, figure, met, command)
     yield Goal(
