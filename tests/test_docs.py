@@ -145,6 +145,13 @@ def test_relative_links_lead_to_files(page):
         assert (page.parent / link).exists(), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=identifier)
+def test_the_tests_named_in_the_text_exist(page):
+    for file, name in re.findall(r"\b((?:rtl_)?tests/[\w/]+\.py)(?:::(\w+))?", page.read_text()):
+        assert (ROOT / file).is_file(), file
+        assert f"def {name}" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
 def test_the_commands_named_in_the_text_exist():
     from vecq_hw.cli import vecq
 

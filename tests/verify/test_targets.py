@@ -25,7 +25,7 @@ from vecq_hw.verify.vectors import corner_vectors, random_vectors
 pytestmark = [pytest.mark.needs_cxx, pytest.mark.needs_verilator]
 
 
-@pytest.mark.parametrize("weight_bits", map(nightly, (1, 2, 3, 4, 8)))
+@pytest.mark.parametrize("weight_bits", [*map(nightly, (1, 2, 3, 4, 8))])
 def test_every_target_equals_the_simulator_on_real_digits(tmp_path, weight_bits):
     import torch
 
