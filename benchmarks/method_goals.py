@@ -138,6 +138,15 @@ def within(runs: Runs, name: str, other: str, most: float, wanted: str, seeds: i
     return Goal(wanted, words, enough, runs.command(name))
 
 
+def stored(runs: Runs, name: str, most: float, wanted: str) -> Goal:
+    """Not more than ``most`` stored bits for each weight."""
+    row, command = runs[name], runs.command(name)
+    if row is None:
+        return Goal(wanted, NOT_RUN, "", command)
+    met = "yes" if row.stored_bits <= most else "no"
+    return Goal(wanted, f"{row.stored_bits:.3f} bits", met, command)
+
+
 def sq(digits: Runs, mnist: Runs, cifar: Runs) -> Iterator[Goal]:
     """Section 1: differences are reported, whatever they are."""
     for folder, runs in (("digits", digits), ("LeNet5 on MNIST", mnist), ("CIFAR-10", cifar)):
@@ -256,13 +265,9 @@ def elq(mnist: Runs) -> Iterator[Goal]:
 def alq(mnist: Runs) -> Iterator[Goal]:
     """Section 5."""
     name = "alq-pruned-w2a8"
-    row, command = mnist[name], mnist.command(name)
+    row = mnist[name]
     wanted = "LeNet5 on MNIST: at most 0.5 bits a weight, coordinates counted"
-    if row is None:
-        yield Goal(wanted, NOT_RUN, "", command)
-    else:
-        met = "yes" if row.stored_bits <= 0.5 else "no"
-        yield Goal(wanted, f"{row.stored_bits:.3f} bits", met, command)
+    yield stored(mnist, name, 0.5, wanted)
     yield within(mnist, name, "float", 0.5, "that network at most 0.5 below float")
     passes = None if row is None else mean_passes(row)
     yield Goal(
@@ -302,11 +307,7 @@ def pq(mnist: Runs) -> Iterator[Goal]:
     name = "pq-block8-w1a8"
     row, command = mnist[name], mnist.command(name)
     wanted = "LeNet5 on MNIST: at most 1 bit a weight, books counted"
-    if row is None:
-        yield Goal(wanted, NOT_RUN, "", command)
-    else:
-        met = "yes" if row.stored_bits <= 1 else "no"
-        yield Goal(wanted, f"{row.stored_bits:.3f} bits", met, command)
+    yield stored(mnist, name, 1, wanted)
     yield within(mnist, name, "float", 0.3, "that network at most 0.3 below float")
     compared = mnist.compared(name, "vecq-w1a8")
     wanted = "less weight memory than 1-bit VecQ at no less accuracy, or say that it is not so"

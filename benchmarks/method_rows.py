@@ -100,7 +100,7 @@ def rows(folder: str) -> list[Row]:
 
 
 def difference(one: Row, other: Row) -> tuple[float, float]:
-    """Of their means, and its standard error."""
+    """How far the mean of ``one`` lies above that of ``other``, and its standard error."""
     return one.mean - other.mean, math.hypot(one.error, other.error)
 
 
@@ -117,7 +117,7 @@ BOOKS = {
                4: "block=1,words=16"},
     "methods-mnist": {2: "block=4,words=256"},
 }  # fmt: skip
-"""Of the largest layer with the default settings of pq, by folder and ``--weight-bits``."""
+"""The book of the largest layer by the default settings of pq: for a folder and its weight bits."""
 
 
 @functools.cache

@@ -106,12 +106,12 @@ endmodule
 
 
 def accumulator_bits(grid: Grid, activations: IntFormat = ACTIVATIONS) -> int:
-    """Of any sum of 1,024 products."""
+    """The bits that hold every sum of 1,024 products."""
     return sum_bits(grid.value_format.magnitude, activations)
 
 
 def sum_bits(largest: int, activations: IntFormat = ACTIVATIONS) -> int:
-    """Of any sum of 1,024 products by weights of this magnitude at most."""
+    """The bits that hold every sum of 1,024 products, whose weights reach at most ``largest``."""
     bound = INPUTS * largest * activations.hi
     return IntFormat.covering(-bound, bound).bits
 

@@ -99,7 +99,7 @@ class Case:
 
 
 WIDTHS = {"bwn": 1}
-"""Of methods that do not have 2 bits."""
+"""Bits of a weight for methods that cannot have the usual 2."""
 AT_ONCE = {"start": 0.0, "end": 0.0}
 """Product quantization has its words before the first step."""
 CASES = {

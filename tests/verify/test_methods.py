@@ -29,10 +29,10 @@ from vecq_hw.verify.vectors import with_corners
 torch.set_num_threads(1)
 
 BITS = {"vecq": 2, "esb": 4, "sq": 2, "elq": 2, "srq": 3, "dropbits": 4, "alq": 2, "pq": 2}
-"""Of the methods that a change is judged by, how many bits their codes have."""
+"""Bits of a code, for each method whose network every change is judged by."""
 OTHERS = {"bwn": 1, "twn": 2, "ttq": 2, "inq": 4, "mul2q": 2, "dorefa": 3, "minmax": 4}
 OTHERS |= {"tqt": 4, "lsq": 3}
-"""Of the others, whose networks have scalar codes too."""
+"""Bits of a code, for each of the other methods; their networks have scalar codes."""
 OPTIONS: dict[str, dict[str, float]] = {
     "dropbits": {"strength": 0.3},
     "pq": {"block": 4, "words": 16},
