@@ -8,7 +8,8 @@
 // comparison with the threshold that the bits above it choose, so that one comparison per bit is
 // enough.  The memory has 2^CountBits lines for each word, a signed number of ThresholdBits for each
 // lane, lane 0 in the least significant bits: line 0 is 1 where the channel falls; line 2^n + c is
-// what an element is compared with whose n highest bits of the count are c.
+// what an element is compared with whose n highest bits of the count are c.  With SharedRow all
+// channels have the same thresholds: the memory has 2^CountBits lines of one number.
 //
 // A word every cycle; the whole pipeline stands still while its last word is not taken.
 // Latency: 2 + CountBits cycles.
@@ -20,6 +21,7 @@ module vecq_threshold #(
   parameter int ThresholdBits = 17,
   parameter int CountBits     = 2,
   parameter int OutputBits    = 2,
+  parameter bit SharedRow     = 1'b0,
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 3,
   parameter     File
@@ -41,17 +43,20 @@ module vecq_threshold #(
   localparam int WordBits = Words > 1 ? $clog2(Words) : 1;
   localparam int Lines    = 1 << CountBits;
   localparam int LineBits = CountBits > 0 ? CountBits : 1;
-  localparam int AddressBits = Words * Lines > 1 ? $clog2(Words * Lines) : 1;
+  // How many words and lanes have thresholds of their own.
+  localparam int RowWords = SharedRow ? 1 : Words;
+  localparam int RowLanes = SharedRow ? 1 : Lanes;
+  localparam int AddressBits = RowWords * Lines > 1 ? $clog2(RowWords * Lines) : 1;
   // Of both sides of a comparison.
   localparam int CompareBits = ThresholdBits > InputBits + 1 ? ThresholdBits : InputBits + 1;
 
-  logic [Lanes*ThresholdBits-1:0] memory [Words * Lines];
+  logic [RowLanes*ThresholdBits-1:0] memory [RowWords * Lines];
 
 `ifdef SYNTHESIS
   // Synthesis looks for the file itself, and stops if there is none.
   localparam found = File;
 `else
-  vecq_memory_file #(.File(File), .Words(Words * Lines)) memory_file ();
+  vecq_memory_file #(.File(File), .Words(RowWords * Lines)) memory_file ();
   string found = memory_file.path();
 `endif
   initial $readmemh(found, memory);
@@ -76,8 +81,9 @@ module vecq_threshold #(
     end
   end
 
-  // Which word of the frame each stage holds.
+  // Which word of the frame each stage holds, and whose thresholds it has.
   logic [WordBits-1:0] word_q [CountBits+1];
+  logic [WordBits-1:0] own_word [CountBits+1];
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
@@ -86,7 +92,13 @@ module vecq_threshold #(
     end
   end
 
+  for (genvar stage = 0; stage <= CountBits; stage++) begin : gen_own_word
+    assign own_word[stage] = SharedRow ? '0 : word_q[stage];
+  end
+
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
+    localparam int Row = SharedRow ? 0 : lane;
+
     // Stage n holds the element and, in count, the n highest bits of the count.
     for (genvar stage = 0; stage <= CountBits; stage++) begin : gen_stage
       logic [InputBits-1:0] element_q;
@@ -109,9 +121,9 @@ module vecq_threshold #(
         assign below     = gen_stage[stage-1].element_q;
         assign extended  = {InputSigned & below[InputBits-1], below};
         assign element   = CompareBits'(extended);
-        assign address   = AddressBits'(32'(word_q[stage-1]) * Lines + (1 << (stage - 1))
+        assign address   = AddressBits'(32'(own_word[stage-1]) * Lines + (1 << (stage - 1))
                                         + 32'(gen_stage[stage-1].count));
-        assign selected  = memory[address][lane*ThresholdBits +: ThresholdBits];
+        assign selected  = memory[address][Row*ThresholdBits +: ThresholdBits];
         assign threshold = CompareBits'(selected);
         assign count     = count_q;
 
@@ -129,8 +141,8 @@ module vecq_threshold #(
     logic signed [63:0] count;
     logic [OutputBits-1:0] result_q;
 
-    assign first = AddressBits'(32'(word_q[CountBits]) * Lines);
-    assign falls = memory[first][lane*ThresholdBits];
+    assign first = AddressBits'(32'(own_word[CountBits]) * Lines);
+    assign falls = memory[first][Row*ThresholdBits];
     assign count = CountBits > 0 ? 64'(gen_stage[CountBits].count) : '0;
     assign data_o[lane*OutputBits +: OutputBits] = result_q;
 

@@ -24,6 +24,7 @@ class Shape:
     channels: int = 4
     lanes: int = 2
     margin: int = 3  # how far thresholds lie outside the range of the input
+    shared: int = 0  # one row for all channels: 1 that rises, -1 that falls
 
 
 S9, U7 = IntFormat(9, signed=True), IntFormat(7, signed=False)
@@ -40,17 +41,23 @@ SHAPES = [
     Shape(IntFormat(8, signed=False, lo=3, hi=77), IntFormat(8, signed=False), 2, 2),
     # Thresholds far outside what the input can be.
     Shape(S9, IntFormat(3, signed=False), 4, 2, 10_000),
+    # One row for all channels.
+    Shape(S9, IntFormat(4, signed=False, lo=0, hi=9), 6, 2, shared=1),
+    Shape(U7, IntFormat(4, signed=True), 6, 1, shared=-1),
+    Shape(S9, IntFormat(3, signed=False), 3, 3, shared=-1),
+    Shape(S9, IntFormat(4, signed=False, lo=5, hi=5), 4, 2, shared=1),
 ]
 
 
 def layer(index: int) -> Threshold:
     shape, generator = SHAPES[index], np.random.default_rng(index)
     fmt, levels = shape.input, shape.output.hi - shape.output.lo
+    rows = 1 if shape.shared else shape.channels
     drawn = generator.integers(
-        fmt.lo - shape.margin, fmt.hi + shape.margin, (shape.channels, levels), endpoint=True
+        fmt.lo - shape.margin, fmt.hi + shape.margin, (rows, levels), endpoint=True
     )
-    falling = generator.integers(0, 2, shape.channels)
-    falling[0] = 1
+    falling = generator.integers(0, 2, rows)
+    falling[0] = shape.shared <= 0
     return Threshold(
         name="count",
         input="x",
@@ -65,7 +72,9 @@ def elements(index: int) -> IntArray:
     shape = SHAPES[index]
     fmt, thresholds = shape.input, layer(index).thresholds
     beside = [thresholds.T + nudge for nudge in (-1, 0, 1)]
-    edges = np.clip(np.concatenate(beside), fmt.lo, fmt.hi)
+    edges = np.clip(np.concatenate(beside), fmt.lo, fmt.hi).repeat(
+        shape.channels // len(thresholds), axis=1
+    )
     return np.concatenate([frames(index, 30, fmt.lo, fmt.hi, shape.channels), edges])
 
 
@@ -82,12 +91,13 @@ def case(index: int) -> Case:
             "ThresholdBits": bits,
             "CountBits": count_bits,
             "OutputBits": shape.output.bits,
+            "SharedRow": int(shape.shared != 0),
             "Lo": signed_literal(shape.output.lo),
             "Hi": signed_literal(shape.output.hi),
         },
         input_bits=shape.lanes * shape.input.bits,
         output_bits=shape.lanes * shape.output.bits,
-        memories={"File": Memory(values=lines, lanes=shape.lanes, bits=bits)},
+        memories={"File": Memory(values=lines, lanes=lines.shape[1], bits=bits)},
     )
 
 

@@ -62,7 +62,7 @@ def depthwise() -> Builder:
 def grids() -> Builder:
     """Weights off VecQ's grid in padded, grouped and depthwise convolutions, and signed codes.
 
-    One is padded by a code other than 0.
+    One is padded by a code other than 0.  All sums of the pool have one row of thresholds.
     """
     net = Calibrated("grids", (8, 8, 1), 3)
     net.sample = digits(8)
@@ -71,7 +71,8 @@ def grids() -> Builder:
     net.conv(12, TwosComplement(4), (3, 3), (2, 2), (1, 1), groups=2, fold=Fold(pe=12, simd=3))
     net.rescale(IntFormat(6, signed=True))
     net.conv(8, TwosComplement(2), (3, 3), padding=(0, 1, 2, 1), pad_code=-5).norm()
-    return net.sum((4, 4), (4, 4)).norm(128).flatten().dense(10, INQ)
+    net.sum((4, 4), (4, 4)).norm(128).one_row()
+    return net.flatten().dense(10, INQ)
 
 
 BUILDERS = {"lenet5": lenet5, "resnet8": resnet8, "depthwise": depthwise, "grids": grids}

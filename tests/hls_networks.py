@@ -210,6 +210,15 @@ class Builder:
         self.layers[-1] = thresholds_of(self.layers[-1], source)
         return self
 
+    def one_row(self) -> Builder:
+        """The last layer, a rescale or thresholds, as the thresholds of its first channel."""
+        rule = self.layers.pop()
+        if isinstance(rule, Rescale):
+            rule = thresholds_of(rule, self.tensor.format)
+        rows = {"thresholds": rule.thresholds[:1], "falling": rule.falling[:1]}
+        self.layers.append(replace(rule, **rows))
+        return self
+
     def _join(self, kind, others) -> Builder:
         """With the layers of these indices, -1 being the input."""
         own = self._next()
@@ -333,7 +342,8 @@ def all_layers() -> Builder:
         .threshold(IntFormat(2, False))
         .add(5)
         .sum((2, 2), (2, 2))
-        .rescale()
+        .threshold(IntFormat(3, False))
+        .one_row()
         .upsample(1, 2)
         .lookup(own=True)
         .flatten()

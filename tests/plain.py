@@ -259,6 +259,8 @@ def _rescale(layer, cell, position):
 
 def _threshold(layer, cell, position):
     rows, falling = layer.thresholds.tolist(), layer.falling.tolist()
+    if len(rows) == 1:  # of all channels
+        rows, falling = rows * len(cell), falling * len(cell)
     return [
         layer.format.lo + sum(a <= t if falls else a >= t for t in row)
         for a, row, falls in zip(cell, rows, falling, strict=True)

@@ -232,16 +232,18 @@ def count_thresholds(
     Parameters
     ----------
     x : int array of shape (..., C)
-    thresholds : int array of shape (C, levels), rows ascending
-    falling : int array of shape (C,), 0 or 1
+    thresholds : int array of shape (1 or C, levels), rows ascending
+    falling : int array of shape (1 or C,), 0 or 1
     """
     counts = np.empty(x.shape, np.int64)
-    for channel, row in enumerate(thresholds):
-        values = x[..., channel]
-        if falling[channel]:
-            counts[..., channel] = len(row) - np.searchsorted(row, values, side="left")
+    shared = len(thresholds) == 1
+    for channel, (row, falls) in enumerate(zip(thresholds, falling, strict=True)):
+        own = slice(None) if shared else channel
+        values = x[..., own]
+        if falls:
+            counts[..., own] = len(row) - np.searchsorted(row, values, side="left")
         else:
-            counts[..., channel] = np.searchsorted(row, values, side="right")
+            counts[..., own] = np.searchsorted(row, values, side="right")
     return counts + lo
 
 

@@ -136,6 +136,10 @@ def test_thresholds_of_many_levels_and_none():
     rows = np.sort(rng.integers(-5000, 5000, (3, 200)), axis=1)
     layer = Threshold(name="y", input="x", thresholds=rows, falling=[0, 1, 0], format=fmt)
     assert differing(_one(layer, (3,), IntFormat(13, True)), count=2000) == (6000, 0)
+    for falls in (0, 1):  # one row for all channels, of a vector and of an image
+        one = replace(layer, thresholds=rows[:1], falling=[falls])
+        assert differing(_one(one, (3,), IntFormat(13, True)), count=2000) == (6000, 0)
+        assert differing(_one(one, (2, 5, 3), IntFormat(13, True)), count=100) == (3000, 0)
     single = IntFormat(5, True, 7, 7)
     layer = Threshold(
         name="y", input="x", thresholds=np.zeros((3, 0), int), falling=[0, 1, 0], format=single

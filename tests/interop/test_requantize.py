@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from vecq_hw.arithmetic import count_thresholds, rescale
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.interop.requantize import lookup, requantized, thresholds
+from vecq_hw.interop.shared_rows import shared
 from vecq_hw.interop.shorten import Lines, channel_ranges, shortened
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
 from vecq_hw.passes.thresholds import thresholds_of
@@ -111,9 +114,11 @@ def test_no_line_means_thresholds_and_the_channels_are_counted():
 
     layer = requantized("r", "x", tensor(3, fmt), squares, U4, 1.0)
     assert isinstance(layer, Threshold)
-    assert not Lines.of(layer, channel_ranges(tensor(3, fmt), None)).found.any()
+    rule = layer.by_channel(3)
+    assert not Lines.of(rule, channel_ranges(tensor(3, fmt), None)).found.any()
     narrow = IntFormat(8, signed=True)
-    alike = requantized("r", "x", tensor(3, narrow), squares, U4, 1.0)
+    u7 = IntFormat(7, signed=False)
+    alike = requantized("r", "x", tensor(3, narrow), lambda x: squares(x) * 8, u7, 1.0)
     assert isinstance(alike, Lookup)
     assert alike.table.shape == (1, 256)
 
@@ -164,3 +169,57 @@ def test_wide_accumulators_and_many_rows_take_little_time():
     rng = np.random.default_rng(0)
     x = rng.integers(-(10**6), 10**6, (2000, 64))
     assert np.array_equal(codes_of(layer, fmt, x), function(x.T).T)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_one_row_serves_all_channels_exactly_where_one_can(data):
+    """Channels see their own ranges; whether a row serves is found by trying all rows."""
+    falls = data.draw(st.booleans())
+    result = IntFormat(2, signed=False)
+    ends = np.array(
+        data.draw(
+            st.lists(st.tuples(st.integers(-4, 0), st.integers(0, 4)), min_size=1, max_size=3)
+        )
+    )
+    kept = data.draw(st.lists(st.integers(-5, 5), min_size=3, max_size=3))
+    moved = data.draw(st.lists(st.integers(0, 1), min_size=len(ends), max_size=len(ends)))
+    rows = np.sort(np.array(kept)) + np.array(moved)[:, None]
+
+    def function(x: np.ndarray) -> np.ndarray:
+        signed = -x if falls else x
+        return (signed[:, :, None] >= rows[:, None, :]).sum(axis=2)
+
+    source = tensor(len(ends), IntFormat(4, signed=True))
+    rule = thresholds("r", "x", source, function, result, 1.0, ends)
+    one = shared(rule, ends)
+    points = np.clip(np.arange(-5, 6)[None], ends[:, :1], ends[:, 1:])
+    wanted = function(points)
+    everything = np.array(list(combinations_with_replacement(range(-6, 7), 3)))
+    serves = any(
+        ((points[:, :, None] <= everything[:, None, None]) if down
+         else (points[:, :, None] >= everything[:, None, None])).sum(axis=3).__eq__(wanted)
+        .all(axis=(1, 2)).any()
+        for down in (False, True)
+    )  # fmt: skip
+    assert (one is not None) == serves
+    if one is not None:
+        assert one.thresholds.shape == (1, 3)
+        assert np.array_equal(codes_of(one, source.format, points.T), wanted.T)
+
+
+def test_what_all_channels_do_alike_takes_one_row():
+    fmt, wide = IntFormat(11, signed=True), IntFormat(16, signed=True)
+
+    def squares(x: np.ndarray) -> np.ndarray:
+        return np.clip(np.sqrt(np.maximum(x, 0)).astype(np.int64), 0, 15)
+
+    for source in (fmt, wide):  # also where a table would be larger
+        layer = requantized("r", "x", tensor(3, source), squares, U4, 1.0)
+        assert isinstance(layer, Threshold)
+        assert layer.thresholds.shape == (1, 15)
+    own = requantized(
+        "r", "x", tensor(2, wide), lambda x: squares(x + np.array([[0], [1]])), U4, 1.0
+    )
+    assert isinstance(own, Threshold)
+    assert own.thresholds.shape == (2, 15)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -113,12 +114,14 @@ def test_thresholds_change_no_integer_of_a_network(net, seed):
         ({"thresholds": np.zeros((2, 3), int)}, "thresholds and falling have the shapes"),
         ({"thresholds": np.tile([3, 2, 1, 0] + [0] * 251, (2, 1))}, "must ascend"),
         ({"falling": np.array([0, 2])}, "falling must be 0 or 1"),
+        ({"thresholds": np.zeros((1, 255), int)}, "or (1, 255) and (1,) for all"),
+        ({"falling": np.array([0])}, "thresholds and falling have the shapes"),
     ],
 )
 def test_illegal_thresholds_are_refused(changes, says):
     fields = {"thresholds": np.zeros((2, 255), int), "falling": np.array([0, 0]), **changes}
     layer = Threshold(name="t", input="fc", format=IntFormat(8, False), **fields)
-    with pytest.raises(VecqError, match=says):
+    with pytest.raises(VecqError, match=re.escape(says)):
         network(dense(), layer)
 
 

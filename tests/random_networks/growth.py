@@ -172,7 +172,10 @@ class Growth:
         if source.is_image and chance(self.draw, 5):
             self.append(random_rows(self.draw, layer, source.positions))
         elif layer.format.bits <= 5 and chance(self.draw, 3):
-            self.append(thresholds_of(layer, source.format))
+            rule = thresholds_of(layer, source.format)
+            if chance(self.draw):  # one row for all channels
+                rule = replace(rule, thresholds=rule.thresholds[:1], falling=rule.falling[:1])
+            self.append(rule)
         else:
             self.append(layer)
 

@@ -291,6 +291,7 @@ def _codes(w: Writer, x: str, layer: Rescale | Threshold, source: Tensor) -> str
 def _multi_threshold(w: Writer, x: str, rule: Threshold, source: Tensor) -> str:
     """Counts of rising thresholds; a falling channel is negated first."""
     fmt, lo, hi = rule.format, source.format.lo, source.format.hi
+    rule = rule.by_channel(source.channels)
     falling = rule.falling[:, np.newaxis].astype(bool)
     rows = np.clip(rule.thresholds, lo - 1, hi + 1)
     rows = np.where(falling, -rows[:, ::-1], rows).astype(np.float32)

@@ -198,7 +198,7 @@ def _requantization(
             mantissa_bits = int(layer.mantissa_bits.max(initial=0))
             stored = layer.channels * (mantissa_bits + tensor.format.bits)
         case Threshold():
-            without = int((~Lines.of(layer, ranges).found).sum())
+            without = int((~Lines.of(layer.by_channel(tensor.channels), ranges).found).sum())
             stored = layer.thresholds.size * tensor.format.bits
         case Lookup():
             without = tensor.channels

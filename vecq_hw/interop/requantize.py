@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.interop.shared_rows import shared
 from vecq_hw.interop.shorten import channel_ranges, shortened
 from vecq_hw.layers import MOST_LOOKUP_BITS, CodeLayer, Lookup, Tensor, Threshold
 
@@ -43,8 +44,9 @@ def requantized(
 ) -> CodeLayer:
     """The layer that computes ``function`` on every integer of the proven range of ``tensor``.
 
-    A Rescale where one is exactly the same; else a Lookup of a narrow tensor where all channels are
-    alike or the function is not monotone; else a Threshold.
+    A Rescale where one is exactly the same.  Else a Threshold, with one row where that serves all
+    channels; a Lookup of a narrow tensor where its one table is at most twice that row, as it gives
+    a code in one cycle, or where the function is not monotone.
 
     Parameters
     ----------
@@ -81,10 +83,12 @@ def requantized(
     line = shortened(rule, tensor, ranges)
     if line is not None:
         return line
-    alike = bool((rule.thresholds == rule.thresholds[:1]).all() and np.ptp(rule.falling) == 0)
-    if narrow and alike:
-        return lookup(name, source, tensor, function, result, step)
-    return rule
+    one = shared(rule, channel_ranges(tensor, ranges))
+    if one is not None and narrow:
+        table = lookup(name, source, tensor, function, result, step)
+        if table.table.size * result.bits <= 2 * one.thresholds.size * fmt.bits:
+            return table
+    return rule if one is None else one
 
 
 class NotMonotoneError(VecqError):

@@ -153,8 +153,10 @@ class Threshold(OfOneTensor):
 
     Attributes
     ----------
-    thresholds : int64 array of shape (C, format.hi - format.lo), each row ascending
-    falling : int64 array of shape (C,), 0 or 1
+    thresholds : int64 array of shape (1 or C, format.hi - format.lo), each row ascending
+        One row for all channels, or one for each.
+    falling : int64 array of shape (1 or C,), 0 or 1
+        Of each row.
     format : IntFormat
         Of the output.
     step : float
@@ -172,17 +174,34 @@ class Threshold(OfOneTensor):
         object.__setattr__(self, "thresholds", frozen(self.thresholds, np.int64))
         object.__setattr__(self, "falling", frozen(self.falling, np.int64))
 
+    @property
+    def shared(self) -> bool:
+        """Whether one row serves all channels."""
+        return len(self.thresholds) == 1
+
+    def by_channel(self, channels: int) -> Threshold:
+        """The same with a row for each channel."""
+        if len(self.thresholds) == channels:
+            return self
+        rows = np.repeat(self.thresholds, channels, axis=0)
+        return replace(self, thresholds=rows, falling=np.repeat(self.falling, channels))
+
     def output(self, source: Tensor) -> Tensor:
         """The tensor of its codes."""
         return replace(source, format=self.format, step=self.step)
 
     def problems(self, source: Tensor) -> Iterator[str]:
         """What is illegal about it, as sentences without its name."""
-        wanted = (source.channels, self.format.hi - self.format.lo)
-        if self.thresholds.shape != wanted or self.falling.shape != wanted[:1]:
+        shapes, levels = (
+            (self.thresholds.shape, self.falling.shape),
+            self.format.hi - self.format.lo,
+        )
+        channels = source.channels
+        if shapes not in [((rows, levels), (rows,)) for rows in (1, channels)]:
             yield (
-                f"thresholds and falling have the shapes {self.thresholds.shape} and"
-                f" {self.falling.shape}, not {wanted} and {wanted[:1]}"
+                f"thresholds and falling have the shapes {shapes[0]} and {shapes[1]}, not"
+                f" {(channels, levels)} and {(channels,)}, or {(1, levels)} and (1,) for all"
+                " channels"
             )
             return
         if (self.thresholds[:, 1:] < self.thresholds[:, :-1]).any():
@@ -192,8 +211,9 @@ class Threshold(OfOneTensor):
         yield from step_problems(self.step)
 
     def __repr__(self) -> str:
-        channels, levels = self.thresholds.shape
-        return f"Threshold({self.name}: {channels} channels × {levels} → {self.format!r})"
+        rows, levels = self.thresholds.shape
+        own = f"{rows} channels" if rows > 1 else "one row"
+        return f"Threshold({self.name}: {own} × {levels} → {self.format!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

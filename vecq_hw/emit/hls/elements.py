@@ -60,7 +60,7 @@ def rescale(layer: Rescale, site: Site) -> LayerCall:
 
 
 def _threshold(layer: Threshold, site: Site) -> LayerCall:
-    channels, levels = layer.thresholds.shape
+    channels, levels = site.read.channels, layer.thresholds.shape[1]
     if levels == 0:  # C++ has no empty arrays; where there is one output, the clamp makes it
         zeros = np.zeros(channels, np.int64)
         constant = Rescale(

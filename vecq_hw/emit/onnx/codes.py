@@ -56,7 +56,7 @@ def threshold(w: Writer, x: str, layer: Threshold, source: Tensor) -> str:
     """A binary search in each channel's row: as many comparisons as the output has bits.
 
     A falling channel counts ``-acc >= -t``.  The rows are filled up to one less than a power of two
-    by thresholds that no accumulator reaches.
+    by thresholds that no accumulator reaches.  One row for all channels stands once.
     """
     fmt, image = layer.format, source.is_image
     levels = fmt.hi - fmt.lo
@@ -73,12 +73,14 @@ def threshold(w: Writer, x: str, layer: Threshold, source: Tensor) -> str:
     width = table.shape[1]
     x = w.cast(x, kind)
     if layer.falling.any():
-        x = w("Mul", x, by_channel(1 - 2 * layer.falling.astype(kind), image))
+        signs = 1 - 2 * layer.falling.astype(kind)
+        x = w("Mul", x, signs if layer.shared else by_channel(signs, image))
     found = w("Mul", w.cast(x, INT64), np.array(0))
     if not steps:
         return w.cast(w("Add", found, np.array(fmt.lo)), carrier(fmt))
     flat = w.constant(table.reshape(-1), "thresholds")
-    first = by_channel(np.arange(source.channels) * width, image)
+    rows_at = np.arange(len(table)) * width
+    first = rows_at if layer.shared else by_channel(rows_at, image)
     for step in (1 << bit for bit in reversed(range(steps))):
         place = w("Add", found, first + step - 1)
         reached = w("GreaterOrEqual", x, w("Gather", flat, place), kind=BOOL)

@@ -118,7 +118,7 @@ def serial_rescale(cell: SerialRescale, source: NamedStream) -> Placed:
 def _threshold(layer: Threshold, source: NamedStream, read: Tensor) -> Placed:
     lines, bits, count_bits = threshold_lines(layer, read.format, source.lanes)
     parameters: dict[str, object] = {
-        "Channels": len(layer.falling),
+        "Channels": read.channels,
         "Lanes": source.lanes,
         "InputBits": source.bits,
         "InputSigned": bit(source.signed),
@@ -127,8 +127,10 @@ def _threshold(layer: Threshold, source: NamedStream, read: Tensor) -> Placed:
         "OutputBits": layer.format.bits,
         "Lo": signed_literal(layer.format.lo),
         "Hi": signed_literal(layer.format.hi),
-        "File": Memory("thresholds", lines, source.lanes, bits),
+        "File": Memory("thresholds", lines, lines.shape[1], bits),
     }
+    if layer.shared and read.channels > 1:
+        parameters["SharedRow"] = bit(True)
     return Placed("vecq_threshold", parameters)
 
 

@@ -113,6 +113,7 @@ def threshold_lines(
     Returns
     -------
     lines : int64 array of shape (C / lanes * 2^count_bits, lanes)
+        Of one row for all channels (2^count_bits, 1).
     bits : int
         Of a threshold, signed.
     count_bits : int
@@ -127,11 +128,12 @@ def threshold_lines(
     >>> lines.ravel(), bits, count_bits
     (array([0, 5, 2, 9]), 6, 2)
     """
-    channels, levels = layer.thresholds.shape
+    rows, levels = layer.thresholds.shape
+    width = 1 if layer.shared else lanes
     count_bits = levels.bit_length()
     never = source.hi + 1
     reached = np.clip(layer.thresholds, source.lo - 1, never) + layer.falling[:, np.newaxis]
-    ascending = np.full((channels, 1 << count_bits), never, np.int64)
+    ascending = np.full((rows, 1 << count_bits), never, np.int64)
     ascending[:, :levels] = np.clip(reached, source.lo, never)
     tree = np.empty_like(ascending)
     tree[:, 0] = layer.falling
@@ -140,7 +142,7 @@ def threshold_lines(
         stretch = 1 << (count_bits - level)
         tree[:, 1 << level : 2 << level] = ascending[:, stretch // 2 - 1 :: stretch]
     # (words, lanes, lines) to (words, lines, lanes)
-    lines = tree.reshape(channels // lanes, lanes, -1).swapaxes(1, 2).reshape(-1, lanes)
+    lines = tree.reshape(rows // width, width, -1).swapaxes(1, 2).reshape(-1, width)
     return lines, signed_bits(np.array([source.lo, never, 1])), count_bits
 
 
