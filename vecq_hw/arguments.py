@@ -64,7 +64,8 @@ def whole_number(given: Any, wanted: str, least: int | None = None, most: int | 
         or (least is not None and number < least)
         or (most is not None and number > most)
     ):
-        raise VecqError(f"{wanted}, not {shown(given)}")
+        held = number is None or number.bit_length() < 64
+        raise VecqError(f"{wanted}{'' if held else ', in 64 bits'}, not {shown(given)}")
     return number
 
 

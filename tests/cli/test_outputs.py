@@ -24,7 +24,7 @@ OUTPUTS = [
     for parameter in command.params
     if isinstance(parameter.type, OutputFile | OutputFolder)
 ]
-INPUTS = {"--schedule", "--inputs", "--reals", "--data-dir"}
+INPUTS = {"--schedule", "--inputs", "--reals", "--data-dir", "--source"}
 READ = {"show", "simulate", "emit", "verify", "array", "cycles", "schedule", "lower"}
 
 

@@ -159,7 +159,7 @@ def test_forged_recipes_and_settings_with_the_right_digest_only_ever_give_a_sent
     ("changes", "says"),
     [
         ({"shape": [1 << 40]}, "a 'mlp' of 3 classes of samples of .* has more parameters than it"),
-        ({"shape": [1 << 70]}, "more parameters than it holds"),
+        ({"shape": [1 << 70]}, "samples of positive sizes, in 64 bits, not 118"),
         ({"classes": 1 << 40}, "more parameters than it holds"),
         ({"classes": -1}, "gives 1 score or more, not"),
         ({"weight_bits": "2"}, r"recipe.weight_bits is '2', but int or None is wanted"),

@@ -28,6 +28,8 @@ from vecq_hw.verify.vectors import with_corners
 
 torch.set_num_threads(1)
 
+EXPRESSIVE = tuple(each for each in TARGETS if each.name not in ("qonnx", "netlist"))
+"""QONNX has no Rescale to 16 bits, which ends the networks of ELQ; netlists have other tests."""
 BITS = {"vecq": 2, "esb": 4, "sq": 2, "elq": 2, "srq": 3, "dropbits": 4, "alq": 2, "pq": 2}
 """Bits of a code, for each method whose network every change is judged by."""
 OTHERS = {"bwn": 1, "twn": 2, "ttq": 2, "inq": 4, "mul2q": 2, "dorefa": 3, "minmax": 4}
@@ -120,8 +122,8 @@ def side_by_side(networks: Mapping[str, Network]) -> Network:
 def verified(network: Network, codes: IntArray, folder: Path, schedule: Schedule) -> Report:
     """Every target computes every integer of these codes and of the corners, at each input."""
     given = with_corners(network, {source.name: codes for source in network.inputs})
-    report = verify(network, given, targets=TARGETS, folder=folder, schedule=schedule)
-    assert len(report.rows) == len(TARGETS)
+    report = verify(network, given, targets=EXPRESSIVE, folder=folder, schedule=schedule)
+    assert len(report.rows) == len(EXPRESSIVE) == 5
     assert report.warnings == ()
     for row in report.rows:
         assert (row.status, row.mismatches) == (Status.PASSED, 0), row.message

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vecq_hw.arguments import nearest
 from vecq_hw.cli.data import loaded
 from vecq_hw.cli.training import check_lowering, seeded_model
 from vecq_hw.errors import VecqError
@@ -67,6 +66,7 @@ def task_of(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume
 
 def _begun(options: Mapping[str, Any], data_dir: Path | None) -> Task:
     """The task that the options describe, over those of the preset."""
+    from vecq_hw.arguments import nearest
     from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings, load_float_state, read_bits
 
     preset = Preset(data="digits", model="mlp", settings=Settings(), source="")
