@@ -5,6 +5,7 @@ vecq_stream_rules.sv
 vecq_rom.sv
 vecq_adder_tree.sv
 vecq_pair_sums.sv
+vecq_pipeline_end.sv
 vecq_plane_sum.sv
 vecq_pair_row_array.sv
 vecq_carry_adder.sv

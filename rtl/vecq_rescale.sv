@@ -17,8 +17,9 @@
 // The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
 // -nodsp.  Where words come seldom, vecq_rescale_serial needs a tenth of it.
 //
-// A word every cycle; the whole pipeline stands still while its last word is not taken.
-// Latency: five cycles, six with several classes.
+// A word every cycle; vecq_pipeline_end ends the pipeline, with room for Room words: 1 is enough
+// where words come every second cycle or more seldom.  Latency: seven cycles, eight with several
+// classes.
 module vecq_rescale #(
   parameter int Channels        = 1,
   parameter int Lanes           = 1,
@@ -37,7 +38,8 @@ module vecq_rescale #(
   parameter     ShiftFile       = "",
   parameter int Classes         = 1,
   parameter int Positions       = 1,
-  parameter     RowsFile        = ""
+  parameter     RowsFile        = "",
+  parameter int Room            = 2
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,
@@ -51,7 +53,7 @@ module vecq_rescale #(
   output logic [Lanes*OutputBits-1:0]      data_o
 );
 
-  localparam int Latency     = Classes > 1 ? 6 : 5;
+  localparam int Latency     = Classes > 1 ? 7 : 6;
   localparam int Words       = Channels / Lanes;
   localparam int WordBits    = Words > 1 ? $clog2(Words) : 1;
   localparam int Lines       = Classes * Words;
@@ -65,12 +67,11 @@ module vecq_rescale #(
   logic last_word;
   logic [WordBits-1:0] word_q;
   logic [AddressBits-1:0] line;
-  logic [Lanes*AccumulatorBits-1:0] entry, accumulators_q;
-  logic [Lanes*MantissaBits-1:0] mantissas;
-  logic [Lanes*OffsetBits-1:0] offsets, offsets_q;
+  logic [Lanes*AccumulatorBits-1:0] entry, read_q, accumulators_q;
+  logic [Lanes*MantissaBits-1:0] mantissas, mantissas_q;
+  logic [Lanes*OffsetBits-1:0] offsets, offsets_q, product_offsets_q;
+  logic [Lanes*OutputBits-1:0] results;
 
-  assign valid_o = valid_q[Latency-1];
-  assign advance = !valid_o || ready_i;
   assign ready_o = advance;
   assign last_word = word_q == WordBits'(Words - 1);
 
@@ -134,10 +135,14 @@ module vecq_rescale #(
     .clk_i, .enable_i(advance), .address_i(line), .data_o(offsets)
   );
 
+  // Both factors have a register of their own behind what reads them: those of a multiplier block.
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      accumulators_q <= entry;
-      offsets_q      <= offsets;
+      read_q            <= entry;
+      accumulators_q    <= read_q;
+      mantissas_q       <= mantissas;
+      offsets_q         <= offsets;
+      product_offsets_q <= offsets_q;
     end
   end
 
@@ -146,7 +151,7 @@ module vecq_rescale #(
   logic [Lanes*FurtherBits-1:0] further;
 
   if (ShiftBits > 0) begin : gen_further
-    logic [Lanes*FurtherBits-1:0] read, product_q, sum_q;
+    logic [Lanes*FurtherBits-1:0] read, factor_q, product_q, sum_q;
 
     vecq_rom #(
       .Words(Lines), .WordBits(Lanes * FurtherBits), .File(ShiftFile)
@@ -156,7 +161,8 @@ module vecq_rescale #(
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        product_q <= read;
+        factor_q  <= read;
+        product_q <= factor_q;
         sum_q     <= product_q;
       end
     end
@@ -176,9 +182,9 @@ module vecq_rescale #(
 
     assign bits        = accumulators_q[lane*AccumulatorBits +: AccumulatorBits];
     assign accumulator = {InputSigned & bits[AccumulatorBits-1], bits};
-    assign mantissa    = mantissas[lane*MantissaBits +: MantissaBits];
-    assign offset      = offsets_q[lane*OffsetBits +: OffsetBits];
-    assign data_o[lane*OutputBits +: OutputBits] = result_q;
+    assign mantissa    = mantissas_q[lane*MantissaBits +: MantissaBits];
+    assign offset      = product_offsets_q[lane*OffsetBits +: OffsetBits];
+    assign results[lane*OutputBits +: OutputBits] = result_q;
 
     if (UseDsp) begin : gen_dsp
       (* use_dsp = "yes" *) logic signed [SumBits-1:0] product_q;
@@ -207,6 +213,15 @@ module vecq_rescale #(
       end
     end
   end
+
+  vecq_pipeline_end #(
+    .DataBits(Lanes * OutputBits), .Words(Room)
+  ) pipeline_end (
+    .clk_i, .rst_ni,
+    .valid_i(valid_q[Latency-1]), .next_i(valid_q[Latency-2]), .data_i(results),
+    .advance_o(advance),
+    .valid_o, .ready_i, .data_o
+  );
 
   // What the parameters must be.
   if (Channels < 1 || AccumulatorBits < 1) begin : gen_rule_positive

@@ -3,7 +3,7 @@
 // One register stage of a stream, in both directions: neither side sees the other's wires.
 //
 // Takes and gives a word every cycle; a second register holds the word that arrives while the
-// receiver has just stopped.  Latency: one cycle.
+// receiver has just stopped.  Both ready_o and valid_o are flip-flops.  Latency: one cycle.
 module vecq_stream_register #(
   parameter int DataBits = 8
 ) (
@@ -20,29 +20,29 @@ module vecq_stream_register #(
 );
 
   logic [DataBits-1:0] data_q, spare_q;
-  logic valid_q, spare_valid_q;
+  logic valid_q, ready_q;  // the second register holds no word
   logic free;
 
   assign free    = !valid_q || ready_i;
-  assign ready_o = !spare_valid_q;
+  assign ready_o = ready_q;
   assign valid_o = valid_q;
   assign data_o  = data_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      valid_q       <= 1'b0;
-      spare_valid_q <= 1'b0;
+      valid_q <= 1'b0;
+      ready_q <= 1'b1;
     end else if (free) begin
-      valid_q       <= valid_i || spare_valid_q;
-      spare_valid_q <= 1'b0;
+      valid_q <= valid_i || !ready_q;
+      ready_q <= 1'b1;
     end else begin
-      spare_valid_q <= valid_i || spare_valid_q;
+      ready_q <= !valid_i && ready_q;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (free) data_q <= spare_valid_q ? spare_q : data_i;
-    if (ready_o) spare_q <= data_i;
+    if (free) data_q <= ready_q ? data_i : spare_q;
+    if (ready_q) spare_q <= data_i;
   end
 
   // What the parameters must be.

@@ -27,6 +27,8 @@ class Shape:
     """At most so much longer than ``shift`` are the shifts of some channels."""
     rows: tuple[int, ...] = ()
     """The class of each position; without any there is one class for all."""
+    room: int = 2
+    """Words in the register at the end: with 1 a word goes out every second cycle."""
 
     @property
     def classes(self) -> int:
@@ -54,6 +56,7 @@ SHAPES = [
     Shape(IntFormat(3, signed=True), 57, 60, 60, IntFormat(63, signed=False)),
     Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 1, 1),
     Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 16, 8),
+    Shape(IntFormat(16, signed=True), 10, 20, 13, U8, 6, 2, room=1),
     # Shifts of their own.
     *(Shape(IntFormat(20, signed=True), 18, 36, 18, U8, 6, lanes, 9) for lanes in (1, 2, 6)),
     Shape(IntFormat(9, signed=False), 6, 12, 1, IntFormat(8, True, -100, -3), further=6),
@@ -130,6 +133,7 @@ def case(index: int) -> Case:
             "Lo": literal(shape.output.lo),
             "Hi": literal(shape.output.hi),
             "ShiftBits": shape.further.bit_length(),
+            "Room": shape.room,
         }
         | ({"Classes": shape.classes, "Positions": len(shape.rows)} if shape.classes > 1 else {}),
         input_bits=shape.lanes * shape.accumulator.bits,
@@ -168,7 +172,7 @@ async def rounds_and_clamps(dut: Any, index: int) -> None:
     shape = SHAPES[index]
     inputs = accumulators(shape)
     expected = arithmetic.rescale(inputs, *lines_of_frame(shape), shape.output)
-    latency = 5 + (shape.classes > 1)
+    latency, interval = 7 + (shape.classes > 1), 3 - shape.room
     words = pack_rows(inputs, shape.lanes, shape.accumulator.bits)
     start_clock(dut.clk_i)
     await restart(dut, index)
@@ -185,7 +189,7 @@ async def rounds_and_clamps(dut: Any, index: int) -> None:
     equal(
         f"{CASES[index]}: cycles",
         await compare(seed=None),
-        range(latency + 1, len(words) + latency + 1),
+        range(latency + 1, interval * len(words) + latency + 1, interval),
     )
     for ready in (0, 1):
         await interrupt(dut, index, words, 5, ready)

@@ -56,10 +56,10 @@ STREAMS = [
         parameters={"DataBits": 8},
         input_bits=8,
         output_bits=8,
-        invariants=_inside("1", "1", "valid_q + spare_valid_q"),
+        invariants=_inside("1", "1", "valid_q + !ready_q"),
         mutants=[
             ("if (free) data_q", "data_q"),
-            ("valid_q       <= valid_i || spare_valid_q;", "valid_q <= valid_i;"),
+            ("valid_q <= valid_i || !ready_q;", "valid_q <= valid_i;"),
         ],
     ),
     Stream(
@@ -114,7 +114,9 @@ STREAMS = [
         },
         input_bits=6,
         output_bits=3,
-        mutants=[("assign advance = !valid_o || ready_i;", "assign advance = 1'b1;")],
+        mutants=[
+            (".valid_o, .ready_i, .data_o\n  );\n\n", ".valid_o, .ready_i(1'b1), .data_o);\n")
+        ],
     ),
     Stream(
         cell="vecq_rescale_serial",

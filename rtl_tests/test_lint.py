@@ -77,6 +77,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_quad_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_row_array": {"Pe": 2, "Simd": 19, "WeightBits": 3},
     "vecq_pair_sums": {"Simd": 19},
+    "vecq_pipeline_end": {"Words": 1},
     "vecq_plane_sum": {"Planes": 3},
     "vecq_multiply": {
         **{"Lanes": 2, "LeftSigned": 1, "RightBits": 5, "ProductBits": 9, "UseDsp": 1},

@@ -176,6 +176,8 @@ BROKEN: list[tuple[str, str, str]] = [
         "Words=65536,Outputs=32768",
         "a frame must have fewer than 2^31 steps, not 65536 * 32768",
     ),
+    ("pipeline_end", "DataBits=0", "DataBits (0) must be at least 1"),
+    ("pipeline_end", "Words=3", "Words (3) must be 1 or 2"),
     ("plane_sum", "SumBits=0", "Planes (2), PlaneBits (8) and SumBits (0) must be at least 1"),
     ("pool", "Lanes=0", "Lanes (0), ElementBits (8) and OutputBits (8) must be at least 1"),
     ("pool", "OutputBits=7", "OutputBits (7) must not be less than ElementBits (8) of a maximum"),

@@ -44,6 +44,10 @@ class Elementwise:
 
     Attributes
     ----------
+    depth : int
+        Stages of its pipeline.
+    room : int
+        Words that the stream register behind them holds; 0 where there is none.
     dsp : bool
         Whether a Rescale multiplies in DSP blocks.
     """
@@ -52,6 +56,7 @@ class Elementwise:
     source: Stream
     target: Stream
     depth: int
+    room: int = 0
     dsp: bool = False
 
 
@@ -191,6 +196,7 @@ class Unrolled:
     source: Stream
     target: Stream
     depth: int
+    room: int = 0
 
     @cached_property
     def circuit(self) -> AdderGraph:

@@ -73,8 +73,8 @@ from vecq_hw.layers import (
 from vecq_hw.network import Network, needed_layers
 from vecq_hw.schedule import FoldKind, Schedule
 
-RESCALE_DEPTH = 5
-"""Stages of ``vecq_rescale.sv``."""
+RESCALE_DEPTH = 6
+"""Stages of ``vecq_rescale.sv``, before the stream register at its end."""
 LOOKUP_DEPTH = 1
 """Stages of ``vecq_lookup.sv``."""
 OUTPUT = "output"
@@ -172,14 +172,17 @@ class _Planner:
 
     def _rescale(self, layer: Rescale, source: Stream, target: Stream) -> Cell:
         """A word per cycle, unless the folds before leave the cycles for its bits."""
-        dsp = False
+        dsp, room = False, units.ROOM
         for cell in self._wiring.cells:
             if isinstance(cell, MatrixVector) and cell.target is source:
                 dsp = cell.fold.dsp
                 interval = cell.unit.cycles // cell.unit.outputs
+                in_turns = cell.fold.kind is FoldKind.PARTIAL_SUMS and cell.unit.outputs > 1
+                if interval > 1 and not in_turns:
+                    room = units.ROOM_OF_SPACED
                 turns = units.rescale_turns(layer, source.lanes, interval)
                 if turns and not dsp:
-                    if cell.fold.kind is FoldKind.PARTIAL_SUMS and cell.unit.outputs > 1:
+                    if in_turns:
                         # The words of a frame come one behind the other.
                         source = self._wiring.link(layer.input, layer.name, source, source.lanes)
                     return SerialRescale(
@@ -191,7 +194,9 @@ class _Planner:
                         periods=source.words,
                     )
         depth = RESCALE_DEPTH + (layer.classes > 1)
-        return Elementwise(layer=layer, source=source, target=target, depth=depth, dsp=dsp)
+        return Elementwise(
+            layer=layer, source=source, target=target, depth=depth, room=room, dsp=dsp
+        )
 
     def _layer(self, layer: Layer) -> Stream:
         match layer:

@@ -41,6 +41,10 @@ Indices = npt.NDArray[np.int64]
 
 BOOK_KINDS = FoldKind.CODE_BOOK, FoldKind.PARTIAL_SUMS
 """Those whose arrays multiply by the words of a book."""
+ROOM = 2
+"""Words in the stream register at the end of a pipeline that gives a word every cycle."""
+ROOM_OF_SPACED = 1
+"""The same where words come every second cycle or more seldom."""
 SEARCHED = 32
 """Up to so many output codes an unrolled Rescale is a search."""
 
@@ -84,6 +88,8 @@ class Unit:
     """Words that come in a period."""
     capacity: int
     depth: int
+    room: int = 0
+    """Words that the stream register at its end holds; 0 where it has none."""
 
     @property
     def cycles(self) -> int:

@@ -180,12 +180,12 @@ class Machine:
                 reads, gives = [0, *[None] * (cycles - 2), 0], [False] * (cycles - 1) + [True]
                 words = math.prod(self.network.tensors[layer.name].shape) // wire.lanes
                 return self.unit(words, wire, wire.lanes, reads, gives, 1, [1] * cycles, 2)
-            levels = layer.format.hi - layer.format.lo
-            depth = (
-                5 + (layer.rows is not None and layer.classes > 1)
-                if isinstance(layer, Rescale)
-                else 2 + bits(levels + 1)
-            )
+            if isinstance(layer, Rescale):
+                depth = 6 + (layer.rows is not None and layer.classes > 1)
+                # One register is enough behind a unit whose words are never next to each other.
+                room = 1 if wire.spacing > 1 else 2
+                return self.pipe([[wire]], wire.lanes, depth, room=room)
+            depth = 2 + bits(layer.format.hi - layer.format.lo + 1)
             return self.pipe([[wire]], wire.lanes, depth)
         if isinstance(layer, ArgMax):
             wire = self.readers[layer.input].pop(0)
@@ -306,9 +306,9 @@ class Machine:
         self.patience += self.frames * length * step
         return out
 
-    def pipe(self, turns, lanes, depth, period=1, lead=None):
+    def pipe(self, turns, lanes, depth, period=1, lead=None, room=0):
         out = Wire(lanes)
-        self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth, period, lead))
+        self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth, period, lead, room))
         return out
 
     def unit(self, periods, wire, lanes, reads, gives, words, room, depth):
@@ -352,7 +352,8 @@ class Machine:
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
-        out.interval = 0 if fold.dsp else passes * taps * taken // fold.simd
+        out.spacing = passes * taps * taken // fold.simd
+        out.interval = 0 if fold.dsp else out.spacing
         return out
 
     def partial_sums(self, layer, wire, fold):
@@ -374,6 +375,7 @@ class Machine:
         room = kept(reads, words, 2)
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
         out.interval, out.in_turns = 0 if fold.dsp else taps * inner, outputs > fold.pe
+        out.spacing = 1 if out.in_turns else taps * inner
         return out
 
     def base_serial(self, layer, wire, fold):
@@ -401,7 +403,8 @@ class Machine:
         room = [2 * words] * len(reads)
         depth = -(-lanes // 8) + (3 + width if size >= width else 5)
         out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
-        out.interval = 0 if fold.dsp else len(reads) // (outputs // fold.pe)
+        out.spacing = len(reads) // (outputs // fold.pe)
+        out.interval = 0 if fold.dsp else out.spacing
         return out
 
     def unrolled(self, layer, wire):

@@ -14,7 +14,8 @@ class Wire:
 
     def __init__(self, lanes, raw=False):
         self.lanes, self.raw = lanes, raw
-        self.interval = 0  # cycles from word to word at least, if known
+        self.interval = 0  # cycles from word to word on average, if a serial Rescale may use them
+        self.spacing = 0  # the same, if known
         self.in_turns = False  # whether that is so on average alone
         self.rescaled_by = None  # what the cell before does as well
         self.valid = self.ready = False
@@ -96,21 +97,47 @@ class Link:
         self.count += self.come * self.origin.moves - self.go * self.out.moves
 
 
+class End:
+    """Where the last stage of a pipeline offers its word: itself, or in a register of ``room``.
+
+    A pipeline moves unless the word of its last stage stays there.
+    """
+
+    def __init__(self, out, depth, room):
+        self.out, self.stages, self.room, self.held = out, [False] * depth, room, 0
+
+    def drive(self):
+        self.out.valid = self.held > 0 if self.room else self.stages[-1]
+
+    @property
+    def moves(self):
+        place = self.held < self.room if self.room else self.out.ready
+        return not self.stages[-1] or place
+
+    def edge(self, first):
+        """``first`` is what comes into the first stage."""
+        moves = self.moves
+        if self.room:
+            self.held += (moves and self.stages[-1]) - self.out.moves
+        if moves:
+            self.stages = [first, *self.stages[:-1]]
+
+
 class Pipe:
     """Word by word; ``turns`` says which streams the next word takes from.
 
     Of every ``period`` words the last gives one.  The first turn waits for a word of ``lead``.
     """
 
-    def __init__(self, turns, out, depth, period=1, lead=None):
+    def __init__(self, turns, out, depth, period=1, lead=None, room=0):
         self.period, self.word, self.lead = period, 0, lead
-        self.turns, self.out, self.stages, self.turn = turns, out, [False] * depth, 0
+        self.turns, self.end, self.turn = turns, End(out, depth, room), 0
 
     def drive(self):
-        self.out.valid = self.stages[-1]
+        self.end.drive()
 
     def accept(self):
-        self.moves = not self.out.valid or self.out.ready
+        self.moves = self.end.moves
         wanted = self.turns[self.turn]
         self.step = self.moves and all(origin.valid for origin in wanted)
         if self.turn == 0 and self.lead:
@@ -119,10 +146,10 @@ class Pipe:
             origin.ready = self.step and any(origin is o for o in wanted)
 
     def edge(self):
+        gives = self.step and (self.word + 1) % self.period == 0
+        self.end.edge(gives)
         if self.moves:
             self.word += self.step
-            gives = self.step and self.word % self.period == 0
-            self.stages = [gives, *self.stages[:-1]]
             self.turn = (self.turn + self.step) % len(self.turns)
 
 
@@ -132,15 +159,15 @@ class Unit:
     Before step i, and in frames after the first as many more, ``room[i]`` words may have come in.
     """
 
-    def __init__(self, periods, origin, out, reads, gives, words, room, depth):
+    def __init__(self, periods, origin, out, reads, gives, words, room, depth, end=0):
         # Windows of padding alone would go on without end.
         self.periods = periods
-        self.origin, self.out, self.reads, self.gives = origin, out, reads, gives
-        self.words, self.room, self.stages = words, room, [False] * depth
+        self.origin, self.end, self.reads, self.gives = origin, End(out, depth, end), reads, gives
+        self.words, self.room = words, room
         self.come = self.base = self.step = 0
 
     def drive(self):
-        self.out.valid = self.stages[-1]
+        self.end.drive()
 
     def accept(self):
         self.origin.ready = self.come < self.base + self.room[self.step]
@@ -148,16 +175,15 @@ class Unit:
     def edge(self):
         read = self.reads[self.step]
         there = self.periods > 0 and (read is None or self.base + read < self.come)
-        moves = not self.out.valid or self.out.ready
+        moves = self.end.moves
         self.come += self.origin.moves
-        if moves:
-            self.stages = [there and self.gives[self.step], *self.stages[:-1]]
-            if there:
-                self.step += 1
-                if self.step == len(self.reads):
-                    self.step = 0
-                    self.periods -= 1
-                    self.base += self.words
+        self.end.edge(there and self.gives[self.step])
+        if moves and there:
+            self.step += 1
+            if self.step == len(self.reads):
+                self.step = 0
+                self.periods -= 1
+                self.base += self.words
 
 
 class Ranking:

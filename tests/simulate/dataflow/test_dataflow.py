@@ -284,9 +284,9 @@ def test_a_fork_lets_its_quick_readers_go_on_while_it_waits_for_a_slow_one():
 def test_depths_that_suffice_only_without_pauses_are_refused():
     network = branched((2, 3, 4), ("3r", "r", "r"))
     schedule = default_schedule(network, 2)
-    depths = {"branch1_0→join": 6, "branch2_0→join": 7}
+    depths = {"branch1_0→join": 4, "branch2_0→join": 7}
     simulate_frames(network, schedule, depths, 3)
-    with pytest.raises(DeadlockError, match="its branch 'branch1_0→join' needs 8 words, not 6"):
+    with pytest.raises(DeadlockError, match="its branch 'branch1_0→join' needs 6 words, not 4"):
         check_depths(plan(network, schedule), depths)
     ends = pauses(1), pauses(2)
     assert clocked(network, schedule, depths, 3, *ends) is None

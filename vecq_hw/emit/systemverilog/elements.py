@@ -36,7 +36,7 @@ def elementwise(cell: Elementwise, source: NamedStream, read: Tensor) -> Placed:
     """The cell of a layer that makes codes."""
     match cell.layer:
         case Rescale():
-            return _rescale(cell.layer, source, dsp=cell.dsp)
+            return _rescale(cell, cell.layer, source)
         case Threshold():
             return _threshold(cell.layer, source, read)
         case Lookup():
@@ -45,7 +45,7 @@ def elementwise(cell: Elementwise, source: NamedStream, read: Tensor) -> Placed:
             assert_never(cell.layer)
 
 
-def _rescale(layer: Rescale, source: NamedStream, *, dsp: bool) -> Placed:
+def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream) -> Placed:
     lanes = source.lanes
     mantissa_bits, offset_bits = signed_bits(layer.mantissa), signed_bits(layer.offset)
     parameters: dict[str, object] = {
@@ -59,7 +59,8 @@ def _rescale(layer: Rescale, source: NamedStream, *, dsp: bool) -> Placed:
         "OutputBits": layer.format.bits,
         "Lo": signed_literal(layer.format.lo),
         "Hi": signed_literal(layer.format.hi),
-        "UseDsp": bit(dsp),
+        "UseDsp": bit(cell.dsp),
+        "Room": cell.room,
         "MantissaFile": Memory("mantissa", layer.mantissa, lanes, mantissa_bits),
         "OffsetFile": Memory("offset", layer.offset, lanes, offset_bits),
     }

@@ -93,9 +93,9 @@ class Graph:
         For each output, cycles at which its words must be taken at the latest.
     worst_case : bool
         Whether every pipeline has one stage.  A pipeline that stands still takes no word into its
-        bubbles, so that, if words come late enough, it holds no more than the one at its end.  A
-        graph that runs to its end with one stage each does so whatever the pauses are; one that
-        does not stands still under some pauses.
+        bubbles, so that, if words come late enough, it holds no more than the one at its end and
+        those in the register behind.  A graph that runs to its end with one stage each does so
+        whatever the pauses are; one that does not stands still under some pauses.
     """
 
     plan: Plan
@@ -155,11 +155,12 @@ class Graph:
                 self.processes.append(fork(channel(cell.source), targets, words))
             case Elementwise() | Unrolled():
                 channel(cell.source).receiver = Pipeline(
-                    channel(cell.target), self._stages(cell.depth)
+                    channel(cell.target), self._stages(cell.depth), cell.room
                 )
                 self._span(cell.layer, cell.source, cell.target)
             case Comparison():
-                pipeline = Pipeline(channel(cell.target), self._stages(cell.depth), cell.period)
+                stages, period = self._stages(cell.depth), cell.period
+                pipeline = Pipeline(channel(cell.target), stages, period=period)
                 channel(cell.source).receiver = pipeline
                 self._span(cell.layer, cell.source, cell.target)
             case Ranking():

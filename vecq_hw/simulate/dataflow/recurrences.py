@@ -88,29 +88,33 @@ def fork(origin: Channel, targets: Sequence[Channel], words: int) -> Process:
 
 
 class Pipeline:
-    """``depth`` stages that move as one and stand still while the last word is not taken.
+    """``depth`` stages that move as one and stand still while the word at their end has no place.
 
     One word goes out for every ``period`` words that come in.
 
-    So are ``vecq_matrix_vector.sv`` and ``vecq_rescale.sv``.  The recurrence runs on a local clock
-    that counts the cycles in which the pipeline moves: what enters at local cycle L is offered at
-    L + ``depth``, whatever happens.  ``stalls[j]`` cycles it has stood still once output word j is
-    taken: these turn local cycles into cycles.
+    The place is in a stream register of ``room`` words, ``vecq_pipeline_end.sv``, which offers a
+    word from the next cycle on; or, where ``room`` is 0, the word is offered at once and leaves
+    when it is taken.  The recurrence runs on a local clock that counts the cycles in which the
+    pipeline moves: what enters at local cycle L is at the end at L + ``depth``, whatever happens.
+    ``stalls[j]`` cycles it has stood still once output word j has left its end: these turn local
+    cycles into cycles.
 
     Attributes
     ----------
     local : int
         Local cycle of the last entry.
     due : list of int
-        Local cycle at which each output word is offered.
+        Local cycle at which each output word is at the end.
     """
 
-    def __init__(self, target: Channel, depth: int, period: int = 1) -> None:
+    def __init__(self, target: Channel, depth: int, room: int = 0, period: int = 1) -> None:
         self.local = -1
         self.due: list[int] = []
         self.stalls: list[int] = []
         self.depth = depth
         self.period = period
+        self._room = room
+        self._stored: list[int] = []  # when each output word came into the register
         self._target = target
         # Of the output words, so many have been accounted for at the local clock's front; the
         # pipeline has stood still so long for them, and the front is not before the last of them.
@@ -138,7 +142,8 @@ class Pipeline:
             # All that is due by ``least`` comes before; what is due later only if there is a wait.
             last = max(self.taken, bisect_right(due, least, self.taken) - 1)
             while len(stalls) <= last:
-                if (wait := self._advance()) is not None:
+                wait = self._advance()
+                if wait is not None and len(stalls) <= last:
                     return wait
             self.stalled, self._floor, self.taken = stalls[last], due[last], last + 1
 
@@ -153,6 +158,35 @@ class Pipeline:
         return self._target.grows()
 
     def _advance(self) -> Wait | None:
+        return self._store() if self._room else self._offer()
+
+    def _store(self) -> Wait | None:
+        """Let words into the register as it has places, and offer them."""
+        takes, due, stalls, stored = self._target.takes, self.due, self.stalls, self._stored
+        wait = self._offer_stored()
+        while (word := len(stalls)) < len(due):
+            stalled = stalls[-1] if stalls else 0
+            entry = due[word] + stalled
+            if (leaver := word - self._room) >= 0:
+                if leaver >= len(takes):
+                    return wait
+                entry = max(entry, takes[leaver] + 1)
+            stored.append(entry)
+            stalls.append(entry - due[word])
+            wait = self._offer_stored() if wait is None else wait
+        return wait
+
+    def _offer_stored(self) -> Wait | None:
+        """Offer what the register holds, word by word, until one is not taken."""
+        target, stored, takes = self._target, self._stored, self._target.takes
+        while (word := len(takes)) < len(stored):
+            offer = max(stored[word], takes[-1] if word else -1) + 1
+            if (wait := target.send(word, offer)) is not None:
+                return wait
+        return None
+
+    def _offer(self) -> Wait | None:
+        """Offer words at the end of the last stage, until one is not taken."""
         target, due, stalls = self._target, self.due, self.stalls
         room = target.receiver if isinstance(target.receiver, Room) else None
         word = len(stalls)
@@ -196,13 +230,14 @@ def join(
     depth: int,
     words: int,
     lead: Channel | None = None,
+    room: int = 0,
 ) -> Process:
     """A pipeline with several streams in front: Add, Subtract, Multiply, Concat.
 
     Step k takes a word of every channel in ``turns[k % len(turns)]``, all in one cycle, and gives
     one.  The first of all turns waits for a word of ``lead``, too, and leaves it.
     """
-    pipeline = Pipeline(target, depth)
+    pipeline = Pipeline(target, depth, room)
 
     def steps() -> Waits:
         for word, channels in enumerate(islice(cycle(turns), words)):
@@ -264,7 +299,8 @@ def unit_process(unit: Unit, origin: Channel, target: Channel, periods: int) -> 
     """A unit between two streams, for so many periods."""
     freed = Times()
     origin.receiver = Room(freed, unit.capacity)
-    steps = _read(unit, origin.takes, freed, Pipeline(target, unit.depth), periods)
+    pipeline = Pipeline(target, unit.depth, unit.room)
+    steps = _read(unit, origin.takes, freed, pipeline, periods)
     return Process(steps, lists=[freed], channels=[target])
 
 
