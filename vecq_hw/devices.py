@@ -6,7 +6,7 @@ whole die: an LFE5U-12F is sold as half of the one of the 25F that it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -58,10 +58,15 @@ class Device:
         As the vendor calls it.
     luts, flip_flops, block_rams, dsps : int
         How many of each there are; DSPs are multipliers of 16 × 16 to 27 × 18 bits.
-    synthesis : str
-        The pass of yosys.
+    clock_mhz : float
+        What place and route is asked for unless it is told otherwise: about what a good design
+        reaches.
+    synthesis : tuple of str
+        Options of yosys' pass for the family.
     options : tuple of str
         What tells the place and route tool which device it is.
+    pins : tuple of str
+        Where the tool wants a place for each pin: those that any signal may have.
     """
 
     name: str
@@ -73,8 +78,10 @@ class Device:
     flip_flops: int
     block_rams: int
     dsps: int
-    synthesis: str
+    clock_mhz: float
+    synthesis: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
 
 
 ECP5 = Family(
@@ -133,7 +140,7 @@ def _ecp5(size: int, package: str, luts: int, block_rams: int, dsps: int) -> Dev
         flip_flops=luts,
         block_rams=block_rams,
         dsps=dsps,
-        synthesis="synth_ecp5",
+        clock_mhz=200.0,
         options=(f"--{size}k", "--package", package, "--speed", "6"),
     )
 
@@ -149,14 +156,20 @@ def _ice40(kind: str, package: str, cells: int, block_rams: int, dsps: int = 0) 
         flip_flops=cells,
         block_rams=block_rams,
         dsps=dsps,
-        synthesis="synth_ice40" + " -dsp" * bool(dsps),
+        clock_mhz={"hx": 120.0, "lp": 80.0, "up": 48.0}[kind[:2]],
         options=(f"--{kind}", "--package", package),
     )
 
 
-def _gowin(name: str, part: str, family: str, counts: tuple[int, int, int, int]) -> Device:
+def _gowin(
+    name: str,
+    part: str,
+    family: str,
+    counts: tuple[int, int, int, int],
+    pins: Sequence[int],
+) -> Device:
     luts, flip_flops, block_rams, dsps = counts
-    series = family.partition("-")[0].lower()
+    series = "gw2a" if family.startswith("GW2A") else "gw1n"
     return Device(
         name=name,
         family=GOWIN,
@@ -167,8 +180,10 @@ def _gowin(name: str, part: str, family: str, counts: tuple[int, int, int, int])
         flip_flops=flip_flops,
         block_rams=block_rams,
         dsps=dsps,
-        synthesis=f"synth_gowin -family {series}",
+        clock_mhz=150.0,
+        synthesis=(f"-family {series}",),
         options=("--device", part, "--vopt", f"family={family}"),
+        pins=tuple(str(pin) for pin in pins),
     )
 
 
@@ -185,7 +200,7 @@ def _xilinx(name: str, family: Family, part: str, counts: tuple[int, int, int, i
         flip_flops=flip_flops,
         block_rams=block_rams,
         dsps=dsps,
-        synthesis=f"synth_xilinx -family {family.name} -flatten -noiopad",
+        clock_mhz=400.0 if family is XCUP else 200.0,
     )
 
 
@@ -202,8 +217,20 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
             _ice40("lp8k", "cm81", 7_680, 32),
             _ice40("hx8k", "ct256", 7_680, 32),
             _ice40("up5k", "sg48", 5_280, 30, 8),
-            _gowin("gw1nr-9c", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", (8_640, 6_480, 26, 20)),
-            _gowin("gw2ar-18c", "GW2AR-LV18QN88C8/I7", "GW2A-18C", (20_736, 15_552, 46, 48)),
+            _gowin(
+                "gw1nr-9c",
+                "GW1NR-LV9QN88PC6/I5",
+                "GW1N-9C",
+                (8_640, 6_480, 26, 20),
+                [52, *range(25, 31), 33, 34, *range(40, 43), 51, *range(53, 58), *range(68, 78)],
+            ),
+            _gowin(
+                "gw2ar-18c",
+                "GW2AR-LV18QN88C8/I7",
+                "GW2A-18C",
+                (20_736, 15_552, 46, 48),
+                [4, *range(15, 21), *range(25, 32), 41, 42, 48, 49, *range(51, 57), *range(71, 78)],
+            ),
             Device(
                 name="gatemate-a1",
                 family=GATEMATE,
@@ -214,7 +241,7 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
                 flip_flops=40_960,
                 block_rams=32,
                 dsps=0,
-                synthesis="synth_gatemate -luttree -nomx8",
+                clock_mhz=100.0,
                 options=("--device", "CCGM1A1"),
             ),
             _xilinx("xc7z010", XC7, "xc7z010clg400-1", (17_600, 35_200, 60, 80)),

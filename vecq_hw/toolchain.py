@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -204,6 +205,21 @@ def require(*tools: Tool) -> list[Path]:
             raise MissingToolError(f"{tool.name} is missing ({tool.purpose}); run: {tool.install}")
         places.append(place)
     return places
+
+
+def wheel_program(name: str, wheels: Sequence[str]) -> Path:
+    """A program that a Python package brings, beside this Python or on the path.
+
+    Raises
+    ------
+    MissingToolError
+        It is not there; the message names the command that installs it.
+    """
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise MissingToolError(f"{name} is missing; run: {_pip(*wheels)}")
+    return Path(found)
 
 
 def missing_package(module: str | None) -> str:

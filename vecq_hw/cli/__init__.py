@@ -17,6 +17,7 @@ from vecq_hw.cli.cycles import cycles
 from vecq_hw.cli.demo import demo
 from vecq_hw.cli.doctor import doctor
 from vecq_hw.cli.emit import emit
+from vecq_hw.cli.implement import implement
 from vecq_hw.cli.imports import import_
 from vecq_hw.cli.networks import lower, show, simulate
 from vecq_hw.cli.quantization import lambda_, methods
@@ -52,6 +53,7 @@ for command in (
         array,
         cycles,
         schedule,
+        implement,
     ),
 ):
     vecq.add_command(command)

@@ -16,9 +16,11 @@ class Family:
     Attributes
     ----------
     synthesis : str
-        yosys' command: flat, and without I/O pads.
+        yosys' command, flat.
     dsp, no_dsp : str
         What is added to the command where multipliers may become DSP blocks, and where not.
+    no_pads : str
+        What is added where the ports are those of a part of a design, without I/O pads.
     luts : mapping of str to float
         LUT positions that a cell of each type takes, memories made of LUTs included.
     carries : mapping of str to float
@@ -37,6 +39,7 @@ class Family:
     synthesis: str
     dsp: str = ""
     no_dsp: str = "-nodsp"
+    no_pads: str = ""
     luts: Mapping[str, float]
     carries: Mapping[str, float]
     flip_flops: tuple[str, ...]
@@ -63,7 +66,8 @@ _XILINX_LUTS = {f"LUT{inputs}": 1.0 for inputs in range(1, 7)} | {
 XCUP = Family(
     name="xcup",
     title="AMD UltraScale+",
-    synthesis="synth_xilinx -family xcup -noiopad -flatten",
+    synthesis="synth_xilinx -family xcup -flatten",
+    no_pads="-noiopad",
     block_rams={"RAMB36E2": 1, "RAMB18E2": 0.5},
     dsps={"DSP48E2": 1},
     luts=_XILINX_LUTS,
@@ -75,7 +79,8 @@ XCUP = Family(
 XC7 = Family(
     name="xc7",
     title="AMD 7 series",
-    synthesis="synth_xilinx -family xc7 -noiopad -flatten",
+    synthesis="synth_xilinx -family xc7 -flatten",
+    no_pads="-noiopad",
     block_rams={"RAMB36E1": 1, "RAMB18E1": 0.5},
     dsps={"DSP48E1": 1},
     luts=_XILINX_LUTS,
@@ -112,7 +117,8 @@ ICE40 = Family(
 GOWIN = Family(
     name="gowin",
     title="Gowin LittleBee and Arora",
-    synthesis="synth_gowin -noiopads",
+    synthesis="synth_gowin",
+    no_pads="-noiopads",
     luts={
         "LUT1": 1,
         "LUT2": 1,
@@ -132,7 +138,8 @@ GOWIN = Family(
 GATEMATE = Family(
     name="gatemate",
     title="Cologne Chip GateMate",
-    synthesis="synth_gatemate -luttree -nomx8 -noiopad -noclkbuf",
+    synthesis="synth_gatemate -luttree -nomx8",
+    no_pads="-noiopad -noclkbuf",
     no_dsp="-nomult",
     luts={
         "CC_LUT1": 1,

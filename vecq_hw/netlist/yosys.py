@@ -169,6 +169,7 @@ def synthesize(
     family: Family,
     *,
     dsp: bool = True,
+    pads: bool = False,
     options: Sequence[str] = (),
     parameters: Mapping[str, object] | None = None,
     progress: Callable[[str], object] = lambda name: None,
@@ -183,6 +184,8 @@ def synthesize(
         passed over.  The files of an emitted project may be given as they are.
     dsp : bool
         Whether multipliers may become DSP blocks.
+    pads : bool
+        Whether the ports are the pins of the device.
     options : sequence of str
         Added to the command of the family, for instance ``("-device u",)`` for iCE40 UltraPlus.
 
@@ -192,12 +195,14 @@ def synthesize(
         As :func:`run` does.
     """
     taken = {file: text for file, text in files.items() if file.endswith((*_SOURCES, ".mem"))}
-    words = (family.synthesis, family.dsp if dsp else family.no_dsp, *options, f"-top {top}")
+    kinds = (family.dsp if dsp else family.no_dsp, "" if pads else family.no_pads)
+    words = (family.synthesis, *kinds, *options, f"-top {top}")
     commands = [
         # ABC's proof that its netlist equals what it was given took 168 of 199 seconds once.
         "scratchpad -set abc9.verify 0",
         *read_commands(taken, top, **(parameters or {})),
         " ".join(filter(None, words)),
+        "autoname",  # as some families' commands do: by the nets beside a cell it is found again
         "opt_clean -purge",
         f"write_json {_NETLIST}",
     ]

@@ -1,0 +1,122 @@
+"""``vecq implement``: synthesis, place and route, and a bitstream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vecq_hw.cli.output import activity, echo, print_table
+from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
+from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
+
+if TYPE_CHECKING:
+    from vecq_hw.implement.report import Report
+
+DOES_NOT_FIT = 1
+"""Exit status."""
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@click.option("--device", "device_name", required=True, metavar="D", help="Such as ecp5-85k.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder.")
+@click.option(
+    "--clock-mhz",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What place and route is asked for; what is reached is reported.  [default: the device's]",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Placements that are tried; the clock is the median.",
+)
+@schedule_options
+@report_options
+def implement(
+    network: Path,
+    device_name: str,
+    out: Path,
+    clock_mhz: float | None,
+    seeds: int,
+    choice: ScheduleChoice,
+    json_file: Path | None,
+) -> int:
+    """Take NETWORK to a bitstream of a device: synthesis, place and route, timing, a drawing.
+
+    Writes the SystemVerilog project into the folder --out, and beside it the netlist, what each
+    seed gave, the bitstream and floorplan.svg.  Wide streams go through a top of a few pins; vecq
+    board makes one with a link to a host.  A step whose input is the same is not run again.  Exits
+    with 1 if the device is too small.
+    """
+    from vecq_hw import storage
+    from vecq_hw.devices import device as device_named
+    from vecq_hw.implement.flow import implement as run
+
+    device = device_named(device_name)
+    net = storage.load(network)
+    schedule = choice.schedule(net)
+    if choice.file is None and choice.fabric is None:
+        schedule = replace(schedule, fabric=device.family.fabric)
+    if clock_mhz is None and choice.file is not None:
+        clock_mhz = schedule.clock_mhz
+    with folder(out) as place, activity(f"writing down {net.name}") as progress:
+        report = run(
+            net, schedule, device, place, clock_mhz=clock_mhz, seeds=seeds, progress=progress
+        )
+    _print(report, out)
+    write_json(json_file, report.to_json())
+    return 0 if report.fits else DOES_NOT_FIT
+
+
+def _print(report: Report, out: Path) -> None:
+    """Area by layer, then the clock."""
+    rows = [
+        (
+            name,
+            *(
+                f"{number:g}"
+                for number in (
+                    counts.luts,
+                    counts.carries,
+                    counts.flip_flops,
+                    counts.block_rams,
+                    counts.dsps,
+                )
+            ),
+        )
+        for name, counts in (*report.layers.items(), ("all", report.total))
+    ]
+    print_table(("layer", "LUTs", "carries", "FFs", "block RAMs", "DSPs"), rows)
+    for sentence in report.over:
+        echo(f"{report.name} does not fit {report.device.name}: {sentence}")
+    for sentence in report.advice:
+        click.echo(f"warning: {sentence}", err=True)
+    if not report.timings:
+        if report.fits:
+            echo(f"{report.device.name} can be synthesized only: no clock, no bitstream")
+        return
+    every = ", ".join(f"{fmax:.1f}" for fmax in report.fmax_all)
+    fmax, rate = report.fmax_mhz, report.frames_per_second
+    echo(
+        f"{report.name} on {report.device.part}: {fmax:.1f} MHz, the median of {every}; best"
+        f" {max(report.fmax_all):.1f}, worst {min(report.fmax_all):.1f}; asked for"
+        f" {report.clock_mhz:g}"
+    )
+    if len(report.timings) == 1:
+        click.echo("warning: seeds differ by up to a third; one says little", err=True)
+    echo(f"{rate:,.0f} frames a second, one every {report.cycles:g} cycles")
+    echo("longest path of that seed, by cell, source, ns in the cell and on the wire behind it:")
+    assert report.median_seed is not None
+    path = report.timings[report.median_seed].path
+    print_table(
+        ("cell", "source", "logic", "wire"),
+        [(s.cell, s.source, f"{s.logic_ns:.2f}", f"{s.wire_ns:.2f}") for s in path],
+        left=2,
+    )
+    for what, file in report.files.items():
+        echo(f"{what}: {out / file}")

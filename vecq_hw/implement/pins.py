@@ -1,0 +1,26 @@
+"""A top of a few pins around a project, whose own streams have more bits than a device has pins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jinja2
+
+from vecq_hw.bench.ports import Port
+
+NAME = "vecq_pins"
+"""The module; no cell and no network's top is called so."""
+
+
+def pins_text(top: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
+    """SystemVerilog of the module :data:`NAME` around the module ``top`` of a project."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("vecq_hw.implement"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    text = templates.get_template("pins.sv.j2")
+    return text.render(name=NAME, top=top, inputs=inputs, outputs=outputs)
