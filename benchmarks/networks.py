@@ -65,7 +65,14 @@ class _Builder:
         return Weights(codes=codes, grid=MidRise(2))
 
     def convolution(
-        self, name: str, source: str, outputs: int, size: int, stride: int = 1, relu: bool = True
+        self,
+        name: str,
+        source: str,
+        outputs: int,
+        size: int,
+        stride: int = 1,
+        relu: bool = True,
+        padded: bool = True,
     ) -> str:
         channels = (
             self.network(source).tensors[source].shape[-1]
@@ -78,7 +85,7 @@ class _Builder:
                 input=source,
                 weights=self.weights(outputs, size, size, channels),
                 stride=(stride, stride),
-                padding=(size // 2,) * 4,
+                padding=(size // 2 * padded,) * 4,
             )
         )
         return self.rescale(f"{name}_rescale", name, relu)
@@ -131,6 +138,29 @@ def lenet5() -> Network:
     net.flatten()
     net.dense("fc1", 512)
     net.dense("fc2", 10, rescaled=False)
+    return net.network()
+
+
+def digits_mlp() -> Network:
+    """64-64-32-10, as the demo has it for digits of 8 × 8 pixels."""
+    net = _Builder("digits_mlp", (64,))
+    net.dense("fc1", 64)
+    net.dense("fc2", 32)
+    net.dense("fc3", 10, rescaled=False)
+    return net.network()
+
+
+def lenet5_classic() -> Network:
+    """8C5-MP2-16C5-MP2-120-84-10 on 28 × 28 × 1, without padding."""
+    net = _Builder("lenet5_classic", (28, 28, 1))
+    net.convolution("conv1", "x", 8, 5, padded=False)
+    net.max_pool()
+    net.convolution("conv2", net.last, 16, 5, padded=False)
+    net.max_pool()
+    net.flatten()
+    net.dense("fc1", 120)
+    net.dense("fc2", 84)
+    net.dense("fc3", 10, rescaled=False)
     return net.network()
 
 

@@ -13,6 +13,7 @@ import click
 
 from vecq_hw import __version__
 from vecq_hw.cli.array import array
+from vecq_hw.cli.cost import cost
 from vecq_hw.cli.cycles import cycles
 from vecq_hw.cli.demo import demo
 from vecq_hw.cli.doctor import doctor
@@ -52,6 +53,7 @@ for command in (
         verify,
         array,
         cycles,
+        cost,
         schedule,
         implement,
     ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 if TYPE_CHECKING:
+    from vecq_hw.devices import Family
     from vecq_hw.network import Network
     from vecq_hw.schedule import Schedule
 
@@ -26,19 +27,44 @@ class ScheduleChoice:
     fabric: str | None
     axis_bits: int | None
 
-    def schedule(self, network: Network) -> Schedule:
-        """The schedule of the file, else the default one, with what the options change."""
+    def schedule(self, network: Network, family: Family | None = None) -> Schedule:
+        """The schedule of the file, else the default one, with what the options change.
+
+        The default one suits a ``family`` of devices, if one is meant.  On a fabric of tables of
+        four inputs its Rescales multiply in DSP blocks where they would take a multiplier of
+        tables.
+        """
         from vecq_hw import schedule as schedules
 
         if self.file is None:
             chosen = schedules.default_schedule(network, self.lanes)
+            if family is not None:
+                chosen = replace(chosen, fabric=family.fabric)
         else:
             chosen = schedules.load(self.file)
         if self.fabric is not None:
             chosen = replace(chosen, fabric=schedules.Fabric(self.fabric))
+        if self.file is None:
+            wanted = chosen.fabric is schedules.Fabric.ECP5 if family is None else family.dsp
+            if wanted:
+                from vecq_hw.accelerator.dsps import with_dsps
+
+                schedules.check(network, chosen)
+                chosen = with_dsps(network, chosen)
         if self.axis_bits is not None:
             chosen = replace(chosen, axis_bits=self.axis_bits)
         return chosen
+
+
+def device_option(default: str | None = None) -> Callable[[_Command], _Command]:
+    """``--device``, by the names of :data:`vecq_hw.devices.DEVICES`."""
+    return click.option(
+        "--device",
+        default=default,
+        show_default=default is not None,
+        metavar="DEVICE",
+        help="Such as ecp5-25k, ecp5-85k, ice40-up5k, gw2ar-18c, xc7z020 or xczu3eg.",
+    )
 
 
 def schedule_options(command: _Command) -> _Command:
@@ -61,7 +87,8 @@ def schedule_options(command: _Command) -> _Command:
         click.option(
             "--fabric",
             type=click.Choice(["lut6", "ecp5"]),
-            help="Of the device, for rtl. The circuits differ, what they compute does not.",
+            help="Of the device, for rtl. The circuits differ, what they compute does not."
+            "  With ecp5 and no schedule, Rescales that need multipliers take DSP blocks.",
         ),
         click.option(
             "--axis-bits",

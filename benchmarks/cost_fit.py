@@ -1,0 +1,241 @@
+"""The constants of the cost model, fitted to a part of the recorded sweep, and its errors.
+
+    python -m benchmarks.cost_fit [--cells]
+
+Writes ``vecq_hw/cost/constants.json``.  Errors are those on configurations that the fit has not
+seen, each as a whole, and on whole networks flattened.  Of kinds of cells with few samples the
+weights stay near those of all cells.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import lsq_linear
+
+from benchmarks.cost_networks import FIT, configurations
+from benchmarks.cost_sweep import RECORD
+from vecq_hw.accelerator.plan import plan
+from vecq_hw.cost import constants
+from vecq_hw.cost.constants import Resources, features, weighted
+from vecq_hw.cost.fabric import FABRICS, Raw, raw
+from vecq_hw.cost.forms import Context, ends, structure
+from vecq_hw.devices import FAMILIES
+from vecq_hw.files import write_atomically
+
+CONSTANTS = Path(constants.__file__).with_name(constants.FILE)
+PRIOR = {
+    "tables": (1.0, 1.2, 1.2, 3.0),
+    "carries": (1.0, 0.3, 0.5, 0.0),
+    "ffs": (1.0, 1.0, 0.0, 2.0),
+}
+"""Towards which the weights of all cells are drawn, and these draw those of a kind."""
+STRENGTH = (0.1, 0.3, 0.1, 0.3)
+"""How strongly, against samples whose errors are counted as shares."""
+
+
+SMALLEST = 20
+"""Tables of a cell whose error is told by itself."""
+FLATTENED = ", flattened"
+
+
+TOLERATED = 0.1
+"""Errors as shares beyond which a sample loses weight."""
+Array = npt.NDArray[np.float64]
+
+
+class Sample(NamedTuple):
+    """A cell, or all of a network."""
+
+    configuration: str
+    part: str
+    kind: str
+    parts: Raw
+    measured: Resources
+
+
+def measured(counts: Mapping[str, float]) -> Resources:
+    """The size that yosys gave."""
+    luts = counts["luts"] + counts["shift_registers"] + counts["carry_positions"]
+    return Resources(
+        luts, counts["carries"], counts["flip_flops"], counts["block_rams"], counts["dsps"]
+    )
+
+
+def samples(rows: Mapping[str, Any], family: str) -> Iterator[Sample]:
+    """The cells of all recorded configurations, and whole networks flattened."""
+    circuits = {known.name: known for known in FAMILIES}[family].fabric
+    for configuration in configurations():
+        row = rows.get(configuration.name)
+        if row is None:
+            continue
+        network, schedule = configuration.on(circuits)
+        planned = plan(network, schedule)
+        context = Context(plan=planned, depths=row["depths"], fabric=circuits)
+        dsp = any(fold.dsp for fold in schedule.folds.values())
+        made = [structure(cell, context) for cell in planned.cells]
+        pairs = [*zip(made, row["cells"], strict=True), (ends(context, None), row["ends"])]
+        for part, counts in pairs:
+            parts = raw(part, FABRICS[family], dsp=dsp)
+            yield Sample(configuration.name, row["part"], parts.kind, parts, measured(counts))
+
+
+def fit(
+    found: Sequence[Sample], family: str, towards: Mapping[str, Sequence[float]]
+) -> dict[str, list[float]]:
+    """Weights, not negative, by least squares of errors as shares."""
+    if not found:
+        return {what: [*weights] for what, weights in towards.items()}
+    result: dict[str, list[float]] = {}
+    for what in ("tables", "carries", "ffs"):
+        rows = np.array([features(sample.parts)[what] for sample in found], float)
+        match what:
+            case "tables":
+                carries = FABRICS[family].carry_positions
+                wanted = np.array(
+                    [
+                        s.measured.luts - s.parts.memory_tables - carries * s.measured.carries
+                        for s in found
+                    ]
+                )
+            case "carries":
+                wanted = np.array([s.measured.carries for s in found])
+            case _:
+                wanted = np.array([s.measured.ffs for s in found])
+        result[what] = _solved(rows, wanted, np.array(towards[what]))
+    return result
+
+
+def _solved(rows: Array, wanted: Array, towards: Array) -> list[float]:
+    """Weights of one sum; samples far off count less, such as constants that logic swallows."""
+    trust = np.ones(len(wanted))
+    for _ in range(8):
+        share = trust * (wanted + 20) ** -0.75
+        reach = np.abs(rows * share[:, np.newaxis]).max(axis=0)
+        pull = np.array(STRENGTH) * np.maximum(reach, 0.05)
+        design = np.vstack([rows * share[:, np.newaxis], np.diag(pull)])
+        target = np.concatenate([wanted * share, pull * towards])
+        bounds = (np.array([0, 0, 0, -np.inf]), np.inf)
+        solved = lsq_linear(design, target, bounds, method="bvls")
+        off = (rows @ solved.x - wanted) / (wanted + 20)
+        trust = 1 / np.sqrt(1 + (off / TOLERATED) ** 2)
+    return [round(float(weight), 4) for weight in solved.x]
+
+
+def error(guess: float, truth: float) -> float:
+    """In percent, signed."""
+    return 100 * (guess - truth) / max(truth, 1)
+
+
+def summary(errors: Iterable[float]) -> dict[str, float] | None:
+    """Median and worst of the magnitudes; None of none."""
+    sizes = np.abs([*errors])
+    if not sizes.size:
+        return None
+    return {"median": round(float(np.median(sizes)), 1), "worst": round(float(sizes.max()), 1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """The constants of a family, and how far they are from its record.
+
+    Attributes
+    ----------
+    weights : mapping
+        Of all cells, and of each kind.
+    rows : sequence
+        Name, whether it was fitted, and the sizes guessed and measured; of whole networks once by
+        their cells and once flattened.
+    by_kind : mapping
+        The errors of the LUTs of each cell, in percent.
+    """
+
+    weights: Mapping[str, Any]
+    rows: Sequence[tuple[str, bool, Resources, Resources]]
+    by_kind: Mapping[str, Sequence[float]]
+
+    @property
+    def errors(self) -> dict[str, Any]:
+        """Of what was not fitted."""
+        held = [row for row in self.rows if not row[1]]
+        whole = [row for row in held if row[0].endswith(FLATTENED)]
+        return {
+            "configurations": len(held),
+            "luts": summary(error(guess.luts, truth.luts) for _, _, guess, truth in held),
+            "ffs": summary(error(guess.ffs, truth.ffs) for _, _, guess, truth in held),
+            "networks": summary(error(guess.luts, truth.luts) for _, _, guess, truth in whole),
+            "wrong_brams": sum(g.brams != t.brams for _, _, g, t in self.rows),
+            "wrong_dsps": sum(g.dsps != t.dsps for _, _, g, t in self.rows),
+        }
+
+
+def fitted(rows: Mapping[str, Any], family: str) -> Fitted:
+    """Fit a family to its record."""
+    found = list(samples(rows, family))
+    taken = [sample for sample in found if sample.part == FIT]
+    everything = fit(taken, family, PRIOR)
+    kinds = {
+        kind: fit([s for s in taken if s.kind == kind], family, everything)
+        for kind in sorted({sample.kind for sample in taken})
+    }
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    guesses: dict[str, Resources] = defaultdict(Resources)
+    truths: dict[str, Resources] = defaultdict(Resources)
+    for sample in found:
+        guess = weighted(sample.parts, kinds.get(sample.kind, everything), family)
+        guesses[sample.configuration] += guess
+        truths[sample.configuration] += sample.measured
+        if sample.measured.luts >= SMALLEST:
+            by_kind[sample.kind].append(error(guess.luts, sample.measured.luts))
+    result = []
+    for name, guess in guesses.items():
+        seen = rows[name]["part"] == FIT
+        result.append((name, seen, guess, truths[name]))
+        if "whole" in rows[name]:
+            result.append((f"{name}{FLATTENED}", seen, guess, measured(rows[name]["whole"])))
+    return Fitted(weights={"all": everything, "kinds": kinds}, rows=result, by_kind=by_kind)
+
+
+@click.command()
+@click.option("--cells", is_flag=True, help="Print the error of each kind of cell, too.")
+def main(cells: bool) -> None:
+    """Fit, print and write."""
+    record = json.loads(RECORD.read_text())
+    console = Console()
+    result: dict[str, Any] = {"made by": "python -m benchmarks.cost_fit", "yosys": record["yosys"]}
+    for family in FABRICS:
+        rows = record["families"].get(family, {})
+        found = fitted(rows, family)
+        table = Table("configuration", "LUT", "model", "%", "FF %", "BRAM", "DSP", title=family)
+        for name, seen, guess, truth in found.rows:
+            table.add_row(
+                name if seen else f"held out: {name}",
+                f"{truth.luts:.0f}",
+                f"{guess.luts:.0f}",
+                f"{error(guess.luts, truth.luts):+.1f}",
+                f"{error(guess.ffs, truth.ffs):+.1f}",
+                f"{truth.brams:g} / {guess.brams:g}",
+                f"{truth.dsps:g} / {guess.dsps:g}",
+                style="" if seen else "bold",
+            )
+        console.print(table)
+        if cells:
+            for kind, errors in sorted(found.by_kind.items()):
+                console.print(f"{kind}: {len(errors)} cells, {summary(errors)}")
+        console.print(family, found.errors)
+        result[family] = {**found.weights, "errors": found.errors}
+    write_atomically(CONSTANTS, f"{json.dumps(result, indent=1)}\n".encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The cost model: every cell has a form, the record agrees, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import cost_fit, networks
+from benchmarks.cost_networks import configurations
+from benchmarks.cost_sweep import RECORD, measured
+from tests.random_networks import (
+    Seeded,
+    random_chain,
+    random_graph,
+    random_schedule,
+    random_sequence,
+)
+from vecq_hw import storage
+from vecq_hw.accelerator.dsps import with_dsps
+from vecq_hw.cli import vecq
+from vecq_hw.cost import estimate, resources_of, warnings
+from vecq_hw.devices import FAMILIES, device
+from vecq_hw.errors import VecqError
+from vecq_hw.netlist.families import FAMILIES as SYNTHESIZED
+from vecq_hw.schedule import Fabric, default_schedule
+
+FAMILY = {family.name: family for family in FAMILIES}
+ECP5 = device("ecp5-25k")
+
+
+@pytest.mark.parametrize("make", [random_chain, random_graph, random_sequence])
+def test_every_cell_of_random_networks_has_a_form(make: Any) -> None:
+    for seed in range(20):
+        draw = Seeded(seed)
+        network = make(draw, "any")
+        schedule = random_schedule(draw, network)
+        for name in ("ecp5", "xcup"):
+            taken = resources_of(network, schedule, FAMILY[name])
+            assert min(taken.luts, taken.ffs) > 0
+
+
+def record() -> Mapping[str, Any]:
+    """The recorded sweep by family."""
+    found: Mapping[str, Any] = json.loads(RECORD.read_text())["families"]
+    return found
+
+
+def test_block_rams_and_dsps_are_those_of_yosys() -> None:
+    for family, rows in record().items():
+        if family != "ecp5":
+            continue
+        for sample in cost_fit.samples(rows, family):
+            made = (sample.parts.brams, sample.parts.dsps)
+            assert made == (sample.measured.brams, sample.measured.dsps), (
+                sample.configuration,
+                sample.kind,
+            )
+
+
+def test_the_errors_that_are_printed_are_those_of_the_record() -> None:
+    constants = json.loads(cost_fit.CONSTANTS.read_text())
+    for family, rows in record().items():
+        fitted = cost_fit.fitted(rows, family)
+        assert fitted.weights == {key: constants[family][key] for key in ("all", "kinds")}
+        assert fitted.errors == constants[family]["errors"]
+
+
+@pytest.mark.nightly
+def test_the_record_is_what_yosys_makes_now() -> None:
+    chosen = next(c for c in configurations() if c.name.startswith("32→32 4×4 W2A8"))
+    row = record()["ecp5"][chosen.name]
+    made = measured(chosen, SYNTHESIZED["ecp5"])
+    assert made["cells"] == row["cells"]
+
+
+def test_a_rescale_that_needs_a_multiplier_takes_dsps_on_ecp5() -> None:
+    network = networks.digits_mlp()
+    plain = replace(default_schedule(network, 8), fabric=Fabric.ECP5)
+    dsps = with_dsps(network, plain)
+    assert [fold.dsp for fold in dsps.folds.values()] == [True, True, False]
+    tables, blocks = (estimate(network, s, ECP5.family, ECP5) for s in (plain, dsps))
+    assert (tables.total.dsps, blocks.total.dsps) == (0, 16)
+    assert tables.total.luts > 2 * blocks.total.luts
+
+
+def test_what_takes_more_than_half_of_the_tables_is_named() -> None:
+    network = networks.digits_mlp()
+    small = device("ice40-hx8k")
+    schedule = default_schedule(network, 8)
+    (said,) = warnings(network, schedule, small)
+    assert "the multipliers of 'fc1_rescale' and 'fc2_rescale'" in said
+    assert '"dsp": true' in said
+    assert not list(warnings(network, with_dsps(network, schedule), device("ecp5-85k")))
+
+
+def test_a_family_without_a_model_is_refused() -> None:
+    network = networks.digits_mlp()
+    with pytest.raises(VecqError, match="no cost model of the family 'gatemate'"):
+        estimate(network, default_schedule(network), FAMILY["gatemate"])
+
+
+def test_the_command_writes_what_scripts_read(tmp_path: Path) -> None:
+    path, told = tmp_path / "network.npz", tmp_path / "cost.json"
+    storage.save(networks.digits_mlp(), path)
+    done = CliRunner().invoke(
+        vecq, ["cost", str(path), "--device", "ecp5-25k", "--json", str(told)]
+    )
+    assert done.exit_code == 0, done.output
+    tree = json.loads(told.read_text())
+    for key in ("luts", "ffs", "brams", "dsps", "cycles", "latency_cycles", "frames_per_second"):
+        assert tree[key] >= 0
+    names = [layer["name"] for layer in tree["layers"]]
+    assert names == ["fc1", "fc1_rescale", "fc2", "fc2_rescale", "fc3", "ends"]
+    assert tree["luts"] == pytest.approx(sum(layer["luts"] for layer in tree["layers"]), abs=3)
+    assert tree["cycles"] == 64
+    assert tree["fits"]

@@ -1,0 +1,29 @@
+"""Which Rescales multiply in DSP blocks where nobody said so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vecq_hw.accelerator.cells import Elementwise, MatrixVector
+from vecq_hw.accelerator.plan import plan
+from vecq_hw.layers import Rescale
+from vecq_hw.network import Network
+from vecq_hw.schedule import Schedule
+
+
+def with_dsps(network: Network, schedule: Schedule) -> Schedule:
+    """The schedule with DSP blocks for each Rescale that has a word every cycle or nearly so.
+
+    A multiplier of tables takes about a thousand of them a lane; a Rescale whose words come more
+    seldom works on the bits of its mantissas one by one, and stays as it is.
+    """
+    planned = plan(network, schedule)
+    units = {cell.target: cell for cell in planned.cells if isinstance(cell, MatrixVector)}
+    folds = dict(schedule.folds)
+    for cell in planned.cells:
+        if not isinstance(cell, Elementwise) or not isinstance(cell.layer, Rescale):
+            continue
+        unit = units.get(cell.source)
+        if unit is not None:
+            folds[unit.layer.name] = replace(folds[unit.layer.name], dsp=True)
+    return replace(schedule, folds=folds)

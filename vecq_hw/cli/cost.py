@@ -1,0 +1,81 @@
+"""``vecq cost``: what a network takes of a device, and how fast it is, without any tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vecq_hw.cli.output import activity, echo, percent, print_table
+from vecq_hw.cli.outputs import report_options, write_json
+from vecq_hw.cli.schedules import ScheduleChoice, device_option, schedule_options
+
+if TYPE_CHECKING:
+    from vecq_hw.cost import Estimate
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@schedule_options
+@device_option(default="ecp5-85k")
+@report_options
+def cost(network: Path, choice: ScheduleChoice, device: str, json_file: Path | None) -> None:
+    """Estimate what NETWORK takes of a device, its clock and frames per second.
+
+    Closed forms of each cell, fitted to what yosys made of other networks; no tool is run.
+    """
+    from vecq_hw import cost as model
+    from vecq_hw import devices, storage
+
+    chosen = devices.device(device)
+    net = storage.load(network)
+    schedule = choice.schedule(net, chosen.family)
+    with activity(f"adding up {net.name}"):
+        estimate = model.estimate(net, schedule, chosen.family, chosen)
+        warned = [*model.warnings(net, schedule, chosen)]
+    _print(estimate)
+    for warning in warned:
+        echo(f"warning: {warning}")
+    write_json(json_file, {**estimate.tree(), "warnings": warned})
+
+
+def _print(estimate: Estimate) -> None:
+    rows = [
+        (layer.name, layer.lanes, *map(_number, layer.resources.tree().values()), f"{layer.cycles}")
+        for layer in estimate.layers
+    ]
+    rows.append(("all", "", *map(_number, estimate.total.tree().values()), f"{estimate.cycles:g}"))
+    titles = ("layer", "PE × SIMD", "LUT", "carry", "FF", "BRAM", "DSP", "cycles")
+    print_table(titles, rows, left=2)
+    device = estimate.device
+    if device is not None:
+        shares = ", ".join(
+            f"{percent(share)} of {what}"
+            for what, share in zip(
+                ("LUT", "FF", "BRAM", "DSP"), estimate.shares.values(), strict=True
+            )
+        )
+        echo(f"{device.name}: {shares}{'' if estimate.fits else '; it does not fit'}")
+    about = "" if estimate.exact_cycles else "about "
+    echo(
+        f"{about}{estimate.latency_cycles} cycles to the first output, a frame every"
+        f" {estimate.cycles:g}; {estimate.frames_per_second:,.0f} frames a second at an estimated"
+        f" {estimate.clock_mhz:.0f} MHz ({estimate.slowest} is slowest), {estimate.gops:.2f} GOPS,"
+        f" {estimate.gops_per_1000_luts:.2f} for each 1,000 LUTs"
+    )
+    if not estimate.sized:
+        echo(
+            "FIFOs of branches are not counted: the schedule has no depths (vecq cycles finds them)"
+        )
+    errors = estimate.errors
+    if errors.get("luts"):
+        luts = errors["luts"]
+        echo(
+            f"LUTs are {luts['median']} % off in the median and {luts['worst']} % at worst on"
+            f" {errors['configurations']} configurations outside the fit"
+        )
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"

@@ -1,0 +1,212 @@
+"""The parts of the cells that take each element by itself."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
+from vecq_hw.accelerator.units import mantissa_bits
+from vecq_hw.arithmetic import half_of
+from vecq_hw.cost.structure import Structure, bits_of
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
+
+
+def elementwise(cell: Elementwise, source: Tensor) -> Structure:
+    """A Rescale, Threshold or Lookup."""
+    lanes, fmt = cell.source.lanes, source.format
+    match cell.layer:
+        case Rescale():
+            return _rescale(cell.layer, lanes, fmt, dsp=cell.dsp)
+        case Threshold():
+            return _threshold(cell.layer, lanes, fmt)
+        case Lookup():
+            return _lookup(cell.layer, lanes, source)
+        case _:
+            assert_never(cell.layer)
+
+
+def signed_bits(values: IntArray) -> int:
+    """Bits of the narrowest two's complement that holds all values."""
+    return 1 + max(int(values.max()), -int(values.min()) - 1, 0).bit_length()
+
+
+def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Structure:
+    """``vecq_rescale``: a product, a sum, a rounding and a clamp for each lane."""
+    made = Structure("rescale")
+    mantissa, offset = mantissa_bits(layer), signed_bits(layer.offset)
+    words = layer.channels // lanes
+    lines = layer.classes * words
+    accumulator = fmt.bits + (not fmt.signed)
+    product = accumulator + mantissa
+    total = min(max(product, offset) + 1, 64)
+    shift = int(layer.shifts.min())
+    rounded = max(total - shift + 1, layer.format.bits)
+    made.rom(lines, lanes * mantissa)
+    made.rom(lines, lanes * offset, stages=2)
+    made.register(lanes * fmt.bits)
+    additions = None
+    if lines == 1:
+        additions = int(np.maximum(signed_digits(layer.mantissa) - 1, 0).sum())
+    lanes_multiplied = _multiplied(layer, lanes)
+    made.multiply(
+        accumulator, mantissa, lanes_multiplied, dsp=dsp, additions=additions, words=lines
+    )
+    made.register(lanes * product)  # the product
+    made.add(total, lanes)
+    made.register(lanes * total)
+    made.add(rounded, lanes)
+    made.register(lanes * rounded)
+    out = layer.format.bits
+    made.add(max(rounded - 2, 0), 2 * lanes)
+    made.table(4, lanes * out)
+    made.register(lanes * out)
+    _further(made, layer, lines, lanes, total - shift, stages=2)
+    made.count(words)
+    made.control += 5 + (layer.classes > 1)
+    if layer.rows is not None and layer.classes > 1:
+        made.rom(layer.rows.size, bits_of(lines))
+        made.count(layer.rows.size)
+        made.register(lanes * fmt.bits + bits_of(words))
+        made.add(bits_of(lines))
+    return made
+
+
+def signed_digits(values: IntArray) -> npt.NDArray[np.int64]:
+    """Digits that are not 0, of each number in canonical signed digits."""
+    magnitude = np.abs(values.astype(np.int64))
+    digits: npt.NDArray[np.int64] = np.bitwise_count((3 * magnitude) ^ magnitude).astype(np.int64)
+    return digits
+
+
+def _multiplied(layer: Rescale, lanes: int) -> int:
+    """Lanes that need a multiplier: those with more than 0, or a power of two alone."""
+    mantissas = layer.mantissa.reshape(-1, lanes)
+    first = mantissas[0]
+    shifted = (first >= 0) & (first & (first - 1) == 0)
+    return lanes - int(((mantissas == first).all(axis=0) & shifted).sum())
+
+
+def _further(
+    made: Structure, layer: Rescale, lines: int, lanes: int, width: int, stages: int
+) -> None:
+    """The shifter of channels that shift further than the least."""
+    if isinstance(layer.shift, int):
+        return
+    bits = int(layer.shifts.max() - layer.shifts.min()).bit_length()
+    made.rom(lines, lanes * bits, stages=1 + stages)
+    made.table(3, lanes * bits * max(width, 1))
+
+
+def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
+    """``vecq_rescale_serial``: a bit of a mantissa a cycle."""
+    layer, lanes, turns = cell.layer, cell.source.lanes, cell.turns
+    fmt, mantissa = source.format, mantissa_bits(layer)
+    made = Structure("rescale serial")
+    units = -(-lanes // turns)
+    words = layer.channels // lanes
+    all_turns = words * turns
+    rest = _rest_bits(layer, mantissa)
+    held = fmt.bits + (not fmt.signed)
+    total = max(held, rest) + 1
+    out = layer.format.bits
+    made.rom(all_turns * mantissa, 2 * units)
+    made.rom(all_turns, units * rest)
+    made.register(lanes * fmt.bits)
+    made.register(units * (held + total))
+    made.choose(turns, units * fmt.bits)
+    made.add(total, units, fronts=total)
+    width = total - (int(layer.shifts.min()) - mantissa)
+    made.add(max(width - 2, 0), 2 * units)
+    made.table(4, units * out)
+    made.register(lanes * out)
+    _further(made, layer, all_turns, units, width, stages=1)
+    made.count(mantissa + 1)
+    made.control += 2 * bits_of(turns)
+    made.count(all_turns * mantissa)
+    made.count(all_turns)
+    made.control += 3
+    return made
+
+
+def _rest_bits(layer: Rescale, mantissa: int) -> int:
+    """Bits of the constants without those that are added one by one."""
+    constant = layer.offset + half_of(layer.shift)
+    rests = (constant + ((layer.mantissa < 0).astype(np.int64) << (mantissa - 1))) >> mantissa
+    return IntFormat.covering(int(rests.min()), int(rests.max())).bits
+
+
+def _threshold(layer: Threshold, lanes: int, fmt: IntFormat) -> Structure:
+    """``vecq_threshold``: a comparison for each bit of the count, one stage behind the other."""
+    made = Structure("threshold")
+    channels, levels = layer.thresholds.shape
+    count = levels.bit_length()
+    words = channels // lanes
+    bits = signed_bits(np.array([fmt.lo, fmt.hi + 1, 1]))
+    compare = max(bits, fmt.bits + 1)
+    made.register(lanes * fmt.bits * (count + 1))
+    for stage in range(1, count + 1):
+        # Constants of the lane in all words, chosen by the word and the bits so far.
+        address = words << (stage - 1)
+        made.register(lanes * stage)
+        made.add(compare, lanes, fronts=compare if address > 1 else 0)
+        if address > 16:
+            made.table(bits_of(address), lanes * bits)
+    out = layer.format.bits
+    made.table(2 + out, lanes * out)
+    made.register(lanes * out)
+    made.register(bits_of(words) * (count + 1))
+    made.count(words)
+    made.control += count + 2
+    return made
+
+
+def _lookup(layer: Lookup, lanes: int, source: Tensor) -> Structure:
+    """``vecq_lookup``: a table, or one for each channel."""
+    made = Structure("lookup")
+    bits, out = source.format.bits, layer.format.bits
+    if len(layer.table) > 1:
+        words = source.channels // lanes
+        for _ in range(lanes):
+            made.rom(words << bits, out, most_in_luts=256)
+        made.count(words)
+    else:
+        for first in range(0, lanes, 8):
+            made.rom(1 << bits, out, most_in_luts=256, ports=min(8, lanes - first))
+    made.control += 1
+    return made
+
+
+def argmax(cell: Comparison, bits: int) -> Structure:
+    """``vecq_argmax``: a tree of comparisons, and the largest so far."""
+    made = Structure("argmax")
+    lanes = cell.source.lanes
+    index = bits_of(cell.period * lanes)
+    nodes = lanes
+    while nodes > 1:
+        pairs = -(-nodes // 2)
+        made.add(bits, nodes // 2)
+        made.table(3, nodes // 2 * (bits + (nodes < lanes) * index + 1))
+        made.register(pairs * (bits + bits_of(lanes)))
+        nodes = pairs
+    made.add(bits)
+    made.add(index)
+    made.register(bits + index)
+    made.control += index + cell.depth + 1
+    return made
+
+
+def topk(cell: Ranking, bits: int) -> Structure:
+    """``vecq_topk``: a sorted list into which an element is put."""
+    made = Structure("topk")
+    count, index = cell.layer.count, bits_of(cell.period)
+    made.add(bits, count)
+    made.register(count * (bits + 2 * index))
+    made.table(3, count * bits)
+    made.table(5, count * index)
+    made.table(3, count * index)
+    made.control += index + 2 * count
+    return made

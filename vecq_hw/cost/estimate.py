@@ -1,0 +1,314 @@
+"""The cost of a network under a schedule: closed forms, summed up by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from vecq_hw.accelerator.cells import (
+    Cell,
+    Comparison,
+    Elementwise,
+    Gathering,
+    Join,
+    MatrixVector,
+    Plan,
+    Pool,
+    Ranking,
+    Recurrence,
+    Reordering,
+    Rows,
+    SerialRescale,
+    Source,
+    Unrolled,
+    Upsampling,
+    Windows,
+)
+from vecq_hw.accelerator.plan import plan
+from vecq_hw.accelerator.streams import Fork, Link, Reframe
+from vecq_hw.cost import clock, constants
+from vecq_hw.cost.constants import Resources
+from vecq_hw.cost.fabric import FABRICS, raw
+from vecq_hw.cost.forms import Context, ends, structure
+from vecq_hw.cost.pace import depths_of, pace
+from vecq_hw.devices import Device, Family
+from vecq_hw.errors import VecqError
+from vecq_hw.layers import Layer, as_recurrent_layer
+from vecq_hw.network import Network
+from vecq_hw.schedule import Schedule, check
+
+ENDS = "ends"
+"""The layer of what guards frames at the ports, of what reframes them, and of the last links."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCost:
+    """What the cells of a layer take.
+
+    Attributes
+    ----------
+    kind : str
+        Of the layer.
+    lanes : str
+        PE × SIMD, where it has weights.
+    cycles : int
+        Of a frame that the busiest of its cells works.
+    multiply_adds : int
+        Of a frame.
+    """
+
+    name: str
+    kind: str
+    lanes: str
+    resources: Resources
+    cycles: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a network takes of a family of devices, and its pace.
+
+    Attributes
+    ----------
+    device : Device or None
+        Whose share it is told of.
+    cycles : int
+        From frame to frame.
+    latency_cycles : int
+        From the first word in to the first word out.
+    exact_cycles : bool
+        Whether the cycle model gave both; else they are those of the busiest cell and of words
+        that come evenly.
+    sized : bool
+        Whether the depths of FIFOs are known; if not, branches are counted without theirs.
+    clock_mhz : float
+        Estimated, from the longest stage of any cell.
+    slowest : str
+        The layer with that stage.
+    """
+
+    network: str
+    family: Family
+    device: Device | None
+    layers: Sequence[LayerCost]
+    cycles: float
+    latency_cycles: int
+    exact_cycles: bool
+    sized: bool
+    clock_mhz: float
+    slowest: str
+
+    @property
+    def total(self) -> Resources:
+        """Of all layers."""
+        return sum((layer.resources for layer in self.layers), Resources())
+
+    @property
+    def frames_per_second(self) -> float:
+        """At the estimated clock."""
+        return self.clock_mhz * 1e6 / self.cycles
+
+    @property
+    def gops(self) -> float:
+        """A multiplication and an addition are two operations."""
+        operations = 2 * sum(layer.multiply_adds for layer in self.layers)
+        return operations * self.frames_per_second / 1e9
+
+    @property
+    def gops_per_1000_luts(self) -> float:
+        """Of all that is made of tables."""
+        return 1000 * self.gops / max(self.total.luts, 1)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of the device, 1 being all of it; those of which it has none and none are taken are 0."""
+        if self.device is None:
+            return {}
+        return device_shares(self.total, self.device)
+
+    @property
+    def errors(self) -> Mapping[str, Any]:
+        """How far the model was from yosys on what it was not fitted to, in percent."""
+        return constants.errors(self.family.name)
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether no share is above 1; None without a device."""
+        return None if self.device is None else max(self.shares.values()) <= 1
+
+    def tree(self) -> dict[str, Any]:
+        """For a file in JSON."""
+        return {
+            "name": self.network,
+            "family": self.family.name,
+            "device": None if self.device is None else self.device.name,
+            **self.total.tree(),
+            "shares": self.shares,
+            "fits": self.fits,
+            "clock_mhz": round(self.clock_mhz, 1),
+            "slowest": self.slowest,
+            "cycles": self.cycles,
+            "latency_cycles": self.latency_cycles,
+            "exact_cycles": self.exact_cycles,
+            "fifo_depths_known": self.sized,
+            "frames_per_second": self.frames_per_second,
+            "gops": self.gops,
+            "gops_per_1000_luts": self.gops_per_1000_luts,
+            "errors": dict(self.errors),
+            "layers": [
+                {
+                    "name": layer.name,
+                    "kind": layer.kind,
+                    "lanes": layer.lanes,
+                    **layer.resources.tree(),
+                    "cycles": layer.cycles,
+                    "multiply_adds": layer.multiply_adds,
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+def estimate(
+    network: Network, schedule: Schedule, family: Family, device: Device | None = None
+) -> Estimate:
+    """What ``network`` takes under ``schedule``.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        FIFO depths that it does not have are found if that takes a fraction of a second.
+    device : Device, optional
+        Of the family.
+
+    Raises
+    ------
+    VecqError
+        The schedule does not fit, or the family has no constants.
+    """
+    if family.name not in FABRICS:
+        raise VecqError(
+            f"there is no cost model of the family '{family.name}'; use a device of"
+            f" {', '.join(FABRICS)}"
+        )
+    check(network, schedule)
+    planned = plan(network, schedule)
+    depths = depths_of(network, schedule, planned)
+    resources, stages = _sizes(planned, replace(schedule, fifo_depths=depths or {}), family)
+    slowest = max(stages, key=lambda name: stages[name])
+    paced = pace(network, schedule, planned, depths)
+    busy = planned.busy
+    known = {layer.name: layer for layer in network.layers}
+    layers = [
+        LayerCost(
+            name=name,
+            kind=type(known[name]).__name__ if name in known else "",
+            lanes=str(schedule.folds[name]) if name in schedule.folds else "",
+            resources=taken,
+            cycles=busy.get(name, 0),
+            multiply_adds=multiply_adds(network, known[name]) if name in known else 0,
+        )
+        for name, taken in resources.items()
+    ]
+    return Estimate(
+        network=network.name,
+        family=family,
+        device=device,
+        layers=layers,
+        cycles=paced.cycles,
+        latency_cycles=paced.latency_cycles,
+        exact_cycles=paced.exact,
+        sized=depths is not None,
+        clock_mhz=1000 / stages[slowest],
+        slowest=slowest,
+    )
+
+
+def resources_of(network: Network, schedule: Schedule, family: Family) -> Resources:
+    """All that a network takes, with FIFOs as the schedule has them; a fraction of a second.
+
+    Schedules are compared by it.
+    """
+    planned = plan(network, schedule)
+    return sum(_sizes(planned, schedule, family)[0].values(), Resources())
+
+
+def _sizes(
+    planned: Plan, schedule: Schedule, family: Family
+) -> tuple[dict[str, Resources], dict[str, float]]:
+    """What each layer takes, and the nanoseconds of its longest stage."""
+    context = Context(plan=planned, depths=schedule.fifo_depths or {}, fabric=schedule.fabric)
+    dsp = any(fold.dsp for fold in schedule.folds.values())
+    fabric = FABRICS[family.name]
+    resources = {
+        layer.name: Resources() for layer in planned.network.layers if layer.name in planned.busy
+    }
+    stages: dict[str, float] = {}
+    made = [(owner(cell, planned), structure(cell, context)) for cell in planned.cells]
+    for name, part in [*made, (ENDS, ends(context, schedule.axis_bits))]:
+        parts = raw(part, fabric, dsp=dsp)
+        size = constants.size(parts, family.name)
+        resources[name] = resources.get(name, Resources()) + size
+        stage = clock.longest_stage(part, parts, family.name)
+        stages[name] = max(stages.get(name, 0.0), stage)
+    return resources, stages
+
+
+def owner(cell: Cell, planned: Plan) -> str:
+    """The layer whose cell it is; a link is its reader's, a fork that of the layer before it."""
+    match cell:
+        case Link():
+            return cell.reader if cell.reader in planned.network.tensors else ENDS
+        case Reframe():
+            return ENDS
+        case Fork():
+            layers = {layer.name for layer in planned.network.layers}
+            return cell.source.tensor if cell.source.tensor in layers else ENDS
+        case (
+            Elementwise()
+            | Comparison()
+            | Ranking()
+            | SerialRescale()
+            | Join()
+            | Source()
+            | Windows()
+            | MatrixVector()
+            | Unrolled()
+            | Pool()
+            | Upsampling()
+            | Rows()
+            | Recurrence()
+            | Gathering()
+            | Reordering()
+        ):
+            return cell.layer.name
+        case _:
+            assert_never(cell)
+
+
+def multiply_adds(network: Network, layer: Layer) -> int:
+    """Multiplications by a layer's weights in a frame."""
+    macs = {mac.name: mac for mac in network.products}
+    mac = macs.get(layer.name)
+    if mac is None:
+        return 0
+    recurrent = as_recurrent_layer(layer)
+    if recurrent is not None:
+        return network.tensors[recurrent.input].shape[1] * mac.weight_count
+    return network.tensors[layer.name].positions * mac.weight_count
+
+
+def device_shares(taken: Resources, device: Device) -> dict[str, float]:
+    """What something takes of a device; 1 is all of it."""
+    offered = {
+        "luts": device.luts,
+        "ffs": device.flip_flops,
+        "brams": device.block_rams,
+        "dsps": device.dsps,
+    }
+    return {
+        name: getattr(taken, name) / number if number else float(getattr(taken, name) > 0) * 9.99
+        for name, number in offered.items()
+    }

@@ -1,0 +1,289 @@
+"""What the parts of a cell take on a family of devices: tables, carry cells, block RAM, DSPs.
+
+Memories are laid out as yosys' ``memory_libmap`` does it, by the same costs; block RAM and DSPs
+are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vecq_hw.cost.structure import Memory, Product, Structure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fabric:
+    """The parts that a family offers.
+
+    Attributes
+    ----------
+    lut_inputs : int
+    carry_bits : int
+        Of a carry cell.
+    sum_is_table : bool
+        Whether a bit of a sum is counted as a table.
+    front_is_sum : bool
+        Whether what is in front of a sum is in the same table.
+    carry_positions : int
+        Positions of tables that a carry cell takes besides those that are counted as tables.
+    chosen : bool
+        Whether carry cells choose between operands.
+    lut_ram : tuple of int, or None
+        Words and bits of a memory of tables, and how many tables it takes.
+    block_ram : sequence of (words, bits)
+        The shapes of a block RAM.
+    block_cost, lut_ram_cost : float
+        By which memories are laid out.
+    dsp : tuple of int, or None
+        Bits of the two sides of a multiplier.
+    """
+
+    name: str
+    lut_inputs: int
+    carry_bits: int
+    sum_is_table: bool
+    front_is_sum: bool
+    carry_positions: int
+    chosen: bool
+    lut_ram: tuple[int, int, int] | None
+    block_ram: Sequence[tuple[int, int]]
+    block_cost: float
+    lut_ram_cost: float
+    dsp: tuple[int, int] | None
+    rom_in_blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """The parts of a cell before the fit.
+
+    Attributes
+    ----------
+    kind : str
+        Which constants of the fit are the cell's: of one with DSPs others than without.
+    tables : float
+        Those of logic and of memories of constants.
+    memory_tables : int
+        Of memories that are written.
+    """
+
+    kind: str
+    tables: float
+    memory_tables: int
+    carries: int
+    registers: int
+    control: int
+    products: float
+    brams: int
+    dsps: int
+
+
+CHECK_COST = 8
+"""Of the logic that tells a read of a word that is being written."""
+_ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+FABRICS: Mapping[str, Fabric] = {
+    fabric.name: fabric
+    for fabric in (
+        Fabric(
+            name="ecp5",
+            lut_inputs=4,
+            carry_bits=2,
+            sum_is_table=False,
+            front_is_sum=False,
+            carry_positions=2,
+            chosen=True,
+            lut_ram=(16, 4, 4),
+            block_ram=_ECP5_SHAPES,
+            block_cost=128,
+            lut_ram_cost=4,
+            dsp=(18, 18),
+        ),
+        Fabric(
+            name="ice40",
+            lut_inputs=4,
+            carry_bits=1,
+            sum_is_table=True,
+            front_is_sum=False,
+            carry_positions=0,
+            chosen=False,
+            lut_ram=None,
+            block_ram=((256, 16), (512, 8), (1024, 4), (2048, 2)),
+            block_cost=64,
+            lut_ram_cost=0,
+            dsp=(16, 16),
+        ),
+        Fabric(
+            name="gowin",
+            lut_inputs=4,
+            carry_bits=1,
+            sum_is_table=False,
+            front_is_sum=False,
+            carry_positions=1,
+            chosen=False,
+            lut_ram=(16, 4, 4),
+            block_ram=_ECP5_SHAPES,
+            block_cost=128,
+            lut_ram_cost=4,
+            dsp=(18, 18),
+        ),
+        *(
+            Fabric(
+                name=name,
+                lut_inputs=6,
+                carry_bits=4,
+                sum_is_table=True,
+                front_is_sum=True,
+                carry_positions=0,
+                chosen=False,
+                lut_ram=(32, 6, 4),
+                block_ram=((1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1)),
+                block_cost=257,
+                lut_ram_cost=8,
+                dsp=(25 if name == "xc7" else 27, 18),
+            )
+            for name in ("xc7", "xcup")
+        ),
+    )
+}
+
+
+def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
+    """The parts of a cell on a fabric.
+
+    Parameters
+    ----------
+    dsp : bool
+        Whether any DSP is asked for in the network: ``synth_ecp5`` then takes them for all
+        multipliers.
+    """
+    tables, carries, memory_tables, brams = 0.0, 0, 0, 0
+    registers = structure.registers
+    for inputs, count in structure.tables.items():
+        tables += count * _tables_of(inputs, fabric.lut_inputs)
+    for part in structure.sums:
+        cells = math.ceil(part.bits / fabric.carry_bits) * part.count
+        carries += cells
+        if fabric.sum_is_table:
+            tables += part.bits * part.count
+        if not fabric.front_is_sum and not (part.chosen and fabric.chosen):
+            tables += part.fronts * part.count
+    for memory in structure.memories:
+        made = _memory(memory, fabric)
+        tables += made.tables
+        memory_tables += made.memory_tables
+        registers += made.registers
+        brams += made.brams
+    products, dsps = 0.0, 0
+    for product in structure.products:
+        blocks = _dsps(product, fabric, dsp)
+        dsps += blocks * product.count
+        if not blocks and product.additions is not None:
+            carries += product.additions * math.ceil(product.left / fabric.carry_bits)
+            tables += product.additions * product.left * fabric.sum_is_table
+        elif not blocks:
+            products += product.left * _changing(product) * product.count
+        elif blocks > 1:  # their sum
+            width = product.left + product.right - min(fabric.dsp or (0,))
+            carries += (blocks - 1) * math.ceil(width / fabric.carry_bits) * product.count
+    return Raw(
+        kind=f"{structure.kind}, DSP" if dsps else structure.kind,
+        tables=tables,
+        memory_tables=memory_tables,
+        carries=carries,
+        registers=registers,
+        control=structure.control,
+        products=products,
+        brams=brams,
+        dsps=dsps,
+    )
+
+
+def _changing(product: Product) -> float:
+    """Bits of the right side that differ from word to word, of words drawn at random.
+
+    Two thirds of the work with a bit that never changes is saved.
+    """
+    if product.words is None:
+        return product.right
+    return product.right * (1 - 1.4 / 2.0**product.words)
+
+
+def _tables_of(inputs: int, size: int) -> float:
+    """Tables of ``size`` inputs that a function of more of them takes, as in a tree."""
+    return 1.0 if inputs <= size else (inputs - 1) / (size - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a memory became."""
+
+    tables: float = 0
+    memory_tables: int = 0
+    registers: int = 0
+    brams: int = 0
+
+
+def _memory(memory: Memory, fabric: Fabric) -> _Made:
+    if memory.most_in_luts is not None:
+        if memory.words > memory.most_in_luts:
+            ports = 1 if memory.ports == 1 else math.ceil(memory.ports / 2)
+            return _Made(
+                brams=ports * block_rams(memory.words, memory.bits, fabric),
+                registers=(memory.stages - 1) * memory.ports * memory.bits,
+            )
+        return _table_rom(memory, fabric)
+    blocks = block_rams(memory.words, memory.bits, fabric)
+    behind = (memory.stages - 1) * memory.bits
+    if fabric.lut_ram is None:
+        return _Made(brams=blocks, registers=behind)
+    words, bits, taken = fabric.lut_ram
+    rows = math.ceil(memory.words / words)
+    cost = fabric.lut_ram_cost * rows * memory.bits / bits + (rows - 1) * (memory.bits + 1) / 2
+    if blocks * fabric.block_cost + CHECK_COST * memory.checked < cost:
+        return _Made(brams=blocks, registers=behind)
+    return _Made(
+        tables=memory.bits * _tables_of(rows + (rows - 1).bit_length(), fabric.lut_inputs)
+        if rows > 1
+        else 0,
+        memory_tables=taken * rows * math.ceil(memory.bits / bits),
+        registers=memory.bits + behind,
+    )
+
+
+def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
+    """Constants in tables: one for each column that differs, shared where there are few functions.
+
+    The columns of a memory of 2, 4 or 8 words repeat: of ``f`` possible functions that are no
+    constants, columns drawn at random leave ``f·(1 − e^(−columns/f))``.
+    """
+    columns = memory.bits
+    address = max((memory.words - 1).bit_length(), 0)
+    if memory.words == 1:
+        return _Made()
+    functions = 2.0 ** min(memory.words, 40) / 2 - 1
+    distinct = functions * -math.expm1(-columns / functions)
+    each = 1.0 if address > 1 else 0.0
+    if address > fabric.lut_inputs:
+        each = 2.0 ** (address - fabric.lut_inputs)
+        each *= 1 if fabric.lut_inputs == 6 else 0.93
+        each *= memory.words / 2.0**address
+    read = memory.ports * distinct
+    return _Made(tables=read * each, registers=memory.stages * round(read))
+
+
+def block_rams(words: int, bits: int, fabric: Fabric) -> int:
+    """Block RAMs of a memory: the fewest over the shapes."""
+    return min(
+        math.ceil(words / depth) * math.ceil(bits / width) for depth, width in fabric.block_ram
+    )
+
+
+def _dsps(product: Product, fabric: Fabric, dsp: bool) -> int:
+    """DSP blocks of each of the multipliers; 0 where they are made of tables."""
+    if fabric.dsp is None or not dsp:
+        return 0
+    left, right = fabric.dsp
+    most, least = max(product.left, product.right), min(product.left, product.right)
+    return math.ceil(most / max(left, right)) * math.ceil(least / min(left, right))

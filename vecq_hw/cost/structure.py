@@ -1,0 +1,173 @@
+"""What a cell is made of on any family of devices: sums, tables, memories, registers.
+
+A form (:mod:`vecq_hw.cost.forms`) counts these from a cell's text in ``rtl/``; a family
+(:mod:`vecq_hw.cost.fabric`) says what each of them takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Carry chains of ``bits`` each, so many of them.
+
+    Attributes
+    ----------
+    fronts : float
+        Functions in front of each, which a table of six inputs holds together with its sum.
+    chosen : bool
+        Whether ``vecq_carry_adder`` has its choice of operand inside the carry cells of ECP5.
+    """
+
+    bits: int
+    count: int = 1
+    fronts: float = 0
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """``words`` of ``bits``; what is read goes through a register.
+
+    Attributes
+    ----------
+    most_in_luts : int or None
+        Of a memory that is only read: up to so many words it is made of tables.  None: it is
+        written, too.
+    ports : int
+        That read it.
+    stages : int
+        Registers behind it, the one of the read included; one of them lies in a block RAM.
+    checked : bool
+        Whether a word that is written and read in the same cycle is read as it was, for which a
+        block RAM needs logic beside it.
+    """
+
+    words: int
+    bits: int
+    most_in_luts: int | None = None
+    ports: int = 1
+    stages: int = 1
+    checked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``count`` multipliers of ``left`` by ``right`` bits.
+
+    Attributes
+    ----------
+    dsp : bool
+        Whether they are wanted in DSP blocks.
+    additions : int or None
+        Of ``left`` bits that all of them are in tables, where the other sides are constants.
+    words : int or None
+        Of the memory of constants that the other sides come from, if they do.
+    """
+
+    left: int
+    right: int
+    count: int = 1
+    dsp: bool = False
+    additions: int | None = None
+    words: int | None = None
+
+
+@dataclass(slots=True)
+class Structure:
+    """A cell's parts.
+
+    Attributes
+    ----------
+    kind : str
+        Which constants of the fit are its own.
+    tables : Counter
+        Functions by their number of inputs; those with more than the family's tables have are made
+        of several.
+    control : int
+        Bits of counters and flags, each with its register and the logic that says when it changes.
+    registers : int
+        Without those behind memories.
+    """
+
+    kind: str
+    sums: list[Sum] = field(default_factory=list)
+    tables: Counter[int] = field(default_factory=Counter)
+    memories: list[Memory] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    control: int = 0
+    registers: int = 0
+
+    def add(self, bits: int, count: int = 1, fronts: float = 0, *, chosen: bool = False) -> None:
+        """Sums, differences or comparisons."""
+        if bits > 0 and count > 0:
+            self.sums.append(Sum(bits, count, fronts, chosen))
+
+    def choose(self, ways: int, bits: int) -> None:
+        """A multiplexer by a binary number, of ``bits`` functions."""
+        if ways > 1:
+            self.tables[ways + (ways - 1).bit_length()] += bits
+
+    def table(self, inputs: int, count: int) -> None:
+        """Functions of so many inputs."""
+        if inputs > 1 and count > 0:
+            self.tables[inputs] += count
+
+    def register(self, bits: int) -> None:
+        """Flip-flops whose inputs are counted elsewhere."""
+        self.registers += bits
+
+    def count(self, most: int) -> None:
+        """A counter of ``most`` values."""
+        self.control += max((most - 1).bit_length(), 1)
+
+    def rom(
+        self,
+        words: int,
+        bits: int,
+        *,
+        most_in_luts: int = 64,
+        ports: int = 1,
+        stages: int = 1,
+    ) -> None:
+        """A memory of constants, read through registers."""
+        self.memories.append(Memory(words, bits, most_in_luts, ports, stages))
+
+    def ram(self, words: int, bits: int, *, stages: int = 1, checked: bool = False) -> None:
+        """A memory that is written and read, through registers."""
+        if words > 1:
+            self.memories.append(Memory(words, bits, stages=stages, checked=checked))
+        else:
+            self.registers += stages * bits
+
+    def multiply(
+        self,
+        left: int,
+        right: int,
+        count: int = 1,
+        *,
+        dsp: bool = False,
+        additions: int | None = None,
+        words: int | None = None,
+    ) -> None:
+        """Multipliers."""
+        self.products.append(Product(left, right, count, dsp, additions, words))
+
+
+def bits_of(most: int) -> int:
+    """Of a number from 0 to ``most - 1``; at least one."""
+    return max((most - 1).bit_length(), 1)
+
+
+def log2(number: int) -> int:
+    """Rounded up."""
+    return (number - 1).bit_length() if number > 1 else 0
+
+
+def halves(number: int) -> int:
+    """Half of it, rounded up."""
+    return math.ceil(number / 2)
