@@ -271,35 +271,3 @@ def imports(content: bytes) -> bool:
 @given(CHANGES)
 def test_changed_bytes_make_a_network_or_a_sentence(places: list[tuple[int, int]]):
     imports(flipped(plain().SerializeToString(), places))
-
-
-@pytest.mark.nightly
-def test_a_hundred_thousand_changed_files(record_property):
-    """Bytes of several models changed, cut, doubled; the count is what was tried."""
-    import resource
-
-    rng = np.random.default_rng(15)
-    m = small()
-    x = m.quant("x", 0.5, 4)
-    w = m.quant(m.constant(rng.normal(size=(4, 3, 3, 3))), 0.25, 3, signed=1)
-    y = m("MaxPool", m("Relu", m("Conv", x, w, pads=[1] * 4)), kernel_shape=[2, 2])
-    y = m.quant(m("Add", y, m.constant(0.5)), 0.5, 4)
-    qonnx = m.output(m.quant(m("GlobalAveragePool", m("Concat", y, y, axis=1)), 0.25, 4))
-    models = [plain().SerializeToString(), qonnx]
-    networks = 0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for index in range(100_000):
-        content = bytearray(models[index % len(models)])
-        for place in rng.integers(0, len(content), rng.integers(1, 6)):
-            content[place] = rng.integers(0, 256)
-        if index % 5 == 0:
-            content = content[: rng.integers(1, len(content))]
-        if index % 7 == 0:
-            start, size = rng.integers(0, len(content)), rng.integers(1, 64)
-            content[start:start] = content[start : start + size]
-        networks += imports(bytes(content))
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    record_property("files", 100_000)
-    record_property("networks", networks)
-    record_property("grown_kib", grown)
-    assert grown < 1 << 20

@@ -18,6 +18,8 @@ from tests.interop.onnx_graphs import (
     by_qonnx,
     imported,
 )
+from vecq_hw.errors import VecqError
+from vecq_hw.interop import import_bytes
 
 STEP = 2.0**-5
 RNG = np.random.default_rng(0)
@@ -49,6 +51,13 @@ def case(function: Callable[[Model], str | tuple[str, ...]]):
 def conv(m: Model, x: str, out: int = 4, taken: int = 3, kernel: int = 3, **attributes) -> str:
     weights = m.weights(integers(out, taken, kernel, kernel), STEP)
     return m("Conv", x, weights, **attributes)
+
+
+@case
+def extrema_of_three_constants(m):
+    few = [m.constant([[[1.0]], [[5.0]], [[2.0]]]), m.constant(3.0), m.constant([[[4.0]]] * 3)]
+    factors = m("Min", m("Max", *few), m.constant(4.5), m.constant(64.0))
+    return m.quantize(m("Mul", image(m), factors), 0.5)
 
 
 @case
@@ -419,3 +428,12 @@ def test_channels_of_different_steps_end_at_one():
     (given,), (wanted,) = by_network(made, x_), by_qonnx(content, x_)
     assert np.abs(given - wanted).max() < 1e-5
     assert any("scales of their own" in note for note in made.report.notes)
+
+
+@pytest.mark.parametrize(("operator", "count"), [("Neg", 2), ("Sub", 3), ("Sqrt", 3)])
+def test_constants_have_as_many_operands_as_their_operator(operator: str, count: int):
+    """A ufunc of NumPy would write to the operand beyond its own."""
+    m = Model(3, 4, 4)
+    one = m(operator, *[m.constant([[[2.0]]] * 3)] * count)
+    with pytest.raises(VecqError, match=rf"{operator} .*has {count} inputs; \d are wanted"):
+        import_bytes(m.output(m.quantize(m("Mul", m.quantize("x", 0.5), one), 0.25)))

@@ -102,6 +102,14 @@ def test_an_open_batch_is_one_sample():
     assert made.network.inputs[0].shape == (4, 4, 2)
 
 
+def test_scales_that_leave_the_range_of_floats_are_refused():
+    m = Model()
+    x, y = m.tensor("x", (1, 4), 3e38), m.tensor("y", (1, 4), 1e-38)
+    m.node("HARD_SWISH", [x], [y])
+    with pytest.raises(Unsupported, match="leave the range of floats"):
+        import_bytes(m.file([x], [y]))
+
+
 def test_every_node_that_cannot_be_taken_is_named():
     m = Small()
     a = m.tensor("a", (1, 4, 4, 3), 0.2, -5)

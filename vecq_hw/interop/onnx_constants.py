@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -107,12 +108,18 @@ def _multiplied(node: Node, given: Sequence[Fixed]) -> Fixed:
     return Fixed(values)
 
 
-def _by_numpy(function: Callable[..., Any]) -> Callable[[Node, Sequence[Fixed]], Fixed]:
+def _by_numpy(
+    function: Callable[..., Any], operands: int | None = 1
+) -> Callable[[Node, Sequence[Fixed]], Fixed]:
+    """Of so many operands, or of any number: a ufunc would write to one more that it is given."""
+
     def fold(node: Node, given: Sequence[Fixed]) -> Fixed:
         arrays = [one.values for one in given]
+        if len(arrays) != (operands or max(len(arrays), 1)):
+            raise Refused(f"it has {len(arrays)} inputs; {operands or 'at least 1'} are wanted")
         _check_size(*arrays)
         with np.errstate(all="ignore"):
-            result = np.asarray(function(*arrays))
+            result = np.asarray(function(*arrays) if operands else function(arrays))
         if all(array.dtype == arrays[0].dtype for array in arrays) and result.dtype.kind == "f":
             result = result.astype(arrays[0].dtype)
         return Fixed(result)
@@ -155,10 +162,10 @@ FOLDED: dict[str, Callable[[Node, Sequence[Fixed]], Fixed]] = {
     "Cast": _cast,
     "Shape": lambda _, given: Fixed(np.array(given[0].values.shape, np.int64)),
     "Mul": _multiplied,
-    "Add": _by_numpy(np.add),
-    "Sub": _by_numpy(np.subtract),
-    "Div": _by_numpy(_divided),
-    "Pow": _by_numpy(np.power),
+    "Add": _by_numpy(np.add, 2),
+    "Sub": _by_numpy(np.subtract, 2),
+    "Div": _by_numpy(_divided, 2),
+    "Pow": _by_numpy(np.power, 2),
     "Neg": _by_numpy(np.negative),
     "Sqrt": _by_numpy(np.sqrt),
     "Reciprocal": _by_numpy(np.reciprocal),
@@ -169,8 +176,8 @@ FOLDED: dict[str, Callable[[Node, Sequence[Fixed]], Fixed]] = {
     "Ceil": _by_numpy(np.ceil),
     "Round": _by_numpy(np.rint),
     "Relu": _by_numpy(lambda a: np.maximum(a, 0)),
-    "Max": _by_numpy(np.maximum),
-    "Min": _by_numpy(np.minimum),
+    "Max": _by_numpy(partial(reduce, np.maximum), None),
+    "Min": _by_numpy(partial(reduce, np.minimum), None),
     "Clip": _clipped,
 }
 """Of the standard operators those that files of exporters have between constants."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from vecq_hw.errors import VecqError
 from vecq_hw.interop import tflite_file
 from vecq_hw.interop.assembly import Imported
@@ -92,7 +94,10 @@ class _Walk:
             reason = "the integer network has no layer for this operator"
         elif all(t in self.held or t in self.graph.constants for t in node.inputs if t):
             try:
-                take(self.builder, node)
+                with np.errstate(over="raise", invalid="raise", divide="raise"):
+                    take(self.builder, node)
+            except FloatingPointError as error:
+                reason = f"its scales or attributes leave the range of floats ({error})"
             except (RefusedError, VecqError) as error:
                 reason = str(error)
         elif not self._refusals:
