@@ -38,6 +38,7 @@ from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import with_fifo_depths
 from vecq_hw.simulate.ends import one_or_all
+from vecq_hw.storage import digest
 from vecq_hw.verify.rtl import emit
 
 RECORD = Path(__file__).parents[1] / "docs/results/cost_sweep.json"
@@ -107,6 +108,7 @@ def measured(configuration: Configuration, family: Family) -> dict[str, Any]:
     made, seconds = synthesized(files, family, dsp=dsp, flat=False)
     row: dict[str, Any] = {
         "part": configuration.part,
+        "of": identity(network, schedule),
         "depths": dict(schedule.fifo_depths or {}),
         "cells": [made[name] for name in names],
         "ends": made[""],
@@ -118,9 +120,21 @@ def measured(configuration: Configuration, family: Family) -> dict[str, Any]:
     return row
 
 
+def identity(network: Network, schedule: Schedule) -> str:
+    """Of a network and its folds; random ones change with what draws them."""
+    folds = {name: str(fold) for name, fold in schedule.folds.items()}
+    text = f"{digest(network)} {folds} {schedule.fabric} {schedule.axis_bits}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def instances(planned: Plan, schedule: Schedule) -> Sequence[Instance]:
     """The instances of a top, one for each cell of the plan, in its order."""
     return top_module(planned, schedule.fifo_depths or {}, schedule.fabric).instances
+
+
+def of(configuration: Configuration, family: str) -> str:
+    """The identity of a configuration as it is made now."""
+    return identity(*configuration.on(FABRICS[family]))
 
 
 def cells_digest() -> str:
@@ -149,15 +163,15 @@ def main(family: Sequence[str], only: str, again: bool) -> None:
         for configuration in configurations()
         if re.search(only, configuration.name)
     ]
-    digest = cells_digest()
+    cells = cells_digest()
     with Progress() as progress:
         task = progress.add_task("cost sweep", total=len(wanted))
         for name, configuration in wanted:
             rows = record.setdefault("families", {}).setdefault(name, {})
             progress.update(task, description=f"{name}: {configuration.name}")
             row = rows.get(configuration.name)
-            if again or row is None or row["rtl"] != digest:
-                row = measured(configuration, FAMILIES[name]) | {"rtl": digest}
+            if again or row is None or row["rtl"] != cells or row["of"] != of(configuration, name):
+                row = measured(configuration, FAMILIES[name]) | {"rtl": cells}
                 rows[configuration.name] = row
                 record |= {"origin": origin(), "yosys": version()}
                 write_atomically(RECORD, f"{json.dumps(record, indent=1)}\n".encode())
