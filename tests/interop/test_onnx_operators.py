@@ -80,6 +80,18 @@ def conv_with_weights_that_have_a_zero_point(m):
 
 
 @case
+def codes_that_are_cast_and_zero_points_that_are_filled(m):
+    """As torch.onnx writes modules of torch.ao."""
+    scale, zero = m.constant(STEP), m.constant(3, np.uint8)
+    codes = m("Cast", m("QuantizeLinear", "x", scale, zero), to=2)
+    points = m("Cast", m("ConstantOfShape", m.constant([4], np.int64)), to=3)
+    stored, scales = m.constant(integers(4, 3, 3, 3), np.int8), m.constant([STEP] * 4)
+    weights = m("DequantizeLinear", stored, scales, points, axis=0)
+    y = m("Conv", m("DequantizeLinear", codes, scale, zero), weights)
+    return m.quantize(y, 2.0**-3, 100)
+
+
+@case
 def conv_with_same_padding_above(m):
     return m.quantize(conv(m, image(m), auto_pad="SAME_UPPER", strides=[3, 2]), 2.0**-3, 100)
 

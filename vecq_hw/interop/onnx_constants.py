@@ -12,6 +12,9 @@ import numpy as np
 from vecq_hw.interop.graph import MOST_ELEMENTS, Array, Node
 from vecq_hw.interop.onnx_values import Fixed, Refused
 
+MOST_FILLED = 1 << 16
+"""Elements of a constant that is one number everywhere, of which a file need not hold one."""
+
 
 def axes_of(node: Node, given: Sequence[Fixed | None]) -> tuple[int, ...] | None:
     """Axes that are an attribute in older versions of an operator and an input in newer ones."""
@@ -92,6 +95,14 @@ def _cast(node: Node, given: Sequence[Fixed]) -> Fixed:
     return Fixed(given[0].values.astype(kind), given[0].integers, given[0].scales)
 
 
+def _filled(node: Node, given: Sequence[Fixed]) -> Fixed:
+    shape = tuple(int(size) for size in given[0].values.reshape(-1))
+    if min(shape, default=1) < 0 or math.prod(shape) > MOST_FILLED:
+        raise Refused(f"a constant of the shape {shape}; at most {MOST_FILLED:,} elements")
+    value = np.asarray(node.attributes.get("value", np.float32(0)))
+    return Fixed(np.full(shape, value.reshape(-1)[0], value.dtype))
+
+
 def _multiplied(node: Node, given: Sequence[Fixed]) -> Fixed:
     left, right = given
     _check_size(left.values, right.values)
@@ -160,6 +171,7 @@ FOLDED: dict[str, Callable[[Node, Sequence[Fixed]], Fixed]] = {
     "Concat": _joined,
     "Slice": _sliced,
     "Cast": _cast,
+    "ConstantOfShape": _filled,
     "Shape": lambda _, given: Fixed(np.array(given[0].values.shape, np.int64)),
     "Mul": _multiplied,
     "Add": _by_numpy(np.add, 2),

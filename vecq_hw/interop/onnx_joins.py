@@ -134,9 +134,13 @@ def batch_norm(walk: Walk, node: Node) -> State:
 
 
 def cast(walk: Walk, node: Node) -> State:
-    """``Cast``: between float32 and float64 a step."""
+    """``Cast``: between float32 and float64 a step; to integers that hold the codes, nothing."""
     state = walk.state(node, 0)
     target = int(node.attributes.get("to", 1))
+    if isinstance(state, Waiting) and target in _INTEGERS:
+        limits, quantizer = np.iinfo(_INTEGERS[target]), state.quantizer
+        if limits.min <= quantizer.lo and quantizer.hi <= limits.max:
+            return state
     if isinstance(state, Real | PairSum | Parts):
         if target in _FLOATS:
             return _then(state, _FLOATS[target])
