@@ -39,6 +39,11 @@ def test_import_writes_network_and_report_and_counts_differing_codes(model, tmp_
     (compared,) = tree["comparisons"]
     assert (compared["samples"], compared["codes"], compared["differing"]) == (6, 6 * 27, 0)
     assert (out / "network.npz").is_file()
+    assert "tap_comparisons" not in tree
+    given = ("--reals", tmp_path / "reals.npy", "--taps", "--json", "-", "--force")
+    tree = json.loads(vecq_here("import", file, "--out", out, *given).stdout)
+    assert [tap["differing"] for tap in tree["tap_comparisons"]] == [0] * len(tree["taps"])
+    assert {tap["codes"] for tap in tree["tap_comparisons"]} == {6 * 50, 6 * 27}
 
 
 def test_reals_become_codes_as_the_source_does_it(model, tmp_path, vecq_here):
@@ -62,6 +67,7 @@ def test_what_is_given_wrongly_is_told_in_a_sentence(model, tmp_path, vecq_here)
         (("--input-format", "q8", "--input-step", "1"), "u1 to u16"),
         (("--semantics", "ruy"), "semantics"),
         (("--name", " "), "printable"),
+        (("--taps",), "give --data, --inputs or --reals"),
     ):
         result = vecq_here("import", file, "--out", out, *more)
         assert result.returncode == 2

@@ -15,7 +15,6 @@ from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
 if TYPE_CHECKING:
     from vecq_hw.formats import IntFormat
     from vecq_hw.interop import Imported, Report
-    from vecq_hw.interop.report import Comparison
 
 
 @click.command("import")
@@ -36,6 +35,11 @@ if TYPE_CHECKING:
     " Python runs it, or the reference kernels.  [default: ruy]",
 )
 @click.option("--name", help="Of the network, and so of its top module.  [default: that of FILE]")
+@click.option(
+    "--taps",
+    is_flag=True,
+    help="Count differing codes of every tensor that FILE has as well, too.",
+)
 @samples_options
 @report_options
 def import_(
@@ -45,6 +49,7 @@ def import_(
     input_step: float | None,
     semantics: str | None,
     name: str | None,
+    taps: bool,
     samples: Samples,
     json_file: Path | None,
 ) -> None:
@@ -62,14 +67,17 @@ def import_(
         raise click.UsageError(f"--name {name!r}: a name of printable characters is wanted")
     if (input_format is None) != (input_step is None):
         raise click.UsageError("--input-format and --input-step go together")
+    sampled = any(one is not None for one in (samples.data, samples.codes, samples.reals))
+    if taps and not sampled:
+        raise click.UsageError("--taps compares samples; give --data, --inputs or --reals")
     pixels = None
     if input_format is not None and input_step is not None:
         pixels = _format(input_format), input_step
     with activity(f"importing {file}"):
         made = import_file(file, name, pixels, semantics)
     report = made.report
-    if any(one is not None for one in (samples.data, samples.codes, samples.reals)):
-        report = replace(report, comparisons=_compared(file, made, samples))
+    if sampled:
+        report = _compared(file, made, samples, taps)
     with folder(out) as place:
         contents = (
             ("network.npz", storage.to_bytes(made.network)),
@@ -81,25 +89,26 @@ def import_(
     write_json(json_file, report.to_tree())
 
 
-def _compared(file: Path, made: Imported, samples: Samples) -> tuple[Comparison, ...]:
-    """The network's integers beside those of the file's own executor."""
+def _compared(file: Path, made: Imported, samples: Samples, taps: bool) -> Report:
+    """The report with the network's integers beside those of the file's own executor."""
     import numpy as np
 
     from vecq_hw.interop.reals import source_rule
     from vecq_hw.interop.report import Comparison
     from vecq_hw.simulate import predictions, simulate
     from vecq_hw.simulate.ends import output_arrays
-    from vecq_hw.verify.source import source_outputs
+    from vecq_hw.verify.source import source_outputs, tap_comparisons
 
-    network = made.network
+    network, content = made.network, file.read_bytes()
     found = samples.read(network, source_rule(made.report))
     if found is None:
-        return ()
+        return made.report
     codes, labels = found
     count = len(next(iter(codes.values())))
     with activity(f"comparing on {count} samples"):
         ours = output_arrays(network, simulate(network, codes))
-        theirs = source_outputs(file.read_bytes(), network, made.report, codes)
+        theirs = source_outputs(content, network, made.report, codes)
+        tapped = tap_comparisons(content, network, made.report, codes) if taps else None
     rows = []
     for name, array in ours.items():
         other = theirs[name].reshape(array.shape)
@@ -121,7 +130,7 @@ def _compared(file: Path, made: Imported, samples: Samples) -> tuple[Comparison,
                 source_accuracy=shares[1],
             )
         )
-    return tuple(rows)
+    return replace(made.report, comparisons=tuple(rows), tap_comparisons=tapped)
 
 
 def _format(text: str) -> IntFormat:
@@ -173,6 +182,17 @@ def _print(report: Report) -> None:
             f"'{row.output}' and the source's own executor: {row.differing:,} of {row.codes:,}"
             f" codes differ, by at most {row.largest}, on {row.samples} samples{accuracy}"
         )
+    if report.tap_comparisons is not None:
+        sources = {tap.name: tap.source for tap in report.taps}
+        print_table(
+            ("tensor", "in the file", "codes", "differing", "by at most"),
+            [
+                (one.output, sources[one.output], f"{one.codes:,}", f"{one.differing:,}",
+                 f"{one.largest:,}")
+                for one in report.tap_comparisons
+            ],
+            2,
+        )  # fmt: skip
     for node in report.dropped:
         echo(f"left to the host: {node}")
     for sentence in report.notes:

@@ -137,10 +137,15 @@ class Assembly:
         self._requantizations.append(_requantization(layer, tensor, ranges, node or wanted))
         return self.add(layer, node)
 
-    def tap(self, name: str, source: str, zero_point: int = 0) -> None:
+    def tap(
+        self, name: str, source: str, zero_point: int = 0, order: tuple[int, ...] | None = None
+    ) -> None:
         """Tell that the file has this tensor of codes as well, as ``source``."""
         step = self._tensors[name].step
-        self._taps.append(Tap(name=name, source=source, zero_point=zero_point, step=step))
+        order = None if order is not None and list(order) == sorted(order) else order
+        tap = Tap(name=name, source=source, zero_point=zero_point, step=step, order=order)
+        if tap not in self._taps:
+            self._taps.append(tap)
 
     def drop(self, node: str) -> None:
         """Tell that a node at the end is left to the host."""

@@ -410,7 +410,7 @@ def qlinear_add(walk: Walk, node: Node) -> State:
         return rounded(x, quantizer.lo, quantizer.hi) - quantizer.zero
 
     held = weighted(walk, one, other, 1, rule, quantizer, node)
-    walk.assembly.tap(held.tensor, node.outputs[0], held.zero)
+    walk.tap(held, node.outputs[0])
     return held
 
 
@@ -435,7 +435,7 @@ def qlinear_average(walk: Walk, node: Node) -> State:
         return rounded(total.astype(np.float32) * factor, lo, hi)
 
     held = walk.requantize(mean, codes, quantizer.format, quantizer.scale, quantizer.zero, node)
-    walk.assembly.tap(held.tensor, node.outputs[0], held.zero)
+    walk.tap(held, node.outputs[0])
     return held
 
 

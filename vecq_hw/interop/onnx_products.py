@@ -160,7 +160,7 @@ def _quantized_output(
         return rounded(x.astype(np.float32) * column, lo, hi)
 
     held = walk.requantize(sums, codes, quantizer.format, quantizer.scale, point, node)
-    walk.assembly.tap(held.tensor, node.outputs[0], point)
+    walk.tap(held, node.outputs[0])
     return held
 
 

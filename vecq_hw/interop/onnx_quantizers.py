@@ -64,7 +64,7 @@ def quant(walk: Walk, node: Node) -> State:
         clips_first=True, signs=signs,
     )  # fmt: skip
     held = walk.quantize(_quantizable(x, node), quantizer, node)
-    walk.assembly.tap(held.tensor, node.outputs[0], point)
+    walk.tap(held, node.outputs[0])
     return held.reals(quantizer.scale)
 
 
@@ -77,7 +77,7 @@ def bipolar_quant(walk: Walk, node: Node) -> State:
         return _quantized_constant(x, scale, zero, (-1, 1), "ROUND", signs=True)
     quantizer = Quantizer(checked_scale(scale), 0, -1, 1, signs=True)
     held = walk.quantize(_quantizable(x, node), quantizer, node)
-    walk.assembly.tap(held.tensor, node.outputs[0])
+    walk.tap(held, node.outputs[0])
     return held.reals(quantizer.scale)
 
 
@@ -112,7 +112,7 @@ def multi_threshold(walk: Walk, node: Node) -> State:
 
     fmt = IntFormat.covering(start, start + rows.shape[1], signed=start < 0)
     held = walk.requantize(x, codes, fmt, scale, 0, node)
-    walk.assembly.tap(held.tensor, node.outputs[0])
+    walk.tap(held, node.outputs[0])
     return held.reals(scale)
 
 
@@ -159,7 +159,7 @@ def trunc(walk: Walk, node: Node) -> State:
         return rounding(np.clip(checked(y), lo, hi)).astype(np.int64) - back
 
     held = walk.requantize(x, codes, result, step, back, node)
-    walk.assembly.tap(held.tensor, node.outputs[0], back)
+    walk.tap(held, node.outputs[0])
     return held.reals(step)
 
 

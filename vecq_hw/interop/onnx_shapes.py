@@ -153,7 +153,7 @@ def _varies(real: Real) -> bool:
     return any(one.ndim for one in (real.chain.scales, real.chain.bias, *operands))
 
 
-def _our_order(seen: Real | Held) -> tuple[int, ...]:
+def our_order(seen: Real | Held) -> tuple[int, ...]:
     """Our axes in the order of the file, those of size 1 that it does not have first."""
     named = [axis for axis in seen.axes if axis is not None]
     return (*(axis for axis in range(len(seen.sizes)) if axis not in named), *named)
@@ -163,7 +163,7 @@ def _in_source_order(walk: Walk, seen: Real | Held) -> str:
     """A vector in the order in which the file flattens; its name."""
     if len(seen.sizes) == 1:
         return seen.tensor
-    count, order = math.prod(seen.sizes), _our_order(seen)
+    count, order = math.prod(seen.sizes), our_order(seen)
     name = walk.assembly.free_name(f"{seen.tensor}_flat")
     large = [axis for axis in order if seen.sizes[axis] > 1]
     if large == sorted(large):
@@ -176,7 +176,7 @@ def rank_two(walk: Walk, real: Real, node: Node) -> tuple[IntArray, str]:
     """A vector of ours, and for each of its elements which one of the file's vector it is."""
     if len(real.sizes) == 1:
         return np.arange(real.sizes[0]), real.tensor
-    order = _our_order(real)
+    order = our_order(real)
     numbers = np.arange(math.prod(real.sizes)).reshape([real.sizes[axis] for axis in order])
     columns = numbers.transpose(np.argsort(order)).reshape(-1)
     name = walk.assembly.free_name(f"{real.tensor}_flat")

@@ -327,7 +327,7 @@ class Walk:
                 maker = replace(node, name=state.names[0])
                 found = self.quantize(state.source, state.quantizer, maker)
                 for name in state.names[1:]:
-                    self.assembly.tap(found.tensor, name, found.zero)
+                    self.tap(found, name)
             case Held():
                 found = state
             case Real() if state.chain.whole and state.chain.is_plain and not state.pools:
@@ -345,6 +345,11 @@ class Walk:
                 " wanted"
             )
         return found
+
+    def tap(self, held: Held, source: str) -> None:
+        """Tell that the file has these codes as well, as ``source``."""
+        order = onnx_shapes.our_order(held)
+        self.assembly.tap(held.tensor, source, held.zero, order)
 
     def layer_name(self, node: Node, fallback: str = "layer") -> str:
         """A free name after a node: the module's where the exporter put it into a path."""

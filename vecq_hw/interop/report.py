@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vecq_hw import trees
 from vecq_hw.errors import VecqError
+from vecq_hw.layers.tensor import UNSTORED_DEFAULT
 from vecq_hw.network import Network
 
 
@@ -47,12 +48,19 @@ class EndReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tap:
-    """A tensor of codes that the file has as well: its code is ``code + zero_point``."""
+    """A tensor of codes that the file has as well: its code is ``code + zero_point``.
+
+    Attributes
+    ----------
+    order : tuple of int, optional
+        The network's axes as they follow each other in the file, where the order is another one.
+    """
 
     name: str
     source: str
     zero_point: int = 0
     step: float = 1.0
+    order: tuple[int, ...] | None = field(default=None, metadata=UNSTORED_DEFAULT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +96,10 @@ class TensorReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """An output of the network beside what the source's own executor gives, on some samples."""
+    """A tensor of the network beside what the source's own executor gives, on some samples."""
 
     output: str
+    """Its name; that of an output, or of a tap."""
     samples: int
     codes: int
     differing: int
@@ -119,6 +128,8 @@ class Report:
         Sentences: what is modelled, what was changed on the way.
     comparisons : tuple of Comparison
         Where samples were given.
+    tap_comparisons : tuple of Comparison, optional
+        Of each tap, where that was asked for.
     """
 
     name: str
@@ -134,6 +145,7 @@ class Report:
     notes: tuple[str, ...]
     weight_bits: int
     comparisons: tuple[Comparison, ...] = ()
+    tap_comparisons: tuple[Comparison, ...] | None = field(default=None, metadata=UNSTORED_DEFAULT)
 
     @property
     def kept_thresholds(self) -> tuple[RequantizationReport, ...]:

@@ -6,7 +6,8 @@ the network's integers: by the steps and zero points of the import's report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,18 @@ from vecq_hw.emit.project import Project, Vectors, checked_vectors, read_vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.interop.graph import LARGEST_FILE
-from vecq_hw.interop.report import EndReport, Report
+from vecq_hw.interop.report import Comparison, EndReport, Report
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
+from vecq_hw.simulate import simulate
 from vecq_hw.simulate.ends import input_names, one_or_all
 from vecq_hw.storage import digest
 from vecq_hw.toolchain import LITERT, ONNX, ONNXRUNTIME, QONNX, Tool
 from vecq_hw.verify.target import Target, TargetError
 
 REPORT = "report.json"
+TAPPED = 100
+"""Samples at a time of which every tensor is kept."""
 _QONNX_DOMAINS = (b"qonnx.custom_op", b"finn.custom_op", b"onnx.brevitas")
 _Array = npt.NDArray[np.generic]
 Executor = Callable[[Mapping[str, _Array]], Mapping[str, _Array]]
@@ -81,10 +85,7 @@ def source_target(file: Path, network: Network, beside: Path) -> Target:
         except (VecqError, TargetError):
             raise
         except Exception as error:  # of somebody else's executor
-            said = " ".join(str(error).split())[:300]
-            raise TargetError(
-                f"the executor of '{file}' does not finish: {type(error).__name__}: {said}"
-            ) from None
+            raise _ended(f"'{file}'", error) from None
 
     return Target(
         name="source",
@@ -119,10 +120,7 @@ def source_outputs(
     except (VecqError, TargetError):
         raise
     except Exception as error:  # of somebody else's executor
-        said = " ".join(str(error).split())[:300]
-        raise TargetError(
-            f"the executor of the file does not finish: {type(error).__name__}: {said}"
-        ) from None
+        raise _ended("the file", error) from None
 
 
 def _report(network: Network, path: Path) -> Report:
@@ -140,8 +138,60 @@ def _report(network: Network, path: Path) -> Report:
     return report
 
 
-def _executor(content: bytes, report: Report) -> Executor:
-    wanted = [end.source for end in report.outputs]
+def tap_comparisons(
+    content: bytes, network: Network, report: Report, codes: Mapping[str, IntArray]
+) -> tuple[Comparison, ...]:
+    """The codes of each tensor that a file has as well, beside those of its own executor.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    codes : mapping
+        Of each input of the network, by its name.
+
+    Raises
+    ------
+    TargetError
+        The executor does not finish.
+    """
+    taps = report.taps
+    compute = _executor(content, report, [tap.source for tap in taps])
+    count = len(next(iter(codes.values())))
+    differing, largest = [0] * len(taps), [0] * len(taps)
+    for start in range(0, count, TAPPED):
+        given = {name: array[start : start + TAPPED] for name, array in codes.items()}
+        try:
+            theirs = compute(_source_inputs(network, report, given))
+        except Exception as error:  # of somebody else's executor
+            raise _ended("the file", error) from None
+        ours = simulate(network, given, taps=[tap.name for tap in taps])
+        for index, tap in enumerate(taps):
+            shape = network.tensors[tap.name].shape
+            found = _integers(theirs[tap.source], len(ours[tap.name]), tap.zero_point, tap.step)
+            if tap.order is not None:
+                sizes = [shape[axis] for axis in tap.order]
+                turned = found.reshape(-1, *sizes).transpose(0, *(np.argsort(tap.order) + 1))
+                found = turned.reshape(len(found), -1)
+            apart = np.abs(ours[tap.name].reshape(len(found), -1).astype(np.int64) - found)
+            differing[index] += int(np.count_nonzero(apart))
+            largest[index] = max(largest[index], int(apart.max(initial=0)))
+    codes_of = [count * math.prod(network.tensors[tap.name].shape) for tap in taps]
+    rows = zip(taps, codes_of, differing, largest, strict=True)
+    return tuple(
+        Comparison(output=tap.name, samples=count, codes=n, differing=wrong, largest=most)
+        for tap, n, wrong, most in rows
+    )
+
+
+def _ended(what: str, error: Exception) -> TargetError:
+    """Whatever an executor that is somebody else's raised."""
+    said = " ".join(str(error).split())[:300]
+    return TargetError(f"the executor of {what} does not finish: {type(error).__name__}: {said}")
+
+
+def _executor(content: bytes, report: Report, wanted: Sequence[str] | None = None) -> Executor:
+    wanted = [end.source for end in report.outputs] if wanted is None else wanted
     if report.format == "TFLite":
         from vecq_hw.verify.source_tflite import executor as of_tflite
 
@@ -154,11 +204,7 @@ def _executor(content: bytes, report: Report) -> Executor:
 def _outputs(
     network: Network, report: Report, compute: Executor, codes: Mapping[str, IntArray]
 ) -> dict[str, IntArray]:
-    given = {
-        end.source: _given(end, network.tensors[end.name].shape, codes[end.name], report.format)
-        for end in report.inputs
-    }
-    found = compute(given)
+    found = compute(_source_inputs(network, report, codes))
     ends = {end.name: end for end in report.outputs}
     count = len(next(iter(codes.values())))
     return {
@@ -166,6 +212,15 @@ def _outputs(
                      report.format)
         for name in network.outputs
     }  # fmt: skip
+
+
+def _source_inputs(
+    network: Network, report: Report, codes: Mapping[str, IntArray]
+) -> dict[str, _Array]:
+    return {
+        end.source: _given(end, network.tensors[end.name].shape, codes[end.name], report.format)
+        for end in report.inputs
+    }
 
 
 def _given(end: EndReport, shape: tuple[int, ...], codes: IntArray, kind: str) -> _Array:
@@ -185,14 +240,19 @@ def _codes(
     end: EndReport, shape: tuple[int, ...], found: _Array, count: int, kind: str
 ) -> IntArray:
     """The network's integers of what the file gave."""
-    flat = np.asarray(found).reshape(count, -1)
-    if flat.dtype.kind in "iu":
-        codes = flat.astype(np.int64) - end.zero_point
-    else:
-        codes = np.rint(flat.astype(np.float64) / end.step).astype(np.int64)
+    codes = _integers(found, count, end.zero_point, end.step)
     if kind != "TFLite" and len(shape) == 3:
         image = codes.reshape(count, shape[2], *shape[:2])
         codes = np.moveaxis(image, 1, -1).reshape(count, -1)
+    return codes
+
+
+def _integers(found: _Array, count: int, zero_point: int, step: float) -> IntArray:
+    """Codes or reals of a file as ours, a row for each sample."""
+    flat = np.asarray(found).reshape(count, -1)
+    if flat.dtype.kind in "iu":
+        return flat.astype(np.int64) - zero_point
+    codes: IntArray = np.rint(flat.astype(np.float64) / step).astype(np.int64)
     return codes
 
 

@@ -27,20 +27,20 @@ def executor(
     """What the file computes, up to the tensors before what is left to the host."""
     model = onnx.ModelProto.FromString(content)
     inner = {name: _before(model, name, dropped) for name in wanted}
-    _cut(model, inner)
     special = {node.domain for node in model.graph.node} - {"", "ai.onnx", "com.microsoft"}
+    _cut(model, inner, floats=bool(special))
     run = _in_qonnx(model) if special else _in_onnxruntime(_of_one_signedness(model))
-    fixed = _fixed_batch(model)
+    fixed, tensors = _fixed_batch(model), list(dict.fromkeys(inner.values()))
 
     def compute(given: Mapping[str, _Array]) -> dict[str, _Array]:
         count = len(next(iter(given.values())))
         step = fixed or count
         if special:
-            step = min(_batch(run, given, [*inner.values()], fixed), count)
+            step = min(_batch(run, given, tensors, fixed), count)
         if count % step and fixed:
             raise TargetError(f"the file takes {fixed} samples at a time, not {count}")
         parts = [
-            run({name: x[start : start + step] for name, x in given.items()}, [*inner.values()])
+            run({name: x[start : start + step] for name, x in given.items()}, tensors)
             for start in range(0, count, step)
         ]
         return {
@@ -73,10 +73,18 @@ def _before(model: onnx.ModelProto, name: str, dropped: Sequence[str]) -> str:
     return name
 
 
-def _cut(model: onnx.ModelProto, inner: Mapping[str, str]) -> None:
-    """End the graph at the tensors behind which the import left the nodes to the host."""
+def _end(name: str, floats: bool) -> onnx.ValueInfoProto:
+    """An output whose type onnxruntime infers, while qonnx needs one."""
+    if floats:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+    return helper.make_empty_tensor_value_info(name)
+
+
+def _cut(model: onnx.ModelProto, inner: Mapping[str, str], floats: bool) -> None:
+    """End the graph at these tensors: what the import left to the host does not run then."""
     graph = model.graph
-    if all(name == tensor for name, tensor in inner.items()):
+    given = [end.name for end in graph.output]
+    if all(tensor in given for tensor in inner.values()):
         return
     needed, kept = set(inner.values()), []
     for node in reversed(graph.node):
@@ -85,8 +93,7 @@ def _cut(model: onnx.ModelProto, inner: Mapping[str, str]) -> None:
             needed.update(node.input)
     ends = {end.name: end for end in graph.output}
     new = [
-        ends[name] if name in ends else helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-        for name in inner.values()
+        ends[name] if name in ends else _end(name, floats) for name in dict.fromkeys(inner.values())
     ]
     values = [value for value in graph.value_info if value.name not in inner.values()]
     for field, content in (("node", kept[::-1]), ("output", new), ("value_info", values)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ RESOLVERS = {
 }
 """What selects the kernels of each semantics."""
 
+_OUTPUTS = 8
+"""Where the table of a graph has the reference to the list of its outputs."""
 _Array = npt.NDArray[Any]
 
 
@@ -33,7 +36,8 @@ def executor(
     )
     interpreter.allocate_tensors()
     sources = {end["name"]: end for end in interpreter.get_input_details()}
-    targets = {end["name"]: end for end in interpreter.get_output_details()}
+    ends = interpreter.get_output_details()
+    targets = {name: end["index"] for name, end in zip(wanted, ends, strict=True)}
 
     def compute(given: Mapping[str, _Array]) -> dict[str, _Array]:
         found: dict[str, list[_Array]] = {name: [] for name in wanted}
@@ -44,27 +48,28 @@ def executor(
                 interpreter.set_tensor(end["index"], one)
             interpreter.invoke()
             for name in wanted:
-                found[name].append(interpreter.get_tensor(targets[name]["index"]).reshape(-1))
+                found[name].append(interpreter.get_tensor(targets[name]).reshape(-1))
         return {name: np.stack(rows) for name, rows in found.items()}
 
     return compute
 
 
 def _with_outputs(content: bytes, wanted: Sequence[str]) -> bytes:
-    """The file with other tensors as its outputs, so that what is left to the host does not run.
+    """The file with these tensors as its outputs: also those that lie within.
 
-    The list of outputs is overwritten in place; it has the same length.
+    What is left to the host does not run then.  The new list stands behind the file, and the graph
+    refers to it.
     """
     import tflite
 
     changed = bytearray(content)
     graph = tflite.Model.GetRootAsModel(changed, 0).Subgraphs(0)
     places = {graph.Tensors(i).Name().decode(): i for i in range(graph.TensorsLength())}
-    outputs = graph.OutputsAsNumpy()
     indices = [places.get(name, -1) for name in wanted]
-    if sorted(indices) == sorted(outputs.tolist()):
-        return content
-    if -1 in indices or len(indices) != len(outputs):
+    if -1 in indices:
         raise TargetError("the file has no such tensors as the report of the import names")
-    outputs[:] = indices
-    return bytes(changed)
+    table = graph._tab
+    reference = table.Pos + table.Offset(_OUTPUTS)
+    changed += bytes(-len(changed) % 4)
+    struct.pack_into("<I", changed, reference, len(changed) - reference)
+    return bytes(changed + struct.pack(f"<{1 + len(indices)}I", len(indices), *indices))
