@@ -46,3 +46,6 @@ vecq_gate_products.sv
 vecq_state_product.sv
 vecq_lstm.sv
 vecq_gru.sv
+vecq_uart_receive.sv
+vecq_uart_send.sv
+vecq_uart_link.sv

@@ -110,6 +110,9 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
     "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
     "vecq_topk": {"Channels": 9, "Count": 3, "Signed": 1},
+    "vecq_uart_link": {"WordsIn": 8, "BitsIn": 64, "WordsOut": 2, "BitsOut": 112},
+    "vecq_uart_receive": {"ClocksPerBit": 5},
+    "vecq_uart_send": {"ClocksPerBit": 1},
     "vecq_upsample": {"Width": 5, "Folds": 3, "FactorColumns": 3},
     "vecq_window_buffer": {"Height": 4, "Width": 5, "PaddingTop": 2, "StrideColumns": 2},
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,13 @@ DOES_NOT_FIT = 1
 
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--device", "device_name", required=True, metavar="D", help="Such as ecp5-85k.")
+@click.option(
+    "--device",
+    "device_name",
+    required=True,
+    metavar="DEVICE",
+    help="Such as ecp5-25k, ecp5-85k, ice40-hx8k, gw1nr-9c, gatemate-a1, xc7z020 or xczu3eg.",
+)
 @click.option("--out", type=OutputFolder(), required=True, help="Folder.")
 @click.option(
     "--clock-mhz",
@@ -59,9 +64,7 @@ def implement(
 
     device = device_named(device_name)
     net = storage.load(network)
-    schedule = choice.schedule(net)
-    if choice.file is None and choice.fabric is None:
-        schedule = replace(schedule, fabric=device.family.fabric)
+    schedule = choice.schedule(net, device.family)
     if clock_mhz is None and choice.file is not None:
         clock_mhz = schedule.clock_mhz
     with folder(out) as place, activity(f"writing down {net.name}") as progress:
@@ -81,7 +84,7 @@ def _print(report: Report, out: Path) -> None:
             *(
                 f"{number:g}"
                 for number in (
-                    counts.luts,
+                    counts.positions,
                     counts.carries,
                     counts.flip_flops,
                     counts.block_rams,

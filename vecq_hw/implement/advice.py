@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
-from vecq_hw.accelerator.cells import Elementwise
-from vecq_hw.accelerator.plan import plan
+from dataclasses import replace
+
+from vecq_hw.accelerator.dsps import with_dsps
+from vecq_hw.cost import estimate
+from vecq_hw.cost.fabric import FABRICS
+from vecq_hw.cost.warnings import warnings
+from vecq_hw.devices import Device
 from vecq_hw.implement.report import Report
-from vecq_hw.layers import Rescale
 from vecq_hw.network import Network
-from vecq_hw.schedule import FoldKind, Schedule
+from vecq_hw.schedule import Schedule, default_schedule
 
-
-def expensive(network: Network, schedule: Schedule, report: Report) -> list[str]:
-    """The choices that cost more than half of the device's LUTs, each with what would be less."""
-    half = report.device.luts / 2
-    costs = {name: counts.positions for name, counts in report.layers.items()}
-    found = []
-    rescales = [
-        cell.layer.name
-        for cell in plan(network, schedule).cells
-        if isinstance(cell, Elementwise) and isinstance(cell.layer, Rescale) and not cell.dsp
-    ]
-    spent = sum(costs.get(name, 0) for name in rescales)
-    if spent > half:
-        found.append(
-            f"{', '.join(rescales)} multiply in {spent:,} LUTs, more than half of"
-            f' {report.device.name}: let them use DSPs ("dsp": true), or give the layers in'
-            " front fewer lanes of inputs, so that they take their mantissas bit by bit"
-        )
-    for name, fold in schedule.folds.items():
-        if costs.get(name, 0) > half:
-            other = "streaming" if fold.kind is FoldKind.UNROLLED else "fewer"
-            found.append(
-                f"{name} takes {costs[name]:,} LUTs as {fold}, more than half of"
-                f" {report.device.name}: {other} lanes take less"
-            )
-    return found
+_ROOM = 0.85
+"""The share of a device's LUTs that an estimate may take: packing and the few-pin top add to it."""
 
 
 def advice(network: Network, schedule: Schedule, report: Report) -> list[str]:
-    """All that is worth saying of the schedule."""
-    return expensive(network, schedule, report)
+    """All that is worth saying of the schedule, by the cost model; it knows not every family."""
+    device = report.device
+    if device.family.name not in FABRICS:
+        return []
+    said = list(warnings(network, schedule, device))
+    if not report.fits:
+        said.append(_smaller(network, schedule, device))
+    return said
+
+
+def _smaller(network: Network, schedule: Schedule, device: Device) -> str:
+    """Which schedule with fewer lanes fits, in a sentence."""
+    most = max(max(fold.pe, fold.simd) for fold in schedule.folds.values())
+    lanes = 1 << max(most - 1, 1).bit_length()
+    while lanes > 1:
+        lanes //= 2
+        fewer = replace(default_schedule(network, lanes), fabric=device.family.fabric)
+        if device.family.dsp:
+            fewer = with_dsps(network, fewer)
+        found = estimate(network, fewer, device.family, device)
+        needed = found.total
+        if (
+            needed.luts <= _ROOM * device.luts
+            and needed.brams <= device.block_rams
+            and needed.dsps <= device.dsps
+        ):
+            return (
+                f"at most {lanes} lanes a layer (--lanes {lanes}) would fit, with about"
+                f" {needed.luts:,.0f} of {device.luts:,} LUTs and a frame every"
+                f" {found.cycles:,g} cycles"
+            )
+    return f"no number of lanes makes it fit {device.name}; a larger device or fewer bits would"

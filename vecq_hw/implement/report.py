@@ -81,7 +81,7 @@ class Report:
         return None if self.fmax_mhz is None else self.fmax_mhz * 1e6 / self.cycles
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """For scripts; ``luts`` are positions of tables, those that carry chains take included."""
         best = self.best_seed
         return {
             "name": self.name,
@@ -115,8 +115,8 @@ class Report:
 
 def _counts(counts: Counts) -> dict[str, float]:
     return {
-        "luts": counts.luts,
-        "positions": counts.positions,
+        "luts": counts.positions,
+        "luts_of_logic": counts.luts,
         "ffs": counts.flip_flops,
         "carries": counts.carries,
         "brams": counts.block_rams,

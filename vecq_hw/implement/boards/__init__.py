@@ -1,0 +1,1 @@
+"""Boards, and the serial link between an accelerator on one and its host."""
