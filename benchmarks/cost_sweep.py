@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ import click
 import numpy as np
 from rich.progress import Progress
 
-from benchmarks.cost_networks import Configuration, configurations
+from benchmarks.cost_networks import FIT, HELD_OUT, Configuration, configurations
 from benchmarks.origin import origin
-from vecq_hw import assets, devices
+from vecq_hw import devices
 from vecq_hw.accelerator.cells import Plan
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.emit.project import Vectors
@@ -97,18 +97,39 @@ def emitted(network: Network, schedule: Schedule) -> dict[str, str]:
     }
 
 
-def measured(configuration: Configuration, family: Family) -> dict[str, Any]:
-    """A row of the record: the counts of the cells in the order of the plan, and of the whole."""
-    network, schedule = configuration.on(FABRICS[family.name])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A configuration made for a family: what yosys gets, and a digest of it."""
+
+    network: Network
+    schedule: Schedule
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Of all that the counts depend on but yosys."""
+        text = json.dumps(sorted(self.files.items()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def job(configuration: Configuration, family: str) -> Job:
+    """Make a configuration and its SystemVerilog."""
+    network, schedule = configuration.on(FABRICS[family])
     schedule = with_fifo_depths(network, schedule)
+    return Job(network=network, schedule=schedule, files=emitted(network, schedule))
+
+
+def measured(configuration: Configuration, made_of: Job, family: Family) -> dict[str, Any]:
+    """A row of the record: the counts of the cells in the order of the plan, and of the whole."""
+    network, schedule, files = made_of.network, made_of.schedule, made_of.files
     planned = plan(network, schedule)
     names = [f"{instance.targets[0].name}_unit" for instance in instances(planned, schedule)]
-    files = emitted(network, schedule)
     dsp = any(fold.dsp for fold in schedule.folds.values())
     made, seconds = synthesized(files, family, dsp=dsp, flat=False)
     row: dict[str, Any] = {
         "part": configuration.part,
         "of": identity(network, schedule),
+        "files": made_of.digest,
         "depths": dict(schedule.fifo_depths or {}),
         "cells": [made[name] for name in names],
         "ends": made[""],
@@ -132,17 +153,12 @@ def instances(planned: Plan, schedule: Schedule) -> Sequence[Instance]:
     return top_module(planned, schedule.fifo_depths or {}, schedule.fabric).instances
 
 
-def of(configuration: Configuration, family: str) -> str:
-    """The identity of a configuration as it is made now."""
-    return identity(*configuration.on(FABRICS[family]))
-
-
-def cells_digest() -> str:
-    """Of the SystemVerilog of rtl/, upon which all counts depend."""
-    digest = hashlib.sha256()
-    for path in sorted(assets.rtl().glob("*.sv")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+def wanted(family: str, only: str = "") -> list[Configuration]:
+    """The configurations of a family: all on ECP5, a third of them elsewhere."""
+    found = configurations()
+    parts = [[c for c in found if c.part == part] for part in (FIT, HELD_OUT)]
+    taken = [c for part in parts for c in part[:: 1 if family == "ecp5" else 3]]
+    return [c for c in taken if re.search(only, c.name)]
 
 
 @click.command()
@@ -157,22 +173,15 @@ def cells_digest() -> str:
 def main(family: Sequence[str], only: str, again: bool) -> None:
     """Run what the record lacks."""
     record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    wanted = [
-        (name, configuration)
-        for name in family
-        for configuration in configurations()
-        if re.search(only, configuration.name)
-    ]
-    cells = cells_digest()
+    jobs = [(name, configuration) for name in family for configuration in wanted(name, only)]
     with Progress() as progress:
-        task = progress.add_task("cost sweep", total=len(wanted))
-        for name, configuration in wanted:
+        task = progress.add_task("cost sweep", total=len(jobs))
+        for name, configuration in jobs:
             rows = record.setdefault("families", {}).setdefault(name, {})
             progress.update(task, description=f"{name}: {configuration.name}")
-            row = rows.get(configuration.name)
-            if again or row is None or row["rtl"] != cells or row["of"] != of(configuration, name):
-                row = measured(configuration, FAMILIES[name]) | {"rtl": cells}
-                rows[configuration.name] = row
+            made, row = job(configuration, name), rows.get(configuration.name)
+            if again or row is None or row.get("files") != made.digest:
+                rows[configuration.name] = measured(configuration, made, FAMILIES[name])
                 record |= {"origin": origin(), "yosys": version()}
                 write_atomically(RECORD, f"{json.dumps(record, indent=1)}\n".encode())
             progress.advance(task)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from benchmarks import cost_fit, networks
 from benchmarks.cost_networks import configurations
-from benchmarks.cost_sweep import RECORD, measured
+from benchmarks.cost_sweep import RECORD, job, measured
 from tests.random_networks import (
     Seeded,
     random_chain,
@@ -75,7 +75,7 @@ def test_the_errors_that_are_printed_are_those_of_the_record() -> None:
 def test_the_record_is_what_yosys_makes_now() -> None:
     chosen = next(c for c in configurations() if c.name.startswith("32→32 4×4 W2A8"))
     row = record()["ecp5"][chosen.name]
-    made = measured(chosen, SYNTHESIZED["ecp5"])
+    made = measured(chosen, job(chosen, "ecp5"), SYNTHESIZED["ecp5"])
     assert made["cells"] == row["cells"]
 
 

@@ -47,6 +47,11 @@ def balance(network: Network, interval: int) -> Schedule:
     return _narrowed(network, folds, interval)
 
 
+def keeps_pace(network: Network, schedule: Schedule, interval: int) -> bool:
+    """Whether no input and no layer takes more than ``interval`` cycles per frame."""
+    return next(_slow(network, schedule, interval), None) is None
+
+
 def _narrowed(network: Network, folds: Mapping[str, _Folds], interval: int) -> Schedule:
     """The cheapest fold for each widened layer, one after the other, until none can be cheaper.
 
@@ -59,7 +64,7 @@ def _narrowed(network: Network, folds: Mapping[str, _Folds], interval: int) -> S
         for name, choice in folds.items():
             for fold in choice.cheaper(chosen[name]):
                 narrower = Schedule(folds=chosen | {name: fold})
-                if next(_slow(network, narrower, interval), None) is None:
+                if keeps_pace(network, narrower, interval):
                     chosen[name], changes = fold, True
                     break
     return Schedule(folds=chosen)

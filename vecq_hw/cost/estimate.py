@@ -135,8 +135,8 @@ class Estimate:
 
     @property
     def fits(self) -> bool | None:
-        """Whether no share is above 1; None without a device."""
-        return None if self.device is None else max(self.shares.values()) <= 1
+        """Whether the device holds it, what the placer adds included; None without a device."""
+        return None if self.device is None else fits(self.total, self.device)
 
     def tree(self) -> dict[str, Any]:
         """For a file in JSON."""
@@ -196,7 +196,7 @@ def estimate(
     check(network, schedule)
     planned = plan(network, schedule)
     depths = depths_of(network, schedule, planned)
-    resources, stages = _sizes(planned, replace(schedule, fifo_depths=depths or {}), family)
+    resources, stages = sizes_by_layer(planned, replace(schedule, fifo_depths=depths or {}), family)
     slowest = max(stages, key=lambda name: stages[name])
     paced = pace(network, schedule, planned, depths)
     busy = planned.busy
@@ -232,13 +232,16 @@ def resources_of(network: Network, schedule: Schedule, family: Family) -> Resour
     Schedules are compared by it.
     """
     planned = plan(network, schedule)
-    return sum(_sizes(planned, schedule, family)[0].values(), Resources())
+    return sum(sizes_by_layer(planned, schedule, family)[0].values(), Resources())
 
 
-def _sizes(
+def sizes_by_layer(
     planned: Plan, schedule: Schedule, family: Family
 ) -> tuple[dict[str, Resources], dict[str, float]]:
-    """What each layer takes, and the nanoseconds of its longest stage."""
+    """What each layer takes, and the nanoseconds of its longest stage.
+
+    What guards frames at the ports, reframes them, and the last links are under :data:`ENDS`.
+    """
     context = Context(plan=planned, depths=schedule.fifo_depths or {}, fabric=schedule.fabric)
     dsp = any(fold.dsp for fold in schedule.folds.values())
     fabric = FABRICS[family.name]
@@ -298,6 +301,17 @@ def multiply_adds(network: Network, layer: Layer) -> int:
     if recurrent is not None:
         return network.tensors[recurrent.input].shape[1] * mac.weight_count
     return network.tensors[layer.name].positions * mac.weight_count
+
+
+PACKED = {"ecp5": 1.18}
+"""So many times the positions of the netlist are taken once carry chains are placed."""
+
+
+def fits(taken: Resources, device: Device) -> bool:
+    """Whether a device holds something, what the placer adds included."""
+    shares = device_shares(taken, device)
+    shares["luts"] *= PACKED.get(device.family.name, 1.0)
+    return max(shares.values()) <= 1
 
 
 def device_shares(taken: Resources, device: Device) -> dict[str, float]:

@@ -81,9 +81,17 @@ def pace(
         run = simulate_frames(network, schedule, depths, frames)
         cycles = run.frame_ends[-1] - run.frame_ends[-2]
         return Pace(cycles=cycles, latency_cycles=run.first_output, exact=True)
+    return Pace(
+        cycles=busiest(planned),
+        latency_cycles=_first_output(planned),
+        exact=False,
+    )
+
+
+def busiest(planned: Plan) -> int:
+    """Cycles of a frame that the busiest cell or end works."""
     ends = [stream.words for stream in (*planned.inputs.values(), *planned.outputs.values())]
-    cycles = max([*planned.busy.values(), *ends])
-    return Pace(cycles=cycles, latency_cycles=_first_output(planned), exact=False)
+    return max([*planned.busy.values(), *ends])
 
 
 def _words(planned: Plan) -> int:

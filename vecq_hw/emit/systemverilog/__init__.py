@@ -15,10 +15,14 @@ import jinja2
 
 from vecq_hw import __version__, assets
 from vecq_hw.accelerator import units
+from vecq_hw.accelerator.cells import Plan
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.environment import INSTALL
 from vecq_hw.bench.ports import Port
 from vecq_hw.bench.words import slot_bits
+from vecq_hw.cost.constants import Resources
+from vecq_hw.cost.estimate import sizes_by_layer
+from vecq_hw.devices import ECP5, XCUP
 from vecq_hw.emit.identifiers import end_suffixes, identifiers
 from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, checked_vectors
@@ -28,9 +32,12 @@ from vecq_hw.emit.systemverilog.top_module import Instance, TopModule, top_modul
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Conv2d, Dense
 from vecq_hw.network import Network
-from vecq_hw.schedule import Schedule, check
+from vecq_hw.schedule import Fabric, Schedule, check
 from vecq_hw.simulate.dataflow import DataflowRun, check_depths, simulate_pace
 from vecq_hw.storage import digest
+
+_FAMILIES = {Fabric.ECP5: ECP5, Fabric.LUT6: XCUP}
+"""For whose devices the sizes in a README are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,17 @@ class LayerRow:
     shape: str
     lanes: str
     cycles: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRow:
+    """A row of the table of sizes in a project's README, in whole cells."""
+
+    name: str
+    luts: int
+    ffs: int
+    brams: int
+    dsps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +95,8 @@ class Context:
 
     Attributes
     ----------
+    sizes : tuple of SizeRow
+        By layer and in total, as ``vecq cost`` estimates them for ``family``.
     latency : int
         Cycles from the first input word taken to the first output word valid.
     timing : DataflowRun
@@ -93,6 +113,8 @@ class Context:
     keep: bool
     ports_text: str
     layers: tuple[LayerRow, ...]
+    sizes: tuple[SizeRow, ...]
+    family: str
     latency: int
     timing: DataflowRun
 
@@ -144,7 +166,7 @@ def emit(network: Network, schedule: Schedule, vectors: Vectors) -> Project:
     check_depths(planned, depths)
     made = top_module(planned, depths, schedule.fabric)
     timing = simulate_pace(network, schedule, depths)
-    context = _context(network, schedule, made, timing, head)
+    context = _context(network, schedule, made, timing, head, planned)
     templates = _templates()
     top = context.top
     texts = {
@@ -188,7 +210,12 @@ def _templates() -> jinja2.Environment:
 
 
 def _context(
-    network: Network, schedule: Schedule, made: TopModule, timing: DataflowRun, head: str
+    network: Network,
+    schedule: Schedule,
+    made: TopModule,
+    timing: DataflowRun,
+    head: str,
+    planned: Plan,
 ) -> Context:
     cells = sorted(path.stem for path in assets.rtl().glob("*.sv"))
     rows = []
@@ -218,8 +245,27 @@ def _context(
         keep=schedule.axis_bits is not None,
         ports_text=ports_text(_ports(inputs, outputs), assets.BENCH),
         layers=tuple(rows),
+        sizes=_sizes(planned, schedule, made.names),
+        family=_FAMILIES[schedule.fabric].name,
         latency=timing.first_output,
         timing=timing,
+    )
+
+
+def _sizes(planned: Plan, schedule: Schedule, names: Mapping[str, str]) -> tuple[SizeRow, ...]:
+    """What the layers and all of it take."""
+    found, _ = sizes_by_layer(planned, schedule, _FAMILIES[schedule.fabric])
+    named = {names.get(name, name): size for name, size in found.items()}
+    rows = {**named, "all": sum(found.values(), Resources())}
+    return tuple(
+        SizeRow(
+            name=name,
+            luts=round(size.luts),
+            ffs=round(size.ffs),
+            brams=round(size.brams),
+            dsps=round(size.dsps),
+        )
+        for name, size in rows.items()
     )
 
 

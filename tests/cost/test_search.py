@@ -1,0 +1,63 @@
+"""Schedules chosen by their cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import networks
+from vecq_hw import schedule as schedules
+from vecq_hw import storage
+from vecq_hw.accelerator.balance import balance, keeps_pace
+from vecq_hw.accelerator.plan import plan
+from vecq_hw.cli import vecq
+from vecq_hw.cost import fastest, fewest_luts, resources_of
+from vecq_hw.cost.estimate import fits
+from vecq_hw.cost.pace import busiest
+from vecq_hw.cost.search import suited
+from vecq_hw.devices import device
+from vecq_hw.errors import VecqError
+from vecq_hw.schedule import check
+
+
+@pytest.mark.parametrize("interval", [64, 512])
+def test_fewest_luts_keep_the_pace_with_no_more_than_the_fewest_lanes(interval: int) -> None:
+    network, family = networks.digits_mlp(), device("ecp5-25k").family
+    found = fewest_luts(network, interval, family)
+    check(network, found)
+    assert keeps_pace(network, found, interval)
+    lanes = suited(network, balance(network, interval), family)
+    assert resources_of(network, found, family).luts <= resources_of(network, lanes, family).luts
+
+
+def test_the_fastest_fits_and_the_next_faster_one_does_not() -> None:
+    network, small = networks.digits_mlp(), device("ice40-up5k")
+    found = fastest(network, small)
+    check(network, found)
+    assert fits(resources_of(network, found, small.family), small)
+    cycles = busiest(plan(network, found))
+    wider = suited(network, balance(network, cycles * 9 // 10), small.family)
+    assert not fits(resources_of(network, wider, small.family), small)
+
+
+def test_what_fits_no_schedule_is_told_by_how_much() -> None:
+    with pytest.raises(VecqError, match=r"does not fit ice40-lp1k: the smallest schedule takes"):
+        fastest(networks.lenet5_classic(), device("ice40-lp1k"))
+
+
+def test_the_command_writes_the_schedule_of_a_device(tmp_path: Path) -> None:
+    path, out, told = (tmp_path / name for name in ("n.npz", "schedule.json", "told.json"))
+    storage.save(networks.digits_mlp(), path)
+    given = ["schedule", str(path), "--device", "ecp5-12k", "--out", str(out), "--json", str(told)]
+    done = CliRunner().invoke(vecq, given)
+    assert done.exit_code == 0, done.output
+    tree = json.loads(told.read_text())
+    assert tree["device"] == "ecp5-12k"
+    assert tree["luts"] * 1.18 <= 24_288
+    check(networks.digits_mlp(), schedules.load(out))
+    alone = CliRunner().invoke(vecq, ["schedule", str(path)])
+    assert isinstance(alone.exception, VecqError)
+    assert "use --target-fps or --device" in str(alone.exception)

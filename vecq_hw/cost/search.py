@@ -1,0 +1,126 @@
+"""Schedules chosen by their cost: the fewest look-up tables for a pace, the fastest of a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from vecq_hw.accelerator.balance import balance, keeps_pace
+from vecq_hw.accelerator.dsps import with_dsps
+from vecq_hw.accelerator.plan import plan
+from vecq_hw.cost.constants import Resources
+from vecq_hw.cost.estimate import fits, resources_of
+from vecq_hw.cost.pace import busiest
+from vecq_hw.devices import Device, Family
+from vecq_hw.errors import VecqError
+from vecq_hw.layers import MacLayer
+from vecq_hw.network import Network
+from vecq_hw.schedule import Fold, FoldKind, Schedule, kind_problems, streaming_folds
+
+WIDER = 2
+"""Folds with up to so many times the fewest lanes are tried: of other shapes, or bit-serial."""
+TRIED = 8
+"""Folds of a layer that are tried, those with the fewest lanes first."""
+
+Told = Callable[[str], object]
+
+
+def fewest_luts(
+    network: Network, interval: int, family: Family, told: Told = lambda text: None
+) -> Schedule:
+    """The schedule with the fewest look-up tables that gives a frame every ``interval`` cycles.
+
+    From the fewest lanes on, each layer takes the fold that makes the whole smallest, one after the
+    other until none becomes smaller.  Rescales that need a multiplier have DSP blocks where the
+    family has them for that.
+
+    Raises
+    ------
+    VecqError
+        No schedule is that fast.
+    """
+    chosen = suited(network, balance(network, interval), family)
+    size = resources_of(network, chosen, family).luts
+    better = True
+    while better:
+        better = False
+        for layer in network.products:
+            told(f"{layer.name}: {size:,.0f} look-up tables")
+            for fold in _others(layer, chosen.folds[layer.name]):
+                other = replace(chosen, folds={**chosen.folds, layer.name: fold})
+                if not keeps_pace(network, other, interval):
+                    continue
+                other = suited(network, other, family)
+                taken = resources_of(network, other, family).luts
+                if taken < size:
+                    chosen, size, better = other, taken, True
+    return chosen
+
+
+def fastest(network: Network, device: Device, told: Told = lambda text: None) -> Schedule:
+    """The schedule with the shortest interval between frames that fits a device.
+
+    Raises
+    ------
+    VecqError
+        Not even the smallest one fits; the message says by how much.
+    """
+    family = device.family
+    slowest = _slowest(network)
+    least = suited(network, balance(network, slowest), family)
+    if not fits(resources_of(network, least, family), device):
+        least = fewest_luts(network, slowest, family, told)
+        taken = resources_of(network, least, family)
+        if not fits(taken, device):
+            raise VecqError(_too_large(network, taken, device))
+    # The shortest interval that fits lies between the two.
+    too_fast, fitting, best = 0, slowest, least
+    while fitting - too_fast > max(1, fitting // 200):
+        middle = (too_fast + fitting) // 2
+        told(f"{device.name}: a frame every {fitting} cycles fits; trying {middle}")
+        try:
+            made = suited(network, balance(network, middle), family)
+        except VecqError:
+            too_fast = middle
+            continue
+        if fits(resources_of(network, made, family), device):
+            best, fitting = made, min(middle, busiest(plan(network, made)))
+        else:
+            too_fast = middle
+    smaller = fewest_luts(network, fitting, family, told)
+    taken = resources_of(network, smaller, family)
+    return smaller if fits(taken, device) else best
+
+
+def suited(network: Network, schedule: Schedule, family: Family) -> Schedule:
+    """The schedule on the fabric of a family, with DSP blocks where it has them for that."""
+    folds = {name: replace(fold, dsp=False) for name, fold in schedule.folds.items()}
+    plain = replace(schedule, fabric=family.fabric, folds=folds)
+    return with_dsps(network, plain) if family.dsp else plain
+
+
+def _others(layer: MacLayer, fold: Fold) -> Iterator[Fold]:
+    """Folds to try in place of one."""
+    lanes = fold.pe * fold.simd
+    legal = sorted(streaming_folds(layer), key=lambda f: (f.pe * f.simd, f.pe))
+    for kind in (FoldKind.STREAMING, FoldKind.BIT_SERIAL):
+        bits = layer.weights.planes.bits if kind is FoldKind.BIT_SERIAL else 1
+        near = [f for f in legal if lanes <= f.pe * f.simd * bits <= WIDER * lanes * bits * bits]
+        for other in near[:TRIED]:
+            made = replace(other, kind=kind)
+            if made != replace(fold, dsp=False) and not [*kind_problems(layer, made)]:
+                yield made
+
+
+def _slowest(network: Network) -> int:
+    """The cycles of a frame with one lane a layer."""
+    folds = {layer.name: Fold() for layer in network.products}
+    return busiest(plan(network, Schedule(folds=folds)))
+
+
+def _too_large(network: Network, taken: Resources, device: Device) -> str:
+    return (
+        f"network '{network.name}' does not fit {device.name}: the smallest schedule takes about"
+        f" {taken.luts:,.0f} of {device.luts:,} look-up tables, {taken.brams:g} of"
+        f" {device.block_rams} block RAMs and {taken.dsps:g} of {device.dsps} DSPs"
+    )
