@@ -11,8 +11,8 @@
 //   indices: of word 0 for all Pe outputs, then of word 1; the steps of outputs 0..Pe-1 first
 //   book: the codes of a word, lane 0 first; where steps share a word, a line for each step's part
 //
-// The indices are read in the cycle of their step, the words in the next one: codes are at codes_o
-// two cycles behind their step.  Each output reads the book by itself, so it is stored
+// The indices are read in the cycle of their step, with Registers behind (vecq_rom), the words in
+// the next one: codes are at codes_o 2 + Registers cycles behind their step.  Each output reads the book by itself, so it is stored
 // Pe * Simd / BookLanes times, each word once.
 module vecq_code_book #(
   parameter int Steps      = 1,
@@ -22,6 +22,7 @@ module vecq_code_book #(
   parameter int BookWords  = 2,
   parameter int BookLanes  = 1,
   parameter int StageLanes = 8,
+  parameter int Registers  = 0,
   parameter     IndicesFile,
   parameter     BookFile
 ) (
@@ -57,15 +58,15 @@ module vecq_code_book #(
 
   assign fetches[FetchBits-1:0] = fetch_q;
 
-  // Which part of their words, a cycle later.
+  // Which part of their words, 1 + Registers cycles later.
   logic [Stages*PartBits-1:0] parts;
 
   if (Parts > 1) begin : gen_parts
     logic [PartBits-1:0] part_q;
-    logic [Stages*PartBits-1:0] parts_q;
+    logic [(Registers+Stages)*PartBits-1:0] parts_q;
 
     assign last_part = part_q == PartBits'(Parts - 1);
-    assign parts     = parts_q;
+    assign parts     = parts_q[Registers*PartBits +: Stages*PartBits];
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) part_q <= '0;
@@ -73,7 +74,7 @@ module vecq_code_book #(
     end
 
     always_ff @(posedge clk_i) begin
-      if (enable_i) parts_q <= (Stages*PartBits)'({parts_q, part_q});
+      if (enable_i) parts_q <= ((Registers+Stages)*PartBits)'({parts_q, part_q});
     end
   end else begin : gen_whole_words
     assign last_part = 1'b1;
@@ -99,7 +100,8 @@ module vecq_code_book #(
 
     vecq_rom #(
       .Words(Fetches), .WordBits(Simd / WordLanes * Pe * IndexBits), .File(IndicesFile),
-      .First(FirstWord * Pe * IndexBits), .Bits(Words * Pe * IndexBits)
+      .First(FirstWord * Pe * IndexBits), .Bits(Words * Pe * IndexBits),
+      .Registers(Registers)
     ) index_rom (
       .clk_i, .enable_i, .address_i(fetches[stage*FetchBits +: FetchBits]), .data_o(indices)
     );
@@ -142,6 +144,9 @@ module vecq_code_book #(
   if (WeightBits < 1 || BookWords < 2 || StageLanes < 1) begin : gen_rule_positive_weight_bits
     $error("vecq_code_book: WeightBits (%0d), StageLanes (%0d) are at least 1, BookWords (%0d) 2",
            WeightBits, StageLanes, BookWords);
+  end
+  if (Registers < 0) begin : gen_rule_registers
+    $error("vecq_code_book: Registers (%0d) must be at least 0", Registers);
   end
   if (BookLanes < 1 || Simd % BookLanes != 0 && BookLanes % Simd != 0) begin : gen_rule_lanes
     $error("vecq_code_book: BookLanes (%0d) must divide Simd (%0d), or Simd BookLanes",

@@ -32,9 +32,15 @@
 //
 // While a frame is replayed for every output fold the next one is stored, so a frame takes
 // (Outputs / Pe) * (Inputs / Simd) cycles, with BitSerial WeightBits times as many, without a gap,
-// as long as both sides keep up.  The pipeline stands still while an output word is not taken.
-// Latency, from the last input word to the first output word: 4 + ceil(Simd / 8) +
-// ceil(log2(WeightBits)) cycles; with BitSerial 4 + ceil(Simd / 8) after the word's last pass.
+// as long as both sides keep up.  vecq_pipeline_end ends the pipeline.
+//
+// Three parameters fit the pipeline to a device.  Rows pairs of lanes are added in a stage; with
+// QuadRows they are 2.  Registers stand behind the weight and bias memories (vecq_rom), and as many
+// behind the input buffer, the last of them behind the sums of pairs.  MostInLuts: see vecq_rom.
+//
+// Latency, from the last input word to the first output word: 5 + Registers + ceil(Simd / (2 *
+// Rows)) + ceil(log2(WeightBits)) cycles; with BitSerial without the last term, after the word's
+// last pass.
 module vecq_matrix_vector #(
   parameter int Inputs          = 1,
   parameter int Outputs         = 1,
@@ -55,6 +61,9 @@ module vecq_matrix_vector #(
   parameter int BookWords       = 0,
   parameter int BookLanes       = 1,
   parameter     BookFile        = "",
+  parameter int Rows            = 4,
+  parameter int Registers       = 1,
+  parameter int MostInLuts      = 64,
   // Groups that the outputs of a step belong to.
   localparam int Span = Pe > Outputs / Groups ? Pe / (Outputs / Groups) : 1
 ) (
@@ -84,32 +93,60 @@ module vecq_matrix_vector #(
   // Blocks of Span groups in a frame.
   localparam int Blocks         = Groups / Span;
   localparam int WordBits       = Span * Simd * InputBits;
-  // Pair rows between two registers, and the stages that this makes.
-  localparam int Rows           = 4;
+  // Stages of pair rows.
   localparam int StageLanes     = 2 * Rows;
   localparam int Stages         = (Simd + StageLanes - 1) / StageLanes;
   localparam int LaneBits       = Pe * ArrayBits;
   // Of a sum at most; wider accumulators never see more.
   localparam int ExactBits      = InputBits + 1 + $clog2((Simd + 1) / 2) + ArrayBits;
   localparam int SumBits        = ExactBits < AccumulatorBits ? ExactBits : AccumulatorBits;
-  // From a step to the accumulators' operands.
-  localparam int Latency        = 2 + Stages + $clog2(ArrayBits);
+  // From a step to the accumulators' operands, and from the bias's address.
+  localparam int Latency        = 2 + Registers + Stages + $clog2(ArrayBits);
+  localparam int BiasLatency    = 1 + Registers;
 
   logic advance;        // the pipeline moves
   logic step;           // one step enters it
   logic word_there;
-  logic [WordBits-1:0] activations;
+  logic [WordBits-1:0] read, activations;
 
   // Position of the step within the frame.
   logic [StepBits-1:0] step_q;
   logic [InputFoldBits-1:0] input_fold_q;
   logic [PassBits-1:0] pass_q;
+  logic [PassBits-1:0] pass_d;
   logic first_step, last_step, last_pass;
 
-  assign first_step   = input_fold_q == '0;
-  assign last_step    = input_fold_q == InputFoldBits'(InputFolds - 1);
-  assign last_pass    = pass_q == PassBits'(Passes - 1);
-  assign step         = advance && word_there;
+  assign step   = advance && word_there;
+  assign pass_d = last_pass ? '0 : pass_q + PassBits'(1);
+
+  // Which step is the first or last one is known beside the counters, without looking at them.
+  if (InputFolds > 1) begin : gen_folds
+    logic first_step_q, last_step_q;
+    assign first_step = first_step_q;
+    assign last_step  = last_step_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        first_step_q <= 1'b1;
+        last_step_q  <= 1'b0;
+      end else if (step) begin
+        first_step_q <= last_step;
+        last_step_q  <= input_fold_q == InputFoldBits'(InputFolds - 2);
+      end
+    end
+  end else begin : gen_one_fold
+    assign {first_step, last_step} = '1;
+  end
+
+  if (Passes > 1) begin : gen_passes
+    logic last_pass_q;
+    assign last_pass = last_pass_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) last_pass_q <= 1'b0;
+      else if (step && last_step) last_pass_q <= pass_q == PassBits'(Passes - 2);
+    end
+  end else begin : gen_one_pass
+    assign last_pass = 1'b1;
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -119,18 +156,25 @@ module vecq_matrix_vector #(
     end else if (step) begin
       step_q       <= last_step && last_pass ? '0 : step_q + StepBits'(1);
       input_fold_q <= last_step ? '0 : input_fold_q + InputFoldBits'(1);
-      if (last_step) pass_q <= last_pass ? '0 : pass_q + PassBits'(1);
+      if (last_step) pass_q <= pass_d;
     end
   end
 
   if (Blocks == 1) begin : gen_replay
+    logic first_pass_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) first_pass_q <= 1'b1;
+      else if (step && last_step) first_pass_q <= last_pass;
+    end
+
     vecq_replay_buffer #(
       .Words(InputFolds), .Replays(Passes), .WordBits(WordBits)
     ) input_buffer (
       .clk_i, .rst_ni,
       .valid_i, .ready_o, .data_i,
-      .first_pass_i(pass_q == '0), .last_pass_i(last_pass), .last_word_i(last_step),
-      .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(activations)
+      .first_pass_i(first_pass_q), .last_pass_i(last_pass), .last_word_i(last_step),
+      .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(read)
     );
   end else begin : gen_groups
     vecq_group_buffer #(
@@ -139,8 +183,19 @@ module vecq_matrix_vector #(
     ) input_buffer (
       .clk_i, .rst_ni,
       .valid_i, .ready_o, .data_i,
-      .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(activations)
+      .there_o(word_there), .take_i(step), .enable_i(advance), .data_o(read)
     );
+  end
+
+  // The last of the Registers stands behind the sums of pairs.
+  if (Registers > 1) begin : gen_read
+    logic [(Registers-1)*WordBits-1:0] read_q;
+    assign activations = read_q[(Registers-2)*WordBits +: WordBits];
+    always_ff @(posedge clk_i) begin
+      if (advance) read_q <= ((Registers-1)*WordBits)'({read_q, read});
+    end
+  end else begin : gen_no_read
+    assign activations = read;
   end
 
   logic [Simd*LaneBits-1:0] weights;
@@ -148,14 +203,15 @@ module vecq_matrix_vector #(
   if (BookWords > 0) begin : gen_book
     vecq_code_book #(
       .Steps(Steps), .Pe(Pe), .Simd(Simd), .WeightBits(ArrayBits), .BookWords(BookWords),
-      .BookLanes(BookLanes), .StageLanes(StageLanes), .IndicesFile(WeightsFile),
+      .BookLanes(BookLanes), .StageLanes(StageLanes), .Registers(Registers),
+      .IndicesFile(WeightsFile),
       .BookFile(BookFile)
     ) book (
       .clk_i, .rst_ni, .enable_i(advance), .step_i(step), .codes_o(weights)
     );
   end else begin : gen_codes
     // The codes of each stage of lanes are read as many cycles after their step, those that are
-    // counted by two stages.
+    // counted by two stages; of rows of four the second is in time with the first.
     logic [Stages*StepBits-1:0] addresses_q;
 
     always_ff @(posedge clk_i) begin
@@ -165,11 +221,13 @@ module vecq_matrix_vector #(
     for (genvar stage = 0; stage < Stages; stage++) begin : gen_stage
       localparam int First = stage * StageLanes;
       localparam int Lanes = First + StageLanes < Simd ? StageLanes : Simd - First;
-      localparam int Delay = Popcount ? stage / 2 * 2 : stage;
+      localparam int Later = QuadRows && stage > 0 ? stage - 1 : stage;
+      localparam int Delay = Popcount ? stage / 2 * 2 : Later;
 
       vecq_rom #(
         .Words(Steps), .WordBits(Simd * LaneBits), .File(WeightsFile),
-        .First(First * LaneBits), .Bits(Lanes * LaneBits)
+        .First(First * LaneBits), .Bits(Lanes * LaneBits), .MostInLuts(MostInLuts),
+        .Registers(Registers)
       ) weight_rom (
         .clk_i, .enable_i(advance), .address_i(addresses_q[Delay*StepBits +: StepBits]),
         .data_o(weights[First*LaneBits +: Lanes*LaneBits])
@@ -197,7 +255,7 @@ module vecq_matrix_vector #(
     if (QuadRows) begin : gen_quad_rows
       vecq_quad_row_array #(
         .Pe(GroupPe), .Simd(Simd), .WeightBits(ArrayBits), .InputBits(InputBits),
-        .SumBits(SumBits), .Rows(Rows)
+        .SumBits(SumBits), .Registers(1)
       ) quad_rows (
         .clk_i, .enable_i(advance),
         .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),
@@ -205,7 +263,7 @@ module vecq_matrix_vector #(
       );
     end else if (Popcount) begin : gen_popcount
       vecq_popcount_array #(
-        .Pe(GroupPe), .Simd(Simd), .SumBits(SumBits)
+        .Pe(GroupPe), .Simd(Simd), .SumBits(SumBits), .Registers(1)
       ) popcount (
         .clk_i, .enable_i(advance), .activations_i(unsigned_activations[group*Simd +: Simd]),
         .weights_i(group_weights), .sums_o(sums[group*GroupPe*SumBits +: GroupPe*SumBits])
@@ -213,7 +271,7 @@ module vecq_matrix_vector #(
     end else begin : gen_pair_rows
       vecq_pair_row_array #(
         .Pe(GroupPe), .Simd(Simd), .WeightBits(ArrayBits), .TwosComplement(TwosComplement),
-        .InputBits(InputBits), .SumBits(SumBits), .Rows(Rows)
+        .InputBits(InputBits), .SumBits(SumBits), .Rows(Rows), .Registers(1)
       ) pair_rows (
         .clk_i, .enable_i(advance),
         .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),
@@ -222,8 +280,27 @@ module vecq_matrix_vector #(
     end
   end
 
-  // What travels beside the sums.
-  logic [Latency-1:0] valid_q, first_q, last_q;
+  // The plane of a pass, the highest first.
+  localparam int PlaneBits = Planes > 1 ? $clog2(Planes) : 1;
+  logic first_plane, last_plane;
+
+  if (BitSerial && Planes > 1) begin : gen_plane
+    logic [PlaneBits-1:0] plane_q;
+    assign first_plane = plane_q == PlaneBits'(Planes - 1);
+    assign last_plane  = plane_q == '0;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) plane_q <= PlaneBits'(Planes - 1);
+      else if (step && last_step) begin
+        plane_q <= last_plane ? PlaneBits'(Planes - 1) : plane_q - PlaneBits'(1);
+      end
+    end
+  end else begin : gen_all_planes
+    assign {first_plane, last_plane} = '1;
+  end
+
+  // What travels beside the sums: whether they are of a step, of an output word's first one, and of
+  // its last one.
+  logic [Latency-1:0] valid_q, begins_q, ends_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
@@ -232,93 +309,106 @@ module vecq_matrix_vector #(
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      first_q <= Latency'({first_q, first_step});
-      last_q  <= Latency'({last_q, last_step});
+      begins_q <= Latency'({begins_q, first_step && first_plane});
+      ends_q   <= Latency'({ends_q, last_step && last_plane});
     end
   end
 
-  // The plane whose sums are added, the highest first.
-  localparam int PlaneBits = Planes > 1 ? $clog2(Planes) : 1;
-  logic [PlaneBits-1:0] plane;
-  logic first_plane, last_plane;
+  logic sum_begins, word_ends;
 
-  assign first_plane = plane == PlaneBits'(Planes - 1);
-  assign last_plane  = plane == '0;
+  assign sum_begins = begins_q[Latency-1];
+  assign word_ends  = valid_q[Latency-1] && ends_q[Latency-1];
 
-  // The start values: this unit counts the output folds at its end, too.
-  logic [OutputFoldBits-1:0] sum_fold_q, sum_fold_d;
+  // Whether they are of a pass's first step.
+  if (Planes > 1) begin : gen_first
+    logic [Latency-1:0] first_q;
+    always_ff @(posedge clk_i) begin
+      if (advance) first_q <= Latency'({first_q, first_step});
+    end
+  end
+
+  // The start values: the output folds are counted as early as the bias takes to be read.
+  logic [OutputFoldBits-1:0] bias_fold_q;
   logic [Pe*AccumulatorBits-1:0] biases;
-  logic sum_valid, sum_first, sum_last;
-
-  assign sum_valid = valid_q[Latency-1];
-  assign sum_first = first_q[Latency-1];
-  assign sum_last  = last_q[Latency-1];
-
-  always_comb begin
-    sum_fold_d = sum_fold_q;
-    if (sum_valid && sum_last && last_plane) begin
-      sum_fold_d = sum_fold_q == OutputFoldBits'(OutputFolds - 1) ? '0
-                                                                  : sum_fold_q + OutputFoldBits'(1);
-    end
-  end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) sum_fold_q <= '0;
-    else if (advance) sum_fold_q <= sum_fold_d;
-  end
-
-  if (BitSerial) begin : gen_plane
-    logic [PlaneBits-1:0] plane_q;
-    assign plane = plane_q;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) plane_q <= PlaneBits'(Planes - 1);
-      else if (advance && sum_valid && sum_last) begin
-        plane_q <= last_plane ? PlaneBits'(Planes - 1) : plane_q - PlaneBits'(1);
-      end
+    if (!rst_ni) bias_fold_q <= '0;
+    else if (advance && valid_q[Latency-1-BiasLatency] && ends_q[Latency-1-BiasLatency]) begin
+      bias_fold_q <= bias_fold_q == OutputFoldBits'(OutputFolds - 1)
+                     ? '0 : bias_fold_q + OutputFoldBits'(1);
     end
-  end else begin : gen_all_planes
-    assign plane = '0;
   end
 
   vecq_rom #(
-    .Words(OutputFolds), .WordBits(Pe * AccumulatorBits), .File(BiasFile)
+    .Words(OutputFolds), .WordBits(Pe * AccumulatorBits), .File(BiasFile),
+    .MostInLuts(MostInLuts), .Registers(Registers)
   ) bias_rom (
-    .clk_i, .enable_i(advance), .address_i(sum_fold_d), .data_o(biases)
+    .clk_i, .enable_i(advance), .address_i(bias_fold_q), .data_o(biases)
   );
 
-  logic output_valid_q;
+  // The accumulators hold a finished word until the next one begins.
+  logic finished_q, accumulate;
+  logic [Pe*AccumulatorBits-1:0] accumulators;
 
-  assign valid_o = output_valid_q;
-  assign advance = !output_valid_q || ready_i;
+  assign accumulate = advance && valid_q[Latency-1];
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) output_valid_q <= 1'b0;
-    else if (advance) output_valid_q <= sum_valid && sum_last && last_plane;
+    if (!rst_ni) finished_q <= 1'b0;
+    else if (advance) finished_q <= word_ends;
   end
 
+  vecq_pipeline_end #(
+    .DataBits(Pe * AccumulatorBits), .Words(Inputs == Simd && Planes == 1 ? 2 : 1)
+  ) pipeline_end (
+    .clk_i, .rst_ni,
+    .valid_i(finished_q), .next_i(word_ends), .data_i(accumulators), .advance_o(advance),
+    .valid_o, .ready_i, .data_o
+  );
+
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
-    logic [AccumulatorBits-1:0] bias, start, accumulator_d, accumulator_q;
-    logic bias_bit;
+    logic [SumBits-1:0] sum;
+    logic [AccumulatorBits-1:0] bias, accumulator_d, accumulator_q;
 
-    assign bias     = biases[pe*AccumulatorBits +: AccumulatorBits];
-    assign bias_bit = 1'(bias >> plane);
+    assign sum  = sums[pe*SumBits +: SumBits];
+    assign bias = biases[pe*AccumulatorBits +: AccumulatorBits];
+    assign accumulators[pe*AccumulatorBits +: AccumulatorBits] = accumulator_q;
 
-    always_comb begin
-      if (!sum_first) start = accumulator_q;
-      else if (first_plane) start = bias >> (Planes - 1);
-      else start = AccumulatorBits'({accumulator_q, bias_bit});
+    if (QuadRows && Planes == 1) begin : gen_carry_choice
+      vecq_carry_adder #(
+        .PlainBits(SumBits), .LogicBits(AccumulatorBits), .SumBits(AccumulatorBits)
+      ) adder (
+        .plain_i(sum), .first_i(accumulator_q), .second_i(bias), .select_i(sum_begins),
+        .sum_o(accumulator_d)
+      );
+    end else begin : gen_choice
+      logic [AccumulatorBits-1:0] start;
+
+      if (Planes > 1) begin : gen_doubled
+        // The plane that the next pass adds, whose bit of the bias comes in below.
+        logic [PlaneBits-1:0] plane_q;
+        always_ff @(posedge clk_i) begin
+          if (accumulate && gen_first.first_q[Latency-1]) begin
+            plane_q <= (sum_begins ? PlaneBits'(Planes - 1) : plane_q) - PlaneBits'(1);
+          end
+        end
+        always_comb begin
+          if (!gen_first.first_q[Latency-1]) start = accumulator_q;
+          else if (sum_begins) start = bias >> (Planes - 1);
+          else start = AccumulatorBits'({accumulator_q, 1'(bias >> plane_q)});
+        end
+      end else begin : gen_plain
+        assign start = sum_begins ? bias : accumulator_q;
+      end
+
+      vecq_adder #(
+        .PlainBits(SumBits), .LogicBits(AccumulatorBits), .SumBits(AccumulatorBits)
+      ) adder (
+        .plain_i(sum), .logic_i(start), .carry_i(1'b0), .sum_o(accumulator_d)
+      );
     end
-    assign data_o[pe*AccumulatorBits +: AccumulatorBits] = accumulator_q;
-
-    vecq_adder #(
-      .PlainBits(SumBits), .LogicBits(AccumulatorBits), .SumBits(AccumulatorBits)
-    ) adder (
-      .plain_i(sums[pe*SumBits +: SumBits]), .logic_i(start), .carry_i(1'b0),
-      .sum_o(accumulator_d)
-    );
 
     always_ff @(posedge clk_i) begin
-      if (advance && sum_valid) accumulator_q <= accumulator_d;
+      if (accumulate) accumulator_q <= accumulator_d;
     end
   end
 
@@ -356,6 +446,10 @@ module vecq_matrix_vector #(
   begin : gen_rule_popcount
     $error("vecq_matrix_vector: Popcount is of unsigned InputBits (%0d), odd WeightBits (%0d) of 1",
            InputBits, WeightBits);
+  end
+  if (Rows < 1 || QuadRows && Rows != 2 || Registers < 1) begin : gen_rule_stages
+    $error("vecq_matrix_vector: Rows (%0d) and Registers (%0d) must be at least 1, QuadRows have 2",
+           Rows, Registers);
   end
   if (BookWords > 0 && (!TwosComplement || BitSerial || QuadRows)) begin : gen_rule_book
     $error("vecq_matrix_vector: BookWords (%0d) need TwosComplement (%0d), no BitSerial (%0d)",

@@ -21,9 +21,10 @@
 //
 // A chain of rows for each output and plane has a register after every Rows rows, then the planes
 // are joined two by two, a register after each level.  So 2 * Rows lanes are added in a stage; the
-// codes of stage g come g cycles after those of stage 0, and those one cycle after the activations.
+// codes of stage g come g cycles after those of stage 0, and those 1 + Registers cycles after the
+// activations; Registers stand behind the shared operands.
 // Latency, from activations_i to sums_o, in cycles with enable_i:
-//   1 + ceil(Simd / (2 * Rows)) + ceil(log2(WeightBits)).
+//   1 + Registers + ceil(Simd / (2 * Rows)) + ceil(log2(WeightBits)).
 module vecq_pair_row_array #(
   parameter int Pe             = 1,
   parameter int Simd           = 2,
@@ -31,7 +32,8 @@ module vecq_pair_row_array #(
   parameter bit TwosComplement = 1'b0,
   parameter int InputBits      = 8,
   parameter int SumBits        = 16,
-  parameter int Rows           = 4
+  parameter int Rows           = 4,
+  parameter int Registers      = 0
 ) (
   input  logic                          clk_i,
   input  logic                          enable_i,
@@ -58,7 +60,7 @@ module vecq_pair_row_array #(
   logic [Pairs*2*InputBits-1:0] alone;
 
   vecq_pair_sums #(
-    .Simd(Simd), .InputBits(InputBits), .Rows(Rows)
+    .Simd(Simd), .InputBits(InputBits), .Rows(Rows), .Registers(Registers)
   ) pair_sums (
     .clk_i, .enable_i, .activations_i, .plus_o(plus), .minus_o(minus), .alone_o(alone)
   );

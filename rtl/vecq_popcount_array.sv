@@ -13,13 +13,14 @@
 // There is no carry chain before leaves are added, where each place occupies a table.
 //
 // 16 lanes are a leaf, of two stages of StageLanes.  A leaf is added to the leaves before it.  The
-// codes of leaf k come 2 * k cycles after those of leaf 0, and those one cycle after the
+// codes of leaf k come 2 * k cycles after those of leaf 0, and those 1 + Registers cycles after the
 // activations; in weights_i lane 0 of all outputs comes first.
-// Latency, from activations_i to sums_o, in cycles with enable_i: 1 + ceil(Simd / 8).
+// Latency, from activations_i to sums_o, in cycles with enable_i: 1 + Registers + ceil(Simd / 8).
 module vecq_popcount_array #(
   parameter int Pe      = 1,
   parameter int Simd    = 2,
-  parameter int SumBits = 6
+  parameter int SumBits = 6,
+  parameter int Registers = 0
 ) (
   input  logic               clk_i,
   input  logic               enable_i,
@@ -59,21 +60,22 @@ module vecq_popcount_array #(
               ones[1] ^ twos[0], ones[0]};
   endfunction
 
-  // The activations of leaf k, 2 * k + 1 cycles later.
+  // The activations of leaf k, 2 * k + 1 + Registers cycles later.
   logic [Padded-1:0] activations;
 
   for (genvar leaf = 0; leaf < Leaves; leaf++) begin : gen_delay
     localparam int First = leaf * LeafLanes;
     localparam int Lanes = First + LeafLanes < Simd ? LeafLanes : Simd - First;
-    logic [(2*leaf+1)*Lanes-1:0] delayed_q;
+    localparam int Delay = 2 * leaf + 1 + Registers;
+    logic [Delay*Lanes-1:0] delayed_q;
 
     always_ff @(posedge clk_i) begin
       if (enable_i) begin
-        delayed_q <= ((2*leaf+1)*Lanes)'({delayed_q, activations_i[First +: Lanes]});
+        delayed_q <= (Delay*Lanes)'({delayed_q, activations_i[First +: Lanes]});
       end
     end
 
-    assign activations[First +: LeafLanes] = LeafLanes'(delayed_q[2*leaf*Lanes +: Lanes]);
+    assign activations[First +: LeafLanes] = LeafLanes'(delayed_q[(Delay-1)*Lanes +: Lanes]);
   end
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe

@@ -12,17 +12,25 @@
 // 2^InputBits - 1, and the first of four 1 more, the third 2 more; the last of 3 lanes at the end
 // brings the offset twice, and 1 or 2 lanes at the end are as in vecq_pair_row_array.
 //
+// The first row has none before it that could be added.  It is the sum of two rows of
+// vecq_pair_row_array, of as many tables, and so are its codes and offsets.
+//
 // Codes, re-encoded: in each plane the first lane says whether its b differs from the third one's,
 // the second whether it differs from the first one's, the third whether its b is -1, the fourth
-// whether it differs from that.  Ports, order of the codes and latency are those of
-// vecq_pair_row_array; Rows are pairs, an even number.
+// whether it differs from that.
+//
+// A register stands behind each row, and one behind each addition to the chain: a stage is a table
+// and a carry chain, or a carry chain.  The codes of row 1 come with those of row 0, each further
+// row's a cycle after the one before; ports, order of the codes and the rest are as in
+// vecq_pair_row_array with two Rows a stage.  Latency, from activations_i to sums_o, in cycles with
+// enable_i: 1 + Registers + ceil(Simd / 4) + ceil(log2(WeightBits)).
 module vecq_quad_row_array #(
   parameter int Pe         = 1,
   parameter int Simd       = 2,
   parameter int WeightBits = 2,
   parameter int InputBits  = 8,
   parameter int SumBits    = 16,
-  parameter int Rows       = 4
+  parameter int Registers  = 0
 ) (
   input  logic                          clk_i,
   input  logic                          enable_i,
@@ -36,11 +44,11 @@ module vecq_quad_row_array #(
   localparam int Quads     = (Pairs + 1) / 2;
   localparam int PlaneBits = RowBits + $clog2(Pairs);
 
-  // The operands of each pair, in time for its stage.
+  // The operands of each pair, in time for its row.
   logic [Pairs*RowBits-1:0] plus, minus;
 
   vecq_pair_sums #(
-    .Simd(Simd), .InputBits(InputBits), .Rows(Rows)
+    .Simd(Simd), .InputBits(InputBits), .Rows(2), .Early(1'b1), .Registers(Registers)
   ) pair_sums (
     .clk_i, .enable_i, .activations_i, .plus_o(plus), .minus_o(minus), .alone_o()
   );
@@ -55,11 +63,10 @@ module vecq_quad_row_array #(
         localparam int QuadBits = Lanes > 2 ? RowBits + 1 : RowBits;
         // Sums of the rows so far, none of which is more than 2^QuadBits - 1.
         localparam int Bits     = RowBits + $clog2(Head + 2 < Pairs ? Head + 2 : Pairs);
-        localparam bit Last     = quad % (Rows / 2) == Rows / 2 - 1 || quad == Quads - 1;
         logic [3:0] code;
         logic [RowBits-1:0] first;
-        logic [QuadBits-1:0] row;
-        logic [Bits-1:0] sum_d, sum;
+        logic [QuadBits-1:0] row_d, row_q;
+        logic [Bits-1:0] sum;
 
         for (genvar lane = 0; lane < 4; lane++) begin : gen_code
           if (lane < Lanes) begin : gen_lane
@@ -76,35 +83,49 @@ module vecq_quad_row_array #(
           assign first = plus[Head*RowBits +: RowBits] ^ {1'b0, {InputBits{code[0]}}};
         end
 
-        if (Lanes > 2) begin : gen_second
+        if (Lanes <= 2) begin : gen_first_only
+          assign row_d = first;
+        end else if (quad > 0) begin : gen_second
           vecq_carry_adder #(
             .PlainBits(RowBits), .LogicBits(RowBits)
           ) adder (
             .plain_i(first), .first_i(plus[(Head+1)*RowBits +: RowBits]),
-            .second_i(minus[(Head+1)*RowBits +: RowBits]), .select_i(code[3]), .sum_o(row)
+            .second_i(minus[(Head+1)*RowBits +: RowBits]), .select_i(code[3]), .sum_o(row_d)
           );
-        end else begin : gen_first_only
-          assign row = first;
+        end else begin : gen_two_rows
+          logic [RowBits-1:0] second;
+          if (Lanes == 4) begin : gen_pair
+            assign second = (code[3] ? minus[RowBits +: RowBits] : plus[RowBits +: RowBits])
+                            ^ {RowBits{code[2]}};
+          end else begin : gen_one
+            assign second = plus[RowBits +: RowBits] ^ {1'b0, {InputBits{code[2]}}};
+          end
+          assign row_d = QuadBits'(first) + QuadBits'(second);
         end
 
-        if (quad == 0) begin : gen_first
-          assign sum_d = row ^ {QuadBits{code[2]}};
+        always_ff @(posedge clk_i) begin
+          if (enable_i) row_q <= row_d;
+        end
+
+        if (quad == 0) begin : gen_start
+          assign sum = row_q;
         end else begin : gen_next
           localparam int Below = RowBits + $clog2(Head);
+          logic complement_q;
+          logic [Bits-1:0] sum_d, sum_q;
           vecq_carry_adder #(
             .PlainBits(Below), .LogicBits(QuadBits), .SumBits(Bits), .Complement(1'b1)
           ) adder (
-            .plain_i(gen_row[quad-1].sum), .first_i(row), .second_i('0), .select_i(code[2]),
-            .sum_o(sum_d)
+            .plain_i(gen_row[quad-1].sum), .first_i(row_q), .second_i('0),
+            .select_i(complement_q), .sum_o(sum_d)
           );
-        end
-
-        if (Last) begin : gen_register
           always_ff @(posedge clk_i) begin
-            if (enable_i) sum <= sum_d;
+            if (enable_i) begin
+              complement_q <= code[2];
+              sum_q        <= sum_d;
+            end
           end
-        end else begin : gen_wire
-          assign sum = sum_d;
+          assign sum = sum_q;
         end
       end
 
@@ -126,11 +147,9 @@ module vecq_quad_row_array #(
     $error("vecq_quad_row_array: WeightBits (%0d) and InputBits (%0d) must be at least 1",
            WeightBits, InputBits);
   end
-  if (SumBits < 1) begin : gen_rule_positive_sum_bits
-    $error("vecq_quad_row_array: SumBits (%0d) must be at least 1", SumBits);
-  end
-  if (Rows < 2 || Rows % 2 != 0) begin : gen_rule_rows
-    $error("vecq_quad_row_array: Rows (%0d) must be an even number", Rows);
+  if (SumBits < 1 || Registers < 0) begin : gen_rule_positive_sum_bits
+    $error("vecq_quad_row_array: SumBits (%0d) must be at least 1, Registers (%0d) 0",
+           SumBits, Registers);
   end
 
 endmodule

@@ -33,14 +33,16 @@ module vecq_replay_buffer #(
   localparam int AddressBits = $clog2(Slots);
   localparam int CountBits   = $clog2(Slots + 1);
 
-  logic [WordBits-1:0] memory [Slots];
+  // A place that is written in the cycle in which it is read is read for nothing.
+  (* no_rw_check *) logic [WordBits-1:0] memory [Slots];
   logic [WordBits-1:0] data_q;
   logic [AddressBits-1:0] write_q, read_q;
   logic [CountBits-1:0] stored_q, unread_q;
   logic push, first_take, free;
+  logic room_q, some_q;  // whether there is a place, and a word that was never read
 
-  assign ready_o    = stored_q != CountBits'(Slots);
-  assign there_o    = !first_pass_i || unread_q != '0;
+  assign ready_o    = room_q;
+  assign there_o    = !first_pass_i || some_q;
   assign data_o     = data_q;
   assign push       = valid_i && ready_o;
   assign first_take = take_i && first_pass_i;
@@ -63,8 +65,19 @@ module vecq_replay_buffer #(
         if (last_word_i && !last_pass_i) read_q <= read_q - AddressBits'(BankWords - 1);
         else read_q <= next(read_q);
       end
-      stored_q <= stored_q + CountBits'(push) - CountBits'(free);
-      unread_q <= unread_q + CountBits'(push) - CountBits'(first_take);
+      if (push != free) stored_q <= stored_q + (push ? CountBits'(1) : -CountBits'(1));
+      if (push != first_take) unread_q <= unread_q + (push ? CountBits'(1) : -CountBits'(1));
+    end
+  end
+
+  // What the counters will say is found from what they say now: no logic stands behind their sums.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      room_q <= 1'b1;
+      some_q <= 1'b0;
+    end else begin
+      if (push != free) room_q <= free || stored_q != CountBits'(Slots - 1);
+      if (push != first_take) some_q <= push || unread_q != CountBits'(1);
     end
   end
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, transfer
 from vecq_hw import arithmetic
+from vecq_hw.accelerator.units import STRUCTURES, Structure
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
 from vecq_hw.emit import pair_rows, popcount, quad_rows
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise, TwosComplement, bit_planes
-from vecq_hw.schedule import Fold
+from vecq_hw.schedule import Fabric, Fold
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Shape:
     bit_serial: bool = False
     quad_rows: bool = False
     popcount: bool = False
+    fabric: Fabric = Fabric.LUT6
+
+    @property
+    def structure(self) -> Structure:
+        return STRUCTURES[self.fabric]
 
     @property
     def passes(self) -> int:
@@ -61,7 +67,7 @@ def signed(bits: int) -> IntFormat:
 
 twos = partial(Shape, kind=TwosComplement)
 serial = partial(Shape, bit_serial=True)
-quads = partial(Shape, quad_rows=True)
+quads = partial(Shape, quad_rows=True, fabric=Fabric.ECP5)
 counts = partial(Shape, 1, unsigned(1), popcount=True)
 
 
@@ -95,6 +101,7 @@ SHAPES = [
     *(twos(k, signed(b), 4, 12, 2, 4) for k, b in ((1, 1), (2, 8), (3, 2), (5, 16))),
     twos(4, signed(8), 4, 12, 2, 4, 9),
     twos(2, unsigned(8), 4, 34, 2, 17),
+    twos(2, unsigned(8), 4, 34, 2, 17, fabric=Fabric.ECP5),
     *(twos(2, unsigned(8), 8, 12, pe, 2, 0, 2, 3) for pe in (2, 4)),
     twos(3, signed(8), 8, 12, 8, 4, 0, 2, 3),
     twos(4, signed(8), 6, 9, 3, 1, 0, 6, 9),
@@ -115,6 +122,7 @@ SHAPES = [
     quads(2, signed(4), 2, 23, 2, 23),
     quads(2, unsigned(8), 8, 12, 8, 4, 0, 2, 3),
     quads(3, signed(8), 4, 12, 2, 6, bit_serial=True),
+    quads(2, unsigned(8), 96, 12, 2, 6),  # block RAM
     # Lanes of one bit counted: leaves of every size, folds, groups, accumulators that wrap.
     *(counts(4, 2 * simd, 2, simd) for simd in (1, 2, 3, 7, 8, 9, 16, 17, 24, 25, 32, 41)),
     *(counts(6, 12, pe, simd) for pe, simd in ((1, 12), (2, 4), (6, 3))),
@@ -194,6 +202,9 @@ def case(index: int) -> Case:
             "BitSerial": int(shape.bit_serial),
             "QuadRows": int(shape.quad_rows),
             "Popcount": int(shape.popcount),
+            "Rows": shape.structure.rows,
+            "Registers": shape.structure.registers,
+            "MostInLuts": shape.structure.most_in_luts,
         },
         input_bits=shape.lanes * shape.activations.bits,
         output_bits=shape.pe * bits,
@@ -235,11 +246,12 @@ async def sums_are_exact(dut: Any, index: int) -> None:
     cycles = await compare(seed=None)
     input_folds = shape.inputs // shape.simd
     interval = input_folds * shape.passes
-    stages = -(-shape.simd // 8) + (shape.weight_bits // shape.passes - 1).bit_length()
+    stages = shape.structure.registers + shape.structure.stages(shape.simd)
+    stages += (shape.weight_bits // shape.passes - 1).bit_length()
     blocks = max(shape.inputs * shape.groups // shape.lanes // input_folds, 1)
     if blocks == 1:
         # Cycle 1 takes the first word, cycle input_folds the last word of the first frame.
-        first = interval + 4 + stages
+        first = interval + 5 + stages
         pace = range(first, first + interval * count, interval)
         equal(f"{CASES[index]}: cycles", cycles, pace)
     else:

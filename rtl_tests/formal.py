@@ -150,7 +150,7 @@ def _any_contents(text: str) -> str:
         text,
     )
     text, reads = re.subn(
-        r"memory\[(address_i\[[^]]*\])\]\[First \+: Bits\]",
+        r"memory\[(address(?:_i)?\[[^]]*\])\]\[First \+: Bits\]",
         r"contents[\1*WordBits+First +: Bits]",
         text,
     )

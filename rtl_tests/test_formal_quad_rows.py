@@ -23,23 +23,26 @@ CELLS = (
 LIBRARY = ("ecp5/ccu2c_sim.vh", "ecp5/common_sim.vh")
 
 
-def row_proof(bits: int, lanes: int, activation_bits: int) -> str:
+def row_proof(bits: int, lanes: int, activation_bits: int, first: bool = False) -> str:
     """Codes and activations that stand still for the latency give their products' sum.
 
-    The offset is that of ``vecq_hw.emit.quad_rows``: for each weight the planes that count -1,
-    times the greatest activation and what the lane's place in the row adds.
+    That of the first row, or of the second, before which the first is of zeros alone.  The offset
+    is that of ``vecq_hw.emit.quad_rows``: for each weight the planes that count -1, times the
+    greatest activation and what the lane's place in the row adds.
     """
     half, top = 1 << (bits - 1), (1 << activation_bits) - 1
-    latency = 2 + (bits - 1).bit_length()
+    latency = 3 + (bits - 1).bit_length()
+    before = 0 if first else 4
     codes = [f"q_i[{n * bits} +: {bits}]" for n in range(lanes)]
-    others = {1: 0, 3: 2} | ({0: 2} if lanes > 2 else {})
+    others = {1: 0, 3: 2} | ({0: 2} if lanes > 2 and not first else {})
     # A lane says whether it differs from another or whether its b is -1; the highest bit of a code
     # is inverted.
     weights = [
         f"{code} ^ {codes[others[n]]}" if n in others else f"~({code} ^ {bits}'d{half})"
         for n, code in enumerate(codes)
     ]
-    more = [1 if lanes > 1 else 0, 0, 2 + (top if lanes == 3 else 0), 0]
+    third = int(lanes > 3) if first else 2 + (top if lanes == 3 else 0)
+    more = [1 if lanes > 1 else 0, 0, third, 0]
     terms = []
     for n, code in enumerate(codes):
         x = f"$signed({{1'b0, x_i[{n * activation_bits} +: {activation_bits}]}})"
@@ -52,18 +55,23 @@ module proof (
   input logic [{lanes * activation_bits - 1}:0] x_i
 );
   logic [{lanes * bits - 1}:0] weights, q_q;
+  logic [{(before + lanes) * bits - 1}:0] all_weights;
+  logic [{(before + lanes) * activation_bits - 1}:0] all_x;
   logic [{lanes * activation_bits - 1}:0] x_q;
   logic [23:0] sum;
   logic signed [23:0] expected;
   logic [3:0] still = 4'd0;
 
   assign weights = {{{", ".join(weights[::-1])}}};
+  assign all_weights = {(before + lanes) * bits}'(weights) << {before * bits};
+  assign all_x = {(before + lanes) * activation_bits}'(x_i) << {before * activation_bits};
   assign expected = {" + ".join(terms)};
 
   vecq_quad_row_array #(
-    .Pe(1), .Simd({lanes}), .WeightBits({bits}), .InputBits({activation_bits}), .SumBits(24)
+    .Pe(1), .Simd({before + lanes}), .WeightBits({bits}), .InputBits({activation_bits}),
+    .SumBits(24)
   ) quad_rows (
-    .clk_i, .enable_i(1'b1), .activations_i(x_i), .weights_i(weights), .sums_o(sum)
+    .clk_i, .enable_i(1'b1), .activations_i(all_x), .weights_i(all_weights), .sums_o(sum)
   );
 
   always_ff @(posedge clk_i) begin
@@ -119,9 +127,12 @@ def proven(folder: Path, texts: dict[str, str]) -> bool:
 
 
 def row_proven(
-    folder: Path, sizes: tuple[int, int, int], mutant: tuple[str, str, str] | None = None
+    folder: Path,
+    sizes: tuple[int, int, int],
+    first: bool,
+    mutant: tuple[str, str, str] | None = None,
 ) -> bool:
-    return proven(folder, texts_of_cells(mutant) | {"proof.sv": row_proof(*sizes)})
+    return proven(folder, texts_of_cells(mutant) | {"proof.sv": row_proof(*sizes, first)})
 
 
 def adder_proven(
@@ -134,11 +145,12 @@ def adder_proven(
 
 
 @pytest.mark.needs_yosys
+@pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize(
     "sizes", [*((1, lanes, 3) for lanes in (1, 2, 3, 4)), (2, 3, 2), (2, 4, 2)], ids=str
 )
-def test_rows_are_products(sizes: tuple[int, int, int], tmp_path: Path) -> None:
-    assert row_proven(tmp_path, sizes)
+def test_rows_are_products(sizes: tuple[int, int, int], first: bool, tmp_path: Path) -> None:
+    assert row_proven(tmp_path, sizes, first)
 
 
 @pytest.mark.needs_yosys
@@ -149,11 +161,17 @@ def test_carry_cells_are_sums(complement: bool, tmp_path: Path) -> None:
 
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [("{QuadBits{code[2]}}", "{RowBits{code[2]}}"), (".select_i(code[3])", ".select_i(code[1])")],
+    ("first", "old", "new"),
+    [
+        (True, "^ {RowBits{code[2]}};", "^ {1'b0, {InputBits{code[2]}}};"),
+        (False, "complement_q <= code[2];", "complement_q <= code[0];"),
+        (False, ".select_i(code[3])", ".select_i(code[1])"),
+    ],
 )
-def test_the_proof_of_rows_fails_for_a_mutant(old: str, new: str, tmp_path: Path) -> None:
-    assert not row_proven(tmp_path, (1, 4, 3), ("vecq_quad_row_array", old, new))
+def test_the_proof_of_rows_fails_for_a_mutant(
+    first: bool, old: str, new: str, tmp_path: Path
+) -> None:
+    assert not row_proven(tmp_path, (1, 4, 3), first, ("vecq_quad_row_array", old, new))
 
 
 @pytest.mark.needs_yosys

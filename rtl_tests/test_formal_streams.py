@@ -147,7 +147,9 @@ STREAMS = [
         },
         input_bits=6,
         output_bits=8,
-        mutants=[("if (advance && sum_valid) accumulator_q", "if (sum_valid) accumulator_q")],
+        mutants=[
+            (".valid_o, .ready_i, .data_o\n  );\n\n", ".valid_o, .ready_i(1'b1), .data_o);\n")
+        ],
     ),
     Stream(  # with vecq_group_buffer
         cell="vecq_matrix_vector",
@@ -157,7 +159,9 @@ STREAMS = [
         },
         input_bits=1,
         output_bits=4,
-        mutants=[("if (advance && sum_valid) accumulator_q", "if (sum_valid) accumulator_q")],
+        mutants=[
+            (".valid_o, .ready_i, .data_o\n  );\n\n", ".valid_o, .ready_i(1'b1), .data_o);\n")
+        ],
     ),
     Stream(
         cell="vecq_sliding_window",

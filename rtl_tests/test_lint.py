@@ -59,7 +59,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_matrix_vector": {
         **{"Inputs": 12, "Outputs": 12, "Pe": 2, "Simd": 3, "InputSigned": 1},
         **{"Groups": 3, "Taps": 2, "AccumulatorBits": 9},
-        **{"WeightBits": 3, "BitSerial": 1, "QuadRows": 1},
+        **{"WeightBits": 3, "BitSerial": 1, "QuadRows": 1, "Rows": 2, "Registers": 3},
     },
     "vecq_embedding": {"Rows": 5, "Folds": 3, "IndexBits": 3},
     "vecq_gate_products": {"Outputs": 12, "InputSigned": 0, "TotalBits": 64},

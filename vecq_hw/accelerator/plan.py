@@ -296,7 +296,7 @@ class _Planner:
 
     def _matrix_vector(self, layer: MacLayer) -> Stream:
         fold = self._schedule.folds[layer.name]
-        unit, lanes = units.matrix_vector(layer, fold)
+        unit, lanes = units.matrix_vector(layer, fold, self._schedule.fabric)
         source = self._wiring.entry(layer, layer.input, lanes)
         match layer:
             case Dense():

@@ -7,7 +7,7 @@ channels, and keeps words for as long as a later step reads them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
 import numpy as np
@@ -35,7 +35,7 @@ from vecq_hw.layers import (
     WindowLayer,
     window_axes,
 )
-from vecq_hw.schedule import Fold, FoldKind
+from vecq_hw.schedule import Fabric, Fold, FoldKind
 
 Indices = npt.NDArray[np.int64]
 
@@ -108,14 +108,46 @@ def input_lanes(layer: MacLayer, fold: Fold) -> int:
     return fold.simd * (fold.pe // group_outputs if fold.pe % group_outputs == 0 else 1)
 
 
-def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """How ``vecq_matrix_vector.sv`` fits a device: parameters of the same names.
+
+    Attributes
+    ----------
+    rows : int
+        Pairs of lanes that are added in a stage.
+    registers : int
+        Behind memories and input buffer.
+    most_in_luts : int
+        Words of a memory in look-up tables.
+    """
+
+    rows: int
+    registers: int
+    most_in_luts: int
+
+    def stages(self, simd: int) -> int:
+        """In which so many lanes are added."""
+        return -(-simd // (2 * self.rows))
+
+
+STRUCTURES = {
+    # UltraScale+ delays lanes in shift registers, of which each takes a look-up table.
+    Fabric.LUT6: Structure(rows=4, registers=1, most_in_luts=64),
+    # A wire takes longer than a table, and a block RAM has 36 bits of 512 words.
+    Fabric.ECP5: Structure(rows=2, registers=2, most_in_luts=16),
+}
+
+
+def matrix_vector(layer: MacLayer, fold: Fold, fabric: Fabric) -> tuple[Unit, int]:
     """The folded unit of a layer, a vector per period, and its input lanes.
 
     :func:`base_serial`, :func:`partial_sums`, or ``vecq_matrix_vector.sv`` with the following.
 
     Outputs / PE folds over inputs / SIMD words; a buffer of two vectors, or of two words where one
-    fold makes all outputs; ``3 + ceil(SIMD / 8) + ceil(log2(weight bits))`` stages behind the step
-    that reads a vector's last word.  A bit-serial fold makes a pass over its words for each bit of
+    fold makes all outputs; ``3 + registers + ceil(SIMD / (2 * rows)) + ceil(log2(weight bits))``
+    stages behind the step that reads a vector's last word, of which :data:`STRUCTURES` has the
+    first two for each fabric.  A bit-serial fold makes a pass over its words for each bit of
     a weight, gives its sums in the last of them, and has a stage for a single bit.  Weight bits:
     :func:`array_planes`.
 
@@ -133,7 +165,8 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     span = lanes // fold.simd
     bits = array_planes(layer, fold).bits
     planes = bits if fold.kind is FoldKind.BIT_SERIAL else 1
-    depth = 3 + -(-fold.simd // 8) + (bits // planes - 1).bit_length()
+    structure = STRUCTURES[fabric]
+    stages = structure.stages(fold.simd) + (bits // planes - 1).bit_length()
     group_words = taken // fold.simd
     words = taps * group_words * groups // span
     last = ((np.arange(folds) + 1) * fold.pe - 1) // group_outputs // span
@@ -146,7 +179,9 @@ def matrix_vector(layer: MacLayer, fold: Fold) -> tuple[Unit, int]:
     # A vector that one pass uses up is not kept.
     capacity = 2 if folds * planes == 1 else 2 * words
     frees = _last_uses(needs, words)
-    return _unit(needs, gives.ravel(), frees, words, capacity, depth), lanes
+    unit = _unit(needs, gives.ravel(), frees, words, capacity, 3 + structure.registers + stages)
+    one_step = taps * group_words * planes == 1
+    return replace(unit, room=ROOM if one_step else ROOM_OF_SPACED), lanes
 
 
 def base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Unit:

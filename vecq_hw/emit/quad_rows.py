@@ -19,17 +19,18 @@ def weight_memory(codes: IntArray, planes: BitPlanes, fold: Fold) -> npt.NDArray
     The planes must be of signs.
 
     As there, but the first lane of a row says, in each plane, whether its weight's sign differs
-    from that of the third, where there is one.
+    from that of the third, where there is one.  The first row is as two pairs of lanes there.
 
     Examples
     --------
-    >>> weight_memory(np.array([[1, -2, -1]]), BitPlanes(2, signs=True), Fold(pe=1, simd=3))
+    >>> codes = np.array([[0, 0, 0, 0, 1, -2, -1]])
+    >>> weight_memory(codes, BitPlanes(2, signs=True), Fold(pe=1, simd=7))[:, 4:]
     array([[2, 3, 2]])
     """
     steps = pair_rows.weight_steps(codes, planes.bits, fold)
     lanes = steps.reshape(len(steps), fold.simd, fold.pe)
-    thirds = lanes[:, 2::4]
-    lanes[:, 0::4][:, : thirds.shape[1]] ^= thirds
+    thirds = lanes[:, 6::4]
+    lanes[:, 4::4][:, : thirds.shape[1]] ^= thirds
     return steps
 
 
@@ -39,18 +40,19 @@ def bias_memory(
     """The accumulators' start values; see :func:`pair_rows.start_values`.
 
     A plane of the third lane of a row that counts -1 brings 1 more than there, since there it
-    already brings 1 if a fourth follows, else ``2^A + 1`` more.
+    already brings 1 if a fourth follows, else ``2^A + 1`` more.  The first row is as there.
 
     Examples
     --------
     >>> fmt = IntFormat(8, signed=False)
     >>> bias_memory(np.array([[1, -2, -1]]), BitPlanes(2, signs=True), 3, fmt, np.array([7]))
-    array([-1782])
+    array([-1268])
     """
     starts = pair_rows.start_values(codes, planes.bits, simd, activations, bias)
     minus = (1 << (planes.bits - 1)) - 1 - codes.astype(np.int64)
     lanes = np.arange(codes.shape[1]) % simd
     alone = lanes + 1 == simd
-    more = np.where(lanes % 4 == 2, np.where(alone, (1 << activations.bits) + 1, 1), 0)
+    third = (lanes % 4 == 2) & (lanes > 2)
+    more = np.where(third, np.where(alone, (1 << activations.bits) + 1, 1), 0)
     starts -= (minus * more).sum(axis=1)
     return starts

@@ -54,7 +54,7 @@ from vecq_hw.layers import (
     TopK,
     Upsample2d,
 )
-from vecq_hw.schedule import FoldKind
+from vecq_hw.schedule import Fabric, FoldKind
 
 
 def named(pauses):
@@ -311,10 +311,10 @@ class Machine:
         self.cells.append(Pipe(turns, out, 1 if self.one_stage else depth, period, lead, room))
         return out
 
-    def unit(self, periods, wire, lanes, reads, gives, words, room, depth):
+    def unit(self, periods, wire, lanes, reads, gives, words, room, depth, end=0):
         out = Wire(lanes)
         stages = 1 if self.one_stage else depth
-        cell = Unit(self.frames * periods, wire, out, reads, gives, words, room, stages)
+        cell = Unit(self.frames * periods, wire, out, reads, gives, words, room, stages, end)
         self.patience += cell.periods * len(reads)
         self.cells.append(cell)
         return out
@@ -348,10 +348,13 @@ class Machine:
             gives[-1] = True
         words = taps * words_of_tap
         replayed = outputs > fold.pe or passes > 1
-        depth = 3 + -(-fold.simd // 8) + (0 if fold.kind is FoldKind.BIT_SERIAL else bits(planes))
+        lanes, registers = (4, 2) if self.schedule.fabric is Fabric.ECP5 else (8, 1)
+        depth = 3 + registers + -(-fold.simd // lanes)
+        depth += 0 if fold.kind is FoldKind.BIT_SERIAL else bits(planes)
+        end = 2 if passes * taps * taken == fold.simd else 1
         room = kept(reads, words, 2 * words if replayed else 2)
         positions = math.prod(self.network.tensors[layer.name].shape[:-1])
-        out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth)
+        out = self.unit(positions, wire, fold.pe, reads, gives, words, room, depth, end)
         out.spacing = passes * taps * taken // fold.simd
         out.interval = 0 if fold.dsp else out.spacing
         return out

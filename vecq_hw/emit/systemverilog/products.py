@@ -6,6 +6,7 @@ from typing import assert_never
 
 from vecq_hw.accelerator.cells import MatrixVector, Recurrence, Rows, Source
 from vecq_hw.accelerator.sum_tables import sum_tables
+from vecq_hw.accelerator.units import STRUCTURES
 from vecq_hw.emit.compact import base_memories, book_memory, index_memory, sum_memories
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
 from vecq_hw.emit.systemverilog.parameters import bit, unit_memories
@@ -27,6 +28,7 @@ def matrix_vector(
         return _partial_sums(cell, layer.weights, source, target)
     activations = IntFormat(source.bits, source.signed)
     memories = unit_memories(layer, fold, activations, fabric)
+    structure = STRUCTURES[fabric]
     lanes, more = fold.pe * fold.simd, dict[str, object]()
     match layer.weights:
         case ProductWeights() if fold.kind is FoldKind.CODE_BOOK:
@@ -52,6 +54,9 @@ def matrix_vector(
         "BitSerial": bit(fold.kind is FoldKind.BIT_SERIAL),
         "QuadRows": bit(memories.quad_rows),
         "Popcount": bit(memories.popcount),
+        "Rows": structure.rows,
+        "Registers": structure.registers,
+        "MostInLuts": structure.most_in_luts,
     }
     return Placed("vecq_matrix_vector", parameters | more)
 
