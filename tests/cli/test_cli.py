@@ -81,6 +81,17 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
         assert f"\n  {command} " in result.stdout
 
 
+@pytest.mark.parametrize("module", ["simulate", "storage", "interop", "emit.onnx", "emit.qonnx"])
+def test_the_core_loads_no_library_of_a_model_format(module):
+    """Nor an executor of one, nor what trains: these come when a file is read."""
+    libraries = "onnx qonnx onnxruntime tflite flatbuffers ai_edge_litert brevitas torch".split()
+    code = f"import sys, vecq_hw.{module}\nsys.exit(str({set(libraries)} & sys.modules.keys()))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.stderr.strip() == "set()"
+
+
 # Its only window lies in the padding.
 BESIDE = conv((2, 1, 1, 1), stride=(9, 9), padding=(2, 2))
 

@@ -118,6 +118,32 @@ def test_convolutions_pad_as_the_file_says(semantics, seed, per_channel):
 
 
 @judges
+@pytest.mark.parametrize("case", ["phases", "spread", "valid", "apart"])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", ""])
+def test_transposed_convolutions(semantics, case, bias):
+    """The output's shape, which the file gives, says how much is cut away."""
+    m = Chain(17)
+    x = m.codes((4, 5, 3))
+    kernel, stride, padding, size = {
+        "phases": ((2, 4), (2, 2), 0, (8, 10)),
+        "spread": ((3, 3), (2, 2), 0, (7, 10)),
+        "valid": ((3, 2), (2, 3), 1, (9, 14)),
+        "apart": ((2, 2), (3, 3), 1, (11, 14)),
+    }[case]
+    scales = m.rng.uniform(0.003, 0.03, 6).astype(np.float32)
+    w = m.constant("w", m.draw(6, *kernel, 3).astype(np.int8), scales)
+    shape = m.constant("shape", np.array([1, *size, 6], np.int32))
+    y = m.codes((*size, 6), s=float(np.float32(m.scales[x] * 4)))
+    inputs = [shape, w, x]
+    if bias:
+        values = m.rng.integers(-3000, 3000, 6).astype(np.int32)
+        inputs.append(m.constant("b", values, (m.scales[x] * scales).astype(np.float32)))
+    fields = {"Padding": padding, "StrideH": stride[0], "StrideW": stride[1]}
+    m.node("TRANSPOSE_CONV", inputs, [y], **fields)
+    agree(m.file([x], [y]), semantics, count=20)
+
+
+@judges
 @pytest.mark.parametrize("activation", [0, RELU, RELU_N1, RELU6])
 @pytest.mark.parametrize("per_channel", [True, False], ids=["channels", "tensor"])
 def test_fully_connected_layers_with_every_activation(semantics, activation, per_channel):

@@ -62,7 +62,7 @@ def test_transposed_convolutions_are_those_of_torch(kernel, stride, groups):
             expected = twin(x.float())
         except RuntimeError:  # torch: the output would be empty
             continue
-        made = transposed(twin, (3, 4, 4))
+        made, _ = transposed(twin, (3, 4, 4))
         layers = [*made.before, made.convolution, *made.after]
         network = chained(layers, (3, 4, 4), IntFormat(2, signed=False))
         found = simulate(network, x.numpy().transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
@@ -77,11 +77,11 @@ def test_phases_multiply_by_no_zero():
     twin = QuantizedConvTranspose2d(
         layer, Vecq(as_convolution(layer.weight, layer.groups), 3), None
     )
-    made = transposed(twin, (5, 5, 4))
+    made, _ = transposed(twin, (5, 5, 4))
     assert made.convolution.weights.codes.shape == (24, 2, 2, 4)
     assert [type(move) for move in made.after] == [Permute, Take]
     layer = nn.ConvTranspose1d(4, 6, 2, 2)
-    made = transposed(
+    made, _ = transposed(
         QuantizedConvTranspose1d(layer, Vecq(as_convolution(layer.weight, layer.groups), 3), None),
         (1, 5, 4),
     )

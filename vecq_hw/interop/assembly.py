@@ -83,6 +83,10 @@ class Assembly:
         """The least and the greatest integer of each channel, shape (C, 2)."""
         return channel_ranges(self._tensors[name], self._ranges.get(name))
 
+    def bound(self, name: str, ranges: IntArray) -> None:
+        """Tell the least and the greatest integer of each channel of a layer, shape (C, 2)."""
+        self._ranges[name] = ranges
+
     def add_input(
         self, wanted: str, shape: tuple[int, ...], fmt: IntFormat, step: float, end: EndReport
     ) -> str:

@@ -1,4 +1,4 @@
-"""Elementwise operators: with constants they are steps of a chain, of two tensors layers."""
+"""Operators on two tensors and more: layers, or one tensor and a step of its chain."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecq_hw.formats import FloatArray, IntArray, IntFormat
+from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.interop.chain import Chain, Quantizer, fused, rounded
 from vecq_hw.interop.graph import Node
 from vecq_hw.interop.joins import add_weights
 from vecq_hw.interop.onnx_shapes import arranged, in_file_order
+from vecq_hw.interop.onnx_steps import elementwise, operand, then, with_constant
 from vecq_hw.interop.onnx_values import (
     Fixed,
     Held,
-    Outside,
-    OutsideCodes,
     PairSum,
     Parts,
     Real,
     Refused,
     State,
     Waiting,
-    by_channel,
     checked_scale,
     scalar,
 )
@@ -32,139 +30,6 @@ from vecq_hw.layers import Add, Concat, Multiply, Rescale, Subtract
 
 if TYPE_CHECKING:
     from vecq_hw.interop.onnx_walk import Walk
-
-Elementwise = Real | PairSum | Parts | Outside
-_FLOATS = {1: "Single", 11: "Double"}
-_INTEGERS: dict[int, type[np.integer[Any]]] = {
-    2: np.uint8,
-    3: np.int8,
-    5: np.int16,
-    6: np.int32,
-    7: np.int64,
-}
-"""Of a Cast."""
-
-
-def _then(state: Elementwise, operator: str, *operands: np.ndarray) -> Elementwise:
-    """One more step; operands are () or one number for each channel of a tensor of ours."""
-    found: tuple[FloatArray, ...] = tuple(np.asarray(one, np.float64) for one in operands)
-    if isinstance(state, Real):
-        return state.then(operator, *found)
-    if any(one.ndim for one in found):
-        raise Refused("it has a number for each channel where tensors of different steps meet")
-    if isinstance(state, Parts):
-        return replace(state, steps=state.steps.then(operator, *found))
-    return replace(state, chain=state.chain.then(operator, *found))
-
-
-def _elementwise(walk: Walk, node: Node, index: int) -> Elementwise:
-    state = walk.state(node, index)
-    if isinstance(state, Real | PairSum | Parts | Outside):
-        return state
-    return walk.real(node, index)
-
-
-def _operand(state: Elementwise, fixed: Fixed) -> np.ndarray:
-    if isinstance(state, Real):
-        return by_channel(state, fixed.values)
-    return np.asarray(scalar(fixed, "a constant"))
-
-
-def unary(walk: Walk, node: Node) -> State:
-    """A function of one number."""
-    return _then(_elementwise(walk, node, 0), node.operator)
-
-
-def with_attributes(defaults: dict[str, float]) -> Callable[[Walk, Node], State]:
-    """A function whose parameters are attributes."""
-
-    def handler(walk: Walk, node: Node) -> State:
-        numbers = [np.float32(node.attributes.get(key, d)) for key, d in defaults.items()]
-        return _then(_elementwise(walk, node, 0), node.operator, *map(np.asarray, numbers))
-
-    return handler
-
-
-def clip(walk: Walk, node: Node) -> State:
-    """``Clip``: of reals a step, of codes fewer of them."""
-    state = walk.state(node, 0)
-    ends = []
-    for index, (key, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
-        given = walk.optional(node, index)
-        attribute = node.attributes.get(key, default)
-        ends.append(attribute if given is None else scalar(given, f"its {key}"))
-    lo, hi = ends
-    if lo > hi:
-        raise Refused(f"it clips to {lo}..{hi}, which is empty")
-    if isinstance(state, Waiting):
-        q = state.quantizer
-        narrow = replace(q, lo=int(max(q.lo, lo)), hi=int(min(q.hi, hi)))
-        if narrow.lo > narrow.hi:
-            raise Refused(f"it clips codes of {q.lo}..{q.hi} to {lo}..{hi}")
-        return replace(state, quantizer=narrow, names=(*state.names, node.outputs[0]))
-    return _then(_elementwise(walk, node, 0), "Clip", np.asarray(lo), np.asarray(hi))
-
-
-def prelu(walk: Walk, node: Node) -> State:
-    """``PRelu``: a slope below 0, for each channel."""
-    x = walk.real(node, 0)
-    slope = by_channel(x, walk.constant(node, 1, "its slope").values, has_batch=False)
-    return x.then("LeakyRelu", slope)
-
-
-def batch_norm(walk: Walk, node: Node) -> State:
-    """``BatchNormalization``: a line for each channel, folded in float32."""
-    x = walk.real(node, 0)
-    if node.attributes.get("training_mode", 0):
-        raise Refused("it takes its statistics from the batch (training_mode)")
-    gamma, beta, mean, variance = (
-        walk.constant(node, i, "a parameter").values.reshape(-1).astype(np.float32)
-        for i in range(1, 5)
-    )
-    if x.axes and x.axes[0] != len(x.sizes) - 1:
-        raise Refused("its channels are not the first axis behind the batch")
-    if x.flat or {len(one) for one in (gamma, beta, mean, variance)} != {x.channels}:
-        raise Refused(f"it has other than the {x.channels} channels of what it reads")
-    epsilon = np.float32(node.attributes.get("epsilon", 1e-5))
-    if (variance + epsilon <= 0).any():
-        raise Refused("a variance is not positive")
-    a = (gamma / np.sqrt(variance + epsilon)).astype(np.float32)
-    b = (beta - mean * a).astype(np.float32)
-    return x.then("Affine", a, b)
-
-
-def cast(walk: Walk, node: Node) -> State:
-    """``Cast``: between float32 and float64 a step; to integers that hold the codes, nothing."""
-    state = walk.state(node, 0)
-    target = int(node.attributes.get("to", 1))
-    if isinstance(state, Waiting) and target in _INTEGERS:
-        limits, quantizer = np.iinfo(_INTEGERS[target]), state.quantizer
-        if limits.min <= quantizer.lo and quantizer.hi <= limits.max:
-            return state
-    if isinstance(state, Real | PairSum | Parts):
-        if target in _FLOATS:
-            return _then(state, _FLOATS[target])
-        if isinstance(state, Real) and target in _INTEGERS:
-            return _whole(walk, state, target, node)
-    elif isinstance(state, Outside) and target == 1:
-        return state
-    elif isinstance(state, Held | OutsideCodes):
-        real = walk.held(state, 0, node).reals(1.0)
-        whole = replace(real, chain=replace(real.chain, whole=True))
-        return whole if target in _INTEGERS else _then(whole, _FLOATS[target])
-    raise Refused(f"a cast to the type {target} of what is not quantized")
-
-
-def _whole(walk: Walk, real: Real, target: int, node: Node) -> State:
-    """Reals as integers of a type; those that do not fit it are undefined in the standard."""
-    if real.chain.is_plain and real.chain.scales == 1:
-        return replace(real, chain=replace(real.chain, whole=True))
-    limits = np.iinfo(_INTEGERS[target])
-    ends = real.chain.values(walk.assembly.ends(real.tensor))
-    lo, hi = (int(np.clip(np.fix(end), limits.min, limits.max)) for end in (ends.min(), ends.max()))
-    quantizer = Quantizer(1.0, 0, lo, hi, "DOWN")
-    found = walk.quantize(real, quantizer, node).reals(1.0)
-    return replace(found, chain=replace(found.chain, whole=True))
 
 
 def binary(walk: Walk, node: Node) -> State:
@@ -174,15 +39,15 @@ def binary(walk: Walk, node: Node) -> State:
     left, right = walk.state(node, 0), walk.state(node, 1)
     operator = node.operator
     if isinstance(right, Fixed):
-        x = _elementwise(walk, node, 0)
-        return _with_constant(x, operator, _operand(x, right))
+        x = elementwise(walk, node, 0)
+        return with_constant(x, operator, operand(x, right))
     if isinstance(left, Fixed):
-        x = _elementwise(walk, node, 1)
+        x = elementwise(walk, node, 1)
         if operator == "Sub":
-            return _then(x, "SubFrom", _operand(x, left))
+            return then(x, "SubFrom", operand(x, left))
         if operator == "Div":
             raise Refused("a constant divided by a tensor; a multiplication is wanted")
-        return _with_constant(x, operator, _operand(x, left))
+        return with_constant(x, operator, operand(x, left))
     one, other = walk.codes(node, 0), walk.codes(node, 1)
     if operator == "Mul":
         return _product(walk, node, one, other)
@@ -192,20 +57,6 @@ def binary(walk: Walk, node: Node) -> State:
     if np.float32(one.chain.scales) == np.float32(other.chain.scales):
         return _sum(walk, node, one, other)
     return PairSum(one, other, 1 if operator == "Add" else -1, Chain.plain(1.0))
-
-
-def _with_constant(x: Elementwise, operator: str, operand: np.ndarray) -> State:
-    if not np.isfinite(operand).all() and operator not in ("Max", "Min"):
-        raise Refused("a constant that is not finite")
-    match operator:
-        case "Max":
-            return _then(x, "Clip", operand, np.asarray(np.inf))
-        case "Min":
-            return _then(x, "Clip", np.asarray(-np.inf), operand)
-        case "Div" if (operand == 0).any():
-            raise Refused("a division by 0")
-        case _:
-            return _then(x, operator, operand)
 
 
 def _aligned(walk: Walk, one: Real, other: Real, node: Node) -> tuple[Real, Real]:
@@ -416,7 +267,7 @@ def qlinear_add(walk: Walk, node: Node) -> State:
 
 def qlinear_average(walk: Walk, node: Node) -> State:
     """``QLinearGlobalAveragePool`` of onnxruntime."""
-    from vecq_hw.interop.onnx_shapes import average_pool
+    from vecq_hw.interop.onnx_pools import average_pool
 
     point = int(scalar(walk.constant(node, 2, "its zero point"), "its zero point"))
     scale = checked_scale(walk.constant(node, 1, "its scale"))
@@ -449,20 +300,9 @@ def _output_quantizer(walk: Walk, node: Node, index: int) -> Quantizer:
 
 
 STANDARD_HANDLERS: dict[str, Callable[[Any, Node], State]] = {
-    **dict.fromkeys(
-        ("Relu", "Floor", "Ceil", "Round", "Sign", "Neg", "Abs", "Sigmoid", "Tanh", "Exp",
-         "Softsign", "Softplus", "HardSwish"), unary
-    ),
-    "Elu": with_attributes({"alpha": 1.0}),
-    "LeakyRelu": with_attributes({"alpha": 0.01}),
-    "HardSigmoid": with_attributes({"alpha": 0.2, "beta": 0.5}),
-    "Clip": clip,
-    "PRelu": prelu,
-    "BatchNormalization": batch_norm,
-    "Cast": cast,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min"), binary),
     "Concat": concat,
-}  # fmt: skip
+}
 MICROSOFT_HANDLERS: dict[str, Callable[[Any, Node], State]] = {
     "QLinearAdd": qlinear_add,
     "QLinearGlobalAveragePool": qlinear_average,

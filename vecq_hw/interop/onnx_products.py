@@ -11,7 +11,8 @@ import numpy as np
 from vecq_hw.formats import FloatArray, IntArray
 from vecq_hw.interop.chain import Chain, Quantizer, rounded
 from vecq_hw.interop.graph import Node
-from vecq_hw.interop.onnx_shapes import arranged, rank_two, windows
+from vecq_hw.interop.onnx_pools import transposed_axes, windows
+from vecq_hw.interop.onnx_shapes import arranged, rank_two
 from vecq_hw.interop.onnx_values import (
     Fixed,
     Real,
@@ -25,6 +26,7 @@ from vecq_hw.interop.onnx_values import (
     weights_of,
     whole_zero,
 )
+from vecq_hw.interop.transposed import add_transposed
 from vecq_hw.layers import Conv2d, Dense
 
 if TYPE_CHECKING:
@@ -57,6 +59,32 @@ def _conv(
         padding=padding, dilation=dilation, groups=int(node.attributes.get("group", 1)),
     )  # fmt: skip
     name = walk.assembly.add(layer, node.name)
+    return Real(name, walk.assembly.tensor(name).shape, chain, x.axes)
+
+
+def conv_transpose(walk: Walk, node: Node) -> State:
+    """``ConvTranspose``: weights (C, O / groups, KH, KW) or (C, O / groups, K)."""
+    x = walk.codes(node, 0)
+    values, scales = quantized_constant(_weights(walk, node, 1), "its weight")
+    groups = int(node.attributes.get("group", 1))
+    one_axis = values.ndim == 3
+    if values.ndim not in (3, 4) or groups < 1 or len(values) % groups:
+        raise Refused(f"its weight has the shape {values.shape}, in {groups} groups")
+    x = arranged(walk, x, (2, 1) if one_axis else (2, 0, 1), node)
+
+    def turned(array: np.ndarray) -> np.ndarray:
+        array = array[:, :, np.newaxis] if one_axis else array
+        parts = array.reshape(groups, -1, *array.shape[1:]).transpose(0, 2, 3, 4, 1)
+        return parts.reshape(-1, *parts.shape[2:])[:, ::-1, ::-1]
+
+    kernel, own_scales = turned(values), output_scales(turned(scales))
+    chain = _line(x, own_scales)
+    whole, chain = _whole_bias(_bias(walk, node, 2), chain, len(kernel))
+    axes = transposed_axes(node, x, kernel.shape[1:3], one_axis)
+    name = add_transposed(
+        walk.assembly, walk.layer_name(node, "conv"), x.tensor,
+        weights_of(kernel, float(np.max(own_scales))), axes, whole, groups, node.name,
+    )  # fmt: skip
     return Real(name, walk.assembly.tensor(name).shape, chain, x.axes)
 
 
@@ -244,6 +272,7 @@ def _one(factors: np.ndarray) -> np.ndarray:
 
 STANDARD_HANDLERS: dict[str, Callable[[Any, Node], State]] = {
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
     "MatMul": matmul,
     "Gemm": gemm,
     "QLinearConv": qlinear_conv,

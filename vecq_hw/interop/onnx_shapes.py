@@ -1,9 +1,9 @@
-"""Operators that move integers or slide windows over them: views, pools, padding, resizing."""
+"""Operators that see the same integers in another shape or order of axes, and axes as ours."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,24 +17,19 @@ from vecq_hw.interop.onnx_values import (
     Fixed,
     Held,
     Hosted,
-    MaxPooling,
     Outside,
     Real,
     Refused,
     State,
     Waiting,
     first_axes,
-    scalar,
 )
-from vecq_hw.layers import Flatten, Permute, SumPool2d, Take, Upsample2d
-from vecq_hw.layers.windows import Sides, WindowAxis
+from vecq_hw.layers import Flatten, Permute
 
 if TYPE_CHECKING:
     from vecq_hw.interop.onnx_walk import Walk
 
 Seen = TypeVar("Seen", bound=Real | Held)
-_NARROW = 16
-"""Bits of a tensor that a MaxPool reads as it is; a wider one waits for its codes."""
 
 HOSTED = frozenset(
     "Softmax LogSoftmax Hardmax ArgMax ArgMin TopK Sigmoid Identity Cast Reshape Flatten Squeeze"
@@ -223,205 +218,6 @@ def arranged(walk: Walk, seen: Seen, wanted: Axes, node: Node) -> Seen:
     return replace(seen, tensor=tensor, sizes=tuple(sizes), axes=wanted)
 
 
-def windows(
-    node: Node, x: Real | Held, kernel: Sequence[int], one_axis: bool
-) -> tuple[tuple[int, int], tuple[int, int], Sides, tuple[int, int]]:
-    """Kernel, stride, padding and dilation of ours, down and across."""
-    count = 1 if one_axis else 2
-    own = tuple(node.attributes.get("kernel_shape", kernel[-count:]))
-    if own != tuple(kernel[-count:]):
-        raise Refused(f"its kernel is {own} by the attribute, {tuple(kernel[-count:])} by weights")
-    stride = tuple(node.attributes.get("strides", (1,) * count))
-    dilation = tuple(node.attributes.get("dilations", (1,) * count))
-    pads = tuple(node.attributes.get("pads", (0,) * 2 * count))
-    if (len(stride), len(dilation), len(pads)) != (count, count, 2 * count) or min(
-        *own, *stride, *dilation
-    ) < 1:
-        raise Refused(f"strides {stride}, dilations {dilation} and pads {pads} do not fit")
-    if min(pads) < 0:
-        raise Refused(f"its pads are {pads}; none below 0 are wanted")
-    sizes = x.sizes[2 - count : 2]
-    mode = node.attributes.get("auto_pad", "NOTSET")
-    if mode in ("SAME_UPPER", "SAME_LOWER"):
-        totals = [
-            max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
-            for size, k, s, d in zip(sizes, own, stride, dilation, strict=True)
-        ]
-        less, more = [t // 2 for t in totals], [t - t // 2 for t in totals]
-        pads = (*less, *more) if mode == "SAME_UPPER" else (*more, *less)
-    elif mode == "VALID":
-        pads = (0,) * 2 * count
-    elif mode != "NOTSET":
-        raise Refused(f"its auto_pad is '{mode}'")
-    if node.attributes.get("ceil_mode", 0):
-        pads = _ceiled(sizes, own, stride, dilation, pads)
-    if one_axis:
-        return (1, own[0]), (1, stride[0]), (0, pads[0], 0, pads[1]), (1, dilation[0])
-    return own, stride, pads, dilation
-
-
-def _ceiled(
-    sizes: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    pads: Sequence[int],
-) -> tuple[int, ...]:
-    """Padding behind that lets a last window begin inside, though it ends outside."""
-    count = len(sizes)
-    after = []
-    for i in range(count):
-        axis = WindowAxis(sizes[i], kernel[i], stride[i], pads[i], pads[i + count], dilation[i])
-        padded = sizes[i] + pads[i] + pads[i + count]
-        windows_ = -(-(padded - axis.reach) // stride[i]) + 1
-        if (windows_ - 1) * stride[i] >= sizes[i] + pads[i]:
-            windows_ -= 1
-        extra = (windows_ - 1) * stride[i] + axis.reach - padded
-        after.append(pads[i + count] + max(extra, 0))
-    return (*pads[:count], *after)
-
-
-def max_pool(walk: Walk, node: Node) -> State:
-    """``MaxPool``: at once of codes; of what has arithmetic before its quantizer, behind that."""
-    state = walk.state(node, 0)
-    if isinstance(state, Waiting):
-        state = walk.held(state, state.quantizer.zero, node)
-    seen: Real | Held = state if isinstance(state, Held) else walk.real(node, 0)
-    kernel = tuple(node.attributes.get("kernel_shape", ()))
-    one_axis = len(kernel) == 1
-    wanted: Axes = (2, 1) if one_axis else (2, 0, 1)
-    waits = isinstance(seen, Real) and not (
-        seen.chain.is_plain and walk.assembly.tensor(seen.tensor).format.bits <= _NARROW
-    )
-    if not (waits and seen.axes == wanted and not seen.flat):
-        seen = arranged(walk, seen, wanted, node)
-    own, stride, padding, dilation = windows(node, seen, kernel, one_axis)
-    after = len(seen.chain.steps) if isinstance(seen, Real) else 0
-    pool = MaxPooling(own, stride, padding, dilation, after)
-    axes = [
-        WindowAxis(seen.sizes[i], own[i], stride[i], padding[i], padding[i + 2], dilation[i]).count
-        for i in range(2)
-    ]
-    if min(axes) < 1:
-        raise Refused(f"its kernel {own} does not fit the image {seen.sizes[:2]}")
-    sizes = (*axes, seen.sizes[-1])
-    if isinstance(seen, Real) and (waits or seen.pools):
-        return replace(seen, pools=(*seen.pools, pool), sizes=sizes)
-    return replace(seen, tensor=walk.pool(seen.tensor, pool, node), sizes=sizes)
-
-
-def average_pool(walk: Walk, node: Node) -> State:
-    """``AveragePool``, ``GlobalAveragePool``, ``ReduceMean`` over an image: a sum, and a scale."""
-    x = walk.real(node, 0)
-    if not x.chain.is_line or x.pools or (x.chain.scales <= 0).any():
-        raise Refused("it averages what is not quantized; put a quantizer before it")
-    one_axis, keeps = len(x.axes) == 2, True
-    x = arranged(walk, x, (2, 1) if one_axis else (2, 0, 1), node)
-    if node.operator == "AveragePool":
-        kernel, stride, padding, dilation = windows(
-            node, x, tuple(node.attributes.get("kernel_shape", ())), one_axis
-        )
-        if dilation != (1, 1):
-            raise Refused("an average over cells apart; neighbours are wanted")
-        if any(padding) and not node.attributes.get("count_include_pad", 0):
-            raise Refused("it leaves the padding out of the average; count_include_pad is wanted")
-        if any(padding) and node.attributes.get("ceil_mode", 0):
-            raise Refused("its last windows reach outside (ceil_mode)")
-    else:
-        kernel = stride = (x.sizes[0], x.sizes[1])
-        padding = (0, 0, 0, 0)
-        if node.operator == "ReduceMean":
-            rank = len(x.axes) + 1
-            axes = axes_of(node, [None, walk.optional(node, 1)])
-            if axes is None or sorted(a % rank for a in axes) != list(range(2, rank)):
-                raise Refused("it averages over other axes than those of the image")
-            keeps = bool(node.attributes.get("keepdims", 1))
-    layer = SumPool2d(
-        name=walk.layer_name(node, "sumpool"), input=x.tensor, kernel=kernel, stride=stride,
-        padding=padding,
-    )  # fmt: skip
-    name = walk.assembly.add(layer, node.name)
-    chain = replace(x.chain, scales=x.chain.scales / math.prod(kernel))
-    axes_now = x.axes if keeps else x.axes[:1]
-    return replace(
-        x, tensor=name, sizes=walk.assembly.tensor(name).shape, chain=chain, axes=axes_now
-    )
-
-
-def pad(walk: Walk, node: Node) -> State:
-    """``Pad`` of an image, by real zero, its edge or its mirror image."""
-    x = walk.codes(node, 0)
-    given = walk.optional(node, 1)
-    pads = tuple(node.attributes.get("pads", ())) if given is None else tuple(
-        int(size) for size in given.values.reshape(-1)
-    )  # fmt: skip
-    value = walk.optional(node, 2)
-    if value is not None and scalar(value, "its value") != 0:
-        raise Refused("it pads with another number than 0")
-    mode = node.attributes.get("mode", "constant")
-    rank = len(x.axes) + 1
-    if len(pads) != 2 * rank or pads[0] or pads[rank] or x.flat:
-        raise Refused(f"its pads {pads} do not fit; a pair for each axis, none for the batch")
-    taken: dict[int, IntArray] = {}
-    for axis, our in enumerate(x.axes):
-        before, after = pads[axis + 1], pads[rank + axis + 1]
-        if not before and not after:
-            continue
-        if our is None or min(before, after) < 0 or max(before, after) > 1 << 16:
-            raise Refused(f"its pads {pads} do not fit the shape {x.shape}")
-        numbers = np.arange(x.sizes[our])
-        if mode == "constant":
-            taken[our] = np.pad(numbers, (before, after), constant_values=-1)
-        elif mode in ("edge", "reflect") and max(before, after) < x.sizes[our]:
-            taken[our] = np.pad(numbers, (before, after), mode=mode)
-        else:
-            raise Refused(f"its mode is '{mode}', or it pads more than the image has")
-    return _taken(walk, x, taken, node) if taken else x
-
-
-def _taken(walk: Walk, x: Real, taken: dict[int, IntArray], node: Node) -> Real:
-    first = 3 - len(x.sizes)
-    rows, columns, channels = (taken.get(axis - first) for axis in range(3))
-    layer = Take(
-        name=walk.layer_name(node, "take"), input=x.tensor,
-        rows=rows,
-        columns=columns,
-        channels=channels,
-    )  # fmt: skip
-    name = walk.assembly.add(layer, node.name)
-    return replace(x, tensor=name, sizes=walk.assembly.tensor(name).shape)
-
-
-def resize(walk: Walk, node: Node) -> State:
-    """``Resize`` and ``Upsample`` to the nearest pixel."""
-    x = arranged(walk, walk.codes(node, 0), (2, 0, 1), node)
-    if node.attributes.get("mode", "nearest") != "nearest":
-        raise Refused(f"its mode is '{node.attributes['mode']}'; nearest is wanted")
-    last = len(node.inputs) - 1
-    sizes = walk.optional(node, 3) if last >= 3 else None
-    scales = walk.optional(node, 1 if node.operator == "Upsample" or last == 1 else 2)
-    if sizes is not None:
-        factors = [int(n) / size for n, size in zip(sizes.values[2:], x.shape[1:], strict=True)]
-    elif scales is not None and scales.values.size == 4 and (scales.values[:2] == 1).all():
-        factors = [float(f) for f in scales.values[2:]]
-    else:
-        raise Refused("its scales are no constants, or not those of an image")
-    if any(factor != math.floor(factor) or not 1 <= factor <= 1 << 10 for factor in factors):
-        raise Refused(f"it resizes by {factors}; whole factors are wanted")
-    transform = node.attributes.get("coordinate_transformation_mode", "half_pixel")
-    rounding = node.attributes.get("nearest_mode", "round_prefer_floor")
-    takes_floor = transform == "asymmetric" and rounding == "floor"
-    centred = transform in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round")
-    if node.operator == "Resize" and not (takes_floor or centred):
-        raise Refused(f"its pixels are chosen by {transform}, {rounding}; asymmetric and floor")
-    down, across = (int(factor) for factor in factors)
-    layer = Upsample2d(
-        name=walk.layer_name(node, "upsample"), input=x.tensor, factor=(down, across)
-    )
-    name = walk.assembly.add(layer, node.name)
-    return replace(x, tensor=name, sizes=walk.assembly.tensor(name).shape)
-
-
 def same(walk: Walk, node: Node) -> State:
     """``Identity`` and ``Dropout``, which change nothing when a network runs."""
     return walk.state(node, 0)
@@ -451,10 +247,6 @@ def to_host(walk: Walk, node: Node) -> State:
 
 STANDARD_HANDLERS: dict[str, Callable[[Any, Node], State]] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"), view),
-    "MaxPool": max_pool,
-    **dict.fromkeys(("AveragePool", "GlobalAveragePool", "ReduceMean"), average_pool),
-    "Pad": pad,
-    **dict.fromkeys(("Resize", "Upsample"), resize),
     **dict.fromkeys(("Identity", "Dropout"), same),
     "Shape": shape,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax", "ArgMax", "ArgMin", "TopK"), to_host),

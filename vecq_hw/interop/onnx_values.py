@@ -189,7 +189,15 @@ class Unknown:
     """Made by a node that could not be taken."""
 
 
-State = Fixed | Real | Held | Waiting | Outside | OutsideCodes | Parts | PairSum | Hosted | Unknown
+@dataclass(frozen=True, slots=True, eq=False)
+class Several:
+    """What a node with several outputs makes, one behind the other."""
+
+    members: tuple[State, ...]
+
+
+Elementwise = Real | PairSum | Parts | Outside
+State = Fixed | Held | Waiting | OutsideCodes | Hosted | Unknown | Several | Elementwise
 
 
 def axis_sizes(sizes: tuple[int, ...], axes: Axes) -> tuple[int, ...]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
-from vecq_hw.interop import onnx_joins, onnx_products, onnx_quantizers, onnx_shapes
+from vecq_hw.interop import (
+    onnx_joins,
+    onnx_orders,
+    onnx_pools,
+    onnx_products,
+    onnx_quantizers,
+    onnx_shapes,
+    onnx_steps,
+)
 from vecq_hw.interop.assembly import Assembly, Imported
 from vecq_hw.interop.chain import Chain, Quantizer
 from vecq_hw.interop.graph import Graph, Node, Refusal, Unsupported, printable
@@ -27,6 +36,7 @@ from vecq_hw.interop.onnx_values import (
     Parts,
     Real,
     Refused,
+    Several,
     State,
     Unknown,
     Waiting,
@@ -101,9 +111,11 @@ class Walk:
             except VecqError as error:
                 refusals.append(Refusal(node.name, printable(node.operator), str(error)))
                 made = Unknown()
-            for index, output in enumerate(node.outputs):
-                if output:
-                    self.states[output] = made if index == 0 else Hosted(made)
+            several = made.members if isinstance(made, Several) else (made,)
+            others = made if isinstance(made, Unknown) else Hosted(made)
+            for output, state in zip_longest(node.outputs, several, fillvalue=others):
+                if isinstance(output, str) and output:
+                    self.states[output] = state
         if refusals:
             raise Unsupported(tuple(refusals))
         return finish(self)
@@ -378,8 +390,11 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (MICROSOFT, "DequantizeLinear"): onnx_quantizers.dequantize_linear,
     **{(STANDARD, key): value for key, value in onnx_products.STANDARD_HANDLERS.items()},
     **{(MICROSOFT, key): value for key, value in onnx_products.MICROSOFT_HANDLERS.items()},
+    **{(STANDARD, key): value for key, value in onnx_steps.STANDARD_HANDLERS.items()},
     **{(STANDARD, key): value for key, value in onnx_joins.STANDARD_HANDLERS.items()},
     **{(MICROSOFT, key): value for key, value in onnx_joins.MICROSOFT_HANDLERS.items()},
+    **{(STANDARD, key): value for key, value in onnx_pools.STANDARD_HANDLERS.items()},
+    **{(STANDARD, key): value for key, value in onnx_orders.STANDARD_HANDLERS.items()},
     **{(STANDARD, key): value for key, value in onnx_shapes.STANDARD_HANDLERS.items()},
 }
 """Of each operator, by its domain, what makes a state of it."""

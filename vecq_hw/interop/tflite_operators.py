@@ -8,23 +8,21 @@ from types import MappingProxyType
 
 import numpy as np
 
-from vecq_hw.formats import FloatArray, IntArray, IntFormat, TwosComplement
-from vecq_hw.interop import fixed_point, tflite_codes, tflite_moves
+from vecq_hw.formats import FloatArray, IntArray, TwosComplement
+from vecq_hw.interop import fixed_point, tflite_codes, tflite_joins, tflite_moves
 from vecq_hw.interop.fixed_point import Semantics
 from vecq_hw.interop.graph import Node, printable
-from vecq_hw.interop.joins import add_weights
-from vecq_hw.interop.tflite_builder import Builder, Held, RefusedError, Sides, covering, single_name
+from vecq_hw.interop.tflite_builder import Builder, Held, RefusedError, Sides, single_name
 from vecq_hw.interop.tflite_results import activation_format, keep_codes, same_quantization
+from vecq_hw.interop.transposed import add_transposed
 from vecq_hw.layers import (
-    Add,
     Conv2d,
     Dense,
     MaxPool2d,
-    Multiply,
-    Rescale,
     SumPool2d,
     Weights,
 )
+from vecq_hw.passes.transposed import Along
 
 SAME, VALID = 0, 1
 
@@ -80,10 +78,10 @@ def _weights(
     return weights, quantization.scales
 
 
-def _bias(builder: Builder, node: Node, outputs: int) -> IntArray | None:
-    if len(node.inputs) < 3 or not node.inputs[2]:
+def _bias(builder: Builder, node: Node, outputs: int, index: int = 2) -> IntArray | None:
+    if len(node.inputs) <= index or not node.inputs[index]:
         return None
-    bias = builder.constant(node, 2)
+    bias = builder.constant(node, index)
     if bias.dtype != np.int32 or bias.shape != (outputs,):
         raise RefusedError(
             f"its bias is {bias.dtype} of the shape {bias.shape}; int32 of ({outputs},) is wanted"
@@ -93,7 +91,7 @@ def _bias(builder: Builder, node: Node, outputs: int) -> IntArray | None:
 
 def _finish_mac(
     builder: Builder, node: Node, name: str, source: Held, scales: FloatArray, dense: bool,
-    shape: tuple[int, ...] | None = None,
+    shape: tuple[int, ...] | None = None, transposed: bool = False,
 ) -> None:  # fmt: skip
     """Requantize the sums of a layer that multiplies by weights."""
     result = builder.result(node)
@@ -107,6 +105,8 @@ def _finish_mac(
                 " ruy or reference is wanted"
             )
         semantics = Semantics.RUY  # the delegate leaves such convolutions to the built-in kernel
+    if transposed and semantics is Semantics.RUY:
+        semantics = Semantics.REFERENCE  # the optimized kernel rounds its sums as that one does
     multiplier = fixed_point.product_scale(semantics, dense, source.scale, scales, result.scale)
     fmt = activation_format(builder, node, result)
     function = fixed_point.clamped(multiplier, fmt, sums.format)
@@ -180,6 +180,38 @@ def _convolution(
     _finish_mac(builder, node, builder.assembly.add(layer, node.name), source, scales, dense=False)
 
 
+def transposed_convolution(builder: Builder, node: Node) -> None:
+    """TRANSPOSE_CONV: the output's shape, weights (O, KH, KW, I), what it reads, a bias."""
+    source = builder.read(node, 2)
+    codes = builder.constant(node, 1)
+    shape = tuple(builder.constant(node, 0).reshape(-1).tolist())
+    if codes.ndim != 4 or codes.dtype != np.int8:
+        raise RefusedError(
+            f"its weights are {codes.dtype} of the shape {codes.shape}; int8 of four axes is wanted"
+        )
+    if len(source.shape) != 3 or codes.shape[3] != source.shape[-1]:
+        raise RefusedError(f"its weights take {codes.shape[3]} channels of {source.shape}")
+    if len(shape) != 4 or shape[0] != 1 or shape[3] != len(codes) or min(shape) < 1:
+        raise RefusedError(f"it makes the shape {shape}; (1, H, W, {len(codes)}) is wanted")
+    weights, scales = _weights(builder, node, codes[:, ::-1, ::-1], outputs_axis=0)
+    stride = _pair(builder, node, "StrideH", "StrideW")
+    kernel = (codes.shape[1], codes.shape[2])
+    # As of the convolution that would make what it reads of what it gives.
+    padding = window_padding(builder, node, shape[1:3], kernel, stride)
+    axes = []
+    for size, cells, step, before, made in zip(
+        source.shape, kernel, stride, padding[:2], shape[1:3], strict=False
+    ):
+        behind = (size - 1) * step + cells - before - made
+        axes.append(Along(size, cells, step, before, max(behind, 0), max(-behind, 0), 1))
+    bias = _bias(builder, node, len(codes), 3)
+    name = add_transposed(
+        builder.assembly, f"{single_name(node)}_sums", builder.image(source), weights, axes, bias,
+        1, node.name,
+    )  # fmt: skip
+    _finish_mac(builder, node, name, source, scales, dense=False, transposed=True)
+
+
 def fully_connected(builder: Builder, node: Node) -> None:
     """FULLY_CONNECTED: of all codes of its input, or at each position of an image."""
     source = builder.read(node)
@@ -217,136 +249,6 @@ def fully_connected(builder: Builder, node: Node) -> None:
     shape = (*source.shape[:-1], outputs)
     name = builder.assembly.add(layer, node.name)
     _finish_mac(builder, node, name, source, scales, dense=True, shape=shape)
-
-
-def add(builder: Builder, node: Node) -> None:
-    """ADD."""
-    _sum(builder, node, 1)
-
-
-def subtract(builder: Builder, node: Node) -> None:
-    """SUB."""
-    _sum(builder, node, -1)
-
-
-def _sum(builder: Builder, node: Node, sign: int) -> None:
-    result = builder.result(node)
-    fmt = activation_format(builder, node, result)
-    places = [index for index in (0, 1) if builder.is_constant(node, index)]
-    if places:
-        _sum_with_constant(builder, node, sign, places[0], result, fmt)
-        return
-    first, second = builder.read(node, 0), builder.read(node, 1)
-    rule = _clamped_pairs(
-        fixed_point.sums(builder.semantics, first.scale, second.scale, result.scale, sign), fmt
-    )
-    if first.shape != second.shape:
-        raise RefusedError(
-            f"its operands have the shapes {first.shape} and {second.shape}; one shape is wanted"
-        )
-    names = [builder.shaped(first), builder.shaped(second)]
-    formats = [builder.assembly.tensor(name).format for name in names]
-    if names[0] == names[1]:
-        builder.requantize(node, names[0], lambda x: rule(x, x), fmt, first.shape)
-        return
-    found = add_weights(rule, formats[0], formats[1], (first.scale, second.scale), sign)
-    base = first.scale / found.weights[0]
-    weighed = tuple(
-        _weighed(builder, name, weight, base)
-        for name, weight in zip(names, found.weights, strict=True)
-    )
-    name = builder.assembly.free_name(f"{single_name(node)}_sums")
-    builder.assembly.add(Add(name=name, inputs=weighed), node.name)
-    builder.requantize(node, name, found.function, fmt, first.shape)
-
-
-def _weighed(builder: Builder, name: str, weight: int, step: float) -> str:
-    """Codes times an integer, at a step that both operands of a sum have."""
-    tensor = builder.assembly.tensor(name)
-    if weight == 1 and tensor.step == step:
-        return name
-    ends = (tensor.format.lo * weight, tensor.format.hi * weight)
-    channels = np.ones(tensor.channels, np.int64)
-    layer = Rescale(
-        name=builder.assembly.free_name(f"{name}_weighed"),
-        input=name,
-        mantissa=2 * weight * channels,
-        offset=0 * channels,
-        shift=1,
-        format=covering(min(ends), max(ends)),
-        step=step,
-    )
-    return builder.assembly.add(layer)
-
-
-def _clamped_pairs(rule: fixed_point.PairFunction, fmt: IntFormat) -> fixed_point.PairFunction:
-    def function(a: IntArray, b: IntArray) -> IntArray:
-        return np.clip(rule(a, b), fmt.lo, fmt.hi)
-
-    return function
-
-
-def _per_channel(
-    builder: Builder, node: Node, index: int, shape: tuple[int, ...]
-) -> tuple[IntArray, float]:
-    """A constant operand less its zero point, one for each channel of ``shape``, and its scale."""
-    name = builder.operand(node, index)
-    if builder.graph.values[name].type != "int8":
-        raise RefusedError(f"the constant '{printable(name)}' is no int8")
-    quantization = builder.per_tensor(name)
-    codes = builder.constant(node, index).astype(np.int64) - int(quantization.zero_points[0])
-    if codes.size not in (1, shape[-1]) or (codes.ndim and codes.shape[-1] != codes.size):
-        raise RefusedError(
-            f"the constant '{printable(name)}' has the shape {codes.shape}; one value, or one for"
-            f" each of {shape[-1]} channels, is wanted"
-        )
-    values = np.broadcast_to(codes.reshape(-1), (shape[-1],))
-    return values[:, np.newaxis], float(quantization.scales[0])
-
-
-def _sum_with_constant(
-    builder: Builder, node: Node, sign: int, place: int, result: Held, fmt: IntFormat
-) -> None:
-    held = builder.read(node, 1 - place)
-    values, scale = _per_channel(builder, node, place, held.shape)
-    scales = (scale, held.scale) if place == 0 else (held.scale, scale)
-    rule = _clamped_pairs(
-        fixed_point.sums(builder.semantics, scales[0], scales[1], result.scale, sign), fmt
-    )
-
-    def function(x: IntArray) -> IntArray:
-        others = np.broadcast_to(values, x.shape)
-        return rule(others, x) if place == 0 else rule(x, others)
-
-    builder.requantize(node, builder.shaped(held), function, fmt, held.shape)
-
-
-def multiply(builder: Builder, node: Node) -> None:
-    """MUL."""
-    result = builder.result(node)
-    fmt = activation_format(builder, node, result)
-    places = [index for index in (0, 1) if builder.is_constant(node, index)]
-    if places:
-        held = builder.read(node, 1 - places[0])
-        values, scale = _per_channel(builder, node, places[0], held.shape)
-        scales = (scale, held.scale) if places[0] == 0 else (held.scale, scale)
-        multiplier = fixed_point.products(builder.semantics, *scales, result.scale)
-
-        def function(x: IntArray) -> IntArray:
-            return np.clip(multiplier(x.astype(np.int64) * values), fmt.lo, fmt.hi)
-
-        builder.requantize(node, builder.shaped(held), function, fmt, held.shape)
-        return
-    first, second = builder.read(node, 0), builder.read(node, 1)
-    multiplier = fixed_point.products(builder.semantics, first.scale, second.scale, result.scale)
-    if np.prod(second.shape) > np.prod(first.shape):
-        first, second = second, first
-    name = builder.assembly.free_name(f"{single_name(node)}_products")
-    layer = Multiply(name=name, inputs=(builder.shaped(first), builder.shaped(second)))
-    builder.assembly.add(layer, node.name)
-    fmt_of = builder.assembly.tensor(name).format
-    rule = fixed_point.clamped(multiplier, fmt, fmt_of)
-    builder.requantize(node, name, rule, fmt, first.shape)
 
 
 def average_pool(builder: Builder, node: Node) -> None:
@@ -394,11 +296,10 @@ OPERATORS: Mapping[str, Callable[[Builder, Node], None]] = MappingProxyType(
         "CONV_2D": convolution,
         "DEPTHWISE_CONV_2D": depthwise,
         "FULLY_CONNECTED": fully_connected,
-        "ADD": add,
-        "SUB": subtract,
-        "MUL": multiply,
         "AVERAGE_POOL_2D": average_pool,
         "MAX_POOL_2D": max_pool,
+        "TRANSPOSE_CONV": transposed_convolution,
+        **tflite_joins.OPERATORS,
         **tflite_codes.OPERATORS,
         **tflite_moves.OPERATORS,
     }

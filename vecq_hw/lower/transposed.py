@@ -1,25 +1,21 @@
-"""Transposed convolutions and bilinear upsampling as convolutions behind or before an order.
-
-A transposed convolution reads its image with zeros between the pixels.  Where the kernel is a
-multiple of the stride, each phase of its outputs is a small convolution of the image itself: these
-side by side, and a pixel shuffle, multiply by no zero.
-"""
+"""Transposed convolutions and bilinear upsampling as convolutions behind or before an order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from torch import nn
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, TwosComplement
-from vecq_hw.layers import AnyWeights, Conv2d, OrderLayer, Permute, Take, Upsample2d, Weights
+from vecq_hw.layers import AnyWeights, Conv2d, Take, Upsample2d, Weights
 from vecq_hw.lower.builder import Builder
 from vecq_hw.lower.sums import pair
 from vecq_hw.lower.values import Doubles, Value, check_finite, doubles
 from vecq_hw.lower.weights import places, steps_of, weights_at
+from vecq_hw.passes.transposed import Along, Transposed
+from vecq_hw.passes.transposed import transposed as layers_of
 from vecq_hw.train.quantized_layers import (
     is_bilinear,
     quantized_bias,
@@ -34,41 +30,6 @@ from vecq_hw.train.transposed import (
 Pair = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transposed:
-    """The layers of a transposed convolution, each without name and input.
-
-    Attributes
-    ----------
-    before, after : sequence of layers that only move integers
-    shares : array
-        As of the relative scales of a layer with weights, for the outputs of the module.
-    """
-
-    before: Sequence[Take]
-    convolution: Conv2d
-    after: Sequence[OrderLayer]
-    shares: Doubles
-
-
-@dataclass(frozen=True, slots=True)
-class _Along:
-    """A transposed convolution along one axis."""
-
-    size: int
-    kernel: int
-    stride: int
-    padding: int
-    more: int
-    """What it adds at the end: ``output_padding``."""
-    dilation: int
-
-    @property
-    def outputs(self) -> int:
-        reach = self.dilation * (self.kernel - 1)
-        return (self.size - 1) * self.stride - 2 * self.padding + reach + self.more + 1
-
-
 def through_transposed(
     builder: Builder, name: str, module: QuantizedTransposed, value: Value
 ) -> Value:
@@ -77,7 +38,7 @@ def through_transposed(
     if value.offset.any():
         raise VecqError(f"layer '{name}' puts zeros between signs, which are none of them")
     try:
-        made = transposed(module, builder.tensors[tensor].shape)
+        made, shares = transposed(module, builder.tensors[tensor].shape)
     except VecqError as error:
         raise VecqError(f"layer '{name}': {error}") from None
     for zeros in made.before:
@@ -93,14 +54,17 @@ def through_transposed(
     gain = value.scale[0] / builder.tensors[value.tensor].step
     return replace(
         line,
-        scale=gain * line.scale * np.tile(np.broadcast_to(made.shares, bias.shape), copies),
+        scale=gain * line.scale * np.tile(np.broadcast_to(shares, bias.shape), copies),
         offset=np.tile(bias, copies),
         moves=tuple(made.after),
     )
 
 
-def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transposed:
-    """The layers of ``module`` on an image of ``shape``, (H, W, C)."""
+def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> tuple[Transposed, Doubles]:
+    """The layers of ``module`` on an image of ``shape``, (H, W, C).
+
+    Beside them the relative scales of a layer with weights, for the outputs of the module.
+    """
     given = weight_rows(module)
     quantized = module.quantizer.codes(given)
     taken, (_, shares) = places(tuple(given.shape)), steps_of(quantized)
@@ -108,101 +72,22 @@ def transposed(module: QuantizedTransposed, shape: tuple[int, ...]) -> Transpose
     taken = taken[:, :, np.newaxis] if sequence else taken
     taken = taken.transpose(0, 2, 3, 1)
     down = (lambda value: value) if sequence else (lambda value: None)
+    padding = pair(tuple(map(int, module.padding)), down(0))
     columns = (
         shape[:2],
         taken.shape[1:3],
         pair(module.stride, down(1)),
-        pair(tuple(map(int, module.padding)), down(0)),
+        padding,
+        padding,
         pair(module.output_padding, down(0)),
         pair(module.dilation, down(1)),
     )
-    axes = [_Along(*sizes) for sizes in zip(*columns, strict=True)]
-    in_phases = all(a.kernel % a.stride == 0 and a.dilation == 1 for a in axes)
-    several = any(a.stride > 1 for a in axes)
+    axes = [Along(*sizes) for sizes in zip(*columns, strict=True)]
 
     def weights(taken: IntArray) -> AnyWeights:
         return weights_at(quantized, taken)
 
-    # In groups the phases of an output lie apart, and the shuffle would take a lane at a time.
-    if in_phases and several and module.groups == 1:
-        convolution, after = _in_phases(taken, axes, weights)
-        return Transposed(before=(), convolution=convolution, after=after, shares=shares)
-    spread, before, behind = zip(*map(_spread, axes), strict=True)
-    rows, columns_taken = (
-        None if np.array_equal(taken, np.arange(a.size)) else taken
-        for taken, a in zip(spread, axes, strict=True)
-    )
-    moved = rows is not None or columns_taken is not None
-    take = Take(name="", input="", rows=rows, columns=columns_taken)
-    convolution = Conv2d(
-        name="",
-        input="",
-        weights=weights(taken),
-        padding=(*before, *behind),
-        dilation=(axes[0].dilation, axes[1].dilation),
-        groups=module.groups,
-    )
-    return Transposed(
-        before=(take,) if moved else (), convolution=convolution, after=(), shares=shares
-    )
-
-
-def _spread(along: _Along) -> tuple[IntArray, int, int]:
-    """Where each place of the image with zeros between its pixels comes from; and the padding."""
-    before = along.dilation * (along.kernel - 1) - along.padding
-    # As many zeros come behind the last pixel as behind each.
-    behind = before + along.more - (along.stride - 1)
-    places = np.full((along.size, along.stride), -1)
-    places[:, 0] = np.arange(along.size)
-    end = places.size - max(-behind, 0)
-    return places.ravel()[max(-before, 0) : end], max(before, 0), max(behind, 0)
-
-
-def _in_phases(
-    taken: IntArray, axes: Sequence[_Along], weights: Callable[[IntArray], AnyWeights]
-) -> tuple[Conv2d, list[OrderLayer]]:
-    """One small convolution for all phases of the outputs, and what puts them side by side."""
-    taps = [along.kernel // along.stride for along in axes]
-    strides = [along.stride for along in axes]
-    outputs, channels = len(taken), taken.shape[-1]
-    # Of turned kernels, the cells of the last phase come first.
-    split = taken.reshape(outputs, taps[0], strides[0], taps[1], strides[1], channels)
-    phases = split[:, :, ::-1, :, ::-1].transpose(2, 4, 0, 1, 3, 5)
-    before, behind, sizes, first = zip(*map(_phase_rows, axes), strict=True)
-    convolution = Conv2d(
-        name="",
-        input="",
-        weights=weights(phases.reshape(-1, *taps, channels)),
-        padding=(*before, *behind),
-    )
-    shape = (sizes[0] * strides[0], sizes[1] * strides[1], outputs)
-    after: list[OrderLayer] = [
-        Permute(
-            name="",
-            input="",
-            split=(*sizes, *strides, outputs),
-            order=(0, 2, 1, 3, 4),
-            shape=shape,
-        )
-    ]
-    cut = [
-        None if along.outputs == size else np.arange(start, start + along.outputs)
-        for along, size, start in zip(axes, shape, first, strict=False)
-    ]
-    if any(places is not None for places in cut):
-        after.append(Take(name="", input="", rows=cut[0], columns=cut[1]))
-    return convolution, after
-
-
-def _phase_rows(along: _Along) -> tuple[int, int, int, int]:
-    """Along an axis: the padding, how many outputs a phase has, the first of all phases."""
-    taps = along.kernel // along.stride
-    # Without padding the first output of a phase is number taps - 1, the last the image's last.
-    before = max(taps - 1 - along.padding // along.stride, 0)
-    last = (along.padding + along.outputs - 1) // along.stride
-    behind = max(last - (along.size - 1), 0)
-    size = along.size + before + behind - taps + 1
-    return before, behind, size, along.padding - (taps - 1 - before) * along.stride
+    return layers_of(taken, axes, weights, module.groups), shares
 
 
 def upsampled(builder: Builder, name: str, module: nn.Upsample, value: Value) -> Value:
