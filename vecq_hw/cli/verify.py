@@ -36,7 +36,9 @@ NOTHING_COMPARED = 3
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
-    "--targets", metavar="NAME,…", help="Which targets, comma-separated; all if left out."
+    "--targets",
+    metavar="NAME,…",
+    help="Which targets, comma-separated; all if left out, but netlist, which synthesizes.",
 )
 @click.option(
     "--source",

@@ -296,6 +296,10 @@ class Simulator:
         """The values of an output, (bits, words)."""
         return self.values.take(self._outputs[port], axis=0)
 
+    def has_output(self, port: str) -> bool:
+        """Whether there is an output of that name."""
+        return port in self._outputs
+
     def settle(self) -> None:
         """Compute what follows from inputs and stored values."""
         for batch in self._batches:

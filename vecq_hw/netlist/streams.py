@@ -225,6 +225,8 @@ def run_frames(
         cycle += 1
         if cycle % 50 == 0:
             progress(min(int((sink.next - first * sink.port.words).sum()) for sink in sinks))
+    if simulator.has_output("frame_error") and simulator.get("frame_error").any():
+        raise StreamError("the netlist says that a frame had another length: frame_error is high")
     return Result(
         outputs={sink.port.tensor: unpacked(sink.port, sink.words) for sink in sinks},
         frame_ends=tuple(map(max, zip(*ends, strict=True))),

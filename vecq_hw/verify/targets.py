@@ -9,22 +9,25 @@ from vecq_hw.errors import VecqError
 from vecq_hw.verify.hls import TARGET as HLS
 from vecq_hw.verify.hls4ml import TARGET as HLS4ML
 from vecq_hw.verify.hls_dpi import TARGET as HLS_DPI
+from vecq_hw.verify.netlist import TARGET as NETLIST
 from vecq_hw.verify.onnx import TARGET as ONNX
 from vecq_hw.verify.qonnx import TARGET as QONNX
 from vecq_hw.verify.rtl import TARGET as RTL
 from vecq_hw.verify.target import Target
 
 TARGETS = (HLS, HLS_DPI, HLS4ML, RTL, ONNX, QONNX)
+ON_REQUEST = (NETLIST,)
+"""They run only where they are named, since they take long: a synthesis."""
 
 
 def choose(names: Sequence[str] | None) -> tuple[Target, ...]:
     """The targets of these names, in this order.
 
-    Without names all, but those whose tools are optional and not there.
+    Without names all of :data:`TARGETS`, but those whose tools are optional and not there.
     """
     if names is None:
         return tuple(target for target in TARGETS if not _left_out(target))
-    by_name = {target.name: target for target in TARGETS}
+    by_name = {target.name: target for target in (*TARGETS, *ON_REQUEST)}
     for name in names:
         if name not in by_name:
             raise VecqError(f"there is no target '{name}'; {nearest(name, by_name)}")
