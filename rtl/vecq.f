@@ -24,6 +24,7 @@ vecq_frame_width.sv
 vecq_fifo.sv
 vecq_fork.sv
 vecq_constant.sv
+vecq_counter.sv
 vecq_add.sv
 vecq_multiply.sv
 vecq_concat.sv

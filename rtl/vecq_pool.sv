@@ -8,8 +8,8 @@
 // elements and wrap at OutputBits; the default is exact.
 //
 // A frame takes as many cycles as its windows have words, padding included, without a gap, as long
-// as both sides keep up; all stands still while an output word is not taken.  Latency: three cycles
-// after a window's last word came in.
+// as both sides keep up; vecq_pipeline_end ends the pipeline.  Latency: five cycles after a window's
+// last word came in.
 module vecq_pool #(
   parameter int Height          = 1,
   parameter int Width           = 1,
@@ -66,44 +66,49 @@ module vecq_pool #(
     .first_cell_o(first_cell), .last_cell_o(last_cell), .fold_o(fold), .data_o(elements)
   );
 
-  // Beside the elements: a cell was read, and which.
-  logic read_q, padding_q, first_q, last_q;
+  // Beside the two registers of the elements: a cell was read, and which.
+  logic [1:0] read_q, padding_q, first_q, last_q;
   logic valid_q;
-
-  assign advance = !valid_q || ready_i;
-  assign valid_o = valid_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      read_q  <= 1'b0;
+      read_q  <= '0;
       valid_q <= 1'b0;
     end else if (advance) begin
-      read_q  <= step;
-      valid_q <= read_q && last_q;
+      read_q  <= {read_q[0], step};
+      valid_q <= read_q[1] && last_q[1];
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      padding_q <= padding;
-      first_q   <= first_cell;
-      last_q    <= last_cell;
+      padding_q <= {padding_q[0], padding};
+      first_q   <= {first_q[0], first_cell};
+      last_q    <= {last_q[0], last_cell};
     end
   end
 
   // What the cells before gave, for each word of a pixel.
   logic [Lanes*OutputBits-1:0] results, result_q, partials;
 
-  assign data_o = result_q;
+  // Words of windows of several cells are spaced unless a pixel has several words.
+  vecq_pipeline_end #(
+    .DataBits(Lanes * OutputBits), .Words(Folds == 1 && KernelRows * KernelColumns > 1 ? 1 : 2)
+  ) pipeline_end (
+    .clk_i, .rst_ni,
+    .valid_i(valid_q), .next_i(read_q[1] && last_q[1]), .data_i(result_q),
+    .advance_o(advance),
+    .valid_o, .ready_i, .data_o
+  );
 
   always_ff @(posedge clk_i) begin
-    if (advance && read_q) result_q <= results;
+    if (advance && read_q[1]) result_q <= results;
   end
 
   if (Folds == 1) begin : gen_register
     assign partials = result_q;
   end else begin : gen_memory
-    logic [FoldBits-1:0] fold_q;
+    logic [FoldBits-1:0] read_fold_q, fold_q;
     logic [Lanes*OutputBits-1:0] partials_q;
     // A word's turn comes again after Folds steps at the earliest, and its result after one.
     (* no_rw_check *) logic [Lanes*OutputBits-1:0] memory [Folds];
@@ -111,10 +116,11 @@ module vecq_pool #(
     assign partials = partials_q;
 
     always_ff @(posedge clk_i) begin
-      if (advance && read_q) memory[fold_q] <= results;
+      if (advance && read_q[1]) memory[fold_q] <= results;
       if (advance) begin
-        fold_q     <= fold;
-        partials_q <= memory[fold];
+        read_fold_q <= fold;
+        fold_q      <= read_fold_q;
+        partials_q  <= memory[read_fold_q];
       end
     end
   end
@@ -128,9 +134,9 @@ module vecq_pool #(
     assign bits    = elements[lane*ElementBits +: ElementBits];
     assign partial = partials[lane*OutputBits +: OutputBits];
     assign element = {Signed & bits[ElementBits-1], bits};
-    assign left    = padding_q ? {Signed & Neutral[OutputBits-1], Neutral}
+    assign left    = padding_q[1] ? {Signed & Neutral[OutputBits-1], Neutral}
                                : (OutputBits + 1)'(element);
-    assign right   = first_q ? {Signed & Neutral[OutputBits-1], Neutral}
+    assign right   = first_q[1] ? {Signed & Neutral[OutputBits-1], Neutral}
                              : {Signed & partial[OutputBits-1], partial};
     assign results[lane*OutputBits +: OutputBits] =
         OutputBits'(!Max ? left + right : left > right ? left : right);

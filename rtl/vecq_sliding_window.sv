@@ -6,8 +6,8 @@
 // each as kernel rows, kernel columns, words of a pixel; groups and depthwise layers read the same.
 // Words that no window reads are dropped.
 //
-// A word every cycle, also from frame to frame, as long as both sides keep up; it stands still
-// while its word is not taken.  Latency: two cycles after the word came in.
+// A word every cycle, also from frame to frame, as long as both sides keep up; vecq_pipeline_end ends
+// the pipeline.  Latency: four cycles after the word came in.
 module vecq_sliding_window #(
   parameter int Height          = 1,
   parameter int Width           = 1,
@@ -37,7 +37,8 @@ module vecq_sliding_window #(
   output logic [WordBits-1:0] data_o
 );
 
-  logic advance, step, padding, valid_q, padding_q;
+  logic advance, step, padding, read_q, valid_q;
+  logic [1:0] padding_q;
   logic [WordBits-1:0] cell_word;
 
   vecq_window_buffer #(
@@ -55,17 +56,22 @@ module vecq_sliding_window #(
     .first_cell_o(), .last_cell_o(), .fold_o(), .data_o(cell_word)
   );
 
-  assign advance = !valid_q || ready_i;
-  assign valid_o = valid_q;
-  assign data_o  = padding_q ? PadWord : cell_word;
+  vecq_pipeline_end #(
+    .DataBits(WordBits)
+  ) pipeline_end (
+    .clk_i, .rst_ni,
+    .valid_i(valid_q), .next_i(read_q), .data_i(padding_q[1] ? PadWord : cell_word),
+    .advance_o(advance),
+    .valid_o, .ready_i, .data_o
+  );
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= 1'b0;
-    else if (advance) valid_q <= step;
+    if (!rst_ni) {valid_q, read_q} <= '0;
+    else if (advance) {valid_q, read_q} <= {read_q, step};
   end
 
   always_ff @(posedge clk_i) begin
-    if (advance) padding_q <= padding;
+    if (advance) padding_q <= {padding_q[0], padding};
   end
 
 `ifdef VECQ_ASSERTIONS

@@ -4,19 +4,27 @@
 //
 // An image is Height rows of Width pixels of Folds words.  Windows come in raster order, each as
 // kernel rows, kernel columns, words of a pixel.  With enable_i a step is done (step_o) if its cell
-// has come in or is padding; after the clock edge the cell is at data_o.  Of the next step is told
-// whether its cell is padding (padding_o, and data_o will be nothing), whether it is the first or
-// the last of the kernel, and which word of its pixel.
+// has come in or is padding; after two clock edges with enable_i the cell is at data_o.  Of the next
+// step is told whether its cell is padding (padding_o, and data_o will be nothing), whether it is
+// the first or the last of the kernel, and which word of its pixel.
 //
-// The ring holds as many rows as the dilated kernel is high.  Rows are numbered on from frame to
-// frame, and those of padding have numbers like any other: the PaddingTop rows above an image are
-// the last before it.  A word may come in once the word that many rows above it lies, in raster order,
-// before the next step's cell and before the next window: nothing reads that one any more.  So the
-// next image comes in while the last windows of this one are read.
+// Words are numbered on from frame to frame, in raster order, and a number's low bits are its place:
+// the ring is a power of two, at least the rows that the dilated kernel is high.  Cells of padding
+// have the numbers that rows and columns of the image there would have, so that from one step to the
+// next a number grows by one of six constants: to the next word, pixel, kernel row, window, row of
+// windows, frame.  Three registers follow the numbers by adding these constants: where the next
+// step's cell lies, how far the writer is ahead of it, and how far the writer is behind the last
+// place that is free.  The signs of the last two say whether the cell is there and whether there is
+// room; nothing is compared.  Which constant is next is a register, too: counters and places run a
+// step ahead.
+//
+// What lies before a window is free once the window before it is done.  More exactly, each of its
+// kernel rows (where there is one, each kernel column) frees as much as itself, or as the next
+// window begins later, if that is less.
 //
 // Where the first window lies wholly in padding, it waits for the first word of its image all the
-// same: no output of a frame comes before the frame.  The ring then holds the rows of padding above
-// the image and one more, if the kernel is not that high, so that this word can come in.
+// same: no output of a frame comes before the frame.  The ring then holds the padding before that
+// word, and this word.
 //
 // Some window must reach the image.  PaddingBottom and PaddingRight say no more than how many windows
 // there are: padding that none of them reaches costs nothing.
@@ -67,242 +75,405 @@ module vecq_window_buffer #(
     if (stride > 0) last_start += (size + head + tail - extent) / stride * stride;
   endfunction
 
-  // Columns are counted in words.
+  // A window has as many numbers from its first cell to its last as it has in an image of Pitch words
+  // a row and FrameRows rows a frame: more than the image has only where windows begin over more
+  // columns or rows than that.
   localparam int RowWords  = Width * Folds;
   localparam int Tall      = DilationRows * (KernelRows - 1) + 1;
   localparam int Wide      = DilationColumns * (KernelColumns - 1) + 1;
   localparam int FirstRow  = -PaddingTop;
   localparam int LastRow   = last_start(Height, Tall, StrideRows, PaddingTop, PaddingBottom);
-  localparam int LastStart = last_start(Width, Wide, StrideColumns, PaddingLeft, PaddingRight);
-  localparam int FirstColumn = -PaddingLeft * Folds;
-  localparam int LastColumn  = LastStart * Folds;
+  localparam int FirstColumn = -PaddingLeft;
+  localparam int LastColumn  = last_start(Width, Wide, StrideColumns, PaddingLeft, PaddingRight);
+  localparam int Columns   = StrideColumns > 0 ? (LastColumn - FirstColumn) / StrideColumns + 1 : 1;
+  localparam int Rows      = StrideRows > 0 ? (LastRow - FirstRow) / StrideRows + 1 : 1;
+  localparam int ColumnSpan = (LastColumn - FirstColumn) * Folds;
+  localparam int Pitch     = ColumnSpan > RowWords ? ColumnSpan : RowWords;
+  localparam int RowGap    = Pitch - RowWords;
+  localparam int FrameRows = LastRow - FirstRow + 1 > Height ? LastRow - FirstRow + 1 : Height;
+  localparam int FrameGap  = (FrameRows - Height) * Pitch + RowGap;
   // Whether windows reach over an edge.
   localparam bit OverTop    = PaddingTop > 0;
   localparam bit OverBottom = LastRow + Tall > Height;
   localparam bit OverLeft   = PaddingLeft > 0;
-  localparam bit OverRight  = LastStart + Wide > Width;
-  // Row numbers from one image to the next: all windows of the one begin above those of the other,
-  // and no word of the one waits for a step of the other.
-  localparam int Starts    = LastRow - FirstRow + 1 - Height;
-  localparam int LeastGap  = PaddingTop > Tall ? PaddingTop - Tall : 0;
-  localparam int Gap       = Starts > LeastGap ? Starts : LeastGap;
-  localparam int FrameRows = Height + Gap;
+  localparam bit OverRight  = LastColumn + Wide > Width;
   // Whether the first window has nothing of the image.
   localparam bit Alone     = outside(Height, KernelRows, PaddingTop, DilationRows)
                           || outside(Width, KernelColumns, PaddingLeft, DilationColumns);
+  // The number of the first window.
+  localparam int First     = FirstRow * Pitch + FirstColumn * Folds;
   // A word is read a cycle after it came, so a single place would not do.
-  localparam int RingRows  = Alone && PaddingTop >= Tall ? PaddingTop + 1
-                                                         : Tall * RowWords > 1 ? Tall : 2;
-  localparam int RingWords = RingRows * RowWords;
+  localparam int TallWords = Tall * Pitch > 1 ? Tall * Pitch : 2;
+  localparam int SpanWords = (Tall - 1) * Pitch + Wide * Folds;
+  localparam int LeastWords = TallWords > SpanWords ? TallWords : SpanWords;
+  localparam int AloneWords = Alone ? Pitch - First : 0;
+  localparam int AddressBits = $clog2(LeastWords > AloneWords ? LeastWords : AloneWords);
+  localparam int RingWords = 1 << AddressBits;
 
-  // From one cell of a window to the next, from one window to the next.
-  localparam int ColumnStep      = (DilationColumns - 1) * Folds + 1;
-  localparam int ColumnBack      = (KernelColumns - 1) * DilationColumns * Folds + Folds - 1;
-  localparam int WindowStep      = StrideColumns * Folds;
-  localparam int FrameStep       = FrameRows - (LastRow - FirstRow);
-  localparam bit OneColumn       = FirstColumn == LastColumn;
-  localparam bit OneRow          = FirstRow == LastRow;
-  localparam int SecondColumn    = OneColumn ? FirstColumn : FirstColumn + WindowStep;
-  localparam int SecondRow       = OneColumn && !OneRow ? FirstRow + StrideRows : FirstRow;
-  localparam int SecondStep      = OneColumn ? (OneRow ? FrameStep : StrideRows) : 0;
+  // By how much numbers grow: from a window's first cell to its last, from one first cell to the
+  // next, and from a window's last cell to the next one's first.
+  localparam int ColumnBack  = (KernelColumns - 1) * DilationColumns * Folds + Folds - 1;
+  localparam int Back        = (KernelRows - 1) * DilationRows * Pitch + ColumnBack;
+  localparam int ToWindow    = StrideColumns * Folds;
+  localparam int ToRow       = StrideRows * Pitch - ColumnSpan;
+  localparam int ToFrame     = FrameRows * Pitch - (LastRow - FirstRow) * Pitch - ColumnSpan;
+  localparam int PixelStep   = (DilationColumns - 1) * Folds + 1;
+  localparam int LineStep    = DilationRows * Pitch - ColumnBack;
+  // From the first cell of all to the second.
+  localparam int SecondStep  = Folds > 1 ? 1 : KernelColumns > 1 ? PixelStep
+                             : KernelRows > 1 ? LineStep : Columns > 1 ? ToWindow : ToRow;
+  // Where a first window waits for the image, its first cell has the number of the first word.
+  localparam int Wait        = Alone ? -First : 0;
 
-  localparam int KernelRowBits    = KernelRows > 1 ? $clog2(KernelRows) : 1;
-  localparam int KernelColumnBits = KernelColumns > 1 ? $clog2(KernelColumns) : 1;
+  // What is freed behind each of the first lines of a window, and behind its last cell.
+  localparam bit OneRow      = KernelRows == 1;
+  localparam int Lines       = OneRow ? KernelColumns : KernelRows;
+  localparam int LineWords   = OneRow ? DilationColumns * Folds : DilationRows * Pitch;
+
+  function automatic int line_frees(int jump);
+    line_frees = jump < LineWords ? jump : LineWords;
+  endfunction
+
+  function automatic int freeing_lines(int jump);
+    freeing_lines = jump < LineWords ? 1 : jump / LineWords;
+    if (freeing_lines > Lines - 1) freeing_lines = Lines - 1;
+  endfunction
+
+  function automatic int rest(int jump);
+    rest = jump - freeing_lines(jump) * line_frees(jump);
+  endfunction
+
+  // How far a place may be ahead of the words: it was on a word of the image within a window's
+  // length and the way to the next window, unless whole windows are padding.
+  localparam bit Padded      = OverTop || OverBottom || OverLeft || OverRight;
+  localparam bit Reaching    = PaddingTop < Tall && LastRow < Height && DilationRows <= Height
+                            && PaddingLeft < Wide && LastColumn < Width && DilationColumns <= Width;
+  localparam int Farthest    = ToFrame > ToRow && ToFrame > ToWindow ? ToFrame
+                             : ToRow > ToWindow ? ToRow : ToWindow;
+  localparam int Ahead       = !Padded || Reaching ? Farthest + (Padded ? 2 * Back : LineStep)
+                             : 2 * (FrameRows + Tall) * Pitch + Farthest + Wait;
+  localparam int LeadBits    = $clog2(RingWords + Ahead + 2) + 1;
+
   localparam int PaddedRows    = Height + PaddingTop + PaddingBottom;
   localparam int PaddedColumns = Width + PaddingLeft + PaddingRight;
-  localparam int ColumnBits  = $clog2((PaddedColumns + StrideColumns) * Folds + 1) + 1;
+  localparam int PixelBits   = $clog2(PaddedColumns + StrideColumns + 1) + 1;
   localparam int RowBits     = $clog2(PaddedRows + StrideRows + 1) + 1;
-  // No step goes further ahead of the words than a frame and its padding.
-  localparam int LeadBits    =
-      $clog2(3 * FrameRows + PaddingTop + 2 * PaddingBottom + Tall + StrideRows + 1) + 1;
-  localparam int SlotBits    = RingRows > 1 ? $clog2(RingRows) : 1;
-  localparam int AddressBits = $clog2(RingWords);
+  localparam int KernelColumnBits = KernelColumns > 1 ? $clog2(KernelColumns) : 1;
+  localparam int KernelRowBits    = KernelRows > 1 ? $clog2(KernelRows) : 1;
 
-  // Where a row lies in the ring, ``rows`` (less than RingRows) further down.
-  function automatic logic [SlotBits-1:0] below(
-    logic [SlotBits-1:0] slot, logic [SlotBits-1:0] rows
+  // Where the next cell lies, seen from one.
+  localparam logic [2:0] NextWord   = 3'd0;
+  localparam logic [2:0] NextPixel  = 3'd1;
+  localparam logic [2:0] NextLine   = 3'd2;
+  localparam logic [2:0] NextWindow = 3'd3;
+  localparam logic [2:0] NextRow    = 3'd4;
+  localparam logic [2:0] NextFrame  = 3'd5;
+  localparam logic [2:0] SecondCell = 3'd6;
+
+  // The cell behind the next step's: where its counters stand, and which of them the step moves.
+  logic step;
+  logic [FoldBits-1:0] fold;
+  logic [KernelColumnBits-1:0] kernel_column;
+  logic [KernelRowBits-1:0] kernel_row;
+  logic last_kernel_column, last_kernel_row, last_column, last_row;
+  logic pixel_end, line_end, window_end, row_end, frame_end;
+  logic pixel_end_d, line_end_d, window_end_d, row_end_d;
+
+  localparam bit PixelIsWord  = Folds == 1;
+  localparam bit LineIsWord   = PixelIsWord && KernelColumns == 1;
+  localparam bit WindowIsWord = LineIsWord && KernelRows == 1;
+  localparam bit RowIsWord    = WindowIsWord && Columns == 1;
+  // After a reset they are at the second cell: whether that is the end of a pixel, of a kernel row.
+  localparam bit PixelStarts  = Folds <= 2;
+  localparam bit LineStarts   = PixelStarts && (PixelIsWord ? KernelColumns <= 2
+                                                            : KernelColumns == 1);
+  localparam bit WindowStarts = LineStarts && (LineIsWord ? KernelRows <= 2 : KernelRows == 1);
+  localparam bit RowStarts    = WindowStarts && (WindowIsWord ? Columns <= 2 : Columns == 1);
+
+  vecq_counter #(
+    .Count(Folds), .Start(Folds > 1 ? 1 : 0)
+  ) fold_counter (
+    .clk_i, .rst_ni, .step_i(step), .inner_full_i(1'b1), .inner_full_d_i(1'b1),
+    .count_o(fold), .last_o(), .full_o(pixel_end), .full_d_o(pixel_end_d)
   );
-    logic [SlotBits:0] sum;
-    sum   = {1'b0, slot} + {1'b0, rows};
-    below = SlotBits'(sum >= (SlotBits + 1)'(RingRows) ? sum - (SlotBits + 1)'(RingRows) : sum);
-  endfunction
 
-  // The multiples of a constant: wires if it is a power of two, else a look-up.
-  function automatic logic [AddressBits-1:0] row_address(logic [SlotBits-1:0] slot);
-    row_address = '0;
-    for (int row = 1; row < RingRows; row++) begin
-      if (slot == SlotBits'(row)) row_address = AddressBits'(row * RowWords);
-    end
-  endfunction
-
-  // Where the next word comes in: its column, the place of its row, the row's number in its image.
-  logic signed [ColumnBits-1:0] write_column_q;
-  logic [SlotBits-1:0] write_slot_q;
-  logic [RowBits-1:0] write_row_q;
-  logic push, row_end, image_end;
-  logic signed [LeadBits-1:0] come;  // rows that the writer goes down
-
-  assign push      = valid_i && ready_o;
-  assign row_end   = push && write_column_q == ColumnBits'(RowWords - 1);
-  assign image_end = Gap > 0 && write_row_q == RowBits'(Height - 1);
-
-  always_comb begin
-    come = '0;
-    if (row_end) come = image_end ? LeadBits'(Gap + 1) : LeadBits'(1);
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      write_column_q <= '0;
-      write_slot_q   <= '0;
-      write_row_q    <= '0;
-    end else if (push) begin
-      write_column_q <= row_end ? '0 : write_column_q + ColumnBits'(1);
-      if (row_end) begin
-        write_slot_q <= below(write_slot_q, SlotBits'((image_end ? Gap + 1 : 1) % RingRows));
-        write_row_q  <= write_row_q == RowBits'(Height - 1) ? '0 : write_row_q + RowBits'(1);
-      end
-    end
-  end
-
-  // Two places in the images, that of the next step's cell and that of the next window: row and
-  // column, negative in the padding before the image; how many rows the writer's is below (lead);
-  // the row's place in the ring.
-  logic signed [ColumnBits-1:0] column_q, next_column_q;
-  logic signed [RowBits-1:0] row_q, next_row_q;
-  logic signed [LeadBits-1:0] lead_q, next_lead_q;
-  logic [SlotBits-1:0] slot_q, next_slot_q;
-  logic begun, there;
-
-  // Whether the ring may take the writer's word while what lies behind a place is still read.
-  function automatic logic room(
-    logic signed [LeadBits-1:0] lead, logic signed [ColumnBits-1:0] column,
-    logic signed [ColumnBits-1:0] write_column
+  vecq_counter #(
+    .Count(KernelColumns), .Start(PixelIsWord && KernelColumns > 1 ? 1 : 0),
+    .InnerOne(PixelIsWord), .InnerStart(PixelStarts)
+  ) kernel_column_counter (
+    .clk_i, .rst_ni, .step_i(step), .inner_full_i(pixel_end), .inner_full_d_i(pixel_end_d),
+    .count_o(kernel_column), .last_o(last_kernel_column), .full_o(line_end), .full_d_o(line_end_d)
   );
-    room = lead < LeadBits'(signed'(RingRows))
-        || (lead == LeadBits'(signed'(RingRows)) && write_column < column);
-  endfunction
 
-  assign ready_o = room(lead_q, column_q, write_column_q)
-                && room(next_lead_q, next_column_q, write_column_q);
+  vecq_counter #(
+    .Count(KernelRows), .Start(LineIsWord && KernelRows > 1 ? 1 : 0),
+    .InnerOne(LineIsWord), .InnerStart(LineStarts)
+  ) kernel_row_counter (
+    .clk_i, .rst_ni, .step_i(step), .inner_full_i(line_end), .inner_full_d_i(line_end_d),
+    .count_o(kernel_row), .last_o(last_kernel_row), .full_o(window_end), .full_d_o(window_end_d)
+  );
 
-  // A negative number is a large unsigned one.
+  vecq_counter #(
+    .Count(Columns), .Start(WindowIsWord && Columns > 1 ? 1 : 0),
+    .InnerOne(WindowIsWord), .InnerStart(WindowStarts)
+  ) column_counter (
+    .clk_i, .rst_ni, .step_i(step), .inner_full_i(window_end), .inner_full_d_i(window_end_d),
+    .count_o(), .last_o(last_column), .full_o(row_end), .full_d_o(row_end_d)
+  );
+
+  vecq_counter #(
+    .Count(Rows), .Start(RowIsWord && Rows > 1 ? 1 : 0),
+    .InnerOne(RowIsWord), .InnerStart(RowStarts)
+  ) row_counter (
+    .clk_i, .rst_ni, .step_i(step), .inner_full_i(row_end), .inner_full_d_i(row_end_d),
+    .count_o(), .last_o(last_row), .full_o(frame_end), .full_d_o()
+  );
+
+  // Whether that cell is padding: a negative number is a large unsigned one.
   logic row_outside, column_outside;
 
-  assign row_outside    = OverBottom ? unsigned'(row_q) >= RowBits'(Height)
-                                     : OverTop && row_q[RowBits-1];
-  assign column_outside = OverRight ? unsigned'(column_q) >= ColumnBits'(RowWords)
-                                    : OverLeft && column_q[ColumnBits-1];
-  assign padding_o = row_outside || column_outside;
-  assign begun     = !Alone || row_q != RowBits'(FirstRow) || lead_q > LeadBits'(PaddingTop)
-                  || (lead_q == LeadBits'(PaddingTop) && write_column_q > 0);
-  assign there     = padding_o ? begun : lead_q > 0 || (lead_q == 0 && column_q < write_column_q);
-  assign step_o    = there && enable_i;
+  if (OverLeft || OverRight) begin : gen_column
+    logic signed [PixelBits-1:0] column_q;
 
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        column_q <= PixelBits'(!PixelIsWord ? FirstColumn
+                             : !LineIsWord ? FirstColumn + DilationColumns
+                             : WindowIsWord && Columns > 1 ? FirstColumn + StrideColumns
+                             : FirstColumn);
+      end else if (step && pixel_end) begin
+        if (row_end) column_q <= PixelBits'(FirstColumn);
+        else if (window_end) column_q <= column_q + PixelBits'(StrideColumns - Wide + 1);
+        else if (line_end) column_q <= column_q - PixelBits'(Wide - 1);
+        else column_q <= column_q + PixelBits'(DilationColumns);
+      end
+    end
+
+    assign column_outside = OverRight ? unsigned'(column_q) >= PixelBits'(Width)
+                                      : column_q[PixelBits-1];
+  end else begin : gen_no_column
+    assign column_outside = 1'b0;
+  end
+
+  if (OverTop || OverBottom) begin : gen_row
+    logic signed [RowBits-1:0] row_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        row_q <= RowBits'(LineIsWord && KernelRows > 1 ? FirstRow + DilationRows
+                        : RowIsWord && Rows > 1 ? FirstRow + StrideRows : FirstRow);
+      end else if (step && line_end) begin
+        if (frame_end) row_q <= RowBits'(FirstRow);
+        else if (row_end) row_q <= row_q + RowBits'(StrideRows - Tall + 1);
+        else if (window_end) row_q <= row_q - RowBits'(Tall - 1);
+        else row_q <= row_q + RowBits'(DilationRows);
+      end
+    end
+
+    assign row_outside = OverBottom ? unsigned'(row_q) >= RowBits'(Height) : row_q[RowBits-1];
+  end else begin : gen_no_row
+    assign row_outside = 1'b0;
+  end
+
+  // The next step's cell.
+  logic there;
+  logic [2:0] next, next_q;
   logic [FoldBits-1:0] fold_q;
-  logic [KernelColumnBits-1:0] kernel_column_q;
-  logic [KernelRowBits-1:0] kernel_row_q;
-  logic pixel_end, kernel_row_end, window_end;
+  logic padding, padding_q, waits_q, first_q, last_q, begins_q;
+  // What it frees: as much as the line, or the rest, of a window before the next one, before one in
+  // the next row of windows, or in the next frame.
+  logic [1:0] frees, frees_q;
+  logic rest_q;
+  logic line_over;
+  int line;
 
-  assign fold_o         = fold_q;
-  assign first_cell_o   = kernel_column_q == '0 && kernel_row_q == '0;
-  assign last_cell_o    = kernel_column_q == KernelColumnBits'(KernelColumns - 1)
-                       && kernel_row_q == KernelRowBits'(KernelRows - 1);
-  assign pixel_end      = fold_q == FoldBits'(Folds - 1);
-  assign kernel_row_end = pixel_end && kernel_column_q == KernelColumnBits'(KernelColumns - 1);
-  assign window_end     = pixel_end && last_cell_o;
+  assign padding   = row_outside || column_outside;
+  assign line_over = OneRow ? pixel_end : line_end;
+  assign line      = OneRow ? 32'(kernel_column) : 32'(kernel_row);
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      fold_q          <= '0;
-      kernel_column_q <= '0;
-      kernel_row_q    <= '0;
-    end else if (step_o) begin
-      fold_q <= pixel_end ? '0 : fold_q + FoldBits'(1);
-      if (pixel_end) begin
-        kernel_column_q <= kernel_row_end ? '0 : kernel_column_q + KernelColumnBits'(1);
-      end
-      if (kernel_row_end) begin
-        kernel_row_q <= window_end ? '0 : kernel_row_q + KernelRowBits'(1);
-      end
-    end
+  always_comb begin
+    next = NextWord;
+    if (pixel_end) next = NextPixel;
+    if (line_end) next = NextLine;
+    if (window_end) next = NextWindow;
+    if (row_end) next = NextRow;
+    if (frame_end) next = NextFrame;
+    if (Alone && begins_q) next = SecondCell;
   end
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      column_q <= ColumnBits'(FirstColumn);
-      row_q    <= RowBits'(FirstRow);
-      lead_q   <= LeadBits'(PaddingTop);
-      slot_q   <= SlotBits'((RingRows - PaddingTop % RingRows) % RingRows);
+  always_comb begin
+    frees = 2'd0;
+    if (last_column && last_row) begin
+      if (window_end || line_over && line < freeing_lines(ToFrame)) frees = 2'd3;
+    end else if (last_column) begin
+      if (window_end || line_over && line < freeing_lines(ToRow)) frees = 2'd2;
     end else begin
-      lead_q <= lead_q + come;
-      if (step_o) begin
-        if (window_end) begin
-          column_q <= next_column_q;
-          row_q    <= next_row_q;
-          lead_q   <= next_lead_q + come;
-          slot_q   <= next_slot_q;
-        end else if (kernel_row_end) begin
-          column_q <= column_q - ColumnBits'(ColumnBack);
-          row_q    <= row_q + RowBits'(DilationRows);
-          lead_q   <= lead_q + come - LeadBits'(DilationRows);
-          slot_q   <= below(slot_q, SlotBits'(DilationRows % RingRows));
-        end else begin
-          column_q <= column_q + (pixel_end ? ColumnBits'(ColumnStep) : ColumnBits'(1));
-        end
-      end
+      if (window_end || line_over && line < freeing_lines(ToWindow)) frees = 2'd1;
     end
   end
+
+  // After a reset it is the first of all.
+  localparam logic [2:0] FirstNext = Alone ? SecondCell : !PixelIsWord ? NextWord
+                                   : !LineIsWord ? NextPixel : !WindowIsWord ? NextLine
+                                   : !RowIsWord ? NextWindow : Rows > 1 ? NextRow : NextFrame;
+  localparam bit FirstEnds = WindowIsWord;
+  localparam bit FirstLine = !FirstEnds && (OneRow ? PixelIsWord : LineIsWord);
+  localparam logic [1:0] FirstFrees = !FirstEnds && !FirstLine ? 2'd0
+                                    : Columns > 1 ? 2'd1 : Rows > 1 ? 2'd2 : 2'd3;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      next_column_q <= ColumnBits'(SecondColumn);
-      next_row_q    <= RowBits'(SecondRow);
-      next_lead_q   <= LeadBits'(PaddingTop - SecondStep);
-      next_slot_q   <= SlotBits'((SecondStep + RingRows - PaddingTop % RingRows) % RingRows);
-    end else begin
-      next_lead_q <= next_lead_q + come;
-      if (step_o && window_end) begin
-        if (next_column_q != ColumnBits'(LastColumn)) begin
-          next_column_q <= next_column_q + ColumnBits'(WindowStep);
-        end else begin
-          next_column_q <= ColumnBits'(FirstColumn);
-          if (next_row_q != RowBits'(LastRow)) begin
-            next_row_q  <= next_row_q + RowBits'(StrideRows);
-            next_lead_q <= next_lead_q + come - LeadBits'(StrideRows);
-            next_slot_q <= below(next_slot_q, SlotBits'(StrideRows % RingRows));
-          end else begin
-            next_row_q  <= RowBits'(FirstRow);
-            next_lead_q <= next_lead_q + come - LeadBits'(FrameStep);
-            next_slot_q <= below(next_slot_q, SlotBits'(FrameStep % RingRows));
-          end
-        end
-      end
+      next_q    <= FirstNext;
+      frees_q   <= FirstFrees;
+      rest_q    <= FirstEnds;
+      padding_q <= PaddingTop > 0 || PaddingLeft > 0;
+      waits_q   <= Alone || PaddingTop == 0 && PaddingLeft == 0;
+      fold_q    <= '0;
+      first_q   <= 1'b1;
+      last_q    <= KernelRows == 1 && KernelColumns == 1;
+      begins_q  <= 1'b0;
+    end else if (step) begin
+      next_q    <= next;
+      frees_q   <= frees;
+      rest_q    <= window_end;
+      padding_q <= padding;
+      waits_q   <= !padding || Alone && begins_q;
+      fold_q    <= fold;
+      first_q   <= kernel_column == '0 && kernel_row == '0;
+      last_q    <= last_kernel_column && last_kernel_row;
+      begins_q  <= frame_end;
     end
   end
 
-  // No word is read in the cycle in which its place is written.
+  assign step         = enable_i && (there || !waits_q);
+  assign step_o       = step;
+  assign padding_o    = padding_q;
+  assign first_cell_o = first_q;
+  assign last_cell_o  = last_q;
+  assign fold_o       = fold_q;
+
+  // By how much the number grows with the step, and how much is freed, both to be taken off.
+  logic signed [LeadBits-1:0] grown, freed;
+
+  always_comb begin
+    unique case (next_q)
+      NextPixel:  grown = LeadBits'(-PixelStep);
+      NextLine:   grown = LeadBits'(-LineStep);
+      NextWindow: grown = LeadBits'(Back - ToWindow);
+      NextRow:    grown = LeadBits'(Back - ToRow);
+      NextFrame:  grown = LeadBits'(Back - ToFrame - Wait);
+      SecondCell: grown = LeadBits'(Wait - SecondStep);
+      default:    grown = '1;
+    endcase
+    if (!step) grown = '0;
+  end
+
+  always_comb begin
+    unique case ({frees_q, rest_q})
+      3'b010:  freed = LeadBits'(-line_frees(ToWindow));
+      3'b011:  freed = LeadBits'(-rest(ToWindow));
+      3'b100:  freed = LeadBits'(-line_frees(ToRow));
+      3'b101:  freed = LeadBits'(-rest(ToRow));
+      3'b110:  freed = LeadBits'(-line_frees(ToFrame));
+      3'b111:  freed = LeadBits'(-rest(ToFrame));
+      default: freed = '0;
+    endcase
+    if (!step) freed = '0;
+  end
+
+  // The number of the word that comes next, less one and that of the step's cell: not negative if
+  // that is there.  The same less the ring and what is still kept: negative if there is room.
+  logic signed [LeadBits-1:0] lead_d, lead_q, held_d, held_q;
+  logic signed [LeadBits-1:0] passed, released;
+  logic push;
+  // The complements of both numbers' low bits, as only they are needed, and sums are shared.
+  logic [AddressBits-1:0] write_q, write_d, read_q, read_d;
+
+  assign there   = !lead_q[LeadBits-1];
+  assign ready_o = held_q[LeadBits-1];
+  assign push    = valid_i && ready_o;
+  assign read_d  = read_q + AddressBits'(unsigned'(grown));
+
+  if (FrameGap > 0) begin : gen_gap
+    logic row_full, image_full;
+    logic signed [LeadBits-1:0] gap;
+
+    logic row_full_d;
+
+    vecq_counter #(
+      .Count(RowWords)
+    ) word_counter (
+      .clk_i, .rst_ni, .step_i(push), .inner_full_i(1'b1), .inner_full_d_i(1'b1),
+      .count_o(), .last_o(), .full_o(row_full), .full_d_o(row_full_d)
+    );
+
+    vecq_counter #(
+      .Count(Height), .InnerOne(RowWords == 1), .InnerStart(RowWords == 1)
+    ) image_row_counter (
+      .clk_i, .rst_ni, .step_i(push), .inner_full_i(row_full), .inner_full_d_i(row_full_d),
+      .count_o(), .last_o(), .full_o(image_full), .full_d_o()
+    );
+
+    assign gap      = !push || !row_full ? '0
+                    : image_full ? LeadBits'(FrameGap) : LeadBits'(RowGap);
+    assign passed   = grown + gap;
+    assign released = freed + gap;
+    assign write_d  = write_q - AddressBits'(push) - AddressBits'(unsigned'(gap));
+  end else begin : gen_no_gap
+    assign passed   = grown;
+    assign released = freed;
+    assign write_d  = write_q - AddressBits'(push);
+  end
+
+  vecq_adder #(
+    .PlainBits(LeadBits), .LogicBits(LeadBits), .SumBits(LeadBits)
+  ) lead_adder (
+    .plain_i(lead_q), .logic_i(passed), .carry_i(push), .sum_o(lead_d)
+  );
+
+  vecq_adder #(
+    .PlainBits(LeadBits), .LogicBits(LeadBits), .SumBits(LeadBits)
+  ) held_adder (
+    .plain_i(held_q), .logic_i(released), .carry_i(push), .sum_o(held_d)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      write_q <= '1;
+      read_q  <= AddressBits'(unsigned'(-First - Wait - 1));
+      lead_q  <= LeadBits'(-First - Wait - 1);
+      held_q  <= LeadBits'(-First - RingWords);
+    end else begin
+      write_q <= write_d;
+      read_q  <= read_d;
+      lead_q  <= lead_d;
+      held_q  <= held_d;
+    end
+  end
+
+  // No word is read in the cycle in which its place is written.  Of the two registers the first may
+  // become part of a block RAM.
   (* no_rw_check *) logic [WordBits-1:0] memory [RingWords];
-  logic [WordBits-1:0] data_q;
-  logic [AddressBits-1:0] write_address, read_address;
+  logic [WordBits-1:0] read_data_q, data_q;
 
-  assign write_address = row_address(write_slot_q) + AddressBits'(write_column_q);
-  assign read_address  = row_address(slot_q) + AddressBits'(column_q);
-  assign data_o        = data_q;
+  assign data_o = data_q;
 
   always_ff @(posedge clk_i) begin
-    if (push) memory[write_address] <= data_i;
-    if (enable_i) data_q <= memory[read_address];
+    if (push) memory[write_q] <= data_i;
+    if (enable_i) begin
+      read_data_q <= memory[read_q];
+      data_q      <= read_data_q;
+    end
   end
 
   // Whether any cell of any window lies in the image, along one axis.
   function automatic bit reached(
     int size, int kernel, int stride, int head, int tail, int dilation
   );
-    int step;
-    step    = stride > 0 ? stride : 1;
+    int pace;
+    pace    = stride > 0 ? stride : 1;
     reached = 1'b0;
-    for (int first = -head; first + dilation * (kernel - 1) < size + tail; first += step)
+    for (int first = -head; first + dilation * (kernel - 1) < size + tail; first += pace)
     begin
       for (int n = 0; n < kernel; n++) begin
         if (first + n * dilation >= 0 && first + n * dilation < size) reached = 1'b1;

@@ -56,7 +56,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "rescale": (3, ["rescale", "pipeline_end"]),
     "rescale_serial": (4, ["rescale_serial"]),
     "sequences": (4, ["embedding", "lstm", "gru", "gate_products", "state_product"]),
-    "sliding_window": (3, ["sliding_window", "window_buffer"]),
+    "sliding_window": (3, ["sliding_window", "window_buffer", "counter"]),
     "stream_register": (1, ["stream_register"]),
     "stream_width": (2, ["stream_width"]),
     "threshold": (3, ["threshold"]),

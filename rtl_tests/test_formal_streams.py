@@ -171,7 +171,7 @@ STREAMS = [
         },
         input_bits=2,
         output_bits=2,
-        mutants=[("if (advance) padding_q", "padding_q")],
+        mutants=[(".valid_o, .ready_i, .data_o\n  );\n", ".valid_o, .ready_i(1'b1), .data_o);\n")],
     ),
     *(
         Stream(
@@ -182,7 +182,9 @@ STREAMS = [
             },
             input_bits=2,
             output_bits=2 if is_max else 3,
-            mutants=[("if (advance && read_q) result_q", "if (read_q) result_q")],
+            mutants=[
+                (".valid_o, .ready_i, .data_o\n  );\n", ".valid_o, .ready_i(1'b1), .data_o);\n")
+            ],
         )
         for folds, is_max in ((1, 1), (2, 0))
     ),

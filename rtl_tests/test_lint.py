@@ -61,6 +61,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
         **{"Groups": 3, "Taps": 2, "AccumulatorBits": 9},
         **{"WeightBits": 3, "BitSerial": 1, "QuadRows": 1, "Rows": 2, "Registers": 3},
     },
+    "vecq_counter": {"Count": 5, "Start": 1, "InnerOne": 0},
     "vecq_embedding": {"Rows": 5, "Folds": 3, "IndexBits": 3},
     "vecq_gate_products": {"Outputs": 12, "InputSigned": 0, "TotalBits": 64},
     "vecq_state_product": {"Elements": 12, "Length": 3, "Pe": 6, "Simd": 3, "WeightBits": 3},

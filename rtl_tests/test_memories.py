@@ -20,8 +20,8 @@ from vecq_hw.toolchain import run_process, simulation_environment
 
 # Cell, parameters, words and bits of its memory.
 MEMORIES = [
-    ("vecq_sliding_window", {"Height": 8, "Width": 5, "KernelRows": 3, "WordBits": 6}, 15, 6),
-    ("vecq_pool", {"Height": 8, "Width": 6, "KernelRows": 2, "ElementBits": 5}, 12, 5),
+    ("vecq_sliding_window", {"Height": 8, "Width": 5, "KernelRows": 3, "WordBits": 6}, 16, 6),
+    ("vecq_pool", {"Height": 8, "Width": 6, "KernelRows": 2, "ElementBits": 5}, 16, 5),
     ("vecq_upsample", {"Width": 7, "Folds": 3, "WordBits": 4}, 21, 4),
 ]
 

@@ -106,6 +106,8 @@ BROKEN: list[tuple[str, str, str]] = [
     ("state_product", "SumBits=0", "WeightBits (2) and SumBits (0) must be at least 1"),
     ("state_product", "Elements=6,Simd=4", "Simd (4) must divide Elements (6)"),
     ("state_product", "Elements=6,Pe=5", "Pe (5) must divide Gates * Elements (24)"),
+    ("counter", "Count=0", "Start (0) must be 0 to Count - 1 (-1)"),
+    ("counter", "Count=3,Start=3", "Start (3) must be 0 to Count - 1 (2)"),
     ("fork", "Outputs=0", "Outputs (0) and WordBits (8) must be at least 1"),
     ("frame_end", "Words=0", "Words (0) must be at least 1"),
     ("frame_guard", "Words=0", "Words (0) and DataBits (8) must be at least 1"),

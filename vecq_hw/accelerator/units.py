@@ -288,21 +288,22 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
     """The windows of an image, a frame per period; pools reduce each of them on the way.
 
     One word of a window is read a cycle, padding too, so a frame takes as many cycles as all
-    windows have words, if they come in time.  A convolution passes the words on, one stage behind
-    the read; a pool accumulates them and gives its result two stages behind the last kernel cell's
-    read.
+    windows have words, if they come in time.  A convolution passes the words on, two stages behind
+    the read; a pool accumulates them and gives its result three stages behind the last kernel
+    cell's read.
 
     A first window of padding alone waits for the first word of its image all the same.
 
-    A ring holds as many rows as the (dilated) kernel is high, or in that case one more than there
-    are rows of padding above the image.  Rows are numbered on from frame to
-    frame, and those of padding have numbers like any other: the ``padding`` rows above an image are
-    the last before it.  A word comes in once the word that many rows above it lies, in raster
-    order, before the next step's cell and before the next window.
+    Words are numbered on from frame to frame, and those that padding would have had have numbers
+    like any other; a frame has more rows and columns than its image where windows begin over more.
+    A ring is a power of two, at least the rows that the (dilated) kernel is high, or as much as
+    lies before the first word and this word, where the first window waits for it.  A word comes in
+    once the one that lies the ring before it is freed: :func:`_kept`.
     """
     height, width, channels = shape
     folds = channels // lanes
-    rows, columns = (axis.cells for axis in window_axes(shape, layer))
+    down, across = window_axes(shape, layer)
+    rows, columns = down.cells, across.cells
     # Axes: output row, output column, kernel row, kernel column, fold.
     row = rows[:, np.newaxis, :, np.newaxis, np.newaxis]
     column = columns[np.newaxis, :, np.newaxis, :, np.newaxis] * folds + np.arange(folds)
@@ -321,24 +322,53 @@ def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Un
         gives[...] = False
         gives[:, :, -1, -1] = True
 
-    # Row numbers from one image to the next: all windows of the one begin above those of the other,
-    # and no word of the one waits for a step of the other.
-    tall, top = window_axes(shape, layer)[0].reach, layer.padding[0]
-    alone = not inside[0, 0].any()
-    if alone:
+    # Numbers of a row and of the rows of a frame: none is of two windows' first cells.
+    pitch = max(row_words, (across.last + across.before) * folds)
+    frame_rows = max(height, down.last + down.before + 1)
+    first = -down.before * pitch - across.before * folds
+    span = (down.reach - 1) * pitch + across.reach * folds
+    least = max(down.reach * pitch, span, 2)
+    if not inside[0, 0].any():
         needs[0, 0, 0, 0, 0] = 0
-    ring_rows = max(tall, top + 1) if alone else tall
-    starts = int(rows[-1, 0] - rows[0, 0]) + 1
-    frame_rows = max(height, starts, height + top - tall)
-    ring = max(ring_rows * row_words, 2)
-    cells = row * row_words + np.clip(column, 0, row_words)
-    windows = np.append(cells[:, :, 0, 0, 0], cells[0, 0, 0, 0, 0] + frame_rows * row_words)
-    front = np.minimum(cells.reshape(windows.size - 1, -1), windows[1:, np.newaxis]).ravel()
+        least = max(least, pitch - first)
+    ring = 1 << (least - 1).bit_length()
+    starts = (rows[:, :1] * pitch + columns[:, 0] * folds).ravel()
+    starts = np.append(starts, first + frame_rows * pitch)
+    cells = down if down.kernel > 1 else across
+    line = down.dilation * pitch if down.kernel > 1 else across.dilation * folds
+    kept = _kept(starts, cells.kernel, line)
+    inner = folds if cells is across else across.kernel * folds
+    allowed = np.append(np.repeat(kept.ravel(), inner), starts[-1]) + ring
     # So many words may have come in before each step, and before the first of the next frame.
-    frame, word = np.divmod(np.append(front + ring, windows[-1] + ring), frame_rows * row_words)
-    room = frame * (height * row_words) + np.minimum(word, height * row_words)
+    frame, number = np.divmod(allowed, frame_rows * pitch)
+    place, word = np.divmod(number, pitch)
     words = height * row_words
-    return _unit(needs.ravel(), gives.ravel(), np.diff(room), words, int(room[0]), 2 if pool else 1)
+    room = frame * words + np.minimum(place * row_words + np.minimum(word, row_words), words)
+    unit = _unit(needs.ravel(), gives.ravel(), np.diff(room), words, int(room[0]), 3 if pool else 2)
+    spaced = pool and folds == 1 and down.kernel * across.kernel > 1
+    return replace(unit, room=ROOM_OF_SPACED if spaced else ROOM)
+
+
+def _kept(starts: Indices, lines: int, line: int) -> Indices:
+    """The first number that is kept before each line of each window, shape (windows, lines).
+
+    Behind each of its lines (kernel rows, or columns where there is one row) a window frees as many
+    numbers as a line is long, or as the next window begins later, if that is less, as often as it
+    goes; behind its last cell the rest.
+
+    Parameters
+    ----------
+    starts : (windows + 1,) array
+        Numbers of the first cells, up to that of the next frame's first window.
+    line : int
+        Numbers from one line to the next.
+    """
+    ways = np.diff(starts)
+    freed = np.minimum(ways, line)
+    times = np.minimum(np.maximum(ways // line, 1), lines - 1)
+    done = np.minimum(np.arange(lines), times[:, np.newaxis])
+    kept: Indices = starts[:-1, np.newaxis] + freed[:, np.newaxis] * done
+    return kept
 
 
 def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:

@@ -322,7 +322,9 @@ class Machine:
     def windows(self, layer, wire, shape, pool):
         reads, gives, room = window_steps(layer, shape, shape[-1] // wire.lanes, pool)
         words = math.prod(shape) // wire.lanes
-        return self.unit(1, wire, wire.lanes, reads, gives, words, room, 2 if pool else 1)
+        # A pool gives no two words one behind the other, unless its pixels have several.
+        end = 1 if pool and words == math.prod(shape[:2]) and math.prod(layer.kernel) > 1 else 2
+        return self.unit(1, wire, wire.lanes, reads, gives, words, room, 3 if pool else 2, end)
 
     def matrix_vector(self, layer, wire):
         fold, (outputs, *kernel, taken) = self.schedule.folds[layer.name], layer.weights.shape

@@ -66,26 +66,37 @@ def window_steps(layer, shape, folds, pool):
     tops = range(-above, height + under - tall + 1, layer.stride[0])
     lefts = range(-before, width + behind - wide + 1, layer.stride[1])
     reads, gives, room = [], [], []
-    # Rows are numbered on from image to image, perhaps with some between that do not exist.
-    period = max(height, tops[-1] - tops[0] + 1, height + above - tall)
-    starts = [*product(tops, lefts), (period + tops[0], lefts[0])]
+    # Words are numbered on from image to image, those that padding would have, too; no two windows
+    # begin with the same number.
+    pitch = max(width, lefts[-1] - lefts[0]) * folds
+    period = max(height, tops[-1] - tops[0] + 1)
+    starts = [top * pitch + left * folds for top, left in product(tops, lefts)]
+    starts.append(starts[0] + period * pitch)
     # A first window of padding alone waits for the first word, for which there must be room.
     alone = not any(
         0 <= tops[0] + i * down < height and 0 <= lefts[0] + j * across < width
         for i, j in product(range(kernel_rows), range(kernel_columns))
     )
-    ring = max(tall, above + 1) if alone else tall
-    for place, (top, left) in enumerate(starts[:-1]):
-        next_top, next_left = starts[place + 1]
+    least = max(2, tall * pitch, (tall - 1) * pitch + wide * folds)
+    ring = 1
+    while ring < least or (alone and ring < pitch - starts[0]):
+        ring *= 2
+    lines, length = (
+        (kernel_rows, down * pitch) if kernel_rows > 1 else (kernel_columns, across * folds)
+    )
+    for place, (top, left) in enumerate(product(tops, lefts)):
+        # Each line that is done frees as much as itself while the next window begins later.
+        kept = [starts[place]]
+        while len(kept) < lines:
+            further = min(kept[-1] + length, starts[place + 1])
+            kept.append(further if len(kept) == 1 or further == kept[-1] + length else kept[-1])
         for i, j, fold in product(range(kernel_rows), range(kernel_columns), range(folds)):
             row, column = top + i * down, left + j * across
             inside = 0 <= row < height and 0 <= column < width
             reads.append((row * width + column) * folds + fold if inside else None)
             gives.append(not pool or (i, j) == (kernel_rows - 1, kernel_columns - 1))
-            # The first word that may not come in takes the place of one of these.
-            word = column * folds + fold
-            below, at = min((row, max(word, 0)), (next_top, max(next_left * folds, 0)))
-            below += max(ring, 2) if width * folds == 1 else ring
+            # The first word that may not come in takes the place of one that is kept.
+            below, at = divmod(kept[i if kernel_rows > 1 else j] + ring, pitch)
             image, line = divmod(below, period)
             whole = min(line, height) * width * folds
             part = min(at, width * folds) if line < height else 0
