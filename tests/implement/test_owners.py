@@ -29,4 +29,4 @@ def test_owner_by_name(cell, owner):
     folds = with_fifo_depths(network, schedule(network))
     assert folds.fifo_depths is not None
     made = top_module(plan(network, folds), folds.fifo_depths)
-    assert owners(made, "mlp").of(cell) == owner
+    assert owners(made, "mlp_unit.").of(cell) == owner

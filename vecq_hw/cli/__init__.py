@@ -13,6 +13,7 @@ import click
 
 from vecq_hw import __version__
 from vecq_hw.cli.array import array
+from vecq_hw.cli.board import board
 from vecq_hw.cli.cost import cost
 from vecq_hw.cli.cycles import cycles
 from vecq_hw.cli.demo import demo
@@ -56,6 +57,7 @@ for command in (
         cost,
         schedule,
         implement,
+        board,
     ),
 ):
     vecq.add_command(command)

@@ -17,7 +17,6 @@ from vecq_hw.emit import systemverilog
 from vecq_hw.emit.ports import MANIFEST
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.emit.systemverilog.top_module import top_module
-from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
 from vecq_hw.implement.advice import advice
 from vecq_hw.implement.drawing import floorplan
@@ -96,7 +95,7 @@ def implement(
     require_tools(device)
     clock = device.clock_mhz if clock_mhz is None else clock_mhz
     schedule = with_fifo_depths(network, replace(schedule, clock_mhz=clock))
-    project = _project(network, schedule)
+    project = emitted(network, schedule)
     with_places = device.family.place_and_route is not None
     names = [SYNTHESIS]
     if with_places:
@@ -105,9 +104,12 @@ def implement(
     project.write_into(folder)
     source = _source(network, schedule, project, folder)
     netlist = synthesized(stages, source, device)
-    report = _report(network, schedule, device, clock, netlist, source.owners)
+    report = synthesis_report(network, schedule, device, clock, netlist, source.owners)
     if report.fits and with_places:
-        report = _placed(stages, folder, report, netlist, source.owners, seeds)
+        pins = any_pins(device, list(netlist.ports))
+        report, made = placed(stages, report, netlist, seeds, pins)
+        if report.fits:
+            report = finished(stages, folder, report, made, source.owners)
     report = replace(report, advice=advice(network, schedule, report))
     text = f"{json.dumps(report.to_json(), indent=2)}\n"
     folder.write_all([(SUMMARY, text.encode())], "implementation")
@@ -122,7 +124,7 @@ def require_tools(device: Device) -> None:
             wheel_program(program, device.family.wheels)
 
 
-def _project(network: Network, schedule: Schedule) -> Project:
+def emitted(network: Network, schedule: Schedule) -> Project:
     """The project with a few random vectors for its bench."""
     rng = np.random.default_rng(0)
     inputs = {
@@ -135,23 +137,32 @@ def _project(network: Network, schedule: Schedule) -> Project:
 
 def _source(network: Network, schedule: Schedule, project: Project, folder: Folder) -> Source:
     """The sources of a project that lies in ``folder``, with a top of a few pins."""
-    top = json.loads(_text(project.files[MANIFEST]))["top"]
+    top, files = sources(project)
+    inputs, outputs = load_ends(folder.path / MANIFEST)
+    files[f"{NAME}.sv"] = pins_text(
+        top, [end.port for end in inputs], [end.port for end in outputs]
+    )
+    return Source(files=files, top=NAME, owners=owners_of(network, schedule, f"{top}_unit."))
+
+
+def sources(project: Project) -> tuple[str, dict[str, str]]:
+    """The top of a project, and the texts that synthesis reads by their names."""
     files = {
         name.removeprefix("rtl/"): _text(text)
         for name, text in project.files.items()
         if name.startswith("rtl/") and name.endswith((".sv", ".mem"))
     }
-    inputs, outputs = load_ends(folder.path / MANIFEST)
-    files[f"{NAME}.sv"] = pins_text(
-        top, [end.port for end in inputs], [end.port for end in outputs]
-    )
+    return json.loads(_text(project.files[MANIFEST]))["top"], files
+
+
+def owners_of(network: Network, schedule: Schedule, prefix: str) -> Owners:
+    """Whose the cells are that a schedule with FIFO depths makes, by names after ``prefix``."""
     depths = schedule.fifo_depths
     assert depths is not None
-    made = top_module(plan(network, schedule), depths, schedule.fabric)
-    return Source(files=files, top=NAME, owners=owners(made, top))
+    return owners(top_module(plan(network, schedule), depths, schedule.fabric), prefix)
 
 
-def synthesized(stages: Stages, source: Source, device: Device) -> Netlist:
+def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNTHESIS) -> Netlist:
     """The netlist of the sources, synthesized or kept."""
     family = FAMILIES[device.family.name]
     given = {
@@ -174,11 +185,11 @@ def synthesized(stages: Stages, source: Source, device: Device) -> Netlist:
             raise StageError(str(error), error.log) from None
         return {NETLIST: done.netlist.to_json(), LOG: done.log}
 
-    made = stages.result(SYNTHESIS, given, make)
+    made = stages.result(name, given, make)
     return read_json(_text(made[NETLIST]), source.top)
 
 
-def _report(
+def synthesis_report(
     network: Network,
     schedule: Schedule,
     device: Device,
@@ -248,26 +259,47 @@ def too_many(what: str, needed: int, there: int) -> str:
     return f"{needed:,} {what} of {there:,}: {needed - there:,} too many"
 
 
-def _placed(
-    stages: Stages, folder: Folder, report: Report, netlist: Netlist, owners: Owners, seeds: int
-) -> Report:
-    """The report with the clock of each seed, the drawing and the bitstream."""
-    device = report.device
+def placed(
+    stages: Stages,
+    report: Report,
+    netlist: Netlist,
+    seeds: int,
+    pins: str,
+    prefix: str = "",
+) -> tuple[Report, dict[int, dict[str, bytes]]]:
+    """The report with the clock of each seed, and what each of them made.
+
+    Parameters
+    ----------
+    pins : str
+        Constraints.
+    prefix : str
+        Of the names of the steps.
+    """
     design = netlist.to_json().encode()
     sources = {
         name: source_line(cell.attributes.get("src", "")) for name, cell in netlist.cells.items()
     }
-    pins = any_pins(device, list(netlist.ports))
     timings: dict[int, Timing] = {}
     made: dict[int, dict[str, bytes]] = {}
     for seed in range(1, seeds + 1):
         try:
-            made[seed] = routed(stages, f"seed_{seed}", design, report, seed, pins)
+            made[seed] = routed(stages, f"{prefix}seed_{seed}", design, report, seed, pins)
         except FullError as error:
-            return replace(report, over=_full(error))
+            return replace(report, over=_full(error)), made
         timings[seed] = read_timing(made[seed][REPORT], sources)
-    report = replace(report, timings=timings)
-    best = report.best_seed
+    return replace(report, timings=timings), made
+
+
+def finished(
+    stages: Stages,
+    folder: Folder,
+    report: Report,
+    made: Mapping[int, Mapping[str, bytes]],
+    owners: Owners,
+) -> Report:
+    """The report with the bitstream and the drawing of the fastest seed."""
+    device, best = report.device, report.best_seed
     assert best is not None
     result = BITSTREAMS[device.family.name]
     configuration = made[best][CONFIG]
@@ -277,7 +309,8 @@ def _placed(
         lambda: bitstream(configuration, device),
     )
     places = {name: (x, y) for name, (x, y) in json.loads(made[best][PLACES]).items()}
-    title = f"{report.name} on {device.name}, seed {best}: {timings[best].fmax_mhz:.1f} MHz"
+    fmax = report.timings[best].fmax_mhz
+    title = f"{report.name} on {device.name}, seed {best}: {fmax:.1f} MHz"
     drawn = floorplan(places, {name: owners.of(name) for name in places}, title)
     folder.write_all([(FLOORPLAN, drawn.encode())], DRAWING)
     files = {"bitstream": f"{BITSTREAM}/{result}", "floorplan": FLOORPLAN}
@@ -315,9 +348,3 @@ def _versions(device: Device) -> str:
 
 def _text(content: str | bytes) -> str:
     return content if isinstance(content, str) else content.decode()
-
-
-def check_fits(report: Report) -> None:
-    """Raise :class:`VecqError` where the device is too small."""
-    if not report.fits:
-        raise VecqError(f"'{report.name}' does not fit {report.device.name}: {report.over[0]}")

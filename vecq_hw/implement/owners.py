@@ -62,8 +62,8 @@ class Owners:
         return self.layers[max(writers, key=len)] if writers else REST
 
 
-def owners(made: TopModule, top: str) -> Owners:
-    """The owners of the cells of a top module that is the instance ``{top}_unit`` of another."""
+def owners(made: TopModule, prefix: str) -> Owners:
+    """The owners of the cells of a top module whose names begin with ``prefix``, dot included."""
     identifiers = {identifier: layer for layer, identifier in made.names.items()}
     layers: dict[str, str] = {}
     writers: dict[str, str] = {}
@@ -78,7 +78,7 @@ def owners(made: TopModule, top: str) -> Owners:
         before[unit] = layers[front[0]] if front else OUTSIDE
         for writer in front:
             behind[writer] = layers[unit]
-    return Owners(prefix=f"{top}{_UNIT}.", layers=layers, before=before, behind=behind)
+    return Owners(prefix=prefix, layers=layers, before=before, behind=behind)
 
 
 def _layer(stream: str, identifiers: Mapping[str, str]) -> str:

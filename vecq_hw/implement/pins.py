@@ -1,4 +1,4 @@
-"""A top of a few pins around a project, whose own streams have more bits than a device has pins."""
+"""Tops around a project, whose own streams have more bits than a device has pins."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ NAME = "vecq_pins"
 
 def pins_text(top: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
     """SystemVerilog of the module :data:`NAME` around the module ``top`` of a project."""
+    return rendered("pins.sv.j2", name=NAME, top=top, inputs=inputs, outputs=outputs)
+
+
+def rendered(template: str, **values: object) -> str:
+    """A file of this package's templates."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("vecq_hw.implement"),
         undefined=jinja2.StrictUndefined,
@@ -22,5 +27,4 @@ def pins_text(top: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    text = templates.get_template("pins.sv.j2")
-    return text.render(name=NAME, top=top, inputs=inputs, outputs=outputs)
+    return templates.get_template(template).render(**values)
