@@ -204,6 +204,9 @@ def test_flip_flops_move_where_it_is_safe_and_outputs_stay(netlist: Netlist):
         assert np.array_equal(rows, after[name]), name
         assert len(np.unique(rows)) > 100, name
     assert read_json(made.netlist.to_json()).types == made.netlist.types
+    assert made.text().count(" flip-flops moved into the block") == sum(
+        isinstance(result, int) for *_, wanted in CASES.values() for result in wanted.values()
+    )
     again = with_block_registers(made.netlist)
     assert again.removed == 0
     assert {p.refusal for p in again.places if p.moved} == set()

@@ -42,6 +42,7 @@ from vecq_hw.netlist import yosys
 from vecq_hw.netlist.counts import Counts, count
 from vecq_hw.netlist.families import FAMILIES
 from vecq_hw.netlist.model import Cell, Netlist, read_json
+from vecq_hw.netlist.registers import with_block_registers
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
@@ -169,6 +170,7 @@ def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNT
         **{f"source {name}": text for name, text in source.files.items()},
         "command": f"{family!r} {device.synthesis} {bool(device.dsps)} {source.top}",
         "yosys": yosys.version(),
+        "registers": "in the blocks where they may be",
     }
 
     def make() -> dict[str, str]:
@@ -183,7 +185,9 @@ def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNT
             )
         except yosys.YosysError as error:
             raise StageError(str(error), error.log) from None
-        return {NETLIST: done.netlist.to_json(), LOG: done.log}
+        registered = with_block_registers(done.netlist)
+        log = f"{done.log}\n{registered.text()}\n"
+        return {NETLIST: registered.netlist.to_json(), LOG: log}
 
     made = stages.result(name, given, make)
     return read_json(_text(made[NETLIST]), source.top)

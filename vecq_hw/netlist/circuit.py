@@ -45,8 +45,8 @@ class Register:
     ----------
     enable, clear : Bit
         It takes ``data`` where enabled; where cleared, it takes ``value`` instead, enabled or not.
-    value : bool
-        What it holds at first and where it is cleared.
+    value, begins : bool
+        What it holds where it was cleared, and at first.
     """
 
     output: Bit
@@ -54,6 +54,7 @@ class Register:
     enable: Bit = "1"
     clear: Bit = "0"
     value: bool = False
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

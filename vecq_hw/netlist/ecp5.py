@@ -84,12 +84,14 @@ def _flip_flop(circuit: Circuit, cell: Cell) -> None:
     if clear != "0" and (mode == "ASYNC" or text(cell, "LSRMODE", "LSR") != "LSR"):
         raise refuse(cell, "is set or reset without the clock or loaded, which has no model")
     circuit.clocks.add(pin(cell, "CLK"))
+    value = text(cell, "REGSET", "RESET") == "SET"
     circuit.register(
         pin(cell, "Q"),
         pin(cell, "DI"),
         enable=_chosen(circuit, cell, "CEMUX", "CE", "1"),
         clear=clear,
-        value=text(cell, "REGSET", "RESET") == "SET",
+        value=value,
+        begins=value,
     )
 
 

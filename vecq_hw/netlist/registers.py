@@ -53,6 +53,14 @@ class Registered:
     places: tuple[Place, ...]
     removed: int
 
+    def text(self) -> str:
+        """Line by line what moved, and why the rest did not."""
+        lines = [f"flip-flops moved into blocks: {self.removed} fewer in the netlist"]
+        for place in self.places:
+            what = place.refusal or f"{place.moved} flip-flops moved into the block"
+            lines.append(f"  {place.cell}, {place.what}: {what}")
+        return "\n".join(lines)
+
 
 class _RefusalError(Exception):
     """Why the flip-flops at a place of a block must stay."""

@@ -209,6 +209,8 @@ class _Registers:
         self.parts, self.rows = parts, rows
         self.out = rows.add(part.output for part in parts)
         self.value = parts[0].value
+        begins = np.array([part.begins for part in parts])[:, np.newaxis]
+        self.begins = np.where(begins, _ALL, np.uint64(0))
 
     def finish(self) -> None:
         """Find the nets that they take, when all have their rows."""
@@ -283,7 +285,7 @@ class Simulator:
         self.values: Words = np.zeros((rows.count, words), np.uint64)
         self.values[1] = _ALL
         for group in self._registers:
-            self.values[group.out] = _ALL if group.value else 0
+            self.values[group.out] = group.begins
 
     def set(self, port: str, values: Words | int) -> None:
         """Give an input its values, (bits, words), or the same bit everywhere: 0 or 1."""

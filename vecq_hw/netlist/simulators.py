@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vecq_hw.errors import VecqError
-from vecq_hw.netlist import ecp5
+from vecq_hw.netlist import ecp5, ice40, xilinx
 from vecq_hw.netlist.circuit import CellMaker, circuit_of
 from vecq_hw.netlist.families import Family
 from vecq_hw.netlist.model import Netlist
 from vecq_hw.netlist.simulate import Simulator
 
-MAKERS: Mapping[str, Mapping[str, CellMaker]] = {"ecp5": ecp5.MAKERS}
+MAKERS: Mapping[str, Mapping[str, CellMaker]] = {
+    "ecp5": ecp5.MAKERS,
+    "ice40": ice40.MAKERS,
+    "xc7": xilinx.MAKERS,
+    "xcup": xilinx.MAKERS,
+}
 """What the cells of each family compute, by its name."""
 
 
