@@ -9,7 +9,7 @@ JOBS ?= 2
 DEMO_COST := 300 MB to download, 1.3 GB on the disk, a few minutes
 DEVELOPER_COST := 500 MB to download, 1.9 GB on the disk, a few minutes
 
-.PHONY: demo test nightly random_networks layers mutation coverage rtl_mutation tables lint format wheel clean
+.PHONY: demo test nightly random_networks layers mutation coverage rtl_mutation tables implement-all lint format wheel clean
 
 # A developer's environment holds all that the demo needs.
 demo: $(if $(wildcard $(VENV)/installed),$(VENV)/installed,$(VENV)/demo)
@@ -59,6 +59,11 @@ coverage: $(VENV)/installed
 tables: $(VENV)/installed
 	$(BIN)/python -m benchmarks.run_tables --threads $(JOBS); status=$$?; \
 	$(BIN)/python python/paper_tables.py && exit $$status
+
+# What networks reach on devices, by pip-installed tools alone: docs/results/implement.md.  A queue
+# that can be stopped and goes on where it was; a day of one processor for all rows.
+implement-all: $(VENV)/installed
+	$(BIN)/python -m benchmarks.implement_all
 
 # Style, types, the import contract.  Verible's formatter is not used: it aligns otherwise than the
 # cells do.  Its linter knows no parameters without a type, by which a memory's file is given.

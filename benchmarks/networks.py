@@ -39,8 +39,8 @@ MANTISSA_BITS = 18
 class _Builder:
     """Appends layers, each reading the last one unless told otherwise."""
 
-    def __init__(self, name: str, shape: tuple[int, ...]) -> None:
-        self.name = name
+    def __init__(self, name: str, shape: tuple[int, ...], bits: int = 2) -> None:
+        self.name, self.bits = name, bits
         self.input = Input(name="x", shape=shape, format=CODES)
         self.layers: list[Layer] = []
         self.last = "x"
@@ -61,8 +61,10 @@ class _Builder:
         return layer.name
 
     def weights(self, *shape: int) -> Weights:
-        codes = np.clip(np.floor(self.rng.normal(0, 1, shape)), -2, 1).astype(np.int16)
-        return Weights(codes=codes, grid=MidRise(2))
+        half = 2 ** (self.bits - 1)
+        drawn = np.floor(self.rng.normal(0, half / 2, shape))
+        codes = np.clip(drawn, -half, half - 1).astype(np.int16)
+        return Weights(codes=codes, grid=MidRise(self.bits))
 
     def convolution(
         self,
@@ -141,18 +143,39 @@ def lenet5() -> Network:
     return net.network()
 
 
-def digits_mlp() -> Network:
+def digits_mlp(bits: int = 2) -> Network:
     """64-64-32-10, as the demo has it for digits of 8 × 8 pixels."""
-    net = _Builder("digits_mlp", (64,))
+    net = _Builder("digits_mlp", (64,), bits)
     net.dense("fc1", 64)
     net.dense("fc2", 32)
     net.dense("fc3", 10, rescaled=False)
     return net.network()
 
 
-def lenet5_classic() -> Network:
+def digits_cnn(bits: int = 2) -> Network:
+    """8C3-MP2-16C3-MP2-10 on 8 × 8 × 1."""
+    net = _Builder("digits_cnn", (8, 8, 1), bits)
+    net.convolution("conv1", "x", 8, 3)
+    net.max_pool()
+    net.convolution("conv2", net.last, 16, 3)
+    net.max_pool()
+    net.flatten()
+    net.dense("fc", 10, rescaled=False)
+    return net.network()
+
+
+def keywords_mlp(bits: int = 2) -> Network:
+    """490-256-256-256-12: FINN's network for keywords, on 49 × 10 spectral coefficients."""
+    net = _Builder("keywords_mlp", (490,), bits)
+    for number in (1, 2, 3):
+        net.dense(f"fc{number}", 256)
+    net.dense("fc4", 12, rescaled=False)
+    return net.network()
+
+
+def lenet5_classic(bits: int = 2) -> Network:
     """8C5-MP2-16C5-MP2-120-84-10 on 28 × 28 × 1, without padding."""
-    net = _Builder("lenet5_classic", (28, 28, 1))
+    net = _Builder("lenet5_classic", (28, 28, 1), bits)
     net.convolution("conv1", "x", 8, 5, padded=False)
     net.max_pool()
     net.convolution("conv2", net.last, 16, 5, padded=False)

@@ -158,6 +158,9 @@ def test_xilinx_is_synthesized_only(place, device):
     out = place / device
     _, said = run(place, "--device", device, "--out", str(out))
     assert "can be synthesized only" in said
+    script = (out / "vivado/project.tcl").read_text()
+    assert f"-part {device}" in script
+    assert "has not been run" in script
     report = json.loads((out / "implementation.json").read_text())
     assert report["fits"] is True
     assert sum(layer["ffs"] for layer in report["layers"]) > 400

@@ -12,7 +12,7 @@ import numpy as np
 
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ends
-from vecq_hw.devices import Device
+from vecq_hw.devices import XC7, XCUP, Device
 from vecq_hw.emit import systemverilog
 from vecq_hw.emit.ports import MANIFEST
 from vecq_hw.emit.project import Project, Vectors
@@ -21,7 +21,7 @@ from vecq_hw.files import Folder
 from vecq_hw.implement.advice import advice
 from vecq_hw.implement.drawing import floorplan
 from vecq_hw.implement.owners import OUTSIDE, Owners, owners
-from vecq_hw.implement.pins import NAME, pins_text
+from vecq_hw.implement.pins import NAME, pins_text, rendered
 from vecq_hw.implement.place import (
     BITSTREAMS,
     CONFIG,
@@ -40,7 +40,7 @@ from vecq_hw.implement.report import Report
 from vecq_hw.implement.stages import LOG, StageError, Stages
 from vecq_hw.netlist import yosys
 from vecq_hw.netlist.counts import Counts, count
-from vecq_hw.netlist.families import FAMILIES
+from vecq_hw.netlist.families import ECP5, FAMILIES
 from vecq_hw.netlist.model import Cell, Netlist, read_json
 from vecq_hw.netlist.registers import with_block_registers
 from vecq_hw.network import Network
@@ -104,6 +104,9 @@ def implement(
     stages = Stages(folder, names, progress)
     project.write_into(folder)
     source = _source(network, schedule, project, folder)
+    if device.family in (XC7, XCUP):
+        text = rendered("project.tcl.j2", top=sources(project)[0], part=device.part)
+        folder.write_all([("vivado/project.tcl", text.encode())], "vendor")
     netlist = synthesized(stages, source, device)
     report = synthesis_report(network, schedule, device, clock, netlist, source.owners)
     if report.fits and with_places:
@@ -164,7 +167,7 @@ def owners_of(network: Network, schedule: Schedule, prefix: str) -> Owners:
 
 
 def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNTHESIS) -> Netlist:
-    """The netlist of the sources, synthesized or kept."""
+    """The netlist of the sources, synthesized or kept, with the registers of its blocks used."""
     family = FAMILIES[device.family.name]
     given = {
         **{f"source {name}": text for name, text in source.files.items()},
@@ -190,7 +193,9 @@ def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNT
         return {NETLIST: registered.netlist.to_json(), LOG: log}
 
     made = stages.result(name, given, make)
-    return read_json(_text(made[NETLIST]), source.top)
+    netlist = read_json(_text(made[NETLIST]), source.top)
+    # Flip-flops move into block RAMs and multipliers, whose own registers synthesis leaves unused.
+    return with_block_registers(netlist).netlist if family is ECP5 else netlist
 
 
 def synthesis_report(
