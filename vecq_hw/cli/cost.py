@@ -42,11 +42,18 @@ def cost(network: Path, choice: ScheduleChoice, device: str, json_file: Path | N
 
 def _print(estimate: Estimate) -> None:
     rows = [
-        (layer.name, layer.lanes, *map(_number, layer.resources.tree().values()), f"{layer.cycles}")
+        (
+            layer.name,
+            layer.lanes,
+            *map(_number, layer.resources.tree().values()),
+            f"{layer.cycles}",
+            f"{layer.clock_mhz:.0f}",
+        )
         for layer in estimate.layers
     ]
-    rows.append(("all", "", *map(_number, estimate.total.tree().values()), f"{estimate.cycles:g}"))
-    titles = ("layer", "PE × SIMD", "LUT", "carry", "FF", "BRAM", "DSP", "cycles")
+    total = map(_number, estimate.total.tree().values())
+    rows.append(("all", "", *total, f"{estimate.cycles:g}", f"{estimate.clock_mhz:.0f}"))
+    titles = ("layer", "PE × SIMD", "LUT", "carry", "FF", "BRAM", "DSP", "cycles", "MHz")
     print_table(titles, rows, left=2)
     device = estimate.device
     if device is not None:

@@ -56,6 +56,8 @@ class LayerCost:
         Of a frame that the busiest of its cells works.
     multiply_adds : int
         Of a frame.
+    clock_mhz : float
+        Estimated, from the longest stage of its cells alone.
     """
 
     name: str
@@ -64,6 +66,7 @@ class LayerCost:
     resources: Resources
     cycles: int
     multiply_adds: int
+    clock_mhz: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +168,22 @@ class Estimate:
                     **layer.resources.tree(),
                     "cycles": layer.cycles,
                     "multiply_adds": layer.multiply_adds,
+                    "clock_mhz": round(layer.clock_mhz, 1),
+                    "frames_per_second": self._rate(layer),
+                    "gops_per_1000_luts": self._density(layer),
                 }
                 for layer in self.layers
             ],
         }
+
+    def _rate(self, layer: LayerCost) -> float | None:
+        """Frames a second of a layer alone, at the clock of all; None of the ends."""
+        return self.clock_mhz * 1e6 / layer.cycles if layer.cycles else None
+
+    def _density(self, layer: LayerCost) -> float:
+        """Operations of a layer at the pace of the network, for its own tables."""
+        operations = 2 * layer.multiply_adds * self.frames_per_second / 1e9
+        return 1000 * operations / max(layer.resources.luts, 1)
 
 
 def estimate(
@@ -209,6 +224,7 @@ def estimate(
             resources=taken,
             cycles=busy.get(name, 0),
             multiply_adds=multiply_adds(network, known[name]) if name in known else 0,
+            clock_mhz=1000 / stages[name],
         )
         for name, taken in resources.items()
     ]
