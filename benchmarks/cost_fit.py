@@ -23,14 +23,14 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import lsq_linear
 
-from benchmarks.cost_networks import FIT, configurations
+from benchmarks.cost_networks import FIT, Configuration, configurations
+from benchmarks.cost_sweep import FABRICS as FABRICS_OF
 from benchmarks.cost_sweep import RECORD, identity
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.cost import constants
 from vecq_hw.cost.constants import Resources, features, weighted
 from vecq_hw.cost.fabric import FABRICS, Raw, raw
 from vecq_hw.cost.forms import Context, ends, structure
-from vecq_hw.devices import FAMILIES
 from vecq_hw.files import write_atomically
 
 CONSTANTS = Path(constants.__file__).with_name(constants.FILE)
@@ -55,7 +55,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Sample(NamedTuple):
-    """A cell, or all of a network."""
+    """A cell; what yosys made of it, if it was kept apart."""
 
     configuration: str
     part: str
@@ -72,23 +72,27 @@ def measured(counts: Mapping[str, float]) -> Resources:
     )
 
 
+def cells_of(configuration: Configuration, row: Mapping[str, Any], family: str) -> list[Raw] | None:
+    """The parts of all cells and of the ends; None if another network is drawn now."""
+    circuits = FABRICS_OF[family]
+    network, schedule = configuration.on(circuits)
+    if identity(network, schedule) != row["of"]:
+        return None
+    planned = plan(network, schedule)
+    context = Context(plan=planned, depths=row["depths"], fabric=circuits)
+    dsp = any(fold.dsp for fold in schedule.folds.values())
+    made = [*(structure(cell, context) for cell in planned.cells), ends(context, None)]
+    return [raw(part, FABRICS[family], dsp=dsp) for part in made]
+
+
 def samples(rows: Mapping[str, Any], family: str) -> Iterator[Sample]:
-    """The cells of all recorded configurations, and whole networks flattened."""
-    circuits = {known.name: known for known in FAMILIES}[family].fabric
+    """The cells of all recorded configurations that were kept apart."""
     for configuration in configurations():
         row = rows.get(configuration.name)
-        if row is None:
+        if row is None or "whole" in row:
             continue
-        network, schedule = configuration.on(circuits)
-        if identity(network, schedule) != row["of"]:
-            continue  # another one was drawn when the record was made
-        planned = plan(network, schedule)
-        context = Context(plan=planned, depths=row["depths"], fabric=circuits)
-        dsp = any(fold.dsp for fold in schedule.folds.values())
-        made = [structure(cell, context) for cell in planned.cells]
-        pairs = [*zip(made, row["cells"], strict=True), (ends(context, None), row["ends"])]
-        for part, counts in pairs:
-            parts = raw(part, FABRICS[family], dsp=dsp)
+        cells = cells_of(configuration, row, family)
+        for parts, counts in zip(cells or (), [*row["cells"], row["ends"]], strict=bool(cells)):
             yield Sample(configuration.name, row["part"], parts.kind, parts, measured(counts))
 
 
@@ -156,8 +160,7 @@ class Fitted:
     weights : mapping
         Of all cells, and of each kind.
     rows : sequence
-        Name, whether it was fitted, and the sizes guessed and measured; of whole networks once by
-        their cells and once flattened.
+        Name, whether it was fitted, and the sizes guessed and measured.
     by_kind : mapping
         The errors of the LUTs of each cell, in percent.
     """
@@ -199,12 +202,14 @@ def fitted(rows: Mapping[str, Any], family: str) -> Fitted:
         truths[sample.configuration] += sample.measured
         if sample.measured.luts >= SMALLEST:
             by_kind[sample.kind].append(error(guess.luts, sample.measured.luts))
-    result = []
-    for name, guess in guesses.items():
-        seen = rows[name]["part"] == FIT
-        result.append((name, seen, guess, truths[name]))
-        if "whole" in rows[name]:
-            result.append((f"{name}{FLATTENED}", seen, guess, measured(rows[name]["whole"])))
+    result = [(n, rows[n]["part"] == FIT, guess, truths[n]) for n, guess in guesses.items()]
+    for configuration in configurations():
+        row = rows.get(configuration.name, {})
+        cells = cells_of(configuration, row, family) if "whole" in row else None
+        if cells is not None:
+            sizes = [weighted(c, kinds.get(c.kind, everything), family) for c in cells]
+            guess, truth = sum(sizes, Resources()), measured(row["whole"])
+            result.append((f"{configuration.name}{FLATTENED}", False, guess, truth))
     return Fitted(weights={"all": everything, "kinds": kinds}, rows=result, by_kind=by_kind)
 
 

@@ -53,7 +53,7 @@ class Configuration:
     make : callable
         Gives both; the fabric is chosen by the family that is synthesized for.
     whole : bool
-        Whether it is a network whose error is told as a whole.
+        Whether it is a network that is measured flattened, as a whole.
     """
 
     name: str
@@ -271,7 +271,7 @@ _WHOLE = (
     (networks.lenet5_classic, 8, True),
 )
 _MAKERS = {"chain": random_chain, "graph": random_graph, "sequence": random_sequence}
-_RANDOM = {FIT: {"chain": 8, "graph": 14, "sequence": 6}, HELD_OUT: {"chain": 3, "graph": 5}}
+_RANDOM = {FIT: {"chain": 5, "graph": 11, "sequence": 5}, HELD_OUT: {"chain": 2, "graph": 4}}
 
 
 def configurations() -> list[Configuration]:

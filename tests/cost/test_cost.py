@@ -24,11 +24,15 @@ from tests.random_networks import (
 from vecq_hw import storage
 from vecq_hw.accelerator.dsps import with_dsps
 from vecq_hw.cli import vecq
+from vecq_hw.cli.schedules import ScheduleChoice
 from vecq_hw.cost import estimate, resources_of, warnings
 from vecq_hw.devices import FAMILIES, device
+from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.netlist.families import FAMILIES as SYNTHESIZED
 from vecq_hw.schedule import Fabric, default_schedule
+from vecq_hw.simulate import simulate
+from vecq_hw.verify.rtl import emit
 
 FAMILY = {family.name: family for family in FAMILIES}
 ECP5 = device("ecp5-25k")
@@ -87,6 +91,27 @@ def test_a_rescale_that_needs_a_multiplier_takes_dsps_on_ecp5() -> None:
     tables, blocks = (estimate(network, s, ECP5.family, ECP5) for s in (plain, dsps))
     assert (tables.total.dsps, blocks.total.dsps) == (0, 16)
     assert tables.total.luts > 2 * blocks.total.luts
+
+
+def test_the_default_schedule_of_the_fabric_has_them() -> None:
+    network = networks.digits_mlp()
+    asked = {"file": None, "lanes": 8, "axis_bits": None}
+    on_ecp5 = ScheduleChoice(**asked, fabric="ecp5").schedule(network)
+    assert [fold.dsp for fold in on_ecp5.folds.values()] == [True, True, False]
+    for fabric in ("lut6", None):
+        chosen = ScheduleChoice(**asked, fabric=fabric).schedule(network)
+        assert not any(fold.dsp for fold in chosen.folds.values())
+
+
+def test_the_readme_of_a_project_has_its_sizes() -> None:
+    network = networks.digits_mlp()
+    schedule = replace(default_schedule(network, 4), fabric=Fabric.ECP5)
+    inputs = networks.inputs(network, 1)
+    project = emit(network, schedule, Vectors(inputs=inputs, outputs=simulate(network, inputs)))
+    found = estimate(network, schedule, ECP5.family)
+    rows = [line for line in str(project.files["README.md"]).splitlines() if line[:6] == "| all "]
+    size = found.total.tree()
+    assert rows == [f"| all | {size['luts']} | {size['ffs']} | {size['brams']} | {size['dsps']} |"]
 
 
 def test_what_takes_more_than_half_of_the_tables_is_named() -> None:

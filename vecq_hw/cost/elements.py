@@ -10,9 +10,12 @@ import numpy.typing as npt
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
 from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
-from vecq_hw.cost.structure import Structure, bits_of
+from vecq_hw.cost.structure import Structure, bits_of, pipeline_end
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
+
+IN_TABLES = 1 << 30
+"""Of a memory that is never a block, as it is read without a register."""
 
 
 def elementwise(cell: Elementwise, source: Tensor) -> Structure:
@@ -20,7 +23,9 @@ def elementwise(cell: Elementwise, source: Tensor) -> Structure:
     lanes, fmt = cell.source.lanes, source.format
     match cell.layer:
         case Rescale():
-            return _rescale(cell.layer, lanes, fmt, dsp=cell.dsp)
+            made = _rescale(cell.layer, lanes, fmt, dsp=cell.dsp)
+            pipeline_end(made, lanes * cell.layer.format.bits, cell.room)
+            return made
         case Threshold():
             return _threshold(cell.layer, lanes, fmt)
         case Lookup():
@@ -45,9 +50,9 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     total = min(max(product, offset) + 1, 64)
     shift = int(layer.shifts.min())
     rounded = max(total - shift + 1, layer.format.bits)
-    made.rom(lines, lanes * mantissa)
-    made.rom(lines, lanes * offset, stages=2)
-    made.register(lanes * fmt.bits)
+    made.rom(lines, lanes * mantissa, stages=2)
+    made.rom(lines, lanes * offset, stages=3)
+    made.register(2 * lanes * fmt.bits)
     additions = None
     if lines == 1:
         additions = int(np.maximum(signed_digits(layer.mantissa) - 1, 0).sum())
@@ -64,9 +69,9 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     made.add(max(rounded - 2, 0), 2 * lanes)
     made.table(4, lanes * out)
     made.register(lanes * out)
-    _further(made, layer, lines, lanes, total - shift, stages=2)
+    _further(made, layer, lines, lanes, total - shift, stages=3)
     made.count(words)
-    made.control += 5 + (layer.classes > 1)
+    made.control += 6 + (layer.classes > 1)
     if layer.rows is not None and layer.classes > 1:
         made.rom(layer.rows.size, bits_of(lines))
         made.count(layer.rows.size)
@@ -147,14 +152,13 @@ def _threshold(layer: Threshold, lanes: int, fmt: IntFormat) -> Structure:
     words = channels // lanes
     bits = signed_bits(np.array([fmt.lo, fmt.hi + 1, 1]))
     compare = max(bits, fmt.bits + 1)
-    made.register(lanes * fmt.bits * (count + 1))
+    made.register(lanes * fmt.bits * count)
     for stage in range(1, count + 1):
         # Constants of the lane in all words, chosen by the word and the bits so far.
         address = words << (stage - 1)
         made.register(lanes * stage)
-        made.add(compare, lanes, fronts=compare if address > 1 else 0)
-        if address > 16:
-            made.table(bits_of(address), lanes * bits)
+        made.add(compare, lanes)
+        made.rom(address, lanes * bits, most_in_luts=IN_TABLES, stages=0)
     out = layer.format.bits
     made.table(2 + out, lanes * out)
     made.register(lanes * out)

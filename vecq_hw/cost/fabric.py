@@ -230,11 +230,11 @@ def _memory(memory: Memory, fabric: Fabric) -> _Made:
         if memory.words > memory.most_in_luts:
             ports = 1 if memory.ports == 1 else math.ceil(memory.ports / 2)
             return _Made(
-                brams=ports * block_rams(memory.words, memory.bits, fabric),
-                registers=(memory.stages - 1) * memory.ports * memory.bits,
+                brams=ports * block_rams(memory, fabric),
+                registers=(memory.stages - 1 + memory.registers) * memory.ports * memory.bits,
             )
         return _table_rom(memory, fabric)
-    blocks = block_rams(memory.words, memory.bits, fabric)
+    blocks = block_rams(memory, fabric)
     behind = (memory.stages - 1) * memory.bits
     if fabric.lut_ram is None:
         return _Made(brams=blocks, registers=behind)
@@ -270,14 +270,25 @@ def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
         each *= 1 if fabric.lut_inputs == 6 else 0.93
         each *= memory.words / 2.0**address
     read = memory.ports * distinct
-    return _Made(tables=read * each, registers=memory.stages * round(read))
+    addresses = memory.registers * memory.ports * address
+    return _Made(tables=read * each, registers=memory.stages * round(read) + addresses)
 
 
-def block_rams(words: int, bits: int, fabric: Fabric) -> int:
-    """Block RAMs of a memory: the fewest over the shapes."""
-    return min(
-        math.ceil(words / depth) * math.ceil(bits / width) for depth, width in fabric.block_ram
-    )
+def block_rams(memory: Memory, fabric: Fabric) -> int:
+    """Block RAMs of a memory, in the shape that costs least.
+
+    The shape is chosen for whole words; blocks of which no bit is read are left out.
+    """
+    word = memory.of or memory.bits
+
+    def cost(shape: tuple[int, int]) -> float:
+        depth, width = shape
+        rows = math.ceil(memory.words / depth)
+        return rows * math.ceil(word / width) * fabric.block_cost + (rows - 1) * (word + 1) / 2
+
+    depth, width = min(fabric.block_ram, key=cost)
+    columns = (memory.first + memory.bits - 1) // width - memory.first // width + 1
+    return math.ceil(memory.words / depth) * columns
 
 
 def _dsps(product: Product, fabric: Fabric, dsp: bool) -> int:

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from vecq_hw.accelerator.cells import Gathering, Pool, Reordering, Upsampling, Windows
 from vecq_hw.cost.elements import signed_bits
-from vecq_hw.cost.structure import Structure, bits_of
+from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
 from vecq_hw.layers import MaxPool2d, SumPool2d, Tensor, WindowLayer, window_axes
 
 
@@ -18,7 +18,8 @@ def windows(cell: Windows, source: Tensor) -> Structure:
     if any(cell.layer.padding):
         made.table(2, word)
         made.control += 1
-    made.control += 1
+    made.control += 2
+    pipeline_end(made, word, cell.unit.room)
     return made
 
 
@@ -42,41 +43,55 @@ def pool(cell: Pool, source: Tensor, out: int) -> Structure:
     made.register(lanes * out)
     if folds > 1:
         made.ram(folds, lanes * out)
-        made.register(bits_of(folds))
-    made.control += 5
+        made.register(2 * bits_of(folds))
+    made.control += 9
+    pipeline_end(made, lanes * out, cell.unit.room)
     return made
 
 
 def _window_buffer(made: Structure, layer: WindowLayer, source: Tensor, lanes: int) -> None:
-    """``vecq_window_buffer``: a ring of rows, a writer, the place of the window and of the next."""
+    """``vecq_window_buffer``: a ring of numbered words, and a generator of places ahead of it."""
     height, width, channels = source.shape
     folds = channels // lanes
-    rows, _ = window_axes(source.shape, layer)
+    rows, columns = window_axes(source.shape, layer)
     top, left, bottom, right = layer.padding
-    row_words, tall = width * folds, rows.reach
-    alone = top >= tall
-    ring = max(top + 1 if alone else tall, 1 if tall * row_words > 1 else 2)
-    made.ram(max(ring * row_words, 2), lanes * source.format.bits)
-    slot = bits_of(ring)
-    column = bits_of((width + left + right + layer.stride[1]) * folds + 1) + 1
-    row = bits_of(height + top + bottom + layer.stride[0] + 1) + 1
-    lead = bits_of(3 * height + tall + layer.stride[0] + 1) + 1
-    made.control += column + slot + row  # of the writer
-    made.control += 2 * (column + row + lead + slot)  # of the window, and of the next one
-    made.count(folds)
-    made.count(layer.kernel[0])
-    made.count(layer.kernel[1])
-    address = bits_of(ring * row_words)
+    tall, wide = rows.reach, columns.reach
+    row_words = width * folds
+    row_span = int(rows.cells[-1, 0] - rows.cells[0, 0])
+    span = int(columns.cells[-1, 0] - columns.cells[0, 0]) * folds
+    pitch = max(span, row_words)
+    first = -top * pitch - left * folds
+    alone = not ((rows.cells[0] >= 0) & (rows.cells[0] < height)).any()
+    alone = alone or not ((columns.cells[0] >= 0) & (columns.cells[0] < width)).any()
+    least = max(max(tall * pitch, 2), (tall - 1) * pitch + wide * folds)
+    address = log2(max(least, pitch - first if alone else 0))
+    made.ram(1 << address, lanes * source.format.bits, stages=2)
+    frame_rows = max(row_span + 1, height)
+    lead = log2((1 << address) + 3 * tall * pitch + 2) + 1
+    made.add(lead, 2, fronts=lead)
     made.add(address, 2, fronts=address)
-    made.add(column, 3)
-    made.add(lead, 4)
+    made.register(2 * lead + 2 * address)
+    made.table(5, 2 * lead)  # by how much each grows
+    for most in (folds, *layer.kernel, len(columns.cells), len(rows.cells)):
+        if most > 1:
+            made.count(most)
+            made.control += 2
+    if left or right or int(columns.cells[-1, -1]) >= width:
+        made.control += bits_of(width + left + right + layer.stride[1] + 1) + 1
+    if top or bottom or int(rows.cells[-1, -1]) >= height:
+        made.control += bits_of(height + top + bottom + layer.stride[0] + 1) + 1
+    made.control += 10 + bits_of(folds)
+    if (frame_rows - height) * pitch + pitch - row_words:
+        made.count(row_words)
+        made.count(height)
+        made.control += 4
 
 
 def replay(made: Structure, words: int, replays: int, word: int) -> None:
     """``vecq_replay_buffer``: two frames, or two words where each is read once."""
     slots = 2 * (words if replays > 1 else 1)
-    made.ram(slots, word, checked=True)
-    made.control += 2 * bits_of(slots) + 2 * bits_of(slots + 1)
+    made.ram(slots, word)
+    made.control += 2 * bits_of(slots) + 2 * bits_of(slots + 1) + 2
 
 
 def frame_buffer(made: Structure, words: int, word: int) -> None:

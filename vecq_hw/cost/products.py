@@ -12,7 +12,7 @@ from vecq_hw.accelerator.cells import MatrixVector, Recurrence, Unrolled
 from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.cost.elements import signed_bits, signed_digits
 from vecq_hw.cost.positions import frame_buffer, group_buffer, replay
-from vecq_hw.cost.structure import Structure, bits_of, log2
+from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import BinaryBases, Gru, Lstm, ProductWeights, Weights
 from vecq_hw.schedule import Fabric, FoldKind
@@ -59,35 +59,57 @@ def matrix_vector(
         taps = layer.inputs_of_one_output // layer.group_channels
         blocks = layer.groups // span
         group_buffer(made, taps, blocks, folds // taps, passes // blocks, word)
-    stages = -(-simd // STAGE_LANES)
+    fits = units.STRUCTURES[fabric]
+    made.register((fits.registers - 1) * word)
+    stages, behind = fits.stages(simd), fits.registers
     if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.CODE_BOOK:
         made.kind = "code book"
-        _code_book(made, layer.weights, pe, simd, steps)
+        _code_book(made, layer.weights, pe, simd, steps, behind)
     else:
-        made.register(stages * bits_of(steps))
-        for first in range(0, simd, STAGE_LANES):
-            made.rom(steps, min(STAGE_LANES, simd - first) * pe * array_bits)
+        made.register((stages - quads * (stages > 1)) * bits_of(steps))
+        for first in range(0, simd, 2 * fits.rows):
+            lanes = min(2 * fits.rows, simd - first)
+            made.rom(
+                steps,
+                lanes * pe * array_bits,
+                most_in_luts=fits.most_in_luts,
+                registers=behind,
+                first=first * pe * array_bits,
+                of=simd * pe * array_bits,
+            )
     for _ in range(span):
         if quads:
             quad_rows(made, pe // span, simd, array_bits, source.bits, steps)
         elif popcount:
             _popcount(made, pe // span, simd)
         else:
-            pair_rows(made, pe // span, simd, array_bits, source.bits, steps, signs=planes.signs)
-    latency = 2 + stages + log2(array_bits)
-    made.register(3 * latency)
-    made.rom(output_folds, pe * accumulator)
-    made.add(accumulator, pe, fronts=accumulator, chosen=False)
+            pair_rows(
+                made,
+                pe // span,
+                simd,
+                array_bits,
+                source.bits,
+                steps,
+                signs=planes.signs,
+                rows=fits.rows,
+                registers=1,
+            )
+    latency = 2 + behind + stages + log2(array_bits)
+    made.register((4 if serial else 3) * latency)
+    made.rom(output_folds, pe * accumulator, most_in_luts=fits.most_in_luts, registers=behind)
+    made.add(accumulator, pe, fronts=accumulator, chosen=quads and not serial)
     made.register(pe * accumulator)
+    pipeline_end(made, pe * accumulator, cell.unit.room)
     if serial:
         made.table(4, pe * accumulator)
         made.choose(planes.bits, pe)
         made.count(planes.bits)
+        made.register(pe * bits_of(planes.bits))
     made.count(steps)
     made.count(folds)
     made.count(passes)
     made.count(output_folds)
-    made.control += 1
+    made.control += 5
     return made
 
 
@@ -96,47 +118,57 @@ def changing(words: int) -> float:
     return 1 - 2.0 ** (1 - min(words, 40))
 
 
-def pair_sums(made: Structure, simd: int, bits: int, *, alone: bool) -> None:
+def pair_sums(
+    made: Structure, simd: int, bits: int, *, alone: bool, rows: int, registers: int, early: bool
+) -> None:
     """``vecq_pair_sums``: the sum and difference of each two lanes, delayed by their stage."""
     for pair in range(-(-simd // 2)):
         lanes = 2 if 2 * pair + 1 < simd else 1
-        made.register(pair // ROWS * lanes * bits)
+        stage = pair // rows
+        made.register((stage - (early and stage > 0)) * lanes * bits)
         if lanes == 2:
             made.add(bits + 1, 1 if alone else 2)
-            made.register((1 if alone else 2) * (bits + 1))
+            made.register((1 + registers) * (1 if alone else 2) * (bits + 1))
         else:
-            made.register(bits)
+            made.register((1 + registers) * bits)
         if alone:
-            made.register(lanes * bits)
+            made.register((1 + registers) * lanes * bits)
 
 
 def quad_rows(made: Structure, pe: int, simd: int, planes: int, bits: int, words: int) -> None:
     """``vecq_quad_row_array``: four lanes a row, the choice inside the carry cells."""
-    pair_sums(made, simd, bits, alone=False)
+    pair_sums(made, simd, bits, alone=False, rows=2, registers=1, early=True)
     pairs, rows = -(-simd // 2), -(-simd // 4)
-    row, kept = bits + 1, changing(words)
+    row, kept, count = bits + 1, changing(words), pe * planes
     for quad in range(rows):
         lanes = min(4, simd - 4 * quad)
-        count = pe * planes
         wide = row + 1 if lanes > 2 else row
         made.table(4 if lanes > 1 else 2, round(kept * count * row))
+        made.register(count * wide)
         if lanes > 2:
-            made.add(wide, count, chosen=True, fronts=row)
+            # The first row chooses both of its operands in front of the sum.
+            made.add(wide, count, chosen=quad > 0, fronts=kept * row)
         width = row + log2(min(2 * quad + 2, pairs))
         if quad:
             made.add(width, count, chosen=True, fronts=wide)
-        elif lanes > 2:
-            made.table(2, round(kept * count * wide))
-        if quad % (ROWS // 2) == ROWS // 2 - 1 or quad == rows - 1:
-            made.register(count * width)
+            made.register(count * (width + 1))
     _plane_sum(made, pe, planes, row + log2(pairs))
 
 
 def pair_rows(
-    made: Structure, pe: int, simd: int, planes: int, bits: int, words: int, *, signs: bool
+    made: Structure,
+    pe: int,
+    simd: int,
+    planes: int,
+    bits: int,
+    words: int,
+    *,
+    signs: bool,
+    rows: int = ROWS,
+    registers: int = 0,
 ) -> None:
     """``vecq_pair_row_array``: two lanes a row, chosen in front of its sum."""
-    pair_sums(made, simd, bits, alone=not signs)
+    pair_sums(made, simd, bits, alone=not signs, rows=rows, registers=registers, early=False)
     pairs, row, count = -(-simd // 2), bits + 1, pe * planes
     for pair in range(pairs):
         two = 2 * pair + 1 < simd
@@ -146,7 +178,7 @@ def pair_rows(
             made.add(width, count, fronts=fronts)
         else:
             made.table((4 if signs else 5) if two else 2, round(changing(words) * count * row))
-        if pair % ROWS == ROWS - 1 or pair == pairs - 1:
+        if pair % rows == rows - 1 or pair == pairs - 1:
             made.register(count * width)
     _plane_sum(made, pe, planes, _chain_bits(row, pairs))
 
@@ -190,7 +222,9 @@ def _popcount(made: Structure, pe: int, simd: int) -> None:
         made.register(pe * count * (2 if leaf and lanes > 8 else 1))
 
 
-def _code_book(made: Structure, weights: ProductWeights, pe: int, simd: int, steps: int) -> None:
+def _code_book(
+    made: Structure, weights: ProductWeights, pe: int, simd: int, steps: int, behind: int
+) -> None:
     """``vecq_code_book``: indices, and a book for each word of each processing element."""
     block, book = weights.block, len(weights.book)
     parts = block // simd if block > simd else 1
@@ -202,11 +236,17 @@ def _code_book(made: Structure, weights: ProductWeights, pe: int, simd: int, ste
     made.register((stages - 1) * bits_of(fetches))
     if parts > 1:
         made.count(parts)
-        made.register(stages * bits_of(parts))
+        made.register((behind + stages) * bits_of(parts))
     for first in range(0, simd, STAGE_LANES):
         end = min(first + STAGE_LANES, simd)
         words = (end - 1) // lanes - first // lanes + 1
-        made.rom(fetches, words * pe * index)
+        made.rom(
+            fetches,
+            words * pe * index,
+            registers=behind,
+            first=first // lanes * pe * index,
+            of=max(simd // lanes, 1) * pe * index,
+        )
         for word in range(words):
             begin = (first // lanes + word) * lanes
             held = min(begin + lanes, end) - max(begin, first)
@@ -278,7 +318,8 @@ def _base_serial(
     stages = -(-fold.simd // STAGE_LANES)
     made.register(stages * bits_of(steps))
     for first in range(0, fold.simd, STAGE_LANES):
-        made.rom(steps, min(STAGE_LANES, fold.simd - first) * fold.pe)
+        bits = min(STAGE_LANES, fold.simd - first) * fold.pe
+        made.rom(steps, bits, first=first * fold.pe, of=fold.simd * fold.pe)
     pair_rows(made, fold.pe, fold.simd, 1, source.bits, steps, signs=True)
     made.rom(passes, fold.pe * coordinate)
     made.rom(output_folds, fold.pe * accumulator)
@@ -321,7 +362,9 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
         made.ram(2 * folds, 8)
     made.table(3, fold.simd * 8)
     for first in range(0, fold.simd, STAGE_LANES):
-        made.rom(steps, min(STAGE_LANES, fold.simd - first) * fold.pe * bits)
+        codes = fold.pe * bits
+        lanes = min(STAGE_LANES, fold.simd - first)
+        made.rom(steps, lanes * codes, first=first * codes, of=fold.simd * codes)
     pair_rows(made, fold.pe, fold.simd, bits, 8, steps, signs=signs)
     made.rom(words, fold.pe * sums)
     made.add(sums, fold.pe, fronts=sums)

@@ -42,6 +42,11 @@ class Memory:
         That read it.
     stages : int
         Registers behind it, the one of the read included; one of them lies in a block RAM.
+    registers : int
+        Of ``vecq_rom`` besides: behind a block, and at the address of a memory in tables.
+    first, of : int
+        A memory of constants is read from bit ``first`` of words of ``of`` bits on; 0 bits: of all
+        of them.
     checked : bool
         Whether a word that is written and read in the same cycle is read as it was, for which a
         block RAM needs logic beside it.
@@ -52,6 +57,9 @@ class Memory:
     most_in_luts: int | None = None
     ports: int = 1
     stages: int = 1
+    registers: int = 0
+    first: int = 0
+    of: int = 0
     checked: bool = False
 
 
@@ -133,9 +141,13 @@ class Structure:
         most_in_luts: int = 64,
         ports: int = 1,
         stages: int = 1,
+        registers: int = 0,
+        first: int = 0,
+        of: int = 0,
     ) -> None:
-        """A memory of constants, read through registers."""
-        self.memories.append(Memory(words, bits, most_in_luts, ports, stages))
+        """A memory of constants, read through registers; a narrow one is no waste of a block."""
+        most = 64 if most_in_luts < 64 and bits < 17 else most_in_luts
+        self.memories.append(Memory(words, bits, most, ports, stages, registers, first, of))
 
     def ram(self, words: int, bits: int, *, stages: int = 1, checked: bool = False) -> None:
         """A memory that is written and read, through registers."""
@@ -156,6 +168,15 @@ class Structure:
     ) -> None:
         """Multipliers."""
         self.products.append(Product(left, right, count, dsp, additions, words))
+
+
+def pipeline_end(made: Structure, bits: int, room: int) -> None:
+    """``vecq_pipeline_end``: room for so many words behind a pipeline; of none there is nothing."""
+    if room:
+        made.register(room * bits)
+        made.control += 1 + room
+    if room > 1:
+        made.table(3, bits)
 
 
 def bits_of(most: int) -> int:
