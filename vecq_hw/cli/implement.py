@@ -105,10 +105,11 @@ def _print(report: Report, out: Path) -> None:
         return
     every = ", ".join(f"{fmax:.1f}" for fmax in report.fmax_all)
     fmax, rate = report.fmax_mhz, report.frames_per_second
+    assert fmax is not None
     echo(
         f"{report.name} on {report.device.part}: {fmax:.1f} MHz, the median of {every}; best"
         f" {max(report.fmax_all):.1f}, worst {min(report.fmax_all):.1f}; asked for"
-        f" {report.clock_mhz:g}"
+        f" {report.clock_mhz:g}, slack {1e3 / report.clock_mhz - 1e3 / fmax:.2f} ns"
     )
     if len(report.timings) == 1:
         click.echo("warning: seeds differ by up to a third; one says little", err=True)

@@ -17,11 +17,12 @@ from vecq_hw.emit import systemverilog
 from vecq_hw.emit.ports import MANIFEST
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.emit.systemverilog.top_module import top_module
+from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
 from vecq_hw.implement.advice import advice
 from vecq_hw.implement.drawing import floorplan
 from vecq_hw.implement.owners import OUTSIDE, Owners, owners
-from vecq_hw.implement.pins import NAME, pins_text, rendered
+from vecq_hw.implement.pins import NAME, TOPS, pins_text, rendered
 from vecq_hw.implement.place import (
     BITSTREAMS,
     CONFIG,
@@ -150,13 +151,25 @@ def _source(network: Network, schedule: Schedule, project: Project, folder: Fold
 
 
 def sources(project: Project) -> tuple[str, dict[str, str]]:
-    """The top of a project, and the texts that synthesis reads by their names."""
+    """The top of a project, and the texts that synthesis reads by their names.
+
+    Raises
+    ------
+    VecqError
+        The top has the name of one that stands around it.
+    """
     files = {
         name.removeprefix("rtl/"): _text(text)
         for name, text in project.files.items()
         if name.startswith("rtl/") and name.endswith((".sv", ".mem"))
     }
-    return json.loads(_text(project.files[MANIFEST]))["top"], files
+    top = json.loads(_text(project.files[MANIFEST]))["top"]
+    if top in TOPS:
+        raise VecqError(
+            f"a network called '{top}' has the name of the module around it; give it another with"
+            " vecq lower --name"
+        )
+    return top, files
 
 
 def owners_of(network: Network, schedule: Schedule, prefix: str) -> Owners:

@@ -8,8 +8,8 @@ import jinja2
 
 from vecq_hw.bench.ports import Port
 
-NAME = "vecq_pins"
-"""The module; no cell and no network's top is called so."""
+NAME, LINK, BOARD = TOPS = ("vecq_pins", "vecq_link", "vecq_board")
+"""The modules around an accelerator: a few pins; a serial link; and a board's clock around that."""
 
 
 def pins_text(top: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> str:

@@ -31,15 +31,13 @@ from vecq_hw.implement.flow import (
     synthesis_report,
     synthesized,
 )
-from vecq_hw.implement.pins import rendered
+from vecq_hw.implement.pins import BOARD, LINK, rendered
 from vecq_hw.implement.report import Report
 from vecq_hw.implement.stages import Stages
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate.dataflow import with_fifo_depths
 
-LINK, TOP = "vecq_link", "vecq_board"
-"""The modules; no cell and no network's top is called so."""
 SUMMARY = "board.json"
 _ROUNDS = 4
 _MARGIN = 0.98
@@ -160,7 +158,7 @@ def build(
         names += [f"round_{number}_seed_{seed}" for seed in range(1, seeds + 1)]
         stages = Stages(folder, [*names, BITSTREAM], progress)
         top = _top(board, found, pll, rate, per_bit)
-        design = Source(files={**files, f"{TOP}.sv": top}, top=TOP, owners=owners)
+        design = Source(files={**files, f"{BOARD}.sv": top}, top=BOARD, owners=owners)
         netlist = synthesized(stages, design, device, names[0])
         report = synthesis_report(network, schedule, device, pll.clock_mhz, netlist, owners)
         made: dict[int, dict[str, bytes]] = {}
@@ -268,7 +266,7 @@ def _top(board: Board, found: Pins, pll: Pll, baud: int, per_bit: int) -> str:
     device = device_of(board)
     return rendered(
         "board.sv.j2",
-        name=TOP,
+        name=BOARD,
         link=LINK,
         board=board,
         pins=found,
@@ -303,7 +301,7 @@ def _write(folder: Folder, built: Built, target: Port, files: dict[str, str], to
         "host.py": host,
         "vecq_link.py": link,
         "board/load.txt": load,
-        f"board/{TOP}.sv": top,
+        f"board/{BOARD}.sv": top,
         **around,
         SUMMARY: f"{json.dumps(built.to_json(), indent=2)}\n",
     }
