@@ -27,7 +27,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.origin import origin
-from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
+from benchmarks.synthesis import ECP5, XCUP, Area, synthesize
 from vecq_hw import assets
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog.cells import with_inner
@@ -44,6 +44,7 @@ from vecq_hw.layers import (
     Rescale,
     Weights,
 )
+from vecq_hw.netlist import yosys
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fold, FoldKind, Schedule
 from vecq_hw.simulate import simulate
@@ -328,7 +329,7 @@ RUNS = [
 
 def table(rows: Sequence[Row]) -> Table:
     """What is printed."""
-    result = Table(title=f"256 MACs, 8-bit activations, yosys {yosys_version()}")
+    result = Table(title=f"256 MACs, 8-bit activations, yosys {yosys.version()}")
     names = ("part", "family", "weights", "LUT/MAC", "physical", "goal", "cycles", "LUT", "BRAM")
     for name in names:
         result.add_column(name, justify="left" if name in ("part", "family") else "right")
@@ -365,7 +366,7 @@ def main(parts: Sequence[str], out: Path | None) -> None:
             rows.append(Row(part=part, family=family, weight_bits=bits, area=area))
     console.print(table(rows))
     if out is not None:
-        head = {"yosys": yosys_version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
+        head = {"yosys": yosys.version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
         known = json.loads(out.read_text()) if out.exists() else {"rows": []}
         same = known.get("yosys") == head["yosys"]
         kept = [row for row in known["rows"] if same and row["part"] not in parts]

@@ -31,8 +31,11 @@ from rich.table import Table
 from benchmarks.another_commit import checked_out, environment, resolved
 from benchmarks.isomorphism import canonical, reordered
 from benchmarks.origin import ROOT, origin
-from benchmarks.synthesis import SYNTHESIS, XCUP, count, run_yosys, yosys_version
+from benchmarks.synthesis import SYNTHESIS, XCUP
 from vecq_hw.files import write_atomically
+from vecq_hw.netlist import families, yosys
+from vecq_hw.netlist.counts import count
+from vecq_hw.netlist.model import read_json
 from vecq_hw.toolchain import run_process
 
 LEAST_ORDERS = 4
@@ -130,16 +133,13 @@ def sources(folder: Path, only: str) -> dict[str, dict[str, Any]]:
 
 def unmapped(circuit: Mapping[str, Any]) -> dict[str, Any]:
     """The netlist as ABC is given it, in its canonical order."""
-    values = " ".join(f"-chparam {key} {value}" for key, value in circuit["parameters"].items())
-    texts = " ".join(file for file in circuit["files"] if file.endswith((".sv", ".v")))
     commands = [
-        f"read_verilog -sv -defer {texts}",
-        f"hierarchy -top {circuit['top']} {values}",
+        *yosys.read_commands(circuit["files"], circuit["top"], **circuit["parameters"]),
         f"{SYNTHESIS[XCUP][0]} -run begin:map_luts",
         f"select {circuit['top']}",
         "write_json -selected netlist.json",
     ]
-    made = run_yosys(circuit["files"], commands, ("netlist.json",))
+    made = yosys.run(circuit["files"], commands, ("netlist.json",)).files
     (module,) = json.loads(made["netlist.json"])["modules"].values()
     return canonical(module)
 
@@ -157,8 +157,8 @@ def luts(module: Mapping[str, Any]) -> int:
         "write_json netlist.json",
     ]
     given = {"given.json": json.dumps({"modules": {"top": {"attributes": {"top": 1}, **module}}})}
-    made = run_yosys(given, commands, ("netlist.json",))
-    return count(json.loads(made["netlist.json"])["modules"]["top"]).luts
+    made = yosys.run(given, commands, ("netlist.json",)).files
+    return count(read_json(made["netlist.json"], "top"), families.XCUP).luts
 
 
 def compared(
@@ -198,7 +198,7 @@ def main(commit: str, only: str, orders: int, out: Path | None) -> None:
         olds = sources(folder, only)
     news = sources(ROOT, only)
     rows: list[Comparison] = []
-    head = {"against": resolved(commit), "yosys": yosys_version(), "family": XCUP}
+    head = {"against": resolved(commit), "yosys": yosys.version(), "family": XCUP}
     known = json.loads(out.read_text()) if out is not None and out.exists() else {}
     same = all(known.get(key) == value for key, value in head.items())
     found = {row["circuit"]: row for row in known["circuits"]} if same else {}
@@ -211,7 +211,7 @@ def main(commit: str, only: str, orders: int, out: Path | None) -> None:
             if out is not None:
                 tree = head | {"circuits": list(found.values())}
                 write_atomically(out, (json.dumps(tree, indent=1) + "\n").encode())
-    shown = Table(title=f"LUTs in several orders, yosys {yosys_version()}: median, range")
+    shown = Table(title=f"LUTs in several orders, yosys {yosys.version()}: median, range")
     for column in ("circuit", "before mapping", resolved(commit), "now"):
         shown.add_column(column)
     for row in rows:

@@ -28,11 +28,12 @@ from benchmarks.origin import origin
 from benchmarks.rtl_area_joins import products, rescales, sums
 from benchmarks.rtl_area_layers import gather_cells, weight_cells
 from benchmarks.rtl_area_orders import order_cells
-from benchmarks.synthesis import ECP5, XCUP, yosys_version
+from benchmarks.synthesis import ECP5, XCUP
 from vecq_hw.emit.systemverilog.parameters import lookup_lines, memory_text
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Lookup
+from vecq_hw.netlist import yosys
 
 S8 = IntFormat(8, signed=True)
 
@@ -159,11 +160,11 @@ def main(names: Sequence[str], missing: bool, out: Path | None) -> None:
     """Synthesize, print, record each row as soon as it is there."""
     runs = [(name, cell, fam) for name in names for fam in (XCUP, ECP5) for cell in CELLS[name]()]
     known = json.loads(out.read_text()) if out is not None and out.exists() else {"rows": []}
-    same = known.get("yosys") == yosys_version()
+    same = known.get("yosys") == yosys.version()
     found = {_key(row): row for row in known["rows"] if same}
     if missing:
         runs = [run for run in runs if (run[0], run[1].what, run[2]) not in found]
-    shown = Table(title=f"Cells alone, yosys {yosys_version()}")
+    shown = Table(title=f"Cells alone, yosys {yosys.version()}")
     for column in ("cell", "family", "LUT/lane", "LUT", "physical", "FF", "BRAM"):
         shown.add_column(column, justify="left" if column in ("cell", "family") else "right")
     with Progress(transient=True) as progress:
@@ -176,7 +177,7 @@ def main(names: Sequence[str], missing: bool, out: Path | None) -> None:
             numbers = luts, area.physical, area.flip_flops, area.block_rams
             shown.add_row(cell.what, family, f"{luts / cell.lanes:.1f}", *map(str, numbers))
             if out is not None:
-                tree = {"yosys": yosys_version(), "rows": list(found.values())}
+                tree = {"yosys": yosys.version(), "rows": list(found.values())}
                 write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
     Console(width=110).print(shown)
 

@@ -40,9 +40,11 @@ from benchmarks.rtl_area import (
     project_area,
 )
 from benchmarks.significand_unit import BYTES, Activations, significand_unit
-from benchmarks.synthesis import XCUP, Area, synthesize, yosys_version
+from benchmarks.synthesis import XCUP, Area, synthesize
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import Grid, IntFormat, MidRise, MiniFloat
+from vecq_hw.netlist import yosys
+from vecq_hw.netlist.model import Netlist
 
 SAMPLES = 100
 PLANES, SIGNIFICANDS = "array, planes", "array, significands"
@@ -80,9 +82,7 @@ def significands(grid: MiniFloat, activations: Activations, lanes: int = LANES) 
     return synthesize(files, "significand_array", values, XCUP)
 
 
-def check(
-    grid: MiniFloat, activations: Activations, netlist: Mapping[str, Any], lanes: int = LANES
-) -> None:
+def check(grid: MiniFloat, activations: Activations, netlist: Netlist, lanes: int = LANES) -> None:
     """Sums of one, two and three steps equal to the integers, for each sample's own weights."""
     rng = np.random.default_rng(grid.bits)
     codes = rng.integers(0, 1 << grid.bits, (SAMPLES, lanes, lanes))
@@ -138,7 +138,7 @@ PARTS: Mapping[str, Callable[[Grid, Activations], Area]] = {
 @click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
 def main(parts: tuple[str, ...], missing: bool, out: Path | None) -> None:
     """Synthesize, check, record each row as soon as it is there, print."""
-    head = {"yosys": yosys_version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
+    head = {"yosys": yosys.version(), "macs": MACS, "clock_mhz_assumed": CLOCK_MHZ}
     known = json.loads(out.read_text()) if out is not None and out.exists() else {"rows": []}
     same = known.get("yosys") == head["yosys"]
     found = {_key(row): row for row in known["rows"] if same}
@@ -150,7 +150,7 @@ def main(parts: tuple[str, ...], missing: bool, out: Path | None) -> None:
             if out is not None:
                 kept = [found[_named(*each)] for each in RUNS if _named(*each) in found]
                 write_atomically(out, (json.dumps(head | {"rows": kept}, indent=2) + "\n").encode())
-    shown = Table(title=f"256 MACs, yosys {yosys_version()}, {CLOCK_MHZ} MHz assumed")
+    shown = Table(title=f"256 MACs, yosys {yosys.version()}, {CLOCK_MHZ} MHz assumed")
     columns = ("part", "weights", "activations", "LUT/MAC", "physical/MAC", "GOPS/1000 LUT")
     for column in (*columns, "GOPS/1000 physical", "published"):
         shown.add_column(column, justify="left" if column in columns[:3] else "right")

@@ -40,10 +40,11 @@ from rich.table import Table
 
 from benchmarks.origin import origin
 from benchmarks.rtl_area import INPUTS, LANES, MACS, top_area, unit_network
-from benchmarks.synthesis import XCUP, yosys_version
+from benchmarks.synthesis import XCUP
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import Grid, IntFormat, MidRise, TwosComplement
 from vecq_hw.layers import AnyWeights, BinaryBases, ProductWeights, Weights
+from vecq_hw.netlist import yosys
 from vecq_hw.schedule import FoldKind
 
 OUTPUTS = 4 * LANES
@@ -184,7 +185,7 @@ def rows(units: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 @click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
 def main(names: Sequence[str], missing: bool, out: Path | None) -> None:
     """Synthesize, record each unit as soon as it is there, print."""
-    head = {"yosys": yosys_version(), "macs": MACS, "inputs": INPUTS, "outputs": OUTPUTS}
+    head = {"yosys": yosys.version(), "macs": MACS, "inputs": INPUTS, "outputs": OUTPUTS}
     known = json.loads(out.read_text()) if out is not None and out.exists() else {}
     units = known["units"] if known.get("yosys") == head["yosys"] else []
     found: dict[str, dict[str, Any]] = {unit["unit"]: unit for unit in units}

@@ -12,7 +12,6 @@ without thresholds and weight memory, its control included.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,14 @@ from rich.table import Table
 
 from benchmarks.netlist import clocked, packed
 from benchmarks.origin import origin
-from benchmarks.synthesis import ECP5, XCUP, Area, synthesize, yosys_version
+from benchmarks.synthesis import ECP5, XCUP, Area, synthesize
 from vecq_hw import assets
 from vecq_hw.emit import pair_rows
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat
+from vecq_hw.netlist import yosys
+from vecq_hw.netlist.model import Netlist
 from vecq_hw.schedule import Fold
 
 SIZES, ACCUMULATOR_BITS, SAMPLES = (8, 16, 32), 12, 200
@@ -95,7 +96,7 @@ def array(kind: str, lanes: int, family: str) -> Area:
     return synthesize(files, "array_alone", values, family)
 
 
-def check(kind: str, lanes: int, netlist: Mapping[str, Any]) -> None:
+def check(kind: str, lanes: int, netlist: Netlist) -> None:
     """Sums of one, two and three steps equal to the integers, for each sample's own weights."""
     rng = np.random.default_rng(lanes)
     signs = rng.choice([-1, 1], (SAMPLES, lanes, lanes))
@@ -139,7 +140,7 @@ def _offsets(kind: str, signs: IntArray) -> IntArray:
 @click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
 def main(out: Path | None) -> None:
     """Synthesize, check, print, record."""
-    shown = Table(title=f"Weights and activations of one bit, yosys {yosys_version()}")
+    shown = Table(title=f"Weights and activations of one bit, yosys {yosys.version()}")
     columns = ("lanes", "family", "array", "LUT", "physical", "LUT/MAC", "physical/MAC", "FF")
     for column in (*columns, "FINN's formula"):
         shown.add_column(column, justify="left" if column in ("family", "array") else "right")
@@ -178,7 +179,7 @@ def main(out: Path | None) -> None:
             )
     Console(width=110).print(shown)
     if out is not None:
-        tree = {"yosys": yosys_version(), "accumulator_bits": ACCUMULATOR_BITS, "rows": rows}
+        tree = {"yosys": yosys.version(), "accumulator_bits": ACCUMULATOR_BITS, "rows": rows}
         write_atomically(out, (json.dumps(tree, indent=2) + "\n").encode())
 
 

@@ -35,7 +35,7 @@ from rich.table import Table
 
 from benchmarks.netlist import evaluate
 from benchmarks.origin import origin
-from benchmarks.synthesis import SYNTHESIS, XCUP, XCUP_AREA, synthesize, yosys_version
+from benchmarks.synthesis import SYNTHESIS, XCUP, XCUP_AREA, synthesize
 from benchmarks.unrolled_circuits import (
     U8,
     Circuit,
@@ -51,6 +51,7 @@ from vecq_hw.accelerator.unrolled import AdderGraph, offset_form, solve
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, Output
 from vecq_hw.emit import unrolled
 from vecq_hw.files import write_atomically
+from vecq_hw.netlist import yosys
 
 SHAPES = ((16, 16), (32, 64), (64, 64))
 """Outputs and inputs."""
@@ -95,7 +96,7 @@ class Work:
                 "path_ps": found.path_ps,
             }
 
-        tree: Tree = self.remembered([yosys_version(), SYNTHESIS[passes], circuit.files], make)
+        tree: Tree = self.remembered([yosys.version(), SYNTHESIS[passes], circuit.files], make)
         return tree
 
     def graph(self, outputs: int, inputs: int, bits: int, attempts: int) -> AdderGraph:
@@ -169,7 +170,7 @@ def summary(cells: list[Tree]) -> Tree:
     """The record, with the means of what was measured."""
     tree: Tree = {
         **origin(),
-        "yosys": f"pyosys {yosys_version()}",
+        "yosys": f"pyosys {yosys.version()}",
         "passes": [*SYNTHESIS[XCUP_AREA]],
         "goals_for_luts": GOALS,
     }

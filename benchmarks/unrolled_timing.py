@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.origin import origin
-from benchmarks.synthesis import XCUP, synthesize, yosys_version
+from benchmarks.synthesis import XCUP, synthesize
 from benchmarks.unrolled_circuits import U8, matrix_of, peer_logic, rescale_of
 from vecq_hw import assets
 from vecq_hw.accelerator.units import unrolled_depth
@@ -31,6 +31,7 @@ from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Dense, Rescale, Weights
+from vecq_hw.netlist import yosys
 
 SIZE = 16
 """Inputs and outputs."""
@@ -102,7 +103,7 @@ def main(out: Path | None, bits: tuple[int, ...]) -> None:
         if out is not None:
             tree = {
                 **origin(),
-                "yosys": f"pyosys {yosys_version()}",
+                "yosys": f"pyosys {yosys.version()}",
                 "size": SIZE,
                 "cells": cells,
             }

@@ -3,10 +3,10 @@
     python python/who_agrees.py [--bits 1,2,...,8] [--only NAME,...] [--samples 95]
 
 Each network is trained on the digits, lowered, and run on test images and corner vectors by the
-targets of vecq verify, by hls4ml's own reading of the QONNX file, and by the netlist that yosys
-makes of the RTL.  What each gave is kept in ``--kept`` as soon as it is there; a run that was
-stopped goes on where it was.  The record is docs/results/who_agrees.json, the table stands in the
-README.
+targets of vecq verify, the netlist that yosys makes of the RTL among them, and by hls4ml's own
+reading of the QONNX file.  What each gave is kept in ``--kept`` as soon as it is there; a run that
+was stopped goes on where it was.  The record is docs/results/who_agrees.json, the table stands in
+the README.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import numpy as np
 from rich.progress import Progress
 
 from benchmarks.hls4ml_front_end import outputs as front_end
-from benchmarks.netlist_target import TARGET as NETLIST
 from benchmarks.origin import origin
 from vecq_hw import data, storage
 from vecq_hw.emit import qonnx
@@ -31,7 +30,7 @@ from vecq_hw.network import Network
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.toolchain import interrupt_on_signals
 from vecq_hw.verify.compare import Status, verify
-from vecq_hw.verify.targets import TARGETS
+from vecq_hw.verify.targets import choose
 from vecq_hw.verify.vectors import with_corners
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +44,7 @@ NAMES = {
     "hls4ml": "hls4ml, C simulation",
     "rtl": "SystemVerilog, Verilator",
     "hls-dpi": "HLS C++ behind DPI-C, Verilator",
-    "netlist": "netlist of look-up tables after synthesis, Verilator",
+    "netlist": "netlist of ECP5 cells after synthesis, NumPy",
 }
 """Of the executors, the quickest first."""
 BEGIN, END = "<!-- who agrees: begin -->", "<!-- who agrees: end -->"
@@ -82,7 +81,7 @@ def compared(name: str, network: Network, inputs: dict[str, IntArray]) -> dict[s
         found = front_end(network, x)
         wrong = int((found != expected).sum())
         return _row(len(x), expected.size, wrong, "failed" if wrong else "passed", "")
-    target = next(t for t in (*TARGETS, NETLIST) if t.name == name)
+    (target,) = choose([name])
     with tempfile.TemporaryDirectory() as folder:
         (row,) = verify(network, inputs, targets=[target], folder=Path(folder)).rows
     return _row(row.vectors, row.outputs, row.mismatches, row.status.value, row.message)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vecq_hw import assets
-from vecq_hw.toolchain import run_process
-
-SCRIPT = """\
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in open("proof.ys").read().splitlines():
-    libyosys.run_pass(command, design)
-"""
+from vecq_hw.netlist import yosys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,13 +164,24 @@ def solve(
         "chformal -lower",
         *(f"sat -verify -prove-asserts -set-assumes {goal} proof" for goal in goals),
     ]
-    (folder / "proof.ys").write_text("\n".join(commands))
-    status, output = run_process(
-        [sys.executable, "-c", SCRIPT], folder, dict(os.environ), timeout=1800
-    )
+    given = {file: (folder / file).read_text() for file in files}
+    failed, output = attempt(given, commands, timeout=1800)
     found = re.findall(r"(?:Induction step proven|no model found): SUCCESS!", output)
     proven = len(found) == len(goals)
-    assert proven == (not status), output[-3000:]
+    assert proven == (not failed), output[-3000:]
     # A syntax error or a lost file must not pass for a proof that failed.
     assert proven or "proof did fail" in output, output[-3000:]
     return proven, output
+
+
+def attempt(
+    files: Mapping[str, str],
+    commands: Sequence[str],
+    timeout: float = 60,
+    folder: Path | None = None,
+) -> tuple[bool, str]:
+    """Whether one of yosys' commands failed, and what it said."""
+    try:
+        return False, yosys.run(files, commands, timeout=timeout, folder=folder).log
+    except yosys.YosysError as error:
+        return True, error.log

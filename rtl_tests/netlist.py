@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
-from pathlib import Path
 
 from rtl_tests.harness import Case
 from vecq_hw import assets
-
-_SCRIPT = """\
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in sys.argv[1:]:
-    libyosys.run_pass(command, design)
-"""
+from vecq_hw.netlist import yosys
+from vecq_hw.netlist.families import XCUP
+from vecq_hw.netlist.model import read_json
 
 
-def synthesized(folder: Path, cases: Sequence[Case], chosen: Collection[int]) -> list[Case]:
+def synthesized(cases: Sequence[Case], chosen: Collection[int]) -> list[Case]:
     """The cases of a cell of one input and one output; instead of the chosen ones, netlists."""
-    folder.mkdir()
     sources = {path.name: path.read_text() for path in sorted(assets.rtl().glob("*.sv"))}
     tops = {index: f"netlist_{index}" for index in chosen}
     for index, top in tops.items():
         case = cases[index]
         assert isinstance(case.input_bits, int)
         for name, memory in case.memories.items():
-            (folder / f"{top}_{name}.mem").write_text(memory.text())
+            sources[f"{top}_{name}.mem"] = memory.text()
         files = {name: f'"{top}_{name}.mem"' for name in case.memories}
         values = {**case.parameters, **files}.items()
         sources[f"{top}.sv"] = f"""\
@@ -51,7 +40,7 @@ module {top} (
   );
 endmodule
 """
-    made = netlists(folder, sources, list(tops.values()))
+    made = netlists(sources, list(tops.values()))
     return [
         replace(case, module=tops[index], parameters={}, memories={}, sources=made)
         if index in tops
@@ -60,39 +49,30 @@ endmodule
     ]
 
 
-def netlists(folder: Path, sources: Mapping[str, str], tops: list[str]) -> dict[str, str]:
+def netlists(sources: Mapping[str, str], tops: list[str]) -> dict[str, str]:
     """Texts by name: a flat netlist of LUTs, carries and flip-flops for each top, and the cells."""
-    for name, text in sources.items():
-        (folder / name).write_text(text)
-    read = f"read_verilog -sv -defer {' '.join(sources)}"
     commands = []
     for top in tops:
         commands += [
             "design -reset",
-            read,
-            f"synth_xilinx -family xcup -nodsp -noiopad -noclkbuf -flatten -top {top}",
+            *yosys.read_commands(sources, top),
+            f"{XCUP.synthesis} {XCUP.no_dsp} -noclkbuf -top {top}",
             "opt_clean -purge",
             f"write_json {top}.json",
             f"write_verilog -noattr {top}.netlist.sv",
         ]
-    subprocess.run(
-        [sys.executable, "-c", _SCRIPT, *commands], cwd=folder, check=True, capture_output=True
-    )
+    results = [f"{top}{end}" for top in tops for end in (".json", ".netlist.sv")]
+    made = yosys.run(sources, commands, results).files
     texts, used = {}, set()
     for top in tops:
-        texts[f"{top}.sv"] = (folder / f"{top}.netlist.sv").read_text()
-        tree = json.loads((folder / f"{top}.json").read_text())["modules"][top]
-        used |= {cell["type"] for cell in tree["cells"].values()}
+        texts[f"{top}.sv"] = made[f"{top}.netlist.sv"]
+        used |= {*read_json(made[f"{top}.json"], top).types}
     return {**texts, "cells_xilinx.sv": models(used)}
 
 
 def models(cells: set[str], files: Sequence[str] = ("xilinx/cells_sim.v",)) -> str:
     """The models of yosys' library, without their timing."""
-    package = find_spec("pyosys")
-    assert package is not None
-    assert package.origin is not None
-    share = Path(package.origin).parent / "share"
-    library = "".join((share / file).read_text() for file in files)
+    library = "".join((yosys.library() / file).read_text() for file in files)
     library = re.sub(r"^\s*specify$.*?^\s*endspecify$", "", library, flags=re.DOTALL | re.MULTILINE)
     found = re.findall(r"^module (\w+).*?^endmodule", library, flags=re.DOTALL | re.MULTILINE)
     assert cells <= set(found), cells - set(found)

@@ -4,19 +4,17 @@ A project works from any folder, and a file that is lost or cut off stops whoeve
 """
 
 import contextlib
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from rtl_tests import networks
-from rtl_tests.formal import SCRIPT
+from rtl_tests.formal import attempt
 from vecq_hw import assets
 from vecq_hw.emit.project import Project
-from vecq_hw.toolchain import run_process, simulation_environment
+from vecq_hw.toolchain import simulation_environment
 
 # Cell, parameters, words and bits of its memory.
 MEMORIES = [
@@ -42,8 +40,8 @@ def test_rows_lie_in_a_memory_that_a_register_reads(
         "select -assert-count 1 t:$mem_v2",
         f"select -assert-count 1 t:$mem_v2 {chosen}",
     ]
-    status, output = yosys(tmp_path, commands)
-    assert not status, output[-2000:]
+    failed, output = yosys(tmp_path, commands)
+    assert not failed, output[-2000:]
 
 
 @pytest.mark.needs_yosys
@@ -60,15 +58,14 @@ def test_no_memory_of_a_table_has_more_than_eight_ports(bits: int, tmp_path: Pat
         "select -assert-count 2 t:$mem_v2",
         "select -assert-count 2 t:$mem_v2 r:RD_PORTS=8 %i",
     ]
-    status, output = yosys(tmp_path, commands)
-    assert not status, output[-2000:]
+    failed, output = yosys(tmp_path, commands)
+    assert not failed, output[-2000:]
 
 
-def yosys(folder: Path, commands: list[str]) -> tuple[int, str]:
+def yosys(folder: Path, commands: list[str]) -> tuple[bool, str]:
     with contextlib.suppress(FileExistsError):
         (folder / "cells").symlink_to(assets.rtl())  # a path that yosys reads, whatever is in it
-    (folder / "proof.ys").write_text("\n".join(commands))
-    return run_process([sys.executable, "-c", SCRIPT], folder, dict(os.environ), timeout=60)
+    return attempt({}, commands, folder=folder)
 
 
 # Sends the words of standard input, one frame each, and prints the frames that come out.
@@ -183,11 +180,11 @@ def test_synthesis_reads_a_project_from_any_folder_and_stops_without_a_memory_fi
         "memory_collect",
         "select -assert-count 4 vecq_rom*/t:$mem* *vecq_rom/t:$mem*",
     ]
-    status, output = yosys(tmp_path / "elsewhere", commands)
-    assert not status, output[-2000:]
+    failed, output = yosys(tmp_path / "elsewhere", commands)
+    assert not failed, output[-2000:]
     (tmp_path / "project" / "rtl" / "dense13_0_bias.mem").unlink()
-    status, output = yosys(tmp_path / "elsewhere", commands)
-    assert status
+    failed, output = yosys(tmp_path / "elsewhere", commands)
+    assert failed
     assert "Can not open file `./dense13_0_bias.mem`" in output
 
 
@@ -202,8 +199,8 @@ def test_the_top_says_where_all_memories_are(tmp_path: Path, project: Project) -
         text = f'module board;\n  random13 #(.MemoryFolder("{folder}")) accelerator ();\n'
         (tmp_path / "board.sv").write_text(f"{text}endmodule\n")
         read = f"read_verilog -sv {tmp_path}/project/rtl/*.sv board.sv"
-        status, output = yosys(tmp_path, [read, "hierarchy -check -top board"])
-        assert (not status) == found, output[-2000:]
+        failed, output = yosys(tmp_path, [read, "hierarchy -check -top board"])
+        assert failed != found, output[-2000:]
 
 
 @pytest.mark.needs_yosys
@@ -212,6 +209,6 @@ def test_synthesis_stops_where_a_memory_is_given_no_file(tmp_path: Path) -> None
     text += "  vecq_rom #(.Words(2)) rom (.clk_i(c), .enable_i(1'b1), .address_i(a), .data_o(d));\n"
     (tmp_path / "top.sv").write_text(f"{text}endmodule\n")
     commands = ["read_verilog -sv cells/*.sv top.sv", "hierarchy -check -top top"]
-    status, output = yosys(tmp_path, commands)
-    assert status
+    failed, output = yosys(tmp_path, commands)
+    assert failed
     assert "`\\File' has no default value and has not been overridden" in output

@@ -16,7 +16,7 @@ OWN_SHIFTS = 24  # as wide, with a shift for each channel
 def test_rescale(tmp_path: Path, every: int) -> None:
     """As written, and two as netlists of LUTs and carries."""
     pytest.importorskip("pyosys")
-    cases = synthesized(tmp_path / "synthesis", CASES, [SYNTHESIZED, OWN_SHIFTS])
+    cases = synthesized(CASES, [SYNTHESIZED, OWN_SHIFTS])
     assert (SHAPES[SYNTHESIZED].accumulator.bits, SHAPES[SYNTHESIZED].shift) == (9, 4)
     assert (SHAPES[OWN_SHIFTS].accumulator.bits, SHAPES[OWN_SHIFTS].further) == (9, 6)
     synthesis = [SYNTHESIZED, OWN_SHIFTS]

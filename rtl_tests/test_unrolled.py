@@ -16,12 +16,10 @@ from vecq_hw import assets
 def test_unrolled(tmp_path: Path, every: int) -> None:
     """As generated, and the last ones as netlists of LUTs and carries."""
     pytest.importorskip("pyosys")
-    folder = tmp_path / "synthesis"
-    folder.mkdir()
     sources = {"vecq_adder.sv": (assets.rtl() / "vecq_adder.sv").read_text()}
     for index in SYNTHESIZED:
         sources |= CASES[index].sources
-    made = netlists(folder, sources, [CASES[index].module for index in SYNTHESIZED])
+    made = netlists(sources, [CASES[index].module for index in SYNTHESIZED])
     assert made["cells_xilinx.sv"].count("module CARRY4") == 1
     cases = [
         replace(case, sources=made if index in SYNTHESIZED else case.sources)

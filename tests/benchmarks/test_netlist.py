@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 
 from benchmarks.netlist import clocked, evaluate, packed
+from vecq_hw.errors import VecqError
+from vecq_hw.netlist.model import Netlist, from_module
+
+OUTPUTS = ("O", "CO", "Q")
 
 
-def adder(bits: int) -> dict[str, Any]:
+def netlist(ports: dict[str, Any], cells: dict[str, Any]) -> Netlist:
+    for cell in cells.values():
+        ways = {pin: "output" if pin in OUTPUTS else "input" for pin in cell["connections"]}
+        cell["port_directions"] = ways
+    return from_module("made", {"ports": ports, "cells": cells})
+
+
+def adder(bits: int) -> Netlist:
     """``a + b`` of two inputs of up to 4 bits, a below b, by LUT2 and CARRY4, carry out on top."""
     net = iter(range(2, 100))
     a, b = [[next(net) for _ in range(bits)] for _ in range(2)]
@@ -30,7 +41,7 @@ def adder(bits: int) -> dict[str, Any]:
         "x_i": {"direction": "input", "bits": [*a, *b]},
         "y_o": {"direction": "output", "bits": [*o[:bits], co[bits - 1]]},
     }
-    return {"ports": ports, "cells": {**cells, "carry": carry}}
+    return netlist(ports, {**cells, "carry": carry})
 
 
 @pytest.mark.parametrize("bits", [1, 3, 4])
@@ -52,18 +63,32 @@ def test_every_truth_table_of_six_inputs_reads_its_bits_in_order() -> None:
         "x_i": {"direction": "input", "bits": [2, 3, 4, 5, 6, 7]},
         "y_o": {"direction": "output", "bits": [8, 9]},
     }
-    found = evaluate({"ports": ports, "cells": {"lut": lut, "inverter": inverter}}, range(64))
+    found = evaluate(netlist(ports, {"lut": lut, "inverter": inverter}), range(64))
     assert found == [1 if table >> word & 1 else 2 for word in range(64)]
 
 
-def test_flip_flops_are_refused() -> None:
-    register = {"type": "FDRE", "connections": {"D": [2], "Q": [3]}}
+def test_words_of_any_width_and_number() -> None:
+    """A hundred bits through inverters, in two words of samples and more."""
+    cells = {
+        f"not{place}": {"type": "INV", "connections": {"I": [2 + place], "O": [200 + place]}}
+        for place in range(100)
+    }
+    ports = {
+        "x_i": {"direction": "input", "bits": [*range(2, 102)]},
+        "y_o": {"direction": "output", "bits": [*range(200, 300)]},
+    }
+    words = [int.from_bytes(np.random.default_rng(n).bytes(12), "little") for n in range(130)]
+    assert evaluate(netlist(ports, cells), words) == [(1 << 100) - 1 - word for word in words]
+
+
+def test_what_has_no_model_is_refused() -> None:
+    block = {"type": "DSP48E2", "connections": {"A": [2], "O": [3]}}
     ports = {
         "x_i": {"direction": "input", "bits": [2]},
         "y_o": {"direction": "output", "bits": [3]},
     }
-    with pytest.raises(ValueError, match="'register' is a FDRE"):
-        evaluate({"ports": ports, "cells": {"register": register}}, [0, 1])
+    with pytest.raises(VecqError, match="no model of cell 'block', a DSP48E2"):
+        evaluate(netlist(ports, {"block": block}), [0, 1])
 
 
 def test_registers_are_clocked_enabled_cleared_and_put() -> None:
@@ -73,7 +98,11 @@ def test_registers_are_clocked_enabled_cleared_and_put() -> None:
     tap = {"A0": ["0"], "A1": ["1"], "A2": ["0"], "A3": ["0"], "CLK": [9]}
     cells = {
         "cleared": {"type": "FDRE", "connections": {**wires, "R": [clear], "Q": [6]}},
-        "put": {"type": "FDSE", "connections": {**wires, "S": [put], "Q": [7]}},
+        "put": {
+            "type": "FDSE",
+            "parameters": {"INIT": "0"},
+            "connections": {**wires, "S": [put], "Q": [7]},
+        },
         "shift": {
             "type": "SRL16E",
             "connections": {**tap, "CE": [enable], "D": [data], "Q": [8]},
@@ -87,6 +116,6 @@ def test_registers_are_clocked_enabled_cleared_and_put() -> None:
     # Two samples a cycle: the second one is never enabled, but cleared and put.
     steps = [0b0011, 0b0011, 0b0010, 0b0001, 0b0111, 0b1010, 0b0000]
     words = [[word, word & ~2] for word in steps]
-    outputs = list(clocked({"ports": ports, "cells": cells}, words))
+    outputs = list(clocked(netlist(ports, cells), words))
     assert [row[0] for row in outputs] == [0, 3, 3, 4, 4, 2 | 4, 2]
     assert [row[1] for row in outputs] == [0, 0, 0, 0, 0, 0, 2]

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks.hls4ml_front_end import outputs
-from benchmarks.netlist_target import TARGET as NETLIST
 from python.who_agrees import BEGIN, END, in_readme, table
 from tests.hls_networks import Builder, mlp
 from tests.shares import nightly
 from vecq_hw.formats import IntFormat
 from vecq_hw.simulate import simulate
-from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.vectors import random_vectors
 
 U8 = IntFormat(8, signed=False)
@@ -34,16 +32,6 @@ def test_hls4ml_reads_our_qonnx_files_rightly(network):
     x = random_vectors(network, 100)
     expected = simulate(network, x).reshape(len(x), -1)
     assert np.array_equal(outputs(network, x), expected)
-
-
-@pytest.mark.needs_yosys
-@pytest.mark.needs_verilator
-@pytest.mark.nightly
-def test_the_netlist_of_a_design_behind_its_bench(tmp_path: Path):
-    network = mlp("net", 2).network()
-    (row,) = verify(network, random_vectors(network, 10), targets=[NETLIST], folder=tmp_path).rows
-    assert (row.status, row.outputs, row.mismatches) == (Status.PASSED, 100, 0), row.message
-    assert "always" in next((tmp_path / "netlist/rtl").glob("*.sv")).read_text()
 
 
 def _row(vectors, mismatches=0, status="passed"):

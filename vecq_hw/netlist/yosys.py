@@ -5,6 +5,7 @@ pyosys comes with the extra ``synth``; it runs in a process of its own whose gro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -88,8 +89,9 @@ def run(
     *,
     progress: Callable[[str], object] = lambda name: None,
     timeout: float = TIMEOUT,
+    folder: Path | None = None,
 ) -> Run:
-    """Run commands of yosys in a folder of its own that holds ``files``.
+    """Run commands of yosys in a folder that holds ``files``.
 
     Parameters
     ----------
@@ -99,6 +101,8 @@ def run(
         Files that the commands write; those that are not there are left out.
     progress : callable, optional
         Told the name of each pass that begins, such as "ABC9_OPS".
+    folder : Path, optional
+        Where the commands run and may find more; without it a new one, which is removed.
 
     Raises
     ------
@@ -108,8 +112,9 @@ def run(
         A command failed, or all of them took longer than ``timeout`` seconds.
     """
     require(YOSYS)
-    with tempfile.TemporaryDirectory(prefix="vecq-yosys-") as name:
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-yosys-")))
         for file, text in files.items():
             place = folder / file
             place.parent.mkdir(parents=True, exist_ok=True)
