@@ -15,7 +15,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.interop import Imported, import_bytes
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.compare import Row, Status, verify
-from vecq_hw.verify.source import difference, source_target
+from vecq_hw.verify.source import difference, source_outputs, source_target
 from vecq_hw.verify.vectors import random_vectors, with_corners
 
 pytest.importorskip("tflite")
@@ -51,6 +51,20 @@ def tflite_file(tail: bool = True) -> bytes:
     end = m.codes((7,), s=1 / 256, z=-128)
     m.node("SOFTMAX", [y], [end], Beta=1.0)
     return m.file([x], [end])
+
+
+@pytest.mark.parametrize("zero", [-128, -127])
+def test_codes_that_their_type_cannot_hold_with_the_zero_point(zero):
+    m = Chain(1)
+    x = m.codes((40,), s=1 / 255, z=zero)
+    y = m.mac("FULLY_CONNECTED", x, (7,), m.draw(7, 40), 0, per_channel=False)
+    content = m.file([x], [y])
+    made = import_bytes(content, "model", None, "ruy")
+    codes = np.random.default_rng(0).integers(0, 128, (20, 40)).astype(np.int8)
+    codes = codes.astype(np.uint8) if zero == -128 else codes
+    (end,) = made.network.inputs
+    (given,) = source_outputs(content, made.network, made.report, {end.name: codes}).values()
+    assert np.array_equal(given, simulate(made.network, codes))
 
 
 @pytest.mark.parametrize("semantics", ["ruy", "xnnpack", "reference"])

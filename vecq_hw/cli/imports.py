@@ -11,6 +11,7 @@ import click
 from vecq_hw.cli.data import Samples, samples_options
 from vecq_hw.cli.output import activity, echo, percent, print_table
 from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
+from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
     from vecq_hw.formats import IntFormat
@@ -98,6 +99,7 @@ def _compared(file: Path, made: Imported, samples: Samples, taps: bool) -> Repor
     from vecq_hw.simulate import predictions, simulate
     from vecq_hw.simulate.ends import output_arrays
     from vecq_hw.verify.source import source_outputs, tap_comparisons
+    from vecq_hw.verify.target import TargetError
 
     network, content = made.network, file.read_bytes()
     found = samples.read(network, source_rule(made.report))
@@ -107,8 +109,11 @@ def _compared(file: Path, made: Imported, samples: Samples, taps: bool) -> Repor
     count = len(next(iter(codes.values())))
     with activity(f"comparing on {count} samples"):
         ours = output_arrays(network, simulate(network, codes))
-        theirs = source_outputs(content, network, made.report, codes)
-        tapped = tap_comparisons(content, network, made.report, codes) if taps else None
+        try:
+            theirs = source_outputs(content, network, made.report, codes)
+            tapped = tap_comparisons(content, network, made.report, codes) if taps else None
+        except TargetError as error:
+            raise VecqError(f"{file}: {error}") from None
     rows = []
     for name, array in ours.items():
         other = theirs[name].reshape(array.shape)

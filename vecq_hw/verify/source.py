@@ -232,7 +232,7 @@ def _given(end: EndReport, shape: tuple[int, ...], codes: IntArray, kind: str) -
     if kind != "TFLite" and sizes and all(sizes):
         x = x.reshape(len(x), *sizes)
     if end.kind == "codes":
-        return x + end.zero_point
+        return x.astype(np.int64) + end.zero_point  # which a narrow type may not hold
     return (x * np.float64(end.step)).astype(np.float32)
 
 
