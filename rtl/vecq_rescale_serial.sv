@@ -19,8 +19,8 @@
 //     channel's shift, which its constant knows, exceeds Shift
 //
 // A word every Turns * (MantissaBits + 1) + 1 cycles.  It is taken into a register while none is
-// worked on; all but that stands still while an output word is not taken.  Latency:
-// Turns * (MantissaBits + 1) + 2 cycles.
+// worked on.  Behind the counters come the element and the bits that they choose, then what is added,
+// then the sum, the result, and vecq_pipeline_end.  Latency: Turns * (MantissaBits + 1) + 5 cycles.
 module vecq_rescale_serial #(
   parameter int Channels        = 1,
   parameter int Lanes           = 1,
@@ -63,71 +63,94 @@ module vecq_rescale_serial #(
 
   logic advance;
   logic busy_q, result_q, valid_q;
-  logic last_bit, rest, done;
+  // Beside the counter: it is at the last mantissa bit, at the rest, at the rest of the last turn.
+  logic last_bit_q, at_rest_q, last_turn, done;
+  // The same, of what was chosen, and of what is added.
+  logic read_busy_q, read_last_bit_q, read_rest_q, add_busy_q, add_rest_q;
+  logic [TurnBits-1:0] read_turn_q, add_turn_q;
   logic [CountBits-1:0] count_q;
   logic [TurnBits-1:0] turn_q, result_turn_q;
-  logic [BitAddressBits-1:0] bit_q, bit_d;
-  logic [RestAddressBits-1:0] rest_q, rest_d;
+  logic [BitAddressBits-1:0] bit_q;
+  logic [RestAddressBits-1:0] rest_q;
+  logic filled_q, next_bit, next_rest;
   logic [Lanes*AccumulatorBits-1:0] word_q;
   logic [2*Units-1:0] bits;
   logic [Units*RestBits-1:0] rests;
+  logic [Lanes*OutputBits-1:0] results;
 
-  assign advance  = !valid_q || ready_i;
-  assign ready_o  = !busy_q;
-  assign valid_o  = valid_q;
-  assign last_bit = count_q == CountBits'(MantissaBits - 1);
-  assign rest     = count_q == CountBits'(MantissaBits);
-  assign done     = rest && turn_q == TurnBits'(Turns - 1);
+  assign ready_o   = !busy_q;
+  assign last_turn = turn_q == TurnBits'(Turns - 1);
+  assign done      = at_rest_q && last_turn;
 
-  always_comb begin
-    bit_d  = bit_q;
-    rest_d = rest_q;
-    if (busy_q && !rest) begin
-      bit_d = bit_q == BitAddressBits'(AllBits - 1) ? '0 : bit_q + BitAddressBits'(1);
-    end
-    if (busy_q && rest) begin
-      rest_d = rest_q == RestAddressBits'(AllTurns - 1) ? '0 : rest_q + RestAddressBits'(1);
-    end
-  end
+  // The memories are read ahead: a line waits behind each of them, which the counters ask for with
+  // next_bit and next_rest, and the address of the one behind it in a register.  The first lines are
+  // read in the cycle behind the reset.
+  assign next_bit  = advance && (!filled_q || busy_q && !at_rest_q);
+  assign next_rest = advance && (!filled_q || at_rest_q);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      busy_q   <= 1'b0;
-      result_q <= 1'b0;
-      valid_q  <= 1'b0;
-      count_q  <= '0;
-      turn_q   <= '0;
-      bit_q    <= '0;
-      rest_q   <= '0;
+      busy_q      <= 1'b0;
+      read_busy_q <= 1'b0;
+      read_rest_q <= 1'b0;
+      add_busy_q  <= 1'b0;
+      add_rest_q  <= 1'b0;
+      result_q    <= 1'b0;
+      valid_q     <= 1'b0;
+      count_q     <= '0;
+      last_bit_q  <= MantissaBits == 1;
+      at_rest_q   <= 1'b0;
+      turn_q      <= '0;
+      bit_q       <= '0;
+      rest_q      <= '0;
+      filled_q    <= 1'b0;
     end else begin
+      if (next_bit) begin
+        bit_q <= bit_q == BitAddressBits'(AllBits - 1) ? '0 : bit_q + BitAddressBits'(1);
+      end
+      if (next_rest) begin
+        rest_q <= rest_q == RestAddressBits'(AllTurns - 1) ? '0 : rest_q + RestAddressBits'(1);
+      end
       if (!busy_q) busy_q <= valid_i;
       else if (advance && done) busy_q <= 1'b0;
       if (advance) begin
-        valid_q  <= result_q && result_turn_q == TurnBits'(Turns - 1);
-        result_q <= busy_q && rest;
-        bit_q    <= bit_d;
-        rest_q   <= rest_d;
-        if (busy_q) count_q <= rest ? '0 : count_q + CountBits'(1);
-        if (busy_q && rest) turn_q <= done ? '0 : turn_q + TurnBits'(1);
+        read_busy_q <= busy_q;
+        read_rest_q <= at_rest_q;
+        add_busy_q  <= read_busy_q;
+        add_rest_q  <= read_rest_q;
+        result_q    <= add_rest_q;
+        valid_q     <= result_q && result_turn_q == TurnBits'(Turns - 1);
+        filled_q    <= 1'b1;
+        if (busy_q) begin
+          count_q    <= at_rest_q ? '0 : count_q + CountBits'(1);
+          last_bit_q <= MantissaBits == 1 ? at_rest_q : count_q == CountBits'(MantissaBits - 2);
+          at_rest_q  <= last_bit_q;
+        end
+        if (at_rest_q) turn_q <= last_turn ? '0 : turn_q + TurnBits'(1);
       end
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (!busy_q) word_q <= data_i;
-    if (advance) result_turn_q <= turn_q;
+    if (advance) begin
+      read_last_bit_q <= last_bit_q;
+      read_turn_q     <= turn_q;
+      add_turn_q      <= read_turn_q;
+      result_turn_q   <= add_turn_q;
+    end
   end
 
   vecq_rom #(
-    .Words(AllBits), .WordBits(2 * Units), .File(BitsFile)
+    .Words(AllBits), .WordBits(2 * Units), .File(BitsFile), .Registers(1)
   ) bit_rom (
-    .clk_i, .enable_i(advance), .address_i(bit_d), .data_o(bits)
+    .clk_i, .enable_i(next_bit), .address_i(bit_q), .data_o(bits)
   );
 
   vecq_rom #(
-    .Words(AllTurns), .WordBits(Units * RestBits), .File(RestsFile)
+    .Words(AllTurns), .WordBits(Units * RestBits), .File(RestsFile), .Registers(1)
   ) rest_rom (
-    .clk_i, .enable_i(advance), .address_i(rest_d), .data_o(rests)
+    .clk_i, .enable_i(next_rest), .address_i(rest_q), .data_o(rests)
   );
 
   // What the channels in final_q shift further than Shift.
@@ -135,16 +158,19 @@ module vecq_rescale_serial #(
   logic [Units*FurtherBits-1:0] further;
 
   if (ShiftBits > 0) begin : gen_further
-    logic [Units*FurtherBits-1:0] read, final_q;
+    logic [Units*FurtherBits-1:0] read, add_q, final_q;
 
     vecq_rom #(
-      .Words(AllTurns), .WordBits(Units * FurtherBits), .File(ShiftFile)
+      .Words(AllTurns), .WordBits(Units * FurtherBits), .File(ShiftFile), .Registers(1)
     ) shift_rom (
-      .clk_i, .enable_i(advance), .address_i(rest_d), .data_o(read)
+      .clk_i, .enable_i(next_rest), .address_i(rest_q), .data_o(read)
     );
 
     always_ff @(posedge clk_i) begin
-      if (advance) final_q <= read;
+      if (advance) begin
+        add_q   <= read;
+        final_q <= add_q;
+      end
     end
 
     assign further = final_q;
@@ -156,10 +182,11 @@ module vecq_rescale_serial #(
     // How many lanes it has.
     localparam int Own = (Lanes - unit + Units - 1) / Units;
     logic [Own*AccumulatorBits-1:0] own;
-    logic [AccumulatorBits-1:0] chosen;
+    logic [AccumulatorBits-1:0] chosen, chosen_q;
     logic signed [HeldBits-1:0] accumulator, held_q;
-    logic signed [SumBits-1:0] term, added, sum, result;
+    logic signed [SumBits-1:0] term, added_q, sum, result;
     logic signed [SumBits-1:0] final_q;
+    logic carry_q;
     logic [OutputBits-1:0] clamped;
 
     for (genvar turn = 0; turn < Own; turn++) begin : gen_own
@@ -169,7 +196,7 @@ module vecq_rescale_serial #(
       always_ff @(posedge clk_i) begin
         if (advance && result_q && result_turn_q == TurnBits'(turn)) output_q <= clamped;
       end
-      assign data_o[(turn*Units+unit)*OutputBits +: OutputBits] = output_q;
+      assign results[(turn*Units+unit)*OutputBits +: OutputBits] = output_q;
     end
 
     always_comb begin
@@ -180,24 +207,31 @@ module vecq_rescale_serial #(
     end
 
     if (InputSigned) begin : gen_signed
-      assign accumulator = chosen;
+      assign accumulator = chosen_q;
     end else begin : gen_unsigned
-      assign accumulator = {1'b0, chosen};
+      assign accumulator = {1'b0, chosen_q};
     end
 
-    assign term = SumBits'(accumulator) ^ {SumBits{last_bit}};
-    assign added = rest ? SumBits'(signed'(rests[unit*RestBits +: RestBits]))
-                        : term & {SumBits{bits[2*unit]}};
+    assign term = SumBits'(accumulator) ^ {SumBits{read_last_bit_q}};
+
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        chosen_q <= chosen;
+        added_q  <= read_rest_q ? SumBits'(signed'(rests[unit*RestBits +: RestBits]))
+                                : term & {SumBits{bits[2*unit]}};
+        carry_q  <= bits[2*unit+1] && !read_rest_q;
+      end
+    end
 
     vecq_adder #(
       .PlainBits(SumBits), .LogicBits(SumBits), .SumBits(SumBits)
     ) adder (
-      .plain_i(SumBits'(held_q)), .logic_i(added), .carry_i(bits[2*unit+1] && !rest), .sum_o(sum)
+      .plain_i(SumBits'(held_q)), .logic_i(added_q), .carry_i(carry_q), .sum_o(sum)
     );
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        if (!busy_q || rest) held_q <= '0;
+        if (!add_busy_q || add_rest_q) held_q <= '0;
         else held_q <= HeldBits'(sum >>> 1);
         final_q <= sum;
       end
@@ -211,6 +245,15 @@ module vecq_rescale_serial #(
       else clamped = OutputBits'(result);
     end
   end
+
+  vecq_pipeline_end #(
+    .DataBits(Lanes * OutputBits), .Words(1)
+  ) pipeline_end (
+    .clk_i, .rst_ni,
+    .valid_i(valid_q), .next_i(result_q && result_turn_q == TurnBits'(Turns - 1)),
+    .data_i(results), .advance_o(advance),
+    .valid_o, .ready_i, .data_o
+  );
 
   // What the parameters must be.
   if (Channels < 1 || AccumulatorBits < 1) begin : gen_rule_positive

@@ -105,7 +105,7 @@ async def rounds_and_clamps(dut: Any, index: int) -> None:
 
     await compare(seed=index)
     # Cycle 1 takes the first word, the next cycle begins with it.
-    pace = range(cycles + 2, cycles + 2 + cycles * len(words), cycles)
+    pace = range(cycles + 5, cycles + 5 + cycles * len(words), cycles)
     equal(f"{CASES[index]}: cycles", await compare(seed=None), pace)
     for ready in (0, 1):
         await interrupt(dut, index, words, 5 + 2 * cycles, ready)

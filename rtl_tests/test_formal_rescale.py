@@ -147,14 +147,19 @@ OWN_SHIFT = f"""
         Shift + 32'(further[Lane*ShiftBits +: ShiftBits]) == 32'(shift));
   end
 """
+ADDRESS = "gen_distributed.gen_registers.addresses_q"
 OWN_SHIFT_SERIAL = f"""
   (* hierconn *) logic [AllTurns*Units*ShiftBits-1:0] {SHIFT_MEMORY};
+  (* hierconn *) logic [RestAddressBits-1:0] \\gen_further.shift_rom.{ADDRESS} ;
   logic [6:0] shift;
   assign shift = 7'(Shift)
       + 7'({SHIFT_MEMORY} [((number*Turns+Turn)*Units+Unit)*ShiftBits +: ShiftBits]);
   always_comb if (started) begin
-    if (settled) assert (gen_further.read[Unit*ShiftBits +: ShiftBits]
-        == {SHIFT_MEMORY} [(32'(rest_q)*Units+Unit)*ShiftBits +: ShiftBits]);
+    if (filled_q) assert ( \\gen_further.shift_rom.{ADDRESS} == line);
+    if (read_rest_q) assert (gen_further.read[Unit*ShiftBits +: ShiftBits]
+        == {SHIFT_MEMORY} [(32'(read_line_q)*Units+Unit)*ShiftBits +: ShiftBits]);
+    if (mine && rest && hit_q[2]) assert (
+        Shift + 32'(gen_further.add_q[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
     if (hit_result_q) assert (
         Shift + 32'(further[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
   end
@@ -207,36 +212,51 @@ SERIAL = """
         (((number*Turns+Turn)*M+place)*Units+Unit)*2 +: 2];
   end
 
-  logic started = 1'b0, settled = 1'b0;
+  (* hierconn *) logic [BitAddressBits-1:0] \\bit_rom.gen_distributed.gen_registers.addresses_q ;
+  (* hierconn *) logic [RestAddressBits-1:0] \\rest_rom.gen_distributed.gen_registers.addresses_q ;
+
+  logic started = 1'b0;
   // The word that is worked on, of its frame; its line in the memory of rests.
-  logic [RestAddressBits-1:0] index_q = '0, line;
-  logic hit_q = 1'b0;                        // it is the watched one
+  logic [RestAddressBits-1:0] index_q = '0, line, read_line_q = '0;
+  // Whether it is the watched one; the same of what was chosen, and of what is added.
+  logic [2:0] hit_q = '0;
+  logic [CountBits-1:0] read_count_q = '0, add_count_q = '0;
   logic hit_result_q = 1'b0, hit_last_q = 1'b0, hit_valid_q = 1'b0, stored_q = 1'b0;
+  logic out_q = 1'b0;                        // a word is in the register at the end
+  logic [Lanes*OutputBits-1:0] given_q = '0; // which is this one
   logic [CountBits-1:0] steps_q = '0;        // so many bits of each are in the sum
   logic [M-1:0] zeros_q = '1;                // and these of its own are 0
   logic signed [Wide-1:0] sum_q = '0, term, doubled;
-  logic mine, first;
+  logic mine, first, rest, add_done;
+  logic [31:0] coming;                       // the bit that is asked for next
 
   assign line     = RestAddressBits'(32'(index_q) * Turns + 32'(turn_q));
-  assign mine     = busy_q && turn_q == TurnBits'(Turn);
-  assign first    = count_q == '0;
-  assign term     = mantissa[count_q] ? (32'(count_q) == M - 1 ? -factor - Wide'(1) : factor) : '0;
-  assign doubled  = (first ? '0 : sum_q) + ((term + Wide'(constant[count_q])) <<< M);
+  assign mine     = add_busy_q && add_turn_q == TurnBits'(Turn);
+  assign first    = add_count_q == '0;
+  assign rest     = 32'(add_count_q) == M;
+  assign add_done = rest && add_turn_q == TurnBits'(Turns - 1);
+  assign coming   = 32'(count_q) < M ? 32'(line) * M + 32'(count_q)
+                                     : 32'(line) + 1 == AllTurns ? 0 : (32'(line) + 1) * M;
+  assign term     = !mantissa[add_count_q] ? '0
+                  : 32'(add_count_q) == M - 1 ? -factor - Wide'(1) : factor;
+  assign doubled  = (first ? '0 : sum_q) + ((term + Wide'(constant[add_count_q])) <<< M);
   always_ff @(posedge clk_i) begin
     started <= 1'b1;
-    if (started && !busy_q) hit_q <= valid_i && index_q == number
+    if (started && !busy_q) hit_q[0] <= valid_i && index_q == number
         && data_i[Lane*AccumulatorBits +: AccumulatorBits] == element;
+    if (started && !valid_o) {out_q, given_q} <= {advance && valid_q, results};
+    else if (started && ready_i) out_q <= 1'b0;
     if (started && advance) begin
-      settled <= 1'b1;
-      if (busy_q && done) index_q <= 32'(index_q) + 1 == Words ? '0
-                                                          : index_q + RestAddressBits'(1);
+      if (done) index_q <= 32'(index_q) + 1 == Words ? '0 : index_q + RestAddressBits'(1);
+      {hit_q[2:1], read_count_q, add_count_q} <= {hit_q[1:0], count_q, read_count_q};
+      read_line_q <= line;
       if (mine && !rest) begin
-        steps_q <= count_q + CountBits'(1);
+        steps_q <= add_count_q + CountBits'(1);
         zeros_q <= (first ? '1 : zeros_q) >> 1;
         sum_q   <= doubled >>> 1;
       end
-      hit_result_q <= mine && rest && hit_q;
-      hit_last_q   <= busy_q && done && hit_q;
+      hit_result_q <= mine && rest && hit_q[2];
+      hit_last_q   <= add_busy_q && add_done && hit_q[2];
       hit_valid_q  <= hit_last_q;
       if (result_q && result_turn_q == TurnBits'(Turn)) stored_q <= hit_result_q;
       else if (valid_q) stored_q <= 1'b0;
@@ -250,28 +270,57 @@ SERIAL = """
     // Where the cell stands.
     assert (32'(count_q) <= M && 32'(turn_q) < Turns && 32'(index_q) < Words);
     assert (busy_q || (count_q == '0 && turn_q == '0));
-    assert (!(busy_q || valid_q || result_q) || settled);
-    assert (rest_q == line);
-    assert (32'(bit_q) == (rest ? (32'(line) + 1 == AllTurns ? 0 : (32'(line) + 1) * M)
-                                : 32'(line) * M + 32'(count_q)));
-    assert (!result_q || (count_q == '0 && !valid_q && 32'(result_turn_q) < Turns));
-    assert (!result_q || 32'(turn_q) == (32'(result_turn_q) + 1 == Turns ? 0
-                                                                      : 32'(result_turn_q) + 1));
-    assert (!(turn_q != '0 && first) || (busy_q && result_q));
-    assert (!valid_q || (first && turn_q == '0));
+    assert (last_bit_q == (32'(count_q) == M - 1) && at_rest_q == (32'(count_q) == M));
+    assert (filled_q || !(busy_q || read_busy_q || add_busy_q || result_q || valid_q));
+    assert (filled_q || (index_q == '0 && advance && bit_q == '0 && rest_q == '0));
+    // Where what was chosen and what is added stand: a step behind each other.
+    assert (32'(read_count_q) <= M && 32'(add_count_q) <= M);
+    assert (!read_busy_q || 32'(read_turn_q) < Turns);
+    assert (read_rest_q == (32'(read_count_q) == M) && add_rest_q == rest);
+    assert (!read_busy_q || read_last_bit_q == (32'(read_count_q) == M - 1));
+    assert (read_busy_q || read_count_q == '0);
+    assert (add_busy_q || add_count_q == '0);
+    if (count_q != '0) assert (read_busy_q && read_count_q + CountBits'(1) == count_q
+        && read_turn_q == turn_q && read_line_q == line && hit_q[1] == hit_q[0]);
+    else if (turn_q != '0) assert (busy_q && read_rest_q && read_turn_q + TurnBits'(1) == turn_q
+        && hit_q[1] == hit_q[0]);
+    else assert (!read_busy_q || (read_rest_q && 32'(read_turn_q) + 1 == Turns && !busy_q));
+    if (read_busy_q && read_count_q != '0) assert (add_busy_q
+        && add_count_q + CountBits'(1) == read_count_q && add_turn_q == read_turn_q
+        && hit_q[2] == hit_q[1]);
+    else if (read_busy_q && read_turn_q != '0) assert (rest
+        && add_turn_q + TurnBits'(1) == read_turn_q && hit_q[2] == hit_q[1]);
+    else if (read_busy_q) assert (!add_busy_q);
+    else assert (!add_busy_q || (rest && 32'(add_turn_q) + 1 == Turns));
+    assert (!result_q || (first && !valid_q && 32'(result_turn_q) < Turns));
+    assert (!result_q || (add_busy_q ? 32'(add_turn_q) == 32'(result_turn_q) + 1
+                                     : 32'(result_turn_q) + 1 == Turns));
+    assert (!(add_busy_q && add_turn_q != '0 && first) || result_q);
+    assert (!valid_q || !add_busy_q || (first && add_turn_q == '0));
     // What it reads.
-    if (settled) assert (bits[2*Unit +: 2]
-        == \\bit_rom.gen_distributed.contents [(32'(bit_q)*Units+Unit)*2 +: 2]);
-    if (settled) assert (rests[Unit*RestBits +: RestBits]
-        == \\rest_rom.gen_distributed.contents [(32'(rest_q)*Units+Unit)*RestBits +: RestBits]);
-    if (busy_q && hit_q) assert (index_q == number
+    if (filled_q) assert ( \\bit_rom.gen_distributed.gen_registers.addresses_q == coming
+        && 32'(bit_q) == (coming + 1 == AllBits ? 0 : coming + 1));
+    if (filled_q) assert ( \\rest_rom.gen_distributed.gen_registers.addresses_q == line
+        && 32'(rest_q) == (32'(line) + 1 == AllTurns ? 0 : 32'(line) + 1));
+    if (read_busy_q && !read_rest_q) assert (bits[2*Unit +: 2]
+        == \\bit_rom.gen_distributed.contents [
+            ((32'(read_line_q)*M+32'(read_count_q))*Units+Unit)*2 +: 2]);
+    if (read_rest_q) assert (rests[Unit*RestBits +: RestBits]
+        == \\rest_rom.gen_distributed.contents [
+            (32'(read_line_q)*Units+Unit)*RestBits +: RestBits]);
+    if (busy_q && hit_q[0]) assert (index_q == number
         && word_q[Lane*AccumulatorBits +: AccumulatorBits] == element);
+    if (read_busy_q && hit_q[1] && read_turn_q == TurnBits'(Turn)) assert (
+        32'(read_line_q) == number * Turns + Turn && gen_unit[Unit].chosen_q == element);
+    if (mine && hit_q[2]) assert (Wide'(gen_unit[Unit].added_q) + Wide'(gen_unit[Unit].carry_q)
+        == (rest ? own_rest : term + Wide'(constant[add_count_q])));
     // The sums.
-    if (mine && !first) assert (steps_q == count_q && zeros_q == {M{1'b1}} >> count_q);
+    if (mine && !first) assert (steps_q == add_count_q && zeros_q == {M{1'b1}} >> add_count_q);
     if (!(mine && !first)) assert (steps_q == '0 || steps_q == CountBits'(M));
     assert ((sum_q[M-1:0] & zeros_q) == '0 && (!(mine && !rest) || !doubled[0]));
-    if (settled && first) assert (gen_unit[Unit].held_q == '0);
-    if (mine && !first && hit_q) assert (Wide'(gen_unit[Unit].held_q) == sum_q >>> M);
+    if (add_busy_q && first) assert (gen_unit[Unit].held_q == '0);
+    if (!add_busy_q && read_busy_q) assert (first);
+    if (mine && !first && hit_q[2]) assert (Wide'(gen_unit[Unit].held_q) == sum_q >>> M);
     // The result and the word that holds it.
     if (hit_result_q) assert (result_q && result_turn_q == TurnBits'(Turn)
         && steps_q == CountBits'(M)
@@ -279,13 +328,15 @@ SERIAL = """
     assert (!hit_last_q || (result_q && result_turn_q == TurnBits'(Turns - 1)));
     assert (!hit_valid_q || valid_q);
     assert (hit_result_q == (Turn == Turns - 1
-        ? hit_last_q : busy_q && hit_q && 32'(turn_q) == Turn + 1 && first));
-    assert (stored_q == (hit_valid_q || (Turn < Turns - 1 && (hit_last_q
-        || (busy_q && hit_q && (32'(turn_q) > Turn + 1 || (32'(turn_q) == Turn + 1 && !first)))))));
+        ? hit_last_q : add_busy_q && hit_q[2] && 32'(add_turn_q) == Turn + 1 && first));
+    assert (stored_q == (hit_valid_q || (Turn < Turns - 1 && (hit_last_q || (add_busy_q && hit_q[2]
+        && (32'(add_turn_q) > Turn + 1 || (32'(add_turn_q) == Turn + 1 && !first)))))));
     if (stored_q) assert (steps_q == CountBits'(M)
-        && contract(total, data_o[Lane*OutputBits +: OutputBits], shift));
-    // The claim, of which all that was to help.
-    if (hit_valid_q) assert (contract(total, data_o[Lane*OutputBits +: OutputBits], shift));
+        && contract(total, results[Lane*OutputBits +: OutputBits], shift));
+    // The claim, of which all that was to help: so the word is, and so it goes out.
+    if (hit_valid_q) assert (contract(total, results[Lane*OutputBits +: OutputBits], shift));
+    assert (out_q == valid_o && (!out_q || data_o == given_q));
+    assert (advance || (valid_q && valid_o));
   end
 """
 
@@ -390,15 +441,15 @@ PIPELINE_MUTANTS = [
     ("word_q == AddressBits'(Words - 1)", "1'b1"),
 ]
 SERIAL_MUTANTS = [
-    ("last_bit = count_q == CountBits'(MantissaBits - 1)", "last_bit = 1'b0"),
-    ("bits[2*unit+1] && !rest", "bits[2*unit+1]"),
-    ("if (!busy_q || rest) held_q", "if (!busy_q) held_q"),
+    ("{SumBits{read_last_bit_q}}", "{SumBits{1'b0}}"),
+    ("bits[2*unit+1] && !read_rest_q", "bits[2*unit+1]"),
+    ("if (!add_busy_q || add_rest_q) held_q", "if (!add_busy_q) held_q"),
     ("HeldBits : RestBits) + 1", "HeldBits : RestBits)"),
     ("final_q >>> (Shift", "final_q >> (Shift"),
     ("(result) < Lo)", "(result) < Lo - 1)"),
     ("(result) > Hi)", "(result) > Hi + 1)"),
     ("result_turn_q == TurnBits'(turn)) output_q", "1'b1) output_q"),
-    ("if (!busy_q) word_q", "if (!busy_q || rest) word_q"),
+    ("if (!busy_q) word_q", "if (!busy_q || at_rest_q) word_q"),
     ("bit_q == BitAddressBits'(AllBits - 1)", "bit_q == BitAddressBits'(AllBits - 2)"),
 ]
 MUTANTS = [
@@ -406,7 +457,10 @@ MUTANTS = [
     *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
     (pipeline(1, **SMALL, ShiftBits=2), ("sum_q     <= product_q", "sum_q     <= factor_q")),
     (pipeline(1, **SMALL, ShiftBits=2), (".WordBits(Lanes * FurtherBits)", ".WordBits(1)")),
-    (serial(1, **SMALL_SERIAL, ShiftBits=2), ("assign further = final_q", "assign further = read")),
+    (
+        serial(1, **SMALL_SERIAL, ShiftBits=2),
+        ("assign further = final_q", "assign further = add_q"),
+    ),
 ]
 
 

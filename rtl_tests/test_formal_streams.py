@@ -133,7 +133,7 @@ STREAMS = [
         },
         input_bits=8,
         output_bits=6,
-        mutants=[("assign advance  = !valid_q || ready_i;", "assign advance = 1'b1;")],
+        mutants=[(".valid_o, .ready_i, .data_o\n  );\n", ".valid_o, .ready_i(1'b1), .data_o);\n")],
     ),
     Stream(
         cell="vecq_matrix_vector",

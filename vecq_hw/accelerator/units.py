@@ -276,12 +276,12 @@ def serial_rescale(layer: Rescale, turns: int) -> Unit:
     """The unit of ``vecq_rescale_serial.sv``, a word per period.
 
     For each turn a cycle a mantissa bit and one for the rest of the constant; the word is kept
-    until the last of them, and two stages behind that one the result is offered.
+    until the last of them, and four stages behind that one is the result.
     """
     cycles = turns * (mantissa_bits(layer) + 1)
     begin = StepRun(gap=1, steps=1, needs=0, frees=0, gives=False)
     end = StepRun(gap=cycles - 1, steps=1, needs=-1, frees=1, gives=True)
-    return Unit(pattern=[begin, end], words=1, capacity=1, depth=2)
+    return Unit(pattern=[begin, end], words=1, capacity=1, depth=4, room=ROOM_OF_SPACED)
 
 
 def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Unit:

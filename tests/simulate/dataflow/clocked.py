@@ -179,7 +179,7 @@ class Machine:
                 # The word is kept until the last of its cycles.
                 reads, gives = [0, *[None] * (cycles - 2), 0], [False] * (cycles - 1) + [True]
                 words = math.prod(self.network.tensors[layer.name].shape) // wire.lanes
-                return self.unit(words, wire, wire.lanes, reads, gives, 1, [1] * cycles, 2)
+                return self.unit(words, wire, wire.lanes, reads, gives, 1, [1] * cycles, 4, 1)
             if isinstance(layer, Rescale):
                 depth = 6 + (layer.rows is not None and layer.classes > 1)
                 # One register is enough behind a unit whose words are never next to each other.
