@@ -29,19 +29,24 @@ def by_qcdq(network: Network, folder: Path) -> Imported:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         export_onnx_qcdq(
-            network, input_shape=(1, network.channels, network.size, network.size),
+            network, input_shape=(1, *network.shape),
             export_path=str(path), dynamo=False,
         )  # fmt: skip
     return import_file(path)
 
 
-def differences(found: Imported, network: Network, x: torch.Tensor) -> tuple[int, int]:
-    """How many codes of the taps differ from the module's, and how many are compared."""
+def differences(found: Imported, network: Network, x: torch.Tensor) -> tuple[int, int, int]:
+    """How many codes of the taps differ from the module's, how many are compared, and on ties.
+
+    The module adds floats in an order of its own.  Where that decides a tie, the codes may differ;
+    what that sample gives behind it is not compared.
+    """
     wanted = own_codes(network, x)
     codes = network_inputs(found.network, x.numpy(), source_rule(found.report))
     tensors = simulate(found.network, {found.network.inputs[0].name: codes},
                        taps=list(found.network.tensors))  # fmt: skip
-    differing = compared = 0
+    differing = compared = ties = 0
+    whole = np.ones(len(x), bool)
     used: dict[str, int] = {}
     seen: set[tuple[str, str]] = set()
     for tap in found.report.taps:
@@ -53,27 +58,32 @@ def differences(found: Imported, network: Network, x: torch.Tensor) -> tuple[int
         used[module] = index + 1
         array = tensors[tap.name].astype(np.int64)
         array = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
-        right = wanted[module][index]
+        right, near = wanted[module][index]
+        array = array[:, :, 0] if right.ndim == 3 else array  # a sequence is an image of one row
         assert array.shape == right.shape
-        differing += int((array != right).sum())
-        compared += right.size
+        wrong = array != right
+        tied = wrong & near & (np.abs(array - right) <= 2)  # signs are 2 apart
+        differing += int((wrong & ~tied)[whole].sum())
+        compared += right[whole].size
+        ties += int(tied[whole].sum())
+        whole &= ~tied.reshape(len(tied), -1).any(axis=1)
     assert set(used) == set(wanted)
-    return differing, compared
+    return differing, compared, ties
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_random_networks(data: st.DataObject):
     network = made(drawn_by(data), data.draw(st.integers(0, 2**16)))
-    found = import_module(network, (network.channels, network.size, network.size))
-    differing, compared = differences(found, network, images(network, 20))
+    found = import_module(network, network.shape)
+    differing, compared, _ = differences(found, network, images(network, 20))
     assert differing == 0, f"{differing} of {compared}"
 
 
 def test_lower_takes_a_module_and_leaves_it_as_it_is(tmp_path):
     draw = Seeded(3)
     network = made(draw, 3)
-    shape = (network.channels, network.size, network.size)
+    shape = network.shape
     before = {name: value.clone() for name, value in parameters(network).items()}
     lowered = lower(network, shape, name="net")
     again = import_module(network, shape, "net").network
@@ -93,6 +103,15 @@ def test_a_module_needs_the_shape_of_one_sample(shape):
 def test_what_brevitas_does_not_export_is_said():
     with pytest.raises(VecqError, match="Brevitas cannot export the model"):
         lower(made(Seeded(0), 0), (17, 2, 2))
+
+
+def test_integers_of_one_bit_are_no_signs():
+    """Brevitas exports them as signs, and the codes 0 and 1 would become -1 and 1."""
+    import brevitas.nn as qnn
+
+    layers = qnn.QuantIdentity(return_quant_tensor=True), qnn.QuantReLU(bit_width=1)
+    with pytest.raises(VecqError, match=r"'1\.act_quant' gives integers of 1 bit"):
+        lower(torch.nn.Sequential(*layers).eval(), (3,))
 
 
 def parameters(network: Network) -> dict[str, torch.Tensor]:
@@ -118,19 +137,21 @@ class Seeded:
 def test_two_hundred_round_trips(tmp_path, record_property):
     """Through QONNX, and through QCDQ where no weights are binary; all codes are counted."""
     trips = {"qonnx": 0, "qcdq": 0}
-    compared = differing = 0
+    compared = differing = ties = 0
     for seed in range(160):
         network = made(Seeded(seed), seed)
-        shape, x = (network.channels, network.size, network.size), images(network, 20)
+        shape, x = network.shape, images(network, 20)
         forms = {"qonnx": import_module(network, shape)}
         if not network.binary:
             forms["qcdq"] = by_qcdq(network, tmp_path)
         for form, found in forms.items():
-            wrong, count = differences(found, network, x)
+            wrong, count, tied = differences(found, network, x)
             trips[form] += 1
-            differing, compared = differing + wrong, compared + count
+            differing, compared, ties = differing + wrong, compared + count, ties + tied
     record_property("round_trips", sum(trips.values()))
     record_property("codes", compared)
     record_property("differing", differing)
+    record_property("on_ties", ties)
+    assert ties < 1e-4 * compared
     assert sum(trips.values()) >= 200
     assert differing == 0, f"{differing} of {compared}"

@@ -53,8 +53,27 @@ def import_module(model: Any, input_shape: object, name: str = "network") -> Imp
         with redirect_stdout(said), redirect_stderr(said), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             own = copy.deepcopy(model)
+            _refuse_single_bits(own)
             exported = export_qonnx(own, input_shape=(1, *sizes), dynamo=False)
+    except VecqError:
+        raise
     except Exception as error:  # torch and Brevitas raise a dozen kinds
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise VecqError(f"Brevitas cannot export the model: {reason}") from None
     return import_onnx(exported.SerializeToString(), name)
+
+
+def _refuse_single_bits(model: Any) -> None:
+    """Brevitas exports codes of 1 bit as signs, also those that are 0 and 1, or -1 and 0."""
+    for name, proxy in model.named_modules():
+        if not hasattr(proxy, "quant_injector") or not getattr(proxy, "is_quant_enabled", False):
+            continue
+        # A bias has the bits of its sums, which only they know.
+        kinds = {type(part).__name__ for part in proxy.modules()}
+        if any("Binary" in kind or "Bias" in kind for kind in kinds):
+            continue
+        if (bits := proxy.bit_width()) is not None and float(bits) == 1:
+            raise VecqError(
+                f"the quantizer '{name}' gives integers of 1 bit, which Brevitas exports as signs;"
+                " a binary quantizer or 2 bits are wanted"
+            )
