@@ -89,7 +89,7 @@ def measured(folder: Path, seeds: int) -> dict[str, Any]:
     module = json.loads(text)["modules"][NAME]
     types = Counter(cell["type"] for cell in module["cells"].values())
     positions = types["LUT4"] + 2 * types["CCU2C"] + 4 * types["TRELLIS_DPR16X4"]
-    path = longest_paths(module)[0]
+    path = longest_paths(registered.netlist)[0]
     result: dict[str, Any] = {
         "lut4": types["LUT4"],
         "ccu2c": types["CCU2C"],

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from vecq_hw.netlist.model import Cell, Netlist, read_json
 
 WIRES = ((1, 0.75), (3, 1.0), (20, 1.2), (100, 1.6), (300, 2.0))
 """Delay of a wire, ns, of up to so many loads."""
@@ -63,10 +63,10 @@ def wire(loads: int) -> float:
     return next((delay for most, delay in WIRES if loads <= most), LONGEST_WIRE)
 
 
-def longest_paths(module: Mapping[str, Any], count: int = 1) -> list[TimedPath]:
+def longest_paths(netlist: Netlist, count: int = 1) -> list[TimedPath]:
     """The longest paths of a mapped module, one for each of as many ends, the longest first."""
     names: dict[int, str] = {}
-    for name, net in sorted(module["netnames"].items(), key=lambda item: item[1]["hide_name"]):
+    for name, net in sorted(netlist.names.items(), key=lambda item: item[1]["hide_name"]):
         for place, bit in enumerate(net["bits"]):
             if isinstance(bit, int):
                 names.setdefault(bit, f"{name}[{place}]" if len(net["bits"]) > 1 else name)
@@ -74,9 +74,9 @@ def longest_paths(module: Mapping[str, Any], count: int = 1) -> list[TimedPath]:
     starts: dict[int, tuple[float, str]] = {}
     arcs: dict[int, list[_Arc]] = defaultdict(list)
     ends: list[tuple[int, float, bool, str]] = []
-    for cell in module["cells"].values():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] == "input":
+    for cell in netlist.cells.values():
+        for port, bits in cell.pins.items():
+            if cell.directions[port] == "input":
                 for bit in bits:
                     if isinstance(bit, int):
                         loads[bit] += 1
@@ -127,10 +127,10 @@ def longest_paths(module: Mapping[str, Any], count: int = 1) -> list[TimedPath]:
 
 
 def _cell_arcs(
-    cell: Mapping[str, Any],
+    cell: Cell,
 ) -> Iterator[tuple[int | None, float, int | None, str, bool]]:
     """Of a cell: origin (None: a register), delay, target (None: a register), kind, with a wire."""
-    kind, wires, ways = cell["type"], cell["connections"], cell["port_directions"]
+    kind, wires, ways = cell.type, cell.pins, cell.directions
 
     def bits(port: str) -> list[int]:
         return [bit for bit in wires.get(port, ()) if isinstance(bit, int)]
@@ -171,11 +171,11 @@ def _cell_arcs(
             outputs = []
         case "DP16KD":
             registered = True
-            modes = (cell["parameters"].get(f"REGMODE_{side}") for side in "AB")
+            modes = (cell.parameters.get(f"REGMODE_{side}") for side in "AB")
             delay = BLOCK_RAM_REGISTERED if "OUTREG" in modes else BLOCK_RAM
             setup = MEMORY_SETUP
         case "MULT18X18D":
-            parameters = cell["parameters"]
+            parameters = cell.parameters
             registered = parameters.get("REG_OUTPUT_CLK", "NONE") != "NONE"
             entry = parameters.get("REG_INPUTA_CLK", "NONE") != "NONE"
             setup = 0.3 if entry else MULTIPLY if registered else 0.0
@@ -204,9 +204,7 @@ def main() -> None:
     parser.add_argument("netlist", type=Path)
     parser.add_argument("--paths", type=int, default=1)
     given = parser.parse_args()
-    modules = json.loads(given.netlist.read_text())["modules"]
-    top = next(m for m in modules.values() if int(m["attributes"].get("top", "0"), 2))
-    for path in longest_paths(top, given.paths):
+    for path in longest_paths(read_json(given.netlist.read_text()), given.paths):
         print(f"{path.delay:.2f} ns, {path.mhz:.1f} MHz")
         for when, kind, name in path.points:
             print(f"  {when:6.2f} {kind:12} {name}")
