@@ -61,7 +61,6 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "stream_width": (2, ["stream_width"]),
     "threshold": (3, ["threshold"]),
     "topk": (3, ["topk"]),
-    "uart_link": (2, ["uart_link", "uart_receive", "uart_send"]),
     "upsample": (2, ["upsample"]),
 }
 OPERATORS: Sequence[tuple[str, str]] = [

@@ -81,6 +81,9 @@ def test_a_bench_waits_in_one_place_alone():
         ("stream.py", "len(self.words) < wanted"),
         ("bench_cycles.py", "len(taken) < words"),
         ("bench_packets.py", "next(stalls)"),
+        ("bench_uart_link.py", "True"),  # watches a line until the test ends
+        ("bench_uart_link.py", "not whole.done"),  # a frame is answered or given up in each turn
+        ("bench_uart_link.py", "waited < patience"),
         ("hls4ml.py", "True"),  # watches, and is cancelled
         ("hls4ml.py", "next(stalls)"),
     }
