@@ -14,8 +14,8 @@ from vecq_hw.netlist.model import Netlist, read_json
 
 XCUP, ECP5, XCUP_AREA = "xcup", "ecp5", "xcup, least area"
 SYNTHESIS = {
-    XCUP: (f"{families.XCUP.synthesis} {families.XCUP.no_dsp}",),
-    ECP5: (f"{families.ECP5.synthesis} {families.ECP5.no_dsp}",),
+    XCUP: (families.XCUP.command(dsp=False),),
+    ECP5: (families.ECP5.command(dsp=False),),
     XCUP_AREA: (
         "read_verilog -lib -specify +/xilinx/cells_sim.v",
         *("proc", "flatten", "opt_expr", "opt_clean", "opt", "wreduce", "peepopt", "opt_clean"),

@@ -56,7 +56,7 @@ def netlists(sources: Mapping[str, str], tops: list[str]) -> dict[str, str]:
         commands += [
             "design -reset",
             *yosys.read_commands(sources, top),
-            f"{XCUP.synthesis} {XCUP.no_dsp} -noclkbuf -top {top}",
+            f"{XCUP.command(dsp=False, options=['-noclkbuf'])} -top {top}",
             "opt_clean -purge",
             f"write_json {top}.json",
             f"write_verilog -noattr {top}.netlist.sv",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vecq_hw.arguments import nearest
@@ -47,6 +47,11 @@ class Family:
     block_rams: Mapping[str, float]
     block_ram_kilobits: int
     dsps: Mapping[str, float]
+
+    def command(self, *, dsp: bool, pads: bool = False, options: Sequence[str] = ()) -> str:
+        """Yosys' command, with DSP blocks or without, for pins of the device or for a part."""
+        kinds = (self.dsp if dsp else self.no_dsp, "" if pads else self.no_pads)
+        return " ".join(filter(None, (self.synthesis, *kinds, *options)))
 
 
 # Look-up tables that a memory in LUTs is made of.

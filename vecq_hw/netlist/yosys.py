@@ -200,13 +200,11 @@ def synthesize(
         As :func:`run` does.
     """
     taken = {file: text for file, text in files.items() if file.endswith((*_SOURCES, ".mem"))}
-    kinds = (family.dsp if dsp else family.no_dsp, "" if pads else family.no_pads)
-    words = (family.synthesis, *kinds, *options, f"-top {top}")
     commands = [
         # ABC's proof that its netlist equals what it was given took 168 of 199 seconds once.
         "scratchpad -set abc9.verify 0",
         *read_commands(taken, top, **(parameters or {})),
-        " ".join(filter(None, words)),
+        f"{family.command(dsp=dsp, pads=pads, options=options)} -top {top}",
         "autoname",  # as some families' commands do: by the nets beside a cell it is found again
         "opt_clean -purge",
         f"write_json {_NETLIST}",
