@@ -304,4 +304,13 @@ module vecq_uart_link #(
            BitsIn, BitsOut);
   end
 
+`ifdef VECQ_ASSERTIONS
+  vecq_stream_rules #(
+    .DataBits(BitsIn),
+    .Words(WordsIn)
+  ) rules (
+    .clk_i, .rst_ni, .valid_i(valid_o), .ready_i, .data_i(data_o), .last_i(last_o)
+  );
+`endif
+
 endmodule
