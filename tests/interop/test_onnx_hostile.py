@@ -136,6 +136,14 @@ def test_names_reach_no_generated_file_as_they_are():
         assert all(letter.isalnum() or letter in "_.-" for letter in name)
 
 
+def test_a_tensor_where_numbers_are_wanted_is_told_on_one_line():
+    m = small()
+    pads = helper.make_tensor("", TensorProto.INT16, [4, 3], range(12))
+    weights = m.weights(np.ones((3, 3, 2, 2), int), 0.5)
+    content = m.output(m.quantize(m("Conv", m.quantize("x", 0.5), weights, pads=pads), 1.0))
+    assert "Conv" in refused(content)
+
+
 def test_a_batch_and_sizes_that_are_left_open():
     m = Model(3, 4, 4, batch=8)
     assert import_bytes(m.output(m.quantize(dense(m, m.quantize("x", 0.5)), 1.0))).network

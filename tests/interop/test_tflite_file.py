@@ -110,6 +110,15 @@ def test_scales_that_leave_the_range_of_floats_are_refused():
         import_bytes(m.file([x], [y]))
 
 
+def test_windows_over_a_vector_are_refused():
+    m = Model()
+    x, y = m.tensor("x", (1, 4), 0.1), m.tensor("y", (1, 4), 0.1)
+    m.node("MAX_POOL_2D", [x], [y], Padding=0, StrideH=1, StrideW=1, FilterHeight=1, FilterWidth=1,
+           FusedActivationFunction=0)  # fmt: skip
+    with pytest.raises(Unsupported, match="an image is wanted"):
+        import_bytes(m.file([x], [y]))
+
+
 def test_every_node_that_cannot_be_taken_is_named():
     m = Small()
     a = m.tensor("a", (1, 4, 4, 3), 0.2, -5)

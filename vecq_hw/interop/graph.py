@@ -99,6 +99,11 @@ class Graph:
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+MISFITS = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
+"""What shapes and types that a file makes up raise."""
+_LONGEST_REASON = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A node that cannot be taken, and what would be needed."""
@@ -106,6 +111,11 @@ class Refusal:
     node: str
     operator: str
     reason: str
+    """On one line, not too long, whatever of the file stands in it."""
+
+    def __post_init__(self) -> None:
+        words = "".join(one if one.isprintable() else " " for one in self.reason).split()
+        object.__setattr__(self, "reason", shortened(" ".join(words), _LONGEST_REASON))
 
     def __str__(self) -> str:
         return f"{self.operator} '{printable(self.node)}': {self.reason}"
@@ -129,8 +139,12 @@ class Unsupported(VecqError):
 
 def printable(name: str) -> str:
     """A name of a file as messages show it: on one line, not too long."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return shortened("".join(letter if letter.isprintable() else "?" for letter in name), 80)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many letters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def read_only(array: Array) -> Array:

@@ -21,7 +21,7 @@ from vecq_hw.interop import (
 )
 from vecq_hw.interop.assembly import Assembly, Imported
 from vecq_hw.interop.chain import Chain, Quantizer
-from vecq_hw.interop.graph import Graph, Node, Refusal, Unsupported, printable
+from vecq_hw.interop.graph import MISFITS, Graph, Node, Refusal, Unsupported, printable
 from vecq_hw.interop.onnx_constants import FOLDED, fold
 from vecq_hw.interop.onnx_ends import finish
 from vecq_hw.interop.onnx_file import MICROSOFT, QONNX, STANDARD, read_onnx
@@ -49,9 +49,6 @@ from vecq_hw.layers import MaxPool2d
 
 MOST_LEVELS = 1 << 24
 """Thresholds of a layer."""
-
-_MISFITS = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
-"""What shapes and types that a file makes up raise."""
 
 
 def import_onnx(
@@ -103,7 +100,7 @@ class Walk:
         for node in self.graph.nodes:
             try:
                 made = self._node(node)
-            except _MISFITS as error:
+            except MISFITS as error:
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 what = f"its inputs or attributes do not fit each other ({reason})"
                 refusals.append(Refusal(node.name, printable(node.operator), what))

@@ -33,6 +33,8 @@ def window_padding(
 ) -> Sides:  # fmt: skip
     """Top, left, bottom, right: of an odd number the smaller half comes first."""
     padding = builder.attribute(node, "Padding")
+    if len(shape) < 2:
+        raise RefusedError(f"it slides windows over the shape {shape}; an image is wanted")
     if padding == VALID:
         return (0, 0, 0, 0)
     if padding != SAME:

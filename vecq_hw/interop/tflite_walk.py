@@ -12,7 +12,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.interop import tflite_file
 from vecq_hw.interop.assembly import Imported
 from vecq_hw.interop.fixed_point import Semantics
-from vecq_hw.interop.graph import Graph, Node, Refusal, Unsupported, printable
+from vecq_hw.interop.graph import MISFITS, Graph, Node, Refusal, Unsupported, printable
 from vecq_hw.interop.report import EndReport
 from vecq_hw.interop.tflite_builder import (
     CODES,
@@ -100,6 +100,8 @@ class _Walk:
                 reason = f"its scales or attributes leave the range of floats ({error})"
             except (RefusedError, VecqError) as error:
                 reason = str(error)
+            except MISFITS as error:
+                reason = f"its inputs or attributes do not fit each other ({error})"
         elif not self._refusals:
             reason = "what it reads is no tensor of 8-bit codes"
         if reason is not None:
