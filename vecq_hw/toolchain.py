@@ -191,6 +191,13 @@ NEXTPNR = tuple(
     )
     for name, program in _NEXTPNR.items()
 )
+OPTUNA = Tool(
+    name="optuna",
+    purpose="searches",
+    find=_package("optuna"),
+    install=_pip("optuna>=5.0", "distributed>=2026.8"),
+    optional=True,
+)
 _INSTALLED_BY = {
     "amaranth": _pip("amaranth-boards>=0.0.21"),
     "amaranth_boards": _pip("amaranth-boards>=0.0.21"),
@@ -206,6 +213,8 @@ _INSTALLED_BY = {
     "matplotlib": _pip("matplotlib>=3.9"),
     "da4ml": _pip("da4ml>=0.5.2,<0.6"),
     "pyosys": YOSYS.install,
+    "optuna": OPTUNA.install,
+    "distributed": OPTUNA.install,
     "onnx": ONNX.install,
     "onnxruntime": ONNXRUNTIME.install,
     "qonnx": QONNX.install,
@@ -216,7 +225,7 @@ _INSTALLED_BY = {
 """The command for each module that this package imports."""
 
 TOOLS = (TORCH, SCIKIT_LEARN, PILLOW, AP_TYPES, COCOTB, VERILATOR, CXX, MAKE, PERL)
-OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE, LITERT, YOSYS, *NEXTPNR)
+OPTIONAL_TOOLS = (ONNX, ONNXRUNTIME, QONNX, TFLITE, LITERT, YOSYS, *NEXTPNR, OPTUNA)
 
 
 def require(*tools: Tool) -> list[Path]:

@@ -24,6 +24,7 @@ from vecq_hw.cli.imports import import_
 from vecq_hw.cli.networks import lower, show, simulate
 from vecq_hw.cli.quantization import lambda_, methods
 from vecq_hw.cli.schedule import schedule
+from vecq_hw.cli.search import search, sensitivity
 from vecq_hw.cli.train import train
 from vecq_hw.cli.verify import verify
 from vecq_hw.errors import VecqError
@@ -58,6 +59,8 @@ for command in (
         schedule,
         implement,
         board,
+        search,
+        sensitivity,
     ),
 ):
     vecq.add_command(command)

@@ -1,0 +1,154 @@
+"""What may be chosen, what contradicts what, and which trials make the front."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vecq_hw.errors import VecqError
+from vecq_hw.search import Choice, Measured, Record, Request, State
+from vecq_hw.search.front import front_of
+from vecq_hw.search.sensitivity import Sensitivity, greedy_path
+from vecq_hw.search.space import make_space, point_text
+from vecq_hw.search.trial import Rival, _is_hopeless
+
+LAYERS = ("a", "b", "c")
+USUAL = {
+    "bits": (1, 2, 4),
+    "activation_bits": (8,),
+    "methods": ("vecq",),
+    "scales": ("tensor",),
+    "keep": {},
+}
+REQUEST = Request(device="ecp5-25k", target_fps=1000.0, clock_mhz=100.0)
+
+
+def test_a_grid_has_each_point_once_and_places_are_reversible() -> None:
+    space = make_space(LAYERS, **USUAL | {"keep": {"b": 8}, "activation_bits": (4, 8)})
+    points = [*space.grid()]
+    assert len(points) == space.size == 6 * 2 * 6
+    assert len({tuple(point.values()) for point in points}) == space.size
+    assert all(space.point(space.places(point)) == point for point in points)
+    assert {choice.weight_bits for choice in space.layers["b"]} == {8}
+    assert point_text(space.smallest()) == "W1:A4 W8:A4 W1:A4"
+
+
+def test_uniform_points_leave_kept_layers_alone() -> None:
+    space = make_space(LAYERS, **USUAL | {"keep": {"b": 8}})
+    found = space.uniform()
+    assert {bits: point_text(point) for bits, point in found.items()} == {
+        1: "W1 W8 W1",
+        2: "W2 W8 W2",
+        4: "W4 W8 W4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"keep": {"a": 8}, "methods": ("bwn",)}, ["--keep a=8", "--methods bwn", "1 bit"]),
+        ({"bits": (3, 4), "methods": ("twn", "ttq")}, ["--bits 3,4", "--methods twn,ttq"]),
+        ({"methods": ("bwn", "vecq"), "keep": {"conv": 8}}, ["--keep", "'conv'"]),
+        ({"bits": (17,)}, ["--bits", "1 to 16"]),
+        ({"methods": ("vec",)}, ["'vec'", "vecq"]),
+        ({"scales": ("row",)}, ["--scales", "row"]),
+        ({"methods": ()}, ["--methods"]),
+    ],
+)
+def test_wishes_that_contradict_each_other_are_named(wishes: dict, words: list[str]) -> None:
+    with pytest.raises(VecqError) as error:
+        make_space(LAYERS, **USUAL | wishes)
+    assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"device": "ecp5-58k"}, ["ecp5-85k"]),
+        ({"device": "gatemate-a1"}, ["cost model", "ecp5"]),
+        ({"target_fps": 2e8}, ["--target-fps", "--clock-mhz", "nearest"]),
+        ({"target_fps": float("nan")}, ["--target-fps"]),
+        ({"min_accuracy": 97.0}, ["--min-accuracy"]),
+        ({"objectives": ("luts", "beauty")}, ["beauty", "latency"]),
+        ({"preset": "cnn-digit"}, ["cnn-digits"]),
+    ],
+)
+def test_a_request_is_refused_in_a_sentence(wishes: dict, words: list[str]) -> None:
+    with pytest.raises(VecqError) as error:
+        replace(REQUEST, **wishes)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_a_request_is_read_as_it_was_written() -> None:
+    request = replace(REQUEST, keep={"a": 3}, bits=(1, 5), min_accuracy=0.5)
+    assert Request.of(request.tree()) == request
+    assert replace(request, trials=7).study_name == request.study_name
+    assert replace(request, seed=7).study_name != request.study_name
+
+
+def measured(accuracy: float | None, luts: float, over: float = -0.5) -> Measured:
+    return Measured(
+        integer_accuracy=accuracy,
+        luts=luts,
+        ffs=1.0,
+        carries=1.0,
+        brams=1.0,
+        dsps=0.0,
+        memory_bits=1,
+        cycles=10.0,
+        latency_cycles=10,
+        frames_per_second=1.0,
+        estimated_clock_mhz=1.0,
+        size_bytes=1,
+        excess={"luts": over},
+    )
+
+
+def test_the_front_is_what_nothing_beats_within_the_limits() -> None:
+    numbers = [
+        (0.9, 100.0, -1.0),  # front
+        (0.8, 100.0, -1.0),  # less accurate, as large
+        (0.8, 50.0, -1.0),  # front
+        (0.8, 50.0, -1.0),  # its equal, later
+        (0.99, 500.0, 0.1),  # does not fit
+        (None, 10.0, -1.0),  # not trained to its end
+        (0.4, 10.0, -1.0),  # too inaccurate
+        (0.95, 400.0, 0.0),  # front: just fits
+    ]
+    records = [
+        Record(
+            number=number,
+            state=State.FINISHED,
+            point={"a": Choice(weight_bits=1)},
+            measured=measured(*row),
+            sentence="",
+        )
+        for number, row in enumerate(numbers)
+    ]
+    request = replace(REQUEST, min_accuracy=0.5)
+    assert [one.number for one in front_of(records, request)] == [7, 0, 2]
+    assert [one.number for one in front_of(records, REQUEST)] == [7, 0, 2, 6]
+
+
+def test_a_trial_is_hopeless_beside_three_that_are_no_worse() -> None:
+    rivals = [Rival(costs=(10.0,), accuracies=(0.5, 0.9))] * 3
+    assert _is_hopeless([0.5], (10.0,), rivals)
+    assert _is_hopeless([0.1, 0.9], (11.0,), rivals)
+    assert not _is_hopeless([0.51], (10.0,), rivals)
+    assert not _is_hopeless([0.5], (9.0,), rivals)
+    assert not _is_hopeless([0.5], (10.0,), rivals[:2])
+    assert not _is_hopeless([0.1, 0.1, 0.1], (10.0,), rivals)
+
+
+def test_the_greedy_path_gives_up_first_what_costs_least() -> None:
+    space = make_space(("a", "b"), **USUAL)
+    losses = {"a": {1: 4.0, 2: 2.0, 4: 0.0}, "b": {1: 9.0, 2: 0.5, 4: 0.0}}
+    found = [
+        Sensitivity(layer=name, weights=1, energy=1.0, orientation={}, direct={}, loss=loss)
+        for name, loss in losses.items()
+    ]
+    path = [point_text(point) for point in greedy_path(space, found, {"a": 1, "b": 1})]
+    assert path == ["W4 W4", "W4 W2", "W2 W2", "W1 W2", "W1 W1"]
+    path = [point_text(point) for point in greedy_path(space, found, {"a": 100, "b": 1})]
+    assert path[:3] == ["W4 W4", "W2 W4", "W1 W4"]

@@ -1,0 +1,369 @@
+"""``vecq search`` and ``vecq sensitivity``: bits and methods by layer, for a device and a pace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vecq_hw.cli.data import data_options
+from vecq_hw.cli.output import activity, echo, print_table
+from vecq_hw.cli.outputs import (
+    OutputFile,
+    OutputFolder,
+    folder,
+    is_forced,
+    report_options,
+    write,
+    write_json,
+)
+from vecq_hw.cli.schedules import device_option
+from vecq_hw.errors import VecqError
+
+if TYPE_CHECKING:
+    from vecq_hw.search import Request, Result
+
+_PLOT, _PAGE = "front.svg", "front.html"
+
+
+class _Names(click.ParamType[Any]):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[str, ...]:
+        """A tuple of str."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
+class _Widths(click.ParamType[Any]):
+    """Widths such as ``1,2,4`` or ``1..8``."""
+
+    name = "bits"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, ...]:
+        """A tuple of int."""
+        if isinstance(value, tuple):
+            return value
+        found: list[int] = []
+        try:
+            for part in str(value).split(","):
+                first, dots, last = part.partition("..")
+                low, high = int(first), int(last if dots else first)
+                if not 1 <= low <= high <= 16:
+                    raise ValueError
+                found += range(low, high + 1)
+        except ValueError:
+            self.fail(
+                f"'{value}' is no list of widths of 1 to 16 bits, such as 1,2,4 or 1..8",
+                parameter,
+                context,
+            )
+        return tuple(dict.fromkeys(found))
+
+
+class _Keep(click.ParamType[Any]):
+    """``LAYER=BITS``."""
+
+    name = "keep"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[str, int]:
+        """The layer and its bits."""
+        if isinstance(value, tuple):
+            return value
+        layer, equals, bits = str(value).rpartition("=")
+        if not equals or not layer or not bits.strip().isdecimal():
+            self.fail(f"'{value}' is no LAYER=BITS such as conv1=8", parameter, context)
+        return layer.strip(), int(bits)
+
+
+def _model_options(command: Any) -> Any:
+    """``--preset``, ``--data``, ``--data-dir``, ``--model``, ``--from``."""
+    for option in (
+        click.option(
+            "--from",
+            "float_state",
+            metavar="FLOAT.pt",
+            help="Parameters of a trained float model; without it that is trained first.",
+        ),
+        click.option("--model", metavar="NAME|FILE.py:FUNCTION", help="[default: the preset's]"),
+        data_options("[default: the preset's, else digits]"),
+        click.option(
+            "--preset",
+            metavar="NAME",
+            help="Data, model and training at once: lenet5-mnist, cnn-digits, mlp-digits, ...",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_model_options
+@device_option()
+@click.option("--target-fps", type=float, metavar="F", help="Frames a second, at least.")
+@click.option("--clock-mhz", type=float, metavar="C", help="[default: the device's]")
+@click.option("--max-luts", type=click.IntRange(min=1), metavar="N", help="Look-up tables at most.")
+@click.option("--min-accuracy", type=float, metavar="0..1", help="On the validation split.")
+@click.option("--trials", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--bits", type=_Widths(), default="1..8", show_default=True, help="Of weights.")
+@click.option("--activation-bits", type=_Widths(), default="8", show_default=True)
+@click.option(
+    "--keep", type=_Keep(), multiple=True, metavar="LAYER=BITS", help="May be given several times."
+)
+@click.option(
+    "--methods", type=_Names(), default="vecq", show_default=True, help="See 'vecq methods'."
+)
+@click.option("--scales", type=_Names(), default="tensor", show_default=True, help="tensor,channel")
+@click.option(
+    "--objectives",
+    type=_Names(),
+    default="luts",
+    show_default=True,
+    help="What is to be small beside a large accuracy: luts, memory, latency, cycles, size.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["nsga2", "tpe", "random", "grid"]),
+    default="nsga2",
+    show_default=True,
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Of a trial.  [default: a tenth]")
+@click.option(
+    "--final-epochs",
+    type=click.IntRange(min=1),
+    help="Of the networks of the front.  [default: the preset's]",
+)
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True)
+@click.option(
+    "--verify",
+    type=click.Choice(["rtl", "hls", "none"]),
+    default="rtl",
+    show_default=True,
+    help="Target that runs each network of the front against the simulator.",
+)
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Local processes.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    help="Of the trials, as Optuna takes it; searches that ask for the same share it.  [default: a"
+    " file in --out]",
+)
+@click.option("--out", type=OutputFolder(), default="search", show_default=True)
+@click.option("--resume", type=OutputFolder(), metavar="DIR", help="Go on with that.")
+@click.option("--show", type=OutputFolder(), metavar="DIR", help="What it has found.")
+@click.option("--plot", is_flag=True, help="Write front.svg and front.html into the folder.")
+@report_options
+@click.pass_context
+def search(
+    context: click.Context,
+    /,
+    out: Path,
+    resume: Path | None,
+    show: Path | None,
+    plot: bool,
+    workers: int | None,
+    scheduler: str | None,
+    storage: str | None,
+    json_file: Path | None,
+    **options: Any,
+) -> int:
+    """Search for bits and methods of each layer, for a device and a frame rate.
+
+    Trials are networks, fine-tuned from one float model, whose accuracy is counted with integers
+    and whose cost is that of the cost model.  The best of them are trained by the whole recipe and
+    verified.  After Ctrl-C, a crash or a reboot, --resume DIR goes on.
+    """
+    from vecq_hw import search as searching
+
+    if show is not None or resume is not None:
+        _check_alone(context, "show" if show is not None else "resume")
+    place = show or resume or out
+    if show is None:
+        if workers is not None and scheduler is not None:
+            raise VecqError(
+                "--workers starts processes here, --scheduler has its own; give one of them"
+            )
+
+        def tell(text: str) -> None:
+            click.echo(text, err=True)
+
+        try:
+            if resume is not None:
+                searching.resume(
+                    resume, workers=workers, scheduler=scheduler, force=is_forced(), tell=tell
+                )
+            else:
+                searching.search(
+                    _request(options),
+                    out,
+                    workers=workers,
+                    scheduler=scheduler,
+                    storage=storage,
+                    force=is_forced(),
+                    tell=tell,
+                )
+        except KeyboardInterrupt:
+            if (place / "search.json").exists():
+                click.echo(f"'vecq search --resume {place}' goes on", err=True)
+            raise
+    result = searching.load(place)
+    _print(result)
+    if plot:
+        _draw(place, result)
+    write_json(json_file, result.tree())
+    return 1 if any(one.verified.startswith("failed") for one in result.front) else 0
+
+
+@click.command()
+@_model_options
+@click.option("--bits", type=_Widths(), default="1..8", show_default=True, help="Of weights.")
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True)
+@click.option(
+    "--plot", type=OutputFile("plot", suffix=".png"), metavar="FILE.png", help="Draw it, too."
+)
+@report_options
+def sensitivity(
+    preset: str | None,
+    data: str | None,
+    data_dir: Path | None,
+    model: str | None,
+    float_state: str | None,
+    bits: tuple[int, ...],
+    seed: int,
+    plot: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Estimate what each layer loses at each width, in closed form and without training.
+
+    The orientation loss of VecQ's grid on the layer's weights gives their direct loss; half of
+    that, times the mean square of the gradient of a sample by a weight, is how much the network's
+    cross-entropy rises.
+    """
+    from vecq_hw.cli.data import loaded
+    from vecq_hw.search.request import Request
+    from vecq_hw.search.run import layers_of, trained_float
+    from vecq_hw.search.sensitivity import plot as drawing
+    from vecq_hw.search.sensitivity import sensitivities
+
+    request = Request(
+        device="ecp5-85k",  # of no consequence here
+        target_fps=1.0,
+        preset=preset,
+        data=data,
+        data_dir=None if data_dir is None else str(data_dir),
+        model=model,
+        float_state=float_state,
+        seed=seed,
+    )
+    recipe = request.recipe
+    dataset = loaded(recipe.data, data_dir)
+    with activity("training the float model" if float_state is None else "reading it") as go_on:
+        built, split = trained_float(request, dataset, lambda text: None)
+        go_on("taking gradients")
+        layers = layers_of(recipe.model, dataset, seed)
+        found = sensitivities(built, split, layers, bits)
+    widths = sorted(set(bits))
+    rows = [
+        (
+            one.layer,
+            f"{one.weights:,}",
+            f"{one.energy:.2e}",
+            *(f"{one.loss[width]:.2e}" for width in widths),
+        )
+        for one in found
+    ]
+    print_table(("layer", "weights", "gradient²", *(f"W{width}" for width in widths)), rows)
+    echo("estimated rise of the cross-entropy with that layer's weights alone quantized")
+    if plot is not None:
+        write(plot, drawing(found))
+    tree = [
+        {
+            "layer": one.layer,
+            "weights": one.weights,
+            "gradient_energy": one.energy,
+            **{
+                name: {str(width): value for width, value in values.items()}
+                for name, values in (
+                    ("orientation_loss", one.orientation),
+                    ("direct_loss", one.direct),
+                    ("loss", one.loss),
+                )
+            },
+        }
+        for one in found
+    ]
+    write_json(json_file, {"model": recipe.model, "data": recipe.data, "layers": tree})
+
+
+def _request(options: dict[str, Any]) -> Request:
+    from vecq_hw.search import Request
+    from vecq_hw.search.request import absolute
+
+    for name, option in (("device", "--device"), ("target_fps", "--target-fps")):
+        if options[name] is None:
+            raise click.UsageError(f"a search wants {option} (or --resume DIR, or --show DIR)")
+    keep: dict[str, int] = {}
+    for layer, bits in options.pop("keep"):
+        if keep.setdefault(layer, bits) != bits:
+            raise VecqError(f"--keep {layer}={keep[layer]} contradicts --keep {layer}={bits}")
+    folder = options.pop("data_dir")
+    data_dir = None if folder is None else absolute(str(folder))
+    for name in ("data", "float_state"):
+        options[name] = absolute(options[name])
+    return Request(keep=keep, data_dir=data_dir, **options)
+
+
+def _check_alone(context: click.Context, chosen: str) -> None:
+    """What a search was asked for is in its folder; it cannot be changed."""
+    also = {"resume", "show", "json_file", "plot", "force"}
+    also |= {"workers", "scheduler"} if chosen == "resume" else set()
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in also:
+            raise VecqError(
+                f"--{chosen} takes the search as it was begun, so {parameter.opts[0]} cannot be"
+                " given; begin another one in another folder"
+            )
+    if context.params["resume"] is not None and context.params["show"] is not None:
+        raise VecqError("--resume goes on, --show only looks; give one of them")
+
+
+def _print(result: Result) -> None:
+    from vecq_hw.search.front import table
+
+    failed = sum(one.measured is None for one in result.trials)
+    early = sum(one.measured is not None and not one.whole for one in result.trials)
+    echo(
+        f"{len(result.trials)} trials have ended: {len(result.trials) - failed - early} whole,"
+        f" {early} early, {failed} failed; seed {result.request.seed}"
+    )
+    if not result.front:
+        echo("there is no network on the front yet")
+        return
+    titles, rows = table(result.front)
+    print_table(titles, rows, left=2)
+    for one in result.front:
+        emit, verify = one.commands(result.request)
+        echo(f"trial {one.number}:\n  {emit}\n  {verify}")
+
+
+def _draw(place: Path, result: Result) -> None:
+    from vecq_hw.search.picture import page, svg
+
+    with folder(place) as target:
+        drawing = svg(result)
+        target.write(_PLOT, drawing, "plot")
+        target.write(_PAGE, page(result, drawing), "page")
+    echo(f"drawn in {place / _PLOT} and {place / _PAGE}")

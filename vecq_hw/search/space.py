@@ -1,0 +1,217 @@
+"""What may be chosen for each layer of a network, and a point of that space."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from vecq_hw.arguments import nearest, whole_number
+from vecq_hw.errors import VecqError
+from vecq_hw.quantize.methods import METHODS, settings_of
+from vecq_hw.train.by_layer import LayerQuantization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Choice:
+    """By what one layer is quantized.
+
+    Attributes
+    ----------
+    weight_bits, activation_bits : int
+        Of the layer's weights, and of the activation that follows it.
+    method : str
+        Of the weights, a name of :data:`vecq_hw.quantize.METHODS`.
+    per_channel : bool
+        Whether each output has a scale of its own.
+    """
+
+    weight_bits: int
+    activation_bits: int = 8
+    method: str = "vecq"
+    per_channel: bool = False
+
+    def override(self) -> LayerQuantization:
+        """As :func:`vecq_hw.train.quantize_model` takes it."""
+        return LayerQuantization(
+            weight=self.weight_bits,
+            activation=self.activation_bits,
+            method=self.method,
+            options={"per_channel": True} if self.per_channel else {},
+        )
+
+    def bits_entry(self) -> dict[str, Any]:
+        """As a bits file of ``vecq train`` holds it."""
+        options = {"options": {"per_channel": True}} if self.per_channel else {}
+        return {
+            "weight": self.weight_bits,
+            "activation": self.activation_bits,
+            "method": self.method,
+            **options,
+        }
+
+
+Point = Mapping[str, Choice]
+"""A choice for each layer with weights, in the order of the network."""
+
+
+def point_text(point: Point) -> str:
+    """The widths of the weights, with what is not usual behind them.
+
+    Examples
+    --------
+    >>> point_text({"fc1": Choice(weight_bits=2), "fc2": Choice(weight_bits=4, method="lsq")})
+    'W2 W4:lsq'
+    """
+
+    def text(choice: Choice) -> str:
+        more = [
+            choice.method if choice.method != "vecq" else "",
+            f"A{choice.activation_bits}" if choice.activation_bits != 8 else "",
+            "channel" if choice.per_channel else "",
+        ]
+        return ":".join([f"W{choice.weight_bits}", *filter(None, more)])
+
+    return " ".join(map(text, point.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The choices of each layer, those of the fewest bits first."""
+
+    layers: Mapping[str, tuple[Choice, ...]]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+        return math.prod(map(len, self.layers.values()))
+
+    def point(self, places: Mapping[str, int]) -> Point:
+        """The point of one place in the list of each layer."""
+        return {name: choices[places[name]] for name, choices in self.layers.items()}
+
+    def places(self, point: Point) -> dict[str, int]:
+        """The reverse of :meth:`point`."""
+        return {name: choices.index(point[name]) for name, choices in self.layers.items()}
+
+    def smallest(self) -> Point:
+        """The fewest bits of all layers."""
+        return {name: choices[0] for name, choices in self.layers.items()}
+
+    def grid(self) -> Iterator[Point]:
+        """Every point, the last layer changing first."""
+        for choices in itertools.product(*self.layers.values()):
+            yield dict(zip(self.layers, choices, strict=True))
+
+    def uniform(self) -> dict[int, Point]:
+        """By its weight bits, each point with the same choice in all layers that are free.
+
+        Layers that have one choice alone keep it; activations have the most bits there are.
+        """
+        free = {name: choices for name, choices in self.layers.items() if len(choices) > 1}
+        common = [set(choices) for choices in free.values()] or [set[Choice]()]
+        found: dict[int, Point] = {}
+        for choice in sorted(
+            set.intersection(*common), key=lambda one: (one.weight_bits, one.activation_bits)
+        ):
+            if choice.method == next(iter(free.values()))[0].method and not choice.per_channel:
+                found[choice.weight_bits] = {
+                    name: choice if name in free else choices[0]
+                    for name, choices in self.layers.items()
+                }
+        return found
+
+
+def make_space(
+    layers: Sequence[str],
+    *,
+    bits: Sequence[int],
+    activation_bits: Sequence[int],
+    methods: Sequence[str],
+    scales: Sequence[str],
+    keep: Mapping[str, int],
+) -> Space:
+    """The space that these wishes leave.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        The layers with weights.
+    bits, activation_bits : sequence of int
+        The widths that may be chosen.
+    methods : sequence of str
+        Those of weights that may be chosen; a method has the widths of the others that it takes.
+    scales : sequence of str
+        'tensor' and 'channel', one of them or both.
+    keep : mapping from the name of a layer to the bits of its weights
+
+    Raises
+    ------
+    VecqError
+        An unknown layer or method, bits out of range, or wishes that leave a layer nothing: the
+        message names those that contradict each other.
+    """
+    widths = _widths("--bits", bits)
+    activations = _widths("--activation-bits", activation_bits)
+    for option, given in (("--methods", methods), ("--scales", scales)):
+        if not given:
+            raise VecqError(f"{option} names nothing; at least one is wanted")
+    for scale in scales:
+        if scale not in ("tensor", "channel"):
+            raise VecqError(f"--scales are tensor and channel, not '{scale}'")
+    with_channels = {name: "per_channel" in settings_of(name) for name in methods}
+    for name in keep:
+        if name not in layers:
+            raise VecqError(
+                f"--keep: the model has no layer with weights '{name}'; {nearest(name, layers)}"
+            )
+    found = {}
+    for layer in layers:
+        kept = layer in keep
+        own = _widths("--keep", [keep[layer]]) if kept else widths
+        choices = [
+            Choice(
+                weight_bits=width,
+                activation_bits=activation,
+                method=method,
+                per_channel=scale == "channel",
+            )
+            for width in own
+            for activation in activations
+            for method in dict.fromkeys(methods)
+            for scale in dict.fromkeys(scales)
+            if width in METHODS[method].BITS and (scale == "tensor" or with_channels[method])
+        ]
+        if not choices:
+            asked = f"--keep {layer}={keep[layer]}" if kept else f"--bits {_listed(widths)}"
+            takes = "; ".join(_takes(name, with_channels[name]) for name in methods)
+            raise VecqError(
+                f"{asked} contradicts --methods {','.join(methods)} with --scales"
+                f" {','.join(scales)}: {takes}"
+            )
+        found[layer] = tuple(choices)
+    return Space(found)
+
+
+def _widths(option: str, given: Sequence[int]) -> list[int]:
+    wanted = f"{option}: widths are 1 to 16 bits"
+    widths = sorted({whole_number(bits, wanted, 1, 16) for bits in given})
+    if not widths:
+        raise VecqError(f"{option} names no width; at least one is wanted")
+    return widths
+
+
+def _takes(method: str, has_channels: bool) -> str:
+    first, last = METHODS[method].BITS[0], METHODS[method].BITS[-1]
+    bits = f"{first} to {last} bits" if first < last else f"{first} bit{'s' * (first > 1)}"
+    return f"{method} takes {bits}{'' if has_channels else ' and has one scale for all channels'}"
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ",".join(map(str, values))
