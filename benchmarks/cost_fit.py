@@ -35,12 +35,12 @@ from vecq_hw.files import write_atomically
 
 CONSTANTS = Path(constants.__file__).with_name(constants.FILE)
 PRIOR = {
-    "tables": (1.0, 1.2, 1.2, 3.0),
-    "carries": (1.0, 0.3, 0.5, 0.0),
-    "ffs": (1.0, 1.0, 0.0, 2.0),
+    "tables": (1.0, 1.2, 3.0),
+    "carries": (1.0, 0.3, 0.0),
+    "ffs": (1.0, 1.0, 2.0),
 }
 """Towards which the weights of all cells are drawn, and these draw those of a kind."""
-STRENGTH = (0.1, 0.3, 0.1, 0.3)
+STRENGTH = (0.1, 0.3, 0.3)
 """How strongly, against samples whose errors are counted as shares."""
 
 
@@ -124,18 +124,18 @@ def fit(
 
 def _solved(rows: Array, wanted: Array, towards: Array) -> list[float]:
     """Weights of one sum; samples far off count less, such as constants that logic swallows."""
-    trust = np.ones(len(wanted))
+    found = towards
     for _ in range(8):
+        off = (rows @ found - wanted) / (wanted + 20)
+        trust = 1 / np.sqrt(1 + (off / TOLERATED) ** 2)
         share = trust * (wanted + 20) ** -0.75
         reach = np.abs(rows * share[:, np.newaxis]).max(axis=0)
         pull = np.array(STRENGTH) * np.maximum(reach, 0.05)
         design = np.vstack([rows * share[:, np.newaxis], np.diag(pull)])
         target = np.concatenate([wanted * share, pull * towards])
-        bounds = (np.array([0, 0, 0, -np.inf]), np.inf)
-        solved = lsq_linear(design, target, bounds, method="bvls")
-        off = (rows @ solved.x - wanted) / (wanted + 20)
-        trust = 1 / np.sqrt(1 + (off / TOLERATED) ** 2)
-    return [round(float(weight), 4) for weight in solved.x]
+        bounds = (np.array([0, 0, -np.inf]), np.inf)
+        found = lsq_linear(design, target, bounds, method="bvls").x
+    return [round(float(weight), 4) for weight in found]
 
 
 def error(guess: float, truth: float) -> float:

@@ -76,6 +76,10 @@ def _print(estimate: Estimate) -> None:
             "FIFOs of branches are not counted: the schedule has no depths (vecq cycles finds them)"
         )
     errors = estimate.errors
+    if not errors.get("luts"):
+        echo(
+            f"nothing was synthesized for {estimate.family.name} to fit this to: counts as they are"
+        )
     if errors.get("luts"):
         luts = errors["luts"]
         echo(

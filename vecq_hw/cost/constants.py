@@ -51,9 +51,9 @@ class Resources:
 def features(parts: Raw) -> dict[str, tuple[float, ...]]:
     """What tables, carry cells and flip-flops are weighted sums of."""
     return {
-        "tables": (parts.tables, parts.control, parts.products, 1.0),
-        "carries": (parts.carries, parts.control, parts.products, 1.0),
-        "ffs": (parts.registers, parts.control, parts.products, 1.0),
+        "tables": (parts.tables, parts.control, 1.0),
+        "carries": (parts.carries, parts.control, 1.0),
+        "ffs": (parts.registers, parts.control, 1.0),
     }
 
 

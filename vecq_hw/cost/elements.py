@@ -118,22 +118,24 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     held = fmt.bits + (not fmt.signed)
     total = max(held, rest) + 1
     out = layer.format.bits
-    made.rom(all_turns * mantissa, 2 * units)
-    made.rom(all_turns, units * rest)
+    made.rom(all_turns * mantissa, 2 * units, registers=1)
+    made.rom(all_turns, units * rest, registers=1)
     made.register(lanes * fmt.bits)
-    made.register(units * (held + total))
+    made.register(units * (fmt.bits + 2 * total + held + 1))
     made.choose(turns, units * fmt.bits)
-    made.add(total, units, fronts=total)
+    made.table(5, units * total)
+    made.add(total, units)
     width = total - (int(layer.shifts.min()) - mantissa)
     made.add(max(width - 2, 0), 2 * units)
     made.table(4, units * out)
     made.register(lanes * out)
-    _further(made, layer, all_turns, units, width, stages=1)
+    _further(made, layer, all_turns, units, width, stages=2)
     made.count(mantissa + 1)
-    made.control += 2 * bits_of(turns)
+    made.control += 4 * bits_of(turns)
     made.count(all_turns * mantissa)
     made.count(all_turns)
-    made.control += 3
+    made.control += 10
+    pipeline_end(made, lanes * out, cell.unit.room)
     return made
 
 

@@ -75,11 +75,12 @@ class Raw:
     carries: int
     registers: int
     control: int
-    products: float
     brams: int
     dsps: int
 
 
+PRODUCT_TABLES = {4: 3.4, 6: 1.9}
+"""Tables of a multiplier for each pair of bits, by their inputs: measured on Rescales."""
 CHECK_COST = 8
 """Of the logic that tells a read of a word that is being written."""
 _ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -175,7 +176,7 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         memory_tables += made.memory_tables
         registers += made.registers
         brams += made.brams
-    products, dsps = 0.0, 0
+    dsps = 0
     for product in structure.products:
         blocks = _dsps(product, fabric, dsp)
         dsps += blocks * product.count
@@ -183,7 +184,8 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
             carries += product.additions * math.ceil(product.left / fabric.carry_bits)
             tables += product.additions * product.left * fabric.sum_is_table
         elif not blocks:
-            products += product.left * _changing(product) * product.count
+            bits = product.left * _changing(product) * product.count
+            tables += bits * PRODUCT_TABLES[fabric.lut_inputs]
         elif blocks > 1:  # their sum
             width = product.left + product.right - min(fabric.dsp or (0,))
             carries += (blocks - 1) * math.ceil(width / fabric.carry_bits) * product.count
@@ -194,7 +196,6 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         carries=carries,
         registers=registers,
         control=structure.control,
-        products=products,
         brams=brams,
         dsps=dsps,
     )
