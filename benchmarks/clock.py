@@ -89,7 +89,8 @@ def measured(folder: Path, seeds: int) -> dict[str, Any]:
     module = json.loads(text)["modules"][NAME]
     types = Counter(cell["type"] for cell in module["cells"].values())
     positions = types["LUT4"] + 2 * types["CCU2C"] + 4 * types["TRELLIS_DPR16X4"]
-    path = longest_paths(registered.netlist)[0]
+    paths = longest_paths(registered.netlist, 12)
+    path = paths[0]
     result: dict[str, Any] = {
         "lut4": types["LUT4"],
         "ccu2c": types["CCU2C"],
@@ -100,6 +101,7 @@ def measured(folder: Path, seeds: int) -> dict[str, Any]:
         "dsps": types["MULT18X18D"],
         "estimated_mhz": round(path.mhz, 1),
         "estimated_path": [f"{delay:.2f} {kind} {net}" for delay, kind, net in path.points],
+        "estimated_next": [[str(p.points[0]), *map(str, p.points[-2:])] for p in paths],
         "fmax_mhz": [],
         "paths": [],
     }
@@ -165,7 +167,7 @@ def _only_the_unit() -> str:
         line
         for line in text.splitlines()
         if line.startswith(("import sys", "from pathlib", "import numpy", "from vecq_hw"))
-        and not any(part in line for part in ("devices", "implement", "netlist"))
+        and not any(part in line for part in ("devices", "files", "implement", "netlist"))
     )
     return f"{imports}\n{text[start:end]}\n{body}\nwrite_unit(Path(sys.argv[1]))\n"
 

@@ -195,7 +195,8 @@ def _cell_arcs(
     for port in inputs:
         # A flip-flop lies beside the table or carry cell that it stores.
         wired = kind != "TRELLIS_FF" or port != "DI"
-        yield from ((bit, setup, None, kind, wired) for bit in bits(port))
+        needed = 0.3 if kind == "MULT18X18D" and port.startswith(("CE", "RST")) else setup
+        yield from ((bit, needed, None, kind, wired) for bit in bits(port))
 
 
 def main() -> None:

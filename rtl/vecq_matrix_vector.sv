@@ -104,7 +104,7 @@ module vecq_matrix_vector #(
   localparam int Latency        = 2 + Registers + Stages + $clog2(ArrayBits);
   localparam int BiasLatency    = 1 + Registers;
 
-  logic advance;        // the pipeline moves
+  logic advance, hold;  // the pipeline moves, or stands still
   logic step;           // one step enters it
   logic word_there;
   logic [WordBits-1:0] read, activations;
@@ -116,7 +116,7 @@ module vecq_matrix_vector #(
   logic [PassBits-1:0] pass_d;
   logic first_step, last_step, last_pass;
 
-  assign step   = advance && word_there;
+  assign step   = !hold && word_there;
   assign pass_d = last_pass ? '0 : pass_q + PassBits'(1);
 
   // Which step is the first or last one is known beside the counters, without looking at them.
@@ -333,7 +333,7 @@ module vecq_matrix_vector #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) bias_fold_q <= '0;
-    else if (advance && valid_q[Latency-1-BiasLatency] && ends_q[Latency-1-BiasLatency]) begin
+    else if (!hold && valid_q[Latency-1-BiasLatency] && ends_q[Latency-1-BiasLatency]) begin
       bias_fold_q <= bias_fold_q == OutputFoldBits'(OutputFolds - 1)
                      ? '0 : bias_fold_q + OutputFoldBits'(1);
     end
@@ -350,7 +350,7 @@ module vecq_matrix_vector #(
   logic finished_q, accumulate;
   logic [Pe*AccumulatorBits-1:0] accumulators;
 
-  assign accumulate = advance && valid_q[Latency-1];
+  assign accumulate = !hold && valid_q[Latency-1];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) finished_q <= 1'b0;
@@ -361,7 +361,8 @@ module vecq_matrix_vector #(
     .DataBits(Pe * AccumulatorBits), .Words(Inputs == Simd && Planes == 1 ? 2 : 1)
   ) pipeline_end (
     .clk_i, .rst_ni,
-    .valid_i(finished_q), .next_i(word_ends), .data_i(accumulators), .advance_o(advance),
+    .valid_i(finished_q), .next_i(word_ends),
+    .data_i(accumulators), .advance_o(advance), .hold_o(hold),
     .valid_o, .ready_i, .data_o
   );
 

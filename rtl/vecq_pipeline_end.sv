@@ -7,6 +7,9 @@
 // finds no place here, and advance_o knows that a cycle ahead: it is a flip-flop, so that the enable
 // of all registers of a pipeline has no logic before it.  With a bubble at its end a pipeline moves.
 //
+// hold_o is the complement, a flip-flop of its own: for what counts beside the pipeline and needs the
+// enable early, as advance_o has all of its registers as loads.
+//
 // A pipeline gives here, beside its last stage (valid_i, data_i), whether that will be valid after a
 // clock edge with advance_o (next_i).
 //
@@ -25,6 +28,7 @@ module vecq_pipeline_end #(
   input  logic                next_i,
   input  logic [DataBits-1:0] data_i,
   output logic                advance_o,
+  output logic                hold_o,
 
   output logic                valid_o,
   input  logic                ready_i,
@@ -32,18 +36,24 @@ module vecq_pipeline_end #(
 );
 
   logic [DataBits-1:0] data_q;
-  logic advance_q, valid_q;
+  logic advance_q, hold_q, valid_q;
   logic push, end_valid, full_d;
 
   assign advance_o = advance_q;
+  assign hold_o    = hold_q;
   assign valid_o   = valid_q;
   assign data_o    = data_q;
-  assign push      = advance_q && valid_i;
-  assign end_valid = advance_q ? next_i : valid_i;
+  assign push      = !hold_q && valid_i;
+  assign end_valid = hold_q ? valid_i : next_i;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) advance_q <= 1'b1;
-    else advance_q <= !(end_valid && full_d);
+    if (!rst_ni) begin
+      advance_q <= 1'b1;
+      hold_q    <= 1'b0;
+    end else begin
+      advance_q <= !(end_valid && full_d);
+      hold_q    <= end_valid && full_d;
+    end
   end
 
   if (Words == 1) begin : gen_one

@@ -97,7 +97,7 @@ module vecq_pool #(
   ) pipeline_end (
     .clk_i, .rst_ni,
     .valid_i(valid_q), .next_i(read_q[1] && last_q[1]), .data_i(result_q),
-    .advance_o(advance),
+    .advance_o(advance), .hold_o(),
     .valid_o, .ready_i, .data_o
   );
 

@@ -63,7 +63,7 @@ module vecq_rescale #(
   localparam int SumBits     = NeededBits < 64 ? NeededBits : 64;
 
   logic [Latency-1:0] valid_q;
-  logic advance;
+  logic advance, hold;
   logic last_word;
   logic [WordBits-1:0] word_q;
   logic [AddressBits-1:0] line;
@@ -72,7 +72,7 @@ module vecq_rescale #(
   logic [Lanes*OffsetBits-1:0] offsets, offsets_q, product_offsets_q;
   logic [Lanes*OutputBits-1:0] results;
 
-  assign ready_o = advance;
+  assign ready_o = !hold;
   assign last_word = word_q == WordBits'(Words - 1);
 
   always_ff @(posedge clk_i) begin
@@ -178,13 +178,16 @@ module vecq_rescale #(
     logic signed [MantissaBits-1:0] mantissa;
     logic signed [OffsetBits-1:0] offset;
     logic signed [SumBits-1:0] product, sum_q, doubled, rounded_q;
-    logic [OutputBits-1:0] result_q;
+    logic [OutputBits-1:0] low_q;
+    logic below_q, above_q;
 
     assign bits        = accumulators_q[lane*AccumulatorBits +: AccumulatorBits];
     assign accumulator = {InputSigned & bits[AccumulatorBits-1], bits};
     assign mantissa    = mantissas_q[lane*MantissaBits +: MantissaBits];
     assign offset      = product_offsets_q[lane*OffsetBits +: OffsetBits];
-    assign results[lane*OutputBits +: OutputBits] = result_q;
+    // Compared in one stage, chosen in the next one.
+    assign results[lane*OutputBits +: OutputBits] =
+        below_q ? OutputBits'(Lo) : above_q ? OutputBits'(Hi) : low_q;
 
     if (UseDsp) begin : gen_dsp
       (* use_dsp = "yes" *) logic signed [SumBits-1:0] product_q;
@@ -207,9 +210,9 @@ module vecq_rescale #(
       if (advance) begin
         sum_q     <= product + SumBits'(offset);
         rounded_q <= (doubled + SumBits'(1)) >>> 1;
-        if (64'(rounded_q) < Lo) result_q <= OutputBits'(Lo);
-        else if (64'(rounded_q) > Hi) result_q <= OutputBits'(Hi);
-        else result_q <= OutputBits'(rounded_q);
+        below_q   <= 64'(rounded_q) < Lo;
+        above_q   <= 64'(rounded_q) > Hi;
+        low_q     <= OutputBits'(rounded_q);
       end
     end
   end
@@ -219,7 +222,7 @@ module vecq_rescale #(
   ) pipeline_end (
     .clk_i, .rst_ni,
     .valid_i(valid_q[Latency-1]), .next_i(valid_q[Latency-2]), .data_i(results),
-    .advance_o(advance),
+    .advance_o(advance), .hold_o(hold),
     .valid_o, .ready_i, .data_o
   );
 

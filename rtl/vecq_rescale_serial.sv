@@ -251,7 +251,7 @@ module vecq_rescale_serial #(
   ) pipeline_end (
     .clk_i, .rst_ni,
     .valid_i(valid_q), .next_i(result_q && result_turn_q == TurnBits'(Turns - 1)),
-    .data_i(results), .advance_o(advance),
+    .data_i(results), .advance_o(advance), .hold_o(),
     .valid_o, .ready_i, .data_o
   );
 

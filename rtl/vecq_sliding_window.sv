@@ -61,7 +61,7 @@ module vecq_sliding_window #(
   ) pipeline_end (
     .clk_i, .rst_ni,
     .valid_i(valid_q), .next_i(read_q), .data_i(padding_q[1] ? PadWord : cell_word),
-    .advance_o(advance),
+    .advance_o(advance), .hold_o(),
     .valid_o, .ready_i, .data_o
   );
 

@@ -56,7 +56,6 @@ SHAPES = [
     Shape(IntFormat(3, signed=True), 57, 60, 60, IntFormat(63, signed=False)),
     Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 1, 1),
     Shape(IntFormat(16, signed=True), 10, 20, 12, U8, 16, 8),
-    Shape(IntFormat(16, signed=True), 10, 20, 13, U8, 6, 2, room=1),
     # Shifts of their own.
     *(Shape(IntFormat(20, signed=True), 18, 36, 18, U8, 6, lanes, 9) for lanes in (1, 2, 6)),
     Shape(IntFormat(9, signed=False), 6, 12, 1, IntFormat(8, True, -100, -3), further=6),
@@ -70,6 +69,7 @@ SHAPES = [
     ),
     Shape(IntFormat(9, signed=False), 6, 12, 4, S16, 1, 1, rows=(1,)),
     Shape(IntFormat(9, signed=False), 6, 12, 4, S16, 1, 1, rows=tuple(range(70))),
+    Shape(IntFormat(16, signed=True), 10, 20, 13, U8, 6, 2, room=1),
 ]
 
 

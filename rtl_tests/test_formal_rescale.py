@@ -433,8 +433,8 @@ NIGHTLY = {
 PIPELINE_MUTANTS = [
     ("(doubled + SumBits'(1)) >>> 1", "doubled >>> 1"),
     ("sum_q >>> (Shift - 1)", "sum_q >> (Shift - 1)"),
-    ("(rounded_q) < Lo)", "(rounded_q) < Lo - 1)"),
-    ("(rounded_q) > Hi)", "(rounded_q) > Hi + 1)"),
+    ("(rounded_q) < Lo;", "(rounded_q) < Lo - 1;"),
+    ("(rounded_q) > Hi;", "(rounded_q) > Hi + 1;"),
     ("= product_offsets_q[", "= offsets_q["),
     ("OffsetBits) + 2", "OffsetBits) - 1"),
     ("{InputSigned & bits[AccumulatorBits-1], bits}", "{1'b0, bits}"),

@@ -69,6 +69,16 @@ PRODUCTS = {
         "assign z_o = '0;",
         {"inputs": "have 2 enables", "outputs": "have 2 enables"},
     ),
+    "always 1": (
+        "if (e_i[0]) begin a[16:0] <= a_i[16:0]; b <= b_i; end y_o <= p;",
+        "assign z_o = '0; assign a[17] = 1'b1;",
+        {"inputs": 35, "outputs": 36},
+    ),
+    "both always 1": (
+        "a[16:0] <= a_i[16:0]; b[16:0] <= b_i[16:0]; y_o <= p;",
+        "assign z_o = '0; assign a[17] = 1'b1; assign b[17] = 1'b1;",
+        {"inputs": "both operands have bits that are always 1", "outputs": 36},
+    ),
     "no register": (
         "a <= a_i; y_o <= p;",
         "assign z_o = '0; assign b = b_i;",

@@ -71,8 +71,10 @@ def with_block_registers(netlist: Netlist) -> Registered:
 
     Behind a block, each output that anything reads must drive one plain flip-flop and nothing else.
     Before a multiplier, each of its inputs must come from a plain flip-flop or be 0; a flip-flop
-    that drives others too stays for them.  All flip-flops of a place share clock and enable; a
-    plain one is neither set nor cleared and begins at 0, as the registers of blocks do.
+    that drives others too stays for them.  One operand may have bits that are always 1: the
+    register makes them 0 at first, but as long as the other operand's is, and so the product.  All
+    flip-flops of a place share clock and enable; a plain one is neither set nor cleared and begins
+    at 0, as the registers of blocks do.
     """
     work = _Work(netlist)
     places = []
@@ -171,9 +173,12 @@ class _Work:
         try:
             self._free(cell, ["REG_INPUTA_CLK", "REG_INPUTB_CLK"], "NONE")
             before: dict[str, str] = {}
+            ones = {port[0] for port in inputs if pin(cell, port) == "1"}
+            if len(ones) > 1:
+                raise _RefusalError("both operands have bits that are always 1")
             for port in inputs:
                 bit = pin(cell, port)
-                if bit == "0":
+                if bit in ("0", "1"):
                     continue
                 if bit not in self.flip_flop:
                     raise _RefusalError(f"{port} comes from no flip-flop")
