@@ -25,6 +25,7 @@ from vecq_hw.files import Folder, write_atomically
 from vecq_hw.implement.flow import implement
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, default_schedule
+from vecq_hw.toolchain import interrupt_on_signals
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "implement_all"
@@ -129,7 +130,8 @@ def page(record: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Run the rows that the arguments choose."""
+    """Run the rows that the arguments choose; what stops it leaves no tool running."""
+    interrupt_on_signals()
     chosen = [row for row in ROWS if all(word in row.name.split() for word in sys.argv[1:])]
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     for row in chosen:
