@@ -120,7 +120,8 @@ module vecq_pool #(
       if (advance) begin
         read_fold_q <= fold;
         fold_q      <= read_fold_q;
-        partials_q  <= memory[read_fold_q];
+        // A window's first cell begins anew, so that no choice stands before the comparison.
+        partials_q  <= first_q[0] ? {Lanes{Neutral}} : memory[read_fold_q];
       end
     end
   end
@@ -136,7 +137,7 @@ module vecq_pool #(
     assign element = {Signed & bits[ElementBits-1], bits};
     assign left    = padding_q[1] ? {Signed & Neutral[OutputBits-1], Neutral}
                                : (OutputBits + 1)'(element);
-    assign right   = first_q[1] ? {Signed & Neutral[OutputBits-1], Neutral}
+    assign right   = Folds == 1 && first_q[1] ? {Signed & Neutral[OutputBits-1], Neutral}
                              : {Signed & partial[OutputBits-1], partial};
     assign results[lane*OutputBits +: OutputBits] =
         OutputBits'(!Max ? left + right : left > right ? left : right);
