@@ -162,9 +162,9 @@ module vecq_reorder #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      ahead_q <= -CountBits'(First);
+      ahead_q <= CountBits'(-First);
       write_q <= '0;
-      read_q  <= -SlotBits'(First);
+      read_q  <= SlotBits'(-First);
       first_q <= 1'b1;
       valid_q <= 1'b0;
       fill_q  <= 1'b0;
@@ -187,7 +187,7 @@ module vecq_reorder #(
     logic [CountBits-1:0] stored_q;
     assign stored = stored_q;
     always_ff @(posedge clk_i) begin
-      if (!rst_ni) stored_q <= -CountBits'(Kept);
+      if (!rst_ni) stored_q <= CountBits'(-Kept);
       else stored_q <= counted(stored_q, read ? kept_back : '0, push);
     end
   end

@@ -65,8 +65,8 @@ module vecq_replay_buffer #(
         if (last_word_i && !last_pass_i) read_q <= read_q - AddressBits'(BankWords - 1);
         else read_q <= next(read_q);
       end
-      if (push != free) stored_q <= stored_q + (push ? CountBits'(1) : -CountBits'(1));
-      if (push != first_take) unread_q <= unread_q + (push ? CountBits'(1) : -CountBits'(1));
+      if (push != free) stored_q <= stored_q + (push ? CountBits'(1) : {CountBits{1'b1}});
+      if (push != first_take) unread_q <= unread_q + (push ? CountBits'(1) : {CountBits{1'b1}});
     end
   end
 

@@ -195,3 +195,13 @@ def test_lint_sees_a_fault(tmp_path: Path) -> None:
     text = (assets.rtl() / "vecq_frame_end.sv").read_text()
     (tmp_path / "vecq_frame_end.sv").write_text(text.replace("CountBits'(1)", "2'd1"))
     assert "WIDTHEXPAND" in lint(tmp_path, "vecq_frame_end.sv", "-GWords=9")
+
+
+def test_no_cast_has_a_sign_in_front() -> None:
+    """yosys reads ``-Bits'(x)`` as a cast to ``-Bits`` bits and drops the sign."""
+    sign = re.compile(r"(?:[=(?:,]|<=|\breturn)\s*-\s*\w+'\(")
+    texts = {path.name: path.read_text() for path in assets.rtl().glob("*.sv")}
+    assert sign.search("a ? B'(1) : -B'(1)")
+    assert sign.search("q <= -B'(First);")
+    assert not sign.search("q <= q - B'(1); r = a -B'(2);")
+    assert [name for name, text in texts.items() if sign.search(text)] == []
