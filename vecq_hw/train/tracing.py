@@ -37,6 +37,8 @@ class Batch(int):
 
 BATCH = Batch(-1)
 """As view() writes it."""
+TRACES = 8
+"""A forward() draws random numbers if it does so each time; once, another thread may have."""
 
 
 def trace(
@@ -90,19 +92,23 @@ def _traced(model: nn.Module, training: bool, shapes: Shapes, batch: int) -> fx.
     """The graph in one mode, with gradients in training and without in evaluation."""
     for module in model.modules():
         module.training = training
-    drawn, before = random_states(), state(model)
-    try:
-        with torch.set_grad_enabled(training), honest_python(model):
-            tracer = Tracer(shapes, batch)
-            graph: fx.Graph = tracer.trace(model)
-    except VecqError:
-        raise
-    except Exception as error:  # whatever the user's forward() raises on symbolic values
-        remedy = "its forward() must take one tensor and not branch on values"
-        if shapes.inputs is None:
-            remedy += "; sizes are known where input_shape is given"
-        raise VecqError(f"the model cannot be traced ({reason(error)}); {remedy}") from None
-    if random_states() != drawn:
+    before = state(model)
+    for _ in range(TRACES):
+        drawn = random_states()
+        try:
+            with torch.set_grad_enabled(training), honest_python(model):
+                tracer = Tracer(shapes, batch)
+                graph: fx.Graph = tracer.trace(model)
+        except VecqError:
+            raise
+        except Exception as error:  # whatever the user's forward() raises on symbolic values
+            remedy = "its forward() must take one tensor and not branch on values"
+            if shapes.inputs is None:
+                remedy += "; sizes are known where input_shape is given"
+            raise VecqError(f"the model cannot be traced ({reason(error)}); {remedy}") from None
+        if random_states() == drawn:
+            break
+    else:
         raise VecqError(
             "forward() draws random numbers, which its quantized twin would not do;"
             " dropout alone may be random"
