@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rtl_tests.formal import Stream, prove
+from rtl_tests.formal import Stream, prove, solve
 from tests.shares import named, nightly
 from vecq_hw import assets
 
@@ -570,6 +570,79 @@ def test_the_proof_fails_for_a_mutant(
     assert not proven
 
 
+# A pipeline of one stage whose words are numbered, before a stream register at its end.
+PIPELINE = """
+module proof (input logic clk_i, input logic word_i, input logic ready_i);
+  logic started = 1'b0, stage_valid = 1'b0, waits = 1'b0;
+  logic [3:0] given = 4'd0, stage = 4'd0, wanted = 4'd0, held = 4'd0;
+  logic advance, hold, valid_o;
+  logic [3:0] data_o, inside;
+
+  vecq_pipeline_end #(.DataBits(4), .Words(WORDS)) unit (
+    .clk_i, .rst_ni(started), .valid_i(stage_valid), .next_i(word_i), .data_i(stage),
+    .advance_o(advance), .hold_o(hold), .valid_o, .ready_i, .data_o
+  );
+  SPARE
+  assign inside = 4'(valid_o) + 4'(spare_valid);
+
+  always_ff @(posedge clk_i) begin
+    started <= 1'b1;
+    waits   <= started && valid_o && !ready_i;
+    held    <= data_o;
+    if (started && advance) begin
+      stage_valid <= word_i;
+      stage       <= given;
+      given       <= given + 4'(word_i);
+    end
+    if (started && valid_o && ready_i) wanted <= wanted + 4'd1;
+  end
+  always_comb begin
+    if (waits) assert (valid_o && data_o == held);
+    if (started) begin
+      assert (hold == !advance);
+      assert (given == wanted + inside + 4'(stage_valid));
+      if (valid_o) assert (data_o == wanted);
+      if (spare_valid) assert (valid_o && spare == wanted + 4'd1);
+      if (stage_valid) assert (stage == wanted + inside);
+      if (hold) assert (stage_valid && inside == WORDS);
+    end
+  end
+endmodule
+"""
+SPARES = {
+    1: "logic spare_valid = 1'b0; logic [3:0] spare = 4'd0;",
+    2: r"""(* hierconn *) logic \unit.gen_two.spare_valid_q ;
+  (* hierconn *) logic [3:0] \unit.gen_two.spare_q ;
+  logic spare_valid;
+  logic [3:0] spare;
+  assign spare_valid = \unit.gen_two.spare_valid_q ;
+  assign spare       = \unit.gen_two.spare_q ;""",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "mutant"),
+    [
+        (1, ("", "")),
+        (2, ("", "")),
+        (1, ("valid_d = valid_q ? !ready_i : push", "valid_d = push")),
+        (1, ("if (!valid_q) data_q", "data_q")),
+        (2, ("if (!spare_valid_q) spare_q", "spare_q")),
+        (2, ("hold_q    <= end_valid && full_d", "hold_q    <= full_d")),
+        (2, ("end_valid = hold_q ? valid_i : next_i", "end_valid = valid_i")),
+    ],
+)
+def test_the_end_of_a_pipeline_gives_each_word_once_and_in_order(
+    tmp_path: Path, words: int, mutant: tuple[str, str]
+) -> None:
+    cell = (assets.rtl() / "vecq_pipeline_end.sv").read_text()
+    assert mutant[0] in cell
+    (tmp_path / "cell.sv").write_text(cell.replace(*mutant))
+    top = PIPELINE.replace("WORDS", str(words)).replace("SPARE", SPARES[words])
+    (tmp_path / "proof.sv").write_text(top)
+    assert solve(tmp_path, ["cell.sv", "proof.sv"])[0] == (mutant == ("", ""))
+
+
 def test_every_cell_between_streams_has_a_proof_and_a_mutant() -> None:
     cells = {
         path.stem
@@ -577,7 +650,9 @@ def test_every_cell_between_streams_has_a_proof_and_a_mutant() -> None:
         if {"valid_o", "ready_i"} <= set(_words(path.read_text()))
     }
     # What the link gives depends on a line, packets long; its benches check the rules of streams.
-    assert cells - {"vecq_uart_link"} == {stream.cell for stream in STREAMS}
+    # The end of a pipeline has no stream before it; its proof stands above.
+    others = {"vecq_uart_link", "vecq_pipeline_end"}
+    assert cells - others == {stream.cell for stream in STREAMS}
     assert all(stream.mutants for stream in STREAMS)
 
 

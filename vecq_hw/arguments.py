@@ -64,7 +64,7 @@ def whole_number(given: Any, wanted: str, least: int | None = None, most: int | 
         or (least is not None and number < least)
         or (most is not None and number > most)
     ):
-        held = number is None or number.bit_length() < 64
+        held = number is None or most is not None or number.bit_length() < 64
         raise VecqError(f"{wanted}{'' if held else ', in 64 bits'}, not {shown(given)}")
     return number
 

@@ -15,6 +15,7 @@ from tests.emit.systemverilog_networks import mlp
 from vecq_hw import storage, toolchain
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.schedule import Fold, Schedule, to_json
 
 pytestmark = pytest.mark.needs_nextpnr
 
@@ -97,12 +98,19 @@ def test_a_changed_result_is_neither_used_nor_lost(place, ecp5):
     assert "seed_1 (2 of 3): kept" in said
 
 
-def test_too_small_a_device_is_told_by_how_much(place):
-    out = place / "small"
+@pytest.mark.parametrize(
+    ("pe", "what", "log"),
+    [(4, "flip-flops", ""), (2, "ICESTORM_LC", "ERROR")],
+    ids=["by synthesis", "after packing"],
+)
+def test_too_small_a_device_is_told_by_how_much(place, pe, what, log):
+    out, folds = place / what, place / f"{what}.json"
+    lanes = {"fc1": Fold(pe=3, simd=4), "fc2": Fold(pe=pe, simd=3)}
+    folds.write_text(to_json(Schedule(folds=lanes)))
     arguments = ("--device", "ice40-hx1k", "--out", str(out), "--seeds", "1", "--json", "-")
-    status, said = run(place, *arguments)
+    status, said = run(place, *arguments, "--schedule", str(folds))
     assert status == 1
-    found = re.search(r"not fit ice40-hx1k: 1,(\d+) ICESTORM_LC of 1,280: (\d+) too many", said)
+    found = re.search(rf"not fit ice40-hx1k: 1,(\d+) {what} of 1,280: (\d+) too many", said)
     assert found is not None, said
     assert int(found[1]) - 280 == int(found[2])
     report = json.loads((out / "implementation.json").read_text())
@@ -110,7 +118,9 @@ def test_too_small_a_device_is_told_by_how_much(place):
     assert report["fmax_mhz"] is None
     assert re.match(r"at most \d lanes a layer \(--lanes \d\) would fit", report["advice"][-1])
     assert not (out / "bitstream").exists()
-    assert "ERROR" in (out / "seed_1/log.txt").read_text()
+    tried = out / "seed_1/log.txt"
+    assert tried.exists() == bool(log)
+    assert not log or log in tried.read_text()
 
 
 def test_stopped_it_leaves_no_process_and_no_stage(place, tmp_path):
