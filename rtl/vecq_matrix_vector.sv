@@ -36,7 +36,8 @@
 //
 // Three parameters fit the pipeline to a device.  Rows pairs of lanes are added in a stage; with
 // QuadRows they are 2.  Registers stand behind the weight and bias memories (vecq_rom), and as many
-// behind the input buffer, the last of them behind the sums of pairs.  MostInLuts: see vecq_rom.
+// behind the input buffer, the last of them behind the sums of pairs.  With QuadRows the last one of
+// weights and activations stands behind what both meet in.  MostInLuts: see vecq_rom.
 //
 // Latency, from the last input word to the first output word: 5 + Registers + ceil(Simd / (2 *
 // Rows)) + ceil(log2(WeightBits)) cycles; with BitSerial without the last term, after the word's
@@ -227,7 +228,7 @@ module vecq_matrix_vector #(
       vecq_rom #(
         .Words(Steps), .WordBits(Simd * LaneBits), .File(WeightsFile),
         .First(First * LaneBits), .Bits(Lanes * LaneBits), .MostInLuts(MostInLuts),
-        .Registers(Registers)
+        .Registers(QuadRows ? Registers - 1 : Registers)
       ) weight_rom (
         .clk_i, .enable_i(advance), .address_i(addresses_q[Delay*StepBits +: StepBits]),
         .data_o(weights[First*LaneBits +: Lanes*LaneBits])
@@ -255,7 +256,7 @@ module vecq_matrix_vector #(
     if (QuadRows) begin : gen_quad_rows
       vecq_quad_row_array #(
         .Pe(GroupPe), .Simd(Simd), .WeightBits(ArrayBits), .InputBits(InputBits),
-        .SumBits(SumBits), .Registers(1)
+        .SumBits(SumBits)
       ) quad_rows (
         .clk_i, .enable_i(advance),
         .activations_i(unsigned_activations[group*Simd*InputBits +: Simd*InputBits]),

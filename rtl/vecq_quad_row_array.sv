@@ -19,11 +19,13 @@
 // the second whether it differs from the first one's, the third whether its b is -1, the fourth
 // whether it differs from that.
 //
-// A register stands behind each row, and one behind each addition to the chain: a stage is a table
-// and a carry chain, or a carry chain.  The codes of row 1 come with those of row 0, each further
-// row's a cycle after the one before; ports, order of the codes and the rest are as in
+// A register stands behind each table, one behind each row, and one behind each addition to the
+// chain: a stage is a table or a carry chain.  So the second pair of a row, which its carry cells
+// choose, comes a cycle later than the first.  The codes of row 1 come with those of row 0, each
+// further row's a cycle after the one before; ports, order of the codes and the rest are as in
 // vecq_pair_row_array with two Rows a stage.  Latency, from activations_i to sums_o, in cycles with
-// enable_i: 1 + Registers + ceil(Simd / 4) + ceil(log2(WeightBits)).
+// enable_i: 2 + Registers + ceil(Simd / 4) + ceil(log2(WeightBits)); from the codes, 1 + Registers
+// less.
 module vecq_quad_row_array #(
   parameter int Pe         = 1,
   parameter int Simd       = 2,
@@ -44,7 +46,7 @@ module vecq_quad_row_array #(
   localparam int Quads     = (Pairs + 1) / 2;
   localparam int PlaneBits = RowBits + $clog2(Pairs);
 
-  // The operands of each pair, in time for its row.
+  // The operands of each pair, in time for the codes of its row.
   logic [Pairs*RowBits-1:0] plus, minus;
 
   vecq_pair_sums #(
@@ -52,6 +54,17 @@ module vecq_quad_row_array #(
   ) pair_sums (
     .clk_i, .enable_i, .activations_i, .plus_o(plus), .minus_o(minus), .alone_o()
   );
+
+  // The second pair of a row, when its first one has passed a table.
+  for (genvar quad = 1; 4 * quad + 2 < Simd; quad++) begin : gen_second
+    logic [RowBits-1:0] plus_q, minus_q;
+    always_ff @(posedge clk_i) begin
+      if (enable_i) begin
+        plus_q  <= plus[(2*quad+1)*RowBits +: RowBits];
+        minus_q <= minus[(2*quad+1)*RowBits +: RowBits];
+      end
+    end
+  end
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
     logic [WeightBits*PlaneBits-1:0] planes;
@@ -64,7 +77,7 @@ module vecq_quad_row_array #(
         // Sums of the rows so far, none of which is more than 2^QuadBits - 1.
         localparam int Bits     = RowBits + $clog2(Head + 2 < Pairs ? Head + 2 : Pairs);
         logic [3:0] code;
-        logic [RowBits-1:0] first;
+        logic [RowBits-1:0] first_d, first_q;
         logic [QuadBits-1:0] row_d, row_q;
         logic [Bits-1:0] sum;
 
@@ -77,41 +90,52 @@ module vecq_quad_row_array #(
         end
 
         if (Lanes > 1) begin : gen_pair
-          assign first = (code[1] ? minus[Head*RowBits +: RowBits] : plus[Head*RowBits +: RowBits])
-                         ^ {RowBits{code[0]}};
+          assign first_d =
+              (code[1] ? minus[Head*RowBits +: RowBits] : plus[Head*RowBits +: RowBits])
+              ^ {RowBits{code[0]}};
         end else begin : gen_one
-          assign first = plus[Head*RowBits +: RowBits] ^ {1'b0, {InputBits{code[0]}}};
+          assign first_d = plus[Head*RowBits +: RowBits] ^ {1'b0, {InputBits{code[0]}}};
         end
 
         if (Lanes <= 2) begin : gen_first_only
-          assign row_d = first;
-        end else if (quad > 0) begin : gen_second
+          assign row_d = first_q;
+        end else if (quad > 0) begin : gen_choice
+          logic choice_q;
           vecq_carry_adder #(
             .PlainBits(RowBits), .LogicBits(RowBits)
           ) adder (
-            .plain_i(first), .first_i(plus[(Head+1)*RowBits +: RowBits]),
-            .second_i(minus[(Head+1)*RowBits +: RowBits]), .select_i(code[3]), .sum_o(row_d)
+            .plain_i(first_q), .first_i(gen_second[quad].plus_q),
+            .second_i(gen_second[quad].minus_q), .select_i(choice_q), .sum_o(row_d)
           );
-        end else begin : gen_two_rows
-          logic [RowBits-1:0] second;
-          if (Lanes == 4) begin : gen_pair
-            assign second = (code[3] ? minus[RowBits +: RowBits] : plus[RowBits +: RowBits])
-                            ^ {RowBits{code[2]}};
-          end else begin : gen_one
-            assign second = plus[RowBits +: RowBits] ^ {1'b0, {InputBits{code[2]}}};
+          always_ff @(posedge clk_i) begin
+            if (enable_i) choice_q <= code[3];
           end
-          assign row_d = QuadBits'(first) + QuadBits'(second);
+        end else begin : gen_two_rows
+          logic [RowBits-1:0] second_d, second_q;
+          if (Lanes == 4) begin : gen_pair
+            assign second_d = (code[3] ? minus[RowBits +: RowBits] : plus[RowBits +: RowBits])
+                              ^ {RowBits{code[2]}};
+          end else begin : gen_one
+            assign second_d = plus[RowBits +: RowBits] ^ {1'b0, {InputBits{code[2]}}};
+          end
+          assign row_d = QuadBits'(first_q) + QuadBits'(second_q);
+          always_ff @(posedge clk_i) begin
+            if (enable_i) second_q <= second_d;
+          end
         end
 
         always_ff @(posedge clk_i) begin
-          if (enable_i) row_q <= row_d;
+          if (enable_i) begin
+            first_q <= first_d;
+            row_q   <= row_d;
+          end
         end
 
         if (quad == 0) begin : gen_start
           assign sum = row_q;
         end else begin : gen_next
           localparam int Below = RowBits + $clog2(Head);
-          logic complement_q;
+          logic third_q, complement_q;
           logic [Bits-1:0] sum_d, sum_q;
           vecq_carry_adder #(
             .PlainBits(Below), .LogicBits(QuadBits), .SumBits(Bits), .Complement(1'b1)
@@ -121,7 +145,8 @@ module vecq_quad_row_array #(
           );
           always_ff @(posedge clk_i) begin
             if (enable_i) begin
-              complement_q <= code[2];
+              third_q      <= code[2];
+              complement_q <= third_q;
               sum_q        <= sum_d;
             end
           end

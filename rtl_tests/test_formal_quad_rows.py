@@ -31,7 +31,7 @@ def row_proof(bits: int, lanes: int, activation_bits: int, first: bool = False) 
     greatest activation and what the lane's place in the row adds.
     """
     half, top = 1 << (bits - 1), (1 << activation_bits) - 1
-    latency = 3 + (bits - 1).bit_length()
+    latency = 4 + (bits - 1).bit_length()
     before = 0 if first else 4
     codes = [f"q_i[{n * bits} +: {bits}]" for n in range(lanes)]
     others = {1: 0, 3: 2} | ({0: 2} if lanes > 2 and not first else {})
@@ -164,8 +164,8 @@ def test_carry_cells_are_sums(complement: bool, tmp_path: Path) -> None:
     ("first", "old", "new"),
     [
         (True, "^ {RowBits{code[2]}};", "^ {1'b0, {InputBits{code[2]}}};"),
-        (False, "complement_q <= code[2];", "complement_q <= code[0];"),
-        (False, ".select_i(code[3])", ".select_i(code[1])"),
+        (False, "third_q      <= code[2];", "third_q      <= code[0];"),
+        (False, "choice_q <= code[3];", "choice_q <= code[1];"),
     ],
 )
 def test_the_proof_of_rows_fails_for_a_mutant(
