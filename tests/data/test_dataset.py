@@ -159,7 +159,11 @@ def test_files_that_are_no_npz(tmp_path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("faces", "data 'faces': 'digits', 'digits-last', 'mnist', 'cifar10' or the path of"),
+        (
+            "faces",
+            "data 'faces': 'digits', 'digits-last', 'mnist', 'cifar10', 'imdb', 'thucnews-titles'"
+            " or the path of",
+        ),
         ("mnits", "data 'mnits': there is no such data set or file; did you mean 'mnist'?"),
         ("MNIST", "did you mean 'mnist'?"),
         ("cifar-10", "did you mean 'cifar10'?"),

@@ -102,7 +102,7 @@ def test_models_train_and_lower_to_their_codes(name, shape, weight_bits):
 @pytest.mark.parametrize("activation_bits", [None, 8])
 def test_text_models_train_with_or_without_integers(name, activation_bits):
     torch.manual_seed(0)
-    model = build_model(name, (20,), 2)
+    model = build_model(name, (20,), 3)
     twin = quantize_model(model, 2, activation_bits)
     names = {name for name, _ in model.named_parameters()}
     assert {name for name, _ in twin.named_parameters()} == names
@@ -117,7 +117,7 @@ def test_text_models_train_with_or_without_integers(name, activation_bits):
         optimizer.step()
     assert losses[-1] < 0.5 * losses[0]
     assert all(parameter.grad is not None for parameter in twin.parameters())
-    assert twin.eval()(indices).shape == (6, 2)
+    assert twin.eval()(indices).shape == (6, 3)
     if activation_bits is None:
         with pytest.raises(VecqError, match="the model's activations are float"):
             lower(twin, (20,))

@@ -30,21 +30,26 @@ def data_options(purpose: str) -> Callable[[_Command], _Command]:
             "--data-dir",
             type=click.Path(path_type=Path),
             metavar="DIR",
-            help="Where mnist and cifar10 lie.  [default: VECQ_DATA, else 'data']",
+            help="Where data sets with a name lie.  [default: VECQ_DATA, else 'data']",
         )(command)
-        return click.option("--data", metavar="digits|mnist|cifar10|PATH", help=purpose)(command)
+        return click.option("--data", metavar="digits|mnist|cifar10|imdb|...|PATH", help=purpose)(
+            command
+        )
 
     return decorate
 
 
 def loaded(data: str, folder: Path | None = None) -> Dataset:
-    """The data set called ``data``; a progress bar while images are decoded."""
+    """The data set called ``data``, with its notes; a progress bar while images are decoded."""
     from vecq_hw import data as datasets
-    from vecq_hw.cli.output import progress_bar
+    from vecq_hw.cli.output import echo, progress_bar
 
     steps = 100
     with progress_bar(steps, "decoding images") as move:
-        return datasets.load(data, folder, lambda done, total: move(steps * done // total))
+        dataset = datasets.load(data, folder, lambda done, total: move(steps * done // total))
+    for note in dataset.notes:
+        echo(f"{dataset.name}: {note}")
+    return dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +144,7 @@ def samples_options(command: _Command) -> _Command:
     options = (
         data_options(
             "Data set whose test split is used; PATH: an .npz file (x_train, y_train, x_test,"
-            " y_test), a folder or a .zip of images."
+            " y_test), a folder or a .zip of images, a file or folder of texts."
         ),
         click.option(
             "--inputs",

@@ -42,9 +42,12 @@ def echo(text: str = "") -> None:
 def print_epoch(epoch: Epoch, total: int) -> None:
     """A line for a log: where there is no bar to see, or standard output is kept in a file."""
     if not (is_animated() and sys.stdout is not None and sys.stdout.isatty()):
+        right = epoch.validation
+        validated = "" if right is None else f", {percent(right)} right of those for validation"
         echo(
             f"epoch {epoch.number} of {total}: loss {epoch.loss:.4f},"
             f" {percent(epoch.accuracy)} right, {epoch.seconds:.1f} s"
+            f"{validated}"
         )
 
 

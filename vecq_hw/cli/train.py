@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 
 FLOAT = "float"
 LOG = "train.csv"
-METRICS, NETWORK = "metrics.json", "network.npz"
-_KINDS = {CHECKPOINT: "checkpoint", LOG: "log", METRICS: "report", NETWORK: "network"}
+METRICS, NETWORK, VOCABULARY = "metrics.json", "network.npz", "vocabulary.txt"
+_KINDS = {
+    CHECKPOINT: "checkpoint",
+    LOG: "log",
+    METRICS: "report",
+    NETWORK: "network",
+    VOCABULARY: "vocabulary",
+}
 _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "json_file", "force")
 """Options that go with --resume; what the others say is in the checkpoint."""
 
@@ -66,7 +72,7 @@ class _Milestones(click.ParamType[Any]):
     "--preset",
     metavar="NAME",
     help="Data, model and schedule at once: lenet5-mnist, vgg-cifar10, vgg-quarter-cifar10,"
-    " mlp-digits, cnn-digits; other options change it.",
+    " lstm-imdb, lstm-thucnews-titles, mlp-digits, cnn-digits; other options change it.",
 )
 @data_options("[default: digits]")
 @click.option(
@@ -206,7 +212,10 @@ def _run(task: Task, place: torch.device, out: Folder | None) -> Training:
         if out is None:
             return
         if epoch.number == 1:  # what is there is of another training
-            out.remove((METRICS, NETWORK))
+            out.remove((METRICS, NETWORK, VOCABULARY))
+            if task.dataset.vocabulary:
+                text = "".join(f"{token}\n" for token in task.dataset.vocabulary)
+                out.write(VOCABULARY, text.encode(), _KINDS[VOCABULARY])
         saved = SavedTraining(
             settings=task.settings,
             data=task.data,
@@ -238,17 +247,18 @@ def _run(task: Task, place: torch.device, out: Folder | None) -> Training:
 def _log(history: list[Epoch]) -> bytes:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("epoch", "loss", "train_accuracy", "learning_rate", "seconds"))
+    validated = any(epoch.validation is not None for epoch in history)
+    titles = ("epoch", "loss", "train_accuracy", "learning_rate", "seconds")
+    rows.writerow((*titles, "validation_accuracy") if validated else titles)
     for epoch in history:
-        rows.writerow(
-            (
-                epoch.number,
-                f"{epoch.loss:.6f}",
-                f"{epoch.accuracy:.6f}",
-                f"{epoch.learning_rate:.6g}",
-                f"{epoch.seconds:.2f}",
-            )
+        row = (
+            epoch.number,
+            f"{epoch.loss:.6f}",
+            f"{epoch.accuracy:.6f}",
+            f"{epoch.learning_rate:.6g}",
+            f"{epoch.seconds:.2f}",
         )
+        rows.writerow((*row, f"{epoch.validation:.6f}") if validated else row)
     return text.getvalue().encode()
 
 

@@ -75,8 +75,11 @@ def trained_metrics(training: Training, recipe: ModelRecipe, dataset: Dataset) -
     from vecq_hw.train import evaluate
 
     history = training.history
+    validation = [epoch.validation for epoch in history]
     return {
         "data": dataset.name,
+        **({"data_notes": list(dataset.notes)} if dataset.notes else {}),
+        **({"validation_accuracies": validation} if dataset.validation else {}),
         "model": recipe.model,
         "weight_bits": recipe.weight_bits,
         "activation_bits": recipe.activation_bits,

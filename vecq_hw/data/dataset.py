@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,11 @@ import numpy.typing as npt
 from vecq_hw.errors import VecqError
 
 FloatImages = npt.NDArray[np.float32]
+Samples = npt.NDArray[Any]
+"""Floats, or the indices of a text's tokens."""
 Labels = npt.NDArray[np.int64]
+FIRST_WORD = 4
+"""Index of a vocabulary's first token; 0 is padding, 1 a start, 2 an unknown token, 3 unused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,17 +27,27 @@ class Dataset:
     ----------
     name : str
     x_train, x_test : float32 arrays of shape (N, C), (N, C, L) or (N, C, H, W)
-        Sequences and images are channels-first, as torch wants them.
+        Sequences and images are channels-first, as torch wants them.  Of texts int64 arrays of
+        shape (N, L), the indices of tokens.
     y_train, y_test : int64 arrays of shape (N,), 0..classes - 1
     classes : int
+    validation : (samples, labels) or None
+        Neither trained on nor tested on: what the epochs of a training are compared by.
+    vocabulary : tuple of str
+        Of texts: the token of the index ``FIRST_WORD + n``; else empty.
+    notes : tuple of str
+        What a user should know of how it was read, a sentence each.
     """
 
     name: str
-    x_train: FloatImages
+    x_train: Samples
     y_train: Labels
-    x_test: FloatImages
+    x_test: Samples
     y_test: Labels
     classes: int
+    validation: tuple[Samples, Labels] | None = None
+    vocabulary: tuple[str, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,9 +56,10 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all samples and labels, as 64 hexadecimal digits."""
+        """SHA-256 of all samples and labels, of validation too, as 64 hexadecimal digits."""
         total = hashlib.sha256()
-        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+        arrays = (self.x_train, self.y_train, self.x_test, self.y_test, *(self.validation or ()))
+        for array in arrays:
             total.update(f"{array.dtype.str}{array.shape}".encode())
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()

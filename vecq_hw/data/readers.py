@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from vecq_hw import toolchain
@@ -11,6 +12,7 @@ from vecq_hw.data.cifar import find_cifar, read_cifar
 from vecq_hw.data.dataset import Dataset, checked_dataset
 from vecq_hw.data.idx import find_idx, read_idx_folder
 from vecq_hw.data.images import Progress, find_images, read_images
+from vecq_hw.data.texts import find_reviews, find_texts, read_reviews, read_texts, read_titles
 from vecq_hw.errors import VecqError
 from vecq_hw.unpack import NpzReader
 
@@ -27,6 +29,8 @@ _PLACES = {
         "CIFAR-10",
         ".",
     ),
+    "imdb": ("imdb", "text/imdb", "."),
+    "thucnews-titles": ("thucnews-titles", "text/thucnews-titles", "."),
 }
 """In the data folder."""
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -44,12 +48,14 @@ def load(
         (seed 0) of 1,200 and 597.  'digits-last': the same images, the last 597 to test on; they
         were written by other people than the rest, which is harder.
 
-        'mnist', 'cifar10': looked for in ``folder``.
+        'mnist', 'cifar10', 'imdb', 'thucnews-titles': looked for in ``folder``.
 
         Else a path: an .npz file with ``x_train``, ``y_train``, ``x_test``, ``y_test`` (samples
         first; features (N, C), sequences (N, C, L) or images (N, C, H, W); floats or integers;
         labels 0, 1, 2, ...); a folder of idx files; a folder of CIFAR-10's binary files, or their
-        .tar.gz; a folder or .zip of ``{train,test}/CLASS/FILE`` images.
+        .tar.gz; a folder or .zip of ``{train,test}/CLASS/FILE`` images; a .txt or .tsv file with
+        lines of ``text<TAB>label``, or a folder of such files (``train.txt``, ``test.txt`` and
+        perhaps ``dev.txt``).
     folder : str or Path, optional
         Where named data sets lie; else :func:`data_folder` says it.
     progress : callable (done, total), optional
@@ -84,6 +90,12 @@ def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
     """The data set at ``path``, of whatever kind is seen there."""
     if path.suffix == ".npz":
         return _npz(path)
+    if name == "thucnews-titles":
+        return read_titles(path, name)
+    if find_reviews(path):
+        return read_reviews(path, name)
+    if find_texts(path):
+        return read_texts(path, name)
     if find_idx(path):
         return read_idx_folder(path, name)
     if find_cifar(path):
@@ -93,7 +105,8 @@ def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
     if path.is_dir():
         raise VecqError(
             f"{name}: '{path}' is a folder without idx files (train-images-idx3-ubyte), CIFAR-10's"
-            " test_batch.bin or the folders train and test"
+            " test_batch.bin, imdb.npz, the folders train and test or the texts train.txt and"
+            " test.txt"
         )
     return _npz(path)
 
@@ -107,7 +120,10 @@ def _instead(path: Path) -> str:
     if path.suffix or path.parent != Path():
         return "there is no such file or folder"
     named = ", ".join(f"'{one}'" for one in names)
-    return f"{named} or the path of an .npz file, of a folder or of a .zip of images is wanted"
+    return (
+        f"{named} or the path of an .npz file, of a folder, of a .zip of images or of a .txt file"
+        " of texts is wanted"
+    )
 
 
 def _found(name: str, folder: str | Path | None) -> Path:
@@ -117,14 +133,23 @@ def _found(name: str, folder: str | Path | None) -> Path:
         path = base / place
         archives = sorted(path.glob(f"{name}*.zip")) if path.is_dir() else []
         for candidate in (path, *archives):
-            if candidate.exists() and any(
-                find(candidate) for find in (find_idx, find_cifar, find_images)
-            ):
+            if candidate.exists() and any(find(candidate) for find in _kinds(name)):
                 return candidate
     raise VecqError(
         f"data '{name}' is not in '{base}'; say with --data-dir or VECQ_DATA in which folder"
         f" {_PLACES[name][0]} lies"
     )
+
+
+def _kinds(name: str) -> tuple[Callable[[Path], bool], ...]:
+    """What tells whether a path holds the named data set."""
+    match name:
+        case "imdb":
+            return (find_reviews,)
+        case "thucnews-titles":
+            return (find_texts,)
+        case _:
+            return (find_idx, find_cifar, find_images)
 
 
 def _digits(name: str) -> Dataset:

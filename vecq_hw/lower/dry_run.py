@@ -49,7 +49,7 @@ def dry_run(model: nn.Module, x: npt.ArrayLike | Samples) -> Network:
     try:
         with torch.no_grad():
             twin(*samples)
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         raise fails_on(shapes[0], error) from error
     for quantizer in quantizers:
         if not bool(quantizer.step > 0):  # these few samples left it nothing but zeros

@@ -20,7 +20,6 @@ from vecq_hw.quantize import InputQuantizer
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.simulate.ends import one_or_all, output_arrays
 from vecq_hw.simulate.reference import checked_inputs
-from vecq_hw.train import predict
 from vecq_hw.train.fit import predict_all
 from vecq_hw.train.preconditions import InputShape, check_statistics, check_values
 from vecq_hw.train.quantized_layers import Quantized, QuantizedEmbedding
@@ -91,7 +90,7 @@ def prediction_differences(
     """How many samples the quantized model and its integer network put into different classes.
 
     Of a model with several outputs a dictionary from the name of each to its number.  An output of
-    one number puts all samples into one class.
+    one number tells two classes apart: 1 where it is above zero.
 
     Parameters
     ----------
@@ -111,10 +110,7 @@ def prediction_differences(
         for name, array in outputs.items()
     }
     found = output_arrays(network, predictions(network, channels_first))
-    if len(found) == 1 and len(given) == 1:
-        wanted = {network.outputs[0]: predict(model, np.asarray(given[0]))}
-    else:
-        wanted = dict(zip(network.outputs, predict_all(model, given).values(), strict=True))
+    wanted = dict(zip(network.outputs, predict_all(model, given).values(), strict=True))
     return one_or_all({name: int((wanted[name] != found[name]).sum()) for name in found})
 
 

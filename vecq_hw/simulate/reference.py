@@ -275,7 +275,8 @@ def predictions(
 ) -> Classes | dict[str, Classes]:
     """The class of each output vector; the lowest index wins a tie (rule 6).
 
-    Where an ArgMax or a TopK makes an output, its (first) number is the class.  Of several
+    Where an ArgMax or a TopK makes an output, its (first) number is the class.  An output of one
+    other number tells two classes apart: 1 where it is above zero.  Of several
     outputs a dictionary from the name of each to its classes.
     """
     decided = {layer.name for layer in network.layers if isinstance(layer, ArgMax | TopK)}
@@ -289,7 +290,11 @@ def predictions(
 
 def _classes(output: IntArray, decided: bool) -> Classes:
     flat = output.reshape(len(output), -1)
-    result: Classes = (flat[:, 0] if decided else flat.argmax(axis=1)).astype(np.int64)
+    if flat.shape[1] == 1:
+        found = flat[:, 0] if decided else flat[:, 0] > 0
+    else:
+        found = flat[:, 0] if decided else flat.argmax(axis=1)
+    result: Classes = found.astype(np.int64)
     return result
 
 

@@ -41,9 +41,13 @@ class Choice(nn.Module):
 
 
 def chosen(outputs: torch.Tensor) -> torch.Tensor:
-    """The class of each sample: of scores the largest, of indices the first; shape (N,)."""
+    """The class of each sample: of scores the largest, of indices the first; shape (N,).
+
+    One score tells two classes apart: 1 where it is above zero.
+    """
     if outputs.is_floating_point():
-        return outputs.flatten(1).argmax(dim=1)
+        scores = outputs.flatten(1)
+        return (scores[:, 0] > 0).long() if scores.shape[1] == 1 else scores.argmax(dim=1)
     return outputs.reshape(len(outputs), -1)[:, 0]
 
 

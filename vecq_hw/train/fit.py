@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,9 +106,7 @@ def run(
             after_epoch(epoch)
 
 
-def predict(
-    model: nn.Module, x: npt.NDArray[np.float32], batch_size: int = 256
-) -> npt.NDArray[np.int64]:
+def predict(model: nn.Module, x: npt.NDArray[Any], batch_size: int = 256) -> npt.NDArray[np.int64]:
     """The class that the model gives each sample, in evaluation mode; lowest index on a tie."""
     scores = _scores(model, x, batch_size)
     result: npt.NDArray[np.int64] = chosen(scores).cpu().numpy()
@@ -130,15 +129,20 @@ def predict_all(
                 given = (x[start : start + batch_size] for x in samples)
                 found = model(*(torch.from_numpy(x).to(device) for x in given))
                 parts.append(checked_tensors(found))
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, IndexError, TypeError) as error:
         raise fails_on(samples[0].shape[1:], error) from error
     return {
         name: chosen(torch.cat([part[name] for part in parts])).cpu().numpy() for name in parts[0]
     }
 
 
-def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> torch.Tensor:
-    """What the model gives in evaluation mode, (N, classes, ...), or classes themselves."""
+def _scores(
+    model: nn.Module, x: npt.NDArray[Any], batch_size: int, of_classes: bool = False
+) -> torch.Tensor:
+    """What the model gives in evaluation mode, (N, classes, ...), or classes themselves.
+
+    ``of_classes`` says that the samples have classes, so that one score tells two apart.
+    """
     samples = np.asarray(x)
     if samples.dtype.kind not in "iuf" or not samples.ndim or not len(samples):
         raise VecqError(
@@ -155,7 +159,7 @@ def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> to
                 model(torch.from_numpy(samples[start : start + size]).to(device))
                 for start in range(0, len(samples), size)
             ]
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, IndexError, TypeError) as error:
         raise fails_on(samples.shape[1:], error) from error
     if not all(isinstance(part, torch.Tensor) for part in parts):
         raise VecqError(
@@ -163,7 +167,8 @@ def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> to
             " vecq_hw.train.predict_all gives the classes of each"
         )
     scores = torch.cat(parts)
-    if scores.is_floating_point() and (scores.ndim < 2 or scores[0].numel() < 2):
+    least = 1 if of_classes else 2
+    if scores.is_floating_point() and (scores.ndim < 2 or scores[0].numel() < least):
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape[1:])}, so it tells no classes"
             " apart; compare its values with those that are wanted"
@@ -171,20 +176,22 @@ def _scores(model: nn.Module, x: npt.NDArray[np.float32], batch_size: int) -> to
     return scores
 
 
-def evaluate(model: nn.Module, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> float:
+def evaluate(model: nn.Module, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> float:
     """The part of the samples that the model gets right, 0..1.
+
+    One score tells two classes apart: 1 where it is above zero.
 
     Raises
     ------
     VecqError
         The model gives no scores (N, classes), or the labels are no classes (N,).
     """
-    scores = _scores(model, x, batch_size=256)
+    scores = _scores(model, x, batch_size=256, of_classes=np.asarray(y).dtype.kind in "iu")
     if not scores.is_floating_point():
         return float((chosen(scores).cpu().numpy() == np.asarray(y)).mean())
     if scores.ndim != 2:
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape)}; (N, classes) is wanted"
         )
-    check_labels(y, len(x), scores.shape[1])
-    return float((scores.argmax(dim=1).cpu().numpy() == np.asarray(y)).mean())
+    check_labels(y, len(x), max(scores.shape[1], 2))
+    return float((chosen(scores).cpu().numpy() == np.asarray(y)).mean())

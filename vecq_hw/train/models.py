@@ -74,7 +74,7 @@ def _vgg_like_quarter(shape: tuple[int, ...], classes: int) -> nn.Module:
 
 
 def _imdb(shape: tuple[int, ...], classes: int) -> nn.Module:
-    return TextConvLSTM(outputs=classes)
+    return TextConvLSTM(outputs=1 if classes == 2 else classes)
 
 
 def _thucnews(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -105,7 +105,7 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     name : a name of ``MODELS``, or 'FILE.py:FUNCTION'
     shape : (C,), (C, H, W), or (L,) of a text
     classes : int
-        How many scores the model gives; the paper's network for IMDB gives one.
+        How many scores the model gives; the paper's network for IMDB gives one for two classes.
     """
     if not isinstance(name, str):
         raise VecqError(f"a model is named by text, not {name!r}")

@@ -10,6 +10,8 @@ from torch import fx, nn
 from torch.nn.modules import module as torch_module
 
 from vecq_hw.arguments import whole_number
+from vecq_hw.data import Dataset
+from vecq_hw.data.dataset import FIRST_WORD
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import ActivationQuantizer
 from vecq_hw.train.duplicate import is_plain_hook
@@ -20,6 +22,24 @@ _HOOKS = {
     "_backward_pre_hooks": "a backward pre-hook",
     "_backward_hooks": "a backward hook",
 }
+
+
+def check_entries(model: nn.Module, data: Dataset) -> None:
+    """Refuse indices of tokens that the model has no Embedding for, or too small a one."""
+    if data.x_train.dtype.kind == "f":
+        return
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    if not tables:
+        raise VecqError(
+            f"{data.name} holds indices of tokens, but the model has no Embedding that reads them"
+        )
+    entries = min(table.num_embeddings for table in tables)
+    wanted = max(FIRST_WORD + len(data.vocabulary), int(data.x_train.max()) + 1)
+    if wanted > entries:
+        raise VecqError(
+            f"{data.name} has {wanted:,} indices, but the model's Embedding {entries:,} entries;"
+            " give it more, or shorten vocabulary.txt beside the data"
+        )
 
 
 def check_modules(model: nn.Module) -> None:

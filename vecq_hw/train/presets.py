@@ -78,6 +78,18 @@ PRESETS: Mapping[str, Preset] = {
         ),
         source="ours: a quarter of the channels, for a CPU",
     ),
+    "lstm-imdb": Preset(
+        data="imdb",
+        model="imdb",
+        settings=Settings(epochs=4, batch_size=64, learning_rate=1e-3),
+        source="the network of VecQ, section 6.1.1; the schedule is ours",
+    ),
+    "lstm-thucnews-titles": Preset(
+        data="thucnews-titles",
+        model="thucnews",
+        settings=Settings(epochs=8, batch_size=64, learning_rate=2e-3),
+        source="the network of VecQ, section 6.1.1; titles and schedule are ours",
+    ),
     "mlp-digits": Preset(data="digits", model="mlp", settings=Settings(), source="ours"),
     "cnn-digits": Preset(data="digits", model="cnn", settings=Settings(), source="ours"),
 }

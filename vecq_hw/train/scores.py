@@ -13,22 +13,35 @@ from vecq_hw.train.several import named_outputs
 
 
 def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Tensor:
-    """The model's scores, (N, classes); one sentence where model and data do not fit."""
+    """The model's scores, (N, classes); one sentence where model and data do not fit.
+
+    A single score tells two classes apart, as :func:`of_two_classes` says.
+    """
     try:
         scores: torch.Tensor = model(x)
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         raise fails_on(tuple(x.shape[1:]), error) from error
     if not isinstance(scores, torch.Tensor):
         raise VecqError(
             f"the model gives the outputs {', '.join(named_outputs(scores))}, but fit trains one;"
             " write the loop with a loss of your own"
         )
+    if classes == 2 and scores.shape == (len(x), 1):
+        scores = of_two_classes(scores)
     if scores.shape != (len(x), classes):
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape)};"
             f" ({len(x)}, {classes}) is wanted: one score for each of the {classes} classes"
         )
     return scores
+
+
+def of_two_classes(score: torch.Tensor) -> torch.Tensor:
+    """The scores (0, s) of one score s, (N, 2): class 1 where s is above zero.
+
+    Their cross-entropy is the binary cross-entropy of s.
+    """
+    return torch.cat([torch.zeros_like(score), score], 1)
 
 
 def fails_on(shape: tuple[int, ...], error: Exception) -> VecqError:

@@ -20,13 +20,15 @@ from vecq_hw.errors import VecqError
 from vecq_hw.train.augment import draw_views, take_views
 from vecq_hw.train.descent import Descent
 from vecq_hw.train.distributed import mean_over_ranks, rank_and_size, shared_batch_norms
-from vecq_hw.train.preconditions import check_values
+from vecq_hw.train.preconditions import check_entries, check_values
 from vecq_hw.train.product import Tell
-from vecq_hw.train.scores import device_of
+from vecq_hw.train.scores import checked_scores, device_of
 from vecq_hw.train.settings import Settings
 from vecq_hw.train.several import input_names
 from vecq_hw.train.state import check_random
 
+_VALIDATED = 256
+"""Samples at a time."""
 SMALL_BATCH = 1 << 15
 """Elements below which torch does not split an element-wise operation over threads either."""
 
@@ -45,6 +47,8 @@ class Epoch:
     learning_rate : float
         Of the first step.
     seconds : float
+    validation : float or None, 0..1
+        What is right of the samples for validation after the epoch, where the data have some.
     """
 
     number: int
@@ -52,6 +56,7 @@ class Epoch:
     accuracy: float
     learning_rate: float
     seconds: float
+    validation: float | None = None
 
     @classmethod
     def of(cls, row: object) -> Epoch:
@@ -59,14 +64,24 @@ class Epoch:
         if not isinstance(row, list | tuple):
             raise VecqError(f"an epoch is a list of numbers, not {row!r}")
         number, *rest = row
-        loss, accuracy, rate, seconds = (real_number(value, "a number is wanted") for value in rest)
+        numbers = [real_number(value, "a number is wanted") for value in rest]
+        loss, accuracy, rate, seconds = numbers[:4]
+        if len(numbers) > 5:
+            raise VecqError(f"an epoch has 5 or 6 numbers, not {len(row)}")
         return cls(
             number=whole_number(number, "epochs count from 1", 1),
             loss=loss,
             accuracy=accuracy,
             learning_rate=rate,
             seconds=seconds,
+            validation=numbers[4] if len(numbers) > 4 else None,
         )
+
+    @property
+    def row(self) -> tuple[float, ...]:
+        """Its values in the order of the fields, without a validation that there was not."""
+        values = (self.number, self.loss, self.accuracy, self.learning_rate, self.seconds)
+        return values if self.validation is None else (*values, self.validation)
 
 
 class Training:
@@ -81,7 +96,7 @@ class Training:
         Float or quantized classifier from (N, ...data.shape) to scores (N, data.classes), on the
         device where it is to be trained.
     data : Dataset
-        Only its training samples are looked at.
+        Its test samples are not looked at; those for validation after each epoch.
     settings : Settings
 
     Raises
@@ -105,6 +120,8 @@ class Training:
         self._x = torch.from_numpy(data.x_train).to(self.device)
         self._y = torch.from_numpy(data.y_train.astype(np.int64)).to(self.device)
         # The order and the views are drawn on the CPU: the same on every device and rank.
+        self._validation = data.validation
+        self._classes = data.classes
         self._order = torch.Generator().manual_seed(settings.seed)
         self._random = self._seeded_random()
         self._descent = Descent(
@@ -167,12 +184,14 @@ class Training:
         finally:
             self.model.eval()
         loss, right = mean_over_ranks(totals).tolist()
+        seconds = time.perf_counter() - begin
         epoch = Epoch(
             number=number,
             loss=loss / self.steps,
             accuracy=right * self._size / samples,
             learning_rate=rate,
-            seconds=time.perf_counter() - begin,
+            seconds=seconds,
+            validation=self._validated(),
         )
         if not math.isfinite(epoch.loss):
             raise VecqError(
@@ -181,6 +200,19 @@ class Training:
             )
         self.history.append(epoch)
         return epoch
+
+    def _validated(self) -> float | None:
+        """The part of the samples for validation that is right, if there are any."""
+        if self._validation is None:
+            return None
+        samples, labels = self._validation
+        right = 0
+        with torch.no_grad():
+            for start in range(0, len(samples), _VALIDATED):
+                x = torch.from_numpy(samples[start : start + _VALIDATED]).to(self.device)
+                found = checked_scores(self.model, x, self._classes).argmax(1).cpu().numpy()
+                right += int((found == labels[start : start + _VALIDATED]).sum())
+        return right / len(labels)
 
     def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Which samples each whole batch has, and this rank's part of them as the model gets it.
@@ -205,10 +237,7 @@ class Training:
             **self._descent.state_dict(),
             "order": self._order.get_state(),
             "random": self._random,
-            "history": [
-                (epoch.number, epoch.loss, epoch.accuracy, epoch.learning_rate, epoch.seconds)
-                for epoch in self.history
-            ],
+            "history": [epoch.row for epoch in self.history],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -256,6 +285,7 @@ class Training:
             raise VecqError(f"training takes at least {2 * size} samples")
         check_labels(data.y_train, len(data.x_train), data.classes)
         check_samples(data.name, data.x_train)
+        check_entries(model, data)
         if settings.batch_size < 2 * size:
             raise VecqError(
                 f"a batch of {settings.batch_size} samples is too small for {size}"
