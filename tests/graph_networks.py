@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vecq_hw.data.graphs import Graph
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Conv2d, GatherSum, Input, Rescale, Weights
 from vecq_hw.network import Network
@@ -65,3 +66,27 @@ def gcn(nodes: int = 60, words: int = 12, hidden: int = 8, classes: int = 4) -> 
     )
     source = Input(name="x", shape=(1, nodes, words), format=IntFormat(1, signed=False))
     return Network(name="gcn", inputs=(source,), layers=layers, outputs=("scores",))
+
+
+def small_graph(nodes: int = 90, words: int = 24, classes: int = 3) -> Graph:
+    """Nodes whose words and neighbours are mostly those of their class; the last is alone."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(nodes) % classes
+    likely = (np.arange(words) % classes == labels[:, np.newaxis]) * 0.5 + 0.1
+    held = rng.random((nodes, words)) < likely
+    held[-1] = False
+    alike = labels[:, np.newaxis] == labels
+    drawn = np.triu(rng.random((nodes, nodes)) < np.where(alike, 0.1, 0.01), 1)
+    drawn[0, ::4] = True  # one node of many neighbours
+    drawn[:, -1] = drawn[0, 0] = False
+    return Graph(
+        name="small",
+        indptr=np.append(0, held.sum(axis=1).cumsum()),
+        indices=np.nonzero(held)[1],
+        words=words,
+        edges=np.argwhere(drawn),
+        labels=labels,
+        train=np.arange(30),
+        val=np.arange(30, 50),
+        test=np.arange(50, nodes),
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from vecq_hw import toolchain
 from vecq_hw.data.cifar import find_cifar, read_cifar
 from vecq_hw.data.dataset import Dataset, checked_dataset
+from vecq_hw.data.folder import data_folder
+from vecq_hw.data.graphs import GRAPHS
 from vecq_hw.data.idx import find_idx, read_idx_folder
 from vecq_hw.data.images import Progress, find_images, read_images
 from vecq_hw.data.texts import find_reviews, find_texts, read_reviews, read_texts, read_titles
@@ -70,6 +71,8 @@ def load(
     """
     if str(name) in _DIGITS:
         return _digits(str(name))
+    if str(name) in GRAPHS:
+        raise VecqError(f"data '{name}' is a graph, whose nodes 'vecq train' alone classifies")
     try:
         if str(name) in _PLACES:
             return _read(_found(str(name), folder), str(name), progress)
@@ -79,11 +82,6 @@ def load(
         return _read(path, f"data '{name}'", progress)
     except OSError as error:  # a folder that may not be entered, a name that is too long
         raise VecqError(f"data '{name}' cannot be read: {error.strerror or error}") from None
-
-
-def data_folder(folder: str | Path | None = None) -> Path:
-    """Where named data sets lie: ``folder``, else VECQ_DATA in the environment, else 'data'."""
-    return Path(folder or os.environ.get("VECQ_DATA") or "data")
 
 
 def _read(path: Path, name: str, progress: Progress | None) -> Dataset:

@@ -20,6 +20,7 @@ from vecq_hw.quantize.activation_methods import (  # noqa: E402
     ActivationMethod,
     activation_method,
 )
+from vecq_hw.quantize.activation_rows import RowsReLU, RowsSigned  # noqa: E402
 from vecq_hw.quantize.alq import Alq  # noqa: E402
 from vecq_hw.quantize.bwn import Bwn  # noqa: E402
 from vecq_hw.quantize.codes import (  # noqa: E402
@@ -96,6 +97,8 @@ __all__ = [
     "QuantizedReLU",
     "QuantizedSign",
     "RandomState",
+    "RowsReLU",
+    "RowsSigned",
     "ScalarCodes",
     "SignedQuantizer",
     "Spread",

@@ -127,7 +127,10 @@ class ActivationQuantizer(nn.Module):
         return self._quantized(x, step)
 
     def _quantized(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        fmt = self._full
+        return self._codes(x, step, self._full)
+
+    def _codes(self, x: torch.Tensor, step: torch.Tensor, fmt: IntFormat) -> torch.Tensor:
+        """The values on the grid of a format."""
         result: torch.Tensor = _ClippedStraightThrough.apply(  # type: ignore[no-untyped-call]
             x, step, fmt, self._gradient_from(fmt)
         )

@@ -1,0 +1,77 @@
+"""Activation quantizers whose rows have widths of their own, such as nodes of few neighbours.
+
+The steps of widths are powers of two times one step: sums of rows are sums of shifted codes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat
+from vecq_hw.quantize.activation import (
+    ActivationQuantizer,
+    QuantizedReLU,
+    SignedQuantizer,
+    activation_step,
+    checked_activation_bits,
+)
+
+
+class _ByRow(ActivationQuantizer):
+    """Each row quantized by the width of its class.
+
+    Parameters
+    ----------
+    widths : sequence of int, 1..16
+        Of each class.
+    rows : int64 tensor of shape (rows,)
+        The class of each row.
+
+    Attributes
+    ----------
+    shifts : tuple of int
+        By how many powers of two the step of each class is larger than :attr:`step`.
+    """
+
+    rows: torch.Tensor
+
+    def __init__(self, widths: Sequence[int], rows: torch.Tensor) -> None:
+        self.widths = tuple(map(checked_activation_bits, widths))
+        super().__init__(max(self.widths))
+        if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < len(self.widths):
+            raise VecqError(
+                f"rows of the classes {int(rows.min())}..{int(rows.max())} need as many widths, not"
+                f" {len(self.widths)}"
+            )
+        self.register_buffer("rows", rows, persistent=False)
+        finest = activation_step(self._full)
+        self.shifts = tuple(round(math.log2(activation_step(fmt) / finest)) for fmt in self.formats)
+
+    @property
+    def formats(self) -> tuple[IntFormat, ...]:
+        """Of the codes of each class."""
+        return tuple(IntFormat(bits, self.signed) for bits in self.widths)
+
+    def _quantized(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        result = torch.empty_like(x)
+        for place, (fmt, shift) in enumerate(zip(self.formats, self.shifts, strict=True)):
+            chosen = (self.rows == place).nonzero()[:, 0]
+            part = self._codes(x.index_select(0, chosen), step * 2.0**shift, fmt)
+            result = result.index_copy(0, chosen, part)
+        return result
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows between the brackets."""
+        return f"widths={self.widths}"
+
+
+class RowsReLU(_ByRow, QuantizedReLU):
+    """ReLU and its unsigned quantizer, each row with the width of its class."""
+
+
+class RowsSigned(_ByRow, SignedQuantizer):
+    """For values that no ReLU made, each row with the width of its class."""
