@@ -162,6 +162,16 @@ def test_tables_say_what_was_run_and_what_not(tables, tmp_path):
     assert "| 2 | 0.995687 | 0.9957 | 6.130e-02 | 6.130e-02 |" in tables.table1()
 
 
+def test_texts_say_what_was_run_and_what_not(tables):
+    tables.keep("imdb/w2a8", validation_accuracies=[0.5, 0.8711])
+    lines = tables.table6().splitlines()
+    assert "| 2/8 | 0.63 | 99.12 | 85.54 | 99.00 | 3 | 87.11 | 10 |" in lines
+    assert "| 4/8 | 1.26 | not run | 86.24 |  |  |  |  |" in lines
+    assert sum("not run" in line for line in lines) == 7
+    command = "vecq train --preset lstm-imdb --weight-bits 2 --activation-bits 8"
+    assert f"| `{command}` | 0 | 10 | abc | CPU x | 2 | 6 |" in lines
+
+
 def test_methods_stand_beside_vecq_of_as_many_bits(tables, monkeypatch):
     for seed, accuracy in enumerate((0.98, 0.99, 0.97)):
         tables.keep(f"digits/vecq-w2a8/seed{seed}", seed=seed, integer_accuracy=accuracy)
