@@ -38,13 +38,16 @@ module vecq_replay_buffer #(
   logic [WordBits-1:0] data_q;
   logic [AddressBits-1:0] write_q, read_q;
   logic [CountBits-1:0] stored_q, unread_q;
-  logic push, first_take, free;
-  logic room_q, some_q;  // whether there is a place, and a word that was never read
+  logic push, stores, first_take, free;
+  // Whether there is a place, and a word that was never read.  The counters have the complement of
+  // the first, a flip-flop of its own, and so need not lie where the memory does.
+  logic room_q, full_q, some_q;
 
   assign ready_o    = room_q;
   assign there_o    = !first_pass_i || some_q;
   assign data_o     = data_q;
-  assign push       = valid_i && ready_o;
+  assign push       = valid_i && room_q;
+  assign stores     = valid_i && !full_q;
   assign first_take = take_i && first_pass_i;
   assign free       = take_i && last_pass_i;
 
@@ -65,8 +68,8 @@ module vecq_replay_buffer #(
         if (last_word_i && !last_pass_i) read_q <= read_q - AddressBits'(BankWords - 1);
         else read_q <= next(read_q);
       end
-      if (push != free) stored_q <= stored_q + (push ? CountBits'(1) : {CountBits{1'b1}});
-      if (push != first_take) unread_q <= unread_q + (push ? CountBits'(1) : {CountBits{1'b1}});
+      if (stores != free) stored_q <= stored_q + (stores ? CountBits'(1) : {CountBits{1'b1}});
+      if (stores != first_take) unread_q <= unread_q + (stores ? CountBits'(1) : {CountBits{1'b1}});
     end
   end
 
@@ -74,10 +77,14 @@ module vecq_replay_buffer #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       room_q <= 1'b1;
+      full_q <= 1'b0;
       some_q <= 1'b0;
     end else begin
-      if (push != free) room_q <= free || stored_q != CountBits'(Slots - 1);
-      if (push != first_take) some_q <= push || unread_q != CountBits'(1);
+      if (stores != free) begin
+        room_q <= free || stored_q != CountBits'(Slots - 1);
+        full_q <= !(free || stored_q != CountBits'(Slots - 1));
+      end
+      if (stores != first_take) some_q <= stores || unread_q != CountBits'(1);
     end
   end
 

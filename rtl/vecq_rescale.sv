@@ -4,15 +4,19 @@
 // lossy layer (numeric contract, rule 4), rounding half up.
 //
 // A frame is Channels elements, Lanes of them a word.  Each memory holds the Lanes signed numbers
-// of one word per line, lane 0 in the least significant bits.  The contract keeps
+// of one word per line, lane 0 in the least significant bits.  That of offsets holds
+// offset + 2^(Shift-1), so that nothing is left to add for rounding.  The contract keeps
 // accumulator * mantissa + offset within +-2^62, so 64 bits hold every sum.
 //
-// Where ShiftBits is not 0, each channel has a shift of its own: Shift, the least of them, plus an
-// unsigned number of ShiftBits bits in a third memory.  With 0 a shift is a choice of wires.
+// A sum takes two stages, the low half of its bits and the high one.
 //
-// With more than one of Classes, a frame is Positions times Channels elements, and each memory holds
-// the lines of the first class, then those of the second, and so on.  Of each position, RowsFile
-// holds the first line of its class.
+// Where ShiftBits is not 0, each channel has a shift of its own: Shift, the least of them, plus an
+// unsigned number of ShiftBits bits in a third memory; the two stages are then a whole sum and its
+// shift.  With 0 a shift is a choice of wires.
+//
+// With more than one of Classes, a frame is Positions times Channels elements, and each memory
+// holds the lines of the first class, then those of the second, and so on.  Of each position,
+// RowsFile holds the first line of its class.
 //
 // The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
 // -nodsp.  Where words come seldom, vecq_rescale_serial needs a tenth of it.
@@ -61,6 +65,8 @@ module vecq_rescale #(
   localparam int ProductBits = AccumulatorBits + 1 + MantissaBits;
   localparam int NeededBits  = (ProductBits > OffsetBits ? ProductBits : OffsetBits) + 2;
   localparam int SumBits     = NeededBits < 64 ? NeededBits : 64;
+  localparam int LowBits     = SumBits / 2 < Shift ? SumBits / 2 : Shift;
+  localparam int HighBits    = SumBits - LowBits;
 
   logic [Latency-1:0] valid_q;
   logic advance, hold;
@@ -147,14 +153,11 @@ module vecq_rescale #(
   end
 
   // What the channels of the word in sum_q shift further than Shift.
-  localparam int FurtherBits = ShiftBits > 0 ? ShiftBits : 1;
-  logic [Lanes*FurtherBits-1:0] further;
-
   if (ShiftBits > 0) begin : gen_further
-    logic [Lanes*FurtherBits-1:0] read, factor_q, product_q, sum_q;
+    logic [Lanes*ShiftBits-1:0] read, factor_q, product_q, sum_q;
 
     vecq_rom #(
-      .Words(Lines), .WordBits(Lanes * FurtherBits), .File(ShiftFile)
+      .Words(Lines), .WordBits(Lanes * ShiftBits), .File(ShiftFile)
     ) shift_rom (
       .clk_i, .enable_i(advance), .address_i(line), .data_o(read)
     );
@@ -166,10 +169,6 @@ module vecq_rescale #(
         sum_q     <= product_q;
       end
     end
-
-    assign further = sum_q;
-  end else begin : gen_no_further
-    assign further = '0;
   end
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
@@ -177,7 +176,7 @@ module vecq_rescale #(
     logic signed [AccumulatorBits:0] accumulator;
     logic signed [MantissaBits-1:0] mantissa;
     logic signed [OffsetBits-1:0] offset;
-    logic signed [SumBits-1:0] product, sum_q, doubled, rounded_q;
+    logic signed [SumBits-1:0] product, extended, shifted, shifted_q;
     logic [OutputBits-1:0] low_q;
     logic below_q, above_q;
 
@@ -203,16 +202,35 @@ module vecq_rescale #(
       end
     end
 
-    // With one place yet to be shifted out, half of the last one is 1.
-    assign doubled = sum_q >>> (Shift - 1) >>> further[lane*FurtherBits +: FurtherBits];
+    assign extended = SumBits'(offset);
+
+    if (ShiftBits > 0) begin : gen_whole
+      logic signed [SumBits-1:0] sum_q;
+      always_ff @(posedge clk_i) begin
+        if (advance) sum_q <= product + extended;
+      end
+      assign shifted = sum_q >>> Shift >>> gen_further.sum_q[lane*ShiftBits +: ShiftBits];
+    end else begin : gen_halves
+      logic carry_q;
+      logic signed [HighBits-1:0] product_q, offset_q, high;
+      always_ff @(posedge clk_i) begin
+        if (advance) begin
+          carry_q   <= 1'(((LowBits+1)'(product[LowBits-1:0])
+                           + (LowBits+1)'(extended[LowBits-1:0])) >> LowBits);
+          product_q <= product[SumBits-1:LowBits];
+          offset_q  <= extended[SumBits-1:LowBits];
+        end
+      end
+      assign high    = HighBits'(({product_q, 1'b1} + {offset_q, carry_q}) >> 1);
+      assign shifted = SumBits'(high >>> (Shift - LowBits));
+    end
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        sum_q     <= product + SumBits'(offset);
-        rounded_q <= (doubled + SumBits'(1)) >>> 1;
-        below_q   <= 64'(rounded_q) < Lo;
-        above_q   <= 64'(rounded_q) > Hi;
-        low_q     <= OutputBits'(rounded_q);
+        shifted_q <= shifted;
+        below_q   <= 64'(shifted_q) < Lo;
+        above_q   <= 64'(shifted_q) > Hi;
+        low_q     <= OutputBits'(shifted_q);
       end
     end
   end

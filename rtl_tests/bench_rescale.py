@@ -118,6 +118,8 @@ def row_memory(shape: Shape) -> dict[str, Memory]:
 def case(index: int) -> Case:
     shape = SHAPES[index]
     mantissa, offset = numbers(shape)
+    rounding = offset + (np.int64(1) << (shape.shifts - 1))
+    offset_bits = IntFormat.covering(int(rounding.min()), max(int(rounding.max()), -1)).bits
 
     return Case(
         module="vecq_rescale",
@@ -127,7 +129,7 @@ def case(index: int) -> Case:
             "AccumulatorBits": shape.accumulator.bits,
             "InputSigned": int(shape.accumulator.signed),
             "MantissaBits": shape.mantissa_bits,
-            "OffsetBits": shape.offset_bits,
+            "OffsetBits": offset_bits,
             "Shift": shape.shift,
             "OutputBits": shape.output.bits,
             "Lo": literal(shape.output.lo),
@@ -140,7 +142,7 @@ def case(index: int) -> Case:
         output_bits=shape.lanes * shape.output.bits,
         memories={
             "MantissaFile": Memory(values=mantissa, lanes=shape.lanes, bits=shape.mantissa_bits),
-            "OffsetFile": Memory(values=offset, lanes=shape.lanes, bits=shape.offset_bits),
+            "OffsetFile": Memory(values=rounding, lanes=shape.lanes, bits=offset_bits),
         }
         | shift_memory(np.tile(shape.shifts - shape.shift, shape.classes), shape.lanes)
         | row_memory(shape),

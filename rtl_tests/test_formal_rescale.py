@@ -58,6 +58,7 @@ PIPELINE = """
       \\mantissa_rom.gen_distributed.contents [(number*Lanes+Lane)*MantissaBits +: MantissaBits]));
   assign own_offset = Wide'(signed'(
       \\offset_rom.gen_distributed.contents [(number*Lanes+Lane)*OffsetBits +: OffsetBits]));
+  // acc * m + b + 2^(shift-1), as the memories have it.
   assign exact = Wide'(product) + own_offset;
 {shift}
 
@@ -92,14 +93,13 @@ PIPELINE = """
   end
 
   function automatic logic is_right(logic [Lanes*OutputBits-1:0] word);
-    is_right = contract(
-        exact + (Wide'(1) <<< (shift - 1)), word[Lane*OutputBits +: OutputBits], shift);
+    is_right = contract(exact, word[Lane*OutputBits +: OutputBits], shift);
   endfunction
 
   always_comb begin
     assume (Wide'(product) <= Wide'(1) <<< (AccumulatorBits + MantissaBits - 1));
     assume (Wide'(product) >= -(Wide'(1) <<< (AccumulatorBits + MantissaBits - 1)));
-    if (SumBits == 64) assume (exact >= -(Wide'(1) <<< 62) && exact < (Wide'(1) <<< 62));
+    if (SumBits == 64) assume (exact >= -(Wide'(1) <<< 62) && exact < (Wide'(1) <<< 63));
     if (started) begin
       assert (word_q == index_q && 32'(index_q) < Words && valid_q == came_q);
       if (watched_q[0]) assert (read_q[Lane*AccumulatorBits +: AccumulatorBits] == element);
@@ -113,9 +113,7 @@ PIPELINE = """
           Wide'(signed'(offsets_q[Lane*OffsetBits +: OffsetBits])) == own_offset);
       if (watched_q[2]) assert (gen_lane[Lane].product == product);
       if (watched_q[2]) assert (Wide'(gen_lane[Lane].offset) == own_offset);
-      if (watched_q[3]) assert (Wide'(gen_lane[Lane].sum_q) == exact);
-      if (watched_q[4]) assert (
-          Wide'(gen_lane[Lane].rounded_q) == (exact + (Wide'(1) <<< (shift - 1))) >>> shift);
+      if (watched_q[4]) assert (Wide'(gen_lane[Lane].shifted_q) == exact >>> shift);
       if (watched_q[5]) assert (is_right(results));
       if (held_q) assert (valid_o && is_right(data_o));
       if (spare_q) assert (!spare_free && valid_o && is_right(spare));
@@ -130,6 +128,9 @@ PIPELINE = """
 ONE_SHIFT = """
   logic [6:0] shift;
   assign shift = 7'(Shift);
+  always_comb if (started) begin
+    if (watched_q[3]) assert (Wide'(gen_lane[Lane].gen_halves.high) == exact >>> LowBits);
+  end
 """
 SHIFT_MEMORY = "\\gen_further.shift_rom.gen_distributed.contents "
 OWN_SHIFT = f"""
@@ -144,7 +145,8 @@ OWN_SHIFT = f"""
     if (watched_q[2]) assert (
         Shift + 32'(gen_further.product_q[Lane*ShiftBits +: ShiftBits]) == 32'(shift));
     if (watched_q[3]) assert (
-        Shift + 32'(further[Lane*ShiftBits +: ShiftBits]) == 32'(shift));
+        Shift + 32'(gen_further.sum_q[Lane*ShiftBits +: ShiftBits]) == 32'(shift));
+    if (watched_q[3]) assert (Wide'(gen_lane[Lane].gen_whole.sum_q) == exact);
   end
 """
 ADDRESS = "gen_distributed.gen_registers.addresses_q"
@@ -431,10 +433,10 @@ NIGHTLY = {
     "serial widest": serial(0, **WIDEST, RestBits=44),
 }
 PIPELINE_MUTANTS = [
-    ("(doubled + SumBits'(1)) >>> 1", "doubled >>> 1"),
-    ("sum_q >>> (Shift - 1)", "sum_q >> (Shift - 1)"),
-    ("(rounded_q) < Lo;", "(rounded_q) < Lo - 1;"),
-    ("(rounded_q) > Hi;", "(rounded_q) > Hi + 1;"),
+    ("{offset_q, carry_q}", "{offset_q, 1'b0}"),
+    ("high >>> (Shift - LowBits)", "high >> (Shift - LowBits)"),
+    ("(shifted_q) < Lo;", "(shifted_q) < Lo - 1;"),
+    ("(shifted_q) > Hi;", "(shifted_q) > Hi + 1;"),
     ("= product_offsets_q[", "= offsets_q["),
     ("OffsetBits) + 2", "OffsetBits) - 1"),
     ("{InputSigned & bits[AccumulatorBits-1], bits}", "{1'b0, bits}"),
@@ -456,7 +458,7 @@ MUTANTS = [
     *((pipeline(1, **SMALL), mutant) for mutant in PIPELINE_MUTANTS),
     *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
     (pipeline(1, **SMALL, ShiftBits=2), ("sum_q     <= product_q", "sum_q     <= factor_q")),
-    (pipeline(1, **SMALL, ShiftBits=2), (".WordBits(Lanes * FurtherBits)", ".WordBits(1)")),
+    (pipeline(1, **SMALL, ShiftBits=2), (".WordBits(Lanes * ShiftBits)", ".WordBits(1)")),
     (
         serial(1, **SMALL_SERIAL, ShiftBits=2),
         ("assign further = final_q", "assign further = add_q"),

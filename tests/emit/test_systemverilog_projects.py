@@ -77,8 +77,9 @@ def test_a_flipped_weight_bit_is_seen(built: Path, tmp_path: Path) -> None:
 
 @pytest.mark.needs_verilator
 @pytest.mark.nightly  # as test_targets.py's controls
-def test_a_wrong_rounding_constant_is_seen(built: Path, tmp_path: Path) -> None:
-    folder = tampered(built, tmp_path, "rtl/vecq_rescale.sv", "(doubled + SumBits'(1))", "doubled")
+def test_a_lost_carry_of_a_rescale_is_seen(built: Path, tmp_path: Path) -> None:
+    old, new = "{product_q, 1'b1} + {offset_q, carry_q}", "{product_q, 1'b1} + {offset_q, 1'b0}"
+    folder = tampered(built, tmp_path, "rtl/vecq_rescale.sv", old, new)
     assert np.any(TARGET.run(folder) != vectors(mlp()).outputs)
 
 

@@ -47,7 +47,8 @@ def elementwise(cell: Elementwise, source: NamedStream, read: Tensor) -> Placed:
 
 def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream) -> Placed:
     lanes = source.lanes
-    mantissa_bits, offset_bits = signed_bits(layer.mantissa), signed_bits(layer.offset)
+    rounding = layer.offset + (np.int64(1) << (layer.shifts - 1))
+    mantissa_bits, offset_bits = signed_bits(layer.mantissa), signed_bits(rounding)
     parameters: dict[str, object] = {
         "Channels": layer.channels,
         "Lanes": lanes,
@@ -62,7 +63,7 @@ def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream) -> Placed:
         "UseDsp": bit(cell.dsp),
         "Room": cell.room,
         "MantissaFile": Memory("mantissa", layer.mantissa, lanes, mantissa_bits),
-        "OffsetFile": Memory("offset", layer.offset, lanes, offset_bits),
+        "OffsetFile": Memory("offset", rounding, lanes, offset_bits),
     }
     parameters |= _shifter(layer, layer.shifts - layer.shifts.min(), lanes)
     return Placed("vecq_rescale", parameters | _classes(layer, lanes))
