@@ -21,6 +21,7 @@ from vecq_hw.train.models_image import (
     resnet18,
     vgg_like,
 )
+from vecq_hw.train.models_salient import salient_models
 from vecq_hw.train.models_text import TextConvLSTM, TextLSTM
 
 
@@ -93,6 +94,7 @@ MODELS: Mapping[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "resnet8": resnet8,
     "imdb": _imdb,
     "thucnews": _thucnews,
+    **salient_models(),
 }
 """Each name's factory, from the shape of a sample and the number of classes to a float model."""
 
