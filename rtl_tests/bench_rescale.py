@@ -118,7 +118,7 @@ def row_memory(shape: Shape) -> dict[str, Memory]:
 def case(index: int) -> Case:
     shape = SHAPES[index]
     mantissa, offset = numbers(shape)
-    rounding = offset + (np.int64(1) << (shape.shifts - 1))
+    rounding = offset + arithmetic.half_of(shape.shifts)
     offset_bits = IntFormat.covering(int(rounding.min()), max(int(rounding.max()), -1)).bits
 
     return Case(

@@ -9,6 +9,7 @@ import numpy as np
 
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Join, Ranking, SerialRescale
+from vecq_hw.arithmetic import half_of
 from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
 from vecq_hw.emit.systemverilog.parameters import (
@@ -47,7 +48,7 @@ def elementwise(cell: Elementwise, source: NamedStream, read: Tensor) -> Placed:
 
 def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream) -> Placed:
     lanes = source.lanes
-    rounding = layer.offset + (np.int64(1) << (layer.shifts - 1))
+    rounding = layer.offset + half_of(layer.shifts)
     mantissa_bits, offset_bits = signed_bits(layer.mantissa), signed_bits(rounding)
     parameters: dict[str, object] = {
         "Channels": layer.channels,
