@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vecq_hw.cli.data import data_options
+from vecq_hw.cli.graphs import is_graph, train_nodes
 from vecq_hw.cli.output import activity, echo, percent, print_epoch, slow_lines
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
 from vecq_hw.cli.task import CHECKPOINT, Task, task_of
@@ -163,6 +164,9 @@ def train(
     Writes checkpoint.pt and train.csv to the folder --out after each epoch; network.npz and
     metrics.json at the end.  After Ctrl-C, --resume goes on.  With torchrun several processes train
     one model.
+
+    The nodes of a graph (cora, citeseer, or an .npz file with edges) are classified by a graph
+    convolutional network; its --bits-file has weights, messages, states and buckets of neighbours.
     """
     import torch
 
@@ -182,6 +186,9 @@ def train(
             )
     if threads is not None:
         torch.set_num_threads(threads)
+    if not resume and is_graph(options["data"], data_dir):
+        train_nodes(context, out, data_dir, json_file, options)
+        return
     place = _device(device)
     with process_group(place):
         if rank_and_size()[0] != 0:  # the first process alone writes

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from vecq_hw.arguments import whole_number
+from vecq_hw import trees
+from vecq_hw.arguments import each_once, whole_number
 from vecq_hw.data.graphs import Graph
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, checked_weight_bits
@@ -128,6 +131,34 @@ def feature_memory(graph: Graph, bits: GraphBits, word_bits: int = 1) -> Feature
         float_words=entries * FLOAT_BITS,
         float_states=values * FLOAT_BITS,
     )
+
+
+def read_graph_bits(path: str | Path) -> GraphBits:
+    """The widths of a JSON file: an object with some of the fields of :class:`GraphBits`.
+
+    Raises
+    ------
+    VecqError
+        The file cannot be read, is of another form, or its widths are impossible.
+    """
+    form = '{"weights": [4, 2], "messages": [4], "states": [4, 2], "buckets": [8]}'
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        tree = json.loads(text, object_pairs_hook=each_once)
+    except OSError as error:
+        raise VecqError(f"bits file '{path}' cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise VecqError(f"bits file '{path}' is no JSON ({error}); {form} is the form") from None
+    except VecqError as error:
+        raise VecqError(f"bits file '{path}': {error}") from None
+    usual = trees.encode(GraphBits(), GraphBits, [])
+    if not isinstance(tree, dict) or not tree.keys() <= usual.keys():
+        raise VecqError(f"bits file '{path}' is of another form; {form} is that of a graph")
+    try:
+        found: GraphBits = trees.decode({**usual, **tree}, GraphBits, iter(()), "widths")
+    except VecqError as error:
+        raise VecqError(f"bits file '{path}': {error}") from None
+    return found
 
 
 def _listed(widths: Sequence[int]) -> str:
