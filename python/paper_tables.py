@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from benchmarks.method_goals import methods
 from benchmarks.method_tables import pictures, table8
 from benchmarks.results import NOT_RUN, accuracy, origins, result, svg, table
+from benchmarks.salient_tables import table10, table11, table12
 from vecq_hw.files import write_atomically
 from vecq_hw.quantize import expected_orientation_loss, gaussian_lambda
 from vecq_hw.train import PRESETS, build_model, model_size_bytes
@@ -226,6 +227,7 @@ def table9() -> str:
 def main() -> None:
     """Write every table."""
     makers = {"1": table1, "5": table5, "6": table6, "8": table8, "9": table9}
+    makers |= {"10": table10, "11": table11, "12": table12}
     for name, make in makers.items():
         write_atomically(OUT / f"table{name}.md", make().encode())
     write_atomically(OUT / "methods.md", methods().encode())
