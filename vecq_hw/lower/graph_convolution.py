@@ -37,6 +37,8 @@ def lower_graph(model: GraphConvolution, name: str = "network", mantissa_bits: i
     mantissa_bits : int, 4..32
         Of the factors of nodes, sign included.  They reach from one node to another over two to
         three decades, which one shift serves, so that they need more bits than those of channels.
+        Sums that lie nearer to a border between two codes than these bits tell may become the
+        other code: with 8-bit messages on Cora up to 0.3 % of the scores differed by that.
 
     Raises
     ------
