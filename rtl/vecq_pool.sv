@@ -47,7 +47,7 @@ module vecq_pool #(
   localparam logic [OutputBits-1:0] Neutral =
       Max && Signed ? {OutputBits{1'b1}} << (ElementBits - 1) : '0;
 
-  logic advance, step, padding, first_cell, last_cell;
+  logic advance, hold, step, padding, first_cell, last_cell;
   logic [FoldBits-1:0] fold;
   logic [Lanes*ElementBits-1:0] elements;
 
@@ -62,7 +62,7 @@ module vecq_pool #(
   ) window_buffer (
     .clk_i, .rst_ni,
     .valid_i, .ready_o, .data_i,
-    .enable_i(advance), .step_o(step), .padding_o(padding),
+    .enable_i(advance), .hold_i(hold), .step_o(step), .padding_o(padding),
     .first_cell_o(first_cell), .last_cell_o(last_cell), .fold_o(fold), .data_o(elements)
   );
 
@@ -97,7 +97,7 @@ module vecq_pool #(
   ) pipeline_end (
     .clk_i, .rst_ni,
     .valid_i(valid_q), .next_i(read_q[1] && last_q[1]), .data_i(result_q),
-    .advance_o(advance), .hold_o(),
+    .advance_o(advance), .hold_o(hold),
     .valid_o, .ready_i, .data_o
   );
 

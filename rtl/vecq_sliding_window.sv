@@ -37,7 +37,7 @@ module vecq_sliding_window #(
   output logic [WordBits-1:0] data_o
 );
 
-  logic advance, step, padding, read_q, valid_q;
+  logic advance, hold, step, padding, read_q, valid_q;
   logic [1:0] padding_q;
   logic [WordBits-1:0] cell_word;
 
@@ -52,7 +52,7 @@ module vecq_sliding_window #(
   ) window_buffer (
     .clk_i, .rst_ni,
     .valid_i, .ready_o, .data_i,
-    .enable_i(advance), .step_o(step), .padding_o(padding),
+    .enable_i(advance), .hold_i(hold), .step_o(step), .padding_o(padding),
     .first_cell_o(), .last_cell_o(), .fold_o(), .data_o(cell_word)
   );
 
@@ -61,7 +61,7 @@ module vecq_sliding_window #(
   ) pipeline_end (
     .clk_i, .rst_ni,
     .valid_i(valid_q), .next_i(read_q), .data_i(padding_q[1] ? PadWord : cell_word),
-    .advance_o(advance), .hold_o(),
+    .advance_o(advance), .hold_o(hold),
     .valid_o, .ready_i, .data_o
   );
 

@@ -6,7 +6,8 @@
 // kernel rows, kernel columns, words of a pixel.  With enable_i a step is done (step_o) if its cell
 // has come in or is padding; after two clock edges with enable_i the cell is at data_o.  Of the next
 // step is told whether its cell is padding (padding_o, and data_o will be nothing), whether it is
-// the first or the last of the kernel, and which word of its pixel.
+// the first or the last of the kernel, and which word of its pixel.  hold_i is the complement of
+// enable_i, of a flip-flop with few loads: the step is decided by it.
 //
 // Words are numbered on from frame to frame, in raster order, and a number's low bits are its place:
 // the ring is a power of two, at least the rows that the dilated kernel is high.  Cells of padding
@@ -53,6 +54,7 @@ module vecq_window_buffer #(
   input  logic [WordBits-1:0] data_i,
 
   input  logic                enable_i,
+  input  logic                hold_i,
   output logic                step_o,
   output logic                padding_o,
   output logic                first_cell_o,
@@ -345,7 +347,7 @@ module vecq_window_buffer #(
     end
   end
 
-  assign step         = enable_i && (there || !waits_q);
+  assign step         = !hold_i && (there || !waits_q);
   assign step_o       = step;
   assign padding_o    = padding_q;
   assign first_cell_o = first_q;
