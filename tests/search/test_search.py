@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -190,7 +191,7 @@ def test_the_validation_split_has_no_test_sample_and_every_class(request_: Reque
             [
                 "--device ice40-lp8k",
                 "--target-fps 1e+08",
-                "feasible rate is 5e+07",
+                "nearest feasible rate is ",
                 "smallest device",
             ],
         ),
@@ -209,8 +210,13 @@ def test_what_cannot_be_is_refused_before_any_training(
     monkeypatch.setattr(run_module, "trained_float", lambda *_: pytest.fail("it was trained"))
     with pytest.raises(VecqError) as error:
         search(replace(request_, **wishes), tmp_path / "out")
-    assert [word for word in words if word not in str(error.value)] == []
+    assert [word for word in words if word not in str(error.value)] == [], str(error.value)
     assert not (tmp_path / "out").exists()
+    rate = re.search(r"nearest feasible rate is (\S+) frames", str(error.value))
+    if rate is not None:
+        slower = replace(request_, **wishes | {"target_fps": 0.99 * float(rate[1])})
+        with pytest.raises(pytest.fail.Exception, match="it was trained"):
+            search(slower, tmp_path / "slower")
 
 
 def test_trials_are_warm_and_hopeless_ones_end_early(request_: Request, tmp_path: Path) -> None:

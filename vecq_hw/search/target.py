@@ -258,6 +258,7 @@ def _taken_text(name: str, found: Estimate) -> str:
             return f"a frame takes {found.cycles:g} cycles"
         case _:
             return (
-                f"the network takes {found.shares[name]:.2f} of its {name} ({total.luts:,.0f}"
-                f" look-up tables, {total.brams:,.0f} block RAMs, {total.dsps:,.0f} DSPs)"
+                f"the network takes {found.shares[name]:.2f} times what it has of one kind"
+                f" ({total.luts:,.0f} look-up tables, {total.brams:,.0f} block RAMs,"
+                f" {total.dsps:,.0f} DSPs)"
             )
