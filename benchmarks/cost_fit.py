@@ -171,7 +171,7 @@ class Fitted:
 
     @property
     def errors(self) -> dict[str, Any]:
-        """Of what was not fitted."""
+        """The errors on configurations that were not fitted."""
         held = [row for row in self.rows if not row[1]]
         whole = [row for row in held if row[0].endswith(FLATTENED)]
         return {

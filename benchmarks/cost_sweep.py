@@ -43,7 +43,7 @@ from vecq_hw.verify.rtl import emit
 
 RECORD = Path(__file__).parents[1] / "docs/results/cost_sweep.json"
 ELSEWHERE = 4
-"""Of so many configurations one is run for families other than ECP5."""
+"""One configuration out of so many is run for families other than ECP5."""
 MODELLED = ("ecp5", "ice40", "gowin", "xc7", "xcup")
 FABRICS = {family.name: family.fabric for family in devices.FAMILIES}
 """Which circuits suit each family."""
@@ -109,7 +109,7 @@ class Job:
 
     @property
     def digest(self) -> str:
-        """Of all that the counts depend on but yosys."""
+        """The digest of all that the counts depend on, apart from yosys."""
         text = json.dumps(sorted(self.files.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -141,7 +141,7 @@ def measured(configuration: Configuration, made_of: Job, family: Family) -> dict
 
 
 def identity(network: Network, schedule: Schedule) -> str:
-    """Of a network and its folds; random ones change with what draws them."""
+    """The digest of a network and its folds; random ones change with what draws them."""
     folds = {name: str(fold) for name, fold in schedule.folds.items()}
     text = f"{digest(network)} {folds} {schedule.fabric} {schedule.axis_bits}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

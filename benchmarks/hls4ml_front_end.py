@@ -18,7 +18,7 @@ from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
 
 PRECISION = "fixed<64,32>"
-"""Of whatever the front end gives no precision of its own; the default's 16 bits are too few."""
+"""The precision of what the front end gives none of its own; the default's 16 bits are too few."""
 
 
 def outputs(network: Network, inputs: IntArray) -> IntArray:

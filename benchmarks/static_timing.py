@@ -129,7 +129,7 @@ def longest_paths(netlist: Netlist, count: int = 1) -> list[TimedPath]:
 def _cell_arcs(
     cell: Cell,
 ) -> Iterator[tuple[int | None, float, int | None, str, bool]]:
-    """Of a cell: origin (None: a register), delay, target (None: a register), kind, with a wire."""
+    """The arcs of a cell: from and to (None: a register), delay, kind, whether a wire follows."""
     kind, wires, ways = cell.type, cell.pins, cell.directions
 
     def bits(port: str) -> list[int]:
