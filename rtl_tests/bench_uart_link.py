@@ -138,7 +138,7 @@ async def frames_come_back(dut: Any) -> None:
 
 @cocotb.test()
 async def every_single_loss_and_doubling_costs_one_frame(dut: Any) -> None:
-    """Of three packets the middle one lacks a byte, or has it twice; the others are answered."""
+    """Three packets: the middle one lacks a byte, or has it twice; the others are answered."""
     line = await start(dut)
     sent = frames(2, 4)
     middle = packet(1, sent[1])
