@@ -209,7 +209,7 @@ def srq(digits: Runs, mnist: Runs) -> Iterator[Goal]:
     """Section 3."""
     yield Goal(
         "the gradients `all` and `max`, both implemented and reported",
-        "see [SRQ](../methods/srq.md)", "yes", "`tests/quantize/test_srq.py`",
+        "see [SRQ](../explanation/methods/srq.md)", "yes", "`tests/quantize/test_srq.py`",
     )  # fmt: skip
     for bits in (2, 3, 4):
         for other in ("lsq", "vecq"):

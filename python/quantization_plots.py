@@ -1,7 +1,7 @@
 """How far the Gaussian interval of VecQ is from the best one: two plots in one SVG, and a table.
 
 Run it with ``python python/quantization_plots.py [FOLDER]``; it writes quantization.svg to FOLDER
-(docs/ unless given) and prints the table of docs/quantization.md.
+(docs/explanation unless given) and prints the table of docs/explanation/quantization.md.
 """
 
 import io
@@ -62,7 +62,7 @@ errors.set(xlabel="bits", ylabel="square error / the least possible", yscale="lo
 errors.set_title("What a lambda that does not fit costs")
 errors.legend(fontsize="small")
 
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs"
+folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs/explanation"
 buffer = io.BytesIO()
 figure.savefig(buffer, format="svg", metadata={"Date": None})
 write_atomically(folder / "quantization.svg", buffer.getvalue())

@@ -1,4 +1,4 @@
-"""docs/dependencies.md names every package that we ask for and every licence that binds."""
+"""The page of dependencies names every package that we ask for and every licence that binds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PAGE = (ROOT / "docs" / "dependencies.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "dependencies.md").read_text()
 OWN = canonicalize_name(PROJECT["name"])
 BINDING = re.compile(r"GPL|GNU|Mozilla|MPL|Affero|Creative|CC-BY|EPL|EUPL|CDDL", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""docs/extending.md, carried out on a copy of the package."""
+"""docs/how-to/extending.md, carried out on a copy of the package."""
 
 import re
 import shutil
@@ -184,7 +184,7 @@ def test_mypy_names_every_consumer_that_a_new_layer_needs(copy: Path) -> None:
     output = run(copy, "-m", "mypy", "-p", "vecq_hw")
     named = re.findall(r'^vecq_hw/(\S+):(\d+): error: .*"assert_never".*"Negate"', output, re.M)
     assert output.count("error:") == len(named), output
-    page = (ROOT / "docs" / "extending.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "extending.md").read_text()
     assert sorted({file for file, _ in named}) == sorted(re.findall(r"^- `(\S+)`:", page, re.M))
     for file, cases in CASES.items():
         path = copy / "vecq_hw" / file

@@ -252,7 +252,7 @@ def test_load_checkpoint_reads_a_checkpoint_of_training(tmp_path):
 
 
 def test_the_example_of_the_guide_runs(capsys):
-    page = Path(__file__).parents[2] / "docs" / "training.md"
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "training.md"
     (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     exec(code, {})
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list("123")

@@ -1,7 +1,8 @@
 """SRQ (Lee et al., *Semi-Relaxed Quantization with DropBits*, arXiv 1911.12990, 2019): a learned
 step and noise, with the gradient of rounding at random.
 
-No code of the authors could be had, nor the whole text: docs/methods/srq.md says what is a reading.
+No code of the authors could be had, nor the whole text: docs/explanation/methods/srq.md says what
+is a reading.
 """
 
 from __future__ import annotations
