@@ -83,7 +83,7 @@ def table12() -> str:
                     weights,
                     *(f"{scores[key]:.3f}" for key in names),
                     str(other),
-                    str(run["epochs"]),
+                    f"{run['float_epochs']} + {run['tuning_epochs']}",
                     str(run["images"]),
                 )
             )
@@ -94,8 +94,10 @@ def table12() -> str:
     return (
         "# Table 12: scores of salient object detection\n\n"
         "Reduced networks (`unet_reduced`, ...) of 64 × 64 pixels, trained and tested on blended"
-        " objects, which the paper's figures do not compare with. With bits the scores are those"
-        " of the integer network; a pixel differs where it decides otherwise than the float pass"
-        " of training. E is taken at twice the mean of each map, as in the paper. Rows are run by"
+        " objects, which the paper's figures do not compare with. The four rows of a network begin"
+        " with the same epochs in float and go on for as many with their bits, the float row in"
+        f" float; {TEST} other images test them. With bits the scores are those of the integer"
+        " network; a pixel differs where it decides otherwise than the float pass of training. E is"
+        " taken at twice the mean of each map, as in the paper. Rows are run by"
         f" `python -m benchmarks.salient`.\n\n{table(titles, rows)}"
     )

@@ -21,12 +21,12 @@ def test_rows_of_table_12_that_were_not_run_say_so(tmp_path, monkeypatch):
         dict.fromkeys(("mae", "max_f", "s_measure", "adaptive_e", "max_e"), value)
         for value in (0.25, 0.75)
     )
-    run = {"torch": low, "integers": high, "pixels_decided_otherwise": 7, "epochs": 3, "images": 9}
+    run = {"torch": low, "integers": high, "pixels_decided_otherwise": 7} | salient.protocol(9)
     (tmp_path / "salient.json").write_text(json.dumps({"fpn-float": run, "fpn-w2a8": run}))
     shown = salient_tables.table12()
     assert shown.count("not run") == 14
     # A row with bits shows the integer network.
-    assert "| FPN | W2/A8 | 0.750 | 0.750 | 0.750 | 0.750 | 0.750 | 7 | 3 | 9 |" in shown
+    assert "| FPN | W2/A8 | 0.750 | 0.750 | 0.750 | 0.750 | 0.750 | 7 | 4 + 2 | 9 |" in shown
     assert "| FPN | float | 0.250 |" in shown
 
 
@@ -36,6 +36,6 @@ def test_a_row_is_trained_lowered_and_scored():
     squares = np.ones((1, 1, 20, 20), np.float32)
     ground = random.uniform(0, 0.4, (50, 3, 32, 32)).astype(np.float32)
     data = blended_objects((squares, squares), (ground, ground), train=128, test=8)
-    found = salient.measured("linknet-w4a8", data, 4)
+    found = salient.measured("linknet-w4a8", salient.begun("linknet", data), data)
     assert found["integers"]["max_f"] > 0.5
     assert found["pixels_decided_otherwise"] < 0.01 * 8 * 64 * 64
