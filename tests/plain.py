@@ -295,10 +295,12 @@ def _clamp(x, bits):
     return min(max(x, -(2 ** (bits - 1))), 2 ** (bits - 1) - 1)
 
 
+@lru_cache
 def _sigmoid(p):
     return min(math.floor(256 / (1 + math.exp(-p / 16)) + 0.5), 255)
 
 
+@lru_cache
 def _tanh(p):
     return min(max(math.floor(128 * math.tanh(p / 16) + 0.5), -127), 127)
 
@@ -326,11 +328,17 @@ def _lstm(layer, steps):
         p = [_rounded(a * m + r * n + b, layer.shift, 8) for a, m, r, n, b in lines]
         state = []
         for j in range(elements):
-            i, f, o = _sigmoid(p[4 * j]), _sigmoid(p[4 * j + 1]), _sigmoid(p[4 * j + 3])
-            cell[j] = _rounded(f * cell[j] + 16 * i * _tanh(p[4 * j + 2]), 8, 16)
-            state.append((o * _tanh(_rounded(cell[j], 7, 8)) + 128) // 256)
+            cell[j], output = lstm_element(p[4 * j : 4 * j + 4], cell[j])
+            state.append(output)
         found.append(state)
     return found
+
+
+def lstm_element(gates, cell):
+    """The next cell and the state of one element, by the codes of its gates i, f, g, o."""
+    i, f, g, o = _sigmoid(gates[0]), _sigmoid(gates[1]), _tanh(gates[2]), _sigmoid(gates[3])
+    cell = _rounded(f * cell + 16 * i * g, 8, 16)
+    return cell, (o * _tanh(_rounded(cell, 7, 8)) + 128) // 256
 
 
 def _gru(layer, steps):
