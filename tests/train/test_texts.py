@@ -131,6 +131,12 @@ def test_presets_for_texts(name, classes, weights):
     assert not weights or sum(one.numel() for one in model.parameters()) == pytest.approx(
         weights, abs=1000
     )
+    # As Keras begins: words near zero, gates that forget open.
+    assert 0.049 < float(model.get_parameter("embedding.weight").abs().max()) <= 0.05
+    size = model.get_submodule("lstm").hidden_size
+    assert model.get_parameter("lstm.bias_ih_l0").nonzero()[:, 0].tolist() == [
+        *range(size, 2 * size)
+    ]
     assert model(torch.zeros(2, 100, dtype=torch.int64)).shape == (2, 1 if classes == 2 else 10)
 
 
