@@ -132,7 +132,7 @@ def test_presets_for_texts(name, classes, weights):
         weights, abs=1000
     )
     # As Keras begins: words near zero, gates that forget open.
-    assert 0.049 < float(model.get_parameter("embedding.weight").abs().max()) <= 0.05
+    assert 0.049 < model.get_parameter("embedding.weight").abs().max().item() <= 0.05
     size = model.get_submodule("lstm").hidden_size
     assert model.get_parameter("lstm.bias_ih_l0").nonzero()[:, 0].tolist() == [
         *range(size, 2 * size)
