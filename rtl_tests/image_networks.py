@@ -1,4 +1,4 @@
-"""Whole networks of images for the RTL: weights of every width side by side, real digits."""
+"""Whole networks for the RTL: weights of every width side by side, real digits, a text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from rtl_tests.networks import INQ, TTQ
 from tests.hls_networks import Builder, Calibrated
+from tests.text_networks import text
 from vecq_hw import data
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import IntArray, IntFormat, TwosComplement
@@ -75,7 +76,13 @@ def grids() -> Builder:
     return net.flatten().dense(10, INQ)
 
 
-BUILDERS = {"lenet5": lenet5, "resnet8": resnet8, "depthwise": depthwise, "grids": grids}
+BUILDERS = {
+    "lenet5": lenet5,
+    "resnet8": resnet8,
+    "depthwise": depthwise,
+    "grids": grids,
+    "text": text,
+}
 
 
 def image_network(name: str) -> tuple[Network, Schedule]:

@@ -75,7 +75,7 @@ def test_networks(tmp_path: Path, every: int) -> None:
 
 
 @pytest.mark.needs_verilator
-@pytest.mark.parametrize("names", [["grids"], nightly(["resnet8", "lenet5", "depthwise"])])
+@pytest.mark.parametrize("names", [["grids", "text"], nightly(["resnet8", "lenet5", "depthwise"])])
 def test_networks_of_images(names: list[str], tmp_path: Path) -> None:
     run_projects(tmp_path, {name: image_project(name, 5) for name in names})
 

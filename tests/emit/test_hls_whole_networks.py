@@ -19,6 +19,7 @@ from tests.hls_networks import Builder, Calibrated, Case, case_of
 from tests.hls_programs import compared_layers, run_together
 from tests.hls_trained import BITS, KINDS, digits, images, trained
 from tests.shares import nightly
+from tests.text_networks import text
 from vecq_hw.emit.project import Vectors
 from vecq_hw.formats import MidRise
 from vecq_hw.layers import Weights
@@ -94,7 +95,7 @@ def assert_equal(
 
 @pytest.mark.parametrize(
     "builders",
-    [[(lenet, 4), (depthwise, 2)], nightly([(vgg, 1), (resnet, 2)])]
+    [[(lenet, 4), (depthwise, 2), (text, 2)], nightly([(vgg, 1), (resnet, 2)])]
     + [nightly([(build, bits) for bits in (1, 2, 4)]) for build in (lenet, vgg, resnet, depthwise)],
 )
 def test_small_networks(tmp_path: Path, builders) -> None:

@@ -1,4 +1,4 @@
-"""From a file of texts to a verified integer network."""
+"""From a file of texts to an integer network."""
 
 import csv
 import json
@@ -15,9 +15,6 @@ from vecq_hw.layers import Conv2d, Dense, Embedding, Lstm
 from vecq_hw.lower import lower, prediction_differences
 from vecq_hw.simulate import network_inputs, predictions, simulate
 from vecq_hw.train import PRESETS, build_model, evaluate, fit, load_checkpoint, quantize_model
-from vecq_hw.verify.compare import Status, verify
-from vecq_hw.verify.targets import choose
-from vecq_hw.verify.vectors import with_corners
 
 MODEL = """
 from torch import nn
@@ -49,7 +46,7 @@ def films(path, count=300):
     return path
 
 
-def test_a_file_of_texts_becomes_a_verified_network(tmp_path, monkeypatch, capsys):
+def test_a_file_of_texts_becomes_an_integer_network(tmp_path, monkeypatch, capsys):
     path, model = films(tmp_path / "films.tsv"), tmp_path / "model.py"
     model.write_text(MODEL)
     out = tmp_path / "out"
@@ -84,14 +81,6 @@ def test_a_file_of_texts_becomes_a_verified_network(tmp_path, monkeypatch, capsy
     )  # fmt: skip
     assert status == 0, errors
     assert json.loads((out / "metrics.json").read_text())["losses"] == metrics["losses"]
-    vectors = {network.inputs[0].name: codes}
-    report = verify(
-        network,
-        with_corners(network, vectors),
-        targets=choose(["hls", "rtl"]),
-        folder=tmp_path / "verify",
-    )
-    assert [row.status for row in report.rows] == [Status.PASSED] * 2, report
 
 
 def test_one_score_tells_two_classes_apart(tmp_path):
