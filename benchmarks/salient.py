@@ -24,12 +24,13 @@ import torch
 from torch import nn
 
 from benchmarks.origin import ROOT, origin
-from vecq_hw.data.blended import BlendedObjects, read_blended_objects
+from vecq_hw.data import Dataset
+from vecq_hw.data.readers import read_blended_objects
 from vecq_hw.data.saliency import saliency_scores
 from vecq_hw.files import write_atomically
 from vecq_hw.lower import lower
-from vecq_hw.simulate import network_inputs, simulate
-from vecq_hw.train import build_model, quantize_model
+from vecq_hw.simulate import network_inputs, object_maps, simulate
+from vecq_hw.train import build_model, predict_maps, quantize_model
 
 OUT = ROOT / "docs" / "results" / "salient.json"
 NETWORKS = ("unet", "fpn", "linknet", "unetplusplus")
@@ -39,8 +40,6 @@ FLOAT_EPOCHS, FLOAT_RATE = 4, 2e-3
 TUNING_EPOCHS, TUNING_RATE = 2, 1e-3
 IMAGES = 3000
 TEST = 500
-_PART = 50
-"""Images that are simulated at a time."""
 
 
 def row_name(network: str, bits: int | None) -> str:
@@ -51,19 +50,19 @@ def row_name(network: str, bits: int | None) -> str:
 ROWS = {row_name(network, bits): (network, bits) for network in NETWORKS for bits in BITS}
 
 
-def begun(network: str, data: BlendedObjects) -> nn.Module:
+def begun(network: str, data: Dataset) -> nn.Module:
     """The float network that the four rows begin with."""
     torch.manual_seed(0)
     model = build_model(f"{network}_reduced", data.x_train.shape[1:], 1)
     return trained(model, data, FLOAT_EPOCHS, FLOAT_RATE)
 
 
-def trained(model: nn.Module, data: BlendedObjects, epochs: int, rate: float) -> nn.Module:
+def trained(model: nn.Module, data: Dataset, epochs: int, rate: float) -> nn.Module:
     """The model after ``epochs`` of Adam with binary cross-entropy of each pixel."""
     torch.manual_seed(1)
     # The channels of a pixel side by side: a step takes a quarter less on a CPU.
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    x, masks = torch.from_numpy(data.x_train), torch.from_numpy(data.masks_train)
+    x, masks = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     steps = len(x) // BATCH
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)
@@ -82,39 +81,25 @@ def trained(model: nn.Module, data: BlendedObjects, epochs: int, rate: float) ->
     return model.eval()
 
 
-def float_map(model: nn.Module, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What torch computes, (N, H, W) in 0..1."""
-    with torch.no_grad():
-        parts = [model(part).sigmoid()[:, 0] for part in torch.from_numpy(x).split(_PART)]
-    result: npt.NDArray[np.float32] = torch.cat(parts).numpy()
-    return result
-
-
 def integer_map(model: nn.Module, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """What the integer network computes, (N, H, W) in 0..1."""
     network = lower(model, x.shape[1:])
-    (name,) = network.outputs
-    step = network.tensors[name].step
-    parts = []
-    for begin in range(0, len(x), _PART):
-        scores = simulate(network, network_inputs(network, x[begin : begin + _PART]))
-        parts.append(scores[..., 0] * step)
-    return 1 / (1 + np.exp(-np.concatenate(parts)))
+    return object_maps(network, simulate(network, network_inputs(network, x)))
 
 
-def measured(name: str, begin: nn.Module, data: BlendedObjects) -> dict[str, Any]:
+def measured(name: str, begin: nn.Module, data: Dataset) -> dict[str, Any]:
     """The scores of one row on the test images, and how it was trained."""
     _, bits = ROWS[name]
     clock = time.process_time()
     model = copy.deepcopy(begin) if bits is None else quantize_model(begin, bits, 8)
     model = trained(model, data, TUNING_EPOCHS, TUNING_RATE)
     seconds = time.process_time() - clock
-    found = float_map(model, data.x_test)
+    found = predict_maps(model, data.x_test)
     result: dict[str, Any] = protocol(len(data.x_train)) | {"tuning_cpu_seconds": round(seconds, 1)}
-    result["torch"] = asdict(saliency_scores(zip(found, data.masks_test, strict=True)))
+    result["torch"] = asdict(saliency_scores(zip(found, data.y_test, strict=True)))
     if bits is not None:
         integers = integer_map(model, data.x_test)
-        result["integers"] = asdict(saliency_scores(zip(integers, data.masks_test, strict=True)))
+        result["integers"] = asdict(saliency_scores(zip(integers, data.y_test, strict=True)))
         result["pixels_decided_otherwise"] = int(((integers > 0.5) != (found > 0.5)).sum())
     return result | origin()
 

@@ -23,12 +23,12 @@ def objects(size=20):
 def test_masks_are_the_objects_and_the_rest_is_the_photograph():
     made = blended_objects(objects(), PHOTOGRAPHS, train=40, test=30)
     assert made.x_train.shape == (40, 3, SIDE, SIDE)
-    assert made.masks_train.shape == (40, SIDE, SIDE)
+    assert made.y_train.shape == (40, SIDE, SIDE)
     assert made.x_train.dtype == np.float32
-    assert made.masks_test.dtype == bool
+    assert made.y_test.dtype == bool
     for images, masks, photographs in (
-        (made.x_train, made.masks_train, PHOTOGRAPHS[0]),
-        (made.x_test, made.masks_test, PHOTOGRAPHS[1]),
+        (made.x_train, made.y_train, PHOTOGRAPHS[0]),
+        (made.x_test, made.y_test, PHOTOGRAPHS[1]),
     ):
         assert 0 <= images.min()
         assert images.max() <= 1
@@ -43,7 +43,7 @@ def test_masks_are_the_objects_and_the_rest_is_the_photograph():
 def test_objects_keep_their_shape_at_any_size_and_place():
     made = blended_objects(objects(), PHOTOGRAPHS, train=40, test=40)
     sizes, corners = set(), set()
-    for mask in made.masks_test:  # a square of 20 to 40 pixels
+    for mask in made.y_test:  # a square of 20 to 40 pixels
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         assert mask.sum() == len(rows) * len(columns)
         assert abs(len(rows) - len(columns)) <= 1
@@ -52,7 +52,7 @@ def test_objects_keep_their_shape_at_any_size_and_place():
         corners.add((rows[0], columns[0]))
     assert len(sizes) > 10
     assert len(corners) > 30
-    for mask in made.masks_train:  # a hollow frame without its dark corner
+    for mask in made.y_train:  # a hollow frame without its dark corner
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         top, left = rows[0], columns[0]
         assert not mask[top, left]
@@ -64,7 +64,7 @@ def test_seeds_are_fixed_and_more_images_begin_with_the_same():
     few = blended_objects(objects(), PHOTOGRAPHS, train=3, test=5)
     many = blended_objects(objects(), PHOTOGRAPHS, train=300, test=7)
     assert np.array_equal(few.x_train, many.x_train[:3])
-    assert np.array_equal(few.masks_test, many.masks_test[:5])
+    assert np.array_equal(few.y_test, many.y_test[:5])
     halves = blended_objects((objects()[0],) * 2, (PHOTOGRAPHS[0],) * 2, 9, 9)
     assert not np.array_equal(halves.x_train, halves.x_test)
 

@@ -14,7 +14,7 @@ from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
     from vecq_hw.data import Dataset
-    from vecq_hw.data.dataset import Labels
+    from vecq_hw.data.dataset import Targets
     from vecq_hw.formats import IntArray
     from vecq_hw.network import Network
     from vecq_hw.simulate.inputs import Rule
@@ -83,8 +83,8 @@ class Samples:
 
     def read(
         self, network: Network, rule: Rule | None = None
-    ) -> tuple[dict[str, IntArray], Labels | None] | None:
-        """The codes of each input and the labels, if there are any; None without source.
+    ) -> tuple[dict[str, IntArray], Targets | None] | None:
+        """The codes of each input and the labels or masks, if there are any; None without source.
 
         Reals become codes by ``rule``, else by rule 1 of the numeric contract.
 

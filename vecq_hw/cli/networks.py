@@ -12,6 +12,8 @@ from urllib.parse import quote
 import click
 
 from vecq_hw.cli.data import Samples, samples_options
+from vecq_hw.cli.maps import in_words as maps_in_words
+from vecq_hw.cli.maps import map_scores
 from vecq_hw.cli.output import activity, echo, host_words, percent, print_table, progress_bar
 from vecq_hw.cli.outputs import (
     OutputFile,
@@ -319,8 +321,11 @@ def simulate(
     arrays = output_arrays(net, outputs)
     accuracy = None
     result = f"{count} vectors"
-    accuracy = None
-    if labels is not None:
+    scores = None
+    if labels is not None and labels.ndim == 3:
+        scores = map_scores(simulator.object_maps(net, arrays), labels)
+        result += f", {maps_in_words(scores)}"
+    elif labels is not None:
         classes = output_arrays(net, simulator.predictions(net, arrays))
         shares = {name: float((found == labels).mean()) for name, found in classes.items()}
         accuracy = one_or_all(shares)
@@ -339,6 +344,7 @@ def simulate(
         "digest": storage.digest(net),
         "vectors": count,
         "integer_accuracy": accuracy,
+        **({} if scores is None else {"integer_scores": scores}),
         "overflows": counts,
     }
     write_json(json_file, tree)

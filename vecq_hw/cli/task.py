@@ -35,6 +35,8 @@ class Task:
         Name or path of the data set, and the digest of what it holds.
     state : mapping or None
         Of the training that goes on.
+    float_model : torch.nn.Module or None
+        What the twin was made from, where that was trained already.
     """
 
     model: nn.Module
@@ -44,6 +46,7 @@ class Task:
     data_digest: str
     settings: Settings
     state: Mapping[str, Any] | None
+    float_model: nn.Module | None = None
 
 
 def task_of(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume: bool) -> Task:
@@ -100,7 +103,8 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> Task:
         activation_method=options["activation_method"],
     )
     model = seeded_model(recipe, settings.seed)
-    if options["float_state"] is not None:
+    trained = options["float_state"] is not None
+    if trained:
         load_float_state(model, options["float_state"])
     path = Path(data)
     return Task(
@@ -111,6 +115,7 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> Task:
         data_digest=dataset.digest,
         settings=settings,
         state=None,
+        float_model=model if trained and recipe.weight_bits is not None else None,
     )
 
 

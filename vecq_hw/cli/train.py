@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,34 @@ import click
 
 from vecq_hw.cli.data import data_options
 from vecq_hw.cli.graphs import is_graph, train_nodes
+from vecq_hw.cli.maps import DRAWN, check_picture, draw_maps
+from vecq_hw.cli.maps import in_words as maps_in_words
 from vecq_hw.cli.output import activity, echo, percent, print_epoch, slow_lines
-from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
+from vecq_hw.cli.outputs import (
+    OutputFile,
+    OutputFolder,
+    folder,
+    is_forced,
+    replacing,
+    report_options,
+    write_json,
+)
 from vecq_hw.cli.task import CHECKPOINT, Task, task_of
-from vecq_hw.cli.training import lowered_metrics, sizes_without_network, trained_metrics
+from vecq_hw.cli.training import (
+    lowered_metrics,
+    sizes_without_network,
+    tested,
+    trained_metrics,
+)
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
+    from vecq_hw.data import Dataset
     from vecq_hw.files import Folder
+    from vecq_hw.network import Network
     from vecq_hw.train import Epoch, Training
 
 FLOAT = "float"
@@ -35,7 +54,17 @@ _KINDS = {
     NETWORK: "network",
     VOCABULARY: "vocabulary",
 }
-_EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "json_file", "force")
+_EVERY_RUN = (
+    "out",
+    "model",
+    "data_dir",
+    "device",
+    "threads",
+    "resume",
+    "plot",
+    "json_file",
+    "force",
+)
 """Options that go with --resume; what the others say is in the checkpoint."""
 
 
@@ -73,7 +102,9 @@ class _Milestones(click.ParamType[Any]):
     "--preset",
     metavar="NAME",
     help="Data, model and schedule at once: lenet5-mnist, vgg-cifar10, vgg-quarter-cifar10,"
-    " lstm-imdb, lstm-thucnews-titles, mlp-digits, cnn-digits; other options change it.",
+    " lstm-imdb, lstm-thucnews-titles, unet-reduced-blended, fpn-reduced-blended,"
+    " linknet-reduced-blended, unetplusplus-reduced-blended, mlp-digits, cnn-digits; other options"
+    " change it.",
 )
 @data_options("[default: digits]")
 @click.option(
@@ -146,6 +177,12 @@ class _Milestones(click.ParamType[Any]):
 @click.option("--seed", type=click.IntRange(min=0), help="[default: 0]")
 @click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder --out.")
 @click.option("--out", type=OutputFolder(), default="trained", show_default=True)
+@click.option(
+    "--plot",
+    type=OutputFile("plot", suffix=".png"),
+    metavar="FILE.png",
+    help="Draw test images, masks and maps beside each other; of images with masks.",
+)
 @report_options
 @click.pass_context
 def train(
@@ -156,6 +193,7 @@ def train(
     device: str | None,
     threads: int | None,
     resume: bool,
+    plot: Path | None,
     json_file: Path | None,
     **options: Any,
 ) -> None:
@@ -164,6 +202,9 @@ def train(
     Writes checkpoint.pt and train.csv to the folder --out after each epoch; network.npz and
     metrics.json at the end.  After Ctrl-C, --resume goes on.  With torchrun several processes train
     one model.
+
+    Images with masks (blended-objects, or a folder of images and masks) train a network that gives
+    a map of the object; metrics.json has its MAE, F-, S- and E-measure.
 
     The nodes of a graph (cora, citeseer, or an .npz file with edges) are classified by a graph
     convolutional network; its --bits-file has weights, messages, states and buckets of neighbours.
@@ -196,12 +237,14 @@ def train(
             return
         with folder(out) as target:
             task = task_of(options, data_dir, out, resume)
+            if plot is not None:
+                check_picture(task.dataset)
             if resume:
                 target.adopt({name: _KINDS[name] for name in (CHECKPOINT, LOG)})
             target.check(_KINDS)
             training = _run(task, place, target)
             with activity(f"testing on {len(task.dataset.x_test)} samples"):
-                metrics, shown = _test(training, task, place, target)
+                metrics, shown = _test(training, task, place, target, plot)
             echo(f"{out}: {shown}")
             write_json(json_file, metrics)
 
@@ -270,7 +313,7 @@ def _log(history: list[Epoch]) -> bytes:
 
 
 def _test(
-    training: Training, task: Task, place: torch.device, out: Folder
+    training: Training, task: Task, place: torch.device, out: Folder, plot: Path | None
 ) -> tuple[dict[str, Any], str]:
     """Count what is right on all test samples; write the metrics, and the network if there is one.
 
@@ -280,8 +323,10 @@ def _test(
     from vecq_hw import storage
 
     begin = time.perf_counter()
+    network: Network | None = None
     metrics = trained_metrics(training, task.recipe, task.dataset)
-    shown = percent(metrics["qat_accuracy"])
+    if task.float_model is not None:
+        metrics |= tested(task.float_model.to(place), task.dataset, "float")
     if task.recipe.activation_bits is not None:
         name = task.recipe.model
         name = Path(name.rpartition(":")[0]).stem if ":" in name else name
@@ -289,17 +334,46 @@ def _test(
         with out.replacing(NETWORK, _KINDS[NETWORK]) as temporary:
             storage.save(network, temporary)
         metrics |= lowered
-        shown = (
-            f"QAT {shown}, integer {percent(metrics['integer_accuracy'])},"
-            f" {metrics['prediction_differences']} of {len(task.dataset.x_test)}"
-            " predictions differ"
-        )
     else:
         metrics |= sizes_without_network(training.model, task.recipe)
     metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
     text = json.dumps(metrics, indent=2) + "\n"
     out.write(METRICS, text.encode(), _KINDS[METRICS])
-    return metrics, shown
+    if plot is not None:
+        _draw(plot, training.model, network, task)
+    return metrics, _in_words(metrics, task.dataset)
+
+
+def _in_words(metrics: Mapping[str, Any], dataset: Dataset) -> str:
+    """The line that sums up how good the model is, and its integer network if there is one."""
+    kind = "scores" if dataset.masked else "accuracy"
+    say = maps_in_words if dataset.masked else percent
+    shown = say(metrics[f"qat_{kind}"])
+    if f"integer_{kind}" not in metrics:
+        return shown
+    shown = f"QAT {shown}, integer {say(metrics[f'integer_{kind}'])}"
+    if dataset.masked:
+        pixels = dataset.y_test.size
+        return f"{shown}, {metrics['pixel_differences']} of {pixels} pixels decided otherwise"
+    differences, samples = metrics["prediction_differences"], len(dataset.x_test)
+    return f"{shown}, {differences} of {samples} predictions differ"
+
+
+def _draw(plot: Path, model: nn.Module, network: Network | None, task: Task) -> None:
+    """The maps of some test images by the float model, if there is one, and what was trained."""
+    from vecq_hw.simulate import network_inputs, object_maps, simulate
+    from vecq_hw.train import predict_maps
+
+    x = task.dataset.x_test[:DRAWN]
+    maps = {}
+    if task.float_model is not None:
+        maps["float map"] = predict_maps(task.float_model, x)
+    title = "float map" if task.recipe.weight_bits is None else "quantized map"
+    maps[title] = predict_maps(model, x)
+    if network is not None:
+        maps["integer map"] = object_maps(network, simulate(network, network_inputs(network, x)))
+    with replacing(plot) as temporary:
+        draw_maps(temporary, task.dataset, maps)
 
 
 def _check_resume(context: click.Context) -> None:

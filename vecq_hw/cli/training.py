@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vecq_hw.cli.maps import map_scores
 from vecq_hw.cli.output import activity, host_words
 from vecq_hw.errors import VecqError
 
@@ -71,9 +72,7 @@ def train_and_lower(
 
 
 def trained_metrics(training: Training, recipe: ModelRecipe, dataset: Dataset) -> dict[str, Any]:
-    """What was trained and how, and the accuracy of the float pass on all test samples."""
-    from vecq_hw.train import evaluate
-
+    """What was trained and how, and how good the float pass is on all test samples."""
     history = training.history
     validation = [epoch.validation for epoch in history]
     return {
@@ -89,28 +88,49 @@ def trained_metrics(training: Training, recipe: ModelRecipe, dataset: Dataset) -
         "seed": training.settings.seed,
         "train_samples": len(dataset.x_train),
         "test_samples": len(dataset.x_test),
-        "qat_accuracy": evaluate(training.model, dataset.x_test, dataset.y_test),
+        **tested(training.model, dataset, "qat"),
         "losses": [round(epoch.loss, 6) for epoch in history],
         "training_seconds": round(sum(epoch.seconds for epoch in history), 1),
     }
 
 
+def tested(model: nn.Module, dataset: Dataset, kind: str) -> dict[str, Any]:
+    """How good a model is on all test samples: ``KIND_accuracy``, or with masks ``KIND_scores``."""
+    from vecq_hw.train import evaluate, predict_maps
+
+    if dataset.masked:
+        return {f"{kind}_scores": map_scores(predict_maps(model, dataset.x_test), dataset.y_test)}
+    return {f"{kind}_accuracy": evaluate(model, dataset.x_test, dataset.y_test)}
+
+
 def lowered_metrics(
     model: nn.Module, dataset: Dataset, name: str
 ) -> tuple[Network, dict[str, Any]]:
-    """The network lowered from a quantized model, and what it gets right of all test samples."""
+    """The network lowered from a quantized model, and how good it is on all test samples."""
     from vecq_hw import storage
     from vecq_hw.lower import lower, prediction_differences
     from vecq_hw.lower.sizes import stored_bits
     from vecq_hw.passes.precision import kept_mantissa_bits
-    from vecq_hw.simulate import network_inputs, predictions, simulate
+    from vecq_hw.simulate import network_inputs, object_maps, predictions, simulate
+    from vecq_hw.train import predict_maps
 
     with host_words():
         network = lower(model, dataset.shape, name=name)
     outputs = simulate(network, network_inputs(network, dataset.x_test))
-    return network, {
-        "integer_accuracy": float((predictions(network, outputs) == dataset.y_test).mean()),
-        "prediction_differences": prediction_differences(model, network, dataset.x_test),
+    if dataset.masked:
+        maps = object_maps(network, outputs)
+        others = (maps > 0.5) != (predict_maps(model, dataset.x_test) > 0.5)
+        found = {
+            "integer_scores": map_scores(maps, dataset.y_test),
+            "pixel_differences": int(others.sum()),
+        }
+    else:
+        right = predictions(network, outputs) == dataset.y_test
+        found = {
+            "integer_accuracy": float(right.mean()),
+            "prediction_differences": prediction_differences(model, network, dataset.x_test),
+        }
+    return network, found | {
         "mantissa_bits": {
             name: min(filter(None, bits), default=0)
             for name, bits in kept_mantissa_bits(network).items()

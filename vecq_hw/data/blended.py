@@ -5,17 +5,13 @@ A stand-in for the data sets of salient object detection, none of which can be p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.data.dataset import FloatImages
-from vecq_hw.data.images import Progress
-from vecq_hw.data.readers import load
+from vecq_hw.data.dataset import Dataset, FloatImages, Masks
 from vecq_hw.errors import VecqError
 
+NAME = "blended-objects"
 SIDE = 64
 """Of the images, in pixels."""
 _SEEDS = {"train": 0, "test": 1}
@@ -24,26 +20,16 @@ _OBJECT = 0.5
 _BLOCK = 256
 """Images made at a time, so that a set takes little more memory than its result."""
 
-Masks = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BlendedObjects:
-    """Images (N, 3, 64, 64) in 0..1 and their masks (N, 64, 64)."""
-
-    x_train: FloatImages
-    masks_train: Masks
-    x_test: FloatImages
-    masks_test: Masks
-
 
 def blended_objects(
     objects: tuple[FloatImages, FloatImages],
     photographs: tuple[FloatImages, FloatImages],
     train: int = 4000,
     test: int = 1000,
-) -> BlendedObjects:
+) -> Dataset:
     """Tinted objects on photographs; those of the test half come from the test halves alone.
+
+    Images are (3, 64, 64) in 0..1, masks (64, 64).
 
     The same arrays give the same images, whatever the counts: image number k of a half is drawn
     from k and the half alone.
@@ -76,38 +62,13 @@ def blended_objects(
             )
         halves[split] = _half(objects[place], photographs[place], count, _SEEDS[split])
     (x_train, masks_train), (x_test, masks_test) = halves["train"], halves["test"]
-    return BlendedObjects(
-        x_train=x_train, masks_train=masks_train, x_test=x_test, masks_test=masks_test
-    )
-
-
-def read_blended_objects(
-    folder: str | Path | None = None,
-    objects: str = "mnist",
-    train: int = 4000,
-    test: int = 1000,
-    progress: Progress | None = None,
-) -> BlendedObjects:
-    """Blended objects of two sets in the user's folder.
-
-    Parameters
-    ----------
-    folder : str or Path, optional
-        Where ``mnist`` and ``cifar10`` lie, as :func:`vecq_hw.data.load` looks for them.
-    objects : str
-        'mnist', or the path of a folder of other idx files, such as Fashion-MNIST's.
-    train, test : int
-        How many images of each half.
-
-    Raises
-    ------
-    VecqError
-        A set is not there or cannot be read.
-    """
-    given = load(objects, folder)
-    ground = load("cifar10", folder, progress)
-    return blended_objects(
-        (given.x_train, given.x_test), (ground.x_train, ground.x_test), train, test
+    return Dataset(
+        name=NAME,
+        x_train=x_train,
+        y_train=masks_train,
+        x_test=x_test,
+        y_test=masks_test,
+        classes=2,
     )
 
 

@@ -14,7 +14,11 @@ from vecq_hw.errors import VecqError
 FloatImages = npt.NDArray[np.float32]
 Samples = npt.NDArray[Any]
 """Floats, or the indices of a text's tokens."""
+Masks = npt.NDArray[np.bool_]
+"""Of each pixel of an image whether it belongs to the object, (N, H, W)."""
 Labels = npt.NDArray[np.int64]
+Targets = npt.NDArray[Any]
+"""Labels, or masks."""
 FIRST_WORD = 4
 """Index of a vocabulary's first token; 0 is padding, 1 a start, 2 an unknown token, 3 unused."""
 
@@ -30,7 +34,10 @@ class Dataset:
         Sequences and images are channels-first, as torch wants them.  Of texts int64 arrays of
         shape (N, L), the indices of tokens.
     y_train, y_test : int64 arrays of shape (N,), 0..classes - 1
+        Of images with masks boolean arrays of shape (N, H, W): whether a pixel belongs to the
+        object.
     classes : int
+        Of images with masks 2: the rest and the object.
     validation : (samples, labels) or None
         Neither trained on nor tested on: what the epochs of a training are compared by.
     vocabulary : tuple of str
@@ -41,9 +48,9 @@ class Dataset:
 
     name: str
     x_train: Samples
-    y_train: Labels
+    y_train: Targets
     x_test: Samples
-    y_test: Labels
+    y_test: Targets
     classes: int
     validation: tuple[Samples, Labels] | None = None
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
@@ -53,6 +60,11 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """Of one sample: (C,), (C, L) or (C, H, W)."""
         return self.x_train.shape[1:]
+
+    @property
+    def masked(self) -> bool:
+        """Whether each pixel has a label instead of each sample."""
+        return self.y_train.ndim == 3
 
     @property
     def digest(self) -> str:
@@ -65,9 +77,10 @@ class Dataset:
         return total.hexdigest()
 
     def __repr__(self) -> str:
+        told = "masks" if self.masked else f"{self.classes} classes"
         return (
             f"Dataset({self.name}: {len(self.x_train)} + {len(self.x_test)} samples of"
-            f" {self.shape}, {self.classes} classes)"
+            f" {self.shape}, {told})"
         )
 
 
@@ -80,11 +93,14 @@ def checked_dataset(
 ) -> Dataset:
     """A data set of arrays that came from outside; the labels of training tell the classes.
 
+    Images (N, C, H, W) may have masks (N, H, W) of 0 and 1 in place of labels.
+
     Raises
     ------
     VecqError
         Shapes that do not fit each other, samples that are no numbers or all the same, labels that
-        are no integers or leave 0..classes - 1, a class without a sample.
+        are no integers or leave 0..classes - 1, a class without a sample, masks of other numbers
+        than 0 and 1 or all alike.
     """
     train = _samples(name, "x_train", x_train)
     test = _samples(name, "x_test", x_test)
@@ -94,6 +110,15 @@ def checked_dataset(
             f" those of x_test {test.shape[1:]}; they must agree"
         )
     check_samples(name, train)
+    if _array(name, "y_train", y_train).ndim == 3:
+        return Dataset(
+            name=name,
+            x_train=train,
+            y_train=_masks(name, "y_train", y_train, train),
+            x_test=test,
+            y_test=_masks(name, "y_test", y_test, test),
+            classes=2,
+        )
     train_labels = _labels(name, "y_train", y_train, len(train))
     test_labels = _labels(name, "y_test", y_test, len(test))
     classes = int(train_labels.max()) + 1
@@ -172,3 +197,22 @@ def _labels(name: str, key: str, given: npt.ArrayLike, samples: int) -> Labels:
     if int(y.max()) >= 1 << 31:
         raise VecqError(f"{name}: {key} holds the label {y.max()}; labels count classes from 0")
     return y.astype(np.int64)
+
+
+def _masks(name: str, key: str, given: npt.ArrayLike, x: FloatImages) -> Masks:
+    y = _array(name, key, given)
+    wanted = (len(x), *x.shape[2:])
+    if x.ndim != 4 or y.shape != wanted:
+        raise VecqError(
+            f"{name}: {key} has the shape {y.shape} beside samples of {x.shape[1:]}; images"
+            " (N, C, H, W) with a mask (H, W) each are wanted"
+        )
+    masks = y.astype(np.bool_)
+    if y.dtype.kind not in "biuf" or not np.array_equal(masks, y):
+        raise VecqError(f"{name}: {key} holds other numbers than 0 and 1, which a mask is made of")
+    if masks.all() or not masks.any():
+        raise VecqError(
+            f"{name}: every pixel of {key} is {int(masks.flat[0])}; masks that tell an object from"
+            " the rest are wanted"
+        )
+    return masks

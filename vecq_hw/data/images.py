@@ -1,6 +1,7 @@
 """Images in class folders, ``train/CLASS/FILE`` and ``test/CLASS/FILE``, in a folder or a .zip.
 
-Decoded once; the pixels are kept in the user's cache folder.
+In place of classes there may be ``images`` and ``masks``.  Files are decoded once; the pixels are
+kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from vecq_hw.unpack import NpzReader, check_unpacked
 Progress = Callable[[int, int], None]
 """Called with how many images are decoded and how many there are."""
 
-_VERSION = 2
+_VERSION = 3
 """Of the cached arrays, and of how images are read."""
 _SPLITS = ("train", "test")
+_MASKED = ("images", "masks")
+"""Classes of these two names are no classes but images and the masks of their objects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +60,11 @@ def find_images(path: Path) -> bool:
 def read_images(path: Path, name: str, progress: Progress | None = None) -> Dataset:
     """The data set of a folder or .zip of class folders; (1 or 3, H, W) in 0..1.
 
-    The classes are numbered in the order of their sorted names.  Hidden files are passed over.
-    Images are gray where the first one is, else RGB; :func:`~vecq_hw.data.decode.decode_image`
-    tells what is read.  8 and 16 bits may stand side by side.
+    Where the folders are ``images`` and ``masks``, each image has the mask of its name, whatever
+    its ending; white is the object.  Else the folders are classes, numbered in the order of their
+    sorted names.  Hidden files are passed over.  Images are gray where the first one is, else RGB;
+    :func:`~vecq_hw.data.decode.decode_image` tells what is read.  8 and 16 bits may stand side by
+    side.
 
     Parameters
     ----------
@@ -157,7 +162,10 @@ def _decoded(
     path = cache_folder() / f"{hashlib.sha256(key).hexdigest()}.npz"
     arrays = _cached(path)
     if arrays is None:
-        arrays = _decode(name, listing, classes, read, progress)
+        total = sum(len(files) for split in listing.files.values() for files in split.values())
+        decoder = _Decoder(name, read, total, listing.packed, progress)
+        make = _with_masks if classes == [*_MASKED] else _with_labels
+        arrays = make(name, listing, classes, decoder)
         buffer = io.BytesIO()
         np.savez(buffer, *arrays)
         try:
@@ -193,43 +201,86 @@ def _cached(path: Path) -> list[npt.NDArray[Any]] | None:
         return None
 
 
-def _decode(
-    name: str,
-    listing: _Listing,
-    classes: list[str],
-    read: Callable[[str], bytes],
-    progress: Progress | None,
-) -> list[npt.NDArray[Any]]:
-    total = sum(len(files) for split in listing.files.values() for files in split.values())
-    done = 0
-    first: tuple[str, Pixels] | None = None
-    arrays: list[npt.NDArray[Any]] = []
-    for split in _SPLITS:
-        images: list[Pixels] = []
-        labels: list[int] = []
-        for number, label in enumerate(classes):
-            for file in listing.files[split][label]:
-                content = read(file)
+class _Decoder:
+    """Image files to pixels, all of them alike in size and colour within one group of files."""
+
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[str], bytes],
+        total: int,
+        packed: int,
+        progress: Progress | None,
+    ) -> None:
+        self._name, self._read, self._progress = name, read, progress
+        self._total, self._packed, self._done = total, packed, 0
+
+    def group(self, files: list[str], *more: list[str]) -> list[Pixels]:
+        """The pixels of each list, (N, 1 or 3, H, W)."""
+        first: tuple[str, Pixels] | None = None
+        arrays = []
+        for part in (files, *more):
+            images: list[Pixels] = []
+            for file in part:
+                content = self._read(file)
                 try:
                     image = decode_image(content)
                     if first is None:
                         first = file, image
-                        check_unpacked(total * image.nbytes, listing.packed)
+                        check_unpacked(self._total * image.nbytes, self._packed)
                     image = _coloured_as(first[1], image)
                 except VecqError as error:
-                    raise VecqError(f"{name}: '{file}': {error}") from None
+                    raise VecqError(f"{self._name}: '{file}': {error}") from None
                 if image.shape != first[1].shape:
                     raise VecqError(
-                        f"{name}: '{file}' has {_size(image)}, '{first[0]}' {_size(first[1])};"
-                        " scale them to one size"
+                        f"{self._name}: '{file}' has {_size(image)}, '{first[0]}'"
+                        f" {_size(first[1])}; scale them to one size"
                     )
                 images.append(image)
-                labels.append(number)
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-        arrays += [_stacked(images), np.array(labels, np.int64)]
-    return arrays
+                self._done += 1
+                if self._progress is not None:
+                    self._progress(self._done, self._total)
+            arrays.append(_stacked(images))
+        return arrays
+
+
+def _with_labels(
+    name: str, listing: _Listing, classes: list[str], decoder: _Decoder
+) -> list[npt.NDArray[Any]]:
+    """Images and the numbers of their classes, to train and to test on."""
+    counts, files = [], []
+    for split in _SPLITS:
+        held = [listing.files[split][label] for label in classes]
+        counts.append([len(part) for part in held])
+        files.append([file for part in held for file in part])
+    train, test = decoder.group(*files)
+    y_train, y_test = (np.repeat(np.arange(len(classes)), count) for count in counts)
+    return [train, y_train, test, y_test]
+
+
+def _with_masks(
+    name: str, listing: _Listing, classes: list[str], decoder: _Decoder
+) -> list[npt.NDArray[Any]]:
+    """Images and their masks, to train and to test on: white, or nearer to it, is the object."""
+    files: dict[str, list[list[str]]] = {kind: [] for kind in _MASKED}
+    for split in _SPLITS:
+        found = {}
+        for kind in _MASKED:
+            found[kind] = {PurePosixPath(file).stem: file for file in listing.files[split][kind]}
+            if len(found[kind]) < len(listing.files[split][kind]):
+                raise VecqError(f"{name}: two files of '{split}/{kind}' have the same name")
+            files[kind].append([found[kind][stem] for stem in sorted(found[kind])])
+        given, masks = (found[kind] for kind in _MASKED)
+        for stem in sorted(given.keys() ^ masks.keys()):
+            there, where = (given, "masks") if stem in given else (masks, "images")
+            raise VecqError(f"{name}: '{there[stem]}' has no file of its name in '{split}/{where}'")
+    x_train, x_test = decoder.group(*files["images"])
+    whether = []
+    for split, part in zip(_SPLITS, decoder.group(*files["masks"]), strict=True):
+        if (part != part[:, :1]).any():
+            raise VecqError(f"{name}: a mask in '{split}/masks' is coloured; gray ones are wanted")
+        whether.append(part[:, 0] > np.iinfo(part.dtype).max // 2)
+    return [x_train, whether[0], x_test, whether[1]]
 
 
 def _coloured_as(first: Pixels, image: Pixels) -> Pixels:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vecq_hw import toolchain
+from vecq_hw.data import blended
 from vecq_hw.data.cifar import find_cifar, read_cifar
 from vecq_hw.data.dataset import Dataset, checked_dataset
 from vecq_hw.data.folder import data_folder
@@ -50,13 +51,16 @@ def load(
         were written by other people than the rest, which is harder.
 
         'mnist', 'cifar10', 'imdb', 'thucnews-titles': looked for in ``folder``.
+        'blended-objects': images with masks, made from 'mnist' and 'cifar10' there.
 
         Else a path: an .npz file with ``x_train``, ``y_train``, ``x_test``, ``y_test`` (samples
         first; features (N, C), sequences (N, C, L) or images (N, C, H, W); floats or integers;
-        labels 0, 1, 2, ...); a folder of idx files; a folder of CIFAR-10's binary files, or their
-        .tar.gz; a folder or .zip of ``{train,test}/CLASS/FILE`` images; a .txt or .tsv file with
-        lines of ``text<TAB>label``, or a folder of such files (``train.txt``, ``test.txt`` and
-        perhaps ``dev.txt``).
+        labels 0, 1, 2, ..., or masks (N, H, W) of 0 and 1); a folder of idx files; a folder of
+        CIFAR-10's binary files, or their .tar.gz; a folder or .zip of
+        ``{train,test}/CLASS/FILE`` images, or of ``{train,test}/images/NAME`` with a mask
+        ``{train,test}/masks/NAME`` for each; a .txt or .tsv file with lines of
+        ``text<TAB>label``, or a folder of such files (``train.txt``, ``test.txt`` and perhaps
+        ``dev.txt``).
     folder : str or Path, optional
         Where named data sets lie; else :func:`data_folder` says it.
     progress : callable (done, total), optional
@@ -71,6 +75,8 @@ def load(
     """
     if str(name) in _DIGITS:
         return _digits(str(name))
+    if str(name) == blended.NAME:
+        return read_blended_objects(folder, progress=progress)
     if str(name) in GRAPHS:
         raise VecqError(f"data '{name}' is a graph, whose nodes 'vecq train' alone classifies")
     try:
@@ -82,6 +88,36 @@ def load(
         return _read(path, f"data '{name}'", progress)
     except OSError as error:  # a folder that may not be entered, a name that is too long
         raise VecqError(f"data '{name}' cannot be read: {error.strerror or error}") from None
+
+
+def read_blended_objects(
+    folder: str | Path | None = None,
+    objects: str = "mnist",
+    train: int = 4000,
+    test: int = 1000,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Blended objects of two sets in the user's folder.
+
+    Parameters
+    ----------
+    folder : str or Path, optional
+        Where ``mnist`` and ``cifar10`` lie, as :func:`vecq_hw.data.load` looks for them.
+    objects : str
+        'mnist', or the path of a folder of other idx files, such as Fashion-MNIST's.
+    train, test : int
+        How many images of each half.
+
+    Raises
+    ------
+    VecqError
+        A set is not there or cannot be read.
+    """
+    given = load(objects, folder)
+    ground = load("cifar10", folder, progress)
+    return blended.blended_objects(
+        (given.x_train, given.x_test), (ground.x_train, ground.x_test), train, test
+    )
 
 
 def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
@@ -111,7 +147,7 @@ def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
 
 def _instead(path: Path) -> str:
     """What to say where there is nothing at ``path`` and no data set has its name."""
-    names = [*_DIGITS, *_PLACES]
+    names = [*_DIGITS, *_PLACES, blended.NAME]
     close = difflib.get_close_matches(path.name.lower(), names, n=1)
     if path.parent == Path() and close:
         return f"there is no such data set or file; did you mean '{close[0]}'?"

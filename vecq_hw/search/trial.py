@@ -170,6 +170,11 @@ def with_validation(dataset: Dataset, seed: int) -> Dataset:
 
     Each class keeps at least one sample to train on.
     """
+    if dataset.masked:
+        raise VecqError(
+            f"{dataset.name} has masks, but a search compares how many samples are right; a data"
+            " set of classes is wanted"
+        )
     count = len(dataset.x_train)
     order = np.random.default_rng(seed).permutation(count)
     first = np.unique(dataset.y_train[order], return_index=True)[1]

@@ -15,7 +15,14 @@ from vecq_hw.train.checkpoint import (  # noqa: E402
     save_checkpoint,
 )
 from vecq_hw.train.convert import quantize_model  # noqa: E402
-from vecq_hw.train.fit import evaluate, fit, predict, predict_all, run  # noqa: E402
+from vecq_hw.train.fit import (  # noqa: E402
+    evaluate,
+    fit,
+    predict,
+    predict_all,
+    predict_maps,
+    run,
+)
 from vecq_hw.train.float_state import load_float_state  # noqa: E402
 from vecq_hw.train.models import (  # noqa: E402
     MODELS,
@@ -55,6 +62,7 @@ __all__ = [
     "parameter_count",
     "predict",
     "predict_all",
+    "predict_maps",
     "quantize_model",
     "read_bits",
     "run",

@@ -76,10 +76,12 @@ class Descent:
     def step(self, x: torch.Tensor, y: torch.Tensor, whole: int, progress: float) -> torch.Tensor:
         """One step; what it descends and how many samples were right, (2,).
 
+        Of a mask the part that was right counts.
+
         Parameters
         ----------
         x, y : tensors
-            The samples of this process.
+            The samples of this process; labels (N,), or masks (N, H, W).
         whole : int
             Samples of the batch, on all processes.
         progress : float
@@ -106,7 +108,7 @@ class Descent:
         self._schedule.step()
         self._products.advance(progress)
         advance_all(self._scheduled, progress)
-        right = (scores.detach().argmax(1) == y).sum()
+        right = (scores.detach().argmax(1) == y).sum() / y[0].numel()
         return torch.stack([loss.detach(), right.to(loss.dtype)])
 
     def state_dict(self) -> dict[str, Any]:
@@ -134,7 +136,7 @@ class Descent:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mixed = self._settings.mixed_precision
         with torch.autocast(self._device.type, torch.bfloat16, enabled=mixed):
-            scores = checked_scores(model, x, self._classes)
+            scores = checked_scores(model, x, self._classes, tuple(y.shape[1:]))
             return self._products.loss(scores, x, y), scores
 
     def _relaxed(

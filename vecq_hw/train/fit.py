@@ -19,7 +19,7 @@ from vecq_hw.terminal import is_animated
 from vecq_hw.train.choices import chosen
 from vecq_hw.train.distributed import rank_and_size
 from vecq_hw.train.preconditions import check_statistics
-from vecq_hw.train.scores import device_of, evaluation_mode, fails_on
+from vecq_hw.train.scores import device_of, evaluation_mode, fails_on, of_two_classes
 from vecq_hw.train.settings import Settings
 from vecq_hw.train.several import checked_tensors, named_outputs
 from vecq_hw.train.training import Epoch, Training, check_labels
@@ -134,6 +134,33 @@ def predict_all(
     return {
         name: chosen(torch.cat([part[name] for part in parts])).cpu().numpy() for name in parts[0]
     }
+
+
+def predict_maps(
+    model: nn.Module, x: npt.NDArray[Any], batch_size: int = 64
+) -> npt.NDArray[np.float64]:
+    """How likely each pixel belongs to the object, (N, H, W) in 0..1, in evaluation mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From (N, C, H, W) to scores (N, 1, H, W), or (N, 2, H, W): the rest and the object.
+
+    Raises
+    ------
+    VecqError
+        The model gives other scores.
+    """
+    scores = _scores(model, x, batch_size, of_classes=True).double()
+    if scores.ndim == 4 and scores.shape[1] == 1:
+        scores = of_two_classes(scores)
+    if scores.ndim != 4 or scores.shape[1] != 2:
+        raise VecqError(
+            f"the model gives scores of the shape {tuple(scores.shape)}; one of each pixel,"
+            " (N, 1, H, W), or two are wanted for a map"
+        )
+    result: npt.NDArray[np.float64] = (scores[:, 1] - scores[:, 0]).sigmoid().cpu().numpy()
+    return result
 
 
 def _scores(

@@ -107,7 +107,8 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     name : a name of ``MODELS``, or 'FILE.py:FUNCTION'
     shape : (C,), (C, H, W), or (L,) of a text
     classes : int
-        How many scores the model gives; the paper's network for IMDB gives one for two classes.
+        How many scores the model gives; the paper's networks for IMDB and for masks of objects
+        give one for two classes.
     """
     if not isinstance(name, str):
         raise VecqError(f"a model is named by text, not {name!r}")

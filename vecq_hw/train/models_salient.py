@@ -299,15 +299,18 @@ _KINDS: Mapping[str, Callable[[int, int, Sizes], nn.Module]] = {
 }
 
 
-def salient_model(name: str, sizes: Sizes, shape: Sequence[int], scores: int) -> nn.Module:
-    """The network ``name`` for images of ``shape``, (C, H, W) with H and W multiples of 32."""
+def salient_model(name: str, sizes: Sizes, shape: Sequence[int], classes: int) -> nn.Module:
+    """The network ``name`` for images of ``shape``, (C, H, W) with H and W multiples of 32.
+
+    One score of each pixel tells an object from the rest, which are two classes.
+    """
     channels, height, width = image_shape(name, tuple(shape), FACTOR)
     if height % FACTOR or width % FACTOR:
         raise VecqError(
             f"the {name} takes images whose height and width are multiples of {FACTOR}, not"
             f" {height} × {width}"
         )
-    return _KINDS[name](channels, scores, sizes)
+    return _KINDS[name](channels, 1 if classes == 2 else classes, sizes)
 
 
 def salient_models() -> dict[str, Callable[[tuple[int, ...], int], nn.Module]]:

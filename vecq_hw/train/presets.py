@@ -91,6 +91,15 @@ PRESETS: Mapping[str, Preset] = {
         settings=Settings(epochs=8, batch_size=64, learning_rate=2e-3),
         source="the network of VecQ, section 6.1.1; titles and schedule are ours",
     ),
+    **{
+        f"{network}-reduced-blended": Preset(
+            data="blended-objects",
+            model=f"{network}_reduced",
+            settings=Settings(epochs=6, batch_size=16, learning_rate=2e-3),
+            source="the network of VecQ, Table 11, with fewer channels; the schedule is ours",
+        )
+        for network in ("unet", "fpn", "linknet", "unetplusplus")
+    },
     "mlp-digits": Preset(data="digits", model="mlp", settings=Settings(), source="ours"),
     "cnn-digits": Preset(data="digits", model="cnn", settings=Settings(), source="ours"),
 }

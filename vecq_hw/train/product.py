@@ -27,7 +27,7 @@ from vecq_hw.train.quantized_layers import (
     numeric_padding,
 )
 from vecq_hw.train.quantized_parameters import QuantizedParameter, quantized_parameters
-from vecq_hw.train.scores import evaluation_mode
+from vecq_hw.train.scores import evaluation_mode, of_two_classes
 from vecq_hw.train.transposed import QuantizedConvTranspose1d, QuantizedConvTranspose2d
 
 SAMPLES = 1024
@@ -88,9 +88,11 @@ class ProductStage:
         if self._teacher is None:
             return F.cross_entropy(scores, y)
         with torch.no_grad():
-            wanted = F.log_softmax(self._teacher(x).to(scores.dtype), 1)
+            given = self._teacher(x).to(scores.dtype)
+            given = of_two_classes(given) if given.shape[1] < scores.shape[1] else given
+            wanted = F.log_softmax(given, 1)
         found = F.log_softmax(scores, 1)
-        return F.kl_div(found, wanted, reduction="batchmean", log_target=True)
+        return F.kl_div(found, wanted, reduction="sum", log_target=True) / y.numel()
 
     def state_dict(self) -> dict[str, Any] | None:
         """The teacher's state, if there is a teacher."""

@@ -12,10 +12,17 @@ from vecq_hw.errors import VecqError
 from vecq_hw.train.several import named_outputs
 
 
-def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Tensor:
-    """The model's scores, (N, classes); one sentence where model and data do not fit.
+def checked_scores(
+    model: nn.Module, x: torch.Tensor, classes: int, pixels: tuple[int, ...] = ()
+) -> torch.Tensor:
+    """The model's scores, (N, classes, *pixels); one sentence where model and data do not fit.
 
     A single score tells two classes apart, as :func:`of_two_classes` says.
+
+    Parameters
+    ----------
+    pixels : (H, W), or nothing
+        Of the labels of one sample: a mask has one for each pixel.
     """
     try:
         scores: torch.Tensor = model(x)
@@ -26,18 +33,20 @@ def checked_scores(model: nn.Module, x: torch.Tensor, classes: int) -> torch.Ten
             f"the model gives the outputs {', '.join(named_outputs(scores))}, but fit trains one;"
             " write the loop with a loss of your own"
         )
-    if classes == 2 and scores.shape == (len(x), 1):
+    if classes == 2 and scores.shape == (len(x), 1, *pixels):
         scores = of_two_classes(scores)
-    if scores.shape != (len(x), classes):
+    wanted = (len(x), classes, *pixels)
+    if scores.shape != wanted:
+        each = " of each pixel" if pixels else ""
         raise VecqError(
             f"the model gives scores of the shape {tuple(scores.shape)};"
-            f" ({len(x)}, {classes}) is wanted: one score for each of the {classes} classes"
+            f" {wanted} is wanted: one score for each of the {classes} classes{each}"
         )
     return scores
 
 
 def of_two_classes(score: torch.Tensor) -> torch.Tensor:
-    """The scores (0, s) of one score s, (N, 2): class 1 where s is above zero.
+    """The scores (0, s) of one score s, (N, 2, ...): class 1 where s is above zero.
 
     Their cross-entropy is the binary cross-entropy of s.
     """

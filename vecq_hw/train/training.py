@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -43,7 +44,7 @@ class Epoch:
     loss : float
         Mean over the batches, each before the step that it led to.
     accuracy : float, 0..1
-        Of the same scores, on the samples as they were augmented.
+        Of the same scores, on the samples as they were augmented; of masks the pixels' share.
     learning_rate : float
         Of the first step.
     seconds : float
@@ -94,7 +95,8 @@ class Training:
     ----------
     model : nn.Module
         Float or quantized classifier from (N, ...data.shape) to scores (N, data.classes), on the
-        device where it is to be trained.
+        device where it is to be trained.  With masks the scores are (N, 1, H, W), one for each
+        pixel, or (N, 2, H, W).
     data : Dataset
         Its test samples are not looked at; those for validation after each epoch.
     settings : Settings
@@ -118,7 +120,8 @@ class Training:
             # The channels of a pixel side by side: an epoch of LeNet5 takes a third less on a CPU.
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._x = torch.from_numpy(data.x_train).to(self.device)
-        self._y = torch.from_numpy(data.y_train.astype(np.int64)).to(self.device)
+        y = data.y_train if data.masked else data.y_train.astype(np.int64)
+        self._y = torch.from_numpy(y).to(self.device)
         # The order and the views are drawn on the CPU: the same on every device and rank.
         self._validation = data.validation
         self._classes = data.classes
@@ -175,9 +178,8 @@ class Training:
                 self._own_random(),
                 shared_batch_norms(self.model),
             ):
-                for step, (chosen, x) in enumerate(self.batches(), 1):
+                for step, (chosen, x, y) in enumerate(self.batches(), 1):
                     done = (number - 1 + step / self.steps) / self.settings.epochs
-                    y = self._y[chosen[self._rank :: self._size]]
                     totals += self._descent.step(x, y, len(chosen), done)
                     samples += len(chosen)
                     advance()
@@ -214,22 +216,26 @@ class Training:
                 right += int((found == labels[start : start + _VALIDATED]).sum())
         return right / len(labels)
 
-    def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Which samples each whole batch has, and this rank's part of them as the model gets it.
 
-        Each call draws the order of one epoch.
+        Their labels, or masks, come third.  Each call draws the order of one epoch.
         """
         settings = self.settings
         order = torch.randperm(len(self._x), generator=self._order)
         for index in range(self.steps):
             chosen = order[index * settings.batch_size : (index + 1) * settings.batch_size]
-            x = self._x[chosen[self._rank :: self._size].to(self.device)]
+            own = chosen[self._rank :: self._size].to(self.device)
+            x, y = self._x[own], self._y[own].long()
             if self._augmented:
                 views = draw_views(len(chosen), settings.padding, settings.flip, self._order)
-                x = take_views(x, views[self._rank :: self._size], settings.padding)
+                views = views[self._rank :: self._size]
+                x = take_views(x, views, settings.padding)
+                if y.ndim == 3:  # beside the image there is no object
+                    y = take_views(y[:, None], views, settings.padding)[:, 0]
             if x.ndim == 4:
                 x = x.to(memory_format=torch.channels_last)
-            yield chosen, x
+            yield chosen, x, y
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the model's state; tensors, numbers and strings alone."""
@@ -283,7 +289,10 @@ class Training:
         size = rank_and_size()[1]
         if len(data.x_train) < 2 * size:
             raise VecqError(f"training takes at least {2 * size} samples")
-        check_labels(data.y_train, len(data.x_train), data.classes)
+        if data.masked:
+            check_masks(data.y_train, data.x_train)
+        else:
+            check_labels(data.y_train, len(data.x_train), data.classes)
         check_samples(data.name, data.x_train)
         check_entries(model, data)
         if settings.batch_size < 2 * size:
@@ -340,6 +349,15 @@ def check_labels(y: object, samples: int, classes: int) -> None:
     if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
         raise VecqError(
             f"labels lie in 0..{classes - 1}, not in {int(labels.min())}..{int(labels.max())}"
+        )
+
+
+def check_masks(masks: npt.NDArray[Any], x: npt.NDArray[Any]) -> None:
+    """Refuse masks that are not of the images ``x``, (N, C, H, W)."""
+    if masks.dtype != bool or x.ndim != 4 or masks.shape != (len(x), *x.shape[2:]):
+        raise VecqError(
+            f"masks of the type {masks.dtype} and shape {masks.shape} are given beside samples of"
+            f" the shape {x.shape}; images (N, C, H, W) and boolean masks (N, H, W) are wanted"
         )
 
 
