@@ -8,14 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vecq_hw.cli.outputs import write
 from vecq_hw.errors import MissingToolError, VecqError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from torch import nn
 
     from vecq_hw.data import Dataset
     from vecq_hw.data.dataset import Masks
+    from vecq_hw.network import Network
 
     Maps = npt.NDArray[np.floating]
 
@@ -55,20 +58,35 @@ def check_picture(dataset: Dataset) -> None:
         ) from None
 
 
-def draw_maps(path: Path, dataset: Dataset, maps: Mapping[str, Maps]) -> None:
+def draw_maps(
+    path: Path, dataset: Dataset, models: Mapping[str, nn.Module | None], network: Network | None
+) -> None:
     """The first test images, their masks, and maps of them beside each other, as a .png file.
 
     Parameters
     ----------
-    maps : mapping from a title to maps (at least N, H, W), N at most ``DRAWN``
+    path : Path
+        Which an option of the command names.
+    models : mapping from a title to a model that gives a map, or None where there is none
+    network : Network or None
+        The integer network, whose map comes last.
     """
     from matplotlib.figure import Figure
 
+    from vecq_hw.simulate import network_inputs, object_maps, simulate
+    from vecq_hw.train import predict_maps
+
     images, masks = dataset.x_test[:DRAWN], dataset.y_test[:DRAWN]
     least, most = float(images.min()), float(images.max())
-    shown = (images.transpose(0, 2, 3, 1) - least) / (most - least)
+    shown = (images.transpose(0, 2, 3, 1) - least) / (most - least or 1)
     shown = shown if shown.shape[3] == 3 else shown.mean(axis=3)
-    columns = {"image": shown, "mask": masks, **maps}
+    columns = {"image": shown, "mask": masks}
+    for title, model in models.items():
+        if model is not None:
+            columns[title] = predict_maps(model, images)
+    if network is not None:
+        found = simulate(network, network_inputs(network, images))
+        columns["integer map"] = object_maps(network, found)
     # A Figure of its own, not pyplot: no display and no global state.
     figure = Figure(
         figsize=(1.4 * len(columns), 1.4 * len(images) + 0.3), dpi=100, layout="constrained"
@@ -81,4 +99,4 @@ def draw_maps(path: Path, dataset: Dataset, maps: Mapping[str, Maps]) -> None:
             places[row, column].set_axis_off()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    path.write_bytes(buffer.getvalue())
+    write(path, buffer.getvalue())

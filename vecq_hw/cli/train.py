@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +13,19 @@ import click
 
 from vecq_hw.cli.data import data_options
 from vecq_hw.cli.graphs import is_graph, train_nodes
-from vecq_hw.cli.maps import DRAWN, check_picture, draw_maps
-from vecq_hw.cli.maps import in_words as maps_in_words
-from vecq_hw.cli.output import activity, echo, percent, print_epoch, slow_lines
+from vecq_hw.cli.maps import check_picture, draw_maps
+from vecq_hw.cli.output import activity, echo, print_epoch, slow_lines
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
     folder,
     is_forced,
-    replacing,
     report_options,
     write_json,
 )
 from vecq_hw.cli.task import CHECKPOINT, Task, task_of
 from vecq_hw.cli.training import (
+    in_words,
     lowered_metrics,
     sizes_without_network,
     tested,
@@ -37,9 +35,7 @@ from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
-    from vecq_hw.data import Dataset
     from vecq_hw.files import Folder
     from vecq_hw.network import Network
     from vecq_hw.train import Epoch, Training
@@ -340,40 +336,11 @@ def _test(
     text = json.dumps(metrics, indent=2) + "\n"
     out.write(METRICS, text.encode(), _KINDS[METRICS])
     if plot is not None:
-        _draw(plot, training.model, network, task)
-    return metrics, _in_words(metrics, task.dataset)
-
-
-def _in_words(metrics: Mapping[str, Any], dataset: Dataset) -> str:
-    """The line that sums up how good the model is, and its integer network if there is one."""
-    kind = "scores" if dataset.masked else "accuracy"
-    say = maps_in_words if dataset.masked else percent
-    shown = say(metrics[f"qat_{kind}"])
-    if f"integer_{kind}" not in metrics:
-        return shown
-    shown = f"QAT {shown}, integer {say(metrics[f'integer_{kind}'])}"
-    if dataset.masked:
-        pixels = dataset.y_test.size
-        return f"{shown}, {metrics['pixel_differences']} of {pixels} pixels decided otherwise"
-    differences, samples = metrics["prediction_differences"], len(dataset.x_test)
-    return f"{shown}, {differences} of {samples} predictions differ"
-
-
-def _draw(plot: Path, model: nn.Module, network: Network | None, task: Task) -> None:
-    """The maps of some test images by the float model, if there is one, and what was trained."""
-    from vecq_hw.simulate import network_inputs, object_maps, simulate
-    from vecq_hw.train import predict_maps
-
-    x = task.dataset.x_test[:DRAWN]
-    maps = {}
-    if task.float_model is not None:
-        maps["float map"] = predict_maps(task.float_model, x)
-    title = "float map" if task.recipe.weight_bits is None else "quantized map"
-    maps[title] = predict_maps(model, x)
-    if network is not None:
-        maps["integer map"] = object_maps(network, simulate(network, network_inputs(network, x)))
-    with replacing(plot) as temporary:
-        draw_maps(temporary, task.dataset, maps)
+        models = {"float map": task.float_model, "quantized map": training.model}
+        if task.recipe.weight_bits is None:
+            models = {"float map": training.model}
+        draw_maps(plot, task.dataset, models, network)
+    return metrics, in_words(metrics, task.dataset)
 
 
 def _check_resume(context: click.Context) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vecq_hw.cli.maps import map_scores
-from vecq_hw.cli.output import activity, host_words
+from vecq_hw.cli import maps
+from vecq_hw.cli.output import activity, host_words, percent
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def tested(model: nn.Module, dataset: Dataset, kind: str) -> dict[str, Any]:
     from vecq_hw.train import evaluate, predict_maps
 
     if dataset.masked:
-        return {f"{kind}_scores": map_scores(predict_maps(model, dataset.x_test), dataset.y_test)}
+        return {
+            f"{kind}_scores": maps.map_scores(predict_maps(model, dataset.x_test), dataset.y_test)
+        }
     return {f"{kind}_accuracy": evaluate(model, dataset.x_test, dataset.y_test)}
 
 
@@ -118,10 +121,10 @@ def lowered_metrics(
         network = lower(model, dataset.shape, name=name)
     outputs = simulate(network, network_inputs(network, dataset.x_test))
     if dataset.masked:
-        maps = object_maps(network, outputs)
-        others = (maps > 0.5) != (predict_maps(model, dataset.x_test) > 0.5)
+        found_maps = object_maps(network, outputs)
+        others = (found_maps > 0.5) != (predict_maps(model, dataset.x_test) > 0.5)
         found = {
-            "integer_scores": map_scores(maps, dataset.y_test),
+            "integer_scores": maps.map_scores(found_maps, dataset.y_test),
             "pixel_differences": int(others.sum()),
         }
     else:
@@ -138,6 +141,21 @@ def lowered_metrics(
         **_sizes(stored_bits(network)),
         "network_digest": storage.digest(network),
     }
+
+
+def in_words(metrics: Mapping[str, Any], dataset: Dataset) -> str:
+    """The line that sums up how good the model is, and its integer network if there is one."""
+    kind = "scores" if dataset.masked else "accuracy"
+    say = maps.in_words if dataset.masked else percent
+    shown = say(metrics[f"qat_{kind}"])
+    if f"integer_{kind}" not in metrics:
+        return shown
+    shown = f"QAT {shown}, integer {say(metrics[f'integer_{kind}'])}"
+    if dataset.masked:
+        pixels = dataset.y_test.size
+        return f"{shown}, {metrics['pixel_differences']} of {pixels} pixels decided otherwise"
+    differences, samples = metrics["prediction_differences"], len(dataset.x_test)
+    return f"{shown}, {differences} of {samples} predictions differ"
 
 
 def sizes_without_network(model: nn.Module, recipe: ModelRecipe) -> dict[str, Any]:
