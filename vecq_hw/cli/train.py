@@ -98,9 +98,9 @@ class _Milestones(click.ParamType[Any]):
     "--preset",
     metavar="NAME",
     help="Data, model and schedule at once: lenet5-mnist, vgg-cifar10, vgg-quarter-cifar10,"
-    " lstm-imdb, lstm-thucnews-titles, unet-reduced-blended, fpn-reduced-blended,"
-    " linknet-reduced-blended, unetplusplus-reduced-blended, mlp-digits, cnn-digits; other options"
-    " change it.",
+    " vgg-svhn, lstm-imdb, lstm-thucnews-titles, gru-keywords, mlp-intrusion,"
+    " unet-reduced-blended, fpn-reduced-blended, linknet-reduced-blended,"
+    " unetplusplus-reduced-blended, mlp-digits, cnn-digits; other options change it.",
 )
 @data_options("[default: digits]")
 @click.option(

@@ -14,6 +14,7 @@ from vecq_hw.data.folder import data_folder
 from vecq_hw.data.graphs import GRAPHS
 from vecq_hw.data.idx import find_idx, read_idx_folder
 from vecq_hw.data.images import Progress, find_images, read_images
+from vecq_hw.data.svhn import find_svhn, read_svhn
 from vecq_hw.data.texts import find_reviews, find_texts, read_reviews, read_texts, read_titles
 from vecq_hw.errors import VecqError
 from vecq_hw.unpack import NpzReader
@@ -31,10 +32,13 @@ _PLACES = {
         "CIFAR-10",
         ".",
     ),
+    "svhn": ("svhn", "SVHN", "."),
     "imdb": ("imdb", "text/imdb", "."),
     "thucnews-titles": ("thucnews-titles", "text/thucnews-titles", "."),
+    "keywords": ("keywords.npz", "keywords/keywords.npz"),
+    "intrusion": ("intrusion.npz", "intrusion/intrusion.npz"),
 }
-"""In the data folder."""
+"""In the data folder; the last two hold features that a user has made."""
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -50,13 +54,14 @@ def load(
         (seed 0) of 1,200 and 597.  'digits-last': the same images, the last 597 to test on; they
         were written by other people than the rest, which is harder.
 
-        'mnist', 'cifar10', 'imdb', 'thucnews-titles': looked for in ``folder``.
+        'mnist', 'cifar10', 'svhn', 'imdb', 'thucnews-titles', and one's own 'keywords' and
+        'intrusion', .npz files as below: looked for in ``folder``.
         'blended-objects': images with masks, made from 'mnist' and 'cifar10' there.
 
         Else a path: an .npz file with ``x_train``, ``y_train``, ``x_test``, ``y_test`` (samples
         first; features (N, C), sequences (N, C, L) or images (N, C, H, W); floats or integers;
         labels 0, 1, 2, ..., or masks (N, H, W) of 0 and 1); a folder of idx files; a folder of
-        CIFAR-10's binary files, or their .tar.gz; a folder or .zip of
+        CIFAR-10's binary files, or their .tar.gz, or of SVHN's two .mat files; a folder or .zip of
         ``{train,test}/CLASS/FILE`` images, or of ``{train,test}/images/NAME`` with a mask
         ``{train,test}/masks/NAME`` for each; a .txt or .tsv file with lines of
         ``text<TAB>label``, or a folder of such files (``train.txt``, ``test.txt`` and perhaps
@@ -134,13 +139,15 @@ def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
         return read_idx_folder(path, name)
     if find_cifar(path):
         return read_cifar(path, name)
+    if find_svhn(path):
+        return read_svhn(path, name)
     if find_images(path):
         return read_images(path, name, progress)
     if path.is_dir():
         raise VecqError(
             f"{name}: '{path}' is a folder without idx files (train-images-idx3-ubyte), CIFAR-10's"
-            " test_batch.bin, imdb.npz, the folders train and test or the texts train.txt and"
-            " test.txt"
+            " test_batch.bin, SVHN's train_32x32.mat, imdb.npz, the folders train and test or the"
+            " texts train.txt and test.txt"
         )
     return _npz(path)
 
@@ -182,6 +189,10 @@ def _kinds(name: str) -> tuple[Callable[[Path], bool], ...]:
             return (find_reviews,)
         case "thucnews-titles":
             return (find_texts,)
+        case "svhn":
+            return (find_svhn, find_images)
+        case "keywords" | "intrusion":
+            return (Path.is_file,)
         case _:
             return (find_idx, find_cifar, find_images)
 

@@ -22,7 +22,7 @@ from vecq_hw.train.models_image import (
     vgg_like,
 )
 from vecq_hw.train.models_salient import salient_models
-from vecq_hw.train.models_text import TextConvLSTM, TextLSTM
+from vecq_hw.train.models_text import KeywordGRU, TextConvLSTM, TextLSTM
 
 
 def mlp(inputs: int, classes: int) -> nn.Sequential:
@@ -94,6 +94,7 @@ MODELS: Mapping[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "resnet8": resnet8,
     "imdb": _imdb,
     "thucnews": _thucnews,
+    "gru_keywords": KeywordGRU,
     **salient_models(),
 }
 """Each name's factory, from the shape of a sample and the number of classes to a float model."""
@@ -105,7 +106,7 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     Parameters
     ----------
     name : a name of ``MODELS``, or 'FILE.py:FUNCTION'
-    shape : (C,), (C, H, W), or (L,) of a text
+    shape : (C,), (C, L), (C, H, W), or (L,) of a text
     classes : int
         How many scores the model gives; the paper's networks for IMDB and for masks of objects
         give one for two classes.

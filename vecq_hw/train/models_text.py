@@ -1,9 +1,11 @@
-"""The paper's networks for texts (VecQ, section 6.1.1): embedding, LSTM, dense."""
+"""Networks for sequences: the paper's for texts (VecQ, section 6.1.1), one for spoken words."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+
+from vecq_hw.errors import VecqError
 
 
 class TextConvLSTM(nn.Module):
@@ -52,6 +54,42 @@ class TextLSTM(nn.Module):
         """Scores (N, outputs)."""
         states, _ = self.lstm(self.embedding(indices))
         scores: torch.Tensor = self.fc2(self.relu(self.fc1(states[:, -1])))
+        return scores
+
+
+class KeywordGRU(nn.Module):
+    """64C5-BN-MP2-64C5-BN-MP2-64GRU, a ReLU behind each BN: spoken words by features of frames.
+
+    It takes features (N, C, L), such as 40 cepstral coefficients of 98 frames, and gives scores.
+
+    Parameters
+    ----------
+    shape : (C, L), L at least 4
+    classes : int
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        if len(shape) != 2 or shape[1] < 4:
+            raise VecqError(
+                "the gru_keywords takes sequences (C, L) of at least 4 steps, not samples of"
+                f" {shape}"
+            )
+        self.conv1 = nn.Conv1d(shape[0], 64, 5, padding=2, bias=False)
+        self.bn1 = nn.BatchNorm1d(64)
+        self.conv2 = nn.Conv1d(64, 64, 5, padding=2, bias=False)
+        self.bn2 = nn.BatchNorm1d(64)
+        self.relu = nn.ReLU()
+        self.pool = nn.MaxPool1d(2)
+        self.gru = nn.GRU(64, 64, batch_first=True)
+        self.fc = nn.Linear(64, classes)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Scores (N, classes)."""
+        found = self.pool(self.relu(self.bn1(self.conv1(features))))
+        found = self.pool(self.relu(self.bn2(self.conv2(found))))
+        states, _ = self.gru(found.transpose(1, 2))
+        scores: torch.Tensor = self.fc(states[:, -1])
         return scores
 
 

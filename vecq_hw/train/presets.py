@@ -100,6 +100,24 @@ PRESETS: Mapping[str, Preset] = {
         )
         for network in ("unet", "fpn", "linknet", "unetplusplus")
     },
+    "vgg-svhn": Preset(
+        data="svhn",
+        model="vgg_like_quarter",
+        settings=Settings(epochs=10, batch_size=128, learning_rate=2e-3, padding=2),
+        source="ours: a quarter of the channels, for a CPU; numbers are not mirrored",
+    ),
+    "gru-keywords": Preset(
+        data="keywords",
+        model="gru_keywords",
+        settings=Settings(epochs=20, batch_size=64, learning_rate=2e-3),
+        source="ours: features of spoken words, (C, L) each",
+    ),
+    "mlp-intrusion": Preset(
+        data="intrusion",
+        model="mlp",
+        settings=Settings(epochs=10, batch_size=256, learning_rate=2e-3),
+        source="ours: features of a device's traffic, (C,) each",
+    ),
     "mlp-digits": Preset(data="digits", model="mlp", settings=Settings(), source="ours"),
     "cnn-digits": Preset(data="digits", model="cnn", settings=Settings(), source="ours"),
 }
