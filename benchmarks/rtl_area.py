@@ -27,6 +27,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.origin import origin
+from benchmarks.rtl_area_layers import recurrent_layer
 from benchmarks.synthesis import ECP5, XCUP, Area, synthesize
 from vecq_hw import assets
 from vecq_hw.emit.project import Vectors
@@ -216,25 +217,9 @@ def recurrent_unit(kind: type[Lstm] | type[Gru], weight_bits: int, family: str) 
 
     Its sums over the input have 16 bits, its mantissas 18, and it gives the state of each step.
     """
-    generator, elements, shift = np.random.default_rng(weight_bits), 64, 22
-    outputs = elements * (4 if kind is Lstm else 3)
-    limit = 1 << (weight_bits - 1)
-    fields: dict[str, Any] = {
-        "name": "states",
-        "input": "x",
-        "weights": Weights(
-            codes=generator.integers(-limit, limit, (outputs, elements)), grid=MidRise(weight_bits)
-        ),
-        "mantissa_x": generator.integers(1 << 16, 1 << 17, outputs),
-        "mantissa_h": generator.integers(1 << 16, 1 << 17, outputs),
-        "offset": generator.integers(-16 << shift, 16 << shift, outputs),
-        "shift": shift,
-        "sequence": True,
-    }
-    if kind is Gru:
-        fields["state_offset"] = generator.integers(-16 << shift, 16 << shift, elements)
-    source = Input(name="x", shape=(1, 2, outputs), format=IntFormat(16, signed=True))
-    network = Network(name="unit", inputs=(source,), layers=(kind(**fields),), outputs=("states",))
+    layer = recurrent_layer(kind, weight_bits, 64)
+    source = Input(name="x", shape=(1, 2, len(layer.offset)), format=IntFormat(16, signed=True))
+    network = Network(name="unit", inputs=(source,), layers=(layer,), outputs=("states",))
     return top_area(network, Schedule(folds={"states": RECURRENT_FOLD}), family)
 
 

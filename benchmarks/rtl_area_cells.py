@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.cell_alone import Cell
 from benchmarks.origin import origin
 from benchmarks.rtl_area_joins import products, rescales, sums
-from benchmarks.rtl_area_layers import gather_cells, weight_cells
+from benchmarks.rtl_area_layers import gather_cells, state_cells, weight_cells
 from benchmarks.rtl_area_orders import order_cells
 from benchmarks.synthesis import ECP5, XCUP
 from vecq_hw.emit.systemverilog.parameters import lookup_lines, memory_text
@@ -148,6 +148,7 @@ CELLS: Mapping[str, Callable[[], Sequence[Cell]]] = {
     "topk": lambda: [topk(1), topk(3), topk(5), argmax()],
     "gather": gather_cells,
     "weights": weight_cells,
+    "states": state_cells,
     "orders": order_cells,
 }
 

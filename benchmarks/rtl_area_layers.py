@@ -1,8 +1,9 @@
-"""Cells as they are emitted for a layer: kinds of weights and sums of graphs."""
+"""Cells as they are emitted for a layer: kinds of weights, sums of graphs, states of texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from vecq_hw.layers import (
     BinaryBases,
     Dense,
     GatherSum,
+    Gru,
     Input,
     Layer,
+    Lstm,
     ProductWeights,
     Weights,
 )
@@ -145,4 +148,47 @@ def gather_cells() -> Sequence[Cell]:
                 lanes=lanes,
             )
         )
+    return made
+
+
+def recurrent_layer(
+    kind: type[Lstm] | type[Gru], weight_bits: int, elements: int, sequence: bool = True
+) -> Lstm | Gru:
+    """A layer 'states' on 'x', its mantissas of 18 bits, that gives each state or the last."""
+    generator, shift = np.random.default_rng(weight_bits), 22
+    outputs = elements * (4 if kind is Lstm else 3)
+    limit = 1 << (weight_bits - 1)
+    fields: dict[str, Any] = {
+        "name": "states",
+        "input": "x",
+        "weights": Weights(
+            codes=generator.integers(-limit, limit, (outputs, elements)), grid=MidRise(weight_bits)
+        ),
+        "mantissa_x": generator.integers(1 << 16, 1 << 17, outputs),
+        "mantissa_h": generator.integers(1 << 16, 1 << 17, outputs),
+        "offset": generator.integers(-16 << shift, 16 << shift, outputs),
+        "shift": shift,
+        "sequence": sequence,
+    }
+    if kind is Gru:
+        fields["state_offset"] = generator.integers(-16 << shift, 16 << shift, elements)
+    return kind(**fields)
+
+
+TEXTS = {"IMDB": (70, 64, 24, (8, 10)), "THUCNews": (128, 128, 32, (8, 16))}
+"""Of VecQ's LSTMs elements, inputs, steps, and the fewest lanes that keep the pace of the gates."""
+
+
+def state_cells() -> Sequence[Cell]:
+    """The LSTMs of VecQ's two networks for texts, by bits of a weight; LUTs a MAC."""
+    made = []
+    for name, (elements, inputs, length, (pe, simd)) in TEXTS.items():
+        for bits in (2, 4, 8):
+            layer = recurrent_layer(Lstm, bits, elements, sequence=False)
+            most = ((1 << bits) - 1) * 255 * inputs
+            fmt = IntFormat.covering(-most, most, signed=True)
+            source = Input(name="x", shape=(1, length, 4 * elements), format=fmt)
+            schedule = Schedule(folds={"states": Fold(pe=pe, simd=simd)})
+            what = f"LSTM of {name}, {elements} elements, {bits}-bit weights, PE {pe} × SIMD {simd}"
+            made.append(_cell(what, layer, source, schedule, pe * simd))
     return made
