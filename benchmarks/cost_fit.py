@@ -49,6 +49,8 @@ SMALLEST = 20
 FLATTENED = ", flattened"
 
 
+KEPT = 0.75
+"""Registers of a cell, as a share of its form's, below which it is not fitted."""
 TOLERATED = 0.1
 """Errors as shares beyond which a sample loses weight."""
 Array = npt.NDArray[np.float64]
@@ -80,9 +82,8 @@ def cells_of(configuration: Configuration, row: Mapping[str, Any], family: str) 
         return None
     planned = plan(network, schedule)
     context = Context(plan=planned, depths=row["depths"], fabric=circuits)
-    dsp = any(fold.dsp for fold in schedule.folds.values())
     made = [*(structure(cell, context) for cell in planned.cells), ends(context, None)]
-    return [raw(part, FABRICS[family], dsp=dsp) for part in made]
+    return [raw(part, FABRICS[family], dsp=schedule.dsp) for part in made]
 
 
 def samples(rows: Mapping[str, Any], family: str) -> Iterator[Sample]:
@@ -138,6 +139,11 @@ def _solved(rows: Array, wanted: Array, towards: Array) -> list[float]:
     return [round(float(weight), 4) for weight in found]
 
 
+def swallowed(sample: Sample) -> bool:
+    """Whether constants made registers needless, so that it says little of its structure."""
+    return sample.measured.ffs < KEPT * sample.parts.registers
+
+
 def error(guess: float, truth: float) -> float:
     """In percent, signed."""
     return 100 * (guess - truth) / max(truth, 1)
@@ -187,7 +193,7 @@ class Fitted:
 def fitted(rows: Mapping[str, Any], family: str) -> Fitted:
     """Fit a family to its record."""
     found = list(samples(rows, family))
-    taken = [sample for sample in found if sample.part == FIT]
+    taken = [sample for sample in found if sample.part == FIT and not swallowed(sample)]
     everything = fit(taken, family, PRIOR)
     kinds = {
         kind: fit([s for s in taken if s.kind == kind], family, everything)

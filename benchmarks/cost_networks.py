@@ -34,12 +34,17 @@ from vecq_hw.layers import (
     Rescale,
     SumPool2d,
     Weights,
+    as_code_layer,
 )
 from vecq_hw.network import Network
 from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
+from vecq_hw.simulate import simulate
+from vecq_hw.simulate.ends import one_or_all
 
 FIT, HELD_OUT = "fit", "held out"
+TRIED = 64
+"""Inputs by which it is found whether a random network's codes ever change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,19 +246,36 @@ _UNITS: Mapping[str, tuple[Unit, ...]] = {
 
 
 def _random(
-    make: Callable[[Seeded, str], Network], name: str, seed: int
+    make: Callable[[Seeded, str], Network], name: str, seed: int, *, changing: bool
 ) -> tuple[Network, Schedule]:
     """What the first seed from ``seed`` on, in steps of a thousand, makes of use.
 
-    It can be emitted, and its weights are not all alike, which logic would be simplified by.
+    It can be emitted, and logic would not be simplified by weights that are all alike nor, with
+    ``changing``, by codes that are the same for every input.
     """
     while True:
         draw = Seeded(seed)
         network = make(draw, name)
         alike = any(np.ptp(layer.weights.values) == 0 for layer in network.products)
-        if unsupported(network) is None and network.products and not alike:
+        legal = unsupported(network) is None and network.products and not alike
+        if legal and (not changing or _changes(network)):
             return network, random_schedule(draw, network)
         seed += 1000
+
+
+def _changes(network: Network) -> bool:
+    """Whether there are codes, and every channel of them takes several values."""
+    rng = np.random.default_rng(0)
+    inputs = {
+        entry.name: rng.integers(entry.format.lo, entry.format.hi + 1, (TRIED, *entry.shape))
+        for entry in network.inputs
+    }
+    names = [layer.name for layer in network.layers if as_code_layer(layer) is not None]
+    if not names:
+        return False
+    found = simulate(network, one_or_all(inputs), taps=names)
+    codes = [found[name] for name in names]
+    return all(np.ptp(np.reshape(c, (-1, c.shape[-1])), axis=0).all() for c in codes)
 
 
 def _default(make: Callable[[], Network], lanes: int, dsp: bool) -> tuple[Network, Schedule]:
@@ -285,7 +307,8 @@ def configurations() -> list[Configuration]:
         first = 0 if part == FIT else 100
         for kind, count in kinds.items():
             for seed in range(first, first + count):
-                make = partial(_random, _MAKERS[kind], kind, seed)
+                changing = kind != "sequence"  # few of these have codes that all change
+                make = partial(_random, _MAKERS[kind], kind, seed, changing=changing)
                 found.append(Configuration(name=f"{kind} {seed}", part=part, make=make))
     for network, lanes, dsp in _WHOLE:
         found.append(

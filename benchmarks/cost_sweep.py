@@ -32,7 +32,7 @@ from vecq_hw.files import write_atomically
 from vecq_hw.netlist.counts import count
 from vecq_hw.netlist.families import FAMILIES, Family
 from vecq_hw.netlist.model import from_module
-from vecq_hw.netlist.yosys import read_commands, run, version
+from vecq_hw.netlist.yosys import family_commands, read_commands, run, version
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
@@ -67,7 +67,7 @@ def synthesized(
     commands = [
         "scratchpad -set abc9.verify 0",
         *read_commands(files, top),
-        f"{family.synthesis} {family.dsp if dsp else family.no_dsp}",
+        *family_commands(family, top, dsp=dsp, pads=True),
         "opt_clean -purge",
         "write_json netlist.json",
     ]
@@ -126,8 +126,7 @@ def measured(configuration: Configuration, made_of: Job, family: Family) -> dict
     network, schedule, files = made_of.network, made_of.schedule, made_of.files
     planned = plan(network, schedule)
     names = [f"{instance.targets[0].name}_unit" for instance in instances(planned, schedule)]
-    dsp = any(fold.dsp for fold in schedule.folds.values())
-    made, seconds = synthesized(files, family, dsp=dsp, flat=configuration.whole)
+    made, seconds = synthesized(files, family, dsp=schedule.dsp, flat=configuration.whole)
     row: dict[str, Any] = {
         "part": configuration.part,
         "of": identity(network, schedule),

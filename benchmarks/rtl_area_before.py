@@ -36,7 +36,7 @@ from vecq_hw.files import write_atomically
 from vecq_hw.netlist import families, yosys
 from vecq_hw.netlist.counts import count
 from vecq_hw.netlist.model import read_json
-from vecq_hw.toolchain import run_process
+from vecq_hw.processes import run_process
 
 LEAST_ORDERS = 4
 """In which circuits that differ are counted."""

@@ -14,7 +14,7 @@ from tests.test_network import dense, network, rescale
 from vecq_hw import schedule
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import TwosComplement
-from vecq_hw.layers import BinaryBases, Conv2d, ProductWeights, Weights
+from vecq_hw.layers import Add, BinaryBases, Conv2d, ProductWeights, Weights
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule
 
 NETWORK = network(dense(shape=(4, 3)))
@@ -88,6 +88,16 @@ def test_a_dsp_multiplies_in_the_rescale_behind():
         outputs=("rescale",),
     )
     schedule.check(rescaled, Schedule(folds={"fc": fold}))
+    apart = replace(
+        NETWORK,
+        layers=(
+            *NETWORK.layers,
+            Add(name="sum", inputs=("fc", "fc")),
+            rescale(input="sum", mantissa=[1] * 4, offset=[0] * 4),
+        ),
+        outputs=("rescale",),
+    )
+    schedule.check(apart, Schedule(folds={"fc": fold}))
     with pytest.raises(VecqError, match="'fc': an unrolled layer multiplies by constants"):
         schedule.check(rescaled, Schedule(folds={"fc": replace(ALL_LANES, dsp=True)}))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vecq_hw import assets, toolchain
+from vecq_hw import assets, processes, toolchain
 from vecq_hw.errors import MissingToolError
 
 
@@ -94,7 +94,7 @@ def test_nothing_is_left_of_a_process_that_took_too_long(tmp_path):
     environment = dict([*os.environ.items(), mark.split("=")])
     command = ["sh", "-c", 'sleep 300 & touch "$TMPDIR/left" && sleep 300']
     with pytest.raises(subprocess.TimeoutExpired) as expired:
-        toolchain.run_process(command, tmp_path, environment, 0.5)
+        processes.run_process(command, tmp_path, environment, 0.5)
     assert expired.value.timeout == 0.5
     left = []
     for folder in Path("/proc").glob("[0-9]*"):

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_signals import Command
 from tests.kept import Kept
 from tests.workers import workers
-from vecq_hw.toolchain import interrupt_on_signals, run_process
+from vecq_hw.processes import interrupt_on_signals, run_process
 
 SECONDS = 600
 

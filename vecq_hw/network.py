@@ -75,6 +75,15 @@ class Network:
             found += [] if mac is None else [mac]
         return tuple(found)
 
+    def mac_before(self, tensor: str) -> MacLayer | None:
+        """The layer with weights whose sums a tensor is made of, followed along first inputs."""
+        layers = {layer.name: layer for layer in self.layers}
+        while (layer := layers.get(tensor)) is not None and layer.inputs:
+            if (mac := as_mac_layer(layer)) is not None:
+                return mac
+            tensor = layer.inputs[0]
+        return None
+
     def __reduce__(self) -> tuple[Callable[[], Network], tuple[()]]:
         # For worker processes: they derive the tensors again.
         fields = {name: getattr(self, name) for name in ("name", "inputs", "layers", "outputs")}

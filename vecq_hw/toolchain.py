@@ -5,22 +5,13 @@ Nothing is imported that is looked for, so that asking costs no time.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import os
-import queue
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vecq_hw.bench import environment
 from vecq_hw.errors import MissingToolError, VecqError
@@ -291,116 +282,3 @@ def simulation_environment() -> dict[str, str]:
         return environment.simulation_environment()
     except environment.BenchError as error:
         raise VecqError(str(error)) from None
-
-
-_CLEANUP_SECONDS = 10.0
-_received: list[tuple[int, float]] = []
-_deferred = False
-
-
-def interrupt_on_signals() -> None:
-    """End this process by SIGTERM and SIGHUP as by Ctrl-C: KeyboardInterrupt in the main thread.
-
-    What was ignored at the start, as by nohup, stays ignored.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-
-
-def signal_received() -> int | None:
-    """Which signal interrupted this process, if one did."""
-    return _received[0][0] if _received else None
-
-
-def _interrupt(number: int, _: object) -> None:
-    # timeout(1) sends its signal twice, and people press Ctrl-C again: the cleaning-up goes on.
-    now = time.monotonic()
-    if _received and now - _received[-1][1] < _CLEANUP_SECONDS:
-        return
-    _received.append((number, now))
-    if not _deferred:
-        raise KeyboardInterrupt
-
-
-def _start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
-    """As Popen, but a signal waits until the process can be ended."""
-    global _deferred
-    before, _deferred = len(_received), True
-    try:
-        process = subprocess.Popen(*arguments, **options)
-    finally:
-        _deferred = False
-    if len(_received) > before:
-        _end(process)
-        assert process.stdout is not None
-        process.stdout.close()
-        raise KeyboardInterrupt
-    return process
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a process and all that it started."""
-    # Asked first, so that compilers remove their temporary files.
-    for request in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(process.pid, request)
-            process.wait(timeout=5)
-
-
-def run_process(
-    command: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    timeout: float,
-    on_line: Callable[[str], object] = lambda line: None,
-) -> tuple[int, str]:
-    """Run ``command`` in ``folder``: its exit status, and its output and errors together.
-
-    It gets a session and a folder for temporary files of its own, of which nothing is left over
-    whatever happens, Ctrl-C and (after :func:`interrupt_on_signals`) SIGTERM and SIGHUP included.
-    ``on_line`` is given each line of the output as it comes, without its end.
-
-    Raises
-    ------
-    subprocess.TimeoutExpired
-        After ``timeout`` seconds.
-    """
-    with tempfile.TemporaryDirectory(prefix="vecq-", ignore_cleanup_errors=True) as temporary:
-        process = _start(
-            command,
-            cwd=folder,
-            env={**environment, "TMPDIR": temporary},  # what is killed does not tidy up
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        # A thread reads, since a read cannot be given up after a time.
-        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
-        reader.start()
-        said, end = [], time.monotonic() + timeout
-        try:
-            while (line := lines.get(timeout=max(0.0, end - time.monotonic()))) is not None:
-                said.append(line)
-                on_line(line.rstrip("\n"))
-            process.wait(timeout=max(0.0, end - time.monotonic()))
-        except BaseException as error:
-            _end(process)
-            reader.join(timeout=5)
-            if isinstance(error, queue.Empty):
-                raise subprocess.TimeoutExpired(command, timeout) from None
-            raise
-    return process.returncode, "".join(said)
-
-
-def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:
-    """Hand on what a process says, and behind it None."""
-    assert process.stdout is not None
-    with process.stdout:
-        for line in process.stdout:
-            lines.put(line)
-    lines.put(None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import signal
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 
@@ -67,7 +69,9 @@ def test_report_bitstream_and_drawing(place, ecp5):
     assert report["luts"] <= used < there == 24_288
     longest = sum(step["logic_ns"] + step["wire_ns"] for step in report["critical_path"])
     assert longest == pytest.approx(1e3 / report["fmax_mhz"], abs=0.01)
-    assert all(step["source"].startswith("vecq_") for step in report["critical_path"][:2])
+    # Registers keep their line; of tables synthesis may forget it.
+    ends = report["critical_path"][0], report["critical_path"][-1]
+    assert all(step["source"].startswith("vecq_") for step in ends)
     out = place / "ecp5"
     assert (out / report["files"]["bitstream"]).stat().st_size > 100_000
     drawing = ElementTree.parse(out / report["files"]["floorplan"]).getroot()
@@ -133,6 +137,19 @@ def test_stopped_it_leaves_no_process_and_no_stage(place, tmp_path):
     assert said.decode().splitlines()[-1] == "stopped"
     assert command.left() == []
     assert not (tmp_path / "out/synthesis").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_among_its_seeds_it_leaves_no_process(place, ecp5, tmp_path, number):
+    shutil.copytree(place / "ecp5", tmp_path / "out")
+    shutil.rmtree(tmp_path / "out/seed_1")
+    storage.save(mlp(), tmp_path / "mlp.npz")
+    arguments = ("implement", "mlp.npz", "--device", "ecp5-25k", "--out", "out", "--seeds", "3")
+    command = Command(tmp_path, *arguments)
+    command.wait_for(lambda: list(command.temporary.glob("vecq-place-*/netlist.json")))
+    command.stop(number)
+    assert (tmp_path / "out/synthesis/stage.json").exists()
+    assert not list((tmp_path / "out").glob("seed_*"))
 
 
 def test_an_unknown_device_is_told_before_any_work(place):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vecq_hw.accelerator.cells import Elementwise, MatrixVector
+from vecq_hw.accelerator.cells import Elementwise
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.layers import Rescale
 from vecq_hw.network import Network
-from vecq_hw.schedule import Schedule
+from vecq_hw.schedule import FoldKind, Schedule
 
 
 def with_dsps(network: Network, schedule: Schedule) -> Schedule:
@@ -18,12 +18,11 @@ def with_dsps(network: Network, schedule: Schedule) -> Schedule:
     seldom works on the bits of its mantissas one by one, and stays as it is.
     """
     planned = plan(network, schedule)
-    units = {cell.target: cell for cell in planned.cells if isinstance(cell, MatrixVector)}
     folds = dict(schedule.folds)
     for cell in planned.cells:
         if not isinstance(cell, Elementwise) or not isinstance(cell.layer, Rescale):
             continue
-        unit = units.get(cell.source)
-        if unit is not None:
-            folds[unit.layer.name] = replace(folds[unit.layer.name], dsp=True)
+        mac = network.mac_before(cell.layer.input)
+        if mac is not None and folds[mac.name].kind is not FoldKind.UNROLLED:
+            folds[mac.name] = replace(folds[mac.name], dsp=True)
     return replace(schedule, folds=folds)

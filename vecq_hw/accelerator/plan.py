@@ -172,10 +172,9 @@ class _Planner:
 
     def _rescale(self, layer: Rescale, source: Stream, target: Stream) -> Cell:
         """A word per cycle, unless the folds before leave the cycles for its bits."""
-        dsp, room = False, units.ROOM
+        dsp, room = self._in_dsp(layer.input), units.ROOM
         for cell in self._wiring.cells:
             if isinstance(cell, MatrixVector) and cell.target is source:
-                dsp = cell.fold.dsp
                 interval = cell.unit.cycles // cell.unit.outputs
                 in_turns = cell.fold.kind is FoldKind.PARTIAL_SUMS and cell.unit.outputs > 1
                 if interval > 1 and not in_turns:
@@ -287,12 +286,8 @@ class _Planner:
 
     def _in_dsp(self, tensor: str) -> bool:
         """Whether the layer with weights that a tensor comes from has its multipliers in DSPs."""
-        layers = {layer.name: layer for layer in self._layers}
-        while (layer := layers.get(tensor)) is not None and layer.inputs:
-            if (mac := as_mac_layer(layer)) is not None:
-                return self._schedule.folds[mac.name].dsp
-            tensor = layer.inputs[0]
-        return False
+        mac = self._network.mac_before(tensor)
+        return mac is not None and self._schedule.folds[mac.name].dsp
 
     def _matrix_vector(self, layer: MacLayer) -> Stream:
         fold = self._schedule.folds[layer.name]

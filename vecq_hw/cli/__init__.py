@@ -28,7 +28,8 @@ from vecq_hw.cli.search import search, sensitivity
 from vecq_hw.cli.train import train
 from vecq_hw.cli.verify import verify
 from vecq_hw.errors import VecqError
-from vecq_hw.toolchain import interrupt_on_signals, missing_package, signal_received
+from vecq_hw.processes import interrupt_on_signals, signal_received
+from vecq_hw.toolchain import missing_package
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -40,16 +40,17 @@ def signed_bits(values: IntArray) -> int:
 
 
 def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Structure:
-    """``vecq_rescale``: a product, a sum, a rounding and a clamp for each lane."""
+    """``vecq_rescale``: a product, a sum of two halves and a clamp for each lane."""
     made = Structure("rescale")
-    mantissa, offset = mantissa_bits(layer), signed_bits(layer.offset)
+    mantissa = mantissa_bits(layer)
+    offset = signed_bits(layer.offset + half_of(layer.shifts))
     words = layer.channels // lanes
     lines = layer.classes * words
     accumulator = fmt.bits + (not fmt.signed)
     product = accumulator + mantissa
     total = min(max(product, offset) + 1, 64)
     shift = int(layer.shifts.min())
-    rounded = max(total - shift + 1, layer.format.bits)
+    shifted = max(total - shift, layer.format.bits)
     made.rom(lines, lanes * mantissa, stages=2)
     made.rom(lines, lanes * offset, stages=3)
     made.register(2 * lanes * fmt.bits)
@@ -57,16 +58,20 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     if lines == 1:
         additions = int(np.maximum(signed_digits(layer.mantissa) - 1, 0).sum())
     lanes_multiplied = _multiplied(layer, lanes)
-    made.multiply(
-        accumulator, mantissa, lanes_multiplied, dsp=dsp, additions=additions, words=lines
-    )
+    rows = _rows(layer.mantissa.reshape(-1, lanes), mantissa)
+    made.multiply(accumulator, mantissa, lanes_multiplied, dsp=dsp, additions=additions, rows=rows)
     made.register(lanes * product)  # the product
-    made.add(total, lanes)
-    made.register(lanes * total)
-    made.add(rounded, lanes)
-    made.register(lanes * rounded)
+    if isinstance(layer.shift, int):
+        low = min(total // 2, shift)
+        made.add(low + 1, lanes)
+        made.add(total - low + 1, lanes)
+        made.register(lanes * (1 + 2 * (total - low)))
+    else:
+        made.add(total, lanes)
+        made.register(lanes * total)
+    made.register(lanes * shifted)
     out = layer.format.bits
-    made.add(max(rounded - 2, 0), 2 * lanes)
+    made.add(max(shifted - 2, 0), 2 * lanes)
     made.table(4, lanes * out)
     made.register(lanes * out)
     _further(made, layer, lines, lanes, total - shift, stages=3)
@@ -87,6 +92,18 @@ def signed_digits(values: IntArray) -> npt.NDArray[np.int64]:
     return digits
 
 
+CONSTANT_BIT = 0.67
+"""Work with a bit that is always 1, as a share of that with one that changes."""
+
+
+def _rows(mantissas: IntArray, bits: int) -> float:
+    """Rows of a multiplier by constants (lines, lanes), on average of the lanes."""
+    patterns = mantissas.astype(np.int64) & ((1 << bits) - 1)
+    ones = np.bitwise_count(np.bitwise_and.reduce(patterns))
+    changing = np.bitwise_count(np.bitwise_or.reduce(patterns ^ patterns[0]))
+    return float(np.mean(changing + CONSTANT_BIT * ones))
+
+
 def _multiplied(layer: Rescale, lanes: int) -> int:
     """Lanes that need a multiplier: those with more than 0, or a power of two alone."""
     mantissas = layer.mantissa.reshape(-1, lanes)
@@ -99,7 +116,7 @@ def _further(
     made: Structure, layer: Rescale, lines: int, lanes: int, width: int, stages: int
 ) -> None:
     """The shifter of channels that shift further than the least."""
-    if isinstance(layer.shift, int):
+    if isinstance(layer.shift, int) or lines == 1:
         return
     bits = int(layer.shifts.max() - layer.shifts.min()).bit_length()
     made.rom(lines, lanes * bits, stages=1 + stages)

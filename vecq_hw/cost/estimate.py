@@ -259,7 +259,6 @@ def sizes_by_layer(
     What guards frames at the ports, reframes them, and the last links are under :data:`ENDS`.
     """
     context = Context(plan=planned, depths=schedule.fifo_depths or {}, fabric=schedule.fabric)
-    dsp = any(fold.dsp for fold in schedule.folds.values())
     fabric = FABRICS[family.name]
     resources = {
         layer.name: Resources() for layer in planned.network.layers if layer.name in planned.busy
@@ -267,7 +266,7 @@ def sizes_by_layer(
     stages: dict[str, float] = {}
     made = [(owner(cell, planned), structure(cell, context)) for cell in planned.cells]
     for name, part in [*made, (ENDS, ends(context, schedule.axis_bits))]:
-        parts = raw(part, fabric, dsp=dsp)
+        parts = raw(part, fabric, dsp=schedule.dsp)
         size = constants.size(parts, family.name)
         resources[name] = resources.get(name, Resources()) + size
         stage = clock.longest_stage(part, parts, family.name)

@@ -156,13 +156,15 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
     Parameters
     ----------
     dsp : bool
-        Whether any DSP is asked for in the network: ``synth_ecp5`` then takes them for all
-        multipliers.
+        Whether any fold of the network asks for DSPs: synthesis then takes them for multipliers
+        that ask for nothing, too.
     """
     tables, carries, memory_tables, brams = 0.0, 0, 0, 0
     registers = structure.registers
     for inputs, count in structure.tables.items():
         tables += count * _tables_of(inputs, fabric.lut_inputs)
+    for inputs, count in structure.flat.items():
+        tables += count * 2.0 ** max(inputs - fabric.lut_inputs, 0)
     for part in structure.sums:
         cells = math.ceil(part.bits / fabric.carry_bits) * part.count
         carries += cells
@@ -184,8 +186,8 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
             carries += product.additions * math.ceil(product.left / fabric.carry_bits)
             tables += product.additions * product.left * fabric.sum_is_table
         elif not blocks:
-            bits = product.left * _changing(product) * product.count
-            tables += bits * PRODUCT_TABLES[fabric.lut_inputs]
+            rows = product.right if product.rows is None else product.rows
+            tables += product.left * rows * product.count * PRODUCT_TABLES[fabric.lut_inputs]
         elif blocks > 1:  # their sum
             width = product.left + product.right - min(fabric.dsp or (0,))
             carries += (blocks - 1) * math.ceil(width / fabric.carry_bits) * product.count
@@ -199,16 +201,6 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         brams=brams,
         dsps=dsps,
     )
-
-
-def _changing(product: Product) -> float:
-    """Bits of the right side that differ from word to word, of words drawn at random.
-
-    Two thirds of the work with a bit that never changes is saved.
-    """
-    if product.words is None:
-        return product.right
-    return product.right * (1 - 1.4 / 2.0**product.words)
 
 
 def _tables_of(inputs: int, size: int) -> float:
@@ -294,7 +286,7 @@ def block_rams(memory: Memory, fabric: Fabric) -> int:
 
 def _dsps(product: Product, fabric: Fabric, dsp: bool) -> int:
     """DSP blocks of each of the multipliers; 0 where they are made of tables."""
-    if fabric.dsp is None or not dsp:
+    if fabric.dsp is None or not dsp or product.dsp is False:
         return 0
     left, right = fabric.dsp
     most, least = max(product.left, product.right), min(product.left, product.right)

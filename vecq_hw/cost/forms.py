@@ -162,7 +162,7 @@ def _shift_in(made: Structure, come: int, go: int, capacity: int, group_bits: in
         news = min(place, capacity - come) - max(place - come + 1, 0) + 1
         olds = 1 + (place + go < capacity)
         ways = olds + min(news, come)
-        made.table(2 * ways - 1, group_bits)
+        made.flat[2 * ways - 1] += group_bits
 
 
 def _fifo(cell: Link, bits: int, capacity: int) -> Structure:

@@ -73,7 +73,7 @@ def matrix_vector(
                 steps,
                 lanes * pe * array_bits,
                 most_in_luts=fits.most_in_luts,
-                registers=behind,
+                registers=behind - quads,
                 first=first * pe * array_bits,
                 of=simd * pe * array_bits,
             )
@@ -137,21 +137,23 @@ def pair_sums(
 
 def quad_rows(made: Structure, pe: int, simd: int, planes: int, bits: int, words: int) -> None:
     """``vecq_quad_row_array``: four lanes a row, the choice inside the carry cells."""
-    pair_sums(made, simd, bits, alone=False, rows=2, registers=1, early=True)
+    pair_sums(made, simd, bits, alone=False, rows=2, registers=0, early=True)
     pairs, rows = -(-simd // 2), -(-simd // 4)
     row, kept, count = bits + 1, changing(words), pe * planes
+    made.register(2 * max(pairs // 2 - 1, 0) * row)  # second pairs, of all rows but the first
     for quad in range(rows):
         lanes = min(4, simd - 4 * quad)
         wide = row + 1 if lanes > 2 else row
         made.table(4 if lanes > 1 else 2, round(kept * count * row))
-        made.register(count * wide)
+        both = not quad and lanes > 2
+        made.register(count * ((1 + both) * row + wide + (0 if both else 1)))
         if lanes > 2:
             # The first row chooses both of its operands in front of the sum.
             made.add(wide, count, chosen=quad > 0, fronts=kept * row)
         width = row + log2(min(2 * quad + 2, pairs))
         if quad:
             made.add(width, count, chosen=True, fronts=wide)
-            made.register(count * (width + 1))
+            made.register(count * (width + 2))
     _plane_sum(made, pe, planes, row + log2(pairs))
 
 
@@ -375,8 +377,8 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
         made.rom(outputs, width)
     given = source.bits + (not source.signed)
     total = max(given + widths[0], sums + widths[1], widths[2]) + 2
-    made.multiply(given, widths[0])
-    made.multiply(sums, widths[1])
+    made.multiply(given, widths[0], dsp=False)
+    made.multiply(sums, widths[1], dsp=False)
     made.register(sums + given + widths[0] + sums + widths[1] + widths[2])
     made.add(total, 2)
     made.register(total)
@@ -385,9 +387,8 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
     made.rom(512, 9)
     made.rom(512, 9)
     made.ram(elements, 16)
-    made.multiply(9, 16)
-    made.multiply(9, 9)
-    made.multiply(9, 9)
+    made.multiply(9, 16, dsp=False)
+    made.multiply(9, 9, count=2, dsp=False)
     made.add(26, 2)
     made.register(25 + 18 + 16 + 4 * 9 + 8)
     for most in (outputs, elements, elements, steps, words, words, folds, fold.simd, gates):
@@ -400,6 +401,10 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
         made.table(4, 16 + 8)
         made.count(elements)
     return made
+
+
+SHARED_FRONTS = 0.25
+"""Tables in front of an addition of an unrolled layer for each of its bits."""
 
 
 def unrolled(cell: Unrolled, out: int) -> Structure:
@@ -419,7 +424,7 @@ def unrolled(cell: Unrolled, out: int) -> Structure:
     terms = digits.sum(axis=1)
     bits = cell.activations.bits
     additions = int(np.maximum(terms - 1, 0).sum())
-    made.add(bits + 2, additions)
+    made.add(bits + 2, additions, fronts=SHARED_FRONTS * (bits + 2))
     made.register(cell.depth * layer.outputs * (bits + 4))
     made.control += cell.depth
     if cell.rescale is not None:
@@ -428,7 +433,8 @@ def unrolled(cell: Unrolled, out: int) -> Structure:
         if units.is_searched(cell.rescale):
             made.add(total, layer.outputs * out, fronts=total / 2)
         else:
-            made.add(total, int(np.maximum(mantissas, 1).sum()))
+            sums = int(np.maximum(mantissas, 1).sum())
+            made.add(total, sums, fronts=SHARED_FRONTS * total)
             made.add(out, 2 * layer.outputs)
             made.table(4, layer.outputs * out)
         made.register(layer.outputs * out)

@@ -69,20 +69,20 @@ class Product:
 
     Attributes
     ----------
-    dsp : bool
-        Whether they are wanted in DSP blocks.
+    dsp : bool or None
+        Whether they are wanted in DSP blocks; None leaves it to synthesis.
     additions : int or None
         Of ``left`` bits that all of them are in tables, where the other sides are constants.
-    words : int or None
-        Of the memory of constants that the other sides come from, if they do.
+    rows : float or None
+        Bits of the right side that need a row of tables; None: all of them.
     """
 
     left: int
     right: int
     count: int = 1
-    dsp: bool = False
+    dsp: bool | None = None
     additions: int | None = None
-    words: int | None = None
+    rows: float | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +96,8 @@ class Structure:
     tables : Counter
         Functions by their number of inputs; those with more than the family's tables have are made
         of several.
+    flat : Counter
+        The same of functions that synthesis makes flat, as they would be too slow as trees.
     control : int
         Bits of counters and flags, each with its register and the logic that says when it changes.
     registers : int
@@ -105,6 +107,7 @@ class Structure:
     kind: str
     sums: list[Sum] = field(default_factory=list)
     tables: Counter[int] = field(default_factory=Counter)
+    flat: Counter[int] = field(default_factory=Counter)
     memories: list[Memory] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     control: int = 0
@@ -162,12 +165,12 @@ class Structure:
         right: int,
         count: int = 1,
         *,
-        dsp: bool = False,
+        dsp: bool | None = None,
         additions: int | None = None,
-        words: int | None = None,
+        rows: float | None = None,
     ) -> None:
         """Multipliers."""
-        self.products.append(Product(left, right, count, dsp, additions, words))
+        self.products.append(Product(left, right, count, dsp, additions, rows))
 
 
 def pipeline_end(made: Structure, bits: int, room: int) -> None:

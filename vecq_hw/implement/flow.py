@@ -30,7 +30,6 @@ from vecq_hw.implement.place import (
     PLACES,
     REPORT,
     FullError,
-    Timing,
     any_pins,
     bitstream,
     place_and_route,
@@ -39,7 +38,7 @@ from vecq_hw.implement.place import (
     used_blocks,
 )
 from vecq_hw.implement.report import Report
-from vecq_hw.implement.stages import LOG, StageError, Stages
+from vecq_hw.implement.stages import LOG, StageError, Stages, Step
 from vecq_hw.netlist import registers, yosys
 from vecq_hw.netlist.counts import Counts, count
 from vecq_hw.netlist.families import FAMILIES
@@ -109,7 +108,7 @@ def implement(
     if device.family in (XC7, XCUP):
         text = rendered("project.tcl.j2", top=sources(project)[0], part=device.part)
         folder.write_all([("vivado/project.tcl", text.encode())], "vendor")
-    netlist = synthesized(stages, source, device)
+    netlist = synthesized(stages, source, device, dsp=schedule.dsp)
     report = synthesis_report(network, schedule, device, clock, netlist, source.owners)
     if report.fits and with_places:
         pins = any_pins(device, list(netlist.ports))
@@ -180,12 +179,24 @@ def owners_of(network: Network, schedule: Schedule, prefix: str) -> Owners:
     return owners(top_module(plan(network, schedule), depths, schedule.fabric), prefix)
 
 
-def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNTHESIS) -> Netlist:
-    """The netlist of the sources, synthesized or kept, with the registers of its blocks used."""
+def synthesized(
+    stages: Stages, source: Source, device: Device, *, dsp: bool, name: str = SYNTHESIS
+) -> Netlist:
+    """The netlist of the sources, synthesized or kept, with the registers of its blocks used.
+
+    Parameters
+    ----------
+    dsp : bool
+        Whether the schedule asks for DSP blocks.
+    """
     family = FAMILIES[device.family.name]
+    dsp = dsp and bool(device.dsps)
+    commands = yosys.family_commands(
+        family, source.top, dsp=dsp, pads=True, options=device.synthesis
+    )
     given: dict[str, str | bytes] = {
         **{f"source {name}": text for name, text in source.files.items()},
-        "command": f"{family!r} {device.synthesis} {bool(device.dsps)} {source.top}",
+        "commands": "\n".join(commands),
         "yosys": yosys.version(),
         "registers": Path(registers.__file__).read_bytes(),  # a pass of ours is a tool, too
     }
@@ -196,7 +207,7 @@ def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNT
                 source.files,
                 source.top,
                 family,
-                dsp=bool(device.dsps),
+                dsp=dsp,
                 pads=True,
                 options=device.synthesis,
             )
@@ -206,7 +217,7 @@ def synthesized(stages: Stages, source: Source, device: Device, name: str = SYNT
         log = f"{done.log}\n{registered.text()}\n"
         return {NETLIST: registered.netlist.to_json(), LOG: log}
 
-    made = stages.result(name, given, make)
+    made = stages.result(Step(name=name, given=given, make=make))
     return read_json(_text(made[NETLIST]), source.top)
 
 
@@ -301,14 +312,13 @@ def placed(
     sources = {
         name: source_line(cell.attributes.get("src", "")) for name, cell in netlist.cells.items()
     }
-    timings: dict[int, Timing] = {}
-    made: dict[int, dict[str, bytes]] = {}
-    for seed in range(1, seeds + 1):
-        try:
-            made[seed] = routed(stages, f"{prefix}seed_{seed}", design, report, seed, pins)
-        except FullError as error:
-            return replace(report, over=_full(error)), made
-        timings[seed] = read_timing(made[seed][REPORT], sources)
+    numbers = range(1, seeds + 1)
+    steps = [_routed(f"{prefix}seed_{seed}", design, report, seed, pins) for seed in numbers]
+    try:
+        made = dict(zip(numbers, stages.results(steps), strict=True))
+    except FullError as error:
+        return replace(report, over=_full(error)), {}
+    timings = {seed: read_timing(files[REPORT], sources) for seed, files in made.items()}
     return replace(report, timings=timings), made
 
 
@@ -324,11 +334,8 @@ def finished(
     assert best is not None
     result = BITSTREAMS[device.family.name]
     configuration = made[best][CONFIG]
-    stages.result(
-        BITSTREAM,
-        {"configuration": configuration, "tool": _versions(device)},
-        lambda: bitstream(configuration, device),
-    )
+    given: dict[str, str | bytes] = {"configuration": configuration, "tool": _versions(device)}
+    stages.result(Step(name=BITSTREAM, given=given, make=lambda: bitstream(configuration, device)))
     places = {name: (x, y) for name, (x, y) in json.loads(made[best][PLACES]).items()}
     fmax = report.timings[best].fmax_mhz
     title = f"{report.name} on {device.name}, seed {best}: {fmax:.1f} MHz"
@@ -338,10 +345,8 @@ def finished(
     return replace(report, files={**report.files, **files})
 
 
-def routed(
-    stages: Stages, name: str, design: bytes, report: Report, seed: int, pins: str
-) -> dict[str, bytes]:
-    """What place and route made with one seed, now or before."""
+def _routed(name: str, design: bytes, report: Report, seed: int, pins: str) -> Step:
+    """Place and route with one seed."""
     device = report.device
     given: dict[str, str | bytes] = {
         "design": design,
@@ -349,10 +354,13 @@ def routed(
         "command": f"{device.options} {report.clock_mhz} {seed}",
         "tool": _versions(device),
     }
-    return stages.result(
-        name,
-        given,
-        lambda: place_and_route(design, device, clock_mhz=report.clock_mhz, seed=seed, pins=pins),
+    return Step(
+        name=name,
+        given=given,
+        make=lambda: place_and_route(
+            design, device, clock_mhz=report.clock_mhz, seed=seed, pins=pins
+        ),
+        said=lambda files: f"{read_timing(files[REPORT], {}).fmax_mhz:.1f} MHz",
     )
 
 

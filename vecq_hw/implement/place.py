@@ -15,7 +15,8 @@ from typing import Any
 
 from vecq_hw.devices import Device
 from vecq_hw.implement.stages import LOG, StageError
-from vecq_hw.toolchain import run_process, wheel_program
+from vecq_hw.processes import run_process
+from vecq_hw.toolchain import wheel_program
 
 TIMEOUT = 6 * 3600.0
 """Seconds that a run may take."""

@@ -20,7 +20,8 @@ from pathlib import Path
 from vecq_hw.errors import VecqError
 from vecq_hw.netlist.families import Family
 from vecq_hw.netlist.model import Netlist, read_json
-from vecq_hw.toolchain import YOSYS, require, run_process
+from vecq_hw.processes import run_process
+from vecq_hw.toolchain import YOSYS, require
 
 TIMEOUT = 3600.0
 """Seconds that a run may take."""
@@ -28,6 +29,15 @@ _PASSES = Path(__file__).with_name("passes.py")
 _SCRIPT, _NETLIST = "script.ys", "netlist.json"
 _PASS = re.compile(r"([0-9.]+)\.? Executing (.+?)(?: pass)?(?: \(.*)?\.?$")
 _SOURCES = (".sv", ".v")
+_IN_TABLES = (
+    "select -set in_tables a:use_dsp=no %m",
+    "proc -latches error @in_tables",
+    "opt_expr @in_tables",
+    "opt_clean @in_tables",
+    "wreduce @in_tables",
+    "alumacc @in_tables t:$mul %i",
+)
+"""Multipliers of cells that ask for tables, made of them: yosys itself knows no ``use_dsp``."""
 
 
 class YosysError(VecqError):
@@ -168,6 +178,17 @@ def read_commands(files: Mapping[str, str | bytes], top: str, **parameters: obje
     return [f"read_verilog -sv -defer {sources}", f"hierarchy -top {top}{values}"]
 
 
+def family_commands(
+    family: Family, top: str, *, dsp: bool, pads: bool = False, options: Sequence[str] = ()
+) -> list[str]:
+    """Commands that map what was read to the cells of a family.
+
+    With ``dsp`` multipliers become DSP blocks but for those whose cell says ``use_dsp = "no"``.
+    """
+    mapped = f"{family.command(dsp=dsp, pads=pads, options=options)} -top {top}"
+    return [*(_IN_TABLES if dsp else ()), mapped]
+
+
 def synthesize(
     files: Mapping[str, str | bytes],
     top: str,
@@ -204,7 +225,7 @@ def synthesize(
         # ABC's proof that its netlist equals what it was given took 168 of 199 seconds once.
         "scratchpad -set abc9.verify 0",
         *read_commands(taken, top, **(parameters or {})),
-        f"{family.command(dsp=dsp, pads=pads, options=options)} -top {top}",
+        *family_commands(family, top, dsp=dsp, pads=pads, options=options),
         "autoname",  # as some families' commands do: by the nets beside a cell it is found again
         "opt_clean -purge",
         f"write_json {_NETLIST}",

@@ -46,8 +46,8 @@ class Fold:
         Inputs that each of them takes a cycle; divides the inputs (the channels of a Conv2d).
     kind : FoldKind
     dsp : bool
-        Whether the Rescale that reads the sums multiplies in DSP blocks, one word per cycle;
-        without it no DSP is used.  RTL only.
+        Whether a Rescale that reads the sums, perhaps through pools and joins, multiplies in DSP
+        blocks, one word per cycle; without it no DSP is used there.  RTL only.
     """
 
     pe: int = 1
@@ -102,6 +102,11 @@ class Schedule:
         if self.fifo_depths is not None:
             depths = MappingProxyType(dict(self.fifo_depths))
             object.__setattr__(self, "fifo_depths", depths)
+
+    @property
+    def dsp(self) -> bool:
+        """Whether any fold asks for DSP blocks; without one, synthesis uses none."""
+        return any(fold.dsp for fold in self.folds.values())
 
 
 def foldable(layer: MacLayer) -> tuple[int, int]:

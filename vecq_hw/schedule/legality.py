@@ -200,7 +200,8 @@ def _within_groups(layer: MacLayer, fold: Fold, what: str) -> Iterator[str]:
 def _dsp_problems(network: Network, layer: MacLayer, fold: Fold) -> Iterator[str]:
     if fold.kind is FoldKind.UNROLLED:
         yield f"layer '{layer.name}': an unrolled layer multiplies by constants; leave out dsp"
-    if not any(isinstance(la, Rescale) and la.input == layer.name for la in network.layers):
+    rescales = [la for la in network.layers if isinstance(la, Rescale)]
+    if not any(network.mac_before(rescale.input) is layer for rescale in rescales):
         yield f"layer '{layer.name}': no Rescale reads its sums; leave out dsp"
 
 

@@ -23,6 +23,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
 from vecq_hw.layers import ArgMax, Conv2d, Dense, Input, TopK
 from vecq_hw.network import Network
+from vecq_hw.processes import cores
 from vecq_hw.simulate.ends import (
     Given,
     by_name,
@@ -176,13 +177,6 @@ def _keep_freed_memory() -> None:
     np.empty(LARGEST_KEPT, np.uint8)
 
 
-def _processors() -> int:
-    """How many the calling thread may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @lru_cache(maxsize=1)
 def _helper() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "simulate")
@@ -212,7 +206,7 @@ def _run_stage(
     count = len(values[network.inputs[0].name])
     for name, tensor in stage.gives.items():
         values[name] = np.empty((count, *tensor.shape), tensor.format.dtype)
-    helped = count * stage.work > SMALL_WORK and count > 1 and _processors() > 1
+    helped = count * stage.work > SMALL_WORK and count > 1 and cores() > 1
     tile = min(stage.tile, -(-count // 2)) if helped else stage.tile
     starts = iter(range(0, count, tile))
 

@@ -12,7 +12,8 @@ from vecq_hw.emit.ports import MANIFEST
 from vecq_hw.emit.project import output_files, read_outputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require, run_process
+from vecq_hw.processes import run_process
+from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require
 from vecq_hw.verify.target import Target, TargetError
 
 TIME_LIMIT_SECONDS = 600

@@ -15,6 +15,7 @@ from vecq_hw.emit.ports import MANIFEST
 from vecq_hw.emit.project import Project, Vectors, output_files, read_outputs, read_vectors
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
+from vecq_hw.processes import run_process
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate.dataflow import with_fifo_depths
 from vecq_hw.toolchain import (
@@ -23,7 +24,6 @@ from vecq_hw.toolchain import (
     MAKE,
     PERL,
     VERILATOR,
-    run_process,
     simulation_environment,
 )
 from vecq_hw.verify.target import Target, TargetError

@@ -159,7 +159,7 @@ def build(
         stages = Stages(folder, [*names, BITSTREAM], progress)
         top = _top(board, found, pll, rate, per_bit)
         design = Source(files={**files, f"{BOARD}.sv": top}, top=BOARD, owners=owners)
-        netlist = synthesized(stages, design, device, names[0])
+        netlist = synthesized(stages, design, device, dsp=schedule.dsp, name=names[0])
         report = synthesis_report(network, schedule, device, pll.clock_mhz, netlist, owners)
         made: dict[int, dict[str, bytes]] = {}
         if report.fits:
