@@ -67,7 +67,6 @@ async def compare_parallel(dut: Any, folder: Path) -> None:
     valids = [getattr(dut, f"{source.stream}_ap_vld") for source in sources]
 
     def offer(whether: int) -> None:
-        """Say at all inputs whether a frame is there."""
         for valid in (dut.ap_start, *valids):
             valid.value = whether
 
@@ -82,7 +81,6 @@ async def compare_parallel(dut: Any, folder: Path) -> None:
     ]
 
     async def watch() -> None:
-        """Take down the outputs of each frame that is done."""
         while True:
             await edge
             if dut.ap_done.value:

@@ -22,7 +22,9 @@ from vecq_hw.cli.emit import emit
 from vecq_hw.cli.implement import implement
 from vecq_hw.cli.imports import import_
 from vecq_hw.cli.networks import lower, show, simulate
+from vecq_hw.cli.outputs import keep_command_line
 from vecq_hw.cli.quantization import lambda_, methods
+from vecq_hw.cli.report import compare, report
 from vecq_hw.cli.schedule import schedule
 from vecq_hw.cli.search import search, sensitivity
 from vecq_hw.cli.train import train
@@ -32,7 +34,15 @@ from vecq_hw.processes import interrupt_on_signals, signal_received
 from vecq_hw.toolchain import missing_package
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Recorded(click.Group):
+    """Keeps what was typed, for the results that say how they were made."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        keep_command_line(context, args)
+        return super().parse_args(context, args)
+
+
+@click.group(cls=_Recorded, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vecq")
 def vecq() -> None:
     """Low-bit networks for hardware, the same integers from PyTorch to RTL.
@@ -62,6 +72,8 @@ for command in (
         board,
         search,
         sensitivity,
+        report,
+        compare,
     ),
 ):
     vecq.add_command(command)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vecq_hw.cli.output import activity, echo, percent, progress_bar
-from vecq_hw.cli.outputs import folder, write_json
+from vecq_hw.cli.outputs import command_line, folder, write_json
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def train_nodes(
         else:
             target.remove((NETWORK,))
         target.write(LOG, _log(history), _KINDS[LOG])
+        metrics |= {} if (typed := command_line()) is None else {"command": typed}
         text = json.dumps(metrics, indent=2) + "\n"
         target.write(METRICS, text.encode(), _KINDS[METRICS])
         echo(f"{out}: {shown}")

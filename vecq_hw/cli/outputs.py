@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from vecq_hw.errors import VecqError
 STANDARD_OUTPUT = Path("-")
 
 _FORCE, _JSON, _KINDS = "vecq.force", "vecq.json", "vecq.kinds"
+_COMMAND_LINE = "vecq.command"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -131,6 +133,17 @@ def replacing(path: Path) -> contextlib.AbstractContextManager[Path]:
 def folder(path: Path) -> files.Folder:
     """A folder of the command line; as a context manager it keeps other writers out."""
     return files.Folder(path, force=is_forced())
+
+
+def keep_command_line(context: click.Context, arguments: Sequence[str]) -> None:
+    """Remember what was typed behind ``vecq``."""
+    context.meta[_COMMAND_LINE] = shlex.join(["vecq", *arguments])
+
+
+def command_line() -> str | None:
+    """The command that runs, as it was typed; None where Python called it without a shell."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(_COMMAND_LINE)
 
 
 def is_forced() -> bool:

@@ -18,6 +18,7 @@ from vecq_hw.cli.output import activity, echo, print_epoch, slow_lines
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
+    command_line,
     folder,
     is_forced,
     report_options,
@@ -332,6 +333,7 @@ def _test(
         metrics |= lowered
     else:
         metrics |= sizes_without_network(training.model, task.recipe)
+    metrics |= {} if (typed := command_line()) is None else {"command": typed}
     metrics |= {"test_seconds": round(time.perf_counter() - begin, 1), "device": str(place)}
     text = json.dumps(metrics, indent=2) + "\n"
     out.write(METRICS, text.encode(), _KINDS[METRICS])

@@ -16,6 +16,7 @@ from vecq_hw.cli.output import activity, echo, print_report
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
+    command_line,
     folder,
     is_forced,
     report_options,
@@ -77,6 +78,7 @@ def verify(
     from vecq_hw import storage
     from vecq_hw.interop.reals import rule_beside
     from vecq_hw.verify.compare import verify as run
+    from vecq_hw.verify.files import record
     from vecq_hw.verify.junit import junit_xml
 
     net = storage.load(network)
@@ -84,6 +86,7 @@ def verify(
     chosen = _chosen(targets, source, network, net, found)
     inputs = samples.vectors(net, seed, rule_beside(network, storage.digest(net)))
     count = len(inputs[net.inputs[0].name])
+    schedule = choice.schedule(net)
     report = None
     with contextlib.ExitStack() as stack:
         if out is None:
@@ -97,10 +100,20 @@ def verify(
                 inputs,
                 targets=chosen,
                 folder=place,
-                schedule=choice.schedule(net),
+                schedule=schedule,
                 progress=progress,
                 force=is_forced(),
             )
+            tree = {
+                "name": net.name,
+                "digest": storage.digest(net),
+                "command": command_line(),
+                **report.to_json(),
+            }
+            kept = record(net, schedule, tree)
+            with folder(place) as target:
+                for name, (kind, content) in kept.items():
+                    target.write(name, content, kind)
         finally:  # a failing project stays to be looked at; Ctrl-C leaves nothing
             failed = report is not None and report.compared and not report.passed
             if out is None and not failed:
@@ -114,7 +127,6 @@ def verify(
             echo(sentence)
     if junit is not None:
         write(junit, junit_xml(report, net.name).encode())
-    tree = {"name": net.name, "digest": storage.digest(net), **report.to_json()}
     write_json(json_file, tree)
     if failed:
         click.echo(f"verification failed; the projects are in {place}", err=True)

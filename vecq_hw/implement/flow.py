@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vecq_hw import schedule as schedules
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.ports import load_ends
 from vecq_hw.devices import XC7, XCUP, Device
@@ -48,11 +49,12 @@ from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.dataflow import DataflowRun, simulate_pace, with_fifo_depths
-from vecq_hw.storage import digest
+from vecq_hw.storage import digest, to_bytes
 from vecq_hw.toolchain import YOSYS, require, wheel_program
 
 NETLIST = "netlist.json"
 FLOORPLAN, SUMMARY = "floorplan.svg", "implementation.json"
+NETWORK, SCHEDULE = "network.npz", "schedule.json"
 SYNTHESIS, BITSTREAM, DRAWING = "synthesis", "bitstream", "drawing"
 _VECTORS = 4
 
@@ -118,6 +120,8 @@ def implement(
     report = replace(report, advice=advice(network, schedule, report))
     text = f"{json.dumps(report.to_json(), indent=2)}\n"
     folder.write_all([(SUMMARY, text.encode())], "implementation")
+    folder.write(NETWORK, to_bytes(network), "network")
+    folder.write(SCHEDULE, f"{schedules.to_json(schedule)}\n".encode(), "schedule")
     return report
 
 

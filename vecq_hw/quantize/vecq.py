@@ -7,6 +7,7 @@ Quantization*, IEEE Trans. Computers 2020): steer to the best angle, then drive 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -150,19 +151,66 @@ def _steer_and_drive(
     w: torch.Tensor, bits: int, interval: Interval, spread: Spread, per_channel: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The half-integers v and alpha, which is a scalar or of shape (O, 1, ...)."""
-    fmt = MidRise(bits).code_format
     rows = channel_rows(w, per_channel)
     if interval is Interval.SEARCH:
         width = searched_interval(rows, bits, gaussian_lambda(bits))
     else:
-        # Rows of zeros stay zero; anything else is far above the clamp.
-        width = row_spread(rows, spread).clamp_(min=torch.finfo(w.dtype).tiny)
-        width = width * (
-            gaussian_lambda(bits) if interval is Interval.EXACT else paper_lambda(bits)
-        )
-    values = (rows / width).floor_().clamp_(fmt.lo, fmt.hi).add_(0.5)
+        table = gaussian_lambda if interval is Interval.EXACT else paper_lambda
+        width = _unit(rows, spread) * table(bits)
+    values = _steer(rows, width, bits)
     alpha = row_dots(rows, values) / row_dots(values, values)
     return values.reshape(w.shape), beside(alpha, w) if per_channel else alpha.reshape(())
+
+
+def _unit(rows: torch.Tensor, spread: Spread) -> torch.Tensor:
+    """The spread of each row.  Rows of zeros stay zero; anything else is far above the clamp."""
+    return row_spread(rows, spread).clamp_(min=torch.finfo(rows.dtype).tiny)
+
+
+def _steer(rows: torch.Tensor, width: torch.Tensor, bits: int) -> torch.Tensor:
+    """The half-integers of rows with intervals of these widths."""
+    fmt = MidRise(bits).code_format
+    return (rows / width).floor_().clamp_(fmt.lo, fmt.hi).add_(0.5)
+
+
+def chosen_lambda(rows: torch.Tensor, bits: int, interval: Interval, spread: Spread) -> float:
+    """The lambda that the method takes, in units of the spread; a search's mean over all rows.
+
+    Parameters
+    ----------
+    rows : float tensor of shape (R, n), R scales
+    """
+    if interval is not Interval.SEARCH:
+        return gaussian_lambda(bits) if interval is Interval.EXACT else paper_lambda(bits)
+    found = searched_interval(rows, bits, gaussian_lambda(bits)) / _unit(rows, spread)
+    return float(found[rows.any(1)].mean())
+
+
+def steering_losses(
+    rows: torch.Tensor, bits: int, lambdas: Sequence[float], spread: Spread
+) -> list[float]:
+    """The orientation loss that each lambda would leave, the mean of all rows that are not zero.
+
+    Parameters
+    ----------
+    rows : float tensor of shape (R, n), R scales
+    lambdas : sequence of float
+        In units of the spread.
+
+    Examples
+    --------
+    >>> rows = torch.tensor([[-2.0, -0.5, 0.25, 1.0]])
+    >>> [round(loss, 3) for loss in steering_losses(rows, 2, [0.5, 1.0], Spread.RMS)]
+    [0.054, 0.029]
+    """
+    rows = rows[rows.any(1)]
+    unit, lengths = _unit(rows, spread), torch.linalg.vector_norm(rows, dim=1)
+    losses = []
+    for value in lambdas:
+        v = _steer(rows, unit * value, bits)
+        cosines = row_dots(rows, v) / (lengths * torch.linalg.vector_norm(v, dim=1))
+        losses.append(float(1.0 - cosines.double().mean()))
+    return losses
 
 
 def row_dots(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

@@ -193,10 +193,21 @@ def load_training(
     return rebuilt, recipe, training
 
 
-def _rebuilt(
-    where: str, content: Mapping[str, Any], model: str | None
-) -> tuple[nn.Module, ModelRecipe]:
-    """The model of a checkpoint; of a Python file only where ``model`` names it."""
+def read_state(path: str | Path) -> tuple[ModelRecipe, Mapping[str, torch.Tensor]]:
+    """Recipe and parameters of a checkpoint, without building its model.
+
+    Raises
+    ------
+    VecqError
+        The file is missing, damaged, or no checkpoint.
+    """
+    where = f"checkpoint '{path}'"
+    return _parts(where, _read(where, Path(path)))
+
+
+def _parts(
+    where: str, content: Mapping[str, Any]
+) -> tuple[ModelRecipe, Mapping[str, torch.Tensor]]:
     try:
         recipe: ModelRecipe = trees.decode(content.get("recipe"), ModelRecipe, iter([]), "recipe")
         state = content.get("state")
@@ -204,6 +215,17 @@ def _rebuilt(
             isinstance(value, torch.Tensor) for value in state.values()
         ):
             raise VecqError("its state is no mapping of tensors")
+    except VecqError as error:
+        raise VecqError(f"{where}: {error}") from None
+    return recipe, state
+
+
+def _rebuilt(
+    where: str, content: Mapping[str, Any], model: str | None
+) -> tuple[nn.Module, ModelRecipe]:
+    """The model of a checkpoint; of a Python file only where ``model`` names it."""
+    recipe, state = _parts(where, content)
+    try:
         if recipe.model not in MODELS and model is None:
             raise VecqError(
                 f"its model is '{recipe.model}', a Python file that would be run; to allow that,"

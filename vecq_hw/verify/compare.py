@@ -26,6 +26,9 @@ from vecq_hw.simulate.reference import checked_inputs
 from vecq_hw.toolchain import require
 from vecq_hw.verify.target import Target, TargetError
 
+SHOWN_MISMATCHES = 8
+"""Of each output, the first ones that a row of the report keeps."""
+
 
 class Status(Enum):
     """How a target's comparison ended."""
@@ -49,6 +52,25 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """An integer that a target computed otherwise than the simulator.
+
+    Attributes
+    ----------
+    output : str
+        The layer that makes it.
+    vector, index : int
+        Of which input vector, and where among the integers of its output.
+    """
+
+    output: str
+    vector: int
+    index: int
+    expected: int
+    actual: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What one target did.
 
@@ -68,6 +90,8 @@ class Row:
         The first mismatch, the error, or what is unsupported; empty for a pass.
     by_output : mapping
         The counts of each output by its name, where there are several.
+    first_mismatches : tuple of Mismatch
+        At most :data:`SHOWN_MISMATCHES` of each output, in the order of the vectors.
     """
 
     name: str
@@ -80,12 +104,14 @@ class Row:
     saturated: int = 0
     message: str = ""
     by_output: Mapping[str, Counts] = field(default_factory=dict)
+    first_mismatches: tuple[Mismatch, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For scripts: the attributes, plain."""
         tree = asdict(self) | {"status": self.status.value, "seconds": round(self.seconds, 3)}
-        if not self.by_output:
-            del tree["by_output"]
+        for name in ("by_output", "first_mismatches"):
+            if not tree[name]:
+                del tree[name]
         return tree
 
 
@@ -214,7 +240,7 @@ def _row(
     network: Network, target: Target, expected: dict[str, IntArray], got: dict[str, IntArray]
 ) -> Row:
     """All outputs of one target, compared."""
-    parts, message = {}, ""
+    parts, first, message = {}, [], ""
     for name, array in expected.items():
         wanted, found = array.reshape(len(array), -1).astype(np.int64), got[name]
         where = f"output '{name}': " if len(expected) > 1 else ""
@@ -222,11 +248,21 @@ def _row(
             given = f"{where}{wanted.shape} outputs are wanted, the target gave {found.shape}"
             return Row(name=target.name, status=Status.ERROR, message=given)
         differing = np.argwhere(found != wanted)
+        first += [
+            Mismatch(
+                output=name,
+                vector=vector,
+                index=index,
+                expected=int(wanted[vector, index]),
+                actual=int(found[vector, index]),
+            )
+            for vector, index in differing[:SHOWN_MISMATCHES].tolist()
+        ]
         if len(differing) and not message:
-            vector, index = differing[0].tolist()
+            shown = first[0]
             message = (
-                f"layer '{name}', vector {vector}, index {index}:"
-                f" expected {wanted[vector, index]}, actual {found[vector, index]}"
+                f"layer '{name}', vector {shown.vector}, index {shown.index}:"
+                f" expected {shown.expected}, actual {shown.actual}"
             )
         parts[name] = Counts(
             outputs=wanted.size,
@@ -245,6 +281,7 @@ def _row(
         saturated=sum(part.saturated for part in parts.values()),
         message=message,
         by_output=parts if len(parts) > 1 else {},
+        first_mismatches=tuple(first),
     )
 
 

@@ -1,0 +1,351 @@
+"""The page about one folder: sections in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vecq_hw import storage
+from vecq_hw.errors import MissingToolError
+from vecq_hw.network import Network
+from vecq_hw.report import plots
+from vecq_hw.report.diagram import diagram
+from vecq_hw.report.figure import Figure
+from vecq_hw.report.gather import Found, gather
+from vecq_hw.report.measure import Activity, CodeUse, Pace, activity, code_use, pace
+from vecq_hw.report.page import Page, Part, Section, Table, Tell, render, summarized
+from vecq_hw.report.verdict import facts, verdict
+
+
+@dataclass(slots=True)
+class _Sections:
+    """Sections as they come; those without content are left out."""
+
+    made: list[Section] = field(default_factory=list)
+
+    def add(self, key: str, title: str, *parts: Part | None) -> None:
+        kept = [part for part in parts if part is not None]
+        if kept:
+            self.made.append(Section(key=key, title=title, parts=kept))
+
+
+def report(folder: str | Path, progress: Tell = lambda text: None) -> Page:
+    """The page about what ``folder`` holds.
+
+    Parameters
+    ----------
+    progress : callable
+        Told what begins, for instance "simulating samples".
+
+    Raises
+    ------
+    VecqError
+        The folder holds nothing that vecq wrote, or a file in it is damaged.
+    MissingToolError
+        matplotlib or graphlay is not installed.
+    """
+    found = gather(folder)
+    network = found.network
+    paced = acted = None
+    uses: list[CodeUse] = []
+    if network is not None:
+        progress("simulating the schedule")
+        paced = pace(found, network)
+        progress("simulating samples")
+        acted = activity(found, network)
+        uses = code_use(network)
+    progress("drawing")
+    sections = _Sections()
+    if network is not None:
+        sections.add("network", "Network", *_network(network))
+    sections.add("training", "Training", _training(found))
+    sections.add("weights", "Weights", *_weights(found, uses, progress))
+    if acted is not None:
+        sections.add("activations", "Sums and activations", *_activity(acted))
+    if paced is not None:
+        sections.add("cycles", "Cycles", *_cycles(paced))
+    sections.add("size", "Size and clock", *_size(found, paced))
+    sections.add("verification", "Verification", *_verification(found))
+    sections.add("search", "Search", _search(found))
+    sections.add("again", "How to make it again", *_again(found))
+    said, figures = verdict(found), facts(found, paced)
+    html = render(
+        title=f"{found.name}: report", verdict=said, facts=figures, sections=sections.made
+    )
+    return Page(html=html, summary={"name": found.name, **summarized(said, figures)})
+
+
+def _network(network: Network) -> list[Part]:
+    rows = []
+    for name, tensor in network.tensors.items():
+        layer = next((layer for layer in network.layers if layer.name == name), None)
+        mac = next((mac for mac in network.mac_layers if mac.name == name), None)
+        rows.append(
+            (
+                name,
+                "Input" if layer is None else type(layer).__name__,
+                "×".join(map(str, tensor.shape)),
+                repr(tensor.format),
+                "" if mac is None else f"{mac.weight_count:,}",
+                "" if mac is None else f"{mac.weights.stored_bits / mac.weight_count:.4g}",
+                f"{tensor.step:.4g}",
+            )
+        )
+    table = Table(
+        caption="Every layer: what it makes, in which format, and the real value of one unit.",
+        titles=("Layer", "Kind", "Shape", "Format", "Weights", "Bits a weight", "Step"),
+        rows=rows,
+        left=4,
+    )
+    text = f"Digest {storage.digest(network)}."
+    return [Part(figures=[diagram(network)], tables=[table], text=[text])]
+
+
+def _training(found: Found) -> Part | None:
+    training = found.training
+    if training is None:
+        return None
+    tables = []
+    if training.metrics is not None:
+        rows = list(training.metrics.plain())
+        tables = [
+            Table(caption="All that was recorded.", titles=("What", "Value"), rows=rows, left=2)
+        ]
+    figures = [plots.history(training.history)] if training.history else []
+    return Part(figures=figures, tables=tables)
+
+
+def _weights(found: Found, uses: Sequence[CodeUse], progress: Tell) -> list[Part]:
+    trained = {}
+    checkpoint = None if found.training is None else found.training.checkpoint
+    text: list[str] = []
+    if checkpoint is not None and uses:
+        try:
+            from vecq_hw.train.steering import trained_weights
+        except MissingToolError:
+            text = ["The float weights are not shown: PyTorch, which reads them, is missing here."]
+        else:
+            progress("reading the float weights")
+            found_weights = trained_weights(checkpoint, [use.layer for use in uses])
+            trained = {one.layer: one for one in found_weights}
+    parts = [Part(text=text)] if text else []
+    for place, use in enumerate(uses):
+        progress(f"drawing {use.layer}")
+        figures: list[Figure] = []
+        if (floats := trained.get(use.layer)) is not None:
+            figures.append(plots.histogram(place, floats, use))
+            curve = plots.steering(place, floats)
+            figures += [] if curve is None else [curve]
+        figures.append(plots.codes(place, use))
+        parts.append(
+            Part(
+                title=use.layer,
+                text=[f"{use.weights:,} weights of {use.bits} bits, one step is {use.step:.4g}."],
+                figures=figures,
+            )
+        )
+    return parts
+
+
+def _activity(acted: Activity) -> list[Part]:
+    parts = []
+    if acted.sums:
+        table = Table(
+            caption=f"Sums on {acted.samples} {acted.source}.",
+            titles=("Layer", "Bits", "Proven", "Used", "Used share"),
+            rows=[
+                (
+                    row.layer,
+                    str(row.bits),
+                    f"{row.proven[0]:,} .. {row.proven[1]:,}",
+                    f"{row.used[0]:,} .. {row.used[1]:,}",
+                    f"{100 * row.share:.1f} %",
+                )
+                for row in acted.sums
+            ],
+        )
+        parts.append(Part(title="Accumulators", figures=[plots.sums(acted)], tables=[table]))
+    if acted.clippings:
+        table = Table(
+            caption=f"Activations on {acted.samples} {acted.source}.",
+            titles=("Layer", "Format", "Clipped above", "Clipped below", "Zero"),
+            rows=[
+                (
+                    row.layer + ("" if row.exact else " (at the end of the range)"),
+                    repr(row.format),
+                    *(f"{100 * share:.2f} %" for share in (row.high, row.low, row.zero)),
+                )
+                for row in acted.clippings
+            ],
+            left=2,
+        )
+        text = "What an unsigned layer clips below is what a ReLU makes zero."
+        parts.append(
+            Part(title="Clipping", text=[text], figures=[plots.clipping(acted)], tables=[table])
+        )
+    return parts
+
+
+def _cycles(paced: Pace) -> list[Part]:
+    run = paced.run
+    if run is None:
+        return [Part(text=[f"This network is not streamed: {paced.reason}."])]
+    folds = Table(
+        caption="Lanes and busy cycles of each layer.",
+        titles=("Layer", "PE", "SIMD", "Busy cycles a frame", "Utilisation"),
+        rows=[
+            (
+                name,
+                *(
+                    (str(fold.pe), str(fold.simd))
+                    if (fold := paced.schedule.folds.get(name)) is not None
+                    else ("", "")
+                ),
+                f"{busy:,}",
+                f"{100 * run.utilisation[name]:.1f} %",
+            )
+            for name, busy in run.busy.items()
+        ],
+    )
+    depths = Table(
+        caption="Depth of each FIFO, the smallest that never stops the network.",
+        titles=("Stream", "Words"),
+        rows=[(name, f"{depth:,}") for name, depth in paced.depths.items()],
+    )
+    text = (
+        f"A frame every {run.interval:g} cycles; the first output word after {run.first_output:,}."
+    )
+    return [
+        Part(
+            text=[text],
+            figures=[plots.timeline(run), plots.utilisation(run)],
+            tables=[folds, *([depths] if paced.depths else [])],
+        )
+    ]
+
+
+def _size(found: Found, paced: Pace | None) -> list[Part]:
+    parts = []
+    record = found.implementation
+    if record is not None:
+        layers = {one.text("name") or "": one.needed("luts") for one in record.items("layers")}
+        table = Table(
+            caption="What each layer takes, counted in the netlist.",
+            titles=("Layer", "LUTs", "Flip-flops", "Block RAMs", "DSPs"),
+            rows=[
+                (
+                    one.text("name") or "",
+                    *(f"{one.needed(what):,g}" for what in ("luts", "ffs", "brams", "dsps")),
+                )
+                for one in record.items("layers")
+            ],
+        )
+        path = Table(
+            caption="The longest path of the seed nearest to the median, in nanoseconds.",
+            titles=("Cell", "Source", "Logic", "Wire"),
+            rows=[
+                (
+                    one.text("cell") or "",
+                    one.text("source") or "",
+                    f"{one.needed('logic_ns'):.2f}",
+                    f"{one.needed('wire_ns'):.2f}",
+                )
+                for one in record.items("critical_path")
+            ],
+            left=2,
+        )
+        title = f"Implementation on {record.text('part') or record.text('device')}"
+        figures = [plots.areas(layers, "Look-up tables of each layer.")] if layers else []
+        text = [*record.texts("over"), *record.texts("advice")]
+        parts.append(
+            Part(
+                title=title,
+                text=text,
+                figures=figures,
+                tables=[table, *([path] if path.rows else [])],
+            )
+        )
+    elif paced is not None and paced.estimate is not None:
+        estimate = paced.estimate
+        sizes = {layer.name: float(layer.resources.luts) for layer in estimate.layers}
+        table = Table(
+            caption=f"Estimated by the cost model for {paced.device.name}; no tool was run.",
+            titles=("Layer", "LUTs", "Flip-flops", "Block RAMs", "DSPs", "MHz"),
+            rows=[
+                (
+                    layer.name,
+                    *(
+                        f"{number:,.0f}"
+                        for number in (
+                            layer.resources.luts,
+                            layer.resources.ffs,
+                            layer.resources.brams,
+                            layer.resources.dsps,
+                            layer.clock_mhz,
+                        )
+                    ),
+                )
+                for layer in estimate.layers
+            ],
+        )
+        caption = "Look-up tables of each layer, estimated."
+        parts.append(Part(title="Estimate", figures=[plots.areas(sizes, caption)], tables=[table]))
+    return parts
+
+
+def _verification(found: Found) -> list[Part]:
+    verification = found.verification
+    if verification is None:
+        return []
+    table = Table(
+        caption="Every target against the simulator, integer by integer.",
+        titles=("Target", "Result", "Vectors", "Integers", "Mismatches", "Seconds"),
+        rows=[
+            (
+                one.name,
+                one.status,
+                f"{one.vectors:,}",
+                f"{one.outputs:,}",
+                f"{one.mismatches:,}",
+                f"{one.seconds:.1f}",
+            )
+            for one in verification.targets
+        ],
+        left=2,
+    )
+    said = [f"{one.name}: {one.message}" for one in verification.targets if one.message]
+    parts = [Part(text=[*verification.warnings, *said], tables=[table])]
+    for one in verification.targets:
+        if one.first_mismatches:
+            rows = [
+                (m.output, str(m.vector), str(m.index), f"{m.expected:,}", f"{m.actual:,}")
+                for m in one.first_mismatches
+            ]
+            first = Table(
+                caption=f"The first of {one.mismatches:,} integers that differ.",
+                titles=("Layer", "Vector", "Index", "Expected", "Actual"),
+                rows=rows,
+            )
+            parts.append(Part(title=f"First mismatches of {one.name}", tables=[first]))
+    return parts
+
+
+def _search(found: Found) -> Part | None:
+    if found.search is None:
+        return None
+    from vecq_hw.search.front import table
+
+    titles, rows = table(found.search.front)
+    shown = Table(
+        caption="The networks of the front, on the test split.",
+        titles=[title.capitalize() if title.islower() else title for title in titles],
+        rows=rows,
+        left=2,
+    )
+    return Part(tables=[shown])
+
+
+def _again(found: Found) -> list[Part]:
+    commands = found.commands
+    return [Part(commands=[*commands, f"vecq report {found.folder}"])] if commands else []
