@@ -4,6 +4,7 @@
 
     VECQ_DATA=... python python/graph_tables.py cora            # memory alone
     VECQ_DATA=... python python/graph_tables.py cora --seeds 10 # and a training for each seed
+    VECQ_DATA=... python python/graph_tables.py cora --search 32 --seeds 2 --epochs 60
 """
 
 from __future__ import annotations
@@ -17,6 +18,14 @@ import torch
 
 from vecq_hw.data import GRAPHS, Graph, load_graph
 from vecq_hw.lower.graph_convolution import lower_graph
+from vecq_hw.search.graphs import (
+    ALLOWED_LOSS,
+    GraphMeasured,
+    GraphSpace,
+    float_accuracy,
+    measure_graph,
+    search_graph,
+)
 from vecq_hw.simulate import simulate
 from vecq_hw.train.graph_bits import GraphBits, feature_memory
 from vecq_hw.train.graph_convolution import (
@@ -27,7 +36,13 @@ from vecq_hw.train.graph_convolution import (
     train_graph,
 )
 
-WIDTHS = (None, GraphBits.uniform(8, 8, 8), GraphBits.uniform(4, 4, 4))
+WIDTHS = (
+    None,
+    GraphBits.uniform(8, 8, 8),
+    GraphBits.uniform(4, 4, 4),
+    GraphBits.uniform(2, 8, 2),
+)
+MANTISSA_BITS = (24, 28, 32)
 MIXED = GraphBits(weights=(4, 4), messages=(4,), states=(4, 3, 2, 1), buckets=(4, 8, 16))
 
 
@@ -48,24 +63,88 @@ def print_memory(graph: Graph) -> None:
 
 
 def print_seeds(graph: Graph, seeds: int, epochs: int) -> None:
-    """Mean and deviation of the accuracy of each network, and what differs in integers."""
+    """Mean and deviation of the integer accuracy, and how many scores are not the trained ones."""
+    mantissas = ", ".join(map(str, MANTISSA_BITS))
     print(f"\n{graph.test.size} test nodes, {epochs} epochs, {seeds} seeds\n")
-    print("| widths | accuracy | each seed | integer scores that differ |")
-    print("|---|---|---|---|")
+    print(
+        f"| widths | validation | test | below float | each seed | scores of"
+        f" {seeds * graph.nodes * graph.classes:,} that differ, mantissas of {mantissas} bits |"
+    )
+    print("|---|---|---|---|---|---|")
+    floats: list[float] = []
     for bits in WIDTHS:
-        found, differ = [], 0
+        tests, validations, differ = [], [], dict.fromkeys(MANTISSA_BITS, 0)
         for seed in range(seeds):
             model = train_graph(graph, bits, GraphSettings(epochs=epochs, seed=seed))
-            found.append(100 * node_accuracy(graph, predict_nodes(model), graph.test))
-            if bits is not None:
-                scores = simulate(lower_graph(model), graph.codes)[0, 0]
-                differ += int(np.count_nonzero(scores != integer_scores(model)))
-            print(f"{bits or 'float'}, seed {seed}: {found[-1]:.1f} %", file=sys.stderr, flush=True)
-        spread = statistics.stdev(found) if seeds > 1 else 0.0
-        each = " ".join(f"{one:.1f}" for one in found)
-        total = "" if bits is None else f"{differ} of {seeds * graph.nodes * graph.classes}"
-        mean = statistics.mean(found)
-        print(f"| {bits or 'float'} | {mean:.2f} ± {spread:.2f} | {each} | {total} |", flush=True)
+            classes, own = predict_nodes(model), integer_scores(model)
+            if own is not None:
+                for mantissa in MANTISSA_BITS:
+                    network = lower_graph(model, mantissa_bits=mantissa)
+                    scores = simulate(network, graph.codes)[0, 0]
+                    differ[mantissa] += int(np.count_nonzero(scores != own))
+                classes = scores.argmax(1)
+            tests.append(100 * node_accuracy(graph, classes, graph.test))
+            validations.append(100 * node_accuracy(graph, classes, graph.val))
+            print(f"{bits or 'float'}, seed {seed}: {tests[-1]:.1f} %", file=sys.stderr, flush=True)
+        floats = floats or tests
+        below = "" if bits is None else f"{statistics.mean(floats) - statistics.mean(tests):.2f}"
+        total = "" if bits is None else ", ".join(map(str, differ.values()))
+        each = " ".join(f"{one:.1f}" for one in tests)
+        print(
+            f"| {bits or 'float'} | {spread(validations)} | {spread(tests)} | {below} | {each} |"
+            f" {total} |",
+            flush=True,
+        )
+
+
+def print_search(graph: Graph, trials: int, seeds: int, epochs: int) -> None:
+    """The fewest bits that each optimizer finds by as many measurements, for each seed."""
+    print(
+        f"\n{trials} measurements of {epochs} epochs each; within {100 * ALLOWED_LOSS:.0f} % of"
+        " the float network on the validation nodes\n"
+    )
+    print("| seed | wanted | optimizer | kbit | validation | test | widths | accurate enough |")
+    print("|---|---|---|---|---|---|---|---|")
+    space = GraphSpace()
+    for seed in range(seeds):
+        settings = GraphSettings(epochs=epochs, seed=seed)
+        wanted = float_accuracy(graph, settings) - ALLOWED_LOSS
+        known: dict[GraphBits, GraphMeasured] = {}
+        for bits in (GraphBits.uniform(8, 8, 8), GraphBits.uniform(4, 4, 4)):
+            known[bits] = measure_graph(graph, bits, settings)
+            shown = f"{known[bits].stored_bits / 1000:.0f} | {percent(known[bits])}"
+            print(f"| {seed} | {100 * wanted:.1f} | none | {shown} | | {bits} | |")
+        for optimizer in ("abs", "random"):
+            found = search_graph(
+                graph,
+                space,
+                settings,
+                trials=trials,
+                optimizer=optimizer,
+                min_accuracy=wanted,
+                known=known,
+                tell=lambda text: print(text, file=sys.stderr, flush=True),
+            )
+            right = [r.measured for r in found.trials if r.measured is not None]
+            enough = sum(one.integer_accuracy >= wanted for one in right)
+            row = "| | | |"
+            if found.best is not None and found.best.measured is not None:
+                bits, best = space.bits(found.best.point), found.best.measured
+                classes = predict_nodes(train_graph(graph, bits, settings))
+                test = 100 * node_accuracy(graph, classes, graph.test)
+                row = f"| {best.stored_bits / 1000:.0f} | {percent(best)} | {test:.1f} | {bits}"
+            print(f"| {seed} | {100 * wanted:.1f} | {optimizer} {row} | {enough} |", flush=True)
+
+
+def percent(found: GraphMeasured) -> str:
+    """The accuracy on the validation nodes."""
+    return f"{100 * found.integer_accuracy:.1f}"
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation over the seeds."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.2f} ± {deviation:.2f}"
 
 
 def main() -> None:
@@ -73,10 +152,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("graph", choices=GRAPHS)
     parser.add_argument("--seeds", type=int, default=0)
+    parser.add_argument("--search", type=int, default=0, metavar="TRIALS")
     parser.add_argument("--epochs", type=int, default=200)
     given = parser.parse_args()
     torch.set_num_threads(1)
     graph = load_graph(given.graph)
+    if given.search:
+        print_search(graph, given.search, given.seeds or 1, given.epochs)
+        return
     print_memory(graph)
     if given.seeds:
         print_seeds(graph, given.seeds, given.epochs)

@@ -84,6 +84,7 @@ def small_graph(nodes: int = 90, words: int = 24, classes: int = 3) -> Graph:
         indptr=np.append(0, held.sum(axis=1).cumsum()),
         indices=np.nonzero(held)[1],
         words=words,
+        classes=classes,
         edges=np.argwhere(drawn),
         labels=labels,
         train=np.arange(30),

@@ -65,6 +65,23 @@ def test_a_part_of_a_graph_has_the_words_and_edges_of_its_nodes():
     ]
 
 
+def test_a_part_may_lack_a_class_and_is_grown_from_the_nearest_nodes():
+    graph = small_graph()
+    two = graph.part(np.array([0, 3, 6]))  # of class 0 alone
+    assert two.classes == 3
+    near = graph.around(7, 60).tolist()
+    assert near[0] == 7
+    assert len(set(near)) == len(near) == 60
+    linked = np.eye(graph.nodes, dtype=int)
+    linked[tuple(graph.edges.T)] = linked[tuple(graph.edges[:, ::-1].T)] = 1
+    distance = np.full(graph.nodes, 99)
+    for steps in range(10, -1, -1):
+        distance[np.linalg.matrix_power(linked, steps)[7] > 0] = steps
+    assert distance[near].tolist() == sorted(distance)[:60]
+    alone = graph.nodes - 1
+    assert graph.around(alone, 5).tolist() == [alone]
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -122,3 +124,19 @@ def test_memory_counts_every_value_of_every_node():
     assert memory.messages == 16 * (8 * counts[0] + 6 * counts[1] + 4 * counts[2])
     assert memory.factor == 32 * nodes * (words + 16) / (memory.words + memory.states)
     assert feature_memory(graph, GraphBits.uniform(4, 8, 8)).factor_without_input == 4
+
+
+def test_one_bit_of_each_word_makes_the_features_of_cora_thirty_times_smaller():
+    nodes, words = 2708, 1433
+    graph = replace(
+        small_graph(nodes=90),
+        indptr=np.zeros(nodes + 1, np.int64),
+        indices=np.zeros(0, np.int64),
+        words=words,
+    )
+    four = GraphBits.uniform(4, 4, 4)
+    memory = feature_memory(graph, four)
+    assert memory.factor == 1449 * 32 / (1433 + 16 * 4) > 30
+    assert memory.factor_without_input == 8
+    # Words of four bits cannot reach it, whatever the states have.
+    assert feature_memory(graph, GraphBits(states=(1,)), word_bits=4).factor < 8.1

@@ -21,8 +21,9 @@ def main(monkeypatch, capsys, tmp_path):
     held = {key: getattr(graph, key) for key in KEYS if key != "shape"}
     np.savez(tmp_path / "own.npz", **held, shape=np.array([graph.nodes, graph.words]))
 
-    def run(*arguments):
-        common = ("train", "--data", tmp_path / "own.npz", "--out", tmp_path / "out")
+    def run(*arguments, command="train"):
+        common = (command, "--data", tmp_path / "own.npz")
+        common += ("--out", tmp_path / "out") if command == "train" else ()
         monkeypatch.setattr(sys, "argv", ["vecq", *map(str, (*common, *arguments))])
         with pytest.raises(SystemExit) as stop:
             cli.main()
@@ -49,6 +50,10 @@ def test_the_network_that_is_written_holds_the_graph_and_has_the_accuracy_that_i
     right = float((found == graph.labels)[graph.test].mean())
     assert metrics["integer_accuracy"] == right
     assert len((out / "train.csv").read_text().splitlines()) == 21
+    # The same accuracy by the simulator, which finds the words of the nodes by --data too.
+    status, shown, errors = main(out / "network.npz", "--json", "-", command="simulate")
+    assert status == 0, errors
+    assert json.loads(shown[shown.index("{") :])["integer_accuracy"] == right
     status, _, errors = main("--epochs", 2)
     assert status == 2
     assert "holds a finished training" in errors

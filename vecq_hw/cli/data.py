@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from vecq_hw.cli.graphs import is_graph
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
     from vecq_hw.data import Dataset
-    from vecq_hw.data.dataset import Targets
+    from vecq_hw.data.dataset import Labels, Targets
     from vecq_hw.formats import IntArray
     from vecq_hw.network import Network
     from vecq_hw.simulate.inputs import Rule
@@ -108,6 +109,8 @@ class Samples:
                     f"a data set holds one array of samples, but network '{network.name}' has the"
                     f" inputs {', '.join(map(repr, names))}; give --inputs or --reals"
                 )
+            if is_graph(self.data, self.folder):
+                return _nodes(network, self.data, self.folder)
             dataset = loaded(self.data, self.folder)
             labels = dataset.y_test[: self.most]
             codes = network_inputs(network, dataset.x_test[: self.most], rule)
@@ -139,12 +142,47 @@ class Samples:
         return with_corners(network, main)
 
 
+def _nodes(network: Network, data: str, folder: Path | None) -> tuple[dict[str, IntArray], Labels]:
+    """The one sample of a graph: its words, with the labels of its test nodes alone, else -1."""
+    import numpy as np
+
+    from vecq_hw.data import load_graph
+    from vecq_hw.simulate.reference import checked_inputs
+
+    graph = load_graph(data, folder)
+    labels = np.full((1, graph.nodes), -1)
+    labels[0, graph.test] = graph.labels[graph.test]
+    try:
+        return checked_inputs(network, graph.codes), labels
+    except VecqError as error:
+        raise VecqError(
+            f"data '{data}': {graph.nodes} nodes of {graph.words} words are no input of network"
+            f" '{network.name}', which holds the graph that it was trained on ({error})"
+        ) from None
+
+
+def accuracies(
+    network: Network, outputs: Mapping[str, IntArray], labels: Labels
+) -> dict[str, float]:
+    """Which part of the samples, or of the labelled nodes of a graph, each output gets right."""
+    from vecq_hw.simulate import predictions
+    from vecq_hw.simulate.ends import output_arrays
+
+    if labels.ndim == 1:
+        classes = output_arrays(network, predictions(network, outputs))
+    else:
+        classes = {name: array.argmax(-1).reshape(labels.shape) for name, array in outputs.items()}
+    known = labels >= 0
+    return {name: float((found == labels)[known].mean()) for name, found in classes.items()}
+
+
 def samples_options(command: _Command) -> _Command:
     """``--data``, ``--data-dir``, ``--inputs``, ``--reals``, ``--samples``, as ``samples``."""
     options = (
         data_options(
             "Data set whose test split is used; PATH: an .npz file (x_train, y_train, x_test,"
-            " y_test), a folder or a .zip of images, a file or folder of texts."
+            " y_test), a folder or a .zip of images, a file or folder of texts; of a network with"
+            " a graph that graph."
         ),
         click.option(
             "--inputs",

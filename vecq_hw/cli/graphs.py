@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,14 +64,7 @@ def train_nodes(
         train_graph,
     )
 
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and name not in _TAKEN:
-            raise VecqError(
-                f"--data {options['data']} is a graph, whose network has no use for"
-                f" {parameter.opts[0]}"
-            )
+    refuse_others(context, _TAKEN, options["data"])
     graph = load_graph(options["data"], data_dir)
     bits = _bits(options)
     names = ("epochs", "learning_rate", "weight_decay", "seed")
@@ -126,6 +119,21 @@ def train_nodes(
         target.write(METRICS, text.encode(), _KINDS[METRICS])
         echo(f"{out}: {shown}")
         write_json(json_file, metrics)
+
+
+def refuse_others(context: click.Context, taken: Sequence[str], data: str) -> None:
+    """Refuse options of the command that were given and mean nothing where the data are a graph."""
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if is_given(context, name) and name not in taken:
+            raise VecqError(
+                f"--data {data} is a graph, whose network has no use for {parameter.opts[0]}"
+            )
+
+
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether the user gave an option, rather than leave it to its default."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _bits(options: Mapping[str, Any]) -> GraphBits | None:

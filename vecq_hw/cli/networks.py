@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from vecq_hw.cli.data import Samples, samples_options
+from vecq_hw.cli.data import Samples, accuracies, samples_options
 from vecq_hw.cli.maps import in_words as maps_in_words
 from vecq_hw.cli.maps import map_scores
 from vecq_hw.cli.output import activity, echo, host_words, percent, print_table, progress_bar
@@ -319,15 +319,13 @@ def simulate(
         with progress_bar(count, "simulating") as progress:
             outputs = simulator.simulate(net, codes, engine=engine, progress=progress)
     arrays = output_arrays(net, outputs)
-    accuracy = None
     result = f"{count} vectors"
-    scores = None
+    accuracy = scores = None
     if labels is not None and labels.ndim == 3:
         scores = map_scores(simulator.object_maps(net, arrays), labels)
         result += f", {maps_in_words(scores)}"
     elif labels is not None:
-        classes = output_arrays(net, simulator.predictions(net, arrays))
-        shares = {name: float((found == labels).mean()) for name, found in classes.items()}
+        shares = accuracies(net, arrays, labels)
         accuracy = one_or_all(shares)
         for name, share in shares.items():
             where = f" of '{name}'" if len(shares) > 1 else ""

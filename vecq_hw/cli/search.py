@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vecq_hw.cli.data import data_options
+from vecq_hw.cli.graph_search import search_widths
+from vecq_hw.cli.graphs import is_graph
 from vecq_hw.cli.output import activity, echo, print_table
 from vecq_hw.cli.outputs import (
     OutputFile,
@@ -133,9 +135,10 @@ def _model_options(command: Any) -> Any:
 )
 @click.option(
     "--optimizer",
-    type=click.Choice(["nsga2", "tpe", "random", "grid"]),
+    type=click.Choice(["nsga2", "tpe", "random", "grid", "abs"]),
     default="nsga2",
     show_default=True,
+    help="abs is SGQuant's, of graphs alone, and their default.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Of a trial.  [default: a tenth]")
 @click.option(
@@ -183,11 +186,17 @@ def search(
     Trials are networks, fine-tuned from one float model, whose accuracy is counted with integers
     and whose cost is that of the cost model.  The best of them are trained by the whole recipe and
     verified.  After Ctrl-C, a crash or a reboot, --resume DIR goes on.
+
+    Of a graph (cora, citeseer, or an .npz file with edges) the widths of weights, messages and
+    states by the number of neighbours are searched, for few stored bits; --activation-bits are 1..8
+    there, and no device is wanted.
     """
     from vecq_hw import search as searching
 
     if show is not None or resume is not None:
         _check_alone(context, "show" if show is not None else "resume")
+    if show is None and resume is None and is_graph(options["data"], options["data_dir"]):
+        return search_widths(context, out, workers, scheduler, json_file, options)
     place = show or resume or out
     if show is None:
         if workers is not None and scheduler is not None:

@@ -33,8 +33,8 @@ class Graph:
     name : str
     indptr, indices : int64 arrays of shape (N + 1,) and (words of all nodes,)
         The words of each node in CSR form.
-    words : int
-        How many different ones there are.
+    words, classes : int
+        How many different ones there are; nodes of a part may have fewer.
     edges : int64 array of shape (E, 2)
         Each once, whichever way round, none from a node to itself.
     labels : int64 array of shape (N,)
@@ -47,6 +47,7 @@ class Graph:
     indptr: IntArray
     indices: IntArray
     words: int
+    classes: int
     edges: IntArray
     labels: Labels
     train: IntArray
@@ -57,11 +58,6 @@ class Graph:
     def nodes(self) -> int:
         """N."""
         return self.indptr.size - 1
-
-    @property
-    def classes(self) -> int:
-        """How many there are among all labels."""
-        return int(self.labels.max()) + 1
 
     @cached_property
     def neighbours(self) -> tuple[IntArray, IntArray]:
@@ -100,6 +96,20 @@ class Graph:
             total.update(np.ascontiguousarray(array, "<i8").data)
         return total.hexdigest()
 
+    def around(self, node: int, count: int) -> IntArray:
+        """The ``count`` nodes that are the fewest edges away from one, the nearest first.
+
+        Fewer where no more can be reached; of equally near ones those of the lowest numbers.
+        """
+        indptr, indices = self.neighbours
+        found = {node: None}
+        nearest = [node]
+        while nearest and len(found) < count:
+            lists = [indices[indptr[one] : indptr[one + 1]].tolist() for one in nearest]
+            nearest = sorted({one for each in lists for one in each} - found.keys())
+            found.update(dict.fromkeys(nearest))
+        return np.array([*found][:count])
+
     def part(self, nodes: IntArray) -> Graph:
         """The graph of these nodes, in this order, with the edges among them."""
         place = np.full(self.nodes, -1)
@@ -116,6 +126,7 @@ class Graph:
             indptr=np.append(0, np.cumsum([one.size for one in lists])),
             indices=np.concatenate(lists),
             words=self.words,
+            classes=self.classes,
             edges=edges[(edges >= 0).all(axis=1)],
             labels=self.labels[nodes],
             train=kept(self.train),
@@ -194,7 +205,8 @@ def read_graph(path: Path, name: str) -> Graph:
     for problem in _problems(held):
         raise VecqError(f"data '{name}': {problem}")
     arrays = {key: held[key].astype(np.int64) for key in KEYS if key != "shape"}
-    return Graph(name=name, words=int(held["shape"][1]), **arrays)
+    classes = int(arrays["labels"].max()) + 1
+    return Graph(name=name, words=int(held["shape"][1]), classes=classes, **arrays)
 
 
 def _problems(held: dict[str, npt.NDArray[Any]]) -> list[str]:

@@ -22,7 +22,7 @@ from vecq_hw.train.graph_convolution import GraphConvolution, copied_in_double
 Doubles = npt.NDArray[np.float64]
 
 
-def lower_graph(model: GraphConvolution, name: str = "network", mantissa_bits: int = 24) -> Network:
+def lower_graph(model: GraphConvolution, name: str = "network", mantissa_bits: int = 32) -> Network:
     """The integer network of a trained quantized one, with its graph.
 
     Its input are the words of all nodes, (1, N, words) in one bit
@@ -38,7 +38,8 @@ def lower_graph(model: GraphConvolution, name: str = "network", mantissa_bits: i
         Of the factors of nodes, sign included.  They reach from one node to another over two to
         three decades, which one shift serves, so that they need more bits than those of channels.
         Sums that lie nearer to a border between two codes than these bits tell may become the
-        other code: with 8-bit messages on Cora up to 0.3 % of the scores differed by that.
+        other code: of 189,560 scores of Cora, 8-bit messages, 63 differed by that with 24 bits, 35
+        with 28 and none with 32.
 
     Raises
     ------

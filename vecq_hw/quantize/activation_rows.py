@@ -1,6 +1,8 @@
 """Activation quantizers whose rows have widths of their own, such as nodes of few neighbours.
 
-The steps of widths are powers of two times one step: sums of rows are sums of shifted codes.
+The steps of widths are powers of two times one step: sums of rows are sums of shifted codes.  That
+one is the step with the least square error on what is seen: values of nodes differ with their words
+and neighbours, and have far longer tails than a Gaussian.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ import torch
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.quantize.activation import (
+    DECAY,
     ActivationQuantizer,
     QuantizedReLU,
     SignedQuantizer,
     activation_step,
     checked_activation_bits,
 )
+
+NARROWEST = 5
+"""By so many powers of two a step may be finer than that at which the largest value just fits."""
 
 
 class _ByRow(ActivationQuantizer):
@@ -35,9 +41,12 @@ class _ByRow(ActivationQuantizer):
     ----------
     shifts : tuple of int
         By how many powers of two the step of each class is larger than :attr:`step`.
+    searched : scalar buffer
+        An average of the best steps; 0 before the first.
     """
 
     rows: torch.Tensor
+    searched: torch.Tensor
 
     def __init__(self, widths: Sequence[int], rows: torch.Tensor) -> None:
         self.widths = tuple(map(checked_activation_bits, widths))
@@ -48,6 +57,7 @@ class _ByRow(ActivationQuantizer):
                 f" {len(self.widths)}"
             )
         self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("searched", torch.zeros(()))
         finest = activation_step(self._full)
         self.shifts = tuple(round(math.log2(activation_step(fmt) / finest)) for fmt in self.formats)
 
@@ -55,6 +65,29 @@ class _ByRow(ActivationQuantizer):
     def formats(self) -> tuple[IntFormat, ...]:
         """Of the codes of each class."""
         return tuple(IntFormat(bits, self.signed) for bits in self.widths)
+
+    @property
+    def step(self) -> torch.Tensor:
+        """Real value of one unit in the widest class; 0 before any data were seen."""
+        return self.searched
+
+    def _observe(self, x: torch.Tensor, operand: int) -> None:
+        wanted = x if self.signed else x.relu()
+        widest = wanted.abs().amax() / max(self._full.hi, 1)
+        if not bool(widest > 0):  # it says nothing
+            return
+
+        def best(octaves: list[float]) -> float:
+            def error(octave: float) -> float:
+                found = self._quantized(x, widest * 2.0**octave)
+                return float((found - wanted).square().sum())
+
+            return min(octaves, key=error)
+
+        coarse = best([-half / 2 for half in range(2 * NARROWEST + 1)])
+        found = widest * 2.0 ** best([coarse, coarse - 0.25, coarse + 0.25])
+        weight = 1 - DECAY if bool(self.searched > 0) else 1.0
+        self.searched.lerp_(found.to(self.searched.dtype), weight)
 
     def _quantized(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
         result = torch.empty_like(x)

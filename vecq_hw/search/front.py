@@ -126,12 +126,14 @@ def limits(measured: Measured, accuracy: float, request: Request) -> dict[str, f
     return found
 
 
-def front_of(records: Iterable[Record], request: Request) -> list[Record]:
+def front_of(
+    records: Iterable[Record[Choice, Measured]], request: Request
+) -> list[Record[Choice, Measured]]:
     """The trials that keep the limits and that no other one is better than; most accurate first.
 
     Of those with equal numbers the first.
     """
-    found: list[tuple[tuple[float, ...], Record]] = []
+    found: list[tuple[tuple[float, ...], Record[Choice, Measured]]] = []
     for record in records:
         measured = record.measured
         if measured is None or measured.integer_accuracy is None:
@@ -158,7 +160,7 @@ def folder_name(number: int) -> str:
 
 
 def write_point(
-    folder: Folder, record: Record, trained: Trained, request: Request, task: Task
+    folder: Folder, record: Record[Choice, Measured], trained: Trained, request: Request, task: Task
 ) -> FrontPoint:
     """Verify a network of the front and write its files; the metrics last, which makes it whole."""
     network = storage.from_bytes(trained.network, "network of the front")

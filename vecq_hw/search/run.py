@@ -64,7 +64,7 @@ class Result:
 
     request: Request
     space: Space
-    trials: tuple[Record, ...]
+    trials: tuple[Record[Choice, Measured], ...]
     front: tuple[FrontPoint, ...]
 
     def tree(self) -> dict[str, Any]:
@@ -98,12 +98,13 @@ class _Settled:
     digest: str
     space: Space
 
-    def study(self, out: Path) -> Study:
+    def study(self, out: Path) -> Study[Choice, Measured]:
         url = self.storage or f"sqlite:///{(out / TRIALS).resolve()}"
         return Study(
             url,
             self.request.study_name,
             self.space,
+            Measured,
             objectives=len(self.request.objectives),
             optimizer=self.request.optimizer,
             seed=self.request.seed,
@@ -333,7 +334,11 @@ def _task(folder: Folder, settled: _Settled, dataset: datasets.Dataset, tell: Te
 
 
 def _enqueue(
-    study: Study, settled: _Settled, dataset: datasets.Dataset, out: Path, tell: Tell
+    study: Study[Choice, Measured],
+    settled: _Settled,
+    dataset: datasets.Dataset,
+    out: Path,
+    tell: Tell,
 ) -> None:
     """Let the known points be first: the grid; else uniform widths and the sensitivities' path."""
     request, space = settled.request, settled.space
@@ -359,7 +364,9 @@ def _enqueue(
     study.enqueue(path[index * (len(path) - 1) // max(1, wanted - 1)] for index in range(wanted))
 
 
-def _run_trials(study: Study, request: Request, task: Task, place: Engine, tell: Tell) -> None:
+def _run_trials(
+    study: Study[Choice, Measured], request: Request, task: Task, place: Engine, tell: Tell
+) -> None:
     """Ask, evaluate and tell until all trials have ended."""
     total = request.trials
     if request.optimizer == "grid":
@@ -428,7 +435,7 @@ def _run_trials(study: Study, request: Request, task: Task, place: Engine, tell:
 def _train_front(
     folder: Folder,
     settled: _Settled,
-    records: Iterable[Record],
+    records: Iterable[Record[Choice, Measured]],
     task: Task,
     place: Engine,
     tell: Tell,
@@ -461,7 +468,7 @@ def _train_front(
     remove_others(folder, (one.number for one in front))
 
 
-def _result(out: Path, settled: _Settled, records: Iterable[Record]) -> Result:
+def _result(out: Path, settled: _Settled, records: Iterable[Record[Choice, Measured]]) -> Result:
     kept = tuple(records)
     front = (read_point(out, one.number, one.point) for one in front_of(kept, settled.request))
     return Result(

@@ -100,6 +100,10 @@ class Space:
         """The reverse of :meth:`point`."""
         return {name: choices.index(point[name]) for name, choices in self.layers.items()}
 
+    def text(self, point: Point) -> str:
+        """As :func:`point_text`."""
+        return point_text(point)
+
     def smallest(self) -> Point:
         """The fewest bits of all layers."""
         return {name: choices[0] for name, choices in self.layers.items()}

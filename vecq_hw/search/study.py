@@ -8,29 +8,67 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from vecq_hw import trees
 from vecq_hw.errors import VecqError
-from vecq_hw.search.space import Point, Space, point_text
-from vecq_hw.search.trial import Measured, Rival
 
 HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 120.0
 """After so long without a word, a search elsewhere that shares the storage counts as dead."""
 _MEASURED, _SENTENCE, _OWNER, _ALIVE = "measured", "sentence", "owner", "alive:"
 _OPEN = (TrialState.RUNNING, TrialState.WAITING)
+
+
+ChoiceT = TypeVar("ChoiceT")
+"""What may be chosen for one place of a space."""
+
+
+class Choices(Protocol[ChoiceT]):
+    """A space: a list of choices for each of its places."""
+
+    @property
+    def layers(self) -> Mapping[str, tuple[ChoiceT, ...]]:
+        """The choices by the name of the place."""
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+
+    def point(self, places: Mapping[str, int]) -> Mapping[str, ChoiceT]:
+        """The point of one index in the list of each place."""
+
+    def places(self, point: Mapping[str, ChoiceT]) -> dict[str, int]:
+        """The reverse of :meth:`point`."""
+
+    def text(self, point: Mapping[str, ChoiceT]) -> str:
+        """A point in a line."""
+
+
+class Outcome(Protocol):
+    """What every measurement tells."""
+
+    @property
+    def integer_accuracy(self) -> float | None:
+        """None where it was not trained to its end."""
+
+    @property
+    def reason(self) -> str:
+        """Why not; else empty."""
+
+
+OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 
 
 class State(Enum):
@@ -41,14 +79,14 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Generic[ChoiceT, OutcomeT]):
     """A trial that has ended.
 
     Attributes
     ----------
     number : int
         From 0, in the order in which they began.
-    measured : Measured or None
+    measured : what was measured, or None
         Of one that finished.
     sentence : str
         Why it failed, or was not trained to its end; else empty.
@@ -56,8 +94,8 @@ class Record:
 
     number: int
     state: State
-    point: Point
-    measured: Measured | None
+    point: Mapping[str, ChoiceT]
+    measured: OutcomeT | None
     sentence: str
 
     @property
@@ -66,13 +104,16 @@ class Record:
         return self.measured is not None and self.measured.integer_accuracy is not None
 
 
-class Study:
+class Study(Generic[ChoiceT, OutcomeT]):
     """The trials of one search, or of several that ask for the same and share a storage.
 
     Parameters
     ----------
-    url : str
-        As Optuna's RDBStorage takes it.
+    url : str or None
+        As Optuna's RDBStorage takes it; None keeps the trials in memory.
+    space : Choices
+    outcome : dataclass
+        Of what is measured.
     objectives : int
         How many there are beside the accuracy.
     exclusive : bool
@@ -86,9 +127,10 @@ class Study:
 
     def __init__(
         self,
-        url: str,
+        url: str | None,
         name: str,
-        space: Space,
+        space: Choices[ChoiceT],
+        outcome: type[OutcomeT],
         *,
         objectives: int,
         optimizer: str = "nsga2",
@@ -97,12 +139,12 @@ class Study:
         exclusive: bool = True,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space = space
+        self.space, self._outcome = space, outcome
         self._exclusive = exclusive
         self._optimizer, self._seed, self._population = optimizer, seed, population
         self._token = f"{socket.gethostname()}:{os.getpid()}"
         self._mine: dict[int, optuna.Trial] = {}
-        self._storage = _storage(url)
+        self._storage = InMemoryStorage() if url is None else _storage(url)
         directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * objectives]
         with _storage_errors(url):
             with contextlib.suppress(DuplicatedStudyError):  # somebody else was quicker
@@ -121,12 +163,12 @@ class Study:
             self._study.set_user_attr("space", widths)
         self._study.sampler = self._sampler()
 
-    def enqueue(self, points: Iterable[Point]) -> None:
+    def enqueue(self, points: Iterable[Mapping[str, ChoiceT]]) -> None:
         """Let these be tried first; those that are known already are left out."""
         for point in points:
             self._study.enqueue_trial(self.space.places(point), skip_if_exists=True)
 
-    def ask(self) -> tuple[int, Point]:
+    def ask(self) -> tuple[int, Mapping[str, ChoiceT]]:
         """A trial that begins: its number and its point."""
         distributions: dict[str, BaseDistribution] = {
             name: IntDistribution(0, len(choices) - 1)
@@ -139,7 +181,7 @@ class Study:
         return trial.number, self.space.point(trial.params)
 
     def finish(
-        self, number: int, measured: Measured, values: Sequence[float], limits: dict[str, float]
+        self, number: int, measured: OutcomeT, values: Sequence[float], limits: dict[str, float]
     ) -> bool:
         """End a trial with its numbers; False if another process ended it before.
 
@@ -151,11 +193,11 @@ class Study:
             By how much each is missed; not positive where it is kept.
         """
         trial = self._mine.pop(number)
-        tree = trees.encode(measured, Measured, [], "measured")
+        tree = trees.encode(measured, self._outcome, [], "measured")
 
         def end() -> None:
             trial.set_user_attr(_MEASURED, tree)
-            trial.set_user_attr("bits", point_text(self.space.point(trial.params)))
+            trial.set_user_attr("bits", self.space.text(self.space.point(trial.params)))
             for name, excess in limits.items():
                 trial.set_constraint(name, excess)
             self._study.tell(number, list(values))
@@ -185,14 +227,14 @@ class Study:
             self._requeue(number)
         return len(stale)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[Record[ChoiceT, OutcomeT]]:
         """The trials that have ended, by number."""
-        found = []
+        found: list[Record[ChoiceT, OutcomeT]] = []
         for trial in self._trials(TrialState.COMPLETE, TrialState.FAIL):
             tree = trial.user_attrs.get(_MEASURED)
-            measured: Measured | None = None
+            measured: OutcomeT | None = None
             if trial.state is TrialState.COMPLETE:
-                measured = trees.decode(tree, Measured, iter(()), f"trial {trial.number}")
+                measured = trees.decode(tree, self._outcome, iter(()), f"trial {trial.number}")
             sentence = str(trial.user_attrs.get(_SENTENCE, ""))
             found.append(
                 Record(
@@ -210,14 +252,6 @@ class Study:
         states = [trial.state for trial in self._trials()]
         running, waiting = (states.count(state) for state in _OPEN)
         return len(states) - running - waiting, running, waiting
-
-    def rivals(self, objectives: Sequence[str]) -> tuple[Rival, ...]:
-        """What a trial that begins now may be found hopeless beside."""
-        return tuple(
-            Rival(costs=one.measured.costs(objectives), accuracies=one.measured.rungs)
-            for one in self.records()
-            if one.measured is not None and one.measured.rungs
-        )
 
     @contextlib.contextmanager
     def alive(self) -> Iterator[None]:
@@ -299,7 +333,7 @@ def _storage(url: str) -> BaseStorage:
 
 
 @contextlib.contextmanager
-def _storage_errors(url: str) -> Iterator[None]:
+def _storage_errors(url: str | None) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:

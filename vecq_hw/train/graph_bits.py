@@ -72,6 +72,11 @@ class GraphBits:
         found = np.array(widths)
         return found[self.bucket_of(degrees)] if len(widths) > 1 else found.repeat(degrees.size)
 
+    def tree(self) -> dict[str, list[int]]:
+        """As a bits file holds it; :func:`read_graph_bits` is the reverse."""
+        names = ("weights", "messages", "states", "buckets")
+        return {name: list(getattr(self, name)) for name in names}
+
     def __str__(self) -> str:
         first, second = self.weights
         weights = f"{first}" if first == second else f"{first}-{second}"

@@ -20,7 +20,7 @@ from vecq_hw.data.dataset import Labels
 from vecq_hw.data.graphs import Graph
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.quantize import RowsReLU, RowsSigned, Vecq
+from vecq_hw.quantize import Interval, RowsReLU, RowsSigned, Vecq
 from vecq_hw.train.graph_bits import HIDDEN, GraphBits
 
 
@@ -113,17 +113,40 @@ class GraphConvolution(nn.Module):
         self.messages: nn.Module = nn.Identity()
         self.states: nn.Module = nn.ReLU()
         if bits is not None:
-            self.word_quantizer = Vecq(self.word_weights.detach(), bits.weights[0])
-            self.state_quantizer = Vecq(self.state_weights.detach(), bits.weights[1])
+            # Most words tell nothing, so that weights have long tails: no Gaussian's interval.
+            first, second = self.word_weights.detach(), self.state_weights.detach()
+            self.word_quantizer = Vecq(first, bits.weights[0], interval=Interval.SEARCH)
+            self.state_quantizer = Vecq(second, bits.weights[1], interval=Interval.SEARCH)
             bucket = torch.from_numpy(bits.bucket_of(graph.degrees))
             alike = torch.zeros_like(bucket)
             one, many = bits.messages, bits.states
             self.messages = RowsSigned(one, bucket if len(one) > 1 else alike)
             self.states = RowsReLU(many, bucket if len(many) > 1 else alike)
 
+    def train(self, mode: bool = True) -> GraphConvolution:
+        """As of the base class; but steps follow in :meth:`follow` alone, never under dropout."""
+        super().train(mode)
+        self.messages.eval()
+        self.states.eval()
+        return self
+
     def forward(self) -> torch.Tensor:
         """The scores of all nodes; shape (N, classes)."""
         return self.factor * self.sums()
+
+    @torch.no_grad()
+    def follow(self) -> torch.Tensor:
+        """The scores in evaluation mode, while messages and states tell what their steps be.
+
+        What dropout leaves is doubled: steps that followed it would be too coarse for a network
+        that drops nothing.
+        """
+        self.eval()
+        self.messages.train()
+        self.states.train()
+        scores: torch.Tensor = self()
+        self.eval()
+        return scores
 
     def sums(self) -> torch.Tensor:
         """The scores without the factor of the node, which changes none of their orders."""
@@ -173,6 +196,7 @@ def train_graph(
         train, val = torch.from_numpy(graph.train), torch.from_numpy(graph.val)
         best: tuple[float, float] | None = None
         kept = {}
+        model.follow()
         for number in range(1, settings.epochs + 1):
             begin = time.perf_counter()
             model.train()
@@ -180,9 +204,7 @@ def train_graph(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            model.eval()
-            with torch.no_grad():
-                scores = model()[val]
+            scores = model.follow()[val]
             right = float((scores.argmax(1) == labels[val]).float().mean())
             worth = right, -float(functional.cross_entropy(scores, labels[val]))
             if best is None or worth > best:
@@ -223,11 +245,28 @@ def integer_scores(model: GraphConvolution) -> IntArray | None:
         return torch.round(twin.sums() / (twin.states.step * step)).long().numpy()
 
 
+def on_graph(model: GraphConvolution, graph: Graph) -> GraphConvolution:
+    """A trained network on another graph of the same words and classes, in evaluation mode.
+
+    Raises
+    ------
+    VecqError
+        The graph has other numbers of words or classes.
+    """
+    own = model.graph
+    if (graph.words, graph.classes) != (own.words, own.classes):
+        raise VecqError(
+            f"the network was trained on {own.words} words and {own.classes} classes, the graph"
+            f" '{graph.name}' has {graph.words} and {graph.classes}"
+        )
+    moved = GraphConvolution(graph, model.bits)
+    moved.load_state_dict(model.state_dict())
+    return moved.eval()
+
+
 def copied_in_double(model: GraphConvolution) -> GraphConvolution:
     """The same network in evaluation mode, with every parameter and buffer in double precision."""
-    twin = GraphConvolution(model.graph, model.bits)
-    twin.load_state_dict(model.state_dict())
-    twin.double().eval()
+    twin = on_graph(model, model.graph).double()
     degrees, words = (torch.from_numpy(a) for a in (model.graph.degrees, model.graph.word_counts))
     twin.factor = (degrees + 1).double().rsqrt()[:, None]
     twin.word_factor = twin.factor / words.clamp(min=1)[:, None]
