@@ -16,7 +16,7 @@ from vecq_hw.cost.structure import Structure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delays:
-    """Of a family, in nanoseconds.
+    """Delays of a family, in nanoseconds.
 
     Attributes
     ----------

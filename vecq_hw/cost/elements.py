@@ -15,7 +15,7 @@ from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
 
 IN_TABLES = 1 << 30
-"""Of a memory that is never a block, as it is read without a register."""
+"""Words of a memory that is never a block, as it is read without a register."""
 
 
 def elementwise(cell: Elementwise, source: Tensor) -> Structure:
@@ -124,7 +124,7 @@ def _further(
 
 
 def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
-    """``vecq_rescale_serial``: a bit of a mantissa a cycle."""
+    """``vecq_rescale_serial``: one bit of a mantissa per cycle."""
     layer, lanes, turns = cell.layer, cell.source.lanes, cell.turns
     fmt, mantissa = source.format, mantissa_bits(layer)
     made = Structure("rescale serial")

@@ -27,7 +27,7 @@ from vecq_hw.accelerator.cells import (
     Windows,
 )
 from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
-from vecq_hw.cost import elements, positions, products
+from vecq_hw.cost import circuits, elements, positions, products, states
 from vecq_hw.cost.structure import Structure, bits_of
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, Tensor
 from vecq_hw.schedule import Fabric
@@ -97,7 +97,7 @@ def structure(cell: Cell, context: Context) -> Structure:
                 cell, context.tensor(cell.source).format, context.bits(cell.target), context.fabric
             )
         case Unrolled():
-            return products.unrolled(cell, context.bits(cell.target))
+            return circuits.unrolled(cell, context.bits(cell.target))
         case Upsampling():
             return positions.upsampling(cell, context.word(cell.source))
         case Rows():
@@ -110,7 +110,7 @@ def structure(cell: Cell, context: Context) -> Structure:
             made.count(folds)
             return made
         case Recurrence():
-            return products.recurrent(cell, context.tensor(cell.source).format)
+            return states.recurrent(cell, context.tensor(cell.source).format)
         case Gathering():
             return positions.gathering(cell, context.tensor(cell.source), context.bits(cell.target))
         case Reordering():

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
-import numpy as np
-
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.base_passes import base_passes
-from vecq_hw.accelerator.cells import MatrixVector, Recurrence, Unrolled
+from vecq_hw.accelerator.cells import MatrixVector
 from vecq_hw.accelerator.sum_tables import sum_tables
-from vecq_hw.cost.elements import signed_bits, signed_digits
 from vecq_hw.cost.positions import frame_buffer, group_buffer, replay
 from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
 from vecq_hw.formats import IntFormat
-from vecq_hw.layers import BinaryBases, Gru, Lstm, ProductWeights, Weights
+from vecq_hw.layers import BinaryBases, ProductWeights
 from vecq_hw.schedule import Fabric, FoldKind
 
 TWOS_FRONT = 1.5
@@ -340,102 +335,4 @@ def _base_serial(
     for most in (steps, passes, group, passes, output_folds, coordinate):
         made.count(most)
     made.control += 5
-    return made
-
-
-def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
-    """``vecq_lstm`` and ``vecq_gru``: the product of the state, the gates and the state."""
-    layer, fold = cell.layer, cell.fold
-    bits, signs = layer.weights.planes.bits, layer.weights.planes.signs
-    gates, elements = layer.gates, layer.elements
-    outputs = gates * elements
-    sums = layer.state_sums.bits
-    folds, words = elements // fold.simd, outputs // fold.pe
-    steps = words * folds
-    match layer:
-        case Lstm():
-            made = Structure("lstm")
-        case Gru():
-            made = Structure("gru")
-        case _:
-            assert_never(layer)
-    replay(made, 1, 1, source.bits)
-    for _ in range(fold.simd):
-        made.ram(2 * folds, 8)
-    made.table(3, fold.simd * 8)
-    for first in range(0, fold.simd, STAGE_LANES):
-        codes = fold.pe * bits
-        lanes = min(STAGE_LANES, fold.simd - first)
-        made.rom(steps, lanes * codes, first=first * codes, of=fold.simd * codes)
-    pair_rows(made, fold.pe, fold.simd, bits, 8, steps, signs=signs)
-    made.rom(words, fold.pe * sums)
-    made.add(sums, fold.pe, fronts=sums)
-    made.register(2 * fold.pe * sums)
-    made.table(3, fold.pe * sums)
-    widths = [signed_bits(values) for values in (layer.mantissa_x, layer.mantissa_h, layer.offset)]
-    for width in widths:
-        made.rom(outputs, width)
-    given = source.bits + (not source.signed)
-    total = max(given + widths[0], sums + widths[1], widths[2]) + 2
-    made.multiply(given, widths[0], dsp=False)
-    made.multiply(sums, widths[1], dsp=False)
-    made.register(sums + given + widths[0] + sums + widths[1] + widths[2])
-    made.add(total, 2)
-    made.register(total)
-    made.add(max(total - layer.shift - 6, 1), 2)
-    made.table(4, 8)
-    made.rom(512, 9)
-    made.rom(512, 9)
-    made.ram(elements, 16)
-    made.multiply(9, 16, dsp=False)
-    made.multiply(9, 9, count=2, dsp=False)
-    made.add(26, 2)
-    made.register(25 + 18 + 16 + 4 * 9 + 8)
-    for most in (outputs, elements, elements, steps, words, words, folds, fold.simd, gates):
-        made.count(most)
-    made.control += 30
-    if isinstance(layer, Gru):
-        made.rom(elements, signed_bits(layer.state_offset))
-        made.register(4 * total + 16 + 25 + 18)
-        made.add(total, 3)
-        made.table(4, 16 + 8)
-        made.count(elements)
-    return made
-
-
-SHARED_FRONTS = 0.25
-"""Tables in front of an addition of an unrolled layer for each of its bits."""
-
-
-def unrolled(cell: Unrolled, out: int) -> Structure:
-    """A circuit of shared additions, from the digits of its weights; none is searched for here.
-
-    Each output adds as many terms as its weights have digits that are not 0, in signed-digit form;
-    how many of these additions are shared is a matter of the fit.
-    """
-    made = Structure("unrolled")
-    layer = cell.layer
-    match layer.weights:
-        case Weights() | ProductWeights() | BinaryBases():
-            values = layer.weights.values.reshape(layer.outputs, -1)
-        case _:
-            assert_never(layer.weights)
-    digits = signed_digits(values)
-    terms = digits.sum(axis=1)
-    bits = cell.activations.bits
-    additions = int(np.maximum(terms - 1, 0).sum())
-    made.add(bits + 2, additions, fronts=SHARED_FRONTS * (bits + 2))
-    made.register(cell.depth * layer.outputs * (bits + 4))
-    made.control += cell.depth
-    if cell.rescale is not None:
-        mantissas = signed_digits(cell.rescale.mantissa.reshape(-1))
-        total = bits + log2(layer.inputs_of_one_output) + layer.weights.planes.bits
-        if units.is_searched(cell.rescale):
-            made.add(total, layer.outputs * out, fronts=total / 2)
-        else:
-            sums = int(np.maximum(mantissas, 1).sum())
-            made.add(total, sums, fronts=SHARED_FRONTS * total)
-            made.add(out, 2 * layer.outputs)
-            made.table(4, layer.outputs * out)
-        made.register(layer.outputs * out)
     return made

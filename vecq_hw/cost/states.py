@@ -1,0 +1,73 @@
+"""Forms of the cells that multiply a state: those of recurrent layers."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from vecq_hw.accelerator.cells import Recurrence
+from vecq_hw.cost.elements import signed_bits
+from vecq_hw.cost.positions import replay
+from vecq_hw.cost.products import STAGE_LANES, pair_rows
+from vecq_hw.cost.structure import Structure
+from vecq_hw.formats import IntFormat
+from vecq_hw.layers import Gru, Lstm
+
+
+def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
+    """``vecq_lstm`` and ``vecq_gru``: the product of the state, the gates and the state."""
+    layer, fold = cell.layer, cell.fold
+    bits, signs = layer.weights.planes.bits, layer.weights.planes.signs
+    gates, elements = layer.gates, layer.elements
+    outputs = gates * elements
+    sums = layer.state_sums.bits
+    folds, words = elements // fold.simd, outputs // fold.pe
+    steps = words * folds
+    match layer:
+        case Lstm():
+            made = Structure("lstm")
+        case Gru():
+            made = Structure("gru")
+        case _:
+            assert_never(layer)
+    replay(made, 1, 1, source.bits)
+    for _ in range(fold.simd):
+        made.ram(2 * folds, 8)
+    made.table(3, fold.simd * 8)
+    for first in range(0, fold.simd, STAGE_LANES):
+        codes = fold.pe * bits
+        lanes = min(STAGE_LANES, fold.simd - first)
+        made.rom(steps, lanes * codes, first=first * codes, of=fold.simd * codes)
+    pair_rows(made, fold.pe, fold.simd, bits, 8, steps, signs=signs)
+    made.rom(words, fold.pe * sums)
+    made.add(sums, fold.pe, fronts=sums)
+    made.register(2 * fold.pe * sums)
+    made.table(3, fold.pe * sums)
+    widths = [signed_bits(values) for values in (layer.mantissa_x, layer.mantissa_h, layer.offset)]
+    for width in widths:
+        made.rom(outputs, width)
+    given = source.bits + (not source.signed)
+    total = max(given + widths[0], sums + widths[1], widths[2]) + 2
+    made.multiply(given, widths[0], dsp=False)
+    made.multiply(sums, widths[1], dsp=False)
+    made.register(sums + given + widths[0] + sums + widths[1] + widths[2])
+    made.add(total, 2)
+    made.register(total)
+    made.add(max(total - layer.shift - 6, 1), 2)
+    made.table(4, 8)
+    made.rom(512, 9)
+    made.rom(512, 9)
+    made.ram(elements, 16)
+    made.multiply(9, 16, dsp=False)
+    made.multiply(9, 9, count=2, dsp=False)
+    made.add(26, 2)
+    made.register(25 + 18 + 16 + 4 * 9 + 8)
+    for most in (outputs, elements, elements, steps, words, words, folds, fold.simd, gates):
+        made.count(most)
+    made.control += 30
+    if isinstance(layer, Gru):
+        made.rom(elements, signed_bits(layer.state_offset))
+        made.register(4 * total + 16 + 25 + 18)
+        made.add(total, 3)
+        made.table(4, 16 + 8)
+        made.count(elements)
+    return made
