@@ -19,7 +19,7 @@ from vecq_hw.bench.runner import COVERAGE
 from vecq_hw.bench.stream import Sink, StreamSignals, no_stalls, random_stalls, reset, send, wait
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray
-from vecq_hw.toolchain import run_process
+from vecq_hw.processes import run_process
 
 TOP = "cells"
 PATIENCE = 5000

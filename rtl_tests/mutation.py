@@ -25,7 +25,8 @@ from pathlib import Path
 from rtl_tests import harness
 from vecq_hw.bench.runner import failures
 from vecq_hw.files import write_atomically
-from vecq_hw.toolchain import run_process, simulation_environment
+from vecq_hw.processes import run_process
+from vecq_hw.toolchain import simulation_environment
 
 BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     # One in so many of its cases, and the cells that it is about.

@@ -95,8 +95,9 @@ def member(kind: type[_Member], given: Any, what: str) -> _Member:
     try:
         return kind(given)
     except ValueError:
-        wanted = ", ".join(str(one.value) for one in kind)
-        raise VecqError(f"{what} is one of {wanted}, not {shown(given)}") from None
+        names = [str(one.value) for one in kind]
+        wanted, hint = ", ".join(names), meant(given, names)
+        raise VecqError(f"{what} is one of {wanted}, not {shown(given)}{hint}") from None
 
 
 def truth_value(given: Any, wanted: str) -> bool:
@@ -104,6 +105,31 @@ def truth_value(given: Any, wanted: str) -> bool:
     if not isinstance(given, bool | np.bool_):
         raise VecqError(f"{wanted}, not {shown(given)}")
     return bool(given)
+
+
+def closest(given: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant, if one is near.
+
+    Examples
+    --------
+    >>> closest("SMID", ["pe", "simd"]), closest("x", ["pe", "simd"])
+    ('simd', None)
+    """
+    names = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(given.lower(), names, n=1)
+    return names[close[0]] if close else None
+
+
+def meant(given: object, known: Iterable[str]) -> str:
+    """What was probably meant, behind a sentence that says what there is; else nothing.
+
+    Examples
+    --------
+    >>> meant("Simd", ["PE", "SIMD"]), meant("x", ["PE", "SIMD"]), meant(1, ["PE"])
+    ("; did you mean 'SIMD'?", '', '')
+    """
+    close = closest(given, known) if isinstance(given, str) else None
+    return "" if close is None else f"; did you mean '{close}'?"
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
@@ -117,9 +143,9 @@ def nearest(given: str, known: Iterable[str]) -> str:
     'there are pe, simd'
     """
     names = list(known)
-    close = difflib.get_close_matches(given.lower(), names, n=1)
-    if close:
-        return f"did you mean '{close[0]}'?"
+    close = closest(given, names)
+    if close is not None:
+        return f"did you mean '{close}'?"
     return f"there are {', '.join(names)}" if names else "there are none"
 
 

@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import os
 import queue
+import re
 import signal
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,18 +139,83 @@ def _end(process: subprocess.Popen[str]) -> None:
             process.wait(timeout=5)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A program that runs, as a watcher sees it.
+
+    Attributes
+    ----------
+    number : int
+        That of its process.
+    command : tuple of str
+        Of the program.
+    tool : str
+        The program, or the compiler or simulator that it runs now, such as "g++".
+    since : float
+        When that began, in seconds since 1970.
+    line : str or None
+        What it has just said; None where only time has passed.
+    ended : bool
+        Whether this is the last that is told of it.
+    """
+
+    number: int
+    command: tuple[str, ...]
+    tool: str
+    since: float
+    line: str | None = None
+    ended: bool = False
+
+
+Watcher = Callable[[Running], object]
+"""Told of a program as it starts, with each line, each second, and as it ends; in its thread."""
+
+_watchers: list[Watcher] = []
+_BEAT_SECONDS = 1.0
+_TOOL = re.compile(r"(?:ccache )?(?:\S*/)?(g\+\+|c\+\+|clang\+\+|gcc|cc|verilator)\s")
+"""Begins a line with which make, or what drives it, says what it runs."""
+_SIMULATION = "cocotb.regression"
+"""Stands in the lines of a simulation that has been built."""
+
+
+@contextlib.contextmanager
+def watching(watcher: Watcher) -> Generator[None]:
+    """Tell ``watcher`` of the programs that :func:`run_process` runs in this process."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def _tell(running: Running) -> None:
+    for watcher in _watchers:
+        watcher(running)
+
+
+def _said(before: Running, line: str) -> Running:
+    """What runs after a program has said ``line``."""
+    started = _TOOL.match(line)
+    tool = started[1] if started else "cocotb" if _SIMULATION in line else before.tool
+    since = before.since if tool == before.tool and not started else time.time()
+    return replace(before, tool=tool, since=since, line=line)
+
+
 def run_process(
     command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
     timeout: float,
     on_line: Callable[[str], object] = lambda line: None,
+    *,
+    tool: str | None = None,
 ) -> tuple[int, str]:
     """Run ``command`` in ``folder``: its exit status, and its output and errors together.
 
     It gets a session and a folder for temporary files of its own, of which nothing is left over
     whatever happens, Ctrl-C and (after :func:`interrupt_on_signals`) SIGTERM and SIGHUP included.
-    ``on_line`` is given each line of the output as it comes, without its end.
+    ``on_line`` is given each line of the output as it comes, without its end; who is
+    :func:`watching` is told that ``tool`` runs, the program's own name if left out.
 
     Raises
     ------
@@ -172,9 +239,28 @@ def run_process(
         reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
         reader.start()
         said, end = [], time.monotonic() + timeout
+        running = Running(
+            number=process.pid,
+            command=tuple(command),
+            tool=tool or Path(command[0]).name,
+            since=time.time(),
+        )
         try:
-            while (line := lines.get(timeout=max(0.0, end - time.monotonic()))) is not None:
+            _tell(running)
+            while True:
+                left = max(0.0, end - time.monotonic())
+                try:
+                    line = lines.get(timeout=min(left, _BEAT_SECONDS))
+                except queue.Empty:
+                    if left <= _BEAT_SECONDS:
+                        raise
+                    _tell(replace(running, line=None))
+                    continue
+                if line is None:
+                    break
                 said.append(line)
+                running = _said(running, line.rstrip("\n"))
+                _tell(running)
                 on_line(line.rstrip("\n"))
             process.wait(timeout=max(0.0, end - time.monotonic()))
         except BaseException as error:
@@ -183,6 +269,8 @@ def run_process(
             if isinstance(error, queue.Empty):
                 raise subprocess.TimeoutExpired(command, timeout) from None
             raise
+        finally:
+            _tell(replace(running, line=None, ended=True))
     return process.returncode, "".join(said)
 
 

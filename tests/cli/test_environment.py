@@ -152,11 +152,11 @@ def test_colours_are_not_forced_into_a_log():
 
 
 def test_a_log_has_a_line_for_each_step_and_how_long_the_long_ones_took(capsys, monkeypatch):
-    from vecq_hw.cli import output
+    from vecq_hw.cli import progress
 
     seconds = iter([0.0, 1.0, 1.0, 8.5])
-    monkeypatch.setattr(output, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    monkeypatch.setattr(output, "is_animated", lambda: False)
-    with output.activity("first") as go_on:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(progress, "is_animated", lambda: False)
+    with progress.activity("first") as go_on:
         go_on("second")
     assert capsys.readouterr().err == "first\nsecond\nsecond: took 7.5 s\n"

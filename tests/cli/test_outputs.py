@@ -63,12 +63,6 @@ def arguments_of(name: str) -> list[str]:
     return [name, *network_file, *needed.get(name, [])]
 
 
-def test_every_command_writes_json_and_can_be_forced():
-    for name, command in vecq.commands.items():
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert {"--json", "--force"} <= options, name
-
-
 def test_no_other_option_names_a_file_to_write():
     for name, command in vecq.commands.items():
         for parameter in command.params:

@@ -8,12 +8,16 @@ import io
 import os
 import signal
 import sys
+import traceback
 
 import click
 
 from vecq_hw import __version__
+from vecq_hw.cli import status
 from vecq_hw.cli.array import array
 from vecq_hw.cli.board import board
+from vecq_hw.cli.command import loudness_options
+from vecq_hw.cli.completion import VARIABLE, completion
 from vecq_hw.cli.cost import cost
 from vecq_hw.cli.cycles import cycles
 from vecq_hw.cli.demo import demo
@@ -34,64 +38,62 @@ from vecq_hw.processes import interrupt_on_signals, signal_received
 from vecq_hw.toolchain import missing_package
 
 
-class _Recorded(click.Group):
-    """Keeps what was typed, for the results that say how they were made."""
+class _Group(click.Group):
+    """The commands, and below them the exit statuses; what was typed is kept for results."""
 
-    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        keep_command_line(context, args)
-        return super().parse_args(context, args)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what was typed, for the results that say how they were made."""
+        keep_command_line(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command does, to the end of the sentence."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(1000)) for name, each in self.commands.items()]
+            )
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the exit statuses say."""
+        with formatter.section("Exit status"):
+            formatter.write_dl([*status.MEANINGS.items()])
 
 
-@click.group(cls=_Recorded, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    params=loudness_options(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="vecq")
 def vecq() -> None:
     """Low-bit networks for hardware, the same integers from PyTorch to RTL.
 
-    Start with 'vecq demo'; 'vecq doctor' says what is missing.
+    Start with 'vecq demo'; 'vecq doctor' says what is missing; 'vecq COMMAND --help' has examples.
     """
 
 
-for command in (
-    *(
-        demo,
-        doctor,
-        train,
-        methods,
-        lambda_,
-        lower,
-        import_,
-        show,
-        simulate,
-        emit,
-        verify,
-        array,
-        cycles,
-        cost,
-        schedule,
-        implement,
-        board,
-        search,
-        sensitivity,
-        report,
-        compare,
-    ),
+for each in (
+    *(demo, doctor, completion),
+    *(train, methods, lambda_, search, sensitivity),
+    *(lower, import_, show, simulate, emit, verify),
+    *(array, cycles, cost, schedule, implement, board),
+    *(report, compare),
 ):
-    vecq.add_command(command)
+    vecq.add_command(each)
 
 
 def main() -> None:
     """Run the command line.
 
-    Exits with 2 and one sentence for what the user gave wrongly and for what the machine refuses,
-    with 128 and the signal's number after a signal, and with 141 where the reader of a pipe went.
+    Exits with a status of :mod:`vecq_hw.cli.status`; errors are one sentence on standard error.
     """
     interrupt_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it was closed
             stream.reconfigure(errors="replace")
-    status, message = _run()
+    code, message = _run()
     if signal_received() is not None:  # whatever came of it, such as a terminal that is gone
-        status, message = _stopped(), "stopped"
+        code, message = _stopped(), "stopped"
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the end takes no time
     try:
@@ -102,42 +104,60 @@ def main() -> None:
                 stream.flush()
     except OSError as error:
         said = _no_output(error)
-        status = said if signal_received() is None else status
+        code = said if signal_received() is None else code
     except KeyboardInterrupt:
-        status = _stopped()
-    sys.exit(status)
+        code = _stopped()
+    sys.exit(code)
 
 
 def _run() -> tuple[int, str]:
     """Exit status, and what is to be said of a failure."""
     try:
-        status = vecq.main(standalone_mode=False)
+        code = vecq.main(prog_name="vecq", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):  # Ctrl-D
         return _stopped(), "stopped"
+    except click.exceptions.NoArgsIsHelpError as error:
+        return status.REFUSED, error.format_message()
+    except click.UsageError as error:
+        path = "vecq" if error.ctx is None else error.ctx.command_path
+        return status.REFUSED, f"error: {error.format_message()}\n'{path} --help' says more"
     except click.ClickException as error:
-        text = io.StringIO()
-        error.show(text)
-        return error.exit_code, text.getvalue().rstrip()
+        return status.REFUSED, f"error: {error.format_message()}"
     except VecqError as error:
-        return 2, f"error: {error}"
+        return status.REFUSED, f"error: {error}"
     except ImportError as error:
-        if (error.name or "").startswith("vecq_hw"):  # a fault of ours, which must be seen
-            raise
+        if (error.name or "").startswith("vecq_hw"):
+            return _own_fault()
         if isinstance(error, ModuleNotFoundError):
-            return 2, f"error: {missing_package(error.name)}"
-        return 2, f"error: '{error.name}' is installed but cannot be imported: {error}"
+            return status.REFUSED, f"error: {missing_package(error.name)}"
+        return (
+            status.REFUSED,
+            f"error: '{error.name}' is installed but cannot be imported: {error}",
+        )
     except MemoryError:
-        return 2, "error: there is not enough memory"
+        return status.REFUSED, "error: there is not enough memory"
     except OSError as error:
         where = "the output" if error.filename is None else f"'{error.filename}'"
-        return 2, f"error: {where}: {error.strerror or error}"
-    except SystemExit:  # click's answer to a pipe that nobody reads
-        return _no_output(BrokenPipeError(errno.EPIPE, "Broken pipe")), ""
-    return status if isinstance(status, int) else 0, ""
+        return status.REFUSED, f"error: {where}: {error.strerror or error}"
+    except SystemExit as stop:
+        if VARIABLE in os.environ:  # click has answered a shell
+            return int(stop.code or 0), ""
+        return _no_output(BrokenPipeError(errno.EPIPE, "Broken pipe")), ""  # nobody reads a pipe
+    except Exception:
+        return _own_fault()
+    return code if isinstance(code, int) else status.DONE, ""
+
+
+def _own_fault() -> tuple[int, str]:
+    """What no user can have done: here a traceback is what helps."""
+    return status.OWN_FAULT, (
+        f"{traceback.format_exc()}error: this is a fault of vecq {__version__}, not yours; please"
+        " report it with the lines above"
+    )
 
 
 def _stopped() -> int:
-    return 128 + (signal_received() or signal.SIGINT)
+    return status.SIGNAL + (signal_received() or signal.SIGINT)
 
 
 def _no_output(error: OSError) -> int:
@@ -147,7 +167,7 @@ def _no_output(error: OSError) -> int:
     os.dup2(nowhere, 1)
     if error.errno == errno.EPIPE:
         os.dup2(nowhere, 2)
-        return 128 + signal.SIGPIPE
+        return status.SIGNAL + signal.SIGPIPE
     with contextlib.suppress(OSError):
         click.echo(f"error: standard output cannot be written: {error.strerror}", err=True)
-    return 2
+    return status.REFUSED

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vecq_hw.cli.command import command
+from vecq_hw.cli.names import Choice
+from vecq_hw.cli.options import Count
 from vecq_hw.cli.output import echo, percent, print_table
-from vecq_hw.cli.outputs import OutputFile, replacing, report_options, write_json
+from vecq_hw.cli.outputs import OutputFile, replacing, write_json
 
 if TYPE_CHECKING:
     from vecq_hw.simulate.mac_array import ArrayCost
@@ -17,15 +20,18 @@ if TYPE_CHECKING:
 KINDS = ("weight-stationary", "output-stationary", "bit-serial")
 
 
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice(KINDS), help="Which array; all if left out.")
-@click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--columns", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--kind", type=Choice(KINDS), help="Which array; all if left out.")
+@click.option(
+    "--rows", type=Count(), default=16, show_default=True, help="Of the array's elements."
+)
+@click.option(
+    "--columns", type=Count(), default=16, show_default=True, help="Of the array's elements."
+)
 @click.option(
     "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the utilisation to this .png file."
 )
-@report_options
 def array(
     network: Path,
     kind: str | None,
@@ -37,6 +43,11 @@ def array(
     """Print what each Dense and Conv2d of NETWORK takes on a systolic or bit-serial array.
 
     Cycles, utilisation and bytes moved for one sample, layer after layer on one array.
+
+    Examples
+    --------
+    vecq array network.npz --kind bit-serial
+    vecq array network.npz --rows 32 --columns 8 --plot utilisation.png
     """
     from vecq_hw import storage
     from vecq_hw.simulate.mac_array import ArrayKind, ArraySize, network_costs

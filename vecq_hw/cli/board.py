@@ -6,24 +6,25 @@ from pathlib import Path
 
 import click
 
-from vecq_hw.cli.output import activity, echo
-from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
+from vecq_hw.cli.command import command
+from vecq_hw.cli.names import Name, boards
+from vecq_hw.cli.options import Count, clock_option, seeds_option
+from vecq_hw.cli.output import echo
+from vecq_hw.cli.outputs import OutputFolder, folder, write_json
+from vecq_hw.cli.progress import activity
 from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 
 
-@click.command()
-@click.argument("board")
+@command()
+@click.argument("board", type=Name(boards))
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--out", type=OutputFolder(), required=True, help="Folder.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder to write into.")
+@clock_option("that is tried first; the board runs at what was reached")
 @click.option(
-    "--clock-mhz",
-    type=click.FloatRange(min=0, min_open=True),
-    help="What is tried first; the board runs at what was reached.  [default: the device's]",
+    "--baud", type=Count(), help="Bits per second of the serial line.  [default: the board's]"
 )
-@click.option("--baud", type=click.IntRange(min=1), help="Of the serial line.  [default: board's]")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
+@seeds_option(3)
 @schedule_options
-@report_options
 def board(
     board: str,
     network: Path,
@@ -38,6 +39,11 @@ def board(
 
     BOARD is ulx3s, ulx3s-25f, colorlight-i5, icebreaker, tang-nano-9k, ...  Frames go in and
     outputs come back as packets with checksums; host.py in the folder --out sends them.
+
+    Examples
+    --------
+    vecq board ulx3s network.npz --out board
+    vecq board icebreaker network.npz --schedule schedule.json --baud 1000000 --out board
     """
     from vecq_hw import storage
     from vecq_hw.implement.boards.boards import board as board_named

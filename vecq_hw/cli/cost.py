@@ -7,23 +7,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vecq_hw.cli.output import activity, echo, percent, print_table
-from vecq_hw.cli.outputs import report_options, write_json
+from vecq_hw.cli.command import command
+from vecq_hw.cli.output import echo, percent, print_table, warn
+from vecq_hw.cli.outputs import write_json
+from vecq_hw.cli.progress import activity
 from vecq_hw.cli.schedules import ScheduleChoice, device_option, schedule_options
 
 if TYPE_CHECKING:
     from vecq_hw.cost import Estimate
 
 
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
 @schedule_options
 @device_option(default="ecp5-85k")
-@report_options
 def cost(network: Path, choice: ScheduleChoice, device: str, json_file: Path | None) -> None:
     """Estimate what NETWORK takes of a device, its clock and frames per second.
 
     Closed forms of each cell, fitted to what yosys made of other networks; no tool is run.
+
+    Examples
+    --------
+    vecq cost network.npz
+    vecq cost network.npz --schedule schedule.json --device ice40-up5k --json cost.json
     """
     from vecq_hw import cost as model
     from vecq_hw import devices, storage
@@ -36,7 +42,7 @@ def cost(network: Path, choice: ScheduleChoice, device: str, json_file: Path | N
         warned = [*model.warnings(net, schedule, chosen)]
     _print(estimate)
     for warning in warned:
-        echo(f"warning: {warning}")
+        warn(warning)
     write_json(json_file, {**estimate.tree(), "warnings": warned})
 
 

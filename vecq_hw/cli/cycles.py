@@ -6,18 +6,19 @@ from pathlib import Path
 
 import click
 
-from vecq_hw.cli.output import activity, echo, percent, print_table
-from vecq_hw.cli.outputs import OutputFile, replacing, report_options, write_json
+from vecq_hw.cli.command import command
+from vecq_hw.cli.output import echo, percent, print_table
+from vecq_hw.cli.outputs import OutputFile, replacing, write_json
+from vecq_hw.cli.progress import activity
 from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 
 
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
 @schedule_options
 @click.option(
     "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the timeline to this .png file."
 )
-@report_options
 def cycles(
     network: Path,
     choice: ScheduleChoice,
@@ -28,6 +29,11 @@ def cycles(
 
     Depths that the schedule does not have are found: the smallest that never stop the network, and
     with which no word comes later than with FIFOs without limit.
+
+    Examples
+    --------
+    vecq cycles network.npz
+    vecq cycles network.npz --schedule schedule.json --plot timeline.png
     """
     from vecq_hw import storage
     from vecq_hw.simulate.dataflow import fifo_depths, simulate_pace

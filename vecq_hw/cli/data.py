@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from vecq_hw.cli.graphs import is_graph
+from vecq_hw.cli.options import Count
+from vecq_hw.cli.progress import progress_bar
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def data_options(purpose: str) -> Callable[[_Command], _Command]:
 def loaded(data: str, folder: Path | None = None) -> Dataset:
     """The data set called ``data``, with its notes; a progress bar while images are decoded."""
     from vecq_hw import data as datasets
-    from vecq_hw.cli.output import echo, progress_bar
+    from vecq_hw.cli.output import echo
 
     steps = 100
     with progress_bar(steps, "decoding images") as move:
@@ -198,9 +200,7 @@ def samples_options(command: _Command) -> _Command:
             help="Real inputs as the model takes them, samples first, then channels; instead of"
             " --data. Of several inputs an .npz file with an array for each, by its name.",
         ),
-        click.option(
-            "--samples", type=click.IntRange(min=1), metavar="N", help="At most this many samples."
-        ),
+        click.option("--samples", type=Count(), help="At most this many samples."),
     )
 
     @functools.wraps(command)

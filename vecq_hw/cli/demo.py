@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vecq_hw.cli.output import activity, echo, percent, print_report, print_table
-from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, report_options, write_json
+from vecq_hw.cli import status
+from vecq_hw.cli.command import command
+from vecq_hw.cli.names import Choice
+from vecq_hw.cli.options import Count, seed_option
+from vecq_hw.cli.output import echo, percent, print_report, print_table
+from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, write_json
+from vecq_hw.cli.progress import activity
 from vecq_hw.cli.training import seeded_model, train_and_lower
 
 if TYPE_CHECKING:
@@ -20,14 +25,31 @@ _FILES = {"checkpoint.pt": "checkpoint", "network.npz": "network"}
 """Of each model, and their kinds."""
 
 
-@click.command()
-@click.option("--out", type=OutputFolder(), default="demo", show_default=True)
-@click.option("--model", type=click.Choice(["mlp", "cnn"]), help="Only this one; both if left out.")
-@click.option("--weight-bits", type=click.IntRange(1, 16), default=2, show_default=True)
-@click.option("--activation-bits", type=click.IntRange(1, 16), default=8, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=40, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@report_options
+@command()
+@click.option(
+    "--out", type=OutputFolder(), default="demo", show_default=True, help="Folder to write into."
+)
+@click.option("--model", type=Choice(["mlp", "cnn"]), help="Only this one; both if left out.")
+@click.option(
+    "--weight-bits",
+    type=click.IntRange(1, 16),
+    metavar="1..16",
+    default=2,
+    show_default=True,
+    help="Bits of each weight.",
+)
+@click.option(
+    "--activation-bits",
+    type=click.IntRange(1, 16),
+    metavar="1..16",
+    default=8,
+    show_default=True,
+    help="Bits of each activation.",
+)
+@click.option(
+    "--epochs", type=Count(), default=40, show_default=True, help="Passes over the samples."
+)
+@seed_option("the training")
 def demo(
     out: Path,
     model: str | None,
@@ -41,6 +63,11 @@ def demo(
 
     Writes summary.json to the folder --out, and for each model a folder with network.npz,
     checkpoint.pt and the generated projects.  Exits with 1 if any integer differs.
+
+    Examples
+    --------
+    vecq demo
+    vecq demo --model mlp --weight-bits 1 --out demo_w1
     """
     from vecq_hw import toolchain
 
@@ -62,7 +89,7 @@ def demo(
         place.write("summary.json", f"{json.dumps(summary, indent=2)}\n".encode(), "report")
     echo(f"\n{out / 'summary.json'}  ({summary['seconds']} s)")
     write_json(json_file, summary)
-    return 0 if all(one["passed"] for one in summaries.values()) else 1
+    return status.DONE if all(one["passed"] for one in summaries.values()) else status.BAD_RESULT
 
 
 def _demonstrate(

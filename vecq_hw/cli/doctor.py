@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import click
-
+from vecq_hw.cli import status
+from vecq_hw.cli.command import command
 from vecq_hw.cli.output import echo
-from vecq_hw.cli.outputs import report_options, write_json
+from vecq_hw.cli.outputs import write_json
 
 
-@click.command()
-@report_options
+@command()
 def doctor(json_file: Path | None) -> int:
     """Say which tools are there and how to install what is missing.
 
     Exits with 1 if something is missing that is not optional.
+
+    Examples
+    --------
+    vecq doctor
+    vecq doctor --quiet --json tools.json
     """
     from vecq_hw.toolchain import OPTIONAL_TOOLS, TOOLS
 
@@ -37,4 +41,5 @@ def doctor(json_file: Path | None) -> int:
         for tool, place in found
     ]
     write_json(json_file, rows)
-    return 0 if all(place or tool.optional for tool, place in found) else 1
+    whole = all(place or tool.optional for tool, place in found)
+    return status.DONE if whole else status.BAD_RESULT

@@ -9,18 +9,21 @@ from shlex import quote
 
 import click
 
+from vecq_hw.cli.command import command
 from vecq_hw.cli.data import Samples, samples_options
-from vecq_hw.cli.output import activity, echo
-from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
+from vecq_hw.cli.names import Choice
+from vecq_hw.cli.output import echo
+from vecq_hw.cli.outputs import OutputFolder, folder, write_json
+from vecq_hw.cli.progress import activity
 from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 from vecq_hw.errors import VecqError
 
 
-@click.command()
-@click.argument("target", type=click.Choice(["hls", "hls4ml", "rtl", "onnx", "qonnx"]))
+@command()
+@click.argument("target", type=Choice(["hls", "hls4ml", "rtl", "onnx", "qonnx"]), metavar="TARGET")
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--out", type=OutputFolder(), help="Folder; the target's name if left out.")
-@click.option("--layer", help="Only this layer, with the rescale behind it.")
+@click.option("--out", type=OutputFolder(), help="Folder to write into.  [default: TARGET]")
+@click.option("--layer", metavar="NAME", help="Only this layer, with the rescale behind it.")
 @click.option(
     "--zero-point-half",
     is_flag=True,
@@ -28,7 +31,6 @@ from vecq_hw.errors import VecqError
 )
 @schedule_options
 @samples_options
-@report_options
 def emit(
     target: str,
     network: Path,
@@ -41,8 +43,14 @@ def emit(
 ) -> None:
     """Write an HLS C++, hls4ml, SystemVerilog, ONNX or QONNX project with a test of its own.
 
-    The test compares with the simulator on the corner vectors and on the samples of --data, else
-    on random codes.
+    TARGET is hls, hls4ml, rtl, onnx or qonnx.  The test compares with the simulator on the corner
+    vectors and on the samples of --data, else on random codes.
+
+    Examples
+    --------
+    vecq emit hls network.npz --out accelerator
+    vecq emit rtl network.npz --schedule schedule.json --fabric ecp5 --out accelerator_rtl
+    vecq emit onnx network.npz --data digits --samples 100 --out model_onnx
     """
     from vecq_hw import storage
     from vecq_hw.emit import qonnx

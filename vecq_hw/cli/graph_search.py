@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vecq_hw.cli import status
+from vecq_hw.cli.command import COMMON
 from vecq_hw.cli.graphs import is_given, refuse_others
 from vecq_hw.cli.output import echo, percent, print_table
 from vecq_hw.cli.outputs import folder, write_json
+from vecq_hw.cli.progress import note
 
 if TYPE_CHECKING:
     from vecq_hw.search.graphs import GraphFound, GraphSpace
 
 _TAKEN = (
-    *("data", "data_dir", "out", "json_file", "force", "workers", "scheduler"),
+    *("data", "data_dir", "out", "workers", "scheduler", *COMMON),
     *("bits", "activation_bits", "optimizer", "trials", "epochs", "min_accuracy", "seed"),
 )
 BITS, TRIALS = "bits.json", "trials.json"
@@ -64,7 +67,7 @@ def search_widths(
                 optimizer=asked("optimizer", "abs"),
                 min_accuracy=options["min_accuracy"],
                 place=place,
-                tell=lambda text: click.echo(text, err=True),
+                tell=note,
             )
         report = _report(found, space)
         target.write(TRIALS, f"{json.dumps(report, indent=2)}\n".encode(), _KINDS[TRIALS])
@@ -82,7 +85,7 @@ def search_widths(
             f" {options['data']} --bits-file {out / BITS}"
         )
     write_json(json_file, report)
-    return 0 if found.best is not None else 1
+    return status.DONE if found.best is not None else status.BAD_RESULT
 
 
 def _report(found: GraphFound, space: GraphSpace) -> dict[str, Any]:

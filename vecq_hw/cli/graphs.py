@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vecq_hw.cli.output import activity, echo, percent, progress_bar
+from vecq_hw.cli.command import COMMON
+from vecq_hw.cli.output import echo, percent
 from vecq_hw.cli.outputs import command_line, folder, write_json
+from vecq_hw.cli.progress import activity, progress_bar
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from vecq_hw.train.graph_convolution import GraphEpoch
 
 _TAKEN = (
-    *("data", "data_dir", "out", "json_file", "force", "threads", "device"),
+    *("data", "data_dir", "out", "threads", "device", *COMMON),
     *("weight_bits", "activation_bits", "bits_file"),
     *("epochs", "learning_rate", "weight_decay", "seed"),
 )

@@ -7,44 +7,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vecq_hw.cli.output import activity, echo, print_table
-from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
-from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
+from vecq_hw.cli import status
+from vecq_hw.cli.command import command
+from vecq_hw.cli.options import clock_option, seeds_option
+from vecq_hw.cli.output import echo, print_table, warn
+from vecq_hw.cli.outputs import OutputFolder, folder, write_json
+from vecq_hw.cli.progress import activity
+from vecq_hw.cli.schedules import ScheduleChoice, device_option, schedule_options
 
 if TYPE_CHECKING:
     from vecq_hw.implement.report import Report
 
-DOES_NOT_FIT = 1
-"""Exit status."""
 
-
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option(
-    "--device",
-    "device_name",
-    required=True,
-    metavar="DEVICE",
-    help="Such as ecp5-25k, ecp5-85k, ice40-hx8k, gw1nr-9c, gatemate-a1, xc7z020 or xczu3eg.",
-)
-@click.option("--out", type=OutputFolder(), required=True, help="Folder.")
-@click.option(
-    "--clock-mhz",
-    type=click.FloatRange(min=0, min_open=True),
-    help="What place and route is asked for; what is reached is reported.  [default: the device's]",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Placements that are tried; the clock is the median.",
-)
+@device_option(required=True)
+@click.option("--out", type=OutputFolder(), required=True, help="Folder to write into.")
+@clock_option("that place and route is asked for; what is reached is reported")
+@seeds_option(5)
 @schedule_options
-@report_options
 def implement(
     network: Path,
-    device_name: str,
+    device: str,
     out: Path,
     clock_mhz: float | None,
     seeds: int,
@@ -57,23 +41,28 @@ def implement(
     seed gave, the bitstream and floorplan.svg.  Wide streams go through a top of a few pins; vecq
     board makes one with a link to a host.  A step whose input is the same is not run again.  Exits
     with 1 if the device is too small.
+
+    Examples
+    --------
+    vecq implement network.npz --device ecp5-25k --out built
+    vecq implement network.npz --device ice40-hx8k --seeds 1 --clock-mhz 50 --out built
     """
     from vecq_hw import storage
     from vecq_hw.devices import device as device_named
     from vecq_hw.implement.flow import implement as run
 
-    device = device_named(device_name)
+    chosen = device_named(device)
     net = storage.load(network)
-    schedule = choice.schedule(net, device.family)
+    schedule = choice.schedule(net, chosen.family)
     if clock_mhz is None and choice.file is not None:
         clock_mhz = schedule.clock_mhz
     with folder(out) as place, activity(f"writing down {net.name}") as progress:
         report = run(
-            net, schedule, device, place, clock_mhz=clock_mhz, seeds=seeds, progress=progress
+            net, schedule, chosen, place, clock_mhz=clock_mhz, seeds=seeds, progress=progress
         )
     _print(report, out)
     write_json(json_file, report.to_json())
-    return 0 if report.fits else DOES_NOT_FIT
+    return status.DONE if report.fits else status.BAD_RESULT
 
 
 def _print(report: Report, out: Path) -> None:
@@ -98,7 +87,7 @@ def _print(report: Report, out: Path) -> None:
     for sentence in report.over:
         echo(f"{report.name} does not fit {report.device.name}: {sentence}")
     for sentence in report.advice:
-        click.echo(f"warning: {sentence}", err=True)
+        warn(sentence)
     if not report.timings:
         if report.fits:
             echo(f"{report.device.name} can be synthesized only: no clock, no bitstream")
@@ -112,7 +101,7 @@ def _print(report: Report, out: Path) -> None:
         f" {report.clock_mhz:g}, slack {1e3 / report.clock_mhz - 1e3 / fmax:.2f} ns"
     )
     if len(report.timings) == 1:
-        click.echo("warning: seeds differ by up to a third; one says little", err=True)
+        warn("seeds differ by up to a third; one says little")
     echo(f"{rate:,.0f} frames a second, one every {report.cycles:g} cycles")
     echo("longest path of that seed, by cell, source, ns in the cell and on the wire behind it:")
     assert report.median_seed is not None

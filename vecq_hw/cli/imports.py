@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vecq_hw.cli.command import command
 from vecq_hw.cli.data import Samples, samples_options
-from vecq_hw.cli.output import activity, echo, percent, print_table
-from vecq_hw.cli.outputs import OutputFolder, folder, report_options, write_json
+from vecq_hw.cli.names import Choice
+from vecq_hw.cli.options import positive
+from vecq_hw.cli.output import echo, percent, print_table
+from vecq_hw.cli.outputs import OutputFolder, folder, write_json
+from vecq_hw.cli.progress import activity
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:
@@ -18,31 +22,34 @@ if TYPE_CHECKING:
     from vecq_hw.interop import Imported, Report
 
 
-@click.command("import")
+@command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=OutputFolder(), required=True, help="Folder of the network and report.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder to write into.")
 @click.option(
     "--input-format",
     metavar="u8|s8|...",
     help="Codes of a real input with arithmetic before its first quantizer; with --input-step.",
 )
 @click.option(
-    "--input-step", type=float, metavar="STEP", help="What one unit of such a code stands for."
+    "--input-step", type=positive(), metavar="STEP", help="What one unit of such a code stands for."
 )
 @click.option(
     "--semantics",
-    type=click.Choice(("ruy", "xnnpack", "reference")),
+    type=Choice(("ruy", "xnnpack", "reference")),
     help="Of a TFLite file, whose executors differ: the optimized built-in kernels, XNNPACK as"
     " Python runs it, or the reference kernels.  [default: ruy]",
 )
-@click.option("--name", help="Of the network, and so of its top module.  [default: that of FILE]")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Of the network, and so of its top module.  [default: that of FILE]",
+)
 @click.option(
     "--taps",
     is_flag=True,
     help="Count differing codes of every tensor that FILE has as well, too.",
 )
 @samples_options
-@report_options
 def import_(
     file: Path,
     out: Path,
@@ -60,6 +67,11 @@ def import_(
     between an accumulator and the next code becomes thresholds, or a Rescale that is the same on
     every accumulator that can occur.  With --data, --inputs or --reals the source's own executor
     runs as well, and codes that differ are counted.
+
+    Examples
+    --------
+    vecq import model.onnx --out imported
+    vecq import model.tflite --semantics xnnpack --reals samples.npy --out imported
     """
     from vecq_hw import storage
     from vecq_hw.interop import import_file

@@ -11,19 +11,22 @@ from urllib.parse import quote
 
 import click
 
+from vecq_hw.cli.command import command
 from vecq_hw.cli.data import Samples, accuracies, samples_options
 from vecq_hw.cli.maps import in_words as maps_in_words
 from vecq_hw.cli.maps import map_scores
-from vecq_hw.cli.output import activity, echo, host_words, percent, print_table, progress_bar
+from vecq_hw.cli.names import Choice
+from vecq_hw.cli.options import Count, seed_option
+from vecq_hw.cli.output import echo, host_words, percent, print_table
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
     folder,
     replacing,
-    report_options,
     write,
     write_json,
 )
+from vecq_hw.cli.progress import activity, progress_bar
 from vecq_hw.limits import MANTISSA_BITS
 
 if TYPE_CHECKING:
@@ -36,11 +39,18 @@ _SIDE_BY_SIDE = 16
 """Outputs of a unit of whose passes ``vecq show`` speaks, or as many as divide a layer's."""
 
 
-@click.command()
+@command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--out", type=OutputFile("network"), default="network.npz", show_default=True)
+@click.option(
+    "--out",
+    type=OutputFile("network"),
+    default="network.npz",
+    show_default=True,
+    help="File to write.",
+)
 @click.option(
     "--name",
+    metavar="NAME",
     help="Of the network, and so of its top module.  [default: that of the file --out, else of the"
     " checkpoint or its folder]",
 )
@@ -49,12 +59,19 @@ _SIDE_BY_SIDE = 16
     metavar="FILE.py:FUNCTION",
     help="Where the checkpoint is of a model of your own: its file, which is run.",
 )
-@click.option("--mantissa-bits", type=click.IntRange(*MANTISSA_BITS), default=18, show_default=True)
+@click.option(
+    "--mantissa-bits",
+    type=click.IntRange(*MANTISSA_BITS),
+    metavar="N",
+    default=18,
+    show_default=True,
+    help="Of the factors of each Rescale, at most.",
+)
 @click.option("--argmax", is_flag=True, help="End with the class itself instead of its scores.")
 @click.option(
     "--top-k",
     metavar="K",
-    type=click.IntRange(1),
+    type=Count(),
     help="End with the K best classes, the best first, instead of their scores.",
 )
 @click.option(
@@ -64,7 +81,6 @@ _SIDE_BY_SIDE = 16
     help="Make each Rescale and monotone table to at most so many bits thresholds; the integers are"
     " the same.",
 )
-@report_options
 def lower(
     checkpoint: Path,
     out: Path,
@@ -76,7 +92,13 @@ def lower(
     thresholds: int | None,
     json_file: Path | None,
 ) -> None:
-    """Turn the trained model of CHECKPOINT into an integer network."""
+    """Turn the trained model of CHECKPOINT into an integer network.
+
+    Examples
+    --------
+    vecq lower trained/checkpoint.pt --out network.npz
+    vecq lower trained/checkpoint.pt --model model.py:build --argmax --out classes.npz
+    """
     from vecq_hw import storage
     from vecq_hw.lower import lower as lower_model
     from vecq_hw.passes.choices import with_argmax, with_topk
@@ -126,11 +148,16 @@ def _default_name(out: Path, checkpoint: Path) -> str:
     return next((name for name in telling if name.isprintable()), "network")
 
 
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
-@report_options
 def show(network: Path, json_file: Path | None) -> None:
-    """Print the layers of NETWORK: shapes, formats, weights, exact engine, digest."""
+    """Print the layers of NETWORK: shapes, formats, weights, exact engine, digest.
+
+    Examples
+    --------
+    vecq show network.npz
+    vecq show network.npz --json -
+    """
     from vecq_hw import storage
     from vecq_hw.layers import Embedding
     from vecq_hw.passes.precision import in_words, kept_mantissa_bits
@@ -205,31 +232,32 @@ def _bases(net: Network) -> dict[str, dict[str, float]]:
     return found
 
 
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
 @samples_options
 @click.option(
     "--out",
     type=OutputFile("array"),
-    help="Write the integer outputs as .npy; several as an .npz file, each by its name.",
+    help="File to write the integer outputs to: .npy, of several an .npz, each by its name.",
 )
 @click.option(
     "--engine",
-    type=click.Choice(["float", "int8"]),
+    type=Choice(["float", "int8"]),
     default="float",
     show_default=True,
     help="BLAS, or oneDNN's dot products of bytes; the integers are the same.",
 )
-@click.option("--trace", type=OutputFolder(), help="Write every tensor as DIR/NAME.npy.")
+@click.option("--trace", type=OutputFolder(), help="Folder to write every tensor to, as NAME.npy.")
 @click.option("--taps", metavar="NAME,...", help="With --trace: write these tensors alone.")
 @click.option(
     "--accumulator-bits",
     type=click.IntRange(1, 63),
+    metavar="N",
     help="Narrow every accumulator to this width and count the overflows.",
 )
 @click.option(
     "--overflow",
-    type=click.Choice(["wrap", "saturate"]),
+    type=Choice(["wrap", "saturate"]),
     default="wrap",
     show_default=True,
     help="Saturation is in the order in which the schedule adds.",
@@ -237,19 +265,18 @@ def _bases(net: Network) -> dict[str, dict[str, float]]:
 @click.option(
     "--schedule",
     type=click.Path(path_type=Path),
-    help="Lanes by layer (.json), for --overflow saturate; default: up to 8.",
+    metavar="FILE",
+    help="Folds, as vecq schedule writes them, for --overflow saturate.  [default: up to 8 lanes]",
 )
-@click.option("--faults", type=click.IntRange(min=0), metavar="N", help="Flip N random bits.")
+@click.option("--faults", type=Count(0), metavar="N", help="Flip N random bits.")
 @click.option(
     "--fault-site",
-    type=click.Choice(["weights", "activations", "accumulators"]),
+    type=Choice(["weights", "activations", "accumulators"]),
     default="weights",
     show_default=True,
+    help="Where the bits of --faults are.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the faults."
-)
-@report_options
+@seed_option("--faults")
 def simulate(
     network: Path,
     samples: Samples,
@@ -269,6 +296,12 @@ def simulate(
 
     Reals become the codes of an imported network as its source does it, which the report beside
     the network's file says.
+
+    Examples
+    --------
+    vecq simulate network.npz --data digits
+    vecq simulate network.npz --inputs codes.npy --out outputs.npy
+    vecq simulate network.npz --reals samples.npy --trace tensors --taps fc1,fc2
     """
     from vecq_hw import simulate as simulator
     from vecq_hw import storage

@@ -1,12 +1,11 @@
-"""What the commands print: tables, and what is under way while something takes its time."""
+"""What the commands print: results, tables, warnings."""
 
 from __future__ import annotations
 
 import errno
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,29 +13,39 @@ import click
 
 from vecq_hw.cli.outputs import json_to_standard_output
 from vecq_hw.errors import HostWarning, VecqError
-from vecq_hw.terminal import is_animated
+from vecq_hw.terminal import Loudness, is_animated, loudness
 
 if TYPE_CHECKING:
     from vecq_hw.train import Epoch
     from vecq_hw.verify.compare import Report
 
-_WORTH_SAYING_SECONDS = 2.0
-
 
 def echo(text: str = "") -> None:
-    """Print for people: on standard output, unless that is for JSON.
+    """Print a result for people: on standard output, unless that is for JSON; not if quiet.
 
     Raises
     ------
     VecqError
         It cannot be written, for instance to a full disk.
     """
+    if loudness() is Loudness.QUIET:
+        return
     try:
         click.echo(text, err=json_to_standard_output())
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
         raise VecqError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def say(sentence: str) -> None:
+    """Say on standard error how it ended, quiet or not."""
+    click.echo(sentence, err=True)
+
+
+def warn(sentence: str) -> None:
+    """Say on standard error what the user should know before trusting a result; quiet or not."""
+    click.echo(f"warning: {sentence}", err=True)
 
 
 def print_epoch(epoch: Epoch, total: int) -> None:
@@ -51,20 +60,6 @@ def print_epoch(epoch: Epoch, total: int) -> None:
         )
 
 
-def slow_lines() -> Callable[[str], None]:
-    """A function that prints a line for a log, where there is no bar to see, every two seconds."""
-    said = time.monotonic()
-
-    def tell(text: str) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said > _WORTH_SAYING_SECONDS and not is_animated():
-            click.echo(text, err=True)
-            said = now
-
-    return tell
-
-
 @contextmanager
 def host_words() -> Iterator[None]:
     """Say what is left to the host, each once, when the work is done."""
@@ -72,68 +67,10 @@ def host_words() -> Iterator[None]:
         warnings.simplefilter("always", HostWarning)
         yield
     for sentence in dict.fromkeys(str(w.message) for w in caught if w.category is HostWarning):
-        click.echo(f"warning: {sentence}", err=True)
+        warn(sentence)
     for other in caught:
         if other.category is not HostWarning:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-
-
-@contextmanager
-def activity(text: str) -> Iterator[Callable[[str], None]]:
-    """Show that ``text`` is under way and for how long; the yielded function says what is next.
-
-    On a terminal something moves; a log gets a line for each step, and how long it took.
-    """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    animated = is_animated()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not animated) as progress:
-        begin, current = time.monotonic(), text
-        task = progress.add_task(escape(text))
-
-        def end() -> None:
-            seconds = time.monotonic() - begin
-            if animated:
-                progress.console.print(f"{current}: {seconds:.1f} s", markup=False, highlight=False)
-            elif seconds >= _WORTH_SAYING_SECONDS:
-                click.echo(f"{current}: took {seconds:.1f} s", err=True)
-
-        def go_on(text: str) -> None:
-            nonlocal begin, current
-            end()
-            begin, current = time.monotonic(), text
-            progress.reset(task, description=escape(text))
-            if not animated:
-                click.echo(text, err=True)
-
-        if not animated:
-            click.echo(text, err=True)
-        yield go_on
-        end()
-
-
-@contextmanager
-def progress_bar(total: int, text: str) -> Iterator[Callable[[int], None]]:
-    """A bar that the yielded function moves on; on a terminal, after two seconds."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    animated = is_animated()
-    begin = time.monotonic()
-    with Progress(
-        console=Console(stderr=True), auto_refresh=False, transient=True, disable=not animated
-    ) as progress:
-        task = progress.add_task(text, total=total, visible=False)
-
-        def move(done: int) -> None:
-            shown = animated and time.monotonic() - begin > _WORTH_SAYING_SECONDS
-            progress.update(task, completed=done, visible=shown, refresh=shown)
-
-        yield move
 
 
 def print_report(report: Report) -> None:
@@ -157,7 +94,7 @@ def print_report(report: Report) -> None:
         if row.message:
             echo(f"{row.name}: {row.message}")
     for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        warn(warning)
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:

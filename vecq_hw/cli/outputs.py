@@ -10,7 +10,7 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -21,7 +21,6 @@ STANDARD_OUTPUT = Path("-")
 
 _FORCE, _JSON, _KINDS = "vecq.force", "vecq.json", "vecq.kinds"
 _COMMAND_LINE = "vecq.command"
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class OutputFile(click.ParamType[Path]):
@@ -77,28 +76,21 @@ def _keep(key: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     return callback
 
 
-force_option = click.option(
-    "--force",
+FORCE = click.Option(
+    ["--force"],
     is_flag=True,
     is_eager=True,  # the types above ask for it
     expose_value=False,
     callback=_keep(_FORCE),
     help="Replace files that vecq did not write or that were changed since.",
 )
-
-_json_option = click.option(
-    "--json",
-    "json_file",
+JSON = click.Option(
+    ["--json", "json_file"],
     type=OutputFile("report", standard_output=True),
     metavar="FILE",
     callback=_keep(_JSON),
     help="Write the result as JSON; with '-' to standard output, and all else to standard error.",
 )
-
-
-def report_options(command: _Command) -> _Command:
-    """``--json FILE`` and ``--force``, which every command that writes has."""
-    return force_option(_json_option(command))
 
 
 def json_to_standard_output() -> bool:

@@ -6,28 +6,38 @@ from pathlib import Path
 
 import click
 
+from vecq_hw.cli.command import command
+from vecq_hw.cli.names import Choice
 from vecq_hw.cli.output import echo, print_table
-from vecq_hw.cli.outputs import report_options, write_json
+from vecq_hw.cli.outputs import write_json
 
 
-@click.command("lambda")
+@command("lambda")
 @click.option(
-    "--bits", type=click.IntRange(1, 16), multiple=True, help="Again for more.  [default: all]"
+    "--bits",
+    type=click.IntRange(1, 16),
+    metavar="1..16",
+    multiple=True,
+    help="Of the weights; may be given several times.  [default: all]",
 )
 @click.option(
     "--distribution",
-    type=click.Choice(["gaussian", "laplace", "uniform"]),
+    type=Choice(["gaussian", "laplace", "uniform"]),
     default="gaussian",
     show_default=True,
     help="Of the weights.",
 )
-@report_options
 def lambda_(bits: tuple[int, ...], distribution: str, json_file: Path | None) -> None:
     """The steering interval of VecQ, in units of the spread.
 
     Beside it the orientation loss 1 - cos(angle between the weights and their codes), and the
     relative error 1 - cos^2: the square error that is left, as part of the weights' squares.  The
     paper's lambda follows, and the relative error that it leaves.
+
+    Examples
+    --------
+    vecq lambda
+    vecq lambda --bits 2 --bits 4 --distribution laplace
     """
     from vecq_hw.quantize import (
         Distribution,
@@ -62,12 +72,16 @@ def lambda_(bits: tuple[int, ...], distribution: str, json_file: Path | None) ->
     write_json(json_file, {"distribution": distribution, "rows": rows})
 
 
-@click.command()
-@report_options
+@command()
 def methods(json_file: Path | None) -> None:
     """The methods of quantizing weights, and every setting of each.
 
     'vecq train --method NAME --method-options SETTING=VALUE,...' trains with one of them.
+
+    Examples
+    --------
+    vecq methods
+    vecq methods --json methods.json
     """
     from vecq_hw.quantize.descriptions import description
     from vecq_hw.quantize.methods import METHODS

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vecq_hw.cli.output import activity, echo, percent, print_table
-from vecq_hw.cli.outputs import OutputFile, report_options, write, write_json
+from vecq_hw.cli.command import command
+from vecq_hw.cli.options import clock_option, positive
+from vecq_hw.cli.output import echo, percent, print_table
+from vecq_hw.cli.outputs import OutputFile, write, write_json
+from vecq_hw.cli.progress import activity
 from vecq_hw.cli.schedules import device_option
 from vecq_hw.errors import VecqError
 
@@ -21,23 +24,17 @@ if TYPE_CHECKING:
     from vecq_hw.schedule import Schedule
 
 
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
     "--target-fps",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Frames a second; with --device, by the fewest look-up tables instead of lanes.",
+    type=positive(),
+    metavar="FPS",
+    help="Frames per second, at least; with --device by the fewest look-up tables, not lanes.",
 )
 @device_option()
-@click.option(
-    "--clock-mhz",
-    type=click.FloatRange(min=0, min_open=True),
-    default=100,
-    show_default=True,
-    help="The clock that the hardware is to reach; nothing here proves that it does.",
-)
-@click.option("--out", type=OutputFile("schedule"), help="Write the schedule as JSON.")
-@report_options
+@clock_option("that the hardware is to reach; nothing here proves that it does", default=100)
+@click.option("--out", type=OutputFile("schedule"), help="File to write the schedule to.")
 def schedule(
     network: Path,
     target_fps: float | None,
@@ -52,6 +49,11 @@ def schedule(
     the device holds, by the estimates of vecq cost.
 
     The file of --out is what --schedule of the other commands takes; it can be edited by hand.
+
+    Examples
+    --------
+    vecq schedule network.npz --target-fps 10000 --clock-mhz 200 --out schedule.json
+    vecq schedule network.npz --device ecp5-25k --out schedule.json
     """
     from vecq_hw import devices, storage
     from vecq_hw.accelerator import plan

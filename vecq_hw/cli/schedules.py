@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from vecq_hw.cli.names import Choice, Name, devices
+from vecq_hw.cli.options import Count
+
 if TYPE_CHECKING:
     from vecq_hw.devices import Family
     from vecq_hw.network import Network
@@ -56,14 +59,18 @@ class ScheduleChoice:
         return chosen
 
 
-def device_option(default: str | None = None) -> Callable[[_Command], _Command]:
+def device_option(
+    default: str | None = None, *, required: bool = False
+) -> Callable[[_Command], _Command]:
     """``--device``, by the names of :data:`vecq_hw.devices.DEVICES`."""
     return click.option(
         "--device",
+        type=Name(devices),
         default=default,
         show_default=default is not None,
+        required=required,
         metavar="DEVICE",
-        help="Such as ecp5-25k, ecp5-85k, ice40-up5k, gw2ar-18c, xc7z020 or xczu3eg.",
+        help="Such as ecp5-25k, ecp5-85k, ice40-hx8k, gw1nr-9c, gatemate-a1, xc7z020 or xczu3eg.",
     )
 
 
@@ -79,21 +86,20 @@ def schedule_options(command: _Command) -> _Command:
         ),
         click.option(
             "--lanes",
-            type=click.IntRange(min=1),
+            type=Count(),
             default=8,
             show_default=True,
-            help="Lanes a layer at most, where no schedule is given.",
+            help="Lanes of a layer at most, where no schedule is given.",
         ),
         click.option(
             "--fabric",
-            type=click.Choice(["lut6", "ecp5"]),
+            type=Choice(["lut6", "ecp5"]),
             help="Of the device, for rtl. The circuits differ, what they compute does not."
             "  With ecp5 and no schedule, Rescales that need multipliers take DSP blocks.",
         ),
         click.option(
             "--axis-bits",
-            type=int,
-            metavar="N",
+            type=Count(),
             help="Width of both AXI4-Streams, 8, 16, 32, ... 1024, with TKEEP, for hls and rtl.  As"
             " wide as the lanes at either end if left out.",
         ),

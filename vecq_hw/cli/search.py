@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vecq_hw.cli import status
+from vecq_hw.cli.command import COMMON, command
 from vecq_hw.cli.data import data_options
 from vecq_hw.cli.graph_search import search_widths
 from vecq_hw.cli.graphs import is_graph
-from vecq_hw.cli.output import activity, echo, print_table
+from vecq_hw.cli.names import Choice, Name, Names, methods, presets
+from vecq_hw.cli.options import Count, Keep, Real, Widths, clock_option, positive, seed_option
+from vecq_hw.cli.output import echo, print_table, say
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
     folder,
     is_forced,
-    report_options,
     write,
     write_json,
 )
+from vecq_hw.cli.progress import activity, note
 from vecq_hw.cli.schedules import device_option
 from vecq_hw.errors import VecqError
 
@@ -27,65 +31,8 @@ if TYPE_CHECKING:
     from vecq_hw.search import Request, Result
 
 _PLOT, _PAGE = "front.svg", "front.html"
-
-
-class _Names(click.ParamType[Any]):
-    """Names with commas between them."""
-
-    name = "names"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[str, ...]:
-        """A tuple of str."""
-        if isinstance(value, tuple):
-            return value
-        return tuple(part.strip() for part in str(value).split(",") if part.strip())
-
-
-class _Widths(click.ParamType[Any]):
-    """Widths such as ``1,2,4`` or ``1..8``."""
-
-    name = "bits"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[int, ...]:
-        """A tuple of int."""
-        if isinstance(value, tuple):
-            return value
-        found: list[int] = []
-        try:
-            for part in str(value).split(","):
-                first, dots, last = part.partition("..")
-                low, high = int(first), int(last if dots else first)
-                if not 1 <= low <= high <= 16:
-                    raise ValueError
-                found += range(low, high + 1)
-        except ValueError:
-            self.fail(
-                f"'{value}' is no list of widths of 1 to 16 bits, such as 1,2,4 or 1..8",
-                parameter,
-                context,
-            )
-        return tuple(dict.fromkeys(found))
-
-
-class _Keep(click.ParamType[Any]):
-    """``LAYER=BITS``."""
-
-    name = "keep"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[str, int]:
-        """The layer and its bits."""
-        if isinstance(value, tuple):
-            return value
-        layer, equals, bits = str(value).rpartition("=")
-        if not equals or not layer or not bits.strip().isdecimal():
-            self.fail(f"'{value}' is no LAYER=BITS such as conv1=8", parameter, context)
-        return layer.strip(), int(bits)
+_SCALES = ("tensor", "channel")
+_OBJECTIVES = ("luts", "memory", "latency", "cycles", "size")
 
 
 def _model_options(command: Any) -> Any:
@@ -95,12 +42,18 @@ def _model_options(command: Any) -> Any:
             "--from",
             "float_state",
             metavar="FLOAT.pt",
-            help="Parameters of a trained float model; without it that is trained first.",
+            help="Parameters of a float model, a state_dict or a checkpoint with one; without it"
+            " the float model is trained first.",
         ),
-        click.option("--model", metavar="NAME|FILE.py:FUNCTION", help="[default: the preset's]"),
-        data_options("[default: the preset's, else digits]"),
+        click.option(
+            "--model",
+            metavar="NAME|FILE.py:FUNCTION",
+            help="mlp, cnn, lenet5, ... or a function of your own.  [default: the preset's]",
+        ),
+        data_options("What to train on.  [default: the preset's, else digits]"),
         click.option(
             "--preset",
+            type=Name(presets),
             metavar="NAME",
             help="Data, model and training at once: lenet5-mnist, cnn-digits, mlp-digits, ...",
         ),
@@ -109,52 +62,85 @@ def _model_options(command: Any) -> Any:
     return command
 
 
-@click.command()
+@command()
 @_model_options
 @device_option()
-@click.option("--target-fps", type=float, metavar="F", help="Frames a second, at least.")
-@click.option("--clock-mhz", type=float, metavar="C", help="[default: the device's]")
-@click.option("--max-luts", type=click.IntRange(min=1), metavar="N", help="Look-up tables at most.")
-@click.option("--min-accuracy", type=float, metavar="0..1", help="On the validation split.")
-@click.option("--trials", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--bits", type=_Widths(), default="1..8", show_default=True, help="Of weights.")
-@click.option("--activation-bits", type=_Widths(), default="8", show_default=True)
+@click.option("--target-fps", type=positive(), metavar="FPS", help="Frames per second, at least.")
+@clock_option("at which frames and latency are counted")
+@click.option("--max-luts", type=Count(), help="Look-up tables at most.")
 @click.option(
-    "--keep", type=_Keep(), multiple=True, metavar="LAYER=BITS", help="May be given several times."
+    "--min-accuracy",
+    type=Real(0, 1),
+    metavar="0..1",
+    help="At least, on the validation split.",
+)
+@click.option("--trials", type=Count(), default=100, show_default=True, help="Networks to try.")
+@click.option(
+    "--bits", type=Widths(), default="1..8", show_default=True, help="Of the weights of a layer."
 )
 @click.option(
-    "--methods", type=_Names(), default="vecq", show_default=True, help="See 'vecq methods'."
+    "--activation-bits",
+    type=Widths(),
+    default="8",
+    show_default=True,
+    help="Of the activations of a network.",
 )
-@click.option("--scales", type=_Names(), default="tensor", show_default=True, help="tensor,channel")
+@click.option(
+    "--keep",
+    type=Keep(),
+    multiple=True,
+    metavar="LAYER=BITS",
+    help="Weights of a layer that are not searched; may be given several times.",
+)
+@click.option(
+    "--methods",
+    type=Names(methods),
+    default="vecq",
+    show_default=True,
+    help="Of weights; 'vecq methods' lists them.",
+)
+@click.option(
+    "--scales",
+    type=Names(lambda: _SCALES),
+    default="tensor",
+    show_default=True,
+    help="Of weights: tensor, channel or both.",
+)
 @click.option(
     "--objectives",
-    type=_Names(),
+    type=Names(lambda: _OBJECTIVES),
     default="luts",
     show_default=True,
     help="What is to be small beside a large accuracy: luts, memory, latency, cycles, size.",
 )
 @click.option(
     "--optimizer",
-    type=click.Choice(["nsga2", "tpe", "random", "grid", "abs"]),
+    type=Choice(["nsga2", "tpe", "random", "grid", "abs"]),
     default="nsga2",
     show_default=True,
-    help="abs is SGQuant's, of graphs alone, and their default.",
+    help="What chooses the networks to try; abs is SGQuant's, of graphs alone, and their default.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Of a trial.  [default: a tenth]")
+@click.option(
+    "--epochs",
+    type=Count(),
+    help="Passes over the samples in a trial.  [default: a tenth of the preset's]",
+)
 @click.option(
     "--final-epochs",
-    type=click.IntRange(min=1),
-    help="Of the networks of the front.  [default: the preset's]",
+    type=Count(),
+    help="Passes over the samples for the networks of the front.  [default: the preset's]",
 )
-@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True)
+@seed_option("the search")
 @click.option(
     "--verify",
-    type=click.Choice(["rtl", "hls", "none"]),
+    type=Choice(["rtl", "hls", "none"]),
     default="rtl",
     show_default=True,
     help="Target that runs each network of the front against the simulator.",
 )
-@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Local processes.")
+@click.option(
+    "--workers", type=click.IntRange(1, 1024), metavar="N", help="Local processes that run trials."
+)
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
 @click.option(
     "--storage",
@@ -162,11 +148,16 @@ def _model_options(command: Any) -> Any:
     help="Of the trials, as Optuna takes it; searches that ask for the same share it.  [default: a"
     " file in --out]",
 )
-@click.option("--out", type=OutputFolder(), default="search", show_default=True)
-@click.option("--resume", type=OutputFolder(), metavar="DIR", help="Go on with that.")
-@click.option("--show", type=OutputFolder(), metavar="DIR", help="What it has found.")
+@click.option(
+    "--out", type=OutputFolder(), default="search", show_default=True, help="Folder to write into."
+)
+@click.option(
+    "--resume", type=OutputFolder(), metavar="DIR", help="Go on with the search in that folder."
+)
+@click.option(
+    "--show", type=OutputFolder(), metavar="DIR", help="Print what the search there has found."
+)
 @click.option("--plot", is_flag=True, help="Write front.svg and front.html into the folder.")
-@report_options
 @click.pass_context
 def search(
     context: click.Context,
@@ -190,6 +181,12 @@ def search(
     Of a graph (cora, citeseer, or an .npz file with edges) the widths of weights, messages and
     states by the number of neighbours are searched, for few stored bits; --activation-bits are 1..8
     there, and no device is wanted.
+
+    Examples
+    --------
+    vecq search --preset cnn-digits --device ecp5-25k --target-fps 20000 --out search
+    vecq search --resume search --workers 4
+    vecq search --show search --plot
     """
     from vecq_hw import search as searching
 
@@ -204,13 +201,10 @@ def search(
                 "--workers starts processes here, --scheduler has its own; give one of them"
             )
 
-        def tell(text: str) -> None:
-            click.echo(text, err=True)
-
         try:
             if resume is not None:
                 searching.resume(
-                    resume, workers=workers, scheduler=scheduler, force=is_forced(), tell=tell
+                    resume, workers=workers, scheduler=scheduler, force=is_forced(), tell=note
                 )
             else:
                 searching.search(
@@ -220,28 +214,30 @@ def search(
                     scheduler=scheduler,
                     storage=storage,
                     force=is_forced(),
-                    tell=tell,
+                    tell=note,
                 )
         except KeyboardInterrupt:
             if (place / "search.json").exists():
-                click.echo(f"'vecq search --resume {place}' goes on", err=True)
+                say(f"'vecq search --resume {place}' goes on")
             raise
     result = searching.load(place)
     _print(result)
     if plot:
         _draw(place, result)
     write_json(json_file, result.tree())
-    return 1 if any(one.verified.startswith("failed") for one in result.front) else 0
+    failed = any(one.verified.startswith("failed") for one in result.front)
+    return status.BAD_RESULT if failed else status.DONE
 
 
-@click.command()
+@command()
 @_model_options
-@click.option("--bits", type=_Widths(), default="1..8", show_default=True, help="Of weights.")
-@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True)
 @click.option(
-    "--plot", type=OutputFile("plot", suffix=".png"), metavar="FILE.png", help="Draw it, too."
+    "--bits", type=Widths(), default="1..8", show_default=True, help="Of the weights of a layer."
 )
-@report_options
+@seed_option("the training of the float model")
+@click.option(
+    "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the losses to this .png file."
+)
 def sensitivity(
     preset: str | None,
     data: str | None,
@@ -258,6 +254,11 @@ def sensitivity(
     The orientation loss of VecQ's grid on the layer's weights gives their direct loss; half of
     that, times the mean square of the gradient of a sample by a weight, is how much the network's
     cross-entropy rises.
+
+    Examples
+    --------
+    vecq sensitivity --preset mlp-digits
+    vecq sensitivity --model model.py:build --from float.pt --data digits --bits 1,2,4
     """
     from vecq_hw.cli.data import loaded
     from vecq_hw.search.request import Request
@@ -335,7 +336,7 @@ def _request(options: dict[str, Any]) -> Request:
 
 def _check_alone(context: click.Context, chosen: str) -> None:
     """What a search was asked for is in its folder; it cannot be changed."""
-    also = {"resume", "show", "json_file", "plot", "force"}
+    also = {"resume", "show", "plot", *COMMON}
     also |= {"workers", "scheduler"} if chosen == "resume" else set()
     for parameter in context.command.params:
         name = str(parameter.name)

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vecq_hw.cli.command import COMMON, command
 from vecq_hw.cli.data import data_options
 from vecq_hw.cli.graphs import is_graph, train_nodes
 from vecq_hw.cli.maps import check_picture, draw_maps
-from vecq_hw.cli.output import activity, echo, print_epoch, slow_lines
+from vecq_hw.cli.names import PRESETS, Choice, Name, methods, presets
+from vecq_hw.cli.options import Bits, Count, Milestones, Real, positive, seed_option
+from vecq_hw.cli.output import echo, print_epoch, say
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
     command_line,
     folder,
     is_forced,
-    report_options,
     write_json,
 )
+from vecq_hw.cli.progress import activity, slow_lines
 from vecq_hw.cli.task import CHECKPOINT, Task, task_of
 from vecq_hw.cli.training import (
     in_words,
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
     from vecq_hw.network import Network
     from vecq_hw.train import Epoch, Training
 
-FLOAT = "float"
 LOG = "train.csv"
 METRICS, NETWORK, VOCABULARY = "metrics.json", "network.npz", "vocabulary.txt"
 _KINDS = {
@@ -51,59 +53,18 @@ _KINDS = {
     NETWORK: "network",
     VOCABULARY: "vocabulary",
 }
-_EVERY_RUN = (
-    "out",
-    "model",
-    "data_dir",
-    "device",
-    "threads",
-    "resume",
-    "plot",
-    "json_file",
-    "force",
-)
+_EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "plot", *COMMON)
 """Options that go with --resume; what the others say is in the checkpoint."""
 
 
-class _Bits(click.ParamType[Any]):
-    """1..16, or 'float'."""
-
-    name = "bits"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> int | str:
-        """An int, or 'float'."""
-        if value == FLOAT:
-            return FLOAT
-        return click.IntRange(1, 16).convert(value, parameter, context)
-
-
-class _Milestones(click.ParamType[Any]):
-    """Numbers of epochs with commas between them."""
-
-    name = "epochs"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[int, ...]:
-        """A tuple of int."""
-        try:
-            return tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"'{value}' is no list of epochs such as 35,50", parameter, context)
-
-
-@click.command()
+@command()
 @click.option(
     "--preset",
+    type=Name(presets),
     metavar="NAME",
-    help="Data, model and schedule at once: lenet5-mnist, vgg-cifar10, vgg-quarter-cifar10,"
-    " vgg-svhn, lstm-imdb, lstm-thucnews-titles, gru-keywords, mlp-intrusion,"
-    " unet-reduced-blended, fpn-reduced-blended, linknet-reduced-blended,"
-    " unetplusplus-reduced-blended, mlp-digits, cnn-digits; other options change it.",
+    help=f"Data, model and schedule at once: {', '.join(PRESETS)}; other options change it.",
 )
-@data_options("[default: digits]")
+@data_options("What to train on.  [default: the preset's, else digits]")
 @click.option(
     "--model",
     metavar="NAME|FILE.py:FUNCTION",
@@ -116,19 +77,32 @@ class _Milestones(click.ParamType[Any]):
     metavar="FLOAT.pt",
     help="Begin with the parameters of a float model, a state_dict or a checkpoint with one.",
 )
-@click.option("--weight-bits", type=_Bits(), metavar="1..16|float", default="2", show_default=True)
 @click.option(
-    "--activation-bits", type=_Bits(), metavar="1..16|float", default="8", show_default=True
+    "--weight-bits",
+    type=Bits(),
+    metavar="1..16|float",
+    default="2",
+    show_default=True,
+    help="Bits of each weight.",
+)
+@click.option(
+    "--activation-bits",
+    type=Bits(),
+    metavar="1..16|float",
+    default="8",
+    show_default=True,
+    help="Bits of each activation.",
 )
 @click.option(
     "--activation-method",
-    type=click.Choice(["uniform", "esb"]),
+    type=Choice(["uniform", "esb"]),
     default="uniform",
     show_default=True,
     help="Of activations but the inputs.",
 )
 @click.option(
     "--method",
+    type=Name(methods),
     metavar="NAME",
     default="vecq",
     show_default=True,
@@ -141,46 +115,78 @@ class _Milestones(click.ParamType[Any]):
     " slash between them.",
 )
 @click.option(
-    "--lambda", "interval", type=click.Choice(["paper", "exact", "search"]), help="Of vecq."
+    "--lambda",
+    "interval",
+    type=Choice(["paper", "exact", "search"]),
+    help="How vecq finds its steering interval.",
 )
 @click.option(
     "--esb-fraction",
     "fraction",
-    type=click.IntRange(min=0),
+    type=Count(0),
     metavar="K",
     help="Fraction bits of esb.  [default: those that lose least]",
 )
 @click.option("--per-channel", is_flag=True, help="A scale for each output, of vecq and others.")
 @click.option(
-    "--bias-bits", type=click.IntRange(1, 16), metavar="1..16", help="[default: exact biases]"
+    "--bias-bits",
+    type=click.IntRange(1, 16),
+    metavar="1..16",
+    help="Bits of each bias.  [default: exact biases]",
 )
 @click.option("--bits-file", metavar="FILE.json", help="Bits and methods of single layers.")
-@click.option("--epochs", type=click.IntRange(min=1), help="[default: 40]")
-@click.option("--batch-size", type=click.IntRange(min=2), help="[default: 64]")
-@click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="[default: adam]")
-@click.option("--learning-rate", type=float, help="[default: 0.004]")
-@click.option("--weight-decay", type=float, help="[default: 0]")
+@click.option(
+    "--epochs", type=Count(), help="Passes over the samples.  [default: the preset's, else 40]"
+)
+@click.option(
+    "--batch-size", type=Count(2), help="Samples in a step.  [default: the preset's, else 64]"
+)
+@click.option(
+    "--optimizer",
+    type=Choice(["adam", "sgd"]),
+    help="What makes the steps.  [default: the preset's, else adam]",
+)
+@click.option(
+    "--learning-rate",
+    type=positive(),
+    help="The optimizer's, at first.  [default: the preset's, else 0.004]",
+)
+@click.option(
+    "--weight-decay", type=Real(min=0), help="The optimizer's.  [default: the preset's, else 0]"
+)
 @click.option(
     "--milestones",
-    type=_Milestones(),
+    type=Milestones(),
     metavar="EPOCH,...",
     help="Divide the learning rate by ten after these; else it falls as a cosine.",
 )
-@click.option("--crop-padding", type=click.IntRange(min=0), help="Pad and crop images at random.")
+@click.option("--crop-padding", type=Count(0), help="Pad and crop images at random.")
 @click.option("--flip/--no-flip", default=None, help="Mirror half of the images.")
-@click.option("--mixed-precision", is_flag=True, default=None, help="bfloat16 where it is safe.")
-@click.option("--device", metavar="cpu|cuda", help="[default: a GPU if there is one]")
-@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads.  [default: torch's]")
-@click.option("--seed", type=click.IntRange(min=0), help="[default: 0]")
+@click.option(
+    "--mixed-precision", is_flag=True, default=None, help="Compute in bfloat16 where it is safe."
+)
+@click.option(
+    "--device",
+    metavar="cpu|cuda",
+    help="What computes the training.  [default: a GPU if there is one]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Of the processor.  [default: torch's]",
+)
+@seed_option("the training", default=None)
 @click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder --out.")
-@click.option("--out", type=OutputFolder(), default="trained", show_default=True)
+@click.option(
+    "--out", type=OutputFolder(), default="trained", show_default=True, help="Folder to write into."
+)
 @click.option(
     "--plot",
     type=OutputFile("plot", suffix=".png"),
-    metavar="FILE.png",
-    help="Draw test images, masks and maps beside each other; of images with masks.",
+    help="Draw test images, masks and maps beside each other to this .png file; of images with"
+    " masks.",
 )
-@report_options
 @click.pass_context
 def train(
     context: click.Context,
@@ -205,6 +211,12 @@ def train(
 
     The nodes of a graph (cora, citeseer, or an .npz file with edges) are classified by a graph
     convolutional network; its --bits-file has weights, messages, states and buckets of neighbours.
+
+    Examples
+    --------
+    vecq train --preset cnn-digits --weight-bits 2 --out trained
+    vecq train --data images.zip --model model.py:build --method lsq --epochs 20 --out mine
+    vecq train --resume --out trained
     """
     import torch
 
@@ -282,10 +294,9 @@ def _run(task: Task, place: torch.device, out: Folder | None) -> Training:
         if out is not None and done:
             out.write(LOG, _log(kept), _KINDS[LOG])  # the signal may have come just before it
             named = f" --model {task.recipe.model}" if ":" in task.recipe.model else ""
-            click.echo(
+            say(
                 f"{out.path / CHECKPOINT} holds {done} of {task.settings.epochs} epochs;"
-                f" 'vecq train --resume --out {out.path}{named}' goes on",
-                err=True,
+                f" 'vecq train --resume --out {out.path}{named}' goes on"
             )
         raise
     return training

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vecq_hw.cli import maps
-from vecq_hw.cli.output import activity, host_words, percent
+from vecq_hw.cli.output import host_words, percent
+from vecq_hw.cli.progress import activity
 from vecq_hw.errors import VecqError
 
 if TYPE_CHECKING:

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vecq_hw.cli import status
+from vecq_hw.cli.command import command
 from vecq_hw.cli.data import Samples, samples_options
-from vecq_hw.cli.output import activity, echo, print_report
+from vecq_hw.cli.names import Name
+from vecq_hw.cli.names import targets as targets_there_are
+from vecq_hw.cli.options import seed_option
+from vecq_hw.cli.output import echo, print_report, say
 from vecq_hw.cli.outputs import (
     OutputFile,
     OutputFolder,
     command_line,
     folder,
     is_forced,
-    report_options,
     write,
     write_json,
 )
+from vecq_hw.cli.progress import activity
 from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 
 if TYPE_CHECKING:
@@ -30,14 +35,12 @@ if TYPE_CHECKING:
     from vecq_hw.network import Network
     from vecq_hw.verify.target import Target
 
-NOTHING_COMPARED = 3
-"""Exit status."""
 
-
-@click.command()
+@command()
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
     "--targets",
+    type=Name(targets_there_are, separator=","),
     metavar="NAME,…",
     help="Which targets, comma-separated; all if left out, but netlist, which synthesizes.",
 )
@@ -48,15 +51,12 @@ NOTHING_COMPARED = 3
     help="The file that NETWORK was imported from: its own executor is one more target.",
 )
 @samples_options
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random codes."
-)
+@seed_option("inputs where no samples are given")
 @schedule_options
-@click.option("--out", type=OutputFolder(), help="Keep the projects in this folder.")
+@click.option("--out", type=OutputFolder(), help="Folder to write into, where the projects stay.")
 @click.option(
-    "--junit", type=OutputFile("report"), metavar="FILE", help="Write JUnit XML for a CI."
+    "--junit", type=OutputFile("report"), metavar="FILE", help="File to write JUnit XML to."
 )
-@report_options
 def verify(
     network: Path,
     targets: str | None,
@@ -74,6 +74,12 @@ def verify(
     vectors.  Exits with 0 if every target that took the network agreed, with 1 on any mismatch or
     error, and with 3 if there was no target that could take the network.  With --source the
     executor of an imported file is one more target, called source.
+
+    Examples
+    --------
+    vecq verify network.npz --data digits --junit report.xml
+    vecq verify network.npz --targets rtl,netlist --samples 20 --out projects
+    vecq verify imported/network.npz --source model.onnx --reals samples.npy
     """
     from vecq_hw import storage
     from vecq_hw.interop.reals import rule_beside
@@ -129,11 +135,11 @@ def verify(
         write(junit, junit_xml(report, net.name).encode())
     write_json(json_file, tree)
     if failed:
-        click.echo(f"verification failed; the projects are in {place}", err=True)
+        say(f"verification failed; the projects are in {place}")
     if not report.compared:
-        click.echo("no target could take the network, so nothing was compared", err=True)
-        return NOTHING_COMPARED
-    return 0 if report.passed else 1
+        say("no target could take the network, so nothing was compared")
+        return status.NOTHING_COMPARED
+    return status.DONE if report.passed else status.BAD_RESULT
 
 
 def _chosen(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
 from vecq_hw import toolchain
+from vecq_hw.arguments import closest
 from vecq_hw.data import blended
 from vecq_hw.data.cifar import find_cifar, read_cifar
 from vecq_hw.data.dataset import Dataset, checked_dataset
@@ -155,9 +155,9 @@ def _read(path: Path, name: str, progress: Progress | None) -> Dataset:
 def _instead(path: Path) -> str:
     """What to say where there is nothing at ``path`` and no data set has its name."""
     names = [*_DIGITS, *_PLACES, blended.NAME]
-    close = difflib.get_close_matches(path.name.lower(), names, n=1)
-    if path.parent == Path() and close:
-        return f"there is no such data set or file; did you mean '{close[0]}'?"
+    close = closest(path.name, names)
+    if path.parent == Path() and close is not None:
+        return f"there is no such data set or file; did you mean '{close}'?"
     if path.suffix or path.parent != Path():
         return "there is no such file or folder"
     named = ", ".join(f"'{one}'" for one in names)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from vecq_hw import __version__, assets
+from vecq_hw.arguments import meant
 from vecq_hw.bench.environment import INSTALL
 from vecq_hw.bench.ports import Port
 from vecq_hw.emit.hls4ml_nodes import is_depthwise, nodes
@@ -101,7 +102,10 @@ def convert(
         ("strategy", strategy, STRATEGIES),
     ):
         if given not in known:
-            raise VecqError(f"hls4ml has no {what} '{given}' here; there are {', '.join(known)}")
+            raise VecqError(
+                f"hls4ml has no {what} '{given}' here; there are {', '.join(known)}"
+                f"{meant(given, known)}"
+            )
     reason = unsupported(network, io_type)
     if reason is not None:
         raise VecqError(f"network '{network.name}': hls4ml cannot express {reason}")

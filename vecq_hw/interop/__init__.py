@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vecq_hw import toolchain
+from vecq_hw.arguments import meant
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.interop.assembly import Imported
@@ -84,7 +85,8 @@ def import_bytes(
 ) -> Imported:
     """The same of the contents of a file."""
     if semantics not in (None, *SEMANTICS):
-        raise VecqError(f"the semantics are {', '.join(SEMANTICS)}, not {semantics!r}")
+        hint = meant(semantics, SEMANTICS)
+        raise VecqError(f"the semantics are {', '.join(SEMANTICS)}, not {semantics!r}{hint}")
     if content[4:8] == b"TFL3":
         if pixels is not None:
             raise VecqError("a TFLite file gives the codes of its inputs; leave their format out")

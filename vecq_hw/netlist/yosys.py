@@ -139,6 +139,7 @@ def run(
                 os.environ,
                 timeout,
                 _by_pass(progress),
+                tool="yosys",
             )
         except subprocess.TimeoutExpired:
             raise YosysError(f"yosys did not end within {timeout:g} seconds", "") from None

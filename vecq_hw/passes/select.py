@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vecq_hw.arguments import meant
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Constant, Input, Layer, as_code_layer, as_mac_layer
 from vecq_hw.network import Network
@@ -21,7 +22,8 @@ def layer_network(network: Network, name: str) -> Network:
     found = next((layer for layer in network.layers if layer.name == name), None)
     if found is None:
         names = ", ".join(f"'{layer.name}'" for layer in network.layers) or "no layers"
-        raise VecqError(f"network '{network.name}' has no layer '{name}'; it has {names}")
+        hint = meant(name, (layer.name for layer in network.layers))
+        raise VecqError(f"network '{network.name}' has no layer '{name}'; it has {names}{hint}")
     constants = [layer for layer in network.layers if isinstance(layer, Constant)]
     if found in constants:
         raise VecqError(f"layer '{name}' is a constant, which computes nothing")

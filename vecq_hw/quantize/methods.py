@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from vecq_hw.arguments import nearest, shown
+from vecq_hw.arguments import meant, nearest, shown
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize.alq import Alq
 from vecq_hw.quantize.bwn import Bwn
@@ -134,5 +134,7 @@ def settings_of(name: str, options: Mapping[str, Any] | None = None) -> dict[str
 def _known(name: str, option: str, known: Mapping[str, MethodSetting]) -> MethodSetting:
     if option not in known:
         has = f"has {', '.join(known)}" if known else "has none"
-        raise VecqError(f"method '{name}' has no setting '{option}'; it {has}")
+        raise VecqError(
+            f"method '{name}' has no setting '{option}'; it {has}{meant(option, known)}"
+        )
     return known[option]

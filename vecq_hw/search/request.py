@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vecq_hw import trees
-from vecq_hw.arguments import nearest, whole_number
+from vecq_hw.arguments import meant, nearest, whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.search.target import Target
 from vecq_hw.train.presets import PRESETS, Preset
@@ -86,7 +86,10 @@ class Request:
         ):
             for name in given:
                 if name not in known:
-                    raise VecqError(f"{option}: there is no '{name}'; {', '.join(known)} are there")
+                    raise VecqError(
+                        f"{option}: there is no '{name}'; {', '.join(known)} are there"
+                        f"{meant(name, known)}"
+                    )
             if not given or len(set(given)) != len(given):
                 raise VecqError(f"{option}: names are given once each, and at least one")
         if self.preset is not None and self.preset not in PRESETS:

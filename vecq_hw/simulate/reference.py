@@ -19,6 +19,7 @@ import numpy.typing as npt
 from threadpoolctl import LibController, ThreadpoolController
 
 from vecq_hw import arithmetic
+from vecq_hw.arguments import meant
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
 from vecq_hw.layers import ArgMax, Conv2d, Dense, Input, TopK
@@ -121,7 +122,7 @@ def simulate(
         if name not in network.tensors:
             raise VecqError(
                 f"network '{network.name}' has no tensor '{name}'; it has"
-                f" {', '.join(network.tensors)}"
+                f" {', '.join(network.tensors)}{meant(name, network.tensors)}"
             )
     x = checked_inputs(network, inputs)
     count = len(x[network.inputs[0].name])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from vecq_hw.arguments import nearest
+from vecq_hw.arguments import meant, nearest
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import checked_weight_bits
 from vecq_hw.quantize.activation import checked_activation_bits
@@ -123,7 +123,7 @@ def checked_method(method: object) -> WeightMethod:
     if not callable(method) or isinstance(method, nn.Module):
         raise VecqError(
             f"a method is one of {', '.join(METHODS)}, or what weight_method(...) returns, not"
-            f" {method!r}"
+            f" {method!r}{meant(method, METHODS)}"
         )
 
     def checked(w: torch.Tensor, bits: int) -> WeightQuantizer:

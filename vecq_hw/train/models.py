@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
-from vecq_hw.arguments import whole_number
+from vecq_hw.arguments import meant, whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.train.models_image import (
     alexnet_bn,
@@ -117,7 +117,10 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     if name in MODELS:
         return MODELS[name](shape, classes)
     if ":" not in name:
-        raise VecqError(f"model '{name}': {', '.join(MODELS)} or FILE.py:FUNCTION is wanted")
+        raise VecqError(
+            f"model '{name}': {', '.join(MODELS)} or FILE.py:FUNCTION is wanted"
+            f"{meant(name, MODELS)}"
+        )
     factory = load_model_factory(name)
     try:
         model = factory()

@@ -61,7 +61,7 @@ def run(folder: Path) -> IntArray | dict[str, IntArray]:
         stale.unlink(missing_ok=True)
     command = [sys.executable, "run.py"]
     try:
-        status, output = run_process(command, folder, environment, TIMEOUT)
+        status, output = run_process(command, folder, environment, TIMEOUT, tool="verilator")
     except subprocess.TimeoutExpired:
         raise TargetError(f"{folder}: run.py did not end within {TIMEOUT} seconds") from None
     if all(file.exists() for file in results):

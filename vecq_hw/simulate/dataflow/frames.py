@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vecq_hw.accelerator.cells import Join, Plan
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.accelerator.streams import Fork, Stream
+from vecq_hw.arguments import meant
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
@@ -157,7 +158,7 @@ def set_depths(graph: Graph, depths: Mapping[str, int | None]) -> None:
         if link is None:
             raise VecqError(
                 f"network '{graph.plan.network.name}' has no stream '{name}'; it has"
-                f" {', '.join(graph.links)}"
+                f" {', '.join(graph.links)}{meant(name, graph.links)}"
             )
         if depth is not None and depth < link.least:
             raise VecqError(f"stream '{name}': a depth of {depth}; at least {link.least} is wanted")
