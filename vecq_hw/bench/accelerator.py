@@ -125,6 +125,7 @@ async def run_frames(
     """
 
     def stalls(end: int, place: int) -> Iterator[bool]:
+        """The pauses of a stream at one end, which the seed draws."""
         return no_stalls() if seed is None else random_stalls(2 * seed + end + (place << 32))
 
     count, patience = len(inputs[0]), accelerator.patience

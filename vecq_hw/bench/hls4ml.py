@@ -67,6 +67,7 @@ async def compare_parallel(dut: Any, folder: Path) -> None:
     valids = [getattr(dut, f"{source.stream}_ap_vld") for source in sources]
 
     def offer(whether: int) -> None:
+        """Say at all inputs whether a frame is there."""
         for valid in (dut.ap_start, *valids):
             valid.value = whether
 
@@ -81,6 +82,7 @@ async def compare_parallel(dut: Any, folder: Path) -> None:
     ]
 
     async def watch() -> None:
+        """Take down the outputs of each frame that is done."""
         while True:
             await edge
             if dut.ap_done.value:
