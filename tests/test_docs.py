@@ -140,6 +140,40 @@ def test_the_commands_named_in_the_text_exist():
                 assert set(re.findall(r" (--[a-z-]+)", rest)) <= options | {"--help"}, rest
 
 
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the site and repositories make them."""
+    titles = re.findall(r"^#+ (.+)$", without_blocks(page), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in titles)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in plain}
+
+
+def _linked(page: Path) -> set[Path]:
+    """The pages to which the text of a page links."""
+    links = re.findall(r"\]\(([^)#:\s]+\.md)", page.read_text())
+    cards = re.findall(r"^:link: (\S+)$", page.read_text(), re.MULTILINE)
+    return {(page.parent / link).resolve() for link in [*links, *(f"{c}.md" for c in cards)]}
+
+
+def test_a_newcomer_finds_the_answers():
+    """In as many clicks as the walk counted, each at a heading that is there."""
+    clicks = {ROOT / "docs/index.md": 0}
+    ends = list(clicks)
+    for page in ends:
+        for other in _linked(page) - set(clicks):
+            if other.is_relative_to(ROOT / "docs"):
+                clicks[other] = clicks[page] + 1
+                ends.append(other)
+    walk = ROOT / "docs/results/newcomer.md"
+    rows = re.findall(
+        r"^\| .* \| \[[^\]]*\]\(([^)#]+)#?([^)]*)\) \| (\d) \|$", walk.read_text(), re.MULTILINE
+    )
+    assert len(rows) == 20
+    for file, anchor, counted in rows:
+        page = (walk.parent / file).resolve()
+        assert clicks[page] == int(counted), file
+        assert not anchor or anchor in _anchors(page), anchor
+
+
 def test_the_errors_that_the_page_explains_are_said():
     sources = "\n".join(path.read_text() for path in sorted((ROOT / "vecq_hw").rglob("*.py")))
     said = re.sub(r'"\s*\n\s*f?"', "", sources)

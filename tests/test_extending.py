@@ -9,25 +9,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "how-to" / "extending.md").read_text()
 
-LAYER = '''
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Negate(OfOneTensor):
-    """The negative of each code."""
+def example(title: str) -> tuple[str, str]:
+    """The two blocks of a section of the page: what is added, and a program that uses it."""
+    section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    added, used = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return added, used
 
-    name: str
-    input: str
 
-    def output(self, source: Tensor) -> Tensor:
-        """The tensor of the negatives."""
-        fmt = source.format
-        return replace(source, format=IntFormat.covering(-fmt.hi, -fmt.lo))
-
-    def problems(self, source: Tensor) -> Iterator[str]:
-        """Nothing can be."""
-        yield from ()
-'''
+LAYER, USE_LAYER = example("A layer")
+GRID, USE_GRID = example("A grid of weights")
+METHOD, USE_METHOD = example("A quantizer of weights")
+TARGET, USE_TARGET = example("A target")
 
 CASES = {
     "layers/__init__.py": ["return None", "return None"],
@@ -36,110 +31,9 @@ CASES = {
     "accelerator/plan.py": ["raise VecqError(f\"layer '{layer.name}' has no cell yet\")"],
     "emit/hls4ml_reasons.py": ['return "Negate"', "return None"],
     "emit/hls4ml_nodes.py": ["raise AssertionError(layer)"],
+    "emit/onnx/model.py": ["raise AssertionError(layer)"],
+    "emit/qonnx.py": ['return "Negate"'],
 }
-
-GRID = '''@dataclass(frozen=True, slots=True)
-class Squares:
-    """The two's complement code q stands for ``q * abs(q)``."""
-
-    bits: int
-
-    @property
-    def code_format(self) -> IntFormat:
-        """The format of the stored codes."""
-        return IntFormat(self.bits, signed=True)
-
-    @property
-    def value_format(self) -> IntFormat:
-        """The format of the values."""
-        least, most = self.code_format.lo, self.code_format.hi
-        return IntFormat.covering(-least * least, most * most)
-
-    def values(self, codes: IntArray) -> npt.NDArray[np.int32]:
-        """The value that each code stands for; same shape."""
-        wide = codes.astype(np.int32)
-        return wide * np.abs(wide)
-
-
-Grid = Squares | '''
-
-METHOD = '''"""Signs alone."""
-
-import torch
-
-from vecq_hw.formats import MidRise
-from vecq_hw.quantize.weights import WeightQuantizer
-
-
-class Signs(WeightQuantizer):
-    """+1 and -1, times the largest magnitude."""
-
-    BITS = range(1, 2)
-
-    @property
-    def grid(self) -> MidRise:
-        """-1 and 1."""
-        return MidRise(1)
-
-    def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Signs and the largest magnitude."""
-        return torch.where(w >= 0, 1.0, -1.0).to(w.dtype), w.detach().abs().amax()
-'''
-
-USE_LAYER = """
-import numpy as np
-from vecq_hw import storage
-from vecq_hw.formats import IntFormat
-from vecq_hw.layers import Input, Negate
-from vecq_hw.network import Network
-from vecq_hw.simulate import simulate
-
-source = Input(name="x", shape=(3,), format=IntFormat(4, signed=True))
-network = Network(name="n", inputs=(source,), layers=(Negate(name="y", input="x"),), outputs=("y",))
-storage.save(network, "n.npz")
-x = np.array([[-8, 0, 7]])
-assert np.array_equal(simulate(storage.load("n.npz"), x), -x)
-assert repr(network.tensors["y"].format) == "s5[-7..8]"
-"""
-
-USE_GRID = """
-import numpy as np
-from vecq_hw import storage
-from vecq_hw.emit import hls, systemverilog
-from vecq_hw.emit.project import Vectors
-from vecq_hw.formats import IntFormat, Squares, bit_planes
-from vecq_hw.layers import Dense, Input, Weights
-from vecq_hw.network import Network
-from vecq_hw.schedule import default_schedule
-from vecq_hw.simulate import simulate
-from vecq_hw.simulate.dataflow import with_fifo_depths
-
-codes = np.array([[-4, 3, 1], [2, -1, 0]])
-dense = Dense(name="d", input="x", weights=Weights(codes=codes, grid=Squares(3)))
-source = Input(name="x", shape=(3,), format=IntFormat(4, signed=True))
-network = Network(name="n", inputs=(source,), layers=(dense,), outputs=("d",))
-storage.save(network, "n.npz")
-x = np.array([[-8, 0, 7], [1, 2, 3]])
-wanted = x @ (codes * np.abs(codes)).T
-assert np.array_equal(simulate(storage.load("n.npz"), x), wanted)
-assert bit_planes(Squares(3)).bits == 5
-schedule = with_fifo_depths(network, default_schedule(network))
-for target in (hls, systemverilog):
-    target.emit(network, schedule, Vectors(inputs=x, outputs=wanted))
-"""
-
-USE_METHOD = """
-import torch
-from torch import nn
-from vecq_hw.lower import lower
-from vecq_hw.quantize.methods import weight_method
-from vecq_hw.train import quantize_model
-
-twin = quantize_model(nn.Sequential(nn.Linear(4, 3)), 1, 8, method=weight_method("signs"))
-twin(torch.rand(9, 4))
-largest = float(twin.get_submodule("0").weight.detach().abs().max())
-assert lower(twin.eval()).layers[0].weights.step == largest
-"""
 
 
 @pytest.fixture
@@ -184,8 +78,7 @@ def test_mypy_names_every_consumer_that_a_new_layer_needs(copy: Path) -> None:
     output = run(copy, "-m", "mypy", "-p", "vecq_hw")
     named = re.findall(r'^vecq_hw/(\S+):(\d+): error: .*"assert_never".*"Negate"', output, re.M)
     assert output.count("error:") == len(named), output
-    page = (ROOT / "docs" / "how-to" / "extending.md").read_text()
-    assert sorted({file for file, _ in named}) == sorted(re.findall(r"^- `(\S+)`:", page, re.M))
+    assert sorted({file for file, _ in named}) == sorted(re.findall(r"^- `(\S+)`:", PAGE, re.M))
     for file, cases in CASES.items():
         path = copy / "vecq_hw" / file
         lines = path.read_text().split("\n")
@@ -209,7 +102,7 @@ def test_mypy_names_every_consumer_that_a_new_layer_needs(copy: Path) -> None:
 
 @pytest.mark.nightly
 def test_a_grid_needs_its_class_and_the_union(copy: Path) -> None:
-    replaced(copy / "vecq_hw" / "formats.py", "Grid = ", GRID)
+    replaced(copy / "vecq_hw" / "formats.py", "Grid = ", f"{GRID}\n\nGrid = Squares | ")
     assert not run(copy, "-c", USE_GRID)
     assert "Success" in run(copy, "-m", "mypy", "-p", "vecq_hw.formats", "-p", "vecq_hw.emit")
 
@@ -224,3 +117,20 @@ def test_a_method_needs_its_file_and_its_name(copy: Path) -> None:
     assert not run(copy, "-c", USE_METHOD)
     refused = run(copy, "-m", "vecq_hw", "train", "--method", "sign")
     assert "did you mean 'signs'?" in refused
+
+
+def test_a_target_needs_its_module_and_its_place_in_the_list(copy: Path) -> None:
+    (copy / "vecq_hw" / "verify" / "plain_python.py").write_text(TARGET)
+    targets = copy / "vecq_hw" / "verify" / "targets.py"
+    replaced(targets, "TARGETS = (HLS, ", "TARGETS = (PLAIN_PYTHON, HLS, ")
+    imported = "from vecq_hw.verify.qonnx import"
+    named = "from vecq_hw.verify.plain_python import TARGET as PLAIN_PYTHON\n"
+    replaced(targets, imported, named + imported)
+    assert not run(copy, "-c", USE_TARGET)
+    verify = ("-m", "vecq_hw", "verify", "n.npz", "--inputs", "x.npy", "--targets", "plain-python")
+    said = run(copy, *verify)
+    assert re.search(r"^plain-python +passed +\d+ +\d+ +0 ", said, re.MULTILINE), said
+    # It compares: a script that is wrong is found.
+    module = copy / "vecq_hw" / "verify" / "plain_python.py"
+    replaced(module, "sum(w * x for", "1 + sum(w * x for")
+    assert re.search(r"^plain-python +failed", run(copy, *verify), re.MULTILINE)
