@@ -176,7 +176,7 @@ def recurrent_layer(
 
 
 TEXTS = {"IMDB": (70, 64, 24, (8, 10)), "THUCNews": (128, 128, 32, (8, 16))}
-"""Of VecQ's LSTMs elements, inputs, steps, and the fewest lanes that keep the pace of the gates."""
+"""By data set: elements, inputs and steps of VecQ's LSTM, and the fewest lanes for its pace."""
 
 
 def state_cells() -> Sequence[Cell]:

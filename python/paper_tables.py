@@ -7,6 +7,7 @@ Nothing is trained here.  The paper's figures stand beside ours; a row without a
 
 from __future__ import annotations
 
+import json
 import statistics
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from vecq_hw.train import PRESETS, build_model, model_size_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "results"
+CELLS = OUT / "rtl_area_cells.json"
 
 PAPER_LAMBDA = {2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 7: 0.0569, 8: 0.0308}
 PAPER_ACCURACY = {
@@ -41,7 +43,7 @@ PAPER_TEXTS: dict[str, dict[str, float]] = {
     "imdb": {"w32a32": 84.98, "w2a8": 85.54, "w4a8": 86.24, "w8a8": 85.53},
     "thucnews-titles": {},
 }
-"""Of its Table 6, in per cent; its THUCNews are whole texts, ours are titles."""
+"""The accuracies of its Table 6, in per cent; its THUCNews are whole texts, ours are titles."""
 LENET_ROWS = (
     "w32a32", "w1a32", "w2a32", "w3a32", "w4a32", "w8a32", "w1a8", "w2a8", "w4a8", "w8a8",
 )  # fmt: skip
@@ -193,7 +195,32 @@ def table6() -> str:
         )  # fmt: skip
         parts.append(f"\n## {title}\n\n{note}\n\n{table(titles, rows)}")
         parts.append(origins(f"{folder}/{name}" for name in names))
+    parts.append(lstm_sizes())
     return "\n".join(parts)
+
+
+def lstm_sizes() -> str:
+    """What the LSTMs of both networks take, each as a cell alone, without DSPs."""
+    record = json.loads(CELLS.read_text())
+    found = [row for row in record["rows"] if row["cell"] == "states"]
+    rows = [
+        (
+            row["what"].removeprefix("LSTM of "),
+            row["family"],
+            *(str(row[name]) for name in ("luts", "physical_luts", "flip_flops")),
+            f"{row['block_rams_36k']:g}",
+        )
+        for row in found
+    ]
+    commands = "; ".join(dict.fromkeys(f"`{row['command']}`, {row['commit']}" for row in found))
+    note = (
+        "The cell `vecq_lstm` alone: sums over the state, gates, tables and memories, with random"
+        " weights and the fewest lanes with which a step takes about as long as its gates, which"
+        " are one in each cycle. LUT positions are what silicon spends; block RAM is counted in"
+        f" blocks of 36 kbit. yosys {record['yosys']}; {commands}."
+    )
+    titles = ("LSTM", "family", "LUT", "LUT positions", "FF", "block RAM")
+    return f"\n## The LSTMs as circuits\n\n{note}\n\n{table(titles, rows)}"
 
 
 def table9() -> str:

@@ -172,6 +172,20 @@ def test_texts_say_what_was_run_and_what_not(tables):
     assert f"| `{command}` | 0 | 10 | abc | CPU x | 2 | 6 |" in lines
 
 
+def test_sizes_of_the_lstms_are_those_of_the_record(tables, tmp_path, monkeypatch):
+    row = {
+        "cell": "states", "what": "LSTM of IMDB, 2-bit weights", "family": "xcup", "luts": 11,
+        "physical_luts": 12, "flip_flops": 13, "block_rams_36k": 2.0, "command": "c", "commit": "d",
+    }  # fmt: skip
+    record = tmp_path / "cells.json"
+    record.write_text(json.dumps({"yosys": "0.7", "rows": [row, row | {"cell": "other"}]}))
+    monkeypatch.setattr(tables, "CELLS", record)
+    lines = tables.table6().splitlines()
+    assert [line for line in lines if "xcup" in line] == [
+        "| IMDB, 2-bit weights | xcup | 11 | 12 | 13 | 2 |"
+    ]
+
+
 def test_methods_stand_beside_vecq_of_as_many_bits(tables, monkeypatch):
     for seed, accuracy in enumerate((0.98, 0.99, 0.97)):
         tables.keep(f"digits/vecq-w2a8/seed{seed}", seed=seed, integer_accuracy=accuracy)
