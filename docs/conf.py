@@ -27,6 +27,7 @@ exclude_patterns = ["_ext", "results/runs"]
 nitpicky = False
 suppress_warnings = [
     "myst.header",  # records that programs write begin where they like
+    "toc.empty_glob",  # a glob takes the pages that come later
     "ref.python",  # words of types in docstrings ("shape") that several classes have as fields
 ]
 

@@ -63,7 +63,7 @@ def named(pauses):
 
 
 class Machine:
-    """All cells of a network, by the rules of docs/explanation/cycles.md.
+    """All cells of a network, by the rules of docs/reference/cycle_rules.md.
 
     With ``one_stage`` every pipeline holds one word, as those do in which it stands at the end when
     the next one comes.
