@@ -25,6 +25,7 @@ from vecq_hw.layers import (
     as_recurrent_layer,
 )
 from vecq_hw.layers.tensor import step_problems
+from vecq_hw.notebook import html_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,6 +97,23 @@ class Network:
             + [f"  {layer!r}" for layer in self.layers]
             + [f"  → {', '.join(self.outputs)}"]
         )
+
+    def _repr_html_(self) -> str:
+        weights = {layer.name: layer.weight_count for layer in self.products}
+        kinds = {layer.name: type(layer).__name__ for layer in self.layers}
+        rows = [
+            (
+                name,
+                kinds.get(name, "Input"),
+                "×".join(map(str, tensor.shape)),
+                repr(tensor.format),
+                f"{weights[name]:,}" if name in weights else "",
+            )
+            for name, tensor in self.tensors.items()
+        ]
+        titles = ("tensor", "layer", "shape", "format", "weights")
+        caption = f"{self.name}: {len(self.layers)} layers, {sum(weights.values()):,} weights"
+        return html_table(caption, titles, rows)
 
 
 def _check_kinds(network: Network) -> None:

@@ -43,8 +43,11 @@ def check(page: str) -> Element:
     # Nothing is fetched: no address but the name of a namespace, nothing that loads.
     addresses = set(re.findall(r"\b(?:https?:)?//[\w.]+[^\s\"'<>)]*", page))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    for image in root.iter(f"{XHTML}img"):
+        assert image.get("src", "").startswith("data:image/svg+xml;base64,")
+        assert len(image.get("alt", "")) > 30
     assert not {one.tag for one in root.iter() if isinstance(one.tag, str)} & {
-        XHTML + name for name in ("script", "link", "img", "iframe", "object", "embed", "base")
+        XHTML + name for name in ("script", "link", "iframe", "object", "embed", "base")
     }
     assert not re.search(r"url\((?!#)|@import", page)
     names = [one.get("id") for one in root.iter() if one.get("id") is not None]

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
+from torch.nn import functional
 
 from tests.report.pages import check, table, text, texts
-from vecq_hw import storage
+from vecq_hw import data, storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.report import compare, report
+from vecq_hw.simulate import network_inputs, simulate
+from vecq_hw.train.checkpoint import read_state
 from vecq_hw.verify import onnx as onnx_target
 
 
@@ -51,7 +55,7 @@ def test_the_page_of_a_training_is_sound(page):
     assert texts(root, "h1") == ["cnn: report"]
     sections = ["Network", "Training", "Weights", "Sums and activations", "Cycles"]
     assert texts(root, "h2")[:5] == sections
-    assert len(re.findall("<svg", page)) == 1 + 1 + 3 * 3 + 2 + 2 + 1
+    assert len(re.findall("<svg", page)) == 1 + 1 + 3 * 3 + 3 + 2 + 1
 
 
 def test_its_figures_are_those_of_the_files(trained, page):
@@ -69,6 +73,23 @@ def test_its_figures_are_those_of_the_files(trained, page):
     sums = {row[0]: row for row in table(root, "Sums on 64 test samples of digits")[1:]}
     low, high = network.mac_layers[0].accumulator_range(network.inputs[0].format)
     assert sums["conv1"][2] == f"{low:,} .. {high:,}"
+
+
+def test_the_loss_against_floats_is_that_of_the_tensors(trained, page):
+    """Beside plain PyTorch on the parameters of the checkpoint, which no quantizer touches."""
+    rows = {row[0]: row[1:] for row in table(check(page), "Signal to quantization noise")[1:]}
+    assert {"conv1", "pool1", "pool2", "fc"} <= set(rows)
+    network = storage.load(trained / "network.npz")
+    _, state = read_state(trained / "checkpoint.pt")
+    x = data.load("digits").x_test[:64]
+    integers = simulate(network, network_inputs(network, x), taps=["conv1"])["conv1"]
+    real = integers * network.tensors["conv1"].step
+    weight = state["conv1.weight"].double()
+    exact = functional.conv2d(torch.as_tensor(x).double(), weight, padding=1).numpy()
+    wanted = np.moveaxis(exact, 1, -1)
+    noise = 10 * np.log10(np.square(wanted).sum() / np.square(wanted - real).sum())
+    assert rows["conv1"] == ["conv1", f"{noise:.1f}"]
+    assert all(0 < float(row[1]) < 60 for row in rows.values())
 
 
 def test_the_chosen_lambda_is_marked_on_the_curve(page):

@@ -20,8 +20,13 @@ from .environment import BenchError, is_plain, package, simulation_environment
 from .vectors import write_whole
 
 BUILD = "sim_build"
+WAVES = "WAVES"
+"""In the environment, one of ``_YES``: record waves.  The name and the words are cocotb's own."""
+_YES = ("1", "yes", "y", "on", "true", "enable")
+WAVES_BUILD = f"{BUILD}/waves"
 COVERAGE = "VECQ_COVERAGE"
 RESULTS = "results"
+WAVES_FILE = f"{RESULTS}/waves.vcd"
 REPORT = f"{RESULTS}/results.xml"
 SEED = "1"
 
@@ -30,6 +35,8 @@ _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 _ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
 # The rules of the cells' streams and parameters.
 _RULES = ("--assert", "-DVECQ_ASSERTIONS", "-Werror-USERERROR")
+# The signals of the top: its ports and the streams between its layers.
+_WAVES_ARGUMENTS = ("--trace-depth", "1")
 _COVERAGE_ARGUMENTS = ("--coverage-line", "--coverage-toggle", "--coverage-user")
 
 
@@ -50,7 +57,8 @@ def main(
         Python module with the cocotb tests, found from ``folder`` or from PYTHONPATH.
     arguments : sequence of str
         ``lint``, or nothing.  COCOTB_RANDOM_SEED in the environment sets the seed; VECQ_COVERAGE
-        has Verilator count lines, toggles and cover statements into ``folder``/coverage.dat.
+        has Verilator count lines, toggles and cover statements into ``folder``/coverage.dat; WAVES
+        has it record the signals of the top into ``folder``/results/waves.vcd.
     objects : sequence of Path
         Compiled C++ that ``top`` calls through DPI-C.
     project : Path, optional
@@ -110,7 +118,8 @@ def _simulate(
     from cocotb_tools.runner import get_runner
 
     config.libs_dir = package("cocotb") / "libs"  # which the linker is told, through make
-    build = folder / BUILD
+    waves = os.environ.get(WAVES, "").strip().lower() in _YES
+    build = folder / (WAVES_BUILD if waves else BUILD)
     if package("verilator").is_symlink():  # the link of an earlier build is gone
         shutil.rmtree(build, ignore_errors=True)
     # PYTHONPATH, by which the simulator finds the bench, cannot hold every path that Python can.
@@ -121,8 +130,10 @@ def _simulate(
     public = build / "public.vlt"
     write_whole(public, _PUBLIC.format(top=top).encode())
     arguments = [*_ARGUMENTS, *_RULES, *(_COVERAGE_ARGUMENTS if os.environ.get(COVERAGE) else ())]
+    if waves:
+        arguments += _WAVES_ARGUMENTS
     runtime = _runtime_objects(arguments)
-    compiled = _copied(runtime, build)
+    compiled = not waves and _copied(runtime, build)
     linked = [path.name for path in objects]
     if compiled:
         os.environ["MAKEFLAGS"] += " VK_GLOBAL_OBJS="
@@ -139,7 +150,7 @@ def _simulate(
     except RuntimeError as error:  # Verilator or the compiler said above what is wrong
         print(f"the build failed: {error}", file=sys.stderr)
         return 1
-    if not compiled:
+    if not compiled and not waves:
         # Only speed is lost where the cache cannot be written.
         with contextlib.suppress(OSError):
             for path in runtime:
@@ -154,6 +165,7 @@ def _simulate(
             test_dir=folder,
             results_xml=str(report),
             seed=os.environ.get("COCOTB_RANDOM_SEED", SEED),
+            test_args=["--trace-file", str(folder / WAVES_FILE)] if waves else [],
         )
     if not report.exists():
         print("the simulation ended without a report", file=sys.stderr)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NETWORK, SCHEDULE, MANIFEST = "network.npz", "schedule.json", "manifest.json"
 METRICS, LOG, CHECKPOINT = "metrics.json", "train.csv", "checkpoint.pt"
 VERIFICATION, IMPLEMENTATION, SEARCH = "verification.json", "implementation.json", "search.json"
+FLOORPLAN = "floorplan.svg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vecq_hw import arithmetic, storage
+from vecq_hw import data as datasets
 from vecq_hw.bench.ports import load_ends
 from vecq_hw.cost import Estimate
 from vecq_hw.cost import estimate as estimated
+from vecq_hw.data import Dataset
 from vecq_hw.devices import Device
 from vecq_hw.devices import device as device_named
 from vecq_hw.emit.project import read_vectors
-from vecq_hw.errors import VecqError
+from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Rescale, Weights, as_code_layer
 from vecq_hw.network import Network
@@ -25,6 +28,9 @@ from vecq_hw.schedule import Schedule, default_schedule
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.simulate.dataflow import DataflowRun, fifo_depths, simulate_pace
 from vecq_hw.verify.vectors import random_vectors
+
+if TYPE_CHECKING:
+    from vecq_hw.lower.losses import LayerLoss
 
 SAMPLES = 64
 """That go through the network; each more refines shares and ranges a little."""
@@ -96,10 +102,14 @@ class Clipping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """Sums and activations on some samples, which ``source`` names in words."""
+    """Sums and activations on some samples, which ``source`` names in words.
+
+    ``losses`` compares with the float model, where the folder has its parameters and real samples.
+    """
 
     source: str
     samples: int
+    losses: Sequence[LayerLoss]
     sums: Sequence[SumRange]
     clippings: Sequence[Clipping]
 
@@ -168,7 +178,36 @@ def activity(found: Found, network: Network) -> Activity:
             )
         )
     count = len(next(iter(inputs.values())))
-    return Activity(source=source, samples=count, sums=sums, clippings=clippings)
+    return Activity(
+        source=source,
+        samples=count,
+        losses=_losses(found, network),
+        sums=sums,
+        clippings=clippings,
+    )
+
+
+def _losses(found: Found, network: Network) -> Sequence[LayerLoss]:
+    training, dataset = found.training, _dataset(found)
+    if training is None or training.checkpoint is None or dataset is None:
+        return []
+    try:
+        from vecq_hw.lower.losses import layer_losses  # needs torch
+    except MissingToolError:
+        return []
+    return layer_losses(training.checkpoint, network, dataset.x_test[:SAMPLES])
+
+
+def _dataset(found: Found) -> Dataset | None:
+    """What was trained on, as far as it can be read here."""
+    metrics = None if found.training is None else found.training.metrics
+    data = None if metrics is None else metrics.text("data")
+    if data is None:
+        return None
+    try:
+        return datasets.load(data)
+    except VecqError:
+        return None
 
 
 def _unclamped(layer: object, sums: IntArray) -> IntArray:
@@ -180,24 +219,16 @@ def _unclamped(layer: object, sums: IntArray) -> IntArray:
 def _samples(found: Found, network: Network) -> tuple[Mapping[str, IntArray], str]:
     """Codes of each input, and where they come from."""
     name = network.inputs[0].name
-    metrics = None if found.training is None else found.training.metrics
-    data = None if metrics is None else metrics.text("data")
     for project in found.projects:
         if (given := _vectors(project, network)) is not None:
             return given, f"vectors of the project '{project.name}'"
-    reason = ""
-    if data is not None and len(network.inputs) == 1:
-        from vecq_hw import data as datasets
-
-        try:
-            dataset = datasets.load(data)
-            codes = network_inputs(network, dataset.x_test[:SAMPLES])
-            return {name: codes}, f"test samples of {dataset.name}"
-        except VecqError as error:
-            reason = f", as the data set cannot be read: {error}"
+    dataset = _dataset(found) if len(network.inputs) == 1 else None
+    if dataset is not None:
+        codes = network_inputs(network, dataset.x_test[:SAMPLES])
+        return {name: codes}, f"test samples of {dataset.name}"
     drawn = random_vectors(network, SAMPLES)
     inputs = drawn if isinstance(drawn, dict) else {name: drawn}
-    return inputs, f"random input codes{reason}"
+    return inputs, "random input codes"
 
 
 def _vectors(project: Path, network: Network) -> dict[str, IntArray] | None:

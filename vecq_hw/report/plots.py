@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from vecq_hw.report.measure import Activity, CodeUse
 from vecq_hw.simulate.dataflow import DataflowRun
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from vecq_hw.train.steering import TrainedWeights
 
 MOST_LEVELS = 32
@@ -144,10 +147,7 @@ def sums(activity: Activity) -> Figure:
                 axes.barh(
                     place, scale * (high - low), height, scale * low, color=color, label=label
                 )
-        axes.set_yticks(range(len(rows)), [row.layer for row in rows])
-        axes.invert_yaxis()
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
+        _names(axes, [row.layer for row in rows])
         axes.set_xlabel("% of the largest proven magnitude")
         axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     caption = f"Sums of each layer on {activity.samples} {activity.source}."
@@ -167,15 +167,28 @@ def clipping(activity: Activity) -> Figure:
         places = range(len(rows))
         found = axes.barh(places, [100 * row.high for row in rows], 0.6, color=SERIES[1])
         axes.bar_label(found, [f"{100 * row.high:.2f}" for row in rows], padding=3)
-        axes.set_yticks(places, [row.layer for row in rows])
-        axes.invert_yaxis()
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
+        _names(axes, [row.layer for row in rows])
         axes.margins(x=0.15)
         axes.set_xlim(0, max(1.0, axes.get_xlim()[1]))
         axes.set_xlabel("clipped at the upper end, in % of activations")
     caption = f"Activations that saturate, on {activity.samples} {activity.source}."
     return Figure(svg=made.svg, caption=caption)
+
+
+def losses(activity: Activity) -> Figure:
+    """Signal to quantization noise at each tensor."""
+    rows = {row.layer: row.sqnr_db for row in activity.losses if math.isfinite(row.sqnr_db)}
+    worst = min(rows, key=lambda name: rows[name])
+    alt = (
+        f"Signal to quantization noise of {len(rows)} tensors in decibels; least at {worst},"
+        f" {rows[worst]:.1f}."
+    )
+    shown = dict(list(rows.items())[:MOST_BARS])
+    caption = (
+        "Integers against the float model of the same parameters, on"
+        f" {activity.samples} test samples. More decibels are better; 6 are one bit."
+    )
+    return _bars("losses", shown, "signal to noise in dB", caption, alt=alt, digits=1)
 
 
 def timeline(run: DataflowRun) -> Figure:
@@ -195,10 +208,7 @@ def timeline(run: DataflowRun) -> Figure:
             lengths = [max(end - start, 1) for start, end in spans]
             left = [start for start, _ in spans]
             axes.barh(places, lengths, 0.36, left, color=color, label=f"frame {frame}")
-        axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
+        _names(axes, names)
         axes.set_xlabel("clock cycle")
         axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     caption = "From when to when each layer works on two frames that come back to back."
@@ -207,35 +217,38 @@ def timeline(run: DataflowRun) -> Figure:
 
 def utilisation(run: DataflowRun) -> Figure:
     """The share of its cycles that each layer works."""
-    rows = dict(list(run.utilisation.items())[:MOST_BARS])
-    return _bars(
-        "utilisation",
-        rows,
-        "cycles with work in %",
-        "What share of its cycles each layer works.",
-        100,
-    )
+    rows = {name: 100 * share for name, share in list(run.utilisation.items())[:MOST_BARS]}
+    caption = "What share of its cycles each layer works."
+    return _bars("utilisation", rows, "cycles with work in %", caption)
 
 
 def areas(rows: Mapping[str, float], caption: str) -> Figure:
     """Look-up tables by layer."""
-    return _bars("areas", dict(list(rows.items())[:MOST_BARS]), "look-up tables", caption, 1)
+    return _bars("areas", dict(list(rows.items())[:MOST_BARS]), "look-up tables", caption)
 
 
-def _bars(key: str, rows: Mapping[str, float], unit: str, caption: str, factor: int) -> Figure:
+def _bars(
+    key: str, rows: Mapping[str, float], unit: str, caption: str, *, alt: str = "", digits: int = 0
+) -> Figure:
     most = max(rows, key=lambda name: rows[name])
-    alt = f"{caption} The most: {most}, {factor * rows[most]:,.0f}; unit: {unit}."
+    alt = alt or f"{caption} The most: {most}, {rows[most]:,.{digits}f}; unit: {unit}."
     with plot(key, alt, 0.9 + 0.3 * len(rows)) as made:
         axes = made.axes
-        places, values = range(len(rows)), [factor * value for value in rows.values()]
-        axes.bar_label(axes.barh(places, values, 0.6, color=SERIES[0]), fmt="{:,.0f}", padding=3)
-        axes.set_yticks(places, list(rows))
-        axes.invert_yaxis()
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
+        bars = axes.barh(range(len(rows)), list(rows.values()), 0.6, color=SERIES[0])
+        axes.bar_label(bars, fmt=f"{{:,.{digits}f}}", padding=3)
+        _names(axes, list(rows))
         axes.margins(x=0.15)
         axes.set_xlabel(unit)
     return Figure(svg=made.svg, caption=caption)
+
+
+def _names(axes: Axes, names: Sequence[str]) -> None:
+    """A row for each name, from top to bottom; long names are cut in the middle."""
+    shown = [name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}" for name in names]
+    axes.set_yticks(range(len(names)), shown)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
 
 
 def pareto(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,12 @@ from vecq_hw.network import Network
 from vecq_hw.report import plots
 from vecq_hw.report.diagram import diagram
 from vecq_hw.report.figure import Figure
-from vecq_hw.report.gather import Found, gather
-from vecq_hw.report.measure import Activity, CodeUse, Pace, activity, code_use, pace
+from vecq_hw.report.gather import Found, Mismatch, gather
+from vecq_hw.report.hardware import cycles, size
+from vecq_hw.report.measure import Activity, CodeUse, activity, code_use, pace
 from vecq_hw.report.page import Page, Part, Section, Table, Tell, render, summarized
 from vecq_hw.report.verdict import facts, verdict
+from vecq_hw.report.waves import has_bench, picture, recorded, wave, wave_command
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ def report(folder: str | Path, progress: Tell = lambda text: None) -> Page:
         uses = code_use(network)
     progress("drawing")
     sections = _Sections()
+    sections.add("verification", "Verification", *_verification(found))
     if network is not None:
         sections.add("network", "Network", *_network(network))
     sections.add("training", "Training", _training(found))
@@ -64,9 +68,8 @@ def report(folder: str | Path, progress: Tell = lambda text: None) -> Page:
     if acted is not None:
         sections.add("activations", "Sums and activations", *_activity(acted))
     if paced is not None:
-        sections.add("cycles", "Cycles", *_cycles(paced))
-    sections.add("size", "Size and clock", *_size(found, paced))
-    sections.add("verification", "Verification", *_verification(found))
+        sections.add("cycles", "Cycles", *cycles(paced))
+    sections.add("size", "Size and clock", *size(found, paced))
     sections.add("search", "Search", _search(found))
     sections.add("again", "How to make it again", *_again(found))
     said, figures = verdict(found), facts(found, paced)
@@ -130,9 +133,12 @@ def _weights(found: Found, uses: Sequence[CodeUse], progress: Tell) -> list[Part
             found_weights = trained_weights(checkpoint, [use.layer for use in uses])
             trained = {one.layer: one for one in found_weights}
     parts = [Part(text=text)] if text else []
+    if uses and not trained:
+        figures = [plots.codes(place, use) for place, use in enumerate(uses)]
+        return [*parts, Part(figures=figures)]
     for place, use in enumerate(uses):
         progress(f"drawing {use.layer}")
-        figures: list[Figure] = []
+        figures = []
         if (floats := trained.get(use.layer)) is not None:
             figures.append(plots.histogram(place, floats, use))
             curve = plots.steering(place, floats)
@@ -150,6 +156,15 @@ def _weights(found: Found, uses: Sequence[CodeUse], progress: Tell) -> list[Part
 
 def _activity(acted: Activity) -> list[Part]:
     parts = []
+    if any(math.isfinite(row.sqnr_db) for row in acted.losses):
+        table = Table(
+            caption="Signal to quantization noise at each tensor.",
+            titles=("Layer", "Module of the float model", "SQNR in dB"),
+            rows=[(row.layer, row.module, f"{row.sqnr_db:.1f}") for row in acted.losses],
+            left=2,
+        )
+        title = "Where integers lose against floats"
+        parts.append(Part(title=title, figures=[plots.losses(acted)], tables=[table]))
     if acted.sums:
         table = Table(
             caption=f"Sums on {acted.samples} {acted.source}.",
@@ -187,113 +202,6 @@ def _activity(acted: Activity) -> list[Part]:
     return parts
 
 
-def _cycles(paced: Pace) -> list[Part]:
-    run = paced.run
-    if run is None:
-        return [Part(text=[f"This network is not streamed: {paced.reason}."])]
-    folds = Table(
-        caption="Lanes and busy cycles of each layer.",
-        titles=("Layer", "PE", "SIMD", "Busy cycles a frame", "Utilisation"),
-        rows=[
-            (
-                name,
-                *(
-                    (str(fold.pe), str(fold.simd))
-                    if (fold := paced.schedule.folds.get(name)) is not None
-                    else ("", "")
-                ),
-                f"{busy:,}",
-                f"{100 * run.utilisation[name]:.1f} %",
-            )
-            for name, busy in run.busy.items()
-        ],
-    )
-    depths = Table(
-        caption="Depth of each FIFO, the smallest that never stops the network.",
-        titles=("Stream", "Words"),
-        rows=[(name, f"{depth:,}") for name, depth in paced.depths.items()],
-    )
-    text = (
-        f"A frame every {run.interval:g} cycles; the first output word after {run.first_output:,}."
-    )
-    return [
-        Part(
-            text=[text],
-            figures=[plots.timeline(run), plots.utilisation(run)],
-            tables=[folds, *([depths] if paced.depths else [])],
-        )
-    ]
-
-
-def _size(found: Found, paced: Pace | None) -> list[Part]:
-    parts = []
-    record = found.implementation
-    if record is not None:
-        layers = {one.text("name") or "": one.needed("luts") for one in record.items("layers")}
-        table = Table(
-            caption="What each layer takes, counted in the netlist.",
-            titles=("Layer", "LUTs", "Flip-flops", "Block RAMs", "DSPs"),
-            rows=[
-                (
-                    one.text("name") or "",
-                    *(f"{one.needed(what):,g}" for what in ("luts", "ffs", "brams", "dsps")),
-                )
-                for one in record.items("layers")
-            ],
-        )
-        path = Table(
-            caption="The longest path of the seed nearest to the median, in nanoseconds.",
-            titles=("Cell", "Source", "Logic", "Wire"),
-            rows=[
-                (
-                    one.text("cell") or "",
-                    one.text("source") or "",
-                    f"{one.needed('logic_ns'):.2f}",
-                    f"{one.needed('wire_ns'):.2f}",
-                )
-                for one in record.items("critical_path")
-            ],
-            left=2,
-        )
-        title = f"Implementation on {record.text('part') or record.text('device')}"
-        figures = [plots.areas(layers, "Look-up tables of each layer.")] if layers else []
-        text = [*record.texts("over"), *record.texts("advice")]
-        parts.append(
-            Part(
-                title=title,
-                text=text,
-                figures=figures,
-                tables=[table, *([path] if path.rows else [])],
-            )
-        )
-    elif paced is not None and paced.estimate is not None:
-        estimate = paced.estimate
-        sizes = {layer.name: float(layer.resources.luts) for layer in estimate.layers}
-        table = Table(
-            caption=f"Estimated by the cost model for {paced.device.name}; no tool was run.",
-            titles=("Layer", "LUTs", "Flip-flops", "Block RAMs", "DSPs", "MHz"),
-            rows=[
-                (
-                    layer.name,
-                    *(
-                        f"{number:,.0f}"
-                        for number in (
-                            layer.resources.luts,
-                            layer.resources.ffs,
-                            layer.resources.brams,
-                            layer.resources.dsps,
-                            layer.clock_mhz,
-                        )
-                    ),
-                )
-                for layer in estimate.layers
-            ],
-        )
-        caption = "Look-up tables of each layer, estimated."
-        parts.append(Part(title="Estimate", figures=[plots.areas(sizes, caption)], tables=[table]))
-    return parts
-
-
 def _verification(found: Found) -> list[Part]:
     verification = found.verification
     if verification is None:
@@ -316,7 +224,7 @@ def _verification(found: Found) -> list[Part]:
     )
     said = [f"{one.name}: {one.message}" for one in verification.targets if one.message]
     parts = [Part(text=[*verification.warnings, *said], tables=[table])]
-    for one in verification.targets:
+    for place, one in enumerate(verification.targets):
         if one.first_mismatches:
             rows = [
                 (m.output, str(m.vector), str(m.index), f"{m.expected:,}", f"{m.actual:,}")
@@ -327,8 +235,32 @@ def _verification(found: Found) -> list[Part]:
                 titles=("Layer", "Vector", "Index", "Expected", "Actual"),
                 rows=rows,
             )
-            parts.append(Part(title=f"First mismatches of {one.name}", tables=[first]))
+            waves, text, commands = _waves(place, found.folder / one.name, one.first_mismatches[0])
+            parts.append(
+                Part(
+                    title=f"First mismatches of {one.name}",
+                    text=text,
+                    figures=waves,
+                    tables=[first],
+                    commands=commands,
+                )
+            )
     return parts
+
+
+def _waves(
+    place: int, project: Path, mismatch: Mismatch
+) -> tuple[list[Figure], list[str], list[str]]:
+    """The waves around the first wrong word; else what is said of them, and what records them."""
+    if not has_bench(project):
+        return [], [], []
+    found = wave(project, mismatch)
+    if found is not None:
+        return [picture(place, found)], [], []
+    if recorded(project) is not None:
+        return [], ["The recorded waves hold no wrong word."], []
+    said = "No waves are recorded. The command below records them; then make the page again."
+    return [], [said], [wave_command(project)]
 
 
 def _search(found: Found) -> Part | None:
@@ -336,14 +268,32 @@ def _search(found: Found) -> Part | None:
         return None
     from vecq_hw.search.front import table
 
-    titles, rows = table(found.search.front)
+    result = found.search
+    titles, rows = table(result.front)
     shown = Table(
         caption="The networks of the front, on the test split.",
         titles=[title.capitalize() if title.islower() else title for title in titles],
         rows=rows,
         left=2,
     )
-    return Part(tables=[shown])
+    objective = result.request.objectives[0]
+    best = {one.number for one in result.front}
+    points = [
+        (
+            f"trial {one.number}" if one.number in best else "",
+            one.measured.costs(result.request.objectives)[0],
+            one.measured.integer_accuracy,
+        )
+        for one in result.trials
+        if one.measured is not None and one.measured.integer_accuracy is not None
+    ]
+    figures = []
+    if points:
+        unit = {"luts": "look-up tables (cost model)"}.get(objective, objective)
+        caption = f"{len(points)} trials, by their accuracy on the validation split."
+        front = [place for place, (name, *_) in enumerate(points) if name]
+        figures = [plots.pareto(points, unit, caption, front)]
+    return Part(figures=figures, tables=[shown])
 
 
 def _again(found: Found) -> list[Part]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from vecq_hw.layers import MacLayer
 from vecq_hw.network import Network
+from vecq_hw.notebook import html_table
 
 
 class FoldKind(Enum):
@@ -102,6 +103,12 @@ class Schedule:
         if self.fifo_depths is not None:
             depths = MappingProxyType(dict(self.fifo_depths))
             object.__setattr__(self, "fifo_depths", depths)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, str(fold)) for name, fold in self.folds.items()]
+        sized = "not sized" if self.fifo_depths is None else f"{len(self.fifo_depths)} sized"
+        caption = f"{self.fabric.value}, {self.clock_mhz:g} MHz, FIFOs {sized}"
+        return html_table(caption, ("layer", "PE × SIMD"), rows)
 
     @property
     def dsp(self) -> bool:

@@ -15,6 +15,7 @@ from vecq_hw import storage, trees
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
 from vecq_hw.network import Network
+from vecq_hw.notebook import html_table
 from vecq_hw.schedule import Schedule
 from vecq_hw.search.request import Request
 from vecq_hw.search.space import Choice, Point, point_text
@@ -68,6 +69,10 @@ class FrontPoint:
             f"vecq emit rtl {files} --out {out}",
             f"vecq verify {files} {data} --samples {VERIFIED_SAMPLES} --targets rtl",
         )
+
+    def _repr_html_(self) -> str:
+        titles, rows = table([self])
+        return html_table(f"trial {self.number}", titles, rows)
 
     def tree(self, request: Request) -> dict[str, Any]:
         """For a file in JSON."""

@@ -13,6 +13,7 @@ from vecq_hw import data as datasets
 from vecq_hw import trees
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
+from vecq_hw.notebook import html_table
 from vecq_hw.search.engine import Engine, Failure, engine
 from vecq_hw.search.front import (
     FrontPoint,
@@ -23,6 +24,7 @@ from vecq_hw.search.front import (
     point_tree,
     read_point,
     remove_others,
+    table,
     write_point,
 )
 from vecq_hw.search.request import Request
@@ -66,6 +68,10 @@ class Result:
     space: Space
     trials: tuple[Record[Choice, Measured], ...]
     front: tuple[FrontPoint, ...]
+
+    def _repr_html_(self) -> str:
+        titles, rows = table(self.front)
+        return html_table(f"the front of {len(self.trials)} trials", titles, rows)
 
     def tree(self) -> dict[str, Any]:
         """For a file in JSON."""

@@ -19,6 +19,7 @@ from vecq_hw.files import Folder
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import as_code_layer
 from vecq_hw.network import Network
+from vecq_hw.notebook import html_table
 from vecq_hw.schedule import Schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.simulate.ends import Given, output_arrays
@@ -132,6 +133,19 @@ class Report:
         """At least one target compared something, and none failed."""
         states = {row.status for row in self.rows}
         return Status.PASSED in states and not states & {Status.FAILED, Status.ERROR}
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                row.name,
+                row.status.value,
+                *(f"{number:,}" for number in (row.vectors, row.outputs, row.mismatches)),
+                row.message,
+            )
+            for row in self.rows
+        ]
+        titles = ("target", "result", "vectors", "integers", "mismatches", "message")
+        return html_table("equal" if self.passed else "not all equal", titles, rows)
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
