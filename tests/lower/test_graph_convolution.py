@@ -15,7 +15,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Rescale
 from vecq_hw.lower.graph_convolution import lower_graph
-from vecq_hw.quantize import RowsReLU
+from vecq_hw.quantize import RowsReLU, RowsSigned
 from vecq_hw.simulate import simulate
 from vecq_hw.train.graph_bits import GraphBits, feature_memory
 from vecq_hw.train.graph_convolution import (
@@ -81,6 +81,37 @@ def test_rows_of_a_quantizer_are_each_the_rule_with_their_own_step():
         step = float(quantizer.step) * 2 ** quantizer.shifts[place]
         fmt = quantizer.formats[place]
         assert np.array_equal(quantize(x[row].numpy(), step, fmt) * step, found[row].numpy())
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_the_step_has_the_least_square_error_even_on_long_tails(bits):
+    rows = torch.zeros(20, dtype=torch.int64)
+    for quantizer, power in ((RowsSigned((bits,), rows), 5), (RowsReLU((bits,), rows), 1)):
+        x = torch.randn(20, 50, generator=torch.Generator().manual_seed(1)).double() ** power
+        quantizer.double().train()(x)
+
+        def error(step, x=x, fmt=quantizer.format):
+            wanted = x.numpy() if fmt.signed else x.relu().numpy()
+            return np.square(quantize(x.numpy(), step, fmt) * step - wanted).sum()
+
+        found = float(quantizer.step)
+        assert error(found) <= min(error(found * 2.0**k) for k in (-2, -1, -0.5, 0.5, 1, 2))
+
+
+def test_steps_follow_what_evaluation_sees_and_stand_still_under_dropout():
+    graph = small_graph()
+    model = GraphConvolution(graph, GraphBits.uniform(4, 4, 4))
+    model.follow()
+    steps = [float(model.messages.step), float(model.states.step)]
+    assert min(steps) > 0
+    model.train()
+    model()
+    assert [float(model.messages.step), float(model.states.step)] == steps
+    with torch.no_grad():
+        model.word_weights *= 2
+    model.follow()
+    assert float(model.messages.step) > steps[0]
+    assert not model.training
 
 
 def test_a_network_learns_what_words_and_neighbours_say():
