@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 from tests.hls_networks import Builder
 from tests.random_networks import Seeded, random_recurrent
@@ -12,14 +13,25 @@ from vecq_hw.layers import Embedding
 WORDS, LENGTH = 20, 18
 
 
+class _Texts(Builder):
+    """A chain that begins with the indices of words."""
+
+    def embedding(self, channels: int, bits: int) -> Self:
+        table = self._weights(bits, WORDS, channels)
+        self.layers.append(Embedding(weights=table, **self._next()))
+        return self
+
+    def last_state(self, seed: int) -> Self:
+        """The state after the last step of an LSTM, whose gates' sums come before."""
+        name, source = self._next().values()
+        states = random_recurrent(Seeded(seed), name, source, self.tensor, gru=False)
+        self.layers.append(replace(states, sequence=False))
+        return self
+
+
 def text(bits: int = 2) -> Builder:
     """Embedding, Conv1d, pool, LSTM, Dense; the state of its last step is read."""
     indices = IntFormat.covering(0, WORDS - 1, signed=False)
-    net = Builder("text", (LENGTH,), indices, seed=bits)
-    table = net._weights(4, WORDS, 6)
-    net.layers.append(Embedding(weights=table, **net._next()))
+    net = _Texts("text", (LENGTH,), indices, seed=bits).embedding(6, 4)
     net.conv(6, bits, (1, 3)).rescale().pool((1, 2), (1, 2)).conv(32, 4, (1, 1))
-    name, last = net._next().values()
-    states = random_recurrent(Seeded(bits), name, last, net.tensor, gru=False)
-    net.layers.append(replace(states, sequence=False))
-    return net.dense(3, 8)
+    return net.last_state(bits).dense(3, 8)
