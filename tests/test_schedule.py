@@ -157,7 +157,10 @@ def test_folds_alone_are_a_schedule(tmp_path):
         ('{"fc": {"bit_serial": "yes"}}', "'bit_serial' is \"yes\"; true or false is wanted"),
         ('{"fc": {"kind": "serial"}}', "layer 'fc': kind is 'serial'; did you mean 'bit_serial'?"),
         ('{"fc": {"unrolled": true, "bit_serial": true}}', "'fc' has several kinds"),
-        ('{"version": 2, "folds": {}}', "version 2 was given; this version of vecq-hw reads 1"),
+        (
+            '{"version": 2, "folds": {}}',
+            "has the format version 2; this vecq reads up to 1",
+        ),
         ('{"version": 1}', "'folds' is missing"),
         ('{"version": 1, "folds": {}, "fabrics": 1}', "did you mean 'fabric'?"),
         ('{"version": 1, "folds": {}, "fabric": "lut4"}', "fabric is 'lut4'; did you mean 'lut6'?"),

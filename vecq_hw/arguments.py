@@ -149,6 +149,39 @@ def nearest(given: str, known: Iterable[str]) -> str:
     return f"there are {', '.join(names)}" if names else "there are none"
 
 
+def format_version(given: Any, newest: int, what: str, *, oldest: int = 1) -> int:
+    """The version of the format of a file, refused where it is not one that is read here.
+
+    Every file that vecq writes for later has one.  It grows when an older vecq could misread what
+    is written, and files of all versions from ``oldest`` on are read.
+
+    Parameters
+    ----------
+    given : object
+        What the file says.
+    what : str
+        Begins the message: "'network.npz'".
+
+    Raises
+    ------
+    VecqError
+        It is newer or older, or no whole number at all; the message names both versions.
+
+    Examples
+    --------
+    >>> format_version(3, 2, "'network.npz'")
+    Traceback (most recent call last):
+    vecq_hw.errors.VecqError: 'network.npz' has the format version 3; this vecq reads up to 2
+    """
+    if isinstance(given, int) and not isinstance(given, bool) and oldest <= given <= newest:
+        return given
+    first = "up to " if oldest < newest or newest == 1 else ""
+    raise VecqError(
+        f"{what} has the format version {shown(given)}; this vecq reads {first}{newest}"
+        f"{f', from {oldest} on' if first and oldest > 1 else ''}"
+    )
+
+
 def each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """The pairs of a JSON object, each name of which is there once.
 

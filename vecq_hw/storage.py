@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vecq_hw import trees
+from vecq_hw.arguments import format_version
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
 from vecq_hw.network import Network
@@ -108,8 +109,7 @@ def _read(file: BinaryIO, what: str) -> Network:
         body, claimed = tree["network"], tree["digest"]
     except (KeyError, ValueError, TypeError, RecursionError):
         raise VecqError(f"{what} is an .npz file without the header of a network") from None
-    if version not in (1, VERSION):
-        raise VecqError(f"{what} has the format version {version}; this vecq reads up to {VERSION}")
+    format_version(version, VERSION, what)
     try:
         return _decode(body, arrays, claimed, version)
     except VecqError as error:

@@ -22,7 +22,7 @@ from tests.test_network import dense, network
 from vecq_hw import cli, processes, storage
 from vecq_hw.cli import names, progress, status, vecq
 from vecq_hw.cli.command import Command
-from vecq_hw.cli.options import Count, Real
+from vecq_hw.cli.options import Real, Whole
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MidRise
 from vecq_hw.layers import Weights
@@ -270,7 +270,7 @@ def test_what_was_meant_is_named(stored, capsys, words, meant):
     assert re.search(rf"[Dd]id you mean .*'{meant}'", said), said
 
 
-@pytest.mark.parametrize("kind", [Count(), Real(min=0)])
+@pytest.mark.parametrize("kind", [Whole(), Whole(1, 16), Real(min=0)])
 @pytest.mark.parametrize("given", ["nan", "inf", "-inf", "1e999", "9" * 400, "x", "", "-1"])
 def test_a_wrong_number_is_refused_where_it_is_read(kind, given):
     with pytest.raises(click.BadParameter):
@@ -282,10 +282,36 @@ def test_no_option_takes_a_number_without_a_check():
     for name, command in vecq.commands.items():
         for option in options(command):
             plain = type(option.type) in (click.types.IntParamType, click.types.FloatParamType)
-            open_end = type(option.type) is click.IntRange and option.type.max is None
+            open_end = type(option.type) is click.IntRange
             assert not plain, (name, option.opts)
             assert not open_end, (name, option.opts)
             assert type(option.type) is not click.FloatRange, (name, option.opts)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", ""],
+        ["report", ""],
+        ["train", "--data", ""],
+        ["train", "--data="],
+        ["emit", "hls", "network.npz", "--schedule", ""],
+        ["search", "--model", ""],
+        ["cost", "network.npz", "--json", ""],
+    ],
+)
+def test_an_empty_word_is_refused_wherever_it_stands(stored, words):
+    """A shell makes one of a variable that is not set; a path of it would be the folder itself."""
+    result = CliRunner().invoke(vecq, words)
+    assert result.exit_code == 2
+    where = next((one for one in reversed(words) if one.startswith("--")), f"vecq {words[0]}")
+    assert f"an empty name is given behind {where.rstrip('=')}; a value is wanted" in result.stderr
+
+
+@pytest.mark.parametrize("given", ["x", "nan", "1.5", "1e400"])
+def test_a_word_in_the_place_of_a_number_is_named(given):
+    result = CliRunner().invoke(vecq, ["emit", "hls", "network.npz", "--lanes", given])
+    assert f"'{given}' is not a valid whole number" in result.stderr
 
 
 def on_terminal(command: list[str], **environment: str) -> tuple[int, str]:

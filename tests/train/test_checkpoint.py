@@ -91,9 +91,9 @@ def test_files_that_are_no_checkpoint(tmp_path, capsys):
         load_checkpoint(tmp_path / "a\0b")
     for forged, says in (
         ({"vecq_checkpoint": 2, "model": Rogue()}, "is no file that `vecq train` wrote"),
-        ({"vecq_checkpoint": 99}, "of another version of vecq"),
+        ({"vecq_checkpoint": 99}, "has the format version 99; this vecq reads 2"),
         ({"vecq_checkpoint": 2, "model": "mlp"}, "recipe is None, but ModelRecipe is wanted"),
-        ([1, 2], "of another version of vecq"),
+        ([1, 2], "is no file that `vecq train` wrote"),
     ):
         forge(forged, bad)
         with pytest.raises(VecqError, match=says):

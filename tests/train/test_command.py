@@ -205,7 +205,7 @@ def test_settings_of_the_method_are_kept_in_the_checkpoint(tmp_path, monkeypatch
         (["--optimizer", "lion"], "lion"),
         (["--crop-padding", "9"], "8 × 8 are padded with at most 8 pixels at each side, not 9"),
         (["--threads", "1000000"], "1000000 is not in the range"),
-        (["--seed", "1" * 23], "a seed is 0 to 9223372036854775807, not 111"),
+        (["--seed", "1" * 23], "is not in the range 0<=x<=4294967295"),
         (["--method-options", "interval=best"], "interval is one of paper, exact, search, not"),
         (["--method-options", "step=1"], "no setting 'step'; it has per_channel, interval, spread"),
         (

@@ -185,9 +185,25 @@ class End:
     vectors: str
 
 
+MANIFEST_FORMAT = 1
+"""Version of the format of ``manifest.json``; one without is of the first."""
+
+
 def load_ends(manifest: str | Path) -> tuple[tuple[End, ...], tuple[End, ...]]:
-    """The inputs and the outputs of the project that ``manifest`` describes, in their order."""
+    """The inputs and the outputs of the project that ``manifest`` describes, in their order.
+
+    Raises
+    ------
+    ValueError
+        The manifest is of a later format than this reads; the message names both versions.
+    """
     tree = json.loads(Path(manifest).read_text())
+    version = tree.get("format", 1)
+    if version not in range(1, MANIFEST_FORMAT + 1):
+        raise ValueError(
+            f"'{manifest}' has the format version {version!r}; this vecq reads up to"
+            f" {MANIFEST_FORMAT}"
+        )
     if "input" in tree:  # one of each
         source, target = (
             (End(port=port_from_json(tree[what]), vectors=f"{what}s.txt"),)

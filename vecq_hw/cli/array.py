@@ -10,7 +10,7 @@ import click
 
 from vecq_hw.cli.command import command
 from vecq_hw.cli.names import Choice
-from vecq_hw.cli.options import Count
+from vecq_hw.cli.options import Whole
 from vecq_hw.cli.output import echo, percent, print_table
 from vecq_hw.cli.outputs import OutputFile, replacing, write_json
 
@@ -24,10 +24,10 @@ KINDS = ("weight-stationary", "output-stationary", "bit-serial")
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--kind", type=Choice(KINDS), help="Which array; all if left out.")
 @click.option(
-    "--rows", type=Count(), default=16, show_default=True, help="Of the array's elements."
+    "--rows", type=Whole(), default=16, show_default=True, help="Of the array's elements."
 )
 @click.option(
-    "--columns", type=Count(), default=16, show_default=True, help="Of the array's elements."
+    "--columns", type=Whole(), default=16, show_default=True, help="Of the array's elements."
 )
 @click.option(
     "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the utilisation to this .png file."

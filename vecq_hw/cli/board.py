@@ -8,7 +8,7 @@ import click
 
 from vecq_hw.cli.command import command
 from vecq_hw.cli.names import Name, boards
-from vecq_hw.cli.options import Count, clock_option, seeds_option
+from vecq_hw.cli.options import Whole, clock_option, seeds_option
 from vecq_hw.cli.output import echo
 from vecq_hw.cli.outputs import OutputFolder, folder, write_json
 from vecq_hw.cli.progress import activity
@@ -21,7 +21,7 @@ from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
 @click.option("--out", type=OutputFolder(), required=True, help="Folder to write into.")
 @clock_option("that is tried first; the board runs at what was reached")
 @click.option(
-    "--baud", type=Count(), help="Bits per second of the serial line.  [default: the board's]"
+    "--baud", type=Whole(), help="Bits per second of the serial line.  [default: the board's]"
 )
 @seeds_option(3)
 @schedule_options

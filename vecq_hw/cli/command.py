@@ -66,6 +66,17 @@ class Command(click.Command):
         super().__init__(name, help=text, **attributes)
         self.examples = tuple(examples.splitlines())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse empty words, which a shell makes of a variable that is not set."""
+        for before, word in zip(["", *args], args, strict=False):
+            option = word.removesuffix("=") if word.startswith("--") and word[-1] == "=" else ""
+            if not word or option:
+                name = option or (before if before.startswith("-") else "vecq " + str(self.name))
+                raise click.UsageError(
+                    f"an empty name is given behind {name}; a value is wanted", ctx
+                )
+        return super().parse_args(ctx, args)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples as they are: somebody copies them."""
         if self.examples:

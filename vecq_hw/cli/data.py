@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from vecq_hw.cli.graphs import is_graph
-from vecq_hw.cli.options import Count
+from vecq_hw.cli.options import Whole
 from vecq_hw.cli.progress import progress_bar
 from vecq_hw.errors import VecqError
 
@@ -200,7 +200,7 @@ def samples_options(command: _Command) -> _Command:
             help="Real inputs as the model takes them, samples first, then channels; instead of"
             " --data. Of several inputs an .npz file with an array for each, by its name.",
         ),
-        click.option("--samples", type=Count(), help="At most this many samples."),
+        click.option("--samples", type=Whole(), help="At most this many samples."),
     )
 
     @functools.wraps(command)

@@ -12,7 +12,7 @@ import click
 from vecq_hw.cli import status
 from vecq_hw.cli.command import command
 from vecq_hw.cli.names import Choice
-from vecq_hw.cli.options import Count, seed_option
+from vecq_hw.cli.options import Whole, seed_option
 from vecq_hw.cli.output import echo, percent, print_report, print_table
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, write_json
 from vecq_hw.cli.progress import activity
@@ -32,22 +32,20 @@ _FILES = {"checkpoint.pt": "checkpoint", "network.npz": "network"}
 @click.option("--model", type=Choice(["mlp", "cnn"]), help="Only this one; both if left out.")
 @click.option(
     "--weight-bits",
-    type=click.IntRange(1, 16),
-    metavar="1..16",
+    type=Whole(1, 16),
     default=2,
     show_default=True,
     help="Bits of each weight.",
 )
 @click.option(
     "--activation-bits",
-    type=click.IntRange(1, 16),
-    metavar="1..16",
+    type=Whole(1, 16),
     default=8,
     show_default=True,
     help="Bits of each activation.",
 )
 @click.option(
-    "--epochs", type=Count(), default=40, show_default=True, help="Passes over the samples."
+    "--epochs", type=Whole(), default=40, show_default=True, help="Passes over the samples."
 )
 @seed_option("the training")
 def demo(

@@ -47,6 +47,7 @@ def search_widths(
     from vecq_hw.data import load_graph
     from vecq_hw.search.engine import engine
     from vecq_hw.search.graphs import GraphSpace, search_graph
+    from vecq_hw.train.graph_bits import VERSION as BITS_VERSION
     from vecq_hw.train.graph_convolution import GraphSettings
 
     def asked(name: str, usual: Any) -> Any:
@@ -74,7 +75,8 @@ def search_widths(
         if found.best is None:
             target.remove((BITS,))
         else:
-            text = json.dumps(space.bits(found.best.point).tree(), indent=2)
+            tree = {"version": BITS_VERSION, **space.bits(found.best.point).tree()}
+            text = json.dumps(tree, indent=2)
             target.write(BITS, f"{text}\n".encode(), _KINDS[BITS])
     _print(found, space)
     if found.best is None:

@@ -16,7 +16,7 @@ from vecq_hw.cli.data import Samples, accuracies, samples_options
 from vecq_hw.cli.maps import in_words as maps_in_words
 from vecq_hw.cli.maps import map_scores
 from vecq_hw.cli.names import Choice
-from vecq_hw.cli.options import Count, seed_option
+from vecq_hw.cli.options import Whole, seed_option
 from vecq_hw.cli.output import echo, host_words, percent, print_table
 from vecq_hw.cli.outputs import (
     OutputFile,
@@ -61,8 +61,7 @@ _SIDE_BY_SIDE = 16
 )
 @click.option(
     "--mantissa-bits",
-    type=click.IntRange(*MANTISSA_BITS),
-    metavar="N",
+    type=Whole(*MANTISSA_BITS),
     default=18,
     show_default=True,
     help="Of the factors of each Rescale, at most.",
@@ -71,13 +70,13 @@ _SIDE_BY_SIDE = 16
 @click.option(
     "--top-k",
     metavar="K",
-    type=Count(),
+    type=Whole(),
     help="End with the K best classes, the best first, instead of their scores.",
 )
 @click.option(
     "--thresholds",
     metavar="BITS",
-    type=click.IntRange(1, 8),
+    type=Whole(1, 8),
     help="Make each Rescale and monotone table to at most so many bits thresholds; the integers are"
     " the same.",
 )
@@ -251,8 +250,7 @@ def _bases(net: Network) -> dict[str, dict[str, float]]:
 @click.option("--taps", metavar="NAME,...", help="With --trace: write these tensors alone.")
 @click.option(
     "--accumulator-bits",
-    type=click.IntRange(1, 63),
-    metavar="N",
+    type=Whole(1, 63),
     help="Narrow every accumulator to this width and count the overflows.",
 )
 @click.option(
@@ -268,7 +266,7 @@ def _bases(net: Network) -> dict[str, dict[str, float]]:
     metavar="FILE",
     help="Folds, as vecq schedule writes them, for --overflow saturate.  [default: up to 8 lanes]",
 )
-@click.option("--faults", type=Count(0), metavar="N", help="Flip N random bits.")
+@click.option("--faults", type=Whole(0), help="Flip N random bits.")
 @click.option(
     "--fault-site",
     type=Choice(["weights", "activations", "accumulators"]),

@@ -15,18 +15,22 @@ _MOST = (1 << 31) - 1
 """Of a number without a limit of its own: more than this nobody means, and no array holds."""
 
 
-class Count(click.IntRange):
-    """A whole number, at least ``least``."""
+class Whole(click.IntRange):
+    """A whole number from ``least`` to ``most``."""
 
-    name = "n"
+    name = "whole number"
 
-    def __init__(self, least: int = 1) -> None:
-        super().__init__(min=least)
+    def __init__(self, least: int = 1, most: int | None = None) -> None:
+        super().__init__(min=least, max=most)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """``1..16``, or ``N`` where there is no end."""
+        return "N" if self.max is None else f"{self.min}..{self.max}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """An int."""
-        number = super().convert(value, param, ctx)
-        if number > _MOST:
+        number: int = super().convert(value, param, ctx)
+        if self.max is None and number > _MOST:
             self.fail(f"{value} is more than {_MOST:,}", param, ctx)
         return number
 
@@ -102,7 +106,7 @@ class Bits(click.ParamType[Any]):
         """An int, or 'float'."""
         if value == FLOAT:
             return FLOAT
-        return click.IntRange(1, 16).convert(value, parameter, context)
+        return Whole(1, 16).convert(value, parameter, context)
 
 
 class Milestones(click.ParamType[Any]):
@@ -130,8 +134,7 @@ def seed_option(what: str, *, default: int | None = 0) -> Callable[[_Command], _
     said = "" if default is not None else "  [default: 0]"
     return click.option(
         "--seed",
-        type=click.IntRange(0, (1 << 32) - 1),  # what NumPy and torch both take
-        metavar="N",
+        type=Whole(0, (1 << 32) - 1),  # what NumPy and torch both take
         default=default,
         show_default=default is not None,
         help=f"Of the random numbers of {what}: the same seed, the same result.{said}",
@@ -142,7 +145,7 @@ def seeds_option(default: int) -> Callable[[_Command], _Command]:
     """``--seeds``, of place and route."""
     return click.option(
         "--seeds",
-        type=Count(),
+        type=Whole(),
         default=default,
         show_default=True,
         help="Placements that are tried; the clock is the median.",

@@ -8,6 +8,7 @@ import click
 
 from vecq_hw.cli.command import command
 from vecq_hw.cli.names import Choice
+from vecq_hw.cli.options import Whole
 from vecq_hw.cli.output import echo, print_table
 from vecq_hw.cli.outputs import write_json
 
@@ -15,8 +16,7 @@ from vecq_hw.cli.outputs import write_json
 @command("lambda")
 @click.option(
     "--bits",
-    type=click.IntRange(1, 16),
-    metavar="1..16",
+    type=Whole(1, 16),
     multiple=True,
     help="Of the weights; may be given several times.  [default: all]",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from vecq_hw.cli.names import Choice, Name, devices
-from vecq_hw.cli.options import Count
+from vecq_hw.cli.options import Whole
 
 if TYPE_CHECKING:
     from vecq_hw.devices import Family
@@ -86,7 +86,7 @@ def schedule_options(command: _Command) -> _Command:
         ),
         click.option(
             "--lanes",
-            type=Count(),
+            type=Whole(),
             default=8,
             show_default=True,
             help="Lanes of a layer at most, where no schedule is given.",
@@ -99,7 +99,7 @@ def schedule_options(command: _Command) -> _Command:
         ),
         click.option(
             "--axis-bits",
-            type=Count(),
+            type=Whole(),
             help="Width of both AXI4-Streams, 8, 16, 32, ... 1024, with TKEEP, for hls and rtl.  As"
             " wide as the lanes at either end if left out.",
         ),

@@ -13,7 +13,7 @@ from vecq_hw.cli.data import data_options
 from vecq_hw.cli.graph_search import search_widths
 from vecq_hw.cli.graphs import is_graph
 from vecq_hw.cli.names import Choice, Name, Names, methods, presets
-from vecq_hw.cli.options import Count, Keep, Real, Widths, clock_option, positive, seed_option
+from vecq_hw.cli.options import Keep, Real, Whole, Widths, clock_option, positive, seed_option
 from vecq_hw.cli.output import echo, print_table, say
 from vecq_hw.cli.outputs import (
     OutputFile,
@@ -67,14 +67,14 @@ def _model_options(command: Any) -> Any:
 @device_option()
 @click.option("--target-fps", type=positive(), metavar="FPS", help="Frames per second, at least.")
 @clock_option("at which frames and latency are counted")
-@click.option("--max-luts", type=Count(), help="Look-up tables at most.")
+@click.option("--max-luts", type=Whole(), help="Look-up tables at most.")
 @click.option(
     "--min-accuracy",
     type=Real(0, 1),
     metavar="0..1",
     help="At least, on the validation split.",
 )
-@click.option("--trials", type=Count(), default=100, show_default=True, help="Networks to try.")
+@click.option("--trials", type=Whole(), default=100, show_default=True, help="Networks to try.")
 @click.option(
     "--bits", type=Widths(), default="1..8", show_default=True, help="Of the weights of a layer."
 )
@@ -122,12 +122,12 @@ def _model_options(command: Any) -> Any:
 )
 @click.option(
     "--epochs",
-    type=Count(),
+    type=Whole(),
     help="Passes over the samples in a trial.  [default: a tenth of the preset's]",
 )
 @click.option(
     "--final-epochs",
-    type=Count(),
+    type=Whole(),
     help="Passes over the samples for the networks of the front.  [default: the preset's]",
 )
 @seed_option("the search")
@@ -138,9 +138,7 @@ def _model_options(command: Any) -> Any:
     show_default=True,
     help="Target that runs each network of the front against the simulator.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1, 1024), metavar="N", help="Local processes that run trials."
-)
+@click.option("--workers", type=Whole(1, 1024), help="Local processes that run trials.")
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
 @click.option(
     "--storage",

@@ -16,7 +16,7 @@ from vecq_hw.cli.data import data_options
 from vecq_hw.cli.graphs import is_graph, train_nodes
 from vecq_hw.cli.maps import check_picture, draw_maps
 from vecq_hw.cli.names import PRESETS, Choice, Name, methods, presets
-from vecq_hw.cli.options import Bits, Count, Milestones, Real, positive, seed_option
+from vecq_hw.cli.options import Bits, Milestones, Real, Whole, positive, seed_option
 from vecq_hw.cli.output import echo, print_epoch, say
 from vecq_hw.cli.outputs import (
     OutputFile,
@@ -123,23 +123,22 @@ _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "plot",
 @click.option(
     "--esb-fraction",
     "fraction",
-    type=Count(0),
+    type=Whole(0),
     metavar="K",
     help="Fraction bits of esb.  [default: those that lose least]",
 )
 @click.option("--per-channel", is_flag=True, help="A scale for each output, of vecq and others.")
 @click.option(
     "--bias-bits",
-    type=click.IntRange(1, 16),
-    metavar="1..16",
+    type=Whole(1, 16),
     help="Bits of each bias.  [default: exact biases]",
 )
 @click.option("--bits-file", metavar="FILE.json", help="Bits and methods of single layers.")
 @click.option(
-    "--epochs", type=Count(), help="Passes over the samples.  [default: the preset's, else 40]"
+    "--epochs", type=Whole(), help="Passes over the samples.  [default: the preset's, else 40]"
 )
 @click.option(
-    "--batch-size", type=Count(2), help="Samples in a step.  [default: the preset's, else 64]"
+    "--batch-size", type=Whole(2), help="Samples in a step.  [default: the preset's, else 64]"
 )
 @click.option(
     "--optimizer",
@@ -160,7 +159,7 @@ _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "plot",
     metavar="EPOCH,...",
     help="Divide the learning rate by ten after these; else it falls as a cosine.",
 )
-@click.option("--crop-padding", type=Count(0), help="Pad and crop images at random.")
+@click.option("--crop-padding", type=Whole(0), help="Pad and crop images at random.")
 @click.option("--flip/--no-flip", default=None, help="Mirror half of the images.")
 @click.option(
     "--mixed-precision", is_flag=True, default=None, help="Compute in bfloat16 where it is safe."
@@ -172,8 +171,7 @@ _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "plot",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1, 1024),
-    metavar="N",
+    type=Whole(1, 1024),
     help="Of the processor.  [default: torch's]",
 )
 @seed_option("the training", default=None)

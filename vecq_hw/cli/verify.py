@@ -116,10 +116,11 @@ def verify(
                 "command": command_line(),
                 **report.to_json(),
             }
-            kept = record(net, schedule, tree)
-            with folder(place) as target:
-                for name, (kind, content) in kept.items():
-                    target.write(name, content, kind)
+            if report.compared:
+                kept = record(net, schedule, tree)
+                with folder(place) as target:
+                    for name, (kind, content) in kept.items():
+                        target.write(name, content, kind)
         finally:  # a failing project stays to be looked at; Ctrl-C leaves nothing
             failed = report is not None and report.compared and not report.passed
             if out is None and not failed:

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from vecq_hw import __version__
-from vecq_hw.bench.ports import Port
+from vecq_hw.bench.ports import MANIFEST_FORMAT, Port
 from vecq_hw.bench.words import padded_bits
 from vecq_hw.emit.project import vector_files
 from vecq_hw.network import Network
@@ -100,6 +100,7 @@ def manifest_text(
     tree = {
         "tool": "vecq-hw",
         "version": __version__,
+        "format": MANIFEST_FORMAT,
         "network": digest(network),
         "top": top,
         **_ends(ports),

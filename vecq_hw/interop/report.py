@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vecq_hw import trees
+from vecq_hw.arguments import format_version
 from vecq_hw.errors import VecqError
 from vecq_hw.layers.tensor import UNSTORED_DEFAULT
 from vecq_hw.network import Network
+
+VERSION = 1
+"""Of the format of report.json; one without is of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +162,7 @@ class Report:
 
     def to_json(self) -> bytes:
         """The text of report.json."""
-        return f"{json.dumps(self.to_tree(), indent=2)}\n".encode()
+        return f"{json.dumps({'version': VERSION, **self.to_tree()}, indent=2)}\n".encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Report:
@@ -173,6 +177,8 @@ class Report:
             tree = json.loads(text)
         except (ValueError, RecursionError):
             raise VecqError("it is no JSON; the report of an import is wanted") from None
+        if isinstance(tree, dict):
+            format_version(tree.pop("version", 1), VERSION, "it")
         report: Report = trees.decode(tree, cls, iter(()), "the report")
         return report
 

@@ -236,7 +236,10 @@ def _vectors(project: Path, network: Network) -> dict[str, IntArray] | None:
     manifest = project / MANIFEST
     if Record.read(manifest).text("network") != storage.digest(network):
         return None
-    inputs, _ = load_ends(manifest)
+    try:
+        inputs, _ = load_ends(manifest)
+    except ValueError as error:  # of a later vecq
+        raise VecqError(str(error)) from None
     found = {
         end.port.tensor: read_vectors(project / "vectors" / end.vectors)[:SAMPLES] for end in inputs
     }

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vecq_hw.arguments import each_once, nearest
+from vecq_hw.arguments import each_once, format_version, nearest
 from vecq_hw.errors import VecqError
 from vecq_hw.schedule.folds import Fabric, Fold, FoldKind, Schedule
 
@@ -86,10 +86,7 @@ def _schedule(tree: Any) -> Schedule:
         return Schedule(folds={name: _fold(name, entry) for name, entry in tree.items()})
     for key, value in tree.items():
         _check_entry("the file", key, value, _SCHEDULE_TYPES)
-    if tree["version"] != VERSION:
-        raise VecqError(
-            f"version {tree['version']} was given; this version of vecq-hw reads {VERSION}"
-        )
+    format_version(tree["version"], VERSION, "the file")
     if "folds" not in tree:
         raise VecqError(f"'folds' is missing; {_FORM} is wanted")
     given = {key: tree[key] for key in ("axis_bits", "fifo_depths", "clock_mhz") if key in tree}

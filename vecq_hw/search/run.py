@@ -11,6 +11,7 @@ from typing import Any
 
 from vecq_hw import data as datasets
 from vecq_hw import trees
+from vecq_hw.arguments import format_version
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
 from vecq_hw.notebook import html_table
@@ -489,8 +490,7 @@ def _read(out: Path) -> _Settled:
     file = out / SEARCH
     try:
         tree: Mapping[str, Any] = json.loads(file.read_text())
-        if tree["vecq_search"] != VERSION:
-            raise VecqError(f"'{file}' is of another version of vecq; search anew")
+        format_version(tree["vecq_search"], VERSION, f"'{file}'")
         space: Space = trees.decode(tree["space"], Space, iter(()), "space")
         storage = tree["storage"]
         if storage is not None and not isinstance(storage, str):

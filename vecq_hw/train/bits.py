@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vecq_hw.arguments import each_once
+from vecq_hw.arguments import each_once, format_version
 from vecq_hw.errors import VecqError
 from vecq_hw.train.by_layer import LayerQuantization
 
 _FORM = '{"fc1": 8, "fc2": {"weight": 4, "activation": 6, "method": "lsq"}}'
+VERSION = 1
+"""Of the format."""
 _BITS, _METHOD = {"weight", "activation"}, {"method", "options"}
 
 
@@ -19,7 +21,8 @@ def read_bits(path: str | Path) -> dict[str, LayerQuantization]:
 
     It holds one object: layer names, and of each the bits of its weights, or an object with some of
     ``weight``, ``activation``, ``method`` and ``options``, an object of settings of that method.
-    The name 'input' means the network's input.
+    The name 'input' means the network's input.  ``{"version": 1, "layers": {...}}`` says the
+    version of the format as well; an object of layers alone is of the first.
 
     Raises
     ------
@@ -38,6 +41,9 @@ def read_bits(path: str | Path) -> dict[str, LayerQuantization]:
         raise VecqError(f"bits file '{path}': {error}") from None
     if not isinstance(tree, dict):
         raise VecqError(f"bits file '{path}' holds no object; {_FORM} is the form")
+    if tree.keys() == {"version", "layers"} and isinstance(tree["layers"], dict):
+        format_version(tree["version"], VERSION, f"bits file '{path}'")
+        tree = tree["layers"]
     return {name: _layer_bits(path, name, given) for name, given in tree.items()}
 
 

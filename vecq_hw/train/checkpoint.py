@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from vecq_hw import files, trees
+from vecq_hw.arguments import format_version
 from vecq_hw.errors import VecqError
 from vecq_hw.quantize import Option, weight_method
 from vecq_hw.train.by_layer import LayerQuantization
@@ -321,6 +322,7 @@ def _read(where: str, path: Path) -> dict[str, Any]:
         raise VecqError(
             f"{where} is no file that `vecq train` wrote ({type(error).__name__})"
         ) from None
-    if not isinstance(tree, dict) or tree.get("vecq_checkpoint") != VERSION:
-        raise VecqError(f"{where} is of another version of vecq; train again")
+    if not isinstance(tree, dict) or "vecq_checkpoint" not in tree:
+        raise VecqError(f"{where} is no file that `vecq train` wrote")
+    format_version(tree["vecq_checkpoint"], VERSION, where, oldest=VERSION)
     return tree

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from vecq_hw import trees
-from vecq_hw.arguments import each_once, whole_number
+from vecq_hw.arguments import each_once, format_version, whole_number
 from vecq_hw.data.graphs import Graph
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, checked_weight_bits
 
+VERSION = 1
+"""Of the format of a file of widths."""
 HIDDEN = 16
 """Values of a node between the two layers."""
 FLOAT_BITS = 32
@@ -141,6 +143,8 @@ def feature_memory(graph: Graph, bits: GraphBits, word_bits: int = 1) -> Feature
 def read_graph_bits(path: str | Path) -> GraphBits:
     """The widths of a JSON file: an object with some of the fields of :class:`GraphBits`.
 
+    ``version`` says the version of the format as well; without it that is the first.
+
     Raises
     ------
     VecqError
@@ -157,6 +161,8 @@ def read_graph_bits(path: str | Path) -> GraphBits:
     except VecqError as error:
         raise VecqError(f"bits file '{path}': {error}") from None
     usual = trees.encode(GraphBits(), GraphBits, [])
+    if isinstance(tree, dict):
+        format_version(tree.pop("version", 1), VERSION, f"bits file '{path}'")
     if not isinstance(tree, dict) or not tree.keys() <= usual.keys():
         raise VecqError(f"bits file '{path}' is of another form; {form} is that of a graph")
     try:
