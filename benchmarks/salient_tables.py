@@ -9,7 +9,15 @@ import torch
 from torch import nn
 
 from benchmarks.results import NOT_RUN, table
-from benchmarks.salient import BITS, NETWORKS, OUT, TEST, row_name
+from benchmarks.salient import (
+    BITS,
+    FLOAT_EPOCHS,
+    NETWORKS,
+    OUT,
+    TEST,
+    TUNING_EPOCHS,
+    row_name,
+)
 from vecq_hw.train import build_model, model_size_bytes
 
 TITLES = {"unet": "U-Net", "fpn": "FPN", "linknet": "LinkNet", "unetplusplus": "UNet++"}
@@ -95,9 +103,10 @@ def table12() -> str:
         "# Table 12: scores of salient object detection\n\n"
         "Reduced networks (`unet_reduced`, ...) of 64 × 64 pixels, trained and tested on blended"
         " objects, which the paper's figures do not compare with. The four rows of a network begin"
-        " with the same epochs in float and go on for as many with their bits, the float row in"
-        f" float; {TEST} other images test them. With bits the scores are those of the integer"
-        " network; a pixel differs where it decides otherwise than the float pass of training. E is"
-        " taken at twice the mean of each map, as in the paper. Rows are run by"
+        f" with the same {FLOAT_EPOCHS} epochs in float; {TUNING_EPOCHS} more follow with the bits"
+        f" of the row, of the float row in float; {TEST} other images test them. With bits"
+        " the scores are those of the integer network; a pixel differs where it"
+        " decides otherwise than the float pass of training. E is taken at twice the mean of"
+        " each map, as in the paper. Rows are run by"
         f" `python -m benchmarks.salient`.\n\n{table(titles, rows)}"
     )
