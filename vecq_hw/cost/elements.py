@@ -54,12 +54,10 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     made.rom(lines, lanes * mantissa, stages=2)
     made.rom(lines, lanes * offset, stages=3)
     made.register(2 * lanes * fmt.bits)
-    additions = None
-    if lines == 1:
-        additions = int(np.maximum(signed_digits(layer.mantissa) - 1, 0).sum())
-    lanes_multiplied = _multiplied(layer, lanes)
     rows = _rows(layer.mantissa.reshape(-1, lanes), mantissa)
-    made.multiply(accumulator, mantissa, lanes_multiplied, dsp=dsp, additions=additions, rows=rows)
+    # Of a power of two tables make a shift; DSPs are chosen before synthesis has read the memory.
+    multiplied = lanes if dsp else _multiplied(layer, lanes)
+    made.multiply(accumulator, mantissa, multiplied, dsp=dsp, rows=rows)
     made.register(lanes * product)  # the product
     if isinstance(layer.shift, int):
         low = min(total // 2, shift)
@@ -193,14 +191,27 @@ def _lookup(layer: Lookup, lanes: int, source: Tensor) -> Structure:
     bits, out = source.format.bits, layer.format.bits
     if len(layer.table) > 1:
         words = source.channels // lanes
-        for _ in range(lanes):
-            made.rom(words << bits, out, most_in_luts=256)
+        # Bits that are the same in all words are left out of the memory, and the others move up.
+        widths = [
+            _changing_bits(layer.table.reshape(words, lanes, -1)[:, lane], out)
+            for lane in range(lanes)
+        ]
+        for lane, width in enumerate(widths):
+            first = sum(widths[:lane])
+            made.rom(words << bits, width, most_in_luts=256, first=first, of=sum(widths))
         made.count(words)
     else:
+        width = _changing_bits(layer.table, out)
         for first in range(0, lanes, 8):
-            made.rom(1 << bits, out, most_in_luts=256, ports=min(8, lanes - first))
+            made.rom(1 << bits, width, most_in_luts=256, ports=min(8, lanes - first))
     made.control += 1
     return made
+
+
+def _changing_bits(values: IntArray, bits: int) -> int:
+    """How many of so many bits are not the same in all values."""
+    patterns = values.astype(np.int64).reshape(-1) & ((1 << bits) - 1)
+    return int(np.bitwise_or.reduce(patterns ^ patterns[0])).bit_count()
 
 
 def argmax(cell: Comparison, bits: int) -> Structure:

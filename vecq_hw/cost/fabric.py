@@ -81,6 +81,8 @@ class Raw:
 
 PRODUCT_TABLES = {4: 3.4, 6: 1.9}
 """Tables of a multiplier for each pair of bits, by their inputs: measured on Rescales."""
+REST_BITS = 2
+"""Of a factor, for which no block is taken."""
 CHECK_COST = 8
 """Of the logic that tells a read of a word that is being written."""
 _ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -180,17 +182,15 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         brams += made.brams
     dsps = 0
     for product in structure.products:
-        blocks = _dsps(product, fabric, dsp)
+        blocks, rests = _dsps(product, fabric, dsp)
         dsps += blocks * product.count
-        if not blocks and product.additions is not None:
-            carries += product.additions * math.ceil(product.left / fabric.carry_bits)
-            tables += product.additions * product.left * fabric.sum_is_table
-        elif not blocks:
+        if not blocks:
             rows = product.right if product.rows is None else product.rows
             tables += product.left * rows * product.count * PRODUCT_TABLES[fabric.lut_inputs]
-        elif blocks > 1:  # their sum
+        elif blocks + rests > 1:  # their sum
             width = product.left + product.right - min(fabric.dsp or (0,))
-            carries += (blocks - 1) * math.ceil(width / fabric.carry_bits) * product.count
+            carries += (blocks + rests - 1) * math.ceil(width / fabric.carry_bits) * product.count
+            tables += rests * min(product.left, product.right) * REST_BITS * product.count
     return Raw(
         kind=f"{structure.kind}, DSP" if dsps else structure.kind,
         tables=tables,
@@ -284,10 +284,29 @@ def block_rams(memory: Memory, fabric: Fabric) -> int:
     return math.ceil(memory.words / depth) * columns
 
 
-def _dsps(product: Product, fabric: Fabric, dsp: bool) -> int:
-    """DSP blocks of each of the multipliers; 0 where they are made of tables."""
+def _dsps(product: Product, fabric: Fabric, dsp: bool) -> tuple[int, int]:
+    """DSP blocks of each of the multipliers, none where they are made of tables, and their rests.
+
+    A rest is a piece of so few bits that it is made of tables.
+    """
     if fabric.dsp is None or not dsp or product.dsp is False:
-        return 0
-    left, right = fabric.dsp
+        return 0, 0
     most, least = max(product.left, product.right), min(product.left, product.right)
-    return math.ceil(most / max(left, right)) * math.ceil(least / min(left, right))
+    long, short = _pieces(most, max(fabric.dsp)), _pieces(least, min(fabric.dsp))
+    blocks = long[0] * short[0]
+    return blocks, sum(long) * sum(short) - blocks
+
+
+def _pieces(bits: int, width: int) -> tuple[int, int]:
+    """How ``mul2dsp`` of yosys cuts a signed factor: pieces for blocks, and for tables (0 or 1).
+
+    Each piece but the highest has a bit less than the block, whose sign it does not need.
+
+    Examples
+    --------
+    >>> [_pieces(bits, 18) for bits in (18, 19, 20, 36)]
+    [(1, 0), (1, 1), (2, 0), (2, 1)]
+    """
+    cut = max(-(-(bits - width) // (width - 1)), 0)
+    rest = bits - cut * (width - 1) <= REST_BITS and cut > 0
+    return cut + (not rest), int(rest)

@@ -71,8 +71,6 @@ class Product:
     ----------
     dsp : bool or None
         Whether they are wanted in DSP blocks; None leaves it to synthesis.
-    additions : int or None
-        Of ``left`` bits that all of them are in tables, where the other sides are constants.
     rows : float or None
         Bits of the right side that need a row of tables; None: all of them.
     """
@@ -81,7 +79,6 @@ class Product:
     right: int
     count: int = 1
     dsp: bool | None = None
-    additions: int | None = None
     rows: float | None = None
 
 
@@ -166,11 +163,10 @@ class Structure:
         count: int = 1,
         *,
         dsp: bool | None = None,
-        additions: int | None = None,
         rows: float | None = None,
     ) -> None:
         """Multipliers."""
-        self.products.append(Product(left, right, count, dsp, additions, rows))
+        self.products.append(Product(left, right, count, dsp, rows))
 
 
 def pipeline_end(made: Structure, bits: int, room: int) -> None:
