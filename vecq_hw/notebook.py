@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 MOST_ROWS = 20
-"""Of a longer table the first and the last ones are shown."""
+"""The most that are shown; a longer table is cut in the middle."""
 _LAST = 6
 
 

@@ -19,11 +19,11 @@ from vecq_hw.train.checkpoint import load_checkpoint, read_state
 from vecq_hw.train.models import MODELS, build_model
 
 _EQUAL_SHARE = 0.99
-"""Of a tensor, which the output of a module must have so that both are taken for the same."""
+"""A module whose output has this share of a tensor's values is taken for the one that makes it."""
 
 
 _ROUNDING = 0.51
-"""Of a step: a bias is rounded to the units of its sums."""
+"""Steps by which equal values may differ: a bias is rounded to the units of its sums."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vecq_hw import storage
 from vecq_hw.errors import VecqError
 from vecq_hw.report import plots
 from vecq_hw.report.gather import Found, gather
@@ -91,7 +92,8 @@ def _verdict(columns: Sequence[_Column]) -> Verdict:
     states = [column.verdict.good for column in columns]
     wrong = [column.name for column in columns if column.verdict.good is False]
     if wrong:
-        return Verdict(good=False, mark="Failed", sentence=f"See {', '.join(wrong)} below.")
+        names = ", ".join(f"'{name}'" for name in wrong)
+        return Verdict(good=False, mark="Failed", sentence=f"See the columns of {names} below.")
     checked = sum(state is True for state in states)
     if checked == len(states):
         return Verdict(good=True, mark="All good", sentence="Every result below was verified.")
@@ -112,7 +114,7 @@ def _side_by_side(columns: Sequence[_Column]) -> Part:
     rows.append(("Bits of the weights", *map(_bits, columns)))
     table = Table(
         caption="Size, clock and frames per second are estimated where nothing was implemented.",
-        titles=("", *(column.name for column in columns)),
+        titles=("Figure", *(column.name for column in columns)),
         rows=rows,
     )
     return Part(tables=[table])
@@ -128,16 +130,17 @@ def _bits(column: _Column) -> str:
 
 
 def _pareto(columns: Sequence[_Column]) -> Part | None:
+    known = _accuracies(columns)
     points = []
     for column in columns:
-        accuracy = _accuracy(column.found)
+        accuracy = known.get(_digest(column))
         luts = _luts(column)
         if accuracy is not None and luts is not None:
             points.append((column.name, luts, accuracy))
     if len(points) < 2:
         return None
     front = plots.pareto_front(points)
-    caption = "Accuracy of the integers over look-up tables; nothing is better than the front."
+    caption = "Accuracy of the integers over look-up tables; nothing here is better than the front."
     figure = plots.pareto(points, "look-up tables", caption, front)
     table = Table(
         caption="The points of the plot.",
@@ -150,9 +153,22 @@ def _pareto(columns: Sequence[_Column]) -> Part | None:
     return Part(figures=[figure], tables=[table])
 
 
-def _accuracy(found: Found) -> float | None:
-    metrics = None if found.training is None else found.training.metrics
-    return None if metrics is None else metrics.number("integer_accuracy")
+def _accuracies(columns: Sequence[_Column]) -> dict[str, float]:
+    """What trainings counted, by the digest of the network that has it, wherever it lies."""
+    found = {}
+    for column in columns:
+        training = column.found.training
+        metrics = None if training is None else training.metrics
+        accuracy = None if metrics is None else metrics.number("integer_accuracy")
+        if accuracy is not None:
+            found[_digest(column)] = accuracy
+    return found
+
+
+def _digest(column: _Column) -> str:
+    """The digest of its network, else the name of the folder."""
+    network = column.found.network
+    return column.name if network is None else storage.digest(network)
 
 
 def _luts(column: _Column) -> float | None:

@@ -126,4 +126,4 @@ def _floorplan(found: Found) -> list[Figure]:
         return []
     alt = f"Floorplan: where the cells of each layer of {found.name} lie on the die."
     caption = "Where the cells of each layer lie, of the fastest seed."
-    return [Figure(svg=embedded(file.read_bytes(), alt), caption=caption)]
+    return [Figure(svg=embedded(file.read_bytes(), alt), caption=caption, wide=True)]

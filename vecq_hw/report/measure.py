@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SAMPLES = 64
 """That go through the network; each more refines shares and ranges a little."""
 MOST_SHOWN_CODES = 256
-"""Of a layer; codes of more bits are counted in as many equal bins."""
+"""Bars of a layer; codes of more bits are counted in as many equal bins."""
 DEVICE = "ecp5-85k"
 """Whose size is estimated where nothing was implemented."""
 
@@ -115,7 +115,7 @@ class Activity:
 
 
 def code_use(network: Network) -> list[CodeUse]:
-    """Of each layer whose weights are stored one by one."""
+    """The use of codes in each layer whose weights are stored one by one."""
     found = []
     for layer in network.products:
         weights = layer.weights

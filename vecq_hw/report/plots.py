@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vecq_hw.train.steering import TrainedWeights
 
 MOST_LEVELS = 32
-"""Of a grid that are drawn as lines."""
+"""Lines that are drawn for the levels of a grid."""
 MOST_BARS = 40
 """Rows of a chart; of more layers the last ones are in the table alone."""
 
@@ -285,12 +285,18 @@ def pareto(
             color=SERIES[0],
             label="front",
         )
+        together: dict[tuple[float, float], list[str]] = {}
         for name, cost, accuracy in points:
+            together.setdefault((cost, accuracy), []).append(name)
+        for (cost, accuracy), names in together.items():
+            name = ", ".join(filter(None, names))
             axes.annotate(name, (cost, 100 * accuracy), xytext=(5, 5), textcoords="offset points")
         axes.margins(x=0.15, y=0.15)
+        axes.locator_params(axis="x", nbins=5)
+        axes.xaxis.set_major_formatter("{x:,g}")
         axes.set_xlabel(unit)
         axes.set_ylabel("accuracy in %")
-        axes.legend(loc="lower right")
+        axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return Figure(svg=made.svg, caption=caption)
 
 

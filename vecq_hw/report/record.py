@@ -11,7 +11,7 @@ from typing import Any
 from vecq_hw.errors import VecqError
 
 LARGEST_BYTES = 1 << 26
-"""Of a file that is read; ours are a thousandth of it."""
+"""The largest file that is read; ours are a thousandth of it."""
 
 
 @dataclass(frozen=True, slots=True)

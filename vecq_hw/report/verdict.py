@@ -64,10 +64,12 @@ def verdict(found: Found) -> Verdict:
         )
     if search is not None:
         passed = sum(one.verified == "passed" for one in search.front)
+        failed = sum(one.verified.startswith(("failed", "error")) for one in search.front)
         count = len(search.front)
+        good = False if failed else True if count and passed == count else None
         return Verdict(
-            good=passed == count if count else None,
-            mark="Equal" if count and passed == count else "Not all verified",
+            good=good,
+            mark={True: "Equal", False: "Failed", None: "Not all verified"}[good],
             sentence=f"{len(search.trials)} trials, {count} networks on the front, {passed} of them"
             " verified against the simulator.",
         )

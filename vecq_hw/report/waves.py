@@ -24,7 +24,7 @@ BEFORE, AFTER = 12, 4
 MOST_LINKS = 4
 """Streams between layers that are drawn, the last ones before the output."""
 LARGEST_BYTES = 1 << 28
-"""Of a file that is read; the reader takes about a million changes in a few seconds."""
+"""The largest file that is read."""
 
 Sample = dict[str, str | int]
 """The value of each signal in a cycle; a text where it is not known or has one bit."""

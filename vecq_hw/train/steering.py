@@ -17,7 +17,7 @@ from vecq_hw.train.checkpoint import ModelRecipe, read_state
 LAMBDAS = 61
 """Points of a curve."""
 MOST_WEIGHTS = 1 << 20
-"""Of a layer that a curve is computed from; of more, as many at equal distances."""
+"""Weights that a curve is computed from; of a larger layer as many at equal distances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

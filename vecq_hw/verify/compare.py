@@ -28,7 +28,7 @@ from vecq_hw.toolchain import require
 from vecq_hw.verify.target import Target, TargetError
 
 SHOWN_MISMATCHES = 8
-"""Of each output, the first ones that a row of the report keeps."""
+"""How many integers that differ a row of the report keeps of each output."""
 
 
 class Status(Enum):
