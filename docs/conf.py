@@ -27,7 +27,6 @@ exclude_patterns = ["_ext", "results/runs"]
 nitpicky = False
 suppress_warnings = [
     "myst.header",  # records that programs write begin where they like
-    "toc.empty_glob",  # a glob takes the pages that come later
     "ref.python",  # words of types in docstrings ("shape") that several classes have as fields
 ]
 
@@ -44,7 +43,9 @@ default_role = "code"
 html_theme = "furo"
 html_title = "vecq-hw"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None

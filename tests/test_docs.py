@@ -19,6 +19,7 @@ import pytest
 import sources
 
 from tests.pages import LANGUAGES, ROOT, Block, blocks, command, environment, walks, without_blocks
+from tests.pages import walk as walk_page
 from vecq_hw import storage
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.layers import Dense, Input, Rescale, Weights
@@ -133,11 +134,36 @@ def test_the_commands_named_in_the_text_exist():
     for page in PAGES:
         text = page.read_text()
         assert set(re.findall(r"`vecq (\w+)[^`]*`", text)) <= set(vecq.commands), page
-        assert set(re.findall(r"`make ([\w-]+)[^`]*`", text)) <= targets | {"cosim"}, page
+        assert set(re.findall(r"`make (\w[\w-]*)[^`]*`", text)) <= targets | {"cosim"}, page
         for name, rest in re.findall(r"vecq (\w+)([^`\n]*)", text):
             if name in vecq.commands:
                 options = {o for p in vecq.commands[name].params for o in p.opts + p.secondary_opts}
                 assert set(re.findall(r" (--[a-z-]+)", rest)) <= options | {"--help"}, rest
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("```sh\ntrue\n```\n", None),
+        ("A\n\n```sh\ntrue\n```\n\n```sh\ntouch x\nexit 3\n```\n", "x.md:7 ended with 3"),
+        ("```python\nassert False\n```\n", "x.md:1 ended with 1"),
+        ("<!-- nightly: it takes a night to end -->\n\n```sh\nexit 3\n```\n", None),
+        ("<!-- install -->\n\n```sh\nexit 3\n```\n", None),
+    ],
+)
+def test_a_block_that_fails_is_named(tmp_path, text, wrong):
+    (tmp_path / "docs/tutorials").mkdir(parents=True)
+    (tmp_path / "docs/tutorials/x.md").write_text(text)
+    said = walk_page(ROOT / "docs/tutorials/x.md", tmp_path, install=False, nightly=False)
+    assert (said is None) == (wrong is None)
+    assert wrong is None or wrong in said
+
+
+def test_a_page_that_prints_something_else_is_named(tmp_path):
+    (tmp_path / "README.md").write_text("```sh\necho 0.42 7\n```\n")
+    said = walk_page(ROOT / "README.md", tmp_path, install=False, nightly=False)
+    assert said is not None
+    assert "did not print what it should" in said
 
 
 def _anchors(page: Path) -> set[str]:
