@@ -102,12 +102,9 @@ def test_broken_streams_are_errors(
     (project / file).write_text(text.replace(old, new, 1))
     try:
         if message == "after a reset":  # found by the bench's other test
+            message = r"after a reset|words before|no word came"
+        with pytest.raises(TargetError, match=message):
             hls_dpi.run(project)
-            report = (project / "cosim/results/results.xml").read_text()
-            assert re.search(r"after a reset|words before|no word came", report)
-        else:
-            with pytest.raises(TargetError, match=message):
-                hls_dpi.run(project)
     finally:
         (project / file).write_text(text)
 

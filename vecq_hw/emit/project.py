@@ -114,6 +114,16 @@ def read_outputs(vectors: Path, manifest: Path) -> IntArray | dict[str, IntArray
     return one_or_all({end.port.tensor: read_vectors(vectors / end.vectors) for end in outputs})
 
 
+def are_stored(found: Path, vectors: Path, manifest: Path) -> bool:
+    """Whether the outputs in the folder ``found`` are those that the project's vectors have."""
+    return all(
+        np.array_equal(read_vectors(file), read_vectors(expected))
+        for file, expected in zip(
+            output_files(found, manifest), output_files(vectors, manifest), strict=True
+        )
+    )
+
+
 def output_files(vectors: Path, manifest: Path) -> list[Path]:
     """The files that :func:`read_outputs` reads."""
     return [vectors / end.vectors for end in load_ends(manifest)[1]]

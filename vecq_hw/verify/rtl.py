@@ -7,12 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from vecq_hw.bench.runner import REPORT, failures
 from vecq_hw.emit import systemverilog
 from vecq_hw.emit.ports import MANIFEST
-from vecq_hw.emit.project import Project, Vectors, output_files, read_outputs, read_vectors
+from vecq_hw.emit.project import Project, Vectors, are_stored, output_files, read_outputs
 from vecq_hw.formats import IntArray
 from vecq_hw.network import Network
 from vecq_hw.processes import run_process
@@ -65,12 +63,7 @@ def run(folder: Path) -> IntArray | dict[str, IntArray]:
     except subprocess.TimeoutExpired:
         raise TargetError(f"{folder}: run.py did not end within {TIMEOUT} seconds") from None
     if all(file.exists() for file in results):
-        stored = output_files(folder / "vectors", manifest)
-        equal = (
-            np.array_equal(read_vectors(file), read_vectors(expected))
-            for file, expected in zip(results, stored, strict=True)
-        )
-        if not status or not all(equal):
+        if not status or not are_stored(folder / "results", folder / "vectors", manifest):
             return read_outputs(folder / "results", manifest)
     # What an assertion of the RTL said, before what cocotb makes of it.
     lines = re.findall(r"%(?:Error|Fatal): .*? Assertion failed in (.*)", output)
