@@ -21,7 +21,7 @@ import numpy as np
 from rich.progress import Progress
 
 from benchmarks.hls4ml_front_end import outputs as front_end
-from benchmarks.origin import origin
+from benchmarks.origin import command, commit, machine
 from vecq_hw import data, storage
 from vecq_hw.emit import qonnx
 from vecq_hw.files import write_atomically
@@ -139,9 +139,15 @@ def in_readme(text: str, made: str) -> str:
     return f"{before}{BEGIN}\n{made}\n{END}{after}"
 
 
+def keep(file: Path, name: str, bits: int, row: dict[str, Any]) -> None:
+    """Keep what one executor gave at one width, and the commit that it ran on."""
+    tree = {"bits": bits, "name": name, **row, "commit": commit()}
+    write_atomically(file, json.dumps(tree).encode())
+
+
 def write(record: dict[str, dict[str, Any]], samples: int, out: Path, readme: Path) -> None:
-    """The record and the table."""
-    tree = {**origin(), "samples": samples, "executors": record}
+    """The record and the table; each row names its own commit, since rows are kept."""
+    tree = {"command": command(), "machine": machine(), "samples": samples, "executors": record}
     write_atomically(out, f"{json.dumps(tree, indent=1)}\n".encode())
     write_atomically(readme, in_readme(readme.read_text(), table(record)).encode())
 
@@ -171,7 +177,7 @@ def main() -> None:
                 codes = network_inputs(network, digits.x_test[: arguments.samples])
                 inputs = with_corners(network, np.asarray(codes))
                 row = compared(name, network, inputs)
-                write_atomically(file, json.dumps({"bits": bits, "name": name, **row}).encode())
+                keep(file, name, bits, row)
             progress.advance(task)
     record: dict[str, dict[str, Any]] = {}
     for file in sorted(arguments.kept.glob("*.json")):

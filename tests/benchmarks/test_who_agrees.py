@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.hls4ml_front_end import outputs
-from python.who_agrees import BEGIN, END, in_readme, table
+from benchmarks.origin import commit
+from python.who_agrees import BEGIN, END, in_readme, keep, table, write
 from tests.hls_networks import Builder, mlp
 from tests.shares import nightly
 from vecq_hw.formats import IntFormat
@@ -55,3 +57,15 @@ def test_the_readme_has_the_marks_between_which_the_table_stands():
     changed = in_readme(text, "| new |")
     assert f"{BEGIN}\n| new |\n{END}" in changed
     assert in_readme(changed, "| again |") == in_readme(text, "| again |")
+
+
+def test_each_row_of_the_record_names_the_commit_that_it_ran_on(tmp_path):
+    """Rows are kept from run to run, so the record as a whole is of no one commit."""
+    keep(tmp_path / "row.json", "hls", 4, _row(100))
+    row = json.loads((tmp_path / "row.json").read_text())
+    assert row == {"bits": 4, "name": "hls", **_row(100), "commit": commit()}
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    write({"hls": {"4": row}}, 95, tmp_path / "out.json", tmp_path / "README.md")
+    tree = json.loads((tmp_path / "out.json").read_text())
+    assert tree["executors"]["hls"]["4"]["commit"] == commit()
+    assert "commit" not in tree
