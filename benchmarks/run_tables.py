@@ -115,6 +115,7 @@ def run(entry: Run, threads: int) -> int:
     status = run_to_its_end(arguments)
     if status == 0:
         metrics = json.loads((entry.folder / "metrics.json").read_text())
+        metrics.pop("command")  # which says where the run worked
         result = {
             "name": entry.name,
             "command": entry.command,
