@@ -6,8 +6,7 @@ Parts of one kind that nothing more stands before are one operation on arrays.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.netlist.circuit import Circuit, Memory, Product, Read, Register, Select, Table, Write
 from vecq_hw.netlist.model import Bit, Netlist
+from vecq_hw.netlist.order import Part, in_order
 
 Words = npt.NDArray[np.uint64]
 """Values of nets, (nets, words): each bit of a word is a run."""
@@ -324,23 +324,23 @@ def _scheduled(
     for memory in circuit.memories:
         shapes[memory.unit_bits, len(memory.content), bool(memory.writes)].append(memory)
     stores = [_Store(group, rows, runs) for group in shapes.values()]
-    parts = [_Part((0,), p, (p.low, p.high, p.select), (p.output,)) for p in circuit.selects]
+    parts = [Part((0,), p, (p.low, p.high, p.select), (p.output,)) for p in circuit.selects]
     for table in circuit.tables:
         if table.inputs:
             kind: tuple[int, ...] = (1, len(table.inputs))
-            parts.append(_Part(kind, table, table.inputs, (table.output,)))
+            parts.append(Part(kind, table, table.inputs, (table.output,)))
         else:
             rows.of[table.output] = table.truth & 1
     for place, group in enumerate(shapes.values()):
         for block, memory in enumerate(group):
             for read in memory.reads:
                 kind = 2, place, len(read.address), len(read.data)
-                parts.append(_Part(kind, (block, read), read.address, read.data))
+                parts.append(Part(kind, (block, read), read.address, read.data))
     for product in circuit.products:
         kind = 3, len(product.left), len(product.right), len(product.output)
-        parts.append(_Part(kind, product, product.left + product.right, product.output))
+        parts.append(Part(kind, product, product.left + product.right, product.output))
     batches: list[_Batch] = []
-    for kind, ready in _in_order(top, parts, rows):
+    for kind, ready in in_order(top, parts, rows.of):
         match kind[0]:
             case 0:
                 batches.append(_Selects(ready, rows))
@@ -351,52 +351,3 @@ def _scheduled(
             case _:
                 batches.append(_Products(ready, rows))
     return stores, batches
-
-
-class _Part(NamedTuple):
-    """A part, the nets that it reads and drives, and its kind: one operation for all of a kind."""
-
-    kind: tuple[int, ...]
-    what: Any
-    inputs: Sequence[Bit]
-    outputs: Sequence[Bit]
-
-
-def _in_order(
-    top: str, parts: Sequence[_Part], rows: _Rows
-) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
-    """All parts of a kind that are ready, the lowest kind first: dear ones wait for many.
-
-    The nets of what is handed out must be in ``rows`` before the next is asked for.
-    """
-    driven = {net for part in parts for net in part.outputs}
-    waiting: dict[Bit, list[int]] = defaultdict(list)
-    missing, ready = [], defaultdict[tuple[int, ...], list[int]](list)
-    for index, part in enumerate(parts):
-        nets = {net for net in part.inputs if net in driven and net not in rows.of}
-        missing.append(len(nets))
-        for net in nets:
-            waiting[net].append(index)
-        if not nets:
-            ready[part.kind].append(index)
-        for net in part.inputs:  # what nothing drives reads as 0, as an x does
-            if net not in driven:
-                rows.of.setdefault(net, 0)
-    left = len(parts)
-    while ready:
-        kind = min(ready)
-        chosen = ready.pop(kind)
-        left -= len(chosen)
-        yield kind, [parts[index].what for index in chosen]
-        for index in chosen:
-            for net in parts[index].outputs:
-                for reader in waiting.pop(net, ()):
-                    missing[reader] -= 1
-                    if not missing[reader]:
-                        ready[parts[reader].kind].append(reader)
-    if left:
-        net = next(net for net in waiting if not isinstance(net, str))
-        raise VecqError(
-            f"netlist of '{top}': net {net} depends on itself without a register between, so the"
-            " netlist cannot be simulated"
-        )
