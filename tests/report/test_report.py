@@ -196,6 +196,17 @@ def test_a_damaged_file_is_one_sentence(trained, tmp_path, name, content):
     assert "\n" not in said
 
 
+def test_scores_of_maps_are_figures_at_the_head(trained, tmp_path):
+    place = tmp_path / "maps"
+    shutil.copytree(trained, place)
+    tree = json.loads((place / "metrics.json").read_text())
+    tree["integer_scores"] = {"mae": 0.125, "max_f": 0.5}
+    (place / "metrics.json").write_text(json.dumps(tree))
+    shown = {fact["name"]: fact["value"] for fact in report(place).summary["facts"]}
+    assert shown["Maps, integers: mean absolute error"] == "0.1250"
+    assert shown["Maps, integers: F-measure"] == "0.5000"
+
+
 def test_a_folder_of_nothing_known_is_refused(tmp_path, trained):
     with pytest.raises(VecqError, match="holds nothing that can be reported"):
         report(tmp_path)

@@ -50,12 +50,15 @@ def project(folder: Path, frames: list[list[int]], pause: int = 2) -> Path:
         names = {"aclk": 1, "aresetn": 1, "m_axis_tvalid": 1, "m_axis_tready": 1}
         signals = {n: writer.register_var("rootio", n, "wire", size=s) for n, s in names.items()}
         data = writer.register_var("rootio", "m_axis_tdata", "wire", size=16)
-        for cycle, (reset_n, valid, ready, word) in enumerate(cycles):
+        # Registers show what is of the next cycle in the very instant of the rising edge.
+        for cycle, (*bits, word) in enumerate(cycles):
+            edge = max(10 * cycle - 5, 0)
+            writer.change(signals["aclk"], edge, cycle and 1)
+            for name, value in zip(list(names)[1:], bits, strict=True):
+                writer.change(signals[name], edge, value)
+            writer.change(data, edge, word)
             writer.change(signals["aclk"], 10 * cycle, 0)
-            for name, value in zip(list(names)[1:], (reset_n, valid, ready), strict=True):
-                writer.change(signals[name], 10 * cycle + 1, value)
-            writer.change(data, 10 * cycle + 1, word)
-            writer.change(signals["aclk"], 10 * cycle + 5, 1)
+        writer.change(signals["aclk"], 10 * len(cycles) - 5, 1)
         writer.change(signals["aclk"], 10 * len(cycles), 0)
     return folder
 

@@ -14,8 +14,10 @@ from vecq_hw.layers import Layer, as_code_layer, as_mac_layer
 from vecq_hw.network import Network
 from vecq_hw.report.figure import Figure
 
-CHARACTER, LINE_HEIGHT, PADDING = 7.0, 17.0, 9.0
+CHARACTER, LINE_HEIGHT, PADDING = 7.2, 17.0, 9.0
 """Pixels: width of a character, height of a line, and what is left around the text."""
+BOLD = 1.12
+"""How much wider the characters of the name are."""
 LONGEST = 34
 """Characters of a line; longer ones are cut."""
 MARGIN = 6.0
@@ -31,7 +33,8 @@ class _Box:
 
     @property
     def size(self) -> tuple[float, float]:
-        width = CHARACTER * max(map(len, self.lines)) + 2 * PADDING
+        name, *lines = (len(line) for line in self.lines)
+        width = CHARACTER * max(BOLD * name, *lines) + 2 * PADDING
         return width, LINE_HEIGHT * len(self.lines) + 2 * PADDING
 
 

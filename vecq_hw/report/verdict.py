@@ -108,6 +108,12 @@ def facts(found: Found, paced: Pace | None) -> list[Fact]:
             value = metrics.number(key)
             if value is not None:
                 made.append(Fact(name=name, value=f"{100 * value:.2f} %"))
+        for name, key in (("floats", "float_scores"), ("integers", "integer_scores")):
+            scores = metrics.inner(key)
+            for score, words in (("mae", "mean absolute error"), ("max_f", "F-measure")):
+                value = scores.number(score)
+                if value is not None:
+                    made.append(Fact(name=f"Maps, {name}: {words}", value=f"{value:.4f}"))
         differing = metrics.number("prediction_differences")
         if differing is not None:
             samples = metrics.number("test_samples")
