@@ -159,7 +159,8 @@ def test_resume_of_the_command_gives_the_very_network(tmp_path, monkeypatch, cap
             "lower", half / "checkpoint.pt", "--name", name, monkeypatch=monkeypatch, capsys=capsys
         )
         assert status == 2
-        assert "a name of printable characters is wanted" in errors
+        wanted = "a name of printable characters is wanted" if name else "behind --name; a value"
+        assert wanted in errors
     # A new training in that folder is asked for, and takes away what is not its own.
     status, _, errors = main("train", "--out", half, monkeypatch=monkeypatch, capsys=capsys)
     assert status == 2
@@ -198,7 +199,7 @@ def test_settings_of_the_method_are_kept_in_the_checkpoint(tmp_path, monkeypatch
         (["--preset", "lenet"], "there is no preset 'lenet'; there are lenet5-mnist"),
         (["--data", "mnist", "--data-dir", "plain"], "data 'mnist' is not in 'plain'"),
         (["--weight-bits", "float"], "activations of a network with float weights stay float"),
-        (["--activation-bits", "half"], "'half' is not a valid integer range"),
+        (["--activation-bits", "half"], "'half' is not a valid whole number"),
         (["--milestones", "1,x"], "'1,x' is no list of epochs"),
         (["--milestones", "50"], "between 0 and the 40 epochs"),
         (["--device", "tpu"], "cpu or cuda is wanted"),
