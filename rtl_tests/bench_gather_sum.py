@@ -9,7 +9,7 @@ import numpy as np
 
 from rtl_tests.harness import Case, Memory, frames
 from rtl_tests.images import Words, check
-from vecq_hw.accelerator.units import gather_sum
+from vecq_hw.accelerator.buffered_units import gather_sum
 from vecq_hw.emit.systemverilog.parameters import gather_lines
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat

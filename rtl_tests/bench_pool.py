@@ -9,7 +9,7 @@ import numpy as np
 from rtl_tests.bench_sliding_window import Shape, random_shapes
 from rtl_tests.harness import Case, frames
 from rtl_tests.images import Words, check
-from vecq_hw.accelerator.units import sliding_window
+from vecq_hw.accelerator.buffered_units import sliding_window
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Input, MaxPool2d, SumPool2d, Tensor

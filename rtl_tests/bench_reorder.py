@@ -7,8 +7,8 @@ import numpy as np
 
 from rtl_tests.harness import Case, Memory, frames
 from rtl_tests.images import Words, check
+from vecq_hw.accelerator.buffered_units import reordering
 from vecq_hw.accelerator.orders import word_order
-from vecq_hw.accelerator.units import reordering
 from vecq_hw.emit.systemverilog.orders import order_parameters
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, IntFormat

@@ -9,7 +9,7 @@ import numpy as np
 
 from rtl_tests.harness import Case, frames
 from rtl_tests.images import Words, check
-from vecq_hw.accelerator.units import sliding_window
+from vecq_hw.accelerator.buffered_units import sliding_window
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, MidRise
 from vecq_hw.layers import Conv2d, Weights

@@ -8,7 +8,7 @@ import numpy as np
 
 from rtl_tests.harness import Case, frames
 from rtl_tests.images import Words, check
-from vecq_hw.accelerator.units import upsampling
+from vecq_hw.accelerator.buffered_units import upsampling
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Input, Upsample2d

@@ -16,7 +16,7 @@ import math
 from types import MappingProxyType
 from typing import assert_never
 
-from vecq_hw.accelerator import units
+from vecq_hw.accelerator import buffered_units, units
 from vecq_hw.accelerator.cells import (
     Cell,
     Comparison,
@@ -213,7 +213,7 @@ class _Planner:
             case MaxPool2d() | SumPool2d():
                 source = self._wiring.entry(layer, layer.input)
                 target = self._wiring.stream(layer.name, source.lanes)
-                unit = units.sliding_window(layer, self._shape(layer.input), source.lanes)
+                unit = buffered_units.sliding_window(layer, self._shape(layer.input), source.lanes)
                 self._wiring.cells.append(
                     Pool(layer=layer, source=source, target=target, unit=unit)
                 )
@@ -222,7 +222,7 @@ class _Planner:
                 shape = self._shape(layer.input)
                 source = self._wiring.entry(layer, layer.input)
                 target = self._wiring.stream(layer.name, source.lanes)
-                unit = units.upsampling(layer, shape, source.lanes)
+                unit = buffered_units.upsampling(layer, shape, source.lanes)
                 self._wiring.cells.append(
                     Upsampling(
                         layer=layer, source=source, target=target, unit=unit, periods=shape[0]
@@ -232,7 +232,7 @@ class _Planner:
             case GatherSum():
                 source = self._wiring.entry(layer, layer.input)
                 target = self._wiring.stream(layer.name, source.lanes)
-                unit = units.gather_sum(layer, self._shape(layer.input), source.lanes)
+                unit = buffered_units.gather_sum(layer, self._shape(layer.input), source.lanes)
                 self._wiring.cells.append(
                     Gathering(layer=layer, source=source, target=target, unit=unit)
                 )
@@ -278,7 +278,7 @@ class _Planner:
         if order.is_identity:
             return source
         target = self._wiring.stream(layer.name, lanes)
-        unit = units.reordering(order)
+        unit = buffered_units.reordering(order)
         self._wiring.cells.append(
             Reordering(layer=layer, order=order, source=source, target=target, unit=unit)
         )
@@ -297,7 +297,7 @@ class _Planner:
             case Dense():
                 pass
             case Conv2d():
-                if not units.is_identity(layer):
+                if not buffered_units.is_identity(layer):
                     source = self._windows(layer, source)
             case _:
                 assert_never(layer)
@@ -345,7 +345,7 @@ class _Planner:
 
     def _windows(self, layer: Conv2d, source: Stream) -> Stream:
         lanes = source.lanes
-        windows = units.sliding_window(layer, self._shape(layer.input), lanes)
+        windows = buffered_units.sliding_window(layer, self._shape(layer.input), lanes)
         target = Stream(tensor=layer.input, elements=windows.outputs * lanes, lanes=lanes)
         self._wiring.cells.append(Windows(layer=layer, source=source, target=target, unit=windows))
         return target

@@ -1,4 +1,4 @@
-"""The steps of each buffered unit: matrix-vector, sliding window, pooling, upsampling, orders.
+"""The steps of units: matrix-vector, rescale, recurrent, and what all of them are made of.
 
 A unit reads one word per step, in raster order of the image, kernel rows, kernel columns and
 channels, and keeps words for as long as a later step reads them.
@@ -14,26 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.base_passes import base_passes
-from vecq_hw.accelerator.orders import Order
 from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.formats import BitPlanes, IntFormat
 from vecq_hw.layers import (
     BinaryBases,
-    Conv2d,
     Dense,
-    GatherSum,
     Gru,
     Lstm,
     MacLayer,
-    MaxPool2d,
     ProductWeights,
     RecurrentLayer,
     Rescale,
-    SumPool2d,
-    Upsample2d,
     Weights,
-    WindowLayer,
-    window_axes,
 )
 from vecq_hw.schedule import Fabric, Fold, FoldKind
 
@@ -178,8 +170,10 @@ def matrix_vector(layer: MacLayer, fold: Fold, fabric: Fabric) -> tuple[Unit, in
     needs = needs.ravel()
     # A vector that one pass uses up is not kept.
     capacity = 2 if folds * planes == 1 else 2 * words
-    frees = _last_uses(needs, words)
-    unit = _unit(needs, gives.ravel(), frees, words, capacity, 3 + structure.registers + stages)
+    frees = last_uses(needs, words)
+    unit = stepped_unit(
+        needs, gives.ravel(), frees, words, capacity, 3 + structure.registers + stages
+    )
     one_step = taps * group_words * planes == 1
     return replace(unit, room=ROOM if one_step else ROOM_OF_SPACED), lanes
 
@@ -199,7 +193,7 @@ def base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Unit:
     words = layer.inputs_of_one_output * layer.groups // fold.simd
     bits = weights.coordinate_format.bits
     depth = -(-fold.simd // 8) + (3 + bits if inner.size >= bits else 5)
-    return _whole_frames(needs, gives.ravel(), words, depth)
+    return whole_frames(needs, gives.ravel(), words, depth)
 
 
 def partial_sums(layer: MacLayer, weights: ProductWeights, fold: Fold) -> Unit:
@@ -217,8 +211,8 @@ def partial_sums(layer: MacLayer, weights: ProductWeights, fold: Fold) -> Unit:
     array = -(-weights.block // 8) + (weights.book_planes.bits - 1).bit_length()
     tree = (tables.blocks - 1).bit_length() + (tables.parallel > 1)
     depth = 4 + tables.lines + array + tree
-    frees = _last_uses(needs, tables.words)
-    return _unit(needs, gives.ravel(), frees, tables.words, capacity=2, depth=depth)
+    frees = last_uses(needs, tables.words)
+    return stepped_unit(needs, gives.ravel(), frees, tables.words, capacity=2, depth=depth)
 
 
 def array_planes(layer: MacLayer, fold: Fold) -> BitPlanes:
@@ -284,114 +278,11 @@ def serial_rescale(layer: Rescale, turns: int) -> Unit:
     return Unit(pattern=[begin, end], words=1, capacity=1, depth=4, room=ROOM_OF_SPACED)
 
 
-def sliding_window(layer: WindowLayer, shape: tuple[int, ...], lanes: int) -> Unit:
-    """The windows of an image, a frame per period; pools reduce each of them on the way.
-
-    One word of a window is read a cycle, padding too, so a frame takes as many cycles as all
-    windows have words, if they come in time.  A convolution passes the words on, two stages behind
-    the read; a pool accumulates them and gives its result three stages behind the last kernel
-    cell's read.
-
-    A first window of padding alone waits for the first word of its image all the same.
-
-    Words are numbered on from frame to frame, and those that padding would have had have numbers
-    like any other; a frame has more rows and columns than its image where windows begin over more.
-    A ring is a power of two, at least the rows that the (dilated) kernel is high, or as much as
-    lies before the first word and this word, where the first window waits for it.  A word comes in
-    once the one that lies the ring before it is freed: :func:`_kept`.
-    """
-    height, width, channels = shape
-    folds = channels // lanes
-    down, across = window_axes(shape, layer)
-    rows, columns = down.cells, across.cells
-    # Axes: output row, output column, kernel row, kernel column, fold.
-    row = rows[:, np.newaxis, :, np.newaxis, np.newaxis]
-    column = columns[np.newaxis, :, np.newaxis, :, np.newaxis] * folds + np.arange(folds)
-    row_words = width * folds
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < row_words)
-    needs = np.where(inside, row * row_words + column, -1)
-    match layer:
-        case Conv2d():
-            pool = False
-        case MaxPool2d() | SumPool2d():
-            pool = True
-        case _:
-            assert_never(layer)
-    gives = np.ones(needs.shape, bool)
-    if pool:
-        gives[...] = False
-        gives[:, :, -1, -1] = True
-
-    # Numbers of a row and of the rows of a frame: none is of two windows' first cells.
-    pitch = max(row_words, (across.last + across.before) * folds)
-    frame_rows = max(height, down.last + down.before + 1)
-    first = -down.before * pitch - across.before * folds
-    span = (down.reach - 1) * pitch + across.reach * folds
-    least = max(down.reach * pitch, span, 2)
-    if not inside[0, 0].any():
-        needs[0, 0, 0, 0, 0] = 0
-        least = max(least, pitch - first)
-    ring = 1 << (least - 1).bit_length()
-    starts = (rows[:, :1] * pitch + columns[:, 0] * folds).ravel()
-    starts = np.append(starts, first + frame_rows * pitch)
-    cells = down if down.kernel > 1 else across
-    line = down.dilation * pitch if down.kernel > 1 else across.dilation * folds
-    kept = _kept(starts, cells.kernel, line)
-    inner = folds if cells is across else across.kernel * folds
-    allowed = np.append(np.repeat(kept.ravel(), inner), starts[-1]) + ring
-    # So many words may have come in before each step, and before the first of the next frame.
-    frame, number = np.divmod(allowed, frame_rows * pitch)
-    place, word = np.divmod(number, pitch)
-    words = height * row_words
-    room = frame * words + np.minimum(place * row_words + np.minimum(word, row_words), words)
-    unit = _unit(needs.ravel(), gives.ravel(), np.diff(room), words, int(room[0]), 3 if pool else 2)
-    spaced = pool and folds == 1 and down.kernel * across.kernel > 1
-    return replace(unit, room=ROOM_OF_SPACED if spaced else ROOM)
-
-
-def _kept(starts: Indices, lines: int, line: int) -> Indices:
-    """The first number that is kept before each line of each window, shape (windows, lines).
-
-    Behind each of its lines (kernel rows, or columns where there is one row) a window frees as many
-    numbers as a line is long, or as the next window begins later, if that is less, as often as it
-    goes; behind its last cell the rest.
-
-    Parameters
-    ----------
-    starts : (windows + 1,) array
-        Numbers of the first cells, up to that of the next frame's first window.
-    line : int
-        Numbers from one line to the next.
-    """
-    ways = np.diff(starts)
-    freed = np.minimum(ways, line)
-    times = np.minimum(np.maximum(ways // line, 1), lines - 1)
-    done = np.minimum(np.arange(lines), times[:, np.newaxis])
-    kept: Indices = starts[:-1, np.newaxis] + freed[:, np.newaxis] * done
-    return kept
-
-
-def upsampling(layer: Upsample2d, shape: tuple[int, ...], lanes: int) -> Unit:
-    """Each pixel repeated, a row per period: one row is kept and read for each row of outputs.
-
-    One word per cycle, one stage behind its read.
-    """
-    _, width, channels = shape
-    down, across = layer.factor
-    folds = channels // lanes
-    words = width * folds
-    pixels = np.arange(words).reshape(width, 1, folds)
-    row = np.broadcast_to(pixels, (width, across, folds)).ravel()
-    needs = np.tile(row, down)
-    frees = _last_uses(needs, words)
-    return _unit(needs, np.ones(needs.size, bool), frees, words, max(words, 2), 1)
-
-
 def rows(folds: int) -> Unit:
     """The table of ``vecq_embedding.sv``, an index per period: so many words, a word per cycle."""
     needs = np.zeros(folds, np.int64)
     gives = np.ones(folds, bool)
-    return _unit(needs, gives, _last_uses(needs, 1), 1, capacity=2, depth=1)
+    return stepped_unit(needs, gives, last_uses(needs, 1), 1, capacity=2, depth=1)
 
 
 def recurrent(layer: RecurrentLayer, fold: Fold, length: int) -> Unit:
@@ -457,65 +348,14 @@ def _runs(begin: int, count: int, gates: int) -> list[tuple[int, int, bool]]:
     return found
 
 
-def gather_sum(layer: GatherSum, shape: tuple[int, ...], lanes: int) -> Unit:
-    """The sums of ``vecq_gather_sum.sv``, a frame per period.
-
-    A cycle for each entry of a row and each of its words, an entry being an index or an empty row;
-    two stages behind the last of them.  Of two frames that are kept one is read in any order, and
-    freed as a whole by the last step, which waits for all of it.
-    """
-    height, width, channels = shape
-    folds = channels // lanes
-    words = height * width * folds
-    entries = layer.entries
-    counts = np.diff(np.flatnonzero(entries.last), prepend=-1)
-    # Axes: row, fold, entry; rows differ in length.
-    begins = np.repeat(np.cumsum(counts) - counts, folds)
-    steps = np.repeat(counts, folds)
-    first = np.cumsum(steps) - steps
-    places = np.arange(int(steps.sum())) - np.repeat(first - begins, steps)
-    fold = np.repeat(np.tile(np.arange(folds), counts.size), steps)
-    needs = np.maximum(entries.positions, 0)[places] * folds + fold
-    gives = entries.last[places]
-    return _whole_frames(needs, gives, words, depth=2)
-
-
-def _whole_frames(needs: Indices, gives: npt.NDArray[np.bool_], words: int, depth: int) -> Unit:
+def whole_frames(needs: Indices, gives: npt.NDArray[np.bool_], words: int, depth: int) -> Unit:
     """A unit on ``vecq_frame_buffer``: its last step reads all words and frees them."""
     frees = np.zeros(needs.size, np.int64)
     needs[-1], frees[-1] = words - 1, words
-    return _unit(needs, gives, frees, words, 2 * words, depth)
+    return stepped_unit(needs, gives, frees, words, 2 * words, depth)
 
 
-def reordering(order: Order) -> Unit:
-    """The words of a frame in a static order, a frame per period; one stage behind the read.
-
-    One word per cycle, codes that fill too; the first one of a frame waits for the word that its
-    first read waits for.
-    """
-    reads = np.flatnonzero(order.gives_word)
-    needs = np.full(order.steps, -1, np.int64)
-    needs[reads] = order.read
-    needs[0] = order.read[0]
-    first = int(order.kept[0])
-    frees = np.zeros(order.steps, np.int64)
-    frees[reads] = np.diff(order.kept, append=order.words + first)
-    gives = np.ones(order.steps, bool)
-    return _unit(needs, gives, frees, order.words, order.slots + first, 1)
-
-
-def is_identity(layer: Conv2d) -> bool:
-    """Whether every window is one pixel, in order, so that no sliding window is needed."""
-    return layer.kernel == layer.stride == (1, 1) and not any(layer.padding)
-
-
-def reaches_image(layer: Conv2d, shape: tuple[int, ...]) -> bool:
-    """Whether any window reads more than padding."""
-    axes = window_axes(shape, layer)
-    return all(bool(((axis.cells >= 0) & (axis.cells < axis.size)).any()) for axis in axes)
-
-
-def _last_uses(needs: Indices, words: int) -> Indices:
+def last_uses(needs: Indices, words: int) -> Indices:
     """How many words each step frees: those that it, or a step before it, reads last."""
     last_use = np.full(words, 0, np.int64)
     reads = np.flatnonzero(needs >= 0)
@@ -523,7 +363,7 @@ def _last_uses(needs: Indices, words: int) -> Indices:
     return np.bincount(np.maximum.accumulate(last_use), minlength=needs.size)
 
 
-def _unit(
+def stepped_unit(
     needs: Indices,
     gives: npt.NDArray[np.bool_],
     frees: Indices,

@@ -7,9 +7,9 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw.accelerator.base_passes import base_passes
+from vecq_hw.accelerator.buffered_units import is_identity
 from vecq_hw.accelerator.cells import Recurrence, Rows
 from vecq_hw.accelerator.sum_tables import sum_tables
-from vecq_hw.accelerator.units import is_identity
 from vecq_hw.emit.compact import turn_indices
 from vecq_hw.emit.hls.calls import LayerCall, Site, window
 from vecq_hw.emit.hls.packing import book_definition, packed_words, stored

@@ -14,7 +14,7 @@ from typing import assert_never
 import jinja2
 
 from vecq_hw import __version__, assets
-from vecq_hw.accelerator import units
+from vecq_hw.accelerator import buffered_units
 from vecq_hw.accelerator.cells import Plan
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.bench.environment import INSTALL
@@ -126,7 +126,7 @@ def unsupported(network: Network) -> str | None:
             case Dense():
                 pass
             case Conv2d():
-                if not units.reaches_image(layer, network.tensors[layer.input].shape):
+                if not buffered_units.reaches_image(layer, network.tensors[layer.input].shape):
                     return f"layer '{layer.name}' (no window of it reaches the image)"
             case _:
                 assert_never(layer)
