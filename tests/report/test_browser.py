@@ -71,3 +71,17 @@ def test_a_page_in_a_browser(browser: Browser, pages: Path, name: str, view: str
     assert [(one["id"], one["impact"]) for one in violations] == []
     assert len(page.screenshot(full_page=True)) > 10_000
     context.close()
+
+
+@pytest.mark.parametrize("name", ["training", "verification", "comparison"])
+def test_a_page_on_paper(browser: Browser, pages: Path, name: str) -> None:
+    """A4 with margins of a centimetre is 718 pixels wide, and no browser's theme makes it dark."""
+    context = browser.new_context(viewport={"width": 718, "height": 1047}, color_scheme="dark")
+    page = context.new_page()
+    page.emulate_media(media="print")
+    page.goto((pages / f"{name}.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 718
+    ink = "getComputedStyle(document.documentElement).getPropertyValue('--ink')"
+    assert page.evaluate(ink) == "#1b1f24"
+    assert page.pdf(format="A4")[:5] == b"%PDF-"
+    context.close()

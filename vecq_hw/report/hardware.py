@@ -37,7 +37,8 @@ def cycles(paced: Pace) -> list[Part]:
         rows=[(name, f"{depth:,}") for name, depth in paced.depths.items()],
     )
     text = (
-        f"A frame every {run.interval:g} cycles; the first output word after {run.first_output:,}."
+        f"A frame every {run.interval:,.10g} cycles; "
+        f"the first output word after {run.first_output:,}."
     )
     return [
         Part(
