@@ -34,10 +34,11 @@ PAGE = RECORD.with_suffix(".md")
 SEEDS, FEWER = 5, {"lenet5_classic": 2}
 """Placements of a row, and of those that take a quarter of an hour each."""
 HEAD = """\
-Made by `make implement-all`: synthesis by pyosys, place and route by nextpnr, no vendor's tool.
-Weights are random codes: area, clock and pace ask for no accuracy. LUTs are positions, those of
-carry chains included, of the accelerator alone. The clock is what nextpnr says of the routed design
-behind a top of a few pins. None of these ran on a board."""
+`make implement-all` writes this page. pyosys synthesizes the networks, nextpnr places and routes
+them, and no vendor's tool is used. The weights are random codes, since accuracy does not matter
+here. LUTs are the positions of look-up tables that the accelerator alone takes, those of carry
+chains included. The clock is what nextpnr says of the routed design, behind a top of a few pins.
+None of these ran on a board."""
 PUBLISHED = (
     ("FINN", "binary MLP, MNIST", "ZC706", "12.3 M frames/s, 0.31 us", "1612.07119"),
     ("FINN", "binary CNN, CIFAR-10", "ZC706", "21,906 frames/s, 283 us", "1612.07119"),
@@ -47,11 +48,11 @@ PUBLISHED = (
 )
 """Framework, network, device, what they reached, and where it is told: numbers of arXiv."""
 DIFFERENCES = """\
-What differs: theirs are trained networks of other shapes and widths, on Xilinx devices with two to
-nine times the look-up tables of an ECP5-25F, of six inputs each, synthesized and routed by the
-vendor's tools, and measured on boards. Here tools from PyPI place networks of random codes on small
-devices of other families, and the clock is an analysis of the routed design. These figures stand
-beside those above; no ratio of the two says which framework is better."""
+Their networks are trained, and have other shapes and widths. They run on Xilinx devices with two to
+nine times the look-up tables of an ECP5-25F, each of six inputs. The vendor's tools synthesized and
+routed them, and they were measured on boards. Here, tools from PyPI place networks of random codes
+on small devices of other families, and the clock is an analysis of the routed design. So no ratio
+of these figures to those above says which framework is better."""
 NETWORKS: dict[str, Callable[[int], Network]] = {
     "digits_mlp": networks.digits_mlp,
     "digits_cnn": networks.digits_cnn,
