@@ -161,8 +161,8 @@ def test_files_that_are_no_npz(tmp_path):
     [
         (
             "faces",
-            "data 'faces': 'digits', 'digits-last', 'mnist', 'cifar10', 'imdb', 'thucnews-titles',"
-            " 'blended-objects' or the path of",
+            "data 'faces': 'digits', 'digits-last', 'mnist', 'cifar10', 'svhn', 'imdb',"
+            " 'thucnews-titles', 'keywords', 'intrusion', 'blended-objects' or the path of",
         ),
         ("mnits", "data 'mnits': there is no such data set or file; did you mean 'mnist'?"),
         ("MNIST", "did you mean 'mnist'?"),

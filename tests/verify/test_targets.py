@@ -116,10 +116,10 @@ CONTROLS = {
         "error",
     ),
     "rtl, a flipped weight bit": (RTL, r"fc2_weights\.mem", _flip_first_word, "failed"),
-    "rtl, a wrong rounding constant": (
+    "rtl, a lost carry of a rounded sum": (
         RTL,
         r"vecq_rescale\.sv",
-        _substitute(r"\(doubled \+ SumBits'\(1\)\)", "doubled"),
+        _substitute(r"\{offset_q, carry_q\}", "{offset_q, 1'b0}"),
         "failed",
     ),
     "rtl, a dropped beat": (

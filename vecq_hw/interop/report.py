@@ -157,12 +157,12 @@ class Report:
         return tuple(one for one in self.requantizations if one.held_as != "Rescale")
 
     def to_tree(self) -> Any:
-        """Of what JSON holds."""
-        return trees.encode(self, Report, [])
+        """The report as JSON has it, with the version of its format."""
+        return {"version": VERSION, **trees.encode(self, Report, [])}
 
     def to_json(self) -> bytes:
         """The text of report.json."""
-        return f"{json.dumps({'version': VERSION, **self.to_tree()}, indent=2)}\n".encode()
+        return f"{json.dumps(self.to_tree(), indent=2)}\n".encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Report:
