@@ -41,6 +41,10 @@ class _Together:
             self._processes.append(process)
             return process
 
+    def refuse_more(self) -> None:
+        with self._lock:
+            self._ended = True
+
     def end(self) -> None:
         with self._lock:
             self._ended = True
@@ -69,15 +73,23 @@ def side_by_side(jobs: Sequence[Callable[[], Result]]) -> Generator[tuple[int, R
     it raised goes on.
     """
     together = _Together()
+    errors: list[BaseException] = []
 
     def run(job: Callable[[], Result]) -> Result:
         _together.set(together)  # of this thread alone
-        return job()
+        try:
+            return job()
+        except BaseException as error:
+            errors.append(error)
+            together.refuse_more()  # this thread takes the next job before anyone can cancel it
+            raise
 
     with ThreadPoolExecutor(max(min(cores(), len(jobs)), 1)) as pool:
         futures = {pool.submit(run, job): index for index, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):
+                if errors:
+                    raise errors[0]
                 yield futures[future], future.result()
         except BaseException:
             for future in futures:
