@@ -111,31 +111,31 @@ class Names(Name):
 
 
 def devices() -> Iterable[str]:
-    """Of :data:`vecq_hw.devices.DEVICES`."""
+    """The names of :data:`vecq_hw.devices.DEVICES`."""
     from vecq_hw.devices import DEVICES
 
     return DEVICES
 
 
 def boards() -> Iterable[str]:
-    """Of :data:`vecq_hw.implement.boards.boards.BOARDS`."""
+    """The names of :data:`vecq_hw.implement.boards.boards.BOARDS`."""
     from vecq_hw.implement.boards.boards import BOARDS
 
     return BOARDS
 
 
 def targets() -> Iterable[str]:
-    """Of :mod:`vecq_hw.verify.targets`."""
+    """The names of the targets of :mod:`vecq_hw.verify.targets`."""
     from vecq_hw.verify.targets import ON_REQUEST, TARGETS
 
     return [target.name for target in (*TARGETS, *ON_REQUEST)]
 
 
 def presets() -> Iterable[str]:
-    """Of :data:`vecq_hw.train.PRESETS`."""
+    """The names of :data:`vecq_hw.train.PRESETS`."""
     return PRESETS
 
 
 def methods() -> Iterable[str]:
-    """Of :data:`vecq_hw.quantize.methods.METHODS`."""
+    """The names of :data:`vecq_hw.quantize.methods.METHODS`."""
     return METHODS

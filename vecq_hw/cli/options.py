@@ -12,7 +12,7 @@ FLOAT = "float"
 """In the place of a number of bits."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MOST = (1 << 31) - 1
-"""Of a number without a limit of its own: more than this nobody means, and no array holds."""
+"""The largest number where an option has no limit of its own: no array holds more."""
 
 
 class Whole(click.IntRange):

@@ -18,7 +18,7 @@ _AGAIN_SECONDS = 30.0
 """Until a log is told once more of what still runs."""
 
 _suffix_of_step: list[Callable[[str], None]] = []
-"""Of the step that is drawn on the terminal, if one is: it gets a text behind its own."""
+"""The step that is drawn on the terminal, if one is: it gets a text behind its own."""
 
 
 def note(text: str) -> None:

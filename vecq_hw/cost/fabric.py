@@ -82,7 +82,7 @@ class Raw:
 PRODUCT_TABLES = {4: 3.4, 6: 1.9}
 """Tables of a multiplier for each pair of bits, by their inputs: measured on Rescales."""
 REST_BITS = 2
-"""Of a factor, for which no block is taken."""
+"""The widest rest of a factor for which no block is taken, in bits."""
 CHECK_COST = 8
 """Of the logic that tells a read of a word that is being written."""
 _ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))

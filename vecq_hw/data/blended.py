@@ -13,7 +13,7 @@ from vecq_hw.errors import VecqError
 
 NAME = "blended-objects"
 SIDE = 64
-"""Of the images, in pixels."""
+"""The width and height of the images, in pixels."""
 _SEEDS = {"train": 0, "test": 1}
 _OBJECT = 0.5
 """How bright a pixel of the mask is, at least, beside the brightest of its object."""

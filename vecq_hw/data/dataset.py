@@ -15,7 +15,7 @@ FloatImages = npt.NDArray[np.float32]
 Samples = npt.NDArray[Any]
 """Floats, or the indices of a text's tokens."""
 Masks = npt.NDArray[np.bool_]
-"""Of each pixel of an image whether it belongs to the object, (N, H, W)."""
+"""Whether each pixel of an image belongs to the object, (N, H, W)."""
 Labels = npt.NDArray[np.int64]
 Targets = npt.NDArray[Any]
 """Labels, or masks."""

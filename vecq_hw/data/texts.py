@@ -22,12 +22,12 @@ PADDING, UNKNOWN = 0, 2
 REVIEW_LENGTH, TITLE_LENGTH = 100, 32
 """Tokens of a review of IMDB and of a title."""
 SHORTEST, LONGEST = 8, 100
-"""Of the texts of one's own file."""
+"""The shortest and the longest sequence, in tokens, that texts of one's own file become."""
 REVIEWS = "imdb.npz"
 VOCABULARY = "vocabulary.txt"
 _PARTS = ("train.txt", "dev.txt", "test.txt")
 _MOST_WORDS = 1 << 12
-"""Of a review in the file, so that all of them, padded, fit the memory."""
+"""The most words of a review in the file, so that all of them, padded, fit the memory."""
 _HELD_OUT = 10
 """Every tenth text is held out where the data have no split of their own."""
 _ENDINGS = (".txt", ".tsv")
@@ -220,7 +220,7 @@ def _dataset(
     doubled: int,
     said: str,
 ) -> Dataset:
-    """Of training, validation and test."""
+    """The data set of three parts: training, validation and test."""
     (x_train, y_train), (x_validation, y_validation), (x_test, y_test) = parts
     # Labels are checked by the rules of all data sets, of validation as those of a test.
     of_validation = checked_dataset(name, x_train, y_train, x_validation, y_validation)

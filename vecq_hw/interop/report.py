@@ -13,7 +13,7 @@ from vecq_hw.layers.tensor import UNSTORED_DEFAULT
 from vecq_hw.network import Network
 
 VERSION = 1
-"""Of the format of report.json; one without is of the first."""
+"""The version of the format of report.json; a file without one is of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

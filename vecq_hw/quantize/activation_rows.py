@@ -63,7 +63,7 @@ class _ByRow(ActivationQuantizer):
 
     @property
     def formats(self) -> tuple[IntFormat, ...]:
-        """Of the codes of each class."""
+        """The format of the codes of each class of rows."""
         return tuple(IntFormat(bits, self.signed) for bits in self.widths)
 
     @property

@@ -12,7 +12,7 @@ from vecq_hw.train.by_layer import LayerQuantization
 
 _FORM = '{"fc1": 8, "fc2": {"weight": 4, "activation": 6, "method": "lsq"}}'
 VERSION = 1
-"""Of the format."""
+"""The version of the format."""
 _BITS, _METHOD = {"weight", "activation"}, {"method", "options"}
 
 

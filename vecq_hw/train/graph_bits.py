@@ -16,11 +16,11 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, checked_weight_bits
 
 VERSION = 1
-"""Of the format of a file of widths."""
+"""The version of the format of a file of widths."""
 HIDDEN = 16
 """Values of a node between the two layers."""
 FLOAT_BITS = 32
-"""Of each feature in the network that a saving is compared with."""
+"""Bits of each feature in the network that a saving is compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
