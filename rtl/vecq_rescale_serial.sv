@@ -20,7 +20,8 @@
 //
 // A word every Turns * (MantissaBits + 1) + 1 cycles.  It is taken into a register while none is
 // worked on.  Behind the counters come the element and the bits that they choose, then what is added,
-// then the sum, the result, and vecq_pipeline_end.  Latency: Turns * (MantissaBits + 1) + 5 cycles.
+// then the sum, its low bits beside what the comparisons with Lo and Hi say, and vecq_pipeline_end,
+// on the way to which one of the three is chosen.  Latency: Turns * (MantissaBits + 1) + 5 cycles.
 module vecq_rescale_serial #(
   parameter int Channels        = 1,
   parameter int Lanes           = 1,
@@ -65,11 +66,11 @@ module vecq_rescale_serial #(
   logic busy_q, result_q, valid_q;
   // Beside the counter: it is at the last mantissa bit, at the rest, at the rest of the last turn.
   logic last_bit_q, at_rest_q, last_turn, done;
-  // The same, of what was chosen, and of what is added.
-  logic read_busy_q, read_last_bit_q, read_rest_q, add_busy_q, add_rest_q;
-  logic [TurnBits-1:0] read_turn_q, add_turn_q;
+  // The same, of what was chosen, of what is added, and of the sum.
+  logic read_busy_q, read_last_bit_q, read_rest_q, read_done_q, add_busy_q, add_rest_q, add_done_q;
+  logic result_done_q;
   logic [CountBits-1:0] count_q;
-  logic [TurnBits-1:0] turn_q, result_turn_q;
+  logic [TurnBits-1:0] turn_q;
   logic [BitAddressBits-1:0] bit_q;
   logic [RestAddressBits-1:0] rest_q;
   logic filled_q, next_bit, next_rest;
@@ -90,20 +91,23 @@ module vecq_rescale_serial #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      busy_q      <= 1'b0;
-      read_busy_q <= 1'b0;
-      read_rest_q <= 1'b0;
-      add_busy_q  <= 1'b0;
-      add_rest_q  <= 1'b0;
-      result_q    <= 1'b0;
-      valid_q     <= 1'b0;
-      count_q     <= '0;
-      last_bit_q  <= MantissaBits == 1;
-      at_rest_q   <= 1'b0;
-      turn_q      <= '0;
-      bit_q       <= '0;
-      rest_q      <= '0;
-      filled_q    <= 1'b0;
+      busy_q        <= 1'b0;
+      read_busy_q   <= 1'b0;
+      read_rest_q   <= 1'b0;
+      read_done_q   <= 1'b0;
+      add_busy_q    <= 1'b0;
+      add_rest_q    <= 1'b0;
+      add_done_q    <= 1'b0;
+      result_q      <= 1'b0;
+      result_done_q <= 1'b0;
+      valid_q       <= 1'b0;
+      count_q       <= '0;
+      last_bit_q    <= MantissaBits == 1;
+      at_rest_q     <= 1'b0;
+      turn_q        <= '0;
+      bit_q         <= '0;
+      rest_q        <= '0;
+      filled_q      <= 1'b0;
     end else begin
       if (next_bit) begin
         bit_q <= bit_q == BitAddressBits'(AllBits - 1) ? '0 : bit_q + BitAddressBits'(1);
@@ -114,13 +118,16 @@ module vecq_rescale_serial #(
       if (!busy_q) busy_q <= valid_i;
       else if (advance && done) busy_q <= 1'b0;
       if (advance) begin
-        read_busy_q <= busy_q;
-        read_rest_q <= at_rest_q;
-        add_busy_q  <= read_busy_q;
-        add_rest_q  <= read_rest_q;
-        result_q    <= add_rest_q;
-        valid_q     <= result_q && result_turn_q == TurnBits'(Turns - 1);
-        filled_q    <= 1'b1;
+        read_busy_q   <= busy_q;
+        read_rest_q   <= at_rest_q;
+        read_done_q   <= done;
+        add_busy_q    <= read_busy_q;
+        add_rest_q    <= read_rest_q;
+        add_done_q    <= read_done_q;
+        result_q      <= add_rest_q;
+        result_done_q <= add_done_q;
+        valid_q       <= result_done_q;
+        filled_q      <= 1'b1;
         if (busy_q) begin
           count_q    <= at_rest_q ? '0 : count_q + CountBits'(1);
           last_bit_q <= MantissaBits == 1 ? at_rest_q : count_q == CountBits'(MantissaBits - 2);
@@ -133,12 +140,7 @@ module vecq_rescale_serial #(
 
   always_ff @(posedge clk_i) begin
     if (!busy_q) word_q <= data_i;
-    if (advance) begin
-      read_last_bit_q <= last_bit_q;
-      read_turn_q     <= turn_q;
-      add_turn_q      <= read_turn_q;
-      result_turn_q   <= add_turn_q;
-    end
+    if (advance) read_last_bit_q <= last_bit_q;
   end
 
   vecq_rom #(
@@ -153,12 +155,12 @@ module vecq_rescale_serial #(
     .clk_i, .enable_i(next_rest), .address_i(rest_q), .data_o(rests)
   );
 
-  // What the channels in final_q shift further than Shift.
+  // What the channels in final_q shift further than Shift; a line stays until the next rest is added.
   localparam int FurtherBits = ShiftBits > 0 ? ShiftBits : 1;
   logic [Units*FurtherBits-1:0] further;
 
   if (ShiftBits > 0) begin : gen_further
-    logic [Units*FurtherBits-1:0] read, add_q, final_q;
+    logic [Units*FurtherBits-1:0] read, read_q;
 
     vecq_rom #(
       .Words(AllTurns), .WordBits(Units * FurtherBits), .File(ShiftFile), .Registers(1)
@@ -167,16 +169,20 @@ module vecq_rescale_serial #(
     );
 
     always_ff @(posedge clk_i) begin
-      if (advance) begin
-        add_q   <= read;
-        final_q <= add_q;
-      end
+      if (advance) read_q <= read;
     end
 
-    assign further = final_q;
+    assign further = read_q;
   end else begin : gen_no_further
     assign further = '0;
   end
+
+  // Lo to Hi are all numbers of OutputBits: the upper bits alone tell which are beyond.
+  localparam bit WholeRange = Hi - Lo == (64'sd1 << OutputBits) - 64'sd1;
+
+  // A result waits for its unit's next one, if its word has another turn.
+  logic keep;
+  assign keep = advance && (result_q || Turns == 1);
 
   for (genvar unit = 0; unit < Units; unit++) begin : gen_unit
     // How many lanes it has.
@@ -187,16 +193,14 @@ module vecq_rescale_serial #(
     logic signed [SumBits-1:0] term, added_q, sum, result;
     logic signed [SumBits-1:0] final_q;
     logic carry_q;
-    logic [OutputBits-1:0] clamped;
+    logic [OutputBits-1:0] low_q, clamped;
+    logic [Turns*OutputBits-1:0] outputs;
 
     for (genvar turn = 0; turn < Own; turn++) begin : gen_own
-      logic [OutputBits-1:0] output_q;
       assign own[turn*AccumulatorBits +: AccumulatorBits] =
           word_q[(turn*Units+unit)*AccumulatorBits +: AccumulatorBits];
-      always_ff @(posedge clk_i) begin
-        if (advance && result_q && result_turn_q == TurnBits'(turn)) output_q <= clamped;
-      end
-      assign results[(turn*Units+unit)*OutputBits +: OutputBits] = output_q;
+      assign results[(turn*Units+unit)*OutputBits +: OutputBits] =
+          outputs[turn*OutputBits +: OutputBits];
     end
 
     always_comb begin
@@ -239,10 +243,42 @@ module vecq_rescale_serial #(
 
     assign result = final_q >>> (Shift - MantissaBits)
                             >>> further[unit*FurtherBits +: FurtherBits];
-    always_comb begin
-      if (64'(result) < Lo) clamped = OutputBits'(Lo);
-      else if (64'(result) > Hi) clamped = OutputBits'(Hi);
-      else clamped = OutputBits'(result);
+
+    if (WholeRange) begin : gen_upper_bits
+      logic signed [SumBits-1:0] upper;
+      logic beyond_q, negative_q;
+      assign upper = result >>> (OutputBits - int'(Lo < 0));
+      always_ff @(posedge clk_i) begin
+        if (keep) begin
+          beyond_q   <= upper != {SumBits{Lo < 0 && result[SumBits-1]}};
+          negative_q <= result[SumBits-1];
+        end
+      end
+      assign clamped = beyond_q ? OutputBits'(negative_q ? Lo : Hi) : low_q;
+    end else begin : gen_compare
+      logic below_q, above_q;
+      always_ff @(posedge clk_i) begin
+        if (keep) begin
+          below_q <= 64'(result) < Lo;
+          above_q <= 64'(result) > Hi;
+        end
+      end
+      assign clamped = below_q ? OutputBits'(Lo) : above_q ? OutputBits'(Hi) : low_q;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (keep) low_q <= OutputBits'(result);
+    end
+
+    // Those of the turns before: the newest in the highest place, and one lower at each turn.
+    if (Turns > 1) begin : gen_turns
+      logic [(Turns-1)*OutputBits-1:0] outputs_q;
+      always_ff @(posedge clk_i) begin
+        if (keep) outputs_q <= outputs[Turns*OutputBits-1:OutputBits];
+      end
+      assign outputs = {clamped, outputs_q};
+    end else begin : gen_one_turn
+      assign outputs = clamped;
     end
   end
 
@@ -250,8 +286,8 @@ module vecq_rescale_serial #(
     .DataBits(Lanes * OutputBits), .Words(1)
   ) pipeline_end (
     .clk_i, .rst_ni,
-    .valid_i(valid_q), .next_i(result_q && result_turn_q == TurnBits'(Turns - 1)),
-    .data_i(results), .advance_o(advance), .hold_o(),
+    .valid_i(valid_q), .next_i(result_done_q), .data_i(results),
+    .advance_o(advance), .hold_o(),
     .valid_o, .ready_i, .data_o
   );
 

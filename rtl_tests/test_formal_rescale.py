@@ -161,7 +161,7 @@ OWN_SHIFT_SERIAL = f"""
     if (read_rest_q) assert (gen_further.read[Unit*ShiftBits +: ShiftBits]
         == {SHIFT_MEMORY} [(32'(read_line_q)*Units+Unit)*ShiftBits +: ShiftBits]);
     if (mine && rest && hit_q[2]) assert (
-        Shift + 32'(gen_further.add_q[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
+        Shift + 32'(gen_further.read[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
     if (hit_result_q) assert (
         Shift + 32'(further[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
   end
@@ -223,6 +223,9 @@ SERIAL = """
   // Whether it is the watched one; the same of what was chosen, and of what is added.
   logic [2:0] hit_q = '0;
   logic [CountBits-1:0] read_count_q = '0, add_count_q = '0;
+  logic [TurnBits-1:0] read_turn_q = '0, add_turn_q = '0, result_turn_q = '0;
+  // Where the watched word's result waits among those of its unit.
+  logic [TurnBits-1:0] place_q = '0;
   logic hit_result_q = 1'b0, hit_last_q = 1'b0, hit_valid_q = 1'b0, stored_q = 1'b0;
   logic out_q = 1'b0;                        // a word is in the register at the end
   logic [Lanes*OutputBits-1:0] given_q = '0; // which is this one
@@ -251,6 +254,7 @@ SERIAL = """
     if (started && advance) begin
       if (done) index_q <= 32'(index_q) + 1 == Words ? '0 : index_q + RestAddressBits'(1);
       {hit_q[2:1], read_count_q, add_count_q} <= {hit_q[1:0], count_q, read_count_q};
+      {read_turn_q, add_turn_q, result_turn_q} <= {turn_q, read_turn_q, add_turn_q};
       read_line_q <= line;
       if (mine && !rest) begin
         steps_q <= add_count_q + CountBits'(1);
@@ -262,6 +266,8 @@ SERIAL = """
       hit_valid_q  <= hit_last_q;
       if (result_q && result_turn_q == TurnBits'(Turn)) stored_q <= hit_result_q;
       else if (valid_q) stored_q <= 1'b0;
+      if (result_q) place_q <= result_turn_q == TurnBits'(Turn) ? TurnBits'(Turns - 1)
+                                                                : place_q - TurnBits'(1);
     end
   end
 
@@ -280,6 +286,9 @@ SERIAL = """
     assert (!read_busy_q || 32'(read_turn_q) < Turns);
     assert (read_rest_q == (32'(read_count_q) == M) && add_rest_q == rest);
     assert (!read_busy_q || read_last_bit_q == (32'(read_count_q) == M - 1));
+    assert (read_done_q == (read_rest_q && 32'(read_turn_q) + 1 == Turns));
+    assert (add_done_q == (add_rest_q && 32'(add_turn_q) + 1 == Turns));
+    assert (result_done_q == (result_q && 32'(result_turn_q) + 1 == Turns));
     assert (read_busy_q || read_count_q == '0);
     assert (add_busy_q || add_count_q == '0);
     if (count_q != '0) assert (read_busy_q && read_count_q + CountBits'(1) == count_q
@@ -333,8 +342,12 @@ SERIAL = """
         ? hit_last_q : add_busy_q && hit_q[2] && 32'(add_turn_q) == Turn + 1 && first));
     assert (stored_q == (hit_valid_q || (Turn < Turns - 1 && (hit_last_q || (add_busy_q && hit_q[2]
         && (32'(add_turn_q) > Turn + 1 || (32'(add_turn_q) == Turn + 1 && !first)))))));
-    if (stored_q) assert (steps_q == CountBits'(M)
-        && contract(total, results[Lane*OutputBits +: OutputBits], shift));
+    if (hit_valid_q) assert (32'(place_q) == Turn);
+    else if (stored_q && hit_last_q) assert (32'(place_q) == Turn + 1);
+    else if (stored_q)
+      assert (32'(place_q) + 32'(add_turn_q) == Turns + Turn + 32'(first));
+    if (stored_q) assert (steps_q == CountBits'(M) && 32'(place_q) < Turns && contract(
+        total, gen_unit[Unit].outputs[32'(place_q)*OutputBits +: OutputBits], shift));
     // The claim, of which all that was to help: so the word is, and so it goes out.
     if (hit_valid_q) assert (contract(total, results[Lane*OutputBits +: OutputBits], shift));
     assert (out_q == valid_o && (!out_q || data_o == given_q));
@@ -391,7 +404,8 @@ SMALL_SERIAL = {
     **{"Channels": 6, "Lanes": 3, "Turns": 2, "AccumulatorBits": 4, "MantissaBits": 3},
     **{"RestBits": 4, "Shift": 4, "OutputBits": 3, "Lo": 0, "Hi": 6},
 }
-
+UNSIGNED_RANGE = {**SMALL_SERIAL, "Hi": 7}
+SIGNED_RANGE = {**SMALL_SERIAL, "Lo": "-64'sd4", "Hi": 3}
 SMALLEST_SERIAL = {
     **{"AccumulatorBits": 2, "MantissaBits": 2, "RestBits": 2},
     **{"Shift": 2, "OutputBits": 2, "Lo": 0, "Hi": 3},
@@ -419,7 +433,7 @@ PROOFS = {
     "wide": pipeline(1, **WIDE),
     "own shifts": pipeline(1, cut=False, **SMALL, ShiftBits=2),
     "serial small": serial(1, whole=True, **SMALL_SERIAL),
-    "serial, own shifts": serial(2, whole=True, **SMALL_SERIAL, ShiftBits=2),
+    "serial, own shifts": serial(2, whole=True, **UNSIGNED_RANGE, ShiftBits=2),
     "serial unsigned": serial(0, **UNSIGNED, RestBits=24),
 }
 NIGHTLY = {
@@ -448,20 +462,26 @@ SERIAL_MUTANTS = [
     ("if (!add_busy_q || add_rest_q) held_q", "if (!add_busy_q) held_q"),
     ("HeldBits : RestBits) + 1", "HeldBits : RestBits)"),
     ("final_q >>> (Shift", "final_q >> (Shift"),
-    ("(result) < Lo)", "(result) < Lo - 1)"),
-    ("(result) > Hi)", "(result) > Hi + 1)"),
-    ("result_turn_q == TurnBits'(turn)) output_q", "1'b1) output_q"),
+    ("(result) < Lo;", "(result) < Lo - 1;"),
+    ("(result) > Hi;", "(result) > Hi + 1;"),
+    ("advance && (result_q || Turns == 1)", "advance"),
     ("if (!busy_q) word_q", "if (!busy_q || at_rest_q) word_q"),
     ("bit_q == BitAddressBits'(AllBits - 1)", "bit_q == BitAddressBits'(AllBits - 2)"),
 ]
 MUTANTS = [
     *((pipeline(1, **SMALL), mutant) for mutant in PIPELINE_MUTANTS),
     *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
+    (serial(1, **UNSIGNED_RANGE), ("Lo < 0 && result[SumBits-1]", "result[SumBits-1]")),
+    (
+        serial(1, **SIGNED_RANGE),
+        ("result >>> (OutputBits - int'(Lo < 0))", "result >>> OutputBits"),
+    ),
+    (serial(1, **SIGNED_RANGE), ("negative_q ? Lo : Hi", "negative_q ? Hi : Lo")),
     (pipeline(1, **SMALL, ShiftBits=2), ("sum_q     <= product_q", "sum_q     <= factor_q")),
     (pipeline(1, **SMALL, ShiftBits=2), (".WordBits(Lanes * ShiftBits)", ".WordBits(1)")),
     (
         serial(1, **SMALL_SERIAL, ShiftBits=2),
-        ("assign further = final_q", "assign further = add_q"),
+        ("if (advance) read_q <= read;", "if (advance) read_q <= '0;"),
     ),
 ]
 
