@@ -136,17 +136,20 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     made.rom(all_turns * mantissa, 2 * units, registers=1)
     made.rom(all_turns, units * rest, registers=1)
     made.register(lanes * fmt.bits)
-    made.register(units * (fmt.bits + 2 * total + held + 1))
+    made.register(units * (fmt.bits + 2 * total + held + 3))
     made.choose(turns, units * fmt.bits)
     made.table(5, units * total)
     made.add(total, units)
     width = total - (int(layer.shifts.min()) - mantissa)
-    made.add(max(width - 2, 0), 2 * units)
-    made.table(4, units * out)
-    made.register(lanes * out)
-    _further(made, layer, all_turns, units, width, stages=2)
+    if layer.format.hi - layer.format.lo == (1 << out) - 1:
+        made.table(max(width - out, 1) + 1, units)
+    else:
+        made.add(max(width - 2, 0), 2 * units)
+    made.table(3, units * out)
+    made.register(units * turns * out)
+    _further(made, layer, all_turns, units, width, stages=1)
     made.count(mantissa + 1)
-    made.control += 4 * bits_of(turns)
+    made.control += bits_of(turns) + 3
     made.count(all_turns * mantissa)
     made.count(all_turns)
     made.control += 10
