@@ -18,9 +18,11 @@ from vecq_hw.layers import (
     Input,
     Layer,
     Lookup,
+    MaxPool2d,
     Multiply,
     Rescale,
     SumPool2d,
+    Upsample2d,
     Weights,
 )
 from vecq_hw.network import Network
@@ -192,3 +194,28 @@ def resnet8() -> Network:
         layers=tuple(layers),
         outputs=("dense",),
     )
+
+
+def unet(size: int) -> Network:
+    """A U-Net of two steps down and up, of 2, 4 and 8 channels, on size x size x 3."""
+    layers: list[Layer] = []
+
+    def convolved(name: str, source: str, channels: int, outputs: int) -> str:
+        layers.append(convolution(name, source, channels, outputs, 3))
+        layers.append(rescale(f"{name}_relu", name, outputs))
+        return f"{name}_relu"
+
+    down1 = convolved("down1b", convolved("down1a", "image", 3, 2), 2, 2)
+    layers.append(MaxPool2d(name="pool1", input=down1, kernel=(2, 2), stride=(2, 2)))
+    down2 = convolved("down2b", convolved("down2a", "pool1", 2, 4), 4, 4)
+    layers.append(MaxPool2d(name="pool2", input=down2, kernel=(2, 2), stride=(2, 2)))
+    last = convolved("bottom_b", convolved("bottom_a", "pool2", 4, 8), 8, 8)
+    for number, skip, channels in ((2, down2, 4), (1, down1, 2)):
+        layers.append(Upsample2d(name=f"up{number}", input=last, factor=(2, 2)))
+        narrow = convolved(f"narrow{number}", f"up{number}", 2 * channels, channels)
+        layers.append(Concat(name=f"join{number}", inputs=(skip, narrow)))
+        last = convolved(f"up{number}a", f"join{number}", 2 * channels, channels)
+        last = convolved(f"up{number}b", last, channels, channels)
+    layers.append(convolution("scores", last, 2, 2, 1))
+    image = Input(name="image", shape=(size, size, 3), format=U8)
+    return Network(name="unet", inputs=(image,), layers=tuple(layers), outputs=("scores",))

@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from itertools import islice
+from time import process_time
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tests.simulate.dataflow.networks import (
     convolution,
     rescale,
     resnet8,
+    unet,
     weights,
 )
 from vecq_hw import storage
@@ -37,9 +39,11 @@ from vecq_hw.schedule import Fold, FoldKind, Schedule, default_schedule, to_json
 from vecq_hw.simulate.dataflow import (
     DeadlockError,
     check_depths,
+    fifo,
     fifo_depths,
     simulate_frames,
     simulate_pace,
+    times,
 )
 from vecq_hw.simulate.mac_array.closed_forms import cycles_bit_serial
 from vecq_hw.simulate.mac_array.product import ArraySize, matrix_product
@@ -317,6 +321,25 @@ def test_resnet8_runs_at_the_pace_of_its_slowest_layer():
     }
     first, last = run.spans["dense"][0]
     assert 0 < first < last <= run.total_cycles
+
+
+def test_a_skip_is_not_searched_word_by_word(monkeypatch):
+    """Two skips, one within the other, grow together until the network no longer stands still."""
+    runs = []
+    monkeypatch.setattr(fifo, "run", lambda given: (runs.append(given), times.run(given)))
+    network = unet(8)
+    depths = fifo_depths(network, default_schedule(network))
+    assert (depths["down2b_relu→join2"], depths["down1b_relu→join1"]) == (14, 113)
+    assert len(runs) < 30
+
+
+@pytest.mark.nightly
+def test_depths_of_a_u_net_are_found_soon():
+    network = unet(32)
+    before = process_time()
+    depths = fifo_depths(network, default_schedule(network))
+    assert (depths["down2b_relu→join2"], depths["down1b_relu→join1"]) == (105, 749)
+    assert process_time() - before < 60
 
 
 def test_depths_that_do_not_fit_are_refused():

@@ -73,6 +73,8 @@ class _Search:
             name: ideal.channel(end).takes for name, end in self._plan.outputs.items()
         }
         self._stored = _stored(ideal)
+        self._late: dict[tuple[int | None, ...], float] = {}
+        """What is known of depths that have been tried."""
         safe = Graph(self._plan, self._frames, worst_case=True)
         self._least = {name: link.least for name, link in safe.links.items()}
         self._safe = dict(self._least)
@@ -91,8 +93,11 @@ class _Search:
             self._shrink([name])
         # Where several links together end a deadlock they may have grown by more than they need,
         # and a word that comes earlier may delay another: a pipeline that it halts takes no more.
-        while sum(self._shrink_by_a_word(name) for name in self._depths):
-            pass
+        while smaller := self._shrunk_by_a_word(list(self._depths)):
+            # In turns, word by word; what could not be smaller once cannot be when others are.
+            while smaller:
+                self._shrink_equally(smaller, self._least)
+                smaller = self._shrunk_by_a_word(smaller)
         return {name: depth for name, depth in self._depths.items() if depth is not None}
 
     def _lateness(self, changed: Mapping[str, int]) -> float:
@@ -101,14 +106,20 @@ class _Search:
         Where that is 0 the change is kept.
         """
         depths = {**self._depths, **changed}
-        if not self._is_safe(depths):
-            return math.inf
+        if known := self._late.get(tuple(depths.values())):
+            return known
+        found = self._late[tuple(depths.values())] = self._lateness_of(depths)
+        return found
+
+    def _lateness_of(self, depths: dict[str, int | None]) -> float:
         graph = Graph(self._plan, self._frames, deadlines=self._deadlines)
         set_depths(graph, depths)
         try:
             run(graph.processes)
         except LateError as error:
             return error.cycles
+        if not self._is_safe(depths):
+            return math.inf
         self._depths = depths
         self._stored = _stored(graph)
         return 0
@@ -130,27 +141,45 @@ class _Search:
             self._shrink(names[len(names) // 2 :])
 
     def _shrink_one(self, name: str) -> None:
-        """Close in on the smallest depth that is safe and in time, from both sides.
+        """Find the smallest depth that is safe and in time; more than it stores is never wanted."""
+        self._depths[name] = max(self._stored[name], self._safe[name])
+        self._shrink_equally([name], self._safe)
 
-        More than a link stores is never wanted.  Below the smallest depth, each further word tends
-        to bring the output forward by as much, which tells where to look; else halve.
+    def _shrink_equally(self, names: Sequence[str], least: Mapping[str, int]) -> None:
+        """Make all of these links smaller by as many words as all of them can be at once.
+
+        Close in on that from both sides.  Below the smallest depth, each further word tends to
+        bring the output forward by as much, which tells where to look; else halve.
         """
-        least, stored = self._safe[name], self._stored[name]
-        enough = self._depths[name] = max(stored, least)
-        if enough == least or not (late := self._lateness({name: least})):
+        now = {name: self._bounded(name) for name in names}
+        enough = min(now[name] - least[name] for name in names)
+        floor = {name: depth - enough for name, depth in now.items()}
+        if enough == 0 or not (late := self._lateness(floor)):
             return
-        too_small, slope, slow = least, 0.0, 0
+        too_small, slope, slow = 0, 0.0, 0
         while (width := enough - too_small) > 1:
             step = math.ceil(late / slope) if slope > 0 else 1
-            middle = too_small + (width // 2 if slow > 2 else min(step, width - 1))
-            if found := self._lateness({name: middle}):
-                slope = (late - found) / (middle - too_small)
+            halve = slow > 2 or late == math.inf
+            middle = too_small + (width // 2 if halve else min(step, width - 1))
+            if found := self._lateness({name: depth + middle for name, depth in floor.items()}):
+                slope = 0.0 if late == math.inf else (late - found) / (middle - too_small)
                 too_small, late = middle, found
             else:
-                enough = self._depths[name] = max(self._stored[name], too_small + 1)
+                stored = max(max(self._stored[n], self._safe[n]) - floor[n] for n in names)
+                enough = min(middle, max(stored, too_small + 1))
+                self._depths.update({name: depth + enough for name, depth in floor.items()})
             slow = 0 if enough - too_small <= width // 2 else slow + 1
 
-    def _shrink_by_a_word(self, name: str) -> bool:
+    def _shrunk_by_a_word(self, names: Sequence[str]) -> list[str]:
+        """Those that could be made smaller by a word, one after the other."""
+        return [
+            name
+            for name in names
+            if (fewer := self._bounded(name) - 1) >= self._least[name]
+            and not self._lateness({name: fewer})
+        ]
+
+    def _bounded(self, name: str) -> int:
         depth = self._depths[name]
-        assert depth is not None  # all links have been shrunk
-        return depth > self._least[name] and not self._lateness({name: depth - 1})
+        assert depth is not None  # it has been shrunk
+        return depth
