@@ -62,7 +62,7 @@ module vecq_rescale_serial #(
   localparam int HeldBits  = AccumulatorBits + int'(!InputSigned);
   localparam int SumBits   = (HeldBits > RestBits ? HeldBits : RestBits) + 1;
 
-  logic advance;
+  logic advance, hold;
   logic busy_q, result_q, valid_q;
   // Beside the counter: it is at the last mantissa bit, at the rest, at the rest of the last turn.
   logic last_bit_q, at_rest_q, last_turn, done;
@@ -86,8 +86,8 @@ module vecq_rescale_serial #(
   // The memories are read ahead: a line waits behind each of them, which the counters ask for with
   // next_bit and next_rest, and the address of the one behind it in a register.  The first lines are
   // read in the cycle behind the reset.
-  assign next_bit  = advance && (!filled_q || busy_q && !at_rest_q);
-  assign next_rest = advance && (!filled_q || at_rest_q);
+  assign next_bit  = !hold && (!filled_q || busy_q && !at_rest_q);
+  assign next_rest = !hold && (!filled_q || at_rest_q);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -287,7 +287,7 @@ module vecq_rescale_serial #(
   ) pipeline_end (
     .clk_i, .rst_ni,
     .valid_i(valid_q), .next_i(result_done_q), .data_i(results),
-    .advance_o(advance), .hold_o(),
+    .advance_o(advance), .hold_o(hold),
     .valid_o, .ready_i, .data_o
   );
 

@@ -280,6 +280,7 @@ SERIAL = """
     assert (busy_q || (count_q == '0 && turn_q == '0));
     assert (last_bit_q == (32'(count_q) == M - 1) && at_rest_q == (32'(count_q) == M));
     assert (filled_q || !(busy_q || read_busy_q || add_busy_q || result_q || valid_q));
+    assert (hold == !advance);
     assert (filled_q || (index_q == '0 && advance && bit_q == '0 && rest_q == '0));
     // Where what was chosen and what is added stand: a step behind each other.
     assert (32'(read_count_q) <= M && 32'(add_count_q) <= M);
