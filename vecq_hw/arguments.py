@@ -70,7 +70,13 @@ def whole_number(given: Any, wanted: str, least: int | None = None, most: int | 
 
 
 def real_number(given: Any, wanted: str) -> float:
-    """A finite number of any type as a float; refusals as in :func:`whole_number`."""
+    """A finite number of any type as a float.
+
+    Raises
+    ------
+    VecqError
+        It is a truth value, no real number, NaN, infinite, or beyond all floats.
+    """
     number = isinstance(given, numbers.Real) and not isinstance(given, bool | np.bool_)
     try:
         found = float(given) if number else math.nan
@@ -91,6 +97,11 @@ def member(kind: type[_Member], given: Any, what: str) -> _Member:
     ----------
     what : str
         Begins the message: "interval".
+
+    Raises
+    ------
+    VecqError
+        It is neither a member nor the value of one.
     """
     try:
         return kind(given)
@@ -101,7 +112,13 @@ def member(kind: type[_Member], given: Any, what: str) -> _Member:
 
 
 def truth_value(given: Any, wanted: str) -> bool:
-    """True or False, NumPy's too; anything else is refused."""
+    """True or False, NumPy's too.
+
+    Raises
+    ------
+    VecqError
+        It is neither Python's nor NumPy's True or False.
+    """
     if not isinstance(given, bool | np.bool_):
         raise VecqError(f"{wanted}, not {shown(given)}")
     return bool(given)
@@ -186,6 +203,11 @@ def each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """The pairs of a JSON object, each name of which is there once.
 
     Python's own reader takes the last of several and says nothing.
+
+    Raises
+    ------
+    VecqError
+        A name is there twice.
 
     Examples
     --------

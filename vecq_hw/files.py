@@ -184,7 +184,14 @@ class Folder:
 
     @contextlib.contextmanager
     def replacing(self, name: str, kind: str) -> Iterator[Path]:
-        """Give a temporary path whose file becomes ``name`` at the end."""
+        """Give a temporary path whose file becomes ``name`` at the end.
+
+        Raises
+        ------
+        VecqError
+            The folder cannot be written, ``name`` there is not vecq's own or is of another kind and
+            ``force`` is not set, or no file was made at the path.
+        """
         with self._staging() as staged:
             self.check({name: kind})
             (staged / name).parent.mkdir(parents=True, exist_ok=True)

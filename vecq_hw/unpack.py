@@ -31,7 +31,13 @@ def in_proportion(unpacked: int, packed: int) -> bool:
 
 
 def check_unpacked(unpacked: int, packed: int) -> None:
-    """Refuse contents that are out of proportion to the file that holds them, both in bytes."""
+    """Refuse contents that are out of proportion to the file that holds them, both in bytes.
+
+    Raises
+    ------
+    VecqError
+        They are more than :func:`in_proportion` allows.
+    """
     if not in_proportion(unpacked, packed):
         raise VecqError(
             f"it would unpack from {packed:,} bytes to {unpacked:,}, but at most {MOST_TIMES} times"
@@ -71,7 +77,14 @@ class NpzReader:
         self._archive.close()
 
     def read(self, name: str) -> npt.NDArray[Any]:
-        """The array ``name``, of numbers or truth values."""
+        """The array ``name``, of numbers or truth values.
+
+        Raises
+        ------
+        VecqError
+            There is no such array, it is damaged or of another type, or it would unpack to far more
+            than the file's size.
+        """
         try:
             member = self._archive.getinfo(f"{name}.npy")
             self._unpacked += member.file_size

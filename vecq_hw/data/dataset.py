@@ -147,7 +147,13 @@ def checked_dataset(
 
 
 def check_samples(name: str, x_train: npt.NDArray[np.floating]) -> None:
-    """Refuse samples to train on that tell nothing: NaN, infinite, or all of one value."""
+    """Refuse samples to train on that tell nothing: NaN, infinite, or all of one value.
+
+    Raises
+    ------
+    VecqError
+        A value is NaN or infinite, or all are equal.
+    """
     if not np.isfinite(x_train).all():
         raise VecqError(f"{name}: x_train holds NaN or infinite values; leave those samples out")
     if x_train.min() == x_train.max():

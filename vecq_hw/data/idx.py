@@ -49,6 +49,12 @@ def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
 
     The header is two zero bytes, the type of the values, the number of axes and the length of each,
     as 32-bit big-endian integers.
+
+    Raises
+    ------
+    VecqError
+        The file cannot be read or unpacked, is no idx file of bytes with so many axes, holds more
+        or fewer bytes than its header tells of, or would unpack to far more than its size.
     """
     begin = 4 + 4 * axes
     try:

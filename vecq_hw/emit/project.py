@@ -97,7 +97,13 @@ def vector_text(vectors: IntArray) -> str:
 
 
 def read_vectors(path: Path) -> IntArray:
-    """Read what :func:`vector_text` wrote: int64 array of shape (N, elements)."""
+    """Read what :func:`vector_text` wrote: int64 array of shape (N, elements).
+
+    Raises
+    ------
+    VecqError
+        A word is no 64-bit integer, or the lines are not equally long.
+    """
     try:
         frames = read_frames(path)
         return np.array(frames, dtype=np.int64).reshape(len(frames), -1)

@@ -83,7 +83,14 @@ def import_bytes(
     pixels: tuple[IntFormat, float] | None = None,
     semantics: str | None = None,
 ) -> Imported:
-    """The same of the contents of a file."""
+    """The same of the contents of a file.
+
+    Raises
+    ------
+    VecqError
+        The contents are damaged or hold what nothing here takes, an argument is illegal or belongs
+        to the other kind of file, or the package that reads the kind is missing.
+    """
     if semantics not in (None, *SEMANTICS):
         hint = meant(semantics, SEMANTICS)
         raise VecqError(f"the semantics are {', '.join(SEMANTICS)}, not {semantics!r}{hint}")

@@ -90,7 +90,13 @@ class Assembly:
     def add_input(
         self, wanted: str, shape: tuple[int, ...], fmt: IntFormat, step: float, end: EndReport
     ) -> str:
-        """An input of codes; its name.  ``end.name`` is filled in."""
+        """An input of codes; its name.  ``end.name`` is filled in.
+
+        Raises
+        ------
+        VecqError
+            The step is not positive and finite.
+        """
         name = self.free_name(wanted)
         given = Input(name=name, shape=shape, format=fmt, step=step)
         for problem in step_problems(step):
@@ -131,7 +137,13 @@ class Assembly:
         step: float,
         node: str = "",
     ) -> str:
-        """A layer of the source's own arithmetic: :func:`requantized`; its name."""
+        """A layer of the source's own arithmetic: :func:`requantized`; its name.
+
+        Raises
+        ------
+        VecqError
+            The step is not positive and finite, or :func:`requantized` refuses the function.
+        """
         tensor = self._tensors[source]
         for problem in step_problems(step):
             raise VecqError(f"node '{printable(node or wanted)}': {problem}")

@@ -164,7 +164,13 @@ def fused(a: object, b: object, c: object) -> npt.NDArray[np.float32]:
 
 
 def checked(x: Reals) -> Reals:
-    """Reals, of which none is NaN."""
+    """Reals, of which none is NaN.
+
+    Raises
+    ------
+    VecqError
+        One is NaN.
+    """
     if np.isnan(x).any():
         raise VecqError("its arithmetic gives NaN, which has no code")
     return x
@@ -209,7 +215,13 @@ class Quantizer:
         return self.scale
 
     def clipped(self, step: Step) -> Quantizer:
-        """The quantizer of what a Relu or Clip lets through; as it rises, its ends are clipped."""
+        """The quantizer of what a Relu or Clip lets through; as it rises, its ends are clipped.
+
+        Raises
+        ------
+        VecqError
+            It gives signs, of which the Relu or Clip would leave one.
+        """
         if self.signs:
             raise VecqError("a Relu or Clip before signs leaves one of them; leave it out")
         ends = step.apply(np.array([[-np.inf, np.inf]], np.float32))

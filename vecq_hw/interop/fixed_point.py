@@ -157,6 +157,11 @@ def clamped(
     """Accumulators through a multiplier, clamped to codes less their zero point.
 
     ``accumulator`` is the proven range, which must fit what the executors hold.
+
+    Raises
+    ------
+    VecqError
+        The largest accumulator leaves the 32 bits of the executors.
     """
     if accumulator is not None and multiplier.largest(accumulator.magnitude) > ACCUMULATOR.hi:
         raise VecqError(
@@ -217,6 +222,12 @@ def sums(
     ----------
     first, second, result : float
         Scales.
+
+    Raises
+    ------
+    VecqError
+        A scale is more than 2^19 times that of the result, or :class:`Multiplier` refuses a ratio
+        of theirs.
     """
     if semantics is Semantics.XNNPACK and _delegated_sum(first, second, result):
         return _linear_sum(first, second, result, sign)

@@ -105,7 +105,13 @@ def tabulated(
 
 
 def hard_swish(source: float, result: float) -> Requantizer:
-    """HARD_SWISH, ``x * clamp(x + 3, 0, 6) / 6`` in 16 bits; all three executors do the same."""
+    """HARD_SWISH, ``x * clamp(x + 3, 0, 6) / 6`` in 16 bits; all three executors do the same.
+
+    Raises
+    ------
+    VecqError
+        The scale of the source is too large beside that of the result for a shift to the right.
+    """
     fine = np.float32(source) * np.float32(1 / 128)
     output, output_exponent = _in_16_bits(float(np.float32(fine / np.float32(result))))
     gate, gate_exponent = _in_16_bits(float(np.float32(fine / np.float32(3 / 32768))))

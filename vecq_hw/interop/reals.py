@@ -21,7 +21,13 @@ MOST_BYTES = 1 << 26
 
 
 def source_rule(report: Report) -> Rule:
-    """How reals become codes of the inputs of an imported network."""
+    """How reals become codes of the inputs of an imported network.
+
+    Raises
+    ------
+    VecqError
+        By the rule that is returned: the data hold NaN or infinite values.
+    """
     ends = {end.name: end for end in report.inputs}
 
     def codes(source: Input, x: npt.ArrayLike) -> IntArray:

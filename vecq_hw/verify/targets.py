@@ -24,6 +24,11 @@ def choose(names: Sequence[str] | None) -> tuple[Target, ...]:
     """The targets of these names, in this order.
 
     Without names all of :data:`TARGETS`, but those whose tools are optional and not there.
+
+    Raises
+    ------
+    VecqError
+        There is no target of a name.
     """
     if names is None:
         return tuple(target for target in TARGETS if not _left_out(target))
