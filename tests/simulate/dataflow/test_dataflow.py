@@ -262,6 +262,48 @@ def is_late(network, schedule, depths, frames) -> bool:
     return not no_later(run.output_cycles.values(), ideal.output_cycles.values())
 
 
+@pytest.mark.parametrize(
+    ("shape", "branches", "folds"),
+    [
+        (
+            (1, 1, 3),
+            ("rr", "rr", "1r1r", "r"),
+            {
+                "branch2_0": Fold(pe=3, simd=1, kind=FoldKind.BIT_SERIAL),
+                "branch2_2": Fold(pe=1, simd=1),
+            },
+        ),
+        (
+            (1, 2, 3),
+            ("r", "1r1r"),
+            {
+                "branch1_0": Fold(pe=3, simd=1, dsp=True),
+                "branch1_2": Fold(pe=3, simd=3, kind=FoldKind.BIT_SERIAL, dsp=True),
+            },
+        ),
+    ],
+)
+def test_no_frame_is_late_however_many_are_sent(shape, branches, folds):
+    """Short frames are late only behind as many as all cells of a branch hold together."""
+    network, schedule = branched(shape, branches), Schedule(folds=folds)
+    assert not is_late(network, schedule, fifo_depths(network, schedule), 32)
+
+
+def test_a_quick_output_does_not_ask_for_ever_more_words():
+    """It would be frames ahead of a slow one soon, if the FIFO before this were deep enough."""
+    layers = (rescale("quick", "x", 2), convolution("slow", "x", 2, 4, 3))
+    source = Input(name="x", shape=(3, 3, 2), format=U4)
+    network = Network(name="two", inputs=(source,), layers=layers, outputs=("quick", "slow"))
+    schedule = Schedule(folds={"slow": Fold(pe=1, simd=1)})
+    depths = fifo_depths(network, schedule)
+    assert depths["x→slow"] < 2 * 9
+    slow = [
+        simulate_frames(network, schedule, given, 16).output_cycles["output 1"]
+        for given in (depths, dict.fromkeys(depths, 10**6))
+    ]
+    assert slow[0] == slow[1]
+
+
 def no_later(words, ideal) -> bool:
     return all(
         now <= limit

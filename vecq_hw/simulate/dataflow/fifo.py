@@ -6,12 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from vecq_hw.accelerator.cells import Join, Plan
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, check
 from vecq_hw.simulate.dataflow.frames import (
+    MOST_FRAMES,
     SEARCHED_FRAMES,
+    end_of,
+    frames_under_way,
     grow_until_complete,
     is_complete,
     set_depths,
@@ -20,6 +25,8 @@ from vecq_hw.simulate.dataflow.processes import Graph
 from vecq_hw.simulate.dataflow.recurrences import LateError
 from vecq_hw.simulate.dataflow.times import run
 
+SETTLING_FRAMES = 1
+"""So many frames after those that are under way at once, each frame repeats the one before."""
 REGISTERED_WORDS = 4
 """At most, of a branch in the stream registers at both ends of its FIFO and in its join."""
 
@@ -28,7 +35,8 @@ def fifo_depths(network: Network, schedule: Schedule) -> dict[str, int]:
     """The depth of every link, in words of its producer.
 
     With these depths the network never stands still, whatever its inputs and outputs pause, and
-    without pauses no output word of frames back to back comes later than with FIFOs without limit.
+    without pauses no output word of frames back to back comes later than with FIFOs without limit;
+    of several outputs a quick one may, once it would otherwise be frames ahead of the slowest.
     None of them can be smaller by a word: the network could stand still, or a word would come
     later.
 
@@ -44,7 +52,8 @@ def fifo_depths(network: Network, schedule: Schedule) -> dict[str, int]:
         depths = search.result()
         # A branch that holds all words of these frames cannot have held any of them up.
         words = {name: frames * search.words[name] for name in search.branches}
-        if all(depths[name] + REGISTERED_WORDS <= count for name, count in words.items()):
+        short = any(depths[name] + REGISTERED_WORDS > count for name, count in words.items())
+        if not short and (frames >= MOST_FRAMES or _keeps_pace(planned, depths, frames + 1)):
             return depths
         frames *= 2
 
@@ -56,6 +65,40 @@ def with_fifo_depths(network: Network, schedule: Schedule) -> Schedule:
     return replace(schedule, fifo_depths=fifo_depths(network, schedule))
 
 
+def _without_limit(planned: Plan, frames: int) -> Graph:
+    """Frames through FIFOs that are never full."""
+    graph = Graph(planned, frames)
+    set_depths(graph, dict.fromkeys(graph.links))
+    run(graph.processes)
+    return graph
+
+
+def _keeps_pace(planned: Plan, depths: Mapping[str, int], frames: int) -> bool:
+    """Whether no word is late in so many frames, and in more than are under way at once.
+
+    A full FIFO holds up the words behind it, which are of a later frame where frames are shorter
+    than what all cells of a branch hold together.  A quick output may wait for the slowest one,
+    from which it otherwise goes further away with each frame.
+    """
+    while True:
+        ideal = _without_limit(planned, frames)
+        ends = np.array([end_of(ideal, frame) for frame in range(frames)])
+        deadlines = {}
+        for name, stream in planned.outputs.items():
+            takes = np.array(ideal.channel(stream).takes).reshape(frames, stream.words)
+            deadlines[name] = (takes + (ends - takes[:, -1])[:, np.newaxis]).ravel().tolist()
+        graph = Graph(planned, frames, deadlines=deadlines)
+        set_depths(graph, depths)
+        try:
+            run(graph.processes)
+        except LateError:
+            return False
+        enough = frames_under_way(graph) + SETTLING_FRAMES
+        if enough <= frames:
+            return True
+        frames = enough
+
+
 def _stored(graph: Graph) -> dict[str, int]:
     return {name: link.stored() for name, link in graph.links.items()}
 
@@ -65,10 +108,8 @@ class _Search:
 
     def __init__(self, planned: Plan, frames: int) -> None:
         self._plan, self._frames = planned, frames
-        ideal = Graph(self._plan, self._frames)
+        ideal = _without_limit(self._plan, self._frames)
         self._depths: dict[str, int | None] = dict.fromkeys(ideal.links)
-        set_depths(ideal, self._depths)
-        run(ideal.processes)
         self._deadlines = {
             name: ideal.channel(end).takes for name, end in self._plan.outputs.items()
         }

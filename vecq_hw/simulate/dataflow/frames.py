@@ -259,18 +259,28 @@ def _common_source(planned: Plan, link: LinkBuffer) -> str:
     return [name for name in network.tensors if name in common][-1]
 
 
+def end_of(graph: Graph, frame: int) -> int:
+    """The cycle in which the last output word of a frame is taken."""
+    return max(
+        graph.channel(end).takes[(frame + 1) * end.words - 1] for end in graph.plan.outputs.values()
+    )
+
+
+def frames_under_way(graph: Graph) -> int:
+    """How many frames had begun to go in when the first had come out."""
+    ended = end_of(graph, 0)
+    begun = (graph.channel(entry).takes[:: entry.words] for entry in graph.plan.inputs.values())
+    return max(sum(cycle <= ended for cycle in cycles) for cycles in begun)
+
+
 def _measured(graph: Graph) -> DataflowRun:
     frames, channel = graph.frames, graph.channel
     inputs, outputs = graph.plan.inputs, graph.plan.outputs
-    last = [
-        max(channel(end).takes[(frame + 1) * end.words - 1] for end in outputs.values())
-        for frame in range(frames)
-    ]
-    begun = {name: channel(entry).takes[:: entry.words] for name, entry in inputs.items()}
+    last = [end_of(graph, frame) for frame in range(frames)]
     return DataflowRun(
         first_output=min(channel(end).offers[0] for end in outputs.values()),
         frame_ends=last,
-        in_flight=max(sum(cycle <= last[0] for cycle in cycles) for cycles in begun.values()),
+        in_flight=frames_under_way(graph),
         busy=graph.plan.busy,
         spans={
             name: [_span(graph, *ends, frame) for frame in range(frames)]
