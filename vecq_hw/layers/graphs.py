@@ -99,7 +99,13 @@ class GatherSum(OfOneTensor):
         return sums
 
     def output(self, source: Tensor) -> Tensor:
-        """The tensor of the sums, in a format that holds those of every row."""
+        """The tensor of the sums, in a format that holds those of every row.
+
+        Raises
+        ------
+        VecqError
+            The sums would need more bits than any format has.
+        """
         # Python integers: by how much each row multiplies the ends of the format.
         gains = self.summed(np.left_shift(np.ones(self.indices.size, object), self.edge_shifts))
         least, most = int(gains.min()), int(gains.max())

@@ -67,7 +67,13 @@ class WithWeights(OfOneTensor):
         ]
 
     def accumulator_format(self, source: IntFormat) -> IntFormat:
-        """The format of its sums; they wrap where fewer bits were asked for than are proven."""
+        """The format of its sums; they wrap where fewer bits were asked for than are proven.
+
+        Raises
+        ------
+        VecqError
+            The proven range needs more bits than any format has.
+        """
         least, most = self.accumulator_range(source)
         if max(most, -least - 1).bit_length() >= MAX_BITS:
             raise VecqError(

@@ -22,7 +22,13 @@ digest that they had before there was such a field."""
 
 
 def frozen(array: npt.ArrayLike, dtype: type[np.integer]) -> IntArray:
-    """A read-only copy in ``dtype``; anything but integers that fit is refused."""
+    """A read-only copy in ``dtype``; anything but integers that fit is refused.
+
+    Raises
+    ------
+    VecqError
+        They are no integers, or one does not fit ``dtype``.
+    """
     given = np.asarray(array)
     if given.dtype.kind not in "iu":
         raise VecqError(f"an integer array is wanted, not one of type {given.dtype}")

@@ -127,7 +127,13 @@ class Builder:
         return self._take_place(name, value, moved, layer_name=f"{name}_turned")
 
     def rearranged(self, name: str, module: Rearrange, value: Value, wants_last: bool) -> Value:
-        """A reshape or transpose."""
+        """A reshape or transpose.
+
+        Raises
+        ------
+        VecqError
+            The samples that it gives have more than three axes.
+        """
         value = self.in_order(name, value)
         shape = self.tensors[value.tensor].shape
         try:
@@ -155,7 +161,13 @@ class Builder:
         return self.picked(f"{name}_ordered", every, value)
 
     def picked(self, name: str, module: Pick, value: Value) -> Value:
-        """The values from some places of each axis."""
+        """The values from some places of each axis.
+
+        Raises
+        ------
+        VecqError
+            It puts zeros beside signs, which are never 0.
+        """
         take = picked(module, value.layout)
         if take.fills and value.offset.any():
             raise VecqError(f"layer '{name}' puts zeros beside signs, which are none of them")

@@ -20,7 +20,14 @@ from vecq_hw.train.quantized_layers import Add
 def through_constant(
     name: str, module: nn.Module, value: Value, constant: torch.Tensor, *, constant_first: bool
 ) -> Value:
-    """The line behind a sum, difference or product with one number, or one for each channel."""
+    """The line behind a sum, difference or product with one number, or one for each channel.
+
+    Raises
+    ------
+    VecqError
+        The constant or a quotient by it is NaN or infinite, it has another number of channels than
+        the value, or the module takes no constants.
+    """
     numbers = doubles(constant).reshape(-1)
     check_finite(name, "constant", numbers)
     if len(numbers) > 1 and len(numbers) != len(value.scale):
@@ -69,6 +76,11 @@ class QuantizedConstant:
             Whether the model's images are sequences (N, C, L).
         steps_first : bool
             Or (N, L, C).
+
+        Raises
+        ------
+        VecqError
+            The constant does not broadcast to ``shape``.
         """
         axes = len(shape) - (sequence and len(shape) == 3)
         given = [*self.codes.shape]

@@ -27,7 +27,13 @@ Shapes = Mapping[str, tuple[int, ...] | None]
 
 
 def shapes_by_input(model: fx.GraphModule, given: InputShape | None) -> Shapes:
-    """The shape of a sample of each input of the graph, where it is given."""
+    """The shape of a sample of each input of the graph, where it is given.
+
+    Raises
+    ------
+    VecqError
+        It is no shape of one to three positive sizes for each input, or names other inputs.
+    """
     names = [str(node.target) for node in model.graph.nodes if node.op == "placeholder"]
     shapes = checked_shapes(given, names)
     if shapes is None:
@@ -47,7 +53,13 @@ def quantized_input(
     node: fx.Node,
     quantizer: InputQuantizer,
 ) -> Value:
-    """The input whose codes the quantizer at a node makes, and what turns its axes."""
+    """The input whose codes the quantizer at a node makes, and what turns its axes.
+
+    Raises
+    ------
+    VecqError
+        Neither ``shapes`` nor the first readers tell the shape of the input.
+    """
     origin = placeholder(node)
     argument = str(origin.target)
     shape, flat = shapes[argument], False
@@ -97,7 +109,14 @@ def quantized_input(
 
 
 def indices(builder: Builder, shapes: Shapes, node: fx.Node, module: QuantizedEmbedding) -> str:
-    """The input of a model that begins with an Embedding."""
+    """The input of a model that begins with an Embedding.
+
+    Raises
+    ------
+    VecqError
+        The number of indices is not given, or another Embedding with another number of entries
+        reads the same ones.
+    """
     argument = str(placeholder(node).target)
     shape, name = shapes[argument], _input_name(shapes, argument)
     if shape is None or len(shape) != 1:

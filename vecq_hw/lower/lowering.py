@@ -97,6 +97,11 @@ def prediction_differences(
     model : the module that ``network`` was lowered from
     x : float32 array of shape (N, C), (N, C, L) or (N, C, H, W)
         Of several inputs a tuple of them, or a mapping from the arguments of forward().
+
+    Raises
+    ------
+    VecqError
+        ``network`` is no Network, the samples do not fit it or the model, or they are none.
     """
     if not isinstance(network, Network):
         raise VecqError(f"a Network is wanted, not {type(network).__name__}")
@@ -115,7 +120,14 @@ def prediction_differences(
 
 
 def checked_graph(model: nn.Module) -> fx.GraphModule:
-    """The model as a graph that can be walked; refuses what is no model to be lowered."""
+    """The model as a graph that can be walked; refuses what is no model to be lowered.
+
+    Raises
+    ------
+    VecqError
+        It is no model from quantize_model, its activations are float, or :func:`check_values`
+        refuses its values.
+    """
     modules = list(model.named_modules()) if isinstance(model, fx.GraphModule) else []
     if modules:
         check_values(model)

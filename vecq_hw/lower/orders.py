@@ -43,6 +43,11 @@ def rearranged(
 
     Of the two layouts that the result may have, it gets the one for which nothing moves, or else
     the one that its reader wants.
+
+    Raises
+    ------
+    VecqError
+        The samples that it gives have more than three axes.
     """
     rank = len(module.shape)
     if rank > 3:

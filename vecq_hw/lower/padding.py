@@ -42,7 +42,13 @@ def with_padding(builder: Builder, value: Value) -> Value:
 
 
 def pad_code(builder: Builder, name: str, real: float, value: Value) -> int:
-    """The integer that a real value of padding is in the tensor."""
+    """The integer that a real value of padding is in the tensor.
+
+    Raises
+    ------
+    VecqError
+        The padding is no value of the tensor's grid, or its integer leaves the format.
+    """
     scale, zero = float(value.scale.flat[0]), float(value.offset.flat[0])
     code, fmt = round((real - zero) / scale), builder.tensors[value.tensor].format
     held = IntFormat(fmt.bits, fmt.signed)

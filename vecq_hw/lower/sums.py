@@ -31,7 +31,14 @@ def weighted(
     module: QuantizedLinear | QuantizedConv1d | QuantizedConv2d,
     value: Value,
 ) -> Value:
-    """The products and sums of a layer with weights, as a line that has its bias."""
+    """The products and sums of a layer with weights, as a line that has its bias.
+
+    Raises
+    ------
+    VecqError
+        The layer pads signs with 0, what pads before it has no code, its weights cannot be
+        quantized, or its bias is NaN or infinite.
+    """
     around, code, zero = NO_SIDES, 0, float(value.offset.flat[0])
     images = not isinstance(module, QuantizedLinear)
     own = not isinstance(module, QuantizedLinear) and any(numeric_padding(module))

@@ -33,7 +33,14 @@ Pair = tuple[int, int]
 def through_transposed(
     builder: Builder, name: str, module: QuantizedTransposed, value: Value
 ) -> Value:
-    """A transposed convolution, as a line that has its bias."""
+    """A transposed convolution, as a line that has its bias.
+
+    Raises
+    ------
+    VecqError
+        The layer puts zeros between signs, its weights or shapes cannot be lowered, or its bias is
+        NaN or infinite.
+    """
     tensor = value.tensor
     if value.offset.any():
         raise VecqError(f"layer '{name}' puts zeros between signs, which are none of them")

@@ -59,7 +59,14 @@ class Value:
 
 
 def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value) -> Value:
-    """The line through a batch norm in evaluation mode."""
+    """The line through a batch norm in evaluation mode.
+
+    Raises
+    ------
+    VecqError
+        Its scale or shift is NaN or infinite, or it normalizes another number of channels than it
+        reads.
+    """
     assert module.running_mean is not None
     assert module.running_var is not None
     mean, variance = doubles(module.running_mean), doubles(module.running_var)
@@ -85,7 +92,13 @@ def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value)
 
 
 def added_order(name: str, values: Sequence[Value]) -> IntArray | None:
-    """The order of a sum, in which all operands must be."""
+    """The order of a sum, in which all operands must be.
+
+    Raises
+    ------
+    VecqError
+        Two operands have different orders.
+    """
     order = values[0].order
     for value in values[1:]:
         other = value.order
@@ -117,6 +130,12 @@ def doubles(tensor: torch.Tensor) -> Doubles:
 
 
 def check_finite(name: str, what: str, values: Doubles) -> None:
-    """Refuse values that are NaN or infinite, by the name of their layer."""
+    """Refuse values that are NaN or infinite, by the name of their layer.
+
+    Raises
+    ------
+    VecqError
+        One is NaN or infinite.
+    """
     if not np.isfinite(values).all():
         raise VecqError(f"layer '{name}': its {what} holds NaN or infinite values; train it again")

@@ -79,7 +79,14 @@ def max_pool(builder: Builder, name: str, module: nn.Module, value: Value) -> Va
 
 
 def average(builder: Builder, name: str, module: nn.Module, value: Value) -> Value:
-    """The sums of windows; by what they are divided goes into the Rescale that follows."""
+    """The sums of windows; by what they are divided goes into the Rescale that follows.
+
+    Raises
+    ------
+    VecqError
+        It pools vectors, or adaptively by windows that are not alike, averages signs and zeros
+        around them, or what pads before it has no code.
+    """
     added = NO_SIDES
     if value.pad is not None and value.pad.value == 0:
         added, value = value.pad.sides, replace(value, pad=None)

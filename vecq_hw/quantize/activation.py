@@ -110,6 +110,11 @@ class ActivationQuantizer(nn.Module):
         """The quantized values, of the shape of ``x``; in training mode the step follows ``x``.
 
         ``operand`` tells which of the tensors ``x`` is, where several share the quantizer.
+
+        Raises
+        ------
+        VecqError
+            It is evaluated before it met a value other than zero in training mode.
         """
         if self.training and self.follows:
             with torch.no_grad():

@@ -119,6 +119,11 @@ def settings_of(name: str, options: Mapping[str, Any] | None = None) -> dict[str
     ----------
     options : mapping, optional
         Those that were chosen: they tell the base.
+
+    Raises
+    ------
+    VecqError
+        There is no method of that name, or the base that was chosen is none.
     """
     if not isinstance(name, str) or name not in METHODS:
         raise VecqError(f"there is no method '{name}' for weights; {nearest(str(name), METHODS)}")

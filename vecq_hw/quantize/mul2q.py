@@ -54,7 +54,13 @@ class MuL2q(WeightQuantizer):
         return super().forward(w) + self._beta(w.detach())
 
     def codes(self, w: torch.Tensor) -> WeightCodes:
-        """What the integer network stores of these weights; refused where the mean was kept."""
+        """What the integer network stores of these weights; refused where the mean was kept.
+
+        Raises
+        ------
+        VecqError
+            The mean of the weights was kept, which no step divides.
+        """
         if self.mean:
             raise VecqError(
                 f"its weights have the mean {float(w.detach().mean()):.3g}, which muL2Q adds to"

@@ -57,7 +57,13 @@ class MethodSetting:
         return f"{words}, or {_NONE}" if self.optional else words
 
     def checked(self, value: Any, where: str) -> Any:
-        """The value as the class takes it; any other is refused."""
+        """The value as the class takes it; any other is refused.
+
+        Raises
+        ------
+        VecqError
+            The value is not of the kind that the setting takes, or its list is empty.
+        """
         if value is None and self.optional:
             return None
         if not self.is_list:

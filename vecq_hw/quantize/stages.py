@@ -23,6 +23,11 @@ def checked_stages(given: tuple[float, ...], what: str) -> tuple[float, ...]:
     what : str
         Begins the message: "stages".
 
+    Raises
+    ------
+    VecqError
+        They are no list of numbers, too many or none, fall, leave 0..1, or do not end with 1.
+
     Examples
     --------
     >>> checked_stages((0.5, 1), "stages")

@@ -73,6 +73,11 @@ class Ttq(WeightQuantizer):
         -------
         positive, negative : int, -127..127
         step : float
+
+        Raises
+        ------
+        VecqError
+            Both scales are zero, or one is NaN or infinite.
         """
         scales = float(self.positive.detach()), float(self.negative.detach())
         larger = max(map(abs, scales))

@@ -172,7 +172,14 @@ def root_mean_square(rows: torch.Tensor) -> torch.Tensor:
 
 
 def check_weights(w: torch.Tensor) -> None:
-    """Refuse weights without a direction: NaN, infinite, all zero."""
+    """Refuse weights without a direction: NaN, infinite, all zero.
+
+    Raises
+    ------
+    VecqError
+        They are no tensor of floats, on the device 'meta', NaN, infinite, all zero, or beyond what
+        can be squared.
+    """
     if not isinstance(w, torch.Tensor) or not w.is_floating_point():
         kind = f"one of {w.dtype}" if isinstance(w, torch.Tensor) else type(w).__name__
         raise VecqError(f"weights are a tensor of floats, not {kind}")

@@ -83,7 +83,13 @@ class Cluster:
         self._done.add(future)
 
     def next_done(self) -> tuple[int, Any]:
-        """As :meth:`Engine.next_done`."""
+        """As :meth:`Engine.next_done`.
+
+        Raises
+        ------
+        VecqError
+            The scheduler of the cluster is gone.
+        """
         from distributed import KilledWorker
 
         future = next(self._done)

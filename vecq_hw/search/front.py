@@ -196,7 +196,13 @@ def write_point(
 
 
 def read_point(out: Path, number: int, point: Point) -> FrontPoint | None:
-    """A network of the front from its files; None where it is not whole yet."""
+    """A network of the front from its files; None where it is not whole yet.
+
+    Raises
+    ------
+    VecqError
+        One of its files is missing, cannot be read, or is damaged.
+    """
     place = out / folder_name(number)
     if not (place / METRICS).exists():
         return None

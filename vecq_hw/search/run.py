@@ -198,6 +198,12 @@ def resume(
     """Go on with the search of a folder, wherever it ended; as :func:`search`.
 
     Trials that were running when it ended run again, under their numbers.
+
+    Raises
+    ------
+    VecqError
+        The folder holds no search, or one on other samples or labels than the data set has now, or
+        it cannot be written.
     """
     out = Path(out)
     settled = _read(out)
@@ -213,7 +219,13 @@ def resume(
 
 
 def load(out: str | Path) -> Result:
-    """What the search of a folder has found so far."""
+    """What the search of a folder has found so far.
+
+    Raises
+    ------
+    VecqError
+        The folder holds no search, or one without any trial.
+    """
     out = Path(out)
     settled = _read(out)
     if settled.storage is None and not (out / TRIALS).exists():

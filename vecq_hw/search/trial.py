@@ -169,6 +169,11 @@ def with_validation(dataset: Dataset, seed: int) -> Dataset:
     """The training samples alone, some of them drawn to be tested on in place of the test samples.
 
     Each class keeps at least one sample to train on.
+
+    Raises
+    ------
+    VecqError
+        The data set has masks in place of classes, or too few samples to keep some back.
     """
     if dataset.masked:
         raise VecqError(

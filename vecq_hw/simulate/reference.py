@@ -247,7 +247,13 @@ def quantize_input(network: Network, x: Given) -> IntArray | dict[str, IntArray]
 
 
 def quantized(source: Input, x: npt.ArrayLike) -> IntArray:
-    """Real numbers to codes of one input."""
+    """Real numbers to codes of one input.
+
+    Raises
+    ------
+    VecqError
+        The data hold NaN or infinite values.
+    """
     x = np.asarray(x)
     if not np.all(np.isfinite(x)):
         raise VecqError(f"input '{source.name}': the data hold NaN or infinite values")
@@ -303,7 +309,14 @@ def checked_inputs(network: Network, inputs: Given) -> dict[str, IntArray]:
 
 
 def checked_codes(source: Input, inputs: npt.ArrayLike) -> IntArray:
-    """``inputs`` in the input's own integer type, refused where they do not fit it."""
+    """``inputs`` in the input's own integer type, refused where they do not fit it.
+
+    Raises
+    ------
+    VecqError
+        They are no integers, of another shape than (N, *shape of the input), or outside of the
+        input's format.
+    """
     x = np.asarray(inputs)
     if x.dtype.kind not in "iu":
         raise VecqError(

@@ -40,7 +40,14 @@ class Batch(NamedTuple):
 
 
 def check_loader(loader: object) -> None:
-    """Refuse what is no iterable of batches that can be read more than once."""
+    """Refuse what is no iterable of batches that can be read more than once.
+
+    Raises
+    ------
+    VecqError
+        It is an iterator, a tensor, an array, a Dataset without a loader, or nothing to iterate
+        over.
+    """
     hint = ""
     if isinstance(loader, Iterator):
         raise VecqError("the loader is read twice; give a DataLoader or a list of batches")

@@ -117,7 +117,14 @@ def _own_method(name: str, given: LayerQuantization) -> WeightMethod | None:
 
 
 def checked_method(method: object) -> WeightMethod:
-    """The method, given by name or as such; what cannot quantize weights is refused."""
+    """The method, given by name or as such; what cannot quantize weights is refused.
+
+    Raises
+    ------
+    VecqError
+        There is no such method or it cannot be called; by what is returned, too, where the method
+        takes no weights and bits or gives no WeightQuantizer.
+    """
     if isinstance(method, str):
         return weight_method(method)
     if not callable(method) or isinstance(method, nn.Module):

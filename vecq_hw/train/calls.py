@@ -17,7 +17,13 @@ _ZEROS = {torch.zeros, torch.zeros_like, "new_zeros"}
 
 
 def bind(traced: fx.GraphModule, node: fx.Node) -> None:
-    """Let a module be called with its tensor alone, whatever keywords and defaults were given."""
+    """Let a module be called with its tensor alone, whatever keywords and defaults were given.
+
+    Raises
+    ------
+    VecqError
+        The layer begins with states that are not zero.
+    """
     module = traced.get_submodule(str(node.target))
     parameters = inspect.signature(type(module).forward).parameters
     if any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
@@ -95,6 +101,11 @@ def unpack_sequence(traced: fx.GraphModule, node: fx.Node) -> None:
     """The first of an LSTM's or GRU's results, its outputs, becomes the layer itself.
 
     The state of the last layer, of which the outputs hold all, becomes their last step.
+
+    Raises
+    ------
+    VecqError
+        The pair is read as a whole, or states other than the last of the last layer are read.
     """
     module = traced.get_submodule(str(node.target))
     kind = type(module).__name__

@@ -261,7 +261,13 @@ def _check_size(recipe: ModelRecipe, state: Mapping[str, torch.Tensor]) -> None:
 
 
 def restore(model: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:
-    """Load ``state`` into ``model``; refuse, in one sentence, the state of another model."""
+    """Load ``state`` into ``model``; refuse, in one sentence, the state of another model.
+
+    Raises
+    ------
+    VecqError
+        Names, shapes or types of the state are not those of the model.
+    """
     own = model.state_dict()
     for name in own:
         if name not in state:

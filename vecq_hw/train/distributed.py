@@ -36,6 +36,11 @@ def process_group(device: torch.device) -> Iterator[None]:
     """The process group that torchrun started this process for; nothing where it did not.
 
     Where there is a group already, that one.
+
+    Raises
+    ------
+    VecqError
+        torchrun started the process, but torch was built without torch.distributed.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or rank_and_size()[1] > 1:
         yield

@@ -131,7 +131,13 @@ def _name(function: Callable[..., Any] | str) -> str:
 
 
 def read_changed_values(model: nn.Module, graph: fx.Graph) -> None:
-    """Let all that come after a change in place read what it left, as tensors do."""
+    """Let all that come after a change in place read what it left, as tensors do.
+
+    Raises
+    ------
+    VecqError
+        A parameter or buffer is changed in place, or what is read later through another view.
+    """
     order = {node: place for place, node in enumerate(graph.nodes)}
     for node in list(graph.nodes):
         source = source_of(node)
@@ -172,7 +178,13 @@ def is_shape(node: fx.Node) -> bool:
 
 
 def check_unread(model: nn.Module, graph: fx.Graph) -> None:
-    """Refuse what is computed for something other than the output."""
+    """Refuse what is computed for something other than the output.
+
+    Raises
+    ------
+    VecqError
+        An operation has no reader.
+    """
     for node in reversed(graph.nodes):
         harmless = node.op in ("placeholder", "output", "get_attr", "call_module") or is_shape(node)
         if not node.users and not harmless and node.target not in (getattr, operator.getitem):

@@ -116,7 +116,14 @@ def predict(model: nn.Module, x: npt.NDArray[Any], batch_size: int = 256) -> npt
 def predict_all(
     model: nn.Module, inputs: Sequence[npt.ArrayLike], batch_size: int = 256
 ) -> dict[str, npt.NDArray[np.int64]]:
-    """As :func:`predict`, of a model with several inputs or outputs: the classes by output."""
+    """As :func:`predict`, of a model with several inputs or outputs: the classes by output.
+
+    Raises
+    ------
+    VecqError
+        The inputs hold different numbers of samples or none, or the model fails on them or has
+        batch statistics that are no numbers.
+    """
     samples = [np.asarray(x) for x in inputs]
     counts = {len(x) if x.ndim else 0 for x in samples}
     if len(counts) != 1 or not min(counts):

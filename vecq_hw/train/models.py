@@ -110,6 +110,12 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     classes : int
         How many scores the model gives; the paper's networks for IMDB and for masks of objects
         give one for two classes.
+
+    Raises
+    ------
+    VecqError
+        There is no such model, the shape or number of classes does not fit it, or the function
+        cannot be loaded, fails, or returns no module.
     """
     if not isinstance(name, str):
         raise VecqError(f"a model is named by text, not {name!r}")
@@ -134,7 +140,14 @@ def build_model(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
 
 
 def checked_ends(shape: object, classes: object) -> tuple[tuple[int, ...], int]:
-    """The shape of a sample and the number of scores, as ints; anything else is refused."""
+    """The shape of a sample and the number of scores, as ints; anything else is refused.
+
+    Raises
+    ------
+    VecqError
+        The shape is not one to three positive whole numbers, or ``classes`` is no positive whole
+        number.
+    """
     if not isinstance(shape, Sequence) or isinstance(shape, str) or not 1 <= len(shape) <= 3:
         raise VecqError(f"a model takes samples of one to three positive sizes, not {shape!r}")
     wanted = "a model takes samples of positive sizes"

@@ -263,7 +263,13 @@ def _conv_norm_relu(
 
 
 def image_shape(name: str, shape: tuple[int, ...], least: int) -> tuple[int, int, int]:
-    """Channels, height and width of a sample; refuses what is no image of ``least`` pixels."""
+    """Channels, height and width of a sample; refuses what is no image of ``least`` pixels.
+
+    Raises
+    ------
+    VecqError
+        The shape has not three axes, or its height or width is less than ``least``.
+    """
     if len(shape) != 3 or min(shape[1:]) < least:
         hint = "; gray images have a channel axis, too: (1, H, W)" if len(shape) == 2 else ""
         raise VecqError(

@@ -303,6 +303,11 @@ def salient_model(name: str, sizes: Sizes, shape: Sequence[int], classes: int) -
     """The network ``name`` for images of ``shape``, (C, H, W) with H and W multiples of 32.
 
     One score of each pixel tells an object from the rest, which are two classes.
+
+    Raises
+    ------
+    VecqError
+        The shape is no image, or its height or width is no multiple of 32.
     """
     channels, height, width = image_shape(name, tuple(shape), FACTOR)
     if height % FACTOR or width % FACTOR:

@@ -25,7 +25,13 @@ _HOOKS = {
 
 
 def check_entries(model: nn.Module, data: Dataset) -> None:
-    """Refuse indices of tokens that the model has no Embedding for, or too small a one."""
+    """Refuse indices of tokens that the model has no Embedding for, or too small a one.
+
+    Raises
+    ------
+    VecqError
+        The model has no Embedding, or one with fewer entries than the data have indices.
+    """
     if data.x_train.dtype.kind == "f":
         return
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
@@ -43,7 +49,14 @@ def check_entries(model: nn.Module, data: Dataset) -> None:
 
 
 def check_modules(model: nn.Module) -> None:
-    """Refuse what is not in forward() of a class, so that no trace would have it."""
+    """Refuse what is not in forward() of a class, so that no trace would have it.
+
+    Raises
+    ------
+    VecqError
+        The model or a layer is compiled, wrapped, hooked, or overrides what calls forward() or
+        train(); or :func:`check_values` refuses its values.
+    """
     if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
         raise VecqError("the model is compiled; quantize what was compiled, and compile its twin")
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -93,7 +106,13 @@ InputShape = tuple[int, ...] | Sequence[tuple[int, ...]] | Mapping[str, tuple[in
 
 
 def checked_shapes(given: object, names: Sequence[str]) -> tuple[tuple[int, ...], ...] | None:
-    """The shape of one sample for each of the inputs ``names``, or None."""
+    """The shape of one sample for each of the inputs ``names``, or None.
+
+    Raises
+    ------
+    VecqError
+        They are no positive whole numbers, or a mapping names other inputs.
+    """
     if given is None:
         return None
     wanted = "input_shape is the shape of a sample, such as (3, 32, 32), or one for each input"
@@ -114,7 +133,14 @@ def checked_shapes(given: object, names: Sequence[str]) -> tuple[tuple[int, ...]
 
 
 def check_values(model: nn.Module) -> None:
-    """Refuse parameters and statistics without values, or of several types or places."""
+    """Refuse parameters and statistics without values, or of several types or places.
+
+    Raises
+    ------
+    VecqError
+        One has no shape or no values yet, is not float32 or float64, or two differ in type or
+        device.
+    """
     kinds: dict[tuple[object, object], str] = {}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if nn.parameter.is_lazy(tensor):

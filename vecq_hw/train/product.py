@@ -99,7 +99,13 @@ class ProductStage:
         return None if self._teacher is None else self._teacher.state_dict()
 
     def check(self, state: object) -> None:
-        """Refuse what is no state of a teacher of this model."""
+        """Refuse what is no state of a teacher of this model.
+
+        Raises
+        ------
+        VecqError
+            Its parameters have other names, shapes or types than the model's.
+        """
         own = self._model.state_dict()
         if state is None:
             return

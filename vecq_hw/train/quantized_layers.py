@@ -296,7 +296,13 @@ class FlattenTo(nn.Flatten):
         return flat
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse samples of any other number of features."""
+        """Refuse samples of any other number of features.
+
+        Raises
+        ------
+        VecqError
+            The samples have another number of features.
+        """
         if math.prod(shape) != self.features:
             raise VecqError(
                 f"the model views samples of {math.prod(shape)} features as {self.features};"
@@ -316,7 +322,13 @@ class SquareAverage(nn.AdaptiveAvgPool2d):
         return super().forward(input)
 
     def check(self, size: tuple[int, int]) -> None:
-        """Refuse images that are not as high as wide."""
+        """Refuse images that are not as high as wide.
+
+        Raises
+        ------
+        VecqError
+            Height and width differ.
+        """
         if size[0] != size[1]:
             raise VecqError(
                 f"the model averages windows as wide as high of an image of {size[0]} × {size[1]};"

@@ -23,6 +23,11 @@ def checked_scores(
     ----------
     pixels : (H, W), or nothing
         Of the labels of one sample: a mask has one for each pixel.
+
+    Raises
+    ------
+    VecqError
+        The model fails on ``x``, has several outputs, or gives scores of another shape.
     """
     try:
         scores: torch.Tensor = model(x)

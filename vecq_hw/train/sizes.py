@@ -43,6 +43,11 @@ def model_size_bytes(model: nn.Module, weight_bits: int) -> int:
         Float or quantized; its parameters may lie on the device 'meta'.
     weight_bits : int, 1..16, or 32 for float
 
+    Raises
+    ------
+    VecqError
+        ``weight_bits`` is neither 1 to 16 nor 32.
+
     Examples
     --------
     >>> model_size_bytes(nn.Sequential(nn.Linear(7, 8), nn.BatchNorm1d(8)), 2)

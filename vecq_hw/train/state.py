@@ -54,7 +54,13 @@ def check_form(given: Any, like: Any, where: str) -> None:
 
 
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Refuse a state that is not of this kind of optimizer over these parameters."""
+    """Refuse a state that is not of this kind of optimizer over these parameters.
+
+    Raises
+    ------
+    VecqError
+        It is of other parameters or settings than the optimizer's, the learning rate aside.
+    """
     fresh = optimizer.state_dict()
     moments = state.get("state") if isinstance(state, dict) else None
     check_form(state, {"state": moments, "param_groups": fresh["param_groups"]}, "optimizer")
@@ -77,7 +83,13 @@ def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
 
 
 def check_schedule(state: Any, schedule: torch.optim.lr_scheduler.LRScheduler, steps: int) -> None:
-    """Refuse a state of another schedule, or one that does not stand at ``steps`` steps."""
+    """Refuse a state of another schedule, or one that does not stand at ``steps`` steps.
+
+    Raises
+    ------
+    VecqError
+        It is of another schedule or stands at another step.
+    """
     fresh = schedule.state_dict()
     check_form(state, fresh, "schedule")
     for name, value in fresh.items():
@@ -88,7 +100,13 @@ def check_schedule(state: Any, schedule: torch.optim.lr_scheduler.LRScheduler, s
 
 
 def check_random(states: Any) -> None:
-    """Refuse what are no states of random generators: that of the CPU, and the device's if any."""
+    """Refuse what are no states of random generators: that of the CPU, and the device's if any.
+
+    Raises
+    ------
+    VecqError
+        They are no list of byte tensors, or it is empty.
+    """
     if not isinstance(states, list) or not states:
         raise VecqError("its random numbers are no list of states")
     for state in states:

@@ -101,7 +101,13 @@ class Tracer(fx.Tracer):
     def create_args_for_root(
         self, root_fn: Any, is_module: bool, concrete_args: Any = None
     ) -> tuple[Any, list[Any]]:
-        """The arguments with which forward() is called."""
+        """The arguments with which forward() is called.
+
+        Raises
+        ------
+        VecqError
+            input_shape gives another number of inputs than forward() takes tensors.
+        """
         # The twin is called with one tensor: arguments with defaults have these.
         given = list(inspect.signature(root_fn).parameters.values())[1:]
         needed = [one for one in given if one.default is one.empty and one.kind not in _OPEN]
@@ -116,7 +122,13 @@ class Tracer(fx.Tracer):
         return root_fn, [self.root, *proxies]
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        """A node of the graph; refused where forward() has changed how torch computes."""
+        """A node of the graph; refused where forward() has changed how torch computes.
+
+        Raises
+        ------
+        VecqError
+            forward() computes under torch.no_grad(), autocast or the like.
+        """
         if _autograd_modes() != self._modes:
             raise VecqError(
                 "forward() computes a part under torch.no_grad(), autocast or the like, which its"
@@ -154,7 +166,13 @@ class Tracer(fx.Tracer):
         return attr_val if self._asks else super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def path_of_module(self, mod: nn.Module) -> str:
-        """The name of a module, also of one that forward() makes."""
+        """The name of a module, also of one that forward() makes.
+
+        Raises
+        ------
+        VecqError
+            The module has parameters or buffers, but is no part of the model.
+        """
         try:
             return super().path_of_module(mod)
         except NameError:
@@ -322,6 +340,11 @@ def honest_python(model: nn.Module) -> Iterator[None]:
 
     And to torch.is_tensor; an autograd Function, of which tracing would forget the gradient, is
     refused.
+
+    Raises
+    ------
+    VecqError
+        Meanwhile, where forward() calls an autograd Function.
     """
 
     def is_instance(value: object, kinds: Any) -> bool:

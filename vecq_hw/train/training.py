@@ -61,7 +61,13 @@ class Epoch:
 
     @classmethod
     def of(cls, row: object) -> Epoch:
-        """The epoch of its values, in the order of the fields, as they were stored."""
+        """The epoch of its values, in the order of the fields, as they were stored.
+
+        Raises
+        ------
+        VecqError
+            It is no list of 5 or 6 finite numbers that begins with the number of the epoch, from 1.
+        """
         if not isinstance(row, list | tuple):
             raise VecqError(f"an epoch is a list of numbers, not {row!r}")
         number, *rest = row
@@ -334,7 +340,14 @@ class Training:
 
 
 def check_labels(y: object, samples: int, classes: int) -> None:
-    """Refuse labels that are no classes 0..classes - 1, such as the values of a regression."""
+    """Refuse labels that are no classes 0..classes - 1, such as the values of a regression.
+
+    Raises
+    ------
+    VecqError
+        There are fewer than 2 classes, or the labels are no integers of the shape (samples,) in
+        0..classes - 1.
+    """
     labels = np.asarray(y)
     if classes < 2:
         raise VecqError(
@@ -353,7 +366,13 @@ def check_labels(y: object, samples: int, classes: int) -> None:
 
 
 def check_masks(masks: npt.NDArray[Any], x: npt.NDArray[Any]) -> None:
-    """Refuse masks that are not of the images ``x``, (N, C, H, W)."""
+    """Refuse masks that are not of the images ``x``, (N, C, H, W).
+
+    Raises
+    ------
+    VecqError
+        The masks are not boolean of the shape (N, H, W), or ``x`` is not of four axes.
+    """
     if masks.dtype != bool or x.ndim != 4 or masks.shape != (len(x), *x.shape[2:]):
         raise VecqError(
             f"masks of the type {masks.dtype} and shape {masks.shape} are given beside samples of"

@@ -152,7 +152,13 @@ def simulate_pace(
 
 
 def set_depths(graph: Graph, depths: Mapping[str, int | None]) -> None:
-    """Give links their depths; None is without limit."""
+    """Give links their depths; None is without limit.
+
+    Raises
+    ------
+    VecqError
+        The network has no stream of a name, or a depth is less than its stream needs.
+    """
     for name, depth in depths.items():
         link = graph.links.get(name)
         if link is None:

@@ -63,7 +63,14 @@ def bit_serial(
     array: ArraySize,
     input_format: IntFormat | None = None,
 ) -> ArrayRun:
-    """Run a layer on a bit-serial array of sign-adders; see :func:`weight_stationary`."""
+    """Run a layer on a bit-serial array of sign-adders; see :func:`weight_stationary`.
+
+    Raises
+    ------
+    VecqError
+        The weights are not on the mid-rise grid, or the layer or ``x`` is refused as by
+        :func:`weight_stationary`.
+    """
     product, found = array_operands(layer, x, input_format)
     match layer.weights:
         case Weights(grid=MidRise() as grid):
