@@ -37,7 +37,7 @@ def quantize(
 
 
 def saturate(x: IntArray, fmt: IntFormat) -> IntArray:
-    """Clamp to the range of the format."""
+    """Integers of any shape, clamped to the range of the format."""
     return np.clip(x, fmt.lo, fmt.hi)
 
 
@@ -131,7 +131,10 @@ class FloatRescale:
     def is_exact(
         magnitude: int, mantissa: IntArray, offset: IntArray, shift: int | IntArray
     ) -> bool:
-        """Whether accumulators up to ``magnitude`` keep every intermediate within 2^53."""
+        """Whether accumulators up to ``magnitude`` keep every intermediate within 2^53.
+
+        ``mantissa`` and ``offset`` are of shape (C,), one of each channel.
+        """
         halves = np.broadcast_to(half_of(shift), mantissa.shape)
         lines = zip(mantissa.tolist(), offset.tolist(), halves.tolist(), strict=True)
         return all(magnitude * abs(m) + abs(b) + half <= 1 << 53 for m, b, half in lines)
@@ -299,12 +302,12 @@ def _saturated(x: IntArray, fmt: IntFormat) -> npt.NDArray[np.int64]:
 
 
 def sigmoid(gate: IntArray) -> npt.NDArray[np.int64]:
-    """Of gate codes, at the step 2^-8: 0..255."""
+    """Of gate codes -128..127 in any shape, which stays; at the step 2^-8: 0..255."""
     return SIGMOID_TABLE[gate - GATE.lo].astype(np.int64)
 
 
 def tanh(gate: IntArray) -> npt.NDArray[np.int64]:
-    """Of gate codes, at the step 2^-7: -127..127."""
+    """Of gate codes -128..127 in any shape, which stays; at the step 2^-7: -127..127."""
     return TANH_TABLE[gate - GATE.lo].astype(np.int64)
 
 

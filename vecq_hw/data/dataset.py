@@ -163,7 +163,7 @@ def check_samples(name: str, x_train: npt.NDArray[np.floating]) -> None:
 
 
 def pixels(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> FloatImages:
-    """Bytes 0..255, or 16 bits 0..65535, as floats in 0..1."""
+    """Bytes 0..255, or 16 bits 0..65535, as float32 in 0..1; any shape, which stays."""
     return codes.astype(np.float32) / np.float32(np.iinfo(codes.dtype).max)
 
 

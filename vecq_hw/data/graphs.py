@@ -61,7 +61,10 @@ class Graph:
 
     @cached_property
     def neighbours(self) -> tuple[IntArray, IntArray]:
-        """Row pointers and nodes of the adjacency matrix with each node beside its neighbours."""
+        """Row pointers and nodes of the adjacency matrix with each node beside its neighbours.
+
+        Of the shapes (N + 1,) and (2 E + N,); the nodes of a row are ascending.
+        """
         own = np.arange(self.nodes)
         rows = np.concatenate([self.edges[:, 0], self.edges[:, 1], own])
         columns = np.concatenate([self.edges[:, 1], self.edges[:, 0], own])
@@ -99,7 +102,8 @@ class Graph:
     def around(self, node: int, count: int) -> IntArray:
         """The ``count`` nodes that are the fewest edges away from one, the nearest first.
 
-        Fewer where no more can be reached; of equally near ones those of the lowest numbers.
+        Of shape (count,), fewer where no more can be reached; of equally near ones those of the
+        lowest numbers.
         """
         indptr, indices = self.neighbours
         found = {node: None}
@@ -111,7 +115,10 @@ class Graph:
         return np.array([*found][:count])
 
     def part(self, nodes: IntArray) -> Graph:
-        """The graph of these nodes, in this order, with the edges among them."""
+        """The graph of these nodes, in this order, with the edges among them.
+
+        They are of shape (n,), each once.
+        """
         place = np.full(self.nodes, -1)
         place[nodes] = np.arange(nodes.size)
         edges = place[self.edges]

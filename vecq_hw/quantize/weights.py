@@ -78,7 +78,7 @@ class WeightQuantizer(nn.Module):
         raise NotImplementedError
 
     def forward(self, w: torch.Tensor) -> torch.Tensor:
-        """The quantized weights; their gradient is passed to ``w`` unchanged."""
+        """The quantized weights, of the shape of ``w``; their gradient goes to ``w`` unchanged."""
         result: torch.Tensor = _StraightThrough.apply(w, self.integers)  # type: ignore[no-untyped-call]
         return result
 
@@ -102,7 +102,7 @@ class WeightQuantizer(nn.Module):
             return ScalarCodes(codes_of(values, self.grid), self.grid, step)
 
     def penalty(self, w: torch.Tensor) -> torch.Tensor | None:
-        """A scalar to be added to the loss of each step, with gradients; or None."""
+        """A scalar tensor to be added to the loss of each step, with gradients; or None."""
         return None
 
     def combined(self, loss: torch.Tensor, relaxed: torch.Tensor) -> torch.Tensor:

@@ -107,7 +107,10 @@ def run(
 
 
 def predict(model: nn.Module, x: npt.NDArray[Any], batch_size: int = 256) -> npt.NDArray[np.int64]:
-    """The class that the model gives each sample, in evaluation mode; lowest index on a tie."""
+    """The class that the model gives each sample, in evaluation mode; lowest index on a tie.
+
+    ``x`` is of shape (N, ...), the result of shape (N,).
+    """
     scores = _scores(model, x, batch_size)
     result: npt.NDArray[np.int64] = chosen(scores).cpu().numpy()
     return result
