@@ -131,10 +131,7 @@ class FloatRescale:
     def is_exact(
         magnitude: int, mantissa: IntArray, offset: IntArray, shift: int | IntArray
     ) -> bool:
-        """Whether accumulators up to ``magnitude`` keep every intermediate within 2^53.
-
-        ``mantissa`` and ``offset`` are of shape (C,), one of each channel.
-        """
+        """Whether accumulators up to ``magnitude`` keep all within 2^53; arrays of shape (C,)."""
         halves = np.broadcast_to(half_of(shift), mantissa.shape)
         lines = zip(mantissa.tolist(), offset.tolist(), halves.tolist(), strict=True)
         return all(magnitude * abs(m) + abs(b) + half <= 1 << 53 for m, b, half in lines)
@@ -302,12 +299,12 @@ def _saturated(x: IntArray, fmt: IntFormat) -> npt.NDArray[np.int64]:
 
 
 def sigmoid(gate: IntArray) -> npt.NDArray[np.int64]:
-    """Of gate codes -128..127 in any shape, which stays; at the step 2^-8: 0..255."""
+    """The sigmoid of gate codes -128..127, of their shape, at the step 2^-8: 0..255."""
     return SIGMOID_TABLE[gate - GATE.lo].astype(np.int64)
 
 
 def tanh(gate: IntArray) -> npt.NDArray[np.int64]:
-    """Of gate codes -128..127 in any shape, which stays; at the step 2^-7: -127..127."""
+    """The tanh of gate codes -128..127, of their shape, at the step 2^-7: -127..127."""
     return TANH_TABLE[gate - GATE.lo].astype(np.int64)
 
 

@@ -247,7 +247,7 @@ def quantize_input(network: Network, x: Given) -> IntArray | dict[str, IntArray]
 
 
 def quantized(source: Input, x: npt.ArrayLike) -> IntArray:
-    """Real numbers to codes of one input.
+    """Real numbers to codes of one input; the shape stays.
 
     Raises
     ------
@@ -277,8 +277,8 @@ def predictions(
     """The class of each output vector; the lowest index wins a tie (rule 6).
 
     Where an ArgMax or a TopK makes an output, its (first) number is the class.  An output of one
-    other number tells two classes apart: 1 where it is above zero.  Of several
-    outputs a dictionary from the name of each to its classes.
+    other number tells two classes apart: 1 where it is above zero.  Classes have
+    the shape (N,); of several outputs a dictionary has them by the name of each.
     """
     decided = {layer.name for layer in network.layers if isinstance(layer, ArgMax | TopK)}
     return one_or_all(

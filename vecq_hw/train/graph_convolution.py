@@ -274,5 +274,5 @@ def copied_in_double(model: GraphConvolution) -> GraphConvolution:
 
 
 def node_accuracy(graph: Graph, classes: Labels, nodes: IntArray) -> float:
-    """Which part of ``nodes`` has its class, 0..1."""
+    """Which part of ``nodes``, shape (n,), has its class in ``classes``, shape (N,): 0..1."""
     return float((classes[nodes] == graph.labels[nodes]).mean())
