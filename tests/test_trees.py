@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import typing_extensions
 
 from tests.random_networks import Seeded, random_bases, random_product
 from tests.strategies import random_inputs
@@ -345,3 +347,16 @@ def test_archives_out_of_proportion_are_refused_before_they_are_unpacked(tmp_pat
             archive.writestr("header.npy", header_of(shape))
         with pytest.raises(VecqError, match="is not a network file"):
             storage.load(path)
+
+
+def test_an_array_is_stored_where_its_annotation_is_an_alias_as_in_numpy_2_5() -> None:
+    scalar = typing.TypeVar("scalar", bound=np.generic)
+    of_type = np.ndarray[typing.Any, np.dtype[scalar]]
+    one = typing_extensions.TypeAliasType("one", of_type, type_params=(scalar,))
+    codes = np.arange(3)
+    for kind in (one[np.integer[typing.Any]], one, npt.NDArray[typing.Any], np.ndarray):
+        arrays: list[npt.NDArray[typing.Any]] = []
+        tree = trees.encode(codes, kind, arrays)
+        assert trees.decode(tree, kind, iter(enumerate(arrays))) is codes
+        with pytest.raises(VecqError, match=r"'three', but (an array|one|ndarray) is wanted"):
+            trees.encode("three", kind, [])

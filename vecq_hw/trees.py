@@ -41,7 +41,7 @@ def encode(value: object, kind: Any, arrays: list[Array], where: str = "") -> An
         A value is of another kind than its annotation says.
     """
     for one in _alternatives(kind):
-        origin, arguments = typing.get_origin(one) or one, typing.get_args(one)
+        origin, arguments = _origin(one), typing.get_args(one)
         if _is_plain(one) and _is_number_or_text(value, one, where):
             return None if value is None else one(value)
         if origin is np.ndarray and isinstance(value, np.ndarray):
@@ -87,7 +87,7 @@ def decode(tree: Any, kind: Any, arrays: Iterator[tuple[int, Array]], where: str
         The tree is of another kind than the annotation says, or a class refuses its fields.
     """
     for one in _alternatives(kind):
-        origin, arguments = typing.get_origin(one) or one, typing.get_args(one)
+        origin, arguments = _origin(one), typing.get_args(one)
         if _is_plain(one) and _is_number_or_text(tree, one, where):
             return None if tree is None else one(tree)
         if origin is np.ndarray and isinstance(tree, dict) and tree.keys() == {"array"}:
@@ -166,6 +166,13 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
     return (kind,)
 
 
+def _origin(kind: Any) -> Any:
+    """The class behind an annotation; behind that of an alias (NumPy 2.5's ``NDArray``) as well."""
+    while (origin := typing.get_origin(kind)) or hasattr(kind, "__value__"):
+        kind = getattr(origin or kind, "__value__", origin)
+    return kind
+
+
 def _is_plain(kind: Any) -> bool:
     return kind in (bool, int, float, str, types.NoneType)
 
@@ -212,7 +219,7 @@ def _kind_name(kind: Any) -> str:
         else getattr(one, "__name__", str(one))
         if not typing.get_args(one)
         else "an array"
-        if typing.get_origin(one) is np.ndarray
+        if _origin(one) is np.ndarray
         else str(one)
         for one in _alternatives(kind)
     )
