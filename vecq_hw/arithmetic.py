@@ -44,6 +44,8 @@ def saturate(x: IntArray, fmt: IntFormat) -> IntArray:
 def wrap(x: IntArray, bits: int) -> npt.NDArray[np.int64]:
     """The low ``bits`` bits of ``x``, read as two's complement.
 
+    ``x`` has any shape; ``bits`` is 1..64.
+
     Examples
     --------
     >>> wrap(np.array([7, 8, -9]), 4)
@@ -54,7 +56,10 @@ def wrap(x: IntArray, bits: int) -> npt.NDArray[np.int64]:
 
 
 def half_of(shift: int | IntArray) -> npt.NDArray[np.int64]:
-    """``2^(s-1)``: what a Rescale adds so that its shift rounds to nearest."""
+    """``2^(s-1)``: what a Rescale adds so that its shift rounds to nearest.
+
+    ``shift`` is at least 1: a number, or an array of any shape, which the result has.
+    """
     return np.left_shift(np.int64(1), np.asarray(shift, np.int64) - 1)
 
 
@@ -313,6 +318,8 @@ def gate_codes(total: IntArray, shift: int) -> npt.NDArray[np.int64]:
 
     ``total`` is ``a * mantissa_x + r * mantissa_h + offset``, of the exact sums ``a`` of the input
     and ``r`` of the state: two operands, one rounding.
+
+    The result has the shape of ``total``.
     """
     return _saturated((total.astype(np.int64) + half_of(shift)) >> shift, GATE)
 
@@ -321,12 +328,17 @@ def lstm_cell(f: IntArray, c: IntArray, i: IntArray, u: IntArray) -> npt.NDArray
     """``clamp((f c + (i u << 4) + 128) >> 8)`` to 16 bits: the cell after a step.
 
     ``f c`` has the step 2^-19, ``i u`` the step 2^-15.
+
+    All four have one shape, which the result has.
     """
     return _saturated((f * c + (i * u << 4) + 128) >> 8, WIDE_STATE)
 
 
 def lstm_output(o: IntArray, c: IntArray) -> npt.NDArray[np.int64]:
-    """``(o T[q] + 128) >> 8``, where q is ``clamp((c + 64) >> 7, -128, 127)``: -127..127."""
+    """``(o T[q] + 128) >> 8``, where q is ``clamp((c + 64) >> 7, -128, 127)``: -127..127.
+
+    ``o`` and ``c`` have one shape, which the result has.
+    """
     return (o * tanh(_saturated((c + 64) >> 7, GATE)) + 128) >> 8
 
 
@@ -353,6 +365,8 @@ def gru_candidate(
 ) -> npt.NDArray[np.int64]:
     """The gate codes of the candidates: ``clamp((total + (r t << (s-15)) + 2^(s-1)) >> s)``.
 
+    The three arrays have one shape, which the result has.
+
     Parameters
     ----------
     total : int array
@@ -373,12 +387,17 @@ def gru_state(z: IntArray, n: IntArray, state: IntArray) -> npt.NDArray[np.int64
     """``(((256 - z) n << 8) + z d + 128) >> 8``: the state d, at the step 2^-15, after a step.
 
     A weighted mean of n, at the step 2^-7, and d, so that it stays within ``127 * 2^8``.
+
+    The three arrays have one shape, which the result has.
     """
     return (((256 - z) * n << 8) + z * state + 128) >> 8
 
 
 def gru_output(state: IntArray) -> npt.NDArray[np.int64]:
-    """``(d + 128) >> 8``: -127..127."""
+    """``(d + 128) >> 8``: -127..127.
+
+    The result has the shape of ``state``.
+    """
     return (state + 128) >> 8
 
 

@@ -327,6 +327,8 @@ def bit_planes(grid: Grid) -> BitPlanes:
 def planes_of(values: IntArray) -> BitPlanes:
     """The fewest bit planes that hold some integers.
 
+    ``values`` has any shape and is not empty.
+
     Examples
     --------
     >>> planes_of(np.array([-3, 1])), planes_of(np.array([0, 5, -3]))

@@ -27,6 +27,8 @@ Array = npt.NDArray[Any]
 def encode(value: object, kind: Any, arrays: list[Array], where: str = "") -> Any:
     """The tree of ``value``, of which JSON can be made; its arrays are appended to ``arrays``.
 
+    Arrays keep their shape.
+
     Parameters
     ----------
     kind : annotation

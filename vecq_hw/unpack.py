@@ -79,6 +79,8 @@ class NpzReader:
     def read(self, name: str) -> npt.NDArray[Any]:
         """The array ``name``, of numbers or truth values.
 
+        It has the shape that its header tells.
+
         Raises
         ------
         VecqError
@@ -100,6 +102,8 @@ class NpzReader:
 def read_npy(path: str | Path) -> npt.NDArray[Any]:
     """The numbers of an .npy file.
 
+    They have the shape that the header tells.
+
     Raises
     ------
     VecqError
@@ -117,6 +121,8 @@ def read_npy(path: str | Path) -> npt.NDArray[Any]:
 
 def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays of an .npz file by their names.
+
+    Each has the shape that its header tells.
 
     Raises
     ------

@@ -47,7 +47,10 @@ class Axis:
 
     @property
     def reads(self) -> Indices:
-        """The offsets of the places at which a word is read."""
+        """The offsets of the places at which a word is read.
+
+        The shape is (places,): one entry for each place that reads.
+        """
         return self.offsets[~self.fills]
 
     @property
@@ -111,7 +114,10 @@ class Order:
 
     @cached_property
     def gives_word(self) -> npt.NDArray[np.bool_]:
-        """For each step whether it reads a word, else it gives the code that fills."""
+        """For each step whether it reads a word, else it gives the code that fills.
+
+        The shape is (steps,).
+        """
         fills = np.zeros((), np.bool_)
         for axis in self.axes:
             fills = fills[..., np.newaxis] | axis.fills
@@ -119,7 +125,10 @@ class Order:
 
     @cached_property
     def read(self) -> Indices:
-        """The words that are read, one after the other."""
+        """The words that are read, one after the other.
+
+        The shape is (reads,).
+        """
         return self.base + _sums([axis.reads for axis in self.axes])
 
     @cached_property
@@ -154,7 +163,10 @@ class Order:
 
     @cached_property
     def kept(self) -> Indices:
-        """For each read the first word that is kept: none before it is read again."""
+        """For each read the first word that is kept: none before it is read again.
+
+        The shape is (reads,).
+        """
         return self._kept_at(self.level)
 
     def _kept_at(self, level: int) -> Indices:

@@ -349,14 +349,20 @@ def _runs(begin: int, count: int, gates: int) -> list[tuple[int, int, bool]]:
 
 
 def whole_frames(needs: Indices, gives: npt.NDArray[np.bool_], words: int, depth: int) -> Unit:
-    """A unit on ``vecq_frame_buffer``: its last step reads all words and frees them."""
+    """A unit on ``vecq_frame_buffer``: its last step reads all words and frees them.
+
+    ``needs`` and ``gives`` have the shape (steps,).
+    """
     frees = np.zeros(needs.size, np.int64)
     needs[-1], frees[-1] = words - 1, words
     return stepped_unit(needs, gives, frees, words, 2 * words, depth)
 
 
 def last_uses(needs: Indices, words: int) -> Indices:
-    """How many words each step frees: those that it, or a step before it, reads last."""
+    """How many words each step frees: those that it, or a step before it, reads last.
+
+    ``needs`` has the shape (steps,), as the result; -1 stands for no word.
+    """
     last_use = np.full(words, 0, np.int64)
     reads = np.flatnonzero(needs >= 0)
     np.maximum.at(last_use, needs[reads], reads)
@@ -371,7 +377,10 @@ def stepped_unit(
     capacity: int,
     depth: int,
 ) -> Unit:
-    """A unit of one step per cycle; step i reads word ``needs[i]``, or none where that is -1."""
+    """A unit of one step per cycle; step i reads word ``needs[i]``, or none where that is -1.
+
+    ``needs``, ``gives`` and ``frees`` have the shape (steps,).
+    """
     # A word that a step has read is there for all later ones.
     first = np.maximum.accumulate(needs)
     fresh = np.flatnonzero(np.diff(first, prepend=-1) > 0)

@@ -35,7 +35,10 @@ def elementwise(cell: Elementwise, source: Tensor) -> Structure:
 
 
 def signed_bits(values: IntArray) -> int:
-    """Bits of the narrowest two's complement that holds all values."""
+    """Bits of the narrowest two's complement that holds all values.
+
+    ``values`` has any shape and is not empty.
+    """
     return 1 + max(int(values.max()), -int(values.min()) - 1, 0).bit_length()
 
 
@@ -84,7 +87,10 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
 
 
 def signed_digits(values: IntArray) -> npt.NDArray[np.int64]:
-    """Digits that are not 0, of each number in canonical signed digits."""
+    """Digits that are not 0, of each number in canonical signed digits.
+
+    The result has the shape of ``values``.
+    """
     magnitude = np.abs(values.astype(np.int64))
     digits: npt.NDArray[np.int64] = np.bitwise_count((3 * magnitude) ^ magnitude).astype(np.int64)
     return digits

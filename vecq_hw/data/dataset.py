@@ -149,6 +149,8 @@ def checked_dataset(
 def check_samples(name: str, x_train: npt.NDArray[np.floating]) -> None:
     """Refuse samples to train on that tell nothing: NaN, infinite, or all of one value.
 
+    ``x_train`` has any shape, the samples along axis 0; ``name`` is that of the data set.
+
     Raises
     ------
     VecqError

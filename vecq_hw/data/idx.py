@@ -50,6 +50,8 @@ def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
     The header is two zero bytes, the type of the values, the number of axes and the length of each,
     as 32-bit big-endian integers.
 
+    The array has the shape that the header tells.
+
     Raises
     ------
     VecqError

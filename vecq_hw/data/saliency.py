@@ -84,18 +84,26 @@ def saliency_scores(pairs: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]]) -> Sal
 
 
 def stretched(saliency: Map) -> Map:
-    """The map with its minimum at 0 and its maximum at 1; a map of one value stays as it is."""
+    """The map with its minimum at 0 and its maximum at 1; a map of one value stays as it is.
+
+    The map has the shape (H, W), as the result.
+    """
     least, most = saliency.min(), saliency.max()
     return saliency if least == most else (saliency - least) / (most - least)
 
 
 def mean_absolute_error(saliency: Map, mask: Mask) -> float:
-    """The mean of |S - G| over the pixels."""
+    """The mean of |S - G| over the pixels.
+
+    Map and mask have the shape (H, W).
+    """
     return float(np.abs(saliency - mask).mean())
 
 
 def f_curve(saliency: Map, mask: Mask) -> npt.NDArray[np.float64]:
     """The F-measure at each threshold, (256,); 0 where no pixel of the object is found.
+
+    Map and mask have the shape (H, W); the result is from 0 to 1.
 
     Examples
     --------
@@ -118,6 +126,8 @@ def s_measure(saliency: Map, mask: Mask) -> float:
 
     Without an object it is 1 - mean S, with nothing else mean S.  A region of a single pixel has no
     variance, and one without pixels no weight.
+
+    Map and mask have the shape (H, W); the result is from 0 to 1.
     """
     part = float(mask.mean())
     if part in (0.0, 1.0):
@@ -127,12 +137,18 @@ def s_measure(saliency: Map, mask: Mask) -> float:
 
 
 def e_curve(saliency: Map, mask: Mask) -> npt.NDArray[np.float64]:
-    """The E-measure at each threshold, (256,)."""
+    """The E-measure at each of the 256 thresholds.
+
+    Map and mask have the shape (H, W), the result (256,).
+    """
     return _aligned(*_found(saliency, mask), mask)
 
 
 def adaptive_e_measure(saliency: Map, mask: Mask) -> float:
-    """The E-measure at twice the map's mean, at most 1."""
+    """The E-measure at twice the map's mean, at most 1.
+
+    Map and mask have the shape (H, W).
+    """
     found = saliency >= min(2 * float(saliency.mean()), 1.0)
     right, wrong = (np.array([np.count_nonzero(found & where)]) for where in (mask, ~mask))
     return float(_aligned(right, wrong, mask)[0])

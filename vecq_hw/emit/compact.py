@@ -34,6 +34,8 @@ def index_memory(weights: ProductWeights, fold: Fold) -> npt.NDArray[np.int64]:
 def book_memory(weights: ProductWeights, fold: Fold) -> npt.NDArray[np.int64]:
     """A word a line; where it lasts for several steps, the lanes of one step.
 
+    The shape is (lines, lanes).
+
     Examples
     --------
     >>> weights = ProductWeights(indices=[[0, 1]], book=[[1, 2], [3, 4]])

@@ -35,7 +35,10 @@ def integer(fmt: IntFormat) -> str:
 
 
 def beyond(values: IntArray) -> bool:
-    """Whether float64 rounds one of the integers: it holds 53 bits, and any zeros behind them."""
+    """Whether float64 rounds one of the integers: it holds 53 bits, and any zeros behind them.
+
+    ``values`` has the shape (n,).
+    """
     return any(int(float(value)) != value for value in values.tolist())
 
 

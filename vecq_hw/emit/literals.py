@@ -40,6 +40,8 @@ def cpp_integer(value: int) -> str:
 def signed_bits(values: IntArray) -> int:
     """The bits of the narrowest two's complement that holds every value.
 
+    ``values`` has any shape and is not empty.
+
     Examples
     --------
     >>> signed_bits(np.array([-4, 3])), signed_bits(np.array([4]))
@@ -63,6 +65,8 @@ def cpp_type(bits: int, signed: bool) -> str:
 def cpp_array(name: str, values: IntArray) -> str:
     """The definition of a constant array of signed integers, one axis or two.
 
+    ``values`` has the shape (n,) or (rows, columns).
+
     Examples
     --------
     >>> print(cpp_array("bias", np.array([1, -2])), end="")
@@ -85,6 +89,8 @@ def cpp_array(name: str, values: IntArray) -> str:
 def cpp_rows(values: IntArray) -> str:
     """The initialiser of an array of two axes.
 
+    ``values`` has the shape (rows, columns).
+
     Examples
     --------
     >>> print(cpp_rows(np.array([[1, -2], [3, 4]])))
@@ -99,6 +105,8 @@ def cpp_rows(values: IntArray) -> str:
 
 def cpp_words(name: str, words: npt.NDArray[np.unsignedinteger], bits: int) -> str:
     """The definition of a ROM: two axes, unsigned words of ``bits`` bits in hexadecimal.
+
+    ``words`` has the shape (rows, columns).
 
     Examples
     --------

@@ -119,6 +119,8 @@ def start_values(
     offset ``2^A - 1`` for activations of A bits, and 1 more in the first lane of a pair.  Signed
     activations enter as ``x + 2^(A-1)``.
 
+    ``codes`` has the shape (O, inputs), ``bias`` and the result (O,).
+
     Examples
     --------
     >>> fmt = IntFormat(8, signed=False)

@@ -23,6 +23,8 @@ def fits(planes: BitPlanes, activations: IntFormat) -> bool:
 def weight_memory(codes: IntArray, planes: BitPlanes, fold: Fold) -> npt.NDArray[np.int64]:
     """1 for a weight of -1, in the order of the weight memory.
 
+    ``codes`` has the shape (O, inputs), the result (steps, PE * SIMD).
+
     Examples
     --------
     >>> weight_memory(np.array([[0, -1, -1]]), BitPlanes(1, signs=True), Fold(pe=1, simd=3))
@@ -35,6 +37,8 @@ def bias_memory(
     codes: IntArray, planes: BitPlanes, simd: int, activations: IntFormat, bias: IntArray
 ) -> npt.NDArray[np.int64]:
     """The accumulators' start values: a lane of a weight of -1 counts 1 too much.
+
+    ``codes`` has the shape (O, inputs), ``bias`` and the result (O,).
 
     Examples
     --------

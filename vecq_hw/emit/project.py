@@ -92,7 +92,10 @@ def _checked(
 
 
 def vector_text(vectors: IntArray) -> str:
-    """One vector per line, decimal integers between blanks."""
+    """One vector per line, decimal integers between blanks.
+
+    ``vectors`` has the shape (vectors, ...).
+    """
     return frames_text(vectors.reshape(len(vectors), -1).tolist())
 
 

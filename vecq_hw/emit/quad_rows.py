@@ -21,6 +21,8 @@ def weight_memory(codes: IntArray, planes: BitPlanes, fold: Fold) -> npt.NDArray
     As there, but the first lane of a row says, in each plane, whether its weight's sign differs
     from that of the third, where there is one.  The first row is as two pairs of lanes there.
 
+    ``codes`` has the shape (O, inputs), the result (steps, PE * SIMD).
+
     Examples
     --------
     >>> codes = np.array([[0, 0, 0, 0, 1, -2, -1]])
@@ -41,6 +43,8 @@ def bias_memory(
 
     A plane of the third lane of a row that counts -1 brings 1 more than there, since there it
     already brings 1 if a fourth follows, else ``2^A + 1`` more.  The first row is as there.
+
+    ``codes`` has the shape (O, inputs), ``bias`` and the result (O,).
 
     Examples
     --------

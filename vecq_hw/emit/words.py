@@ -14,7 +14,10 @@ __all__ = ["pack", "pack_rows", "padded_bits", "unpack", "unpack_rows"]
 
 
 def pack_rows(elements: IntArray, lanes: int, bits: int) -> list[int]:
-    """The words of all elements, ``lanes`` a word, in the array's order."""
+    """The words of all elements, ``lanes`` a word, in the array's order.
+
+    ``elements`` has any shape; the last word of them all may be partial.
+    """
     return pack_frame(elements.reshape(-1).tolist(), lanes, bits)
 
 

@@ -64,7 +64,10 @@ class Step:
     operands: tuple[FloatArray, ...] = ()
 
     def apply(self, x: Reals) -> Reals:
-        """The operator's result, in the type of ``x`` unless it changes that."""
+        """The operator's result, in the type of ``x`` unless it changes that.
+
+        ``x`` has the shape (C, n), as the result.
+        """
         function, _ = _FUNCTIONS[self.operator]
         columns = (np.reshape(one.astype(x.dtype), (-1, 1)) for one in self.operands)
         with np.errstate(all="ignore"):
@@ -133,7 +136,10 @@ class Chain:
         return all(step.rises for step in self.steps[first:])
 
     def spread(self, change: Callable[[FloatArray], FloatArray]) -> Chain:
-        """The chain of a tensor with other channels: what is one for all stays so."""
+        """The chain of a tensor with other channels: what is one for all stays so.
+
+        ``change`` gets operands of shape (C,).
+        """
 
         def moved(array: FloatArray) -> FloatArray:
             return change(array) if array.ndim else array
@@ -157,7 +163,10 @@ ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
 
 
 def fused(a: object, b: object, c: object) -> npt.NDArray[np.float32]:
-    """``a * b + c`` of float32 numbers, rounded once: float64 holds the product."""
+    """``a * b + c`` of float32 numbers, rounded once: float64 holds the product.
+
+    The three have any shapes that broadcast.
+    """
     numbers = (np.asarray(one, np.float64) for one in (a, b, c))
     first, second, third = numbers
     return (first * second + third).astype(np.float32)
@@ -165,6 +174,8 @@ def fused(a: object, b: object, c: object) -> npt.NDArray[np.float32]:
 
 def checked(x: Reals) -> Reals:
     """Reals, of which none is NaN.
+
+    They have any shape.
 
     Raises
     ------
@@ -177,7 +188,10 @@ def checked(x: Reals) -> Reals:
 
 
 def rounded(x: Reals, lo: int, hi: int) -> IntArray:
-    """Reals clipped, and rounded to the nearest integer, of two the even one."""
+    """Reals clipped, and rounded to the nearest integer, of two the even one.
+
+    ``x`` has any shape, which the result has.
+    """
     codes: IntArray = np.rint(np.clip(checked(x), lo, hi)).astype(np.int64)
     return codes
 
@@ -229,7 +243,7 @@ class Quantizer:
         return replace(self, lo=lo, hi=hi)
 
     def codes(self, x: Reals) -> IntArray:
-        """Our codes of reals."""
+        """The codes of the network for reals of any shape, less the zero point."""
         kind = checked(x).dtype.type
         scale = kind(self.scale)
         with np.errstate(all="ignore"):

@@ -51,6 +51,8 @@ def fixed_point(real: _Doubles) -> tuple[_Ints, _Ints]:
 
     One below 2^-32 or so becomes 0, as in the executors.
 
+    ``real`` has any shape, which mantissa and exponent have.
+
     Examples
     --------
     >>> mantissa, exponent = fixed_point(np.array([0.75, 1.0]))
@@ -69,13 +71,18 @@ def high_product(x: IntArray, mantissa: IntArray, exponent: IntArray) -> _Ints:
     """``x * 2^exponent * mantissa / 2^31`` to nearest, half up, for exponents of at least 0.
 
     The executors write it as a division with another nudge below zero, which is the same.
+
+    The three arrays have any shapes that broadcast.
     """
     moved: _Ints = (x.astype(np.int64) << exponent) * mantissa
     return (moved + (1 << 30)) >> 31
 
 
 def divided_away(x: IntArray, bits: IntArray) -> _Ints:
-    """``x / 2^bits`` to nearest, half away from zero; ``bits`` may be 0."""
+    """``x / 2^bits`` to nearest, half away from zero; ``bits`` may be 0.
+
+    The arrays have any shapes that broadcast.
+    """
     x = x.astype(np.int64)
     remainder = x & ((np.int64(1) << bits) - 1)
     threshold = (((np.int64(1) << bits) - 1) >> 1) + (x < 0)
@@ -84,14 +91,20 @@ def divided_away(x: IntArray, bits: IntArray) -> _Ints:
 
 
 def divided_up(x: IntArray, bits: IntArray) -> _Ints:
-    """``x / 2^bits`` to nearest, half up; ``bits`` may be 0."""
+    """``x / 2^bits`` to nearest, half up; ``bits`` may be 0.
+
+    The arrays have any shapes that broadcast.
+    """
     half = (np.int64(1) << bits) >> 1
     result: _Ints = (x.astype(np.int64) + half) >> bits
     return result
 
 
 def rounded_away(x: FloatArray) -> _Ints:
-    """To the nearest integer, half away from zero, as C's ``round``."""
+    """Each number rounded to the nearest integer, half away from zero, as C's ``round``.
+
+    ``x`` has any shape, which the result has.
+    """
     whole = np.trunc(x)
     moved = whole + np.copysign(np.abs(x - whole) >= 0.5, x)
     return moved.astype(np.int64)

@@ -86,6 +86,8 @@ def tabulated(
 ) -> Requantizer:
     """A function of reals, as the executors make a table of it.
 
+    Both functions work on arrays of any shape.
+
     Parameters
     ----------
     real : function of float64 arrays
@@ -157,7 +159,7 @@ def _saturated_16(x: IntArray) -> IntArray:
 
 
 def sigmoid(x: FloatArray) -> FloatArray:
-    """``1 / (1 + exp(-x))``."""
+    """``1 / (1 + exp(-x))``, for an array of any shape."""
     return np.asarray(1 / (1 + np.exp(-x)))
 
 

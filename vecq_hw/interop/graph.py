@@ -148,7 +148,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def read_only(array: Array) -> Array:
-    """A copy that nobody can change."""
+    """A copy of an array of any shape that nobody can change."""
     copy = np.array(array, order="C")
     copy.setflags(write=False)
     return copy

@@ -149,7 +149,10 @@ def weighted(
     quantizer: Quantizer,
     node: Node,
 ) -> Held:
-    """Codes of a rule of two codes, as a requantized sum."""
+    """Codes of a rule of two codes, as a requantized sum.
+
+    ``rule`` takes two arrays of one shape.
+    """
     formats = [walk.assembly.tensor(one.tensor).format for one in (left, right)]
     steps = (float(left.chain.scales), float(right.chain.scales))
     found = add_weights(rule, formats[0], formats[1], steps, sign)

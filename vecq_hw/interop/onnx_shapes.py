@@ -168,7 +168,10 @@ def _in_source_order(walk: Walk, seen: Real | Held) -> str:
 
 
 def rank_two(walk: Walk, real: Real, node: Node) -> tuple[IntArray, str]:
-    """A vector of ours, and for each of its elements which one of the file's vector it is."""
+    """A vector of ours, and for each of its elements which one of the file's vector it is.
+
+    The places have the shape (elements,).
+    """
     if len(real.sizes) == 1:
         return np.arange(real.sizes[0]), real.tensor
     order = our_order(real)

@@ -44,7 +44,10 @@ class Fixed:
     scales: FloatArray | None = None
 
     def moved(self, values: Array, integers: Array | None, scales: Array | None) -> Fixed:
-        """The same numbers in another order."""
+        """The same numbers in another order.
+
+        All three have one new shape, with as many elements as before or repeated ones.
+        """
         return Fixed(values, integers, scales)
 
 
@@ -236,7 +239,10 @@ def checked_scale(fixed: Fixed, what: str = "its scale") -> float:
 
 
 def checked_scales(scales: Array, what: str = "its scale") -> FloatArray:
-    """Scales that are all positive."""
+    """Scales that are all positive.
+
+    They have any shape, which the result has.
+    """
     found = np.asarray(scales, np.float32)
     if not (found > 0).all() or not np.isfinite(found).all():
         worst = found.reshape(-1)[~((found > 0) & np.isfinite(found)).reshape(-1)][0]
@@ -253,6 +259,8 @@ def whole_zero(value: float, what: str = "its zero point") -> int:
 
 def by_channel(real: Real, values: Array, has_batch: bool = True) -> npt.NDArray[np.float64]:
     """A constant that an operator broadcasts to a tensor, as one number or one for each channel.
+
+    The result has the shape () or (C,).
 
     Raises
     ------
@@ -291,7 +299,10 @@ def by_channel(real: Real, values: Array, has_batch: bool = True) -> npt.NDArray
 
 
 def weights_of(values: IntArray, step: float) -> Weights:
-    """Integer weights on the narrowest grid: odd ones on the mid-rise grid, which has no zero."""
+    """Integer weights on the narrowest grid: odd ones on the mid-rise grid, which has no zero.
+
+    ``values`` has the shape (O, ...).
+    """
     planes = planes_of(values)
     if planes.bits > 16:
         raise Refused(f"its weights have {planes.bits} bits; at most 16 are taken")
@@ -301,7 +312,10 @@ def weights_of(values: IntArray, step: float) -> Weights:
 
 
 def quantized_constant(fixed: Fixed, what: str) -> tuple[IntArray, FloatArray]:
-    """Integers and scales of a constant, or of one whose values are small integers themselves."""
+    """Integers and scales of a constant, or of one whose values are small integers themselves.
+
+    Both have the shape of the constant, or scales one that broadcasts to it.
+    """
     if fixed.integers is not None and fixed.scales is not None:
         return fixed.integers, fixed.scales
     values = fixed.values

@@ -108,6 +108,8 @@ def thresholds(
 
     Where the ranges of channels are known, each has those of its own range.
 
+    ``ranges`` has the shape (C, 2): the least and the most of each channel.
+
     Raises
     ------
     NotMonotoneError

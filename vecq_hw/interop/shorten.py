@@ -41,6 +41,8 @@ def shortened(rule: Threshold, tensor: Tensor, ranges: IntArray | None = None) -
     One shift for all channels, or one for each where one for all leaves the products' limit.  None
     where a channel has no line.  The thresholds of what is given are worked out again in Python
     integers and compared.
+
+    ``ranges`` has the shape (C, 2): the least and the most of each channel.
     """
     ends = channel_ranges(tensor, ranges)
     lines = Lines.of(rule, ends)

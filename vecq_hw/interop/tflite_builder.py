@@ -129,7 +129,10 @@ class Builder:
         return self.operand(node, index) in self.graph.constants
 
     def constant(self, node: Node, index: int) -> IntArray:
-        """An operand that stands in the file."""
+        """An operand that stands in the file.
+
+        It has the shape that the file gives.
+        """
         name = self.operand(node, index)
         found = self.graph.constants.get(name)
         if found is None:
@@ -251,12 +254,18 @@ class Builder:
 
 
 def padded_axis(size: int, before: int, after: int) -> IntArray:
-    """Indices of an axis with places beside it that are filled."""
+    """Indices of an axis with places beside it that are filled, where they are -1.
+
+    The shape is (before + size + after,).
+    """
     return np.pad(axis_indices(size), (before, after), constant_values=-1)
 
 
 def axis_indices(size: int, first: int = 0) -> IntArray:
-    """``first`` to ``size - 1``; an axis of a damaged file may be too long to list."""
+    """``first`` to ``size - 1``; an axis of a damaged file may be too long to list.
+
+    The shape is (size - first,).
+    """
     if size > LONGEST_AXIS:
         raise RefusedError(f"it lists {size} indices of an axis; at most {LONGEST_AXIS} are taken")
     return np.arange(first, size)

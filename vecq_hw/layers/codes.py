@@ -251,7 +251,10 @@ class Lookup(OfOneTensor):
         return self.table[:, np.clip(numbers, source.lo, source.hi) - source.lo]
 
     def over(self, source: IntFormat, wanted: IntFormat) -> IntArray:
-        """The table over the range of another input, with the nearest entries of its own."""
+        """The table over the range of another input, with the nearest entries of its own.
+
+        The shape is (1, entries) or, with a table for each channel, (C, entries).
+        """
         numbers = np.clip(np.arange(wanted.lo, wanted.hi + 1), source.lo, source.hi)
         return self.table[:, numbers - source.lo]
 

@@ -24,6 +24,8 @@ digest that they had before there was such a field."""
 def frozen(array: npt.ArrayLike, dtype: type[np.integer]) -> IntArray:
     """A read-only copy in ``dtype``; anything but integers that fit is refused.
 
+    The copy has the shape of ``array``.
+
     Raises
     ------
     VecqError

@@ -91,7 +91,10 @@ class Weights:
             )
 
     def flipped(self, places: IntArray) -> Self:
-        """The weights with bits of their memory inverted, each of 0 to ``stored_bits - 1``."""
+        """The weights with bits of their memory inverted, each of 0 to ``stored_bits - 1``.
+
+        ``places`` has the shape (flips,).
+        """
         return replace(self, codes=_flipped(self.codes, self.grid.code_format, places))
 
     def __repr__(self) -> str:
@@ -203,7 +206,10 @@ class ProductWeights:
             )
 
     def flipped(self, places: IntArray) -> Self:
-        """The weights with bits of their memory inverted; the indices come first."""
+        """The weights with bits of their memory inverted; the indices come first.
+
+        ``places`` has the shape (flips,).
+        """
         border = self.indices.size * self.index_bits
         first, second = places[places < border], places[places >= border] - border
         index = IntFormat(self.index_bits, signed=False)
@@ -343,6 +349,8 @@ class BinaryBases:
         """The weights with bits of their memory inverted: bases, coordinates, counts.
 
         A base that a longer count would bring in has the coordinate 0.
+
+        ``places`` has the shape (flips,).
         """
         kept, (bases_end, coordinates_size, _) = self.coordinates != 0, self._parts
         places = np.sort(places)

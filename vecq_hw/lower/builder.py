@@ -91,7 +91,10 @@ class Builder:
         order: IntArray | None = None,
         layout: Layout | None = None,
     ) -> Value:
-        """The value whose integers are the codes of a quantizer; of images as all are."""
+        """The value whose integers are the codes of a quantizer; of images as all are.
+
+        ``order`` has the shape (elements,).
+        """
         known = self.tensors[tensor]
         usual = Layout(2 if tensor in self.sequences else 3) if known.is_image else VECTOR
         return Value(

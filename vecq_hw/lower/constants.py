@@ -22,6 +22,8 @@ def through_constant(
 ) -> Value:
     """The line behind a sum, difference or product with one number, or one for each channel.
 
+    ``constant`` has one element, or one for each channel, in any shape.
+
     Raises
     ------
     VecqError

@@ -24,7 +24,10 @@ Operand = Value | QuantizedConstant | torch.Tensor
 def arithmetic(
     builder: Builder, name: str, module: nn.Module, operands: Sequence[Operand]
 ) -> Value:
-    """Sums, differences, products and concatenations."""
+    """Sums, differences, products and concatenations.
+
+    A constant among the operands has one element, or one for each channel, in any shape.
+    """
     values = [operand for operand in operands if isinstance(operand, Value)]
     plain = [operand for operand in operands if isinstance(operand, torch.Tensor)]
     if plain:

@@ -122,6 +122,8 @@ def fraction_bits(bias: npt.NDArray[np.float64], least: int, most: int = 62) -> 
     ``sum_i + bias_i >= sum_j + bias_j`` for any integer sums is decided by the order of what the
     biases have behind the point.
 
+    ``bias`` has the shape (O,).
+
     Examples
     --------
     >>> fraction_bits(np.array([0.5, 0.501, -1.0]), 0), fraction_bits(np.array([1.0, 4.0]), 0)

@@ -68,7 +68,7 @@ def lookup(name: str, value: Value, quantizer: ActivationQuantizer) -> Lookup:
 
 
 def quantized(quantizer: ActivationQuantizer, real: torch.Tensor) -> torch.Tensor:
-    """What the quantizer makes of real values in evaluation."""
+    """What the quantizer makes of real values in evaluation; the result has their shape."""
     mode = quantizer.training
     try:
         result: torch.Tensor = quantizer.eval()(real.to(quantizer.spread.device)).cpu()

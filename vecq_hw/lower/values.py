@@ -94,6 +94,8 @@ def normalized(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, value: Value)
 def added_order(name: str, values: Sequence[Value]) -> IntArray | None:
     """The order of a sum, in which all operands must be.
 
+    The shape is (elements,); None stands for the order of the network.
+
     Raises
     ------
     VecqError
@@ -113,7 +115,10 @@ def added_order(name: str, values: Sequence[Value]) -> IntArray | None:
 
 
 def joined_order(values: Sequence[Value]) -> IntArray | None:
-    """The order of vectors put side by side."""
+    """The order of vectors put side by side.
+
+    The shape is (elements,); None stands for the order of the network.
+    """
     if all(value.order is None for value in values):
         return None
     orders, start = [], 0
@@ -125,12 +130,14 @@ def joined_order(values: Sequence[Value]) -> IntArray | None:
 
 
 def doubles(tensor: torch.Tensor) -> Doubles:
-    """The tensor's values in float64."""
+    """The tensor's values in float64, in its shape."""
     return tensor.detach().cpu().double().numpy()
 
 
 def check_finite(name: str, what: str, values: Doubles) -> None:
     """Refuse values that are NaN or infinite, by the name of their layer.
+
+    ``values`` has any shape.
 
     Raises
     ------

@@ -28,7 +28,10 @@ def places(shape: tuple[int, ...]) -> IntArray:
 
 
 def steps_of(codes: WeightCodes) -> tuple[float, Doubles]:
-    """The largest step, which is that of the layer, and the part of it that each output has."""
+    """The largest step, which is that of the layer, and the part of it that each output has.
+
+    The parts are a scalar, or of shape (O,).
+    """
     steps = doubles(codes.step)
     step = float(steps.max())
     return step, steps / step
@@ -125,6 +128,8 @@ def _by_values(found: IntArray, step: float) -> Weights:
 
 def narrowest_grid(values: IntArray) -> Grid:
     """The grid of the fewest bits that has all of these integers; of two, the plainer one.
+
+    ``values`` has any shape.
 
     Raises
     ------

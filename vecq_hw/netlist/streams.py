@@ -57,7 +57,10 @@ def packed(port: Port, frames: IntArray) -> Bytes:
 
 
 def unpacked(port: Port, words: Bytes) -> IntArray:
-    """The frames of words: the inverse of :func:`packed`."""
+    """The frames of words: the inverse of :func:`packed`.
+
+    ``words`` has the shape (words, bytes), the result (frames, ...).
+    """
     bits = np.unpackbits(words, axis=1, bitorder="little")[:, : port.lanes * port.slot_bits]
     slots = bits.reshape(-1, port.words * port.lanes, port.slot_bits)[:, : port.elements]
     taken = port.slot_bits if port.extends else port.bits

@@ -90,7 +90,10 @@ class ActivationQuantizer(nn.Module):
 
     @property
     def levels(self) -> IntArray | None:
-        """The integers that it gives, ascending; None where they are all of :attr:`format`."""
+        """The integers that it gives, ascending; None where they are all of :attr:`format`.
+
+        The shape is (levels,).
+        """
         return None
 
     def integer(self, real: float) -> int:
@@ -395,6 +398,8 @@ def inside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tens
 
     On a CPU comparisons that give floats, and products with int8, are vectorized; with bool both
     are several times slower.
+
+    ``x`` has any shape, which the result has; the ends broadcast to it.
     """
     above = torch.gt(x, low, out=torch.empty_like(x))
     below = torch.lt(x, high, out=torch.empty_like(x))

@@ -140,7 +140,10 @@ class Alq(WeightQuantizer):
         return self.grouping.weights(values(self.bases, coordinates), w), step
 
     def integer_coordinates(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The coordinates in steps, 0..127, as a float tensor, and the step."""
+        """The coordinates in steps, 0..127, as a float tensor, and the step.
+
+        The coordinates have the shape of :attr:`coordinates`, the step is a scalar.
+        """
         step = self.coordinates.amax() / LARGEST
         unit = torch.where(step > 0, step, 1.0)
         return torch.floor(self.coordinates / unit + 0.5), unit

@@ -30,7 +30,10 @@ class Distribution(Enum):
     UNIFORM = "uniform"
 
     def tails(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Tail mean and tail probability from each edge, 0 or greater, upwards."""
+        """Tail mean and tail probability from each edge, 0 or greater, upwards.
+
+        ``edges`` has any shape, which both results have.
+        """
         match self:
             case Distribution.GAUSSIAN:
                 return np.exp(-0.5 * edges**2) / math.sqrt(2 * math.pi), ndtr(-edges)

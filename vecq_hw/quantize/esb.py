@@ -33,7 +33,10 @@ def default_fraction(bits: int) -> int:
 
 
 def positive_levels(grid: MiniFloat) -> FloatArray:
-    """Zero and the positive levels, ascending, as floats."""
+    """Zero and the positive levels, ascending, as floats.
+
+    The shape is (2^(b-1),).
+    """
     codes = np.arange(1 << (grid.bits - 1))  # those without the bit of the sign
     return grid.values(codes).astype(np.float64)
 
@@ -59,6 +62,8 @@ def nearest_levels(x: torch.Tensor, grid: MiniFloat) -> torch.Tensor:
 
     ``floor(x / unit + 1/2) * unit``, where ``unit`` is how far the levels around x lie apart: 1 up
     to ``2^(k+1)``, and from there on twice as much for each power of two.
+
+    ``x`` has any shape, which the result has.
 
     Examples
     --------

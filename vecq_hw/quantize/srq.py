@@ -88,7 +88,10 @@ class Srq(WeightQuantizer):
 
 
 def start_of_step(w: torch.Tensor, bits: int) -> torch.Tensor:
-    """The best step for Gaussian weights that spread as these do; any finite ones."""
+    """The best step for Gaussian weights that spread as these do; any finite ones.
+
+    ``w`` has any shape, outputs along axis 0; the result is a scalar.
+    """
     fmt = TwosComplement(bits).code_format
     largest = w.abs().amax()
     largest = torch.where(largest > 0, largest, 1.0)

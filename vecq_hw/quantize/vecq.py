@@ -81,7 +81,7 @@ def vecq(
 
     Parameters
     ----------
-    w : float tensor, outputs along axis 0
+    w : float tensor of shape (O, ...)
     bits : int, 1..16
     interval, spread
         Of lambda; ``Interval.SEARCH`` needs no spread.
@@ -214,14 +214,17 @@ def steering_losses(
 
 
 def row_dots(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """The dot product of each row.  Not by matrix products, which autocast would round."""
+    """The dot product of each row; both tensors have the shape (rows, n), the result (rows,).
+
+    It is no matrix product, which autocast would round.
+    """
     if len(left) == 1:
         return torch.dot(left[0], right[0]).reshape(1)
     return (left * right).sum(1)
 
 
 def row_spread(rows: torch.Tensor, spread: Spread) -> torch.Tensor:
-    """Of each row, as a column."""
+    """The spread of each row; ``rows`` has the shape (rows, n), the result (rows, 1)."""
     if spread is Spread.RMS:
         return root_mean_square(rows)
     return rows.std(dim=1, keepdim=True, correction=0)
@@ -296,6 +299,8 @@ def modulus_loss(w: torch.Tensor, v: torch.Tensor, alpha: torch.Tensor | float) 
 
     At the best alpha it is ``|w|^2 (1 - (1 - J_o)^2)``: the angle alone decides how small the
     square error can get, which is why steering comes first.
+
+    ``w`` and ``v`` have one shape, to which alpha broadcasts; the result is a scalar.
     """
     return direct_quantization_loss(w, alpha * v)
 

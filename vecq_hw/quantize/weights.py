@@ -110,11 +110,16 @@ class WeightQuantizer(nn.Module):
 
         Where several quantizers have a second pass, it is one pass for all of them, and the mean
         of their answers counts.
+
+        Both losses are scalars, as the result.
         """
         return loss
 
     def own_step(self, w: torch.Tensor, rate: float) -> None:
-        """Move the weights in place by their gradient ``w.grad``, at the current learning rate."""
+        """Move the weights in place by their gradient ``w.grad``, at the current learning rate.
+
+        ``w`` has the shape (O, ...), as :meth:`forward` takes it.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -122,7 +127,10 @@ class WeightQuantizer(nn.Module):
         """As :meth:`advance`, and before it, for all quantizers of this method in a network."""
 
     def advance(self, w: torch.Tensor, progress: float) -> None:
-        """Tell after each step how much of training is done, 0..1, to methods with a schedule."""
+        """Tell after each step how much of training is done, 0..1, to methods with a schedule.
+
+        ``w`` has the shape (O, ...), as :meth:`forward` takes it.
+        """
 
     def extra_repr(self) -> str:
         """What ``repr`` shows between the brackets."""
@@ -135,6 +143,8 @@ WeightMethod = Callable[[torch.Tensor, int], WeightQuantizer]
 
 def codes_of(values: torch.Tensor, grid: Grid) -> torch.Tensor:
     """The int16 codes of integer values, all of which lie on the grid; the lowest of several.
+
+    ``values`` has any shape, which the codes have.
 
     Examples
     --------
@@ -166,13 +176,15 @@ def beside(rows: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 
 def root_mean_square(rows: torch.Tensor) -> torch.Tensor:
-    """Of each row, as a column."""
+    """The root mean square of each row; ``rows`` has the shape (rows, n), the result (rows, 1)."""
     norm: torch.Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return norm / math.sqrt(rows.shape[1])
 
 
 def check_weights(w: torch.Tensor) -> None:
     """Refuse weights without a direction: NaN, infinite, all zero.
+
+    ``w`` has the shape (O, ...).
 
     Raises
     ------

@@ -209,6 +209,8 @@ def _torch() -> ModuleType:
 def check_bytes(where: str, weights: IntArray, source: IntFormat) -> None:
     """Refuse what are no bytes.
 
+    ``weights`` has any shape.
+
     Raises
     ------
     VecqError

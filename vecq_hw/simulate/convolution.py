@@ -35,6 +35,8 @@ def pad(
     """The image in type ``kind`` with a frame of ``fill``; ``x`` itself where nothing changes.
 
     With ``samples_outermost`` a copy lies in memory sample by sample.
+
+    ``x`` has the shape (H, N, W, C); the result is larger along H and W.
     """
     if not any(padding):
         return x.astype(kind, copy=False)
@@ -146,7 +148,10 @@ def _windows(x: Array, at: _Geometry, height: int, width: int, one_row: bool = F
 
 
 def depthwise(layer: Conv2d, x: Array, bound: int) -> Array:
-    """A convolution whose groups read one channel each: a multiply-add for each kernel tap."""
+    """A convolution whose groups read one channel each: a multiply-add for each kernel tap.
+
+    ``x`` has the shape (H, N, W, C), as the result, whose H, W and C are those of the output.
+    """
     outputs = layer.outputs
     kinds: dict[arithmetic.Engine, npt.DTypeLike] = {
         arithmetic.Engine.FLOAT32: np.float32,
@@ -168,7 +173,10 @@ def depthwise(layer: Conv2d, x: Array, bound: int) -> Array:
 
 
 def max_pool(layer: MaxPool2d, x: Array) -> Array:
-    """The largest of each window; padding never wins."""
+    """The largest of each window; padding never wins.
+
+    ``x`` has the shape (H, N, W, C), as the result, whose H and W are those of the output.
+    """
     if any(layer.padding):
         least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
         x = pad(x, layer.padding, x.dtype, least)
@@ -176,7 +184,10 @@ def max_pool(layer: MaxPool2d, x: Array) -> Array:
 
 
 def sum_pool(layer: SumPool2d, x: Array, kind: np.dtype[np.integer]) -> Array:
-    """The sum of each window in type ``kind``; padding counts as zeros."""
+    """The sum of each window in type ``kind``; padding counts as zeros.
+
+    ``x`` has the shape (H, N, W, C), as the result, whose H and W are those of the output.
+    """
     return _pool(layer, pad(x, layer.padding, kind), np.add)
 
 

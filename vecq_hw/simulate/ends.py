@@ -26,6 +26,8 @@ def input_names(network: Network) -> list[str]:
 def by_name(names: Sequence[str], given: object, what: str) -> dict[str, npt.ArrayLike]:
     """The array of each name.
 
+    The arrays are given back as they are; their shapes are not looked at.
+
     Parameters
     ----------
     given : array, mapping or tuple
@@ -75,6 +77,8 @@ def in_one_or_several(names: Sequence[str], word: str) -> str:
 def sample_count(arrays: Mapping[str, IntArray], what: str) -> int:
     """How many samples each array holds.
 
+    The arrays have the shape (N, ...).
+
     Raises
     ------
     VecqError
@@ -88,6 +92,9 @@ def sample_count(arrays: Mapping[str, IntArray], what: str) -> int:
 
 
 def output_arrays(network: Network, outputs: object) -> dict[str, IntArray]:
-    """What :func:`vecq_hw.simulate.simulate` gave, by the name of each output."""
+    """What :func:`vecq_hw.simulate.simulate` gave, by the name of each output.
+
+    The arrays have the shape (N, ...).
+    """
     found = by_name(network.outputs, outputs, f"outputs of network '{network.name}'")
     return {name: np.asarray(array) for name, array in found.items()}

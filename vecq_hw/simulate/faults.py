@@ -34,6 +34,8 @@ def simulate_with_faults(
 ) -> IntArray | dict[str, IntArray]:
     """The outputs of ``network`` with ``count`` random bits flipped.
 
+    Inputs and outputs have the shape (N, ...).
+
     Parameters
     ----------
     inputs : as :func:`simulate` takes them; it gives the outputs as that does

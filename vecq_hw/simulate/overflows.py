@@ -22,6 +22,8 @@ def simulate_counting(
     ``passes.widths.wrap_accumulators`` narrows the accumulators of a network.  A sum is counted
     once, by its final value: wrapping is free of order, so what it passed on the way is no matter.
 
+    Inputs and outputs have the shape (N, ...).
+
     Returns
     -------
     (what :func:`simulate` gives, dict from layer name to count)

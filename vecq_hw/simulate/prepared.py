@@ -73,7 +73,10 @@ class TileStage:
     def run(
         self, values: dict[str, Array], hooks: Mapping[str, Hook], first: int, samples: int
     ) -> None:
-        """Run one tile; ``values`` begins with what the stage takes and ends with what it gives."""
+        """Run one tile; ``values`` begins with what the stage takes and ends with what it gives.
+
+        Arrays have the shape (N, C), or (H, N, W, C) of images: rows come first.
+        """
         for step in self.steps:
             sources = [values[name] for name in step.sources]
             result = step.kernel(sources)
@@ -90,7 +93,10 @@ class TileStage:
 
 
 def hooked(hook: Hook, result: Array, sources: Sequence[IntArray], first: int) -> Array:
-    """The result of a hook on a tensor as kernels hold it."""
+    """The result of a hook on a tensor as kernels hold it.
+
+    ``result`` has the shape (N, C) or (H, N, W, C), the sources (N, ...).
+    """
     changed = np.asarray(hook(_samples_first(result), sources, first), np.int64)
     return np.ascontiguousarray(rows_first(changed))
 
@@ -113,7 +119,10 @@ def _for_each_sample(x: Array, samples: int) -> Array:
 
 
 def to_register(x: Array, fmt: IntFormat) -> IntArray:
-    """The low bits of ``x`` that a register of the format holds."""
+    """The low bits of ``x`` that a register of the format holds.
+
+    ``x`` has any shape, which the result has.
+    """
     values = x.astype(np.int64, copy=False)
     return arithmetic.wrap(values, fmt.bits) if fmt.signed else values & ((1 << fmt.bits) - 1)
 

@@ -300,7 +300,10 @@ def _classes(output: IntArray, decided: bool) -> Classes:
 
 
 def checked_inputs(network: Network, inputs: Given) -> dict[str, IntArray]:
-    """The codes of each input by its name, refused where they do not fit the network."""
+    """The codes of each input by its name, refused where they do not fit the network.
+
+    They have the shape (N, ...).
+    """
     what = f"inputs of network '{network.name}'"
     given = by_name(input_names(network), inputs, what)
     codes = {source.name: checked_codes(source, given[source.name]) for source in network.inputs}

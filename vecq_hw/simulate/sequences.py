@@ -21,7 +21,10 @@ Step = Callable[[IntArray, IntArray, IntArray], tuple[IntArray, IntArray]]
 
 
 def embedding(layer: Embedding, source: IntFormat) -> Callable[[Array], Array]:
-    """The rows of its table; those beyond it, which stored indices may name, are zeros."""
+    """The rows of its table; those beyond it, which stored indices may name, are zeros.
+
+    The function takes indices (N, T) and gives rows (1, N, T, C).
+    """
     values = layer.weights.values.astype(layer.weights.value_format.dtype)
     rows = np.zeros((max(len(values), source.hi + 1), values.shape[1]), values.dtype)
     rows[: len(values)] = values
@@ -29,7 +32,11 @@ def embedding(layer: Embedding, source: IntFormat) -> Callable[[Array], Array]:
 
 
 def recurrent(layer: RecurrentLayer) -> Callable[[Array], Array]:
-    """The states of all steps, or the last one."""
+    """The states of all steps, or the last one.
+
+    The function takes sums (1, N, T, gates * elements), and gives (1, N, T, elements) or (N,
+    elements).
+    """
     values = layer.weights.values
     product = product_for(values, arithmetic.product_bound(values, STATE.magnitude))
     step = _step(layer)

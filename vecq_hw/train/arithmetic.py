@@ -65,7 +65,10 @@ def is_constant(value: object) -> bool:
 
 
 def constant_tensor(root: nn.Module, value: object) -> torch.Tensor:
-    """The value of a constant, in the type that the model has it in; a number in float64."""
+    """The value of a constant, in the type that the model has it in; a number in float64.
+
+    It has the shape that the model gives it.
+    """
     if not isinstance(value, fx.Node):
         assert isinstance(value, int | float)
         return torch.tensor(float(value), dtype=torch.float64)

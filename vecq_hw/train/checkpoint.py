@@ -197,6 +197,8 @@ def load_training(
 def read_state(path: str | Path) -> tuple[ModelRecipe, Mapping[str, torch.Tensor]]:
     """Recipe and parameters of a checkpoint, without building its model.
 
+    Each parameter has the shape of that of its model.
+
     Raises
     ------
     VecqError

@@ -75,7 +75,10 @@ class Curve(nn.Module):
         return self._call({name: getattr(self, own) for own, name in self._names.items()}, x)
 
     def exact(self, x: torch.Tensor) -> torch.Tensor:
-        """The function's values as in evaluation."""
+        """The function's values as in evaluation.
+
+        ``x`` has any shape that the function takes; the result has it.
+        """
         doubles = {name: getattr(self, own).double() for own, name in self._names.items()}
         return self._call(doubles, x.double()).to(x.dtype)
 

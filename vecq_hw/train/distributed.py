@@ -72,7 +72,10 @@ def parallel(model: nn.Module, some_unused: bool = False) -> nn.Module:
 
 
 def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
-    """The mean of a tensor over the processes, on each of them."""
+    """The mean of a tensor over the processes, on each of them.
+
+    It has any shape, the same on all processes.
+    """
     _, size = rank_and_size()
     if size > 1:
         value = value.clone()
@@ -82,7 +85,10 @@ def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
 
 
 def from_first_rank(value: torch.Tensor) -> None:
-    """Make a tensor, in place, what it is on the first of the processes."""
+    """Make a tensor, in place, what it is on the first of the processes.
+
+    It has any shape, the same on all processes.
+    """
     if rank_and_size()[1] > 1:
         distributed.broadcast(value, 0)
 

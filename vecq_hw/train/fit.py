@@ -121,6 +121,8 @@ def predict_all(
 ) -> dict[str, npt.NDArray[np.int64]]:
     """As :func:`predict`, of a model with several inputs or outputs: the classes by output.
 
+    Each input has the shape (N, ...), the classes (N, ...) without the axis of the scores.
+
     Raises
     ------
     VecqError

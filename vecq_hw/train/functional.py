@@ -26,7 +26,10 @@ class Own:
         self.tensors = {name: tensor for name, tensor in own if not name.startswith(CONSTANT)}
 
     def tensor(self, value: object) -> torch.Tensor | None:
-        """The parameter or buffer that an argument is; None for no argument."""
+        """The parameter or buffer that an argument is; None for no argument.
+
+        It has the shape that the model gives it.
+        """
         if value is None:
             return None
         known = isinstance(value, fx.Node) and value.op == "get_attr"

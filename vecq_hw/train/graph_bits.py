@@ -66,11 +66,17 @@ class GraphBits:
         return cls(weights=(weights, weights), messages=(messages,), states=(states,))
 
     def bucket_of(self, degrees: IntArray) -> IntArray:
-        """The bucket of each node by how many neighbours it has."""
+        """The bucket of each node by how many neighbours it has.
+
+        ``degrees`` has the shape (nodes,), as the result.
+        """
         return np.searchsorted(np.array(self.buckets, np.int64), degrees, side="right")
 
     def of_nodes(self, widths: Sequence[int], degrees: IntArray) -> IntArray:
-        """The width of each node, of ``messages`` or ``states``."""
+        """The width of each node, of ``messages`` or ``states``.
+
+        ``degrees`` has the shape (nodes,), as the result.
+        """
         found = np.array(widths)
         return found[self.bucket_of(degrees)] if len(widths) > 1 else found.repeat(degrees.size)
 

@@ -140,6 +140,8 @@ class GraphConvolution(nn.Module):
 
         What dropout leaves is doubled: steps that followed it would be too coarse for a network
         that drops nothing.
+
+        The shape is (nodes, classes).
         """
         self.eval()
         self.messages.train()
@@ -149,7 +151,10 @@ class GraphConvolution(nn.Module):
         return scores
 
     def sums(self) -> torch.Tensor:
-        """The scores without the factor of the node, which changes none of their orders."""
+        """The scores without the factor of the node, which changes none of their orders.
+
+        The shape is (nodes, classes).
+        """
         rows = self.word_quantizer(self.word_weights).T.contiguous()
         counts = functional.dropout(
             torch.ones(self.word_list.shape, dtype=rows.dtype), self._dropout, self.training
@@ -223,7 +228,10 @@ def train_graph(
 
 
 def predict_nodes(model: GraphConvolution) -> Labels:
-    """The class of each node, the lowest of several that are as likely."""
+    """The class of each node, the lowest of several that are as likely.
+
+    The shape is (nodes,).
+    """
     scores = integer_scores(model)
     if scores is None:
         with torch.no_grad():

@@ -54,7 +54,7 @@ class Pick(nn.Module):
 
     @property
     def indices(self) -> tuple[Numbers | None, ...]:
-        """Of each axis of a sample."""
+        """The indices along each axis of a sample, of shape (size,); None where all are taken."""
         found = [getattr(self, f"along{axis}") for axis in range(self.axes)]
         return tuple(None if along is None else along.cpu().numpy() for along in found)
 

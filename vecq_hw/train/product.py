@@ -84,7 +84,10 @@ class ProductStage:
         return product.start * (1 - share) + product.end * share
 
     def loss(self, scores: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy with the labels, or with the scores of the teacher where there is one."""
+        """Cross-entropy with the labels, or with the scores of the teacher where there is one.
+
+        ``scores`` has the shape (N, classes), ``y`` (N,), ``x`` (N, ...); the loss is a scalar.
+        """
         if self._teacher is None:
             return F.cross_entropy(scores, y)
         with torch.no_grad():
@@ -138,6 +141,8 @@ def assign_words(
     """Give words to layers of a model in evaluation mode, one after the other.
 
     Each layer sees the activations that those before it give, with their words if they have them.
+
+    ``samples`` has the shape (N, ...).
     """
     for one in layers:
         product, what = _product(one), f"words of '{_name(model, one)}'"

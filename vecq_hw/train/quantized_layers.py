@@ -46,7 +46,7 @@ class QuantizedLinear(nn.Linear):
         self.pixels = pixels
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """As of a Linear, with the quantized weights."""
+        """The output of shape (..., O) of a Linear for (..., inputs), with quantized weights."""
         weight = self.quantizer(weight_rows(self)).reshape_as(self.weight)
         return F.linear(input, weight, quantized_bias(self))
 
@@ -75,7 +75,7 @@ class QuantizedConv2d(nn.Conv2d):
         _take_over(self, source, quantizer, bias_quantizer)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """As of a Conv2d, with the quantized weights."""
+        """The output (N, O, H, W) of a Conv2d that reads (N, C, H, W), with quantized weights."""
         weight = self.quantizer(self.weight)
         sums: torch.Tensor = self._conv_forward(input, weight, quantized_bias(self))
         return sums
@@ -104,7 +104,7 @@ class QuantizedConv1d(nn.Conv1d):
         _take_over(self, source, quantizer, bias_quantizer)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """As of a Conv1d, with the quantized weights."""
+        """The output (N, O, L) of a Conv1d that reads (N, C, L), with quantized weights."""
         weight = self.quantizer(self.weight)
         sums: torch.Tensor = self._conv_forward(input, weight, quantized_bias(self))
         return sums
@@ -128,7 +128,10 @@ class QuantizedEmbedding(nn.Embedding):
         self.weight, self.quantizer = source.weight, quantizer
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """As of an Embedding, with the quantized table."""
+        """The rows (..., C) of the quantized table at indices of shape (...).
+
+        The result has one axis more than the shape of the indices.
+        """
         return F.embedding(
             input,
             self.quantizer(self.weight),
@@ -196,13 +199,19 @@ def quantized_layer(
 
 
 def weight_rows(layer: nn.Module) -> torch.Tensor:
-    """The weights as their quantizer takes them, outputs along axis 0."""
+    """The weights as their quantizer takes them, outputs along axis 0.
+
+    The shape is (O, ...).
+    """
     assert isinstance(layer.weight, torch.Tensor)
     return as_rows(layer, layer.weight)
 
 
 def as_rows(layer: nn.Module, weights: torch.Tensor) -> torch.Tensor:
-    """What lies as the weights of the layer, as its quantizer takes them."""
+    """A tensor in the shape of the weights of the layer, turned as its quantizer takes them.
+
+    The result has the shape (O, ...).
+    """
     match layer:
         case nn.ConvTranspose1d() | nn.ConvTranspose2d():
             return as_convolution(weights, layer.groups)
@@ -218,7 +227,7 @@ def by_pixels(weights: torch.Tensor, pixels: int) -> torch.Tensor:
 
 
 def of_rows(layer: nn.Module, rows: torch.Tensor) -> torch.Tensor:
-    """The weights of the layer again that :func:`as_rows` turned."""
+    """The weights of the layer that :func:`as_rows` turned, back in the shape of the layer."""
     match layer:
         case nn.ConvTranspose1d() | nn.ConvTranspose2d():
             return of_convolution(rows, layer.groups)
@@ -264,7 +273,10 @@ class Transpose(nn.Module):
     """(N, L, C) to (N, C, L), and back."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Swap the last two axes of three."""
+        """Swap the last two axes of three.
+
+        The shape (N, A, B) becomes (N, B, A).
+        """
         return x.transpose(1, 2)
 
 
@@ -272,7 +284,7 @@ class LastStep(nn.Module):
     """The last of the steps of a sequence: (N, L, C) to (N, C)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Steps lie along axis 1."""
+        """The last step of a sequence of shape (N, T, C), whose steps lie along axis 1."""
         return x[:, -1]
 
 

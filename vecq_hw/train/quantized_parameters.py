@@ -36,7 +36,10 @@ class QuantizedParameter:
         return self.layer.get_parameter(self.name)
 
     def rows(self) -> torch.Tensor:
-        """The weights as the quantizer takes them, outputs along axis 0; with a gradient."""
+        """The weights as the quantizer takes them, outputs along axis 0; with a gradient.
+
+        The shape is (O, ...).
+        """
         return as_rows(self.layer, self.parameter)
 
     def own_step(self, rate: float) -> None:

@@ -122,6 +122,8 @@ def arguments(names: Sequence[str], x: object) -> list[Any]:
 def checked_tensors(structure: Any) -> dict[str, torch.Tensor]:
     """What a model gave, by the names of its outputs.
 
+    The tensors have the shape (N, ...).
+
     Raises
     ------
     VecqError

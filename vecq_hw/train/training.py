@@ -226,6 +226,8 @@ class Training:
         """Which samples each whole batch has, and this rank's part of them as the model gets it.
 
         Their labels, or masks, come third.  Each call draws the order of one epoch.
+
+        The indices have the shape (n,), the samples (n, ...), the labels (n,), masks (n, H, W).
         """
         settings = self.settings
         order = torch.randperm(len(self._x), generator=self._order)

@@ -31,7 +31,7 @@ class QuantizedConvTranspose2d(nn.ConvTranspose2d):
         _take_over(self, source, quantizer, bias_quantizer)
 
     def forward(self, input: torch.Tensor, output_size: Any = None) -> torch.Tensor:
-        """As of a ConvTranspose2d, with the quantized weights."""
+        """The output (N, O, H, W) of a ConvTranspose2d for (N, C, H, W), with quantized weights."""
         return F.conv_transpose2d(input, *_arguments(self))
 
 
@@ -51,7 +51,7 @@ class QuantizedConvTranspose1d(nn.ConvTranspose1d):
         _take_over(self, source, quantizer, bias_quantizer)
 
     def forward(self, input: torch.Tensor, output_size: Any = None) -> torch.Tensor:
-        """As of a ConvTranspose1d, with the quantized weights."""
+        """The output (N, O, L) of a ConvTranspose1d for (N, C, L), with quantized weights."""
         return F.conv_transpose1d(input, *_arguments(self))
 
 
@@ -68,7 +68,7 @@ def as_convolution(weight: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 def of_convolution(weight: torch.Tensor, groups: int) -> torch.Tensor:
-    """The weights again that :func:`as_convolution` turned."""
+    """The weights (C, O / groups, ...) that :func:`as_convolution` turned."""
     return _exchanged(weight.flip(_kernel_axes(weight)), groups)
 
 

@@ -65,7 +65,10 @@ class Pad(nn.Module):
         return self.mode == "constant" and min(self.pads) >= 0
 
     def indices(self, height: int, width: int) -> tuple[IntArray, IntArray]:
-        """The row and the column that each of the result's is; -1 where it is the value."""
+        """The row and the column that each of the result's is; -1 where it is the value.
+
+        They have the shapes (H,) and (W,) of the result.
+        """
         top, left, bottom, right = self.sides
         return self._along(height, top, bottom), self._along(width, left, right)
 

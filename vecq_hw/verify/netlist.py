@@ -63,6 +63,8 @@ def run(folder: Path) -> IntArray | dict[str, IntArray]:
 def simulated(netlist: Netlist, folder: Path) -> dict[str, IntArray]:
     """What a netlist of the project in ``folder`` makes of the project's vectors, by output.
 
+    The arrays have the shape (N, ...).
+
     Raises
     ------
     VecqError

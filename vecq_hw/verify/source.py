@@ -103,6 +103,8 @@ def source_outputs(
 ) -> dict[str, IntArray]:
     """What a file's own executor gives, as integers of the network imported from it.
 
+    The arrays have the shape (N, ...).
+
     Parameters
     ----------
     content : bytes
@@ -142,6 +144,8 @@ def tap_comparisons(
     content: bytes, network: Network, report: Report, codes: Mapping[str, IntArray]
 ) -> tuple[Comparison, ...]:
     """The codes of each tensor that a file has as well, beside those of its own executor.
+
+    The codes have the shape (N, ...).
 
     Parameters
     ----------
@@ -259,7 +263,10 @@ def _integers(found: _Array, count: int, zero_point: int, step: float) -> IntArr
 def difference(
     network: Network, expected: Mapping[str, IntArray], found: Mapping[str, IntArray]
 ) -> list[str]:
-    """For each output a sentence: codes that differ, by how much at most, and what that decides."""
+    """For each output a sentence: codes that differ, by how much at most, and what that decides.
+
+    The arrays have the shape (N, ...).
+    """
     said = []
     for name in network.outputs:
         ours = expected[name].reshape(len(expected[name]), -1).astype(np.int64)

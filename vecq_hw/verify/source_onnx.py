@@ -24,7 +24,10 @@ point of those."""
 def executor(
     content: bytes, wanted: Sequence[str], dropped: Sequence[str]
 ) -> Callable[[Mapping[str, _Array]], dict[str, _Array]]:
-    """What the file computes, up to the tensors before what is left to the host."""
+    """What the file computes, up to the tensors before what is left to the host.
+
+    The function takes and gives arrays of shape (N, ...), by the names of tensors in the file.
+    """
     model = onnx.ModelProto.FromString(content)
     inner = {name: _before(model, name, dropped) for name in wanted}
     special = {node.domain for node in model.graph.node} - {"", "ai.onnx", "com.microsoft"}

@@ -26,7 +26,10 @@ _Array = npt.NDArray[Any]
 def executor(
     content: bytes, semantics: str, wanted: Sequence[str]
 ) -> Callable[[Mapping[str, _Array]], dict[str, _Array]]:
-    """What the file computes, sample by sample, up to the tensors ``wanted``."""
+    """What the file computes, sample by sample, up to the tensors ``wanted``.
+
+    The function takes and gives arrays of shape (N, ...), by the names of tensors in the file.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(

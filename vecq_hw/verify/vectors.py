@@ -30,7 +30,10 @@ def corner_vectors(network: Network) -> IntArray | dict[str, IntArray]:
 
 
 def with_corners(network: Network, inputs: Given) -> dict[str, IntArray]:
-    """The samples, and the corner vectors behind them, of each input by its name."""
+    """The samples, and the corner vectors behind them, of each input by its name.
+
+    The arrays have the shape (N, ...).
+    """
     corners = checked_inputs(network, corner_vectors(network))
     return {
         name: np.concatenate([codes, corners[name]])

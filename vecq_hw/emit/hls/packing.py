@@ -18,10 +18,11 @@ WORD_BITS = 16
 
 
 def stored(weights: AnyWeights) -> tuple[str, int, IntArray]:
-    """What a ROM holds of ``weights``: the C++ kind of weight, its bits, and the integers.
+    """The kind of weight in C++, its bits, and the integers that a ROM holds of ``weights``.
 
-    Of a grid of odd values, as VecQ's, the codes q that stand for ``2q + 1``; else the values, as
-    narrow as they are.
+    Where all values are odd, as on VecQ's grid, the integers are the codes q that stand for ``2q +
+    1``; else they are the values, as narrow as they are. Their shape is that of the weights,
+    outputs along axis 0.
     """
     planes = weights.planes
     if planes.signs and planes.bits <= MID_RISE_BITS:

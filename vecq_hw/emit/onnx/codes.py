@@ -100,6 +100,9 @@ def lookup(w: Writer, x: str, layer: Lookup, source: Tensor) -> str:
 
 
 def gathered(w: Writer, table: IntArray, place: str, fmt: IntFormat) -> str:
-    """The entries of a table at places, in the type of their format."""
+    """The entries of a table at places, in the type of their format.
+
+    ``table`` has the shape (entries,).
+    """
     kind = w.carrier(fmt)
     return w("Gather", w.constant(table.astype(kind), "table"), place, kind=kind)

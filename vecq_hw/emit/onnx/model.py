@@ -162,7 +162,10 @@ def proto(
     outputs: Mapping[str, str],
     domains: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
-    """The library's model of a graph; further domains of operators with their versions."""
+    """The library's model of a graph; further domains of operators with their versions.
+
+    Constants have any shape.
+    """
     from onnx import helper, numpy_helper
 
     def end(tensor: str, name: str) -> onnx.ValueInfoProto:

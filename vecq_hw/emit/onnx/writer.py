@@ -135,7 +135,10 @@ class Writer:
         return output
 
     def constant(self, values: npt.NDArray[Any], name: str = "constant") -> str:
-        """The name of an array among the initializers; equal arrays share one."""
+        """The name of an array among the initializers; equal arrays share one.
+
+        ``values`` has any shape, which the initializer has.
+        """
         values = np.ascontiguousarray(values).reshape(np.shape(values))
         key = (values.dtype.str, values.shape, hashlib.sha256(values.tobytes()).digest())
         if key not in self._known:

@@ -18,6 +18,8 @@ from vecq_hw.schedule import Fabric, Fold, FoldKind
 def signed_bits(values: IntArray) -> int:
     """Bits of the narrowest two's complement that holds all values.
 
+    ``values`` has any shape and is not empty.
+
     Examples
     --------
     >>> signed_bits(np.array([-4, 3])), signed_bits(np.array([0]))
@@ -43,7 +45,10 @@ def bit(value: bool) -> str:
 
 
 def memory_text(values: IntArray, lanes: int, bits: int) -> str:
-    """A memory file of ``lanes`` values of ``bits`` bits per line, hexadecimal."""
+    """A memory file of ``lanes`` values of ``bits`` bits per line, hexadecimal.
+
+    ``values`` has any shape, whose elements lie in order.
+    """
     digits = -(-lanes * bits // 4)
     return "".join(f"{word:0{digits}x}\n" for word in pack_rows(values, lanes, bits))
 

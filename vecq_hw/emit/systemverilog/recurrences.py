@@ -78,7 +78,10 @@ def recurrence(
 
 
 def gate_tables() -> IntArray:
-    """Sigmoid and tanh, each by the 8 bits of a gate's code."""
+    """Sigmoid, then tanh, of each gate code of 8 bits, by its bits without a sign.
+
+    The shape is (512,).
+    """
     halves = (arithmetic.SIGMOID_TABLE, arithmetic.TANH_TABLE)
     return np.concatenate([np.roll(table, table.size // 2) for table in halves])
 

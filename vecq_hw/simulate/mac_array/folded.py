@@ -107,6 +107,8 @@ def wrapping_outputs(
 
     The outputs are the same for every fold: those of ``simulate`` with ``accumulator_bits=bits``.
     The number of overflows is not.
+
+    ``x`` has the shape (N, C) or (N, H, W, C), and so have the outputs.
     """
     fmt = _accumulator(layer, bits)
     return _run(layer, fold, x, fmt, input_format, lambda sums: arithmetic.wrap(sums, bits))

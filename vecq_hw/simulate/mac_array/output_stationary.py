@@ -50,7 +50,10 @@ def output_stationary(
     array: ArraySize,
     input_format: IntFormat | None = None,
 ) -> ArrayRun:
-    """Run a layer on an output-stationary array; see :func:`weight_stationary`."""
+    """Run a layer on an output-stationary array; see :func:`weight_stationary`.
+
+    ``x`` has the shape (N, C) or (N, H, W, C).
+    """
     product, found = array_operands(layer, x, input_format)
     machine = _Machine(product, found, found.weights, 1, np.multiply, array)
     sums, cost = machine.run()
@@ -64,6 +67,8 @@ def bit_serial(
     input_format: IntFormat | None = None,
 ) -> ArrayRun:
     """Run a layer on a bit-serial array of sign-adders; see :func:`weight_stationary`.
+
+    ``x`` has the shape (N, C) or (N, H, W, C).
 
     Raises
     ------

@@ -231,7 +231,10 @@ def layer_alone(
 
 
 def operands(layer: MacLayer, network: Network, x: IntArray) -> Operands:
-    """The integers of ``layer``; network and inputs as :func:`layer_alone` gives them."""
+    """The integers of ``layer``; network and inputs as :func:`layer_alone` gives them.
+
+    ``x`` has the shape (N, C) or (N, H, W, C).
+    """
     rows: Int64Array = x.astype(np.int64)
     match layer:
         case Dense():

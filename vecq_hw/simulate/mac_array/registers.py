@@ -45,14 +45,17 @@ def from_above(bundle: Int64Array, edge: Int64Array) -> Int64Array:
 
 
 def padded(array: Int64Array, *sizes: int) -> Int64Array:
-    """``array`` with zeros behind its last axes, up to a multiple of each of ``sizes``."""
+    """``array`` with zeros behind its last axes, up to a multiple of each of ``sizes``.
+
+    The result has the shape (..., *multiples).
+    """
     lead = array.ndim - len(sizes)
     room = [(0, -length % size) for length, size in zip(array.shape[lead:], sizes, strict=True)]
     return np.pad(array, [(0, 0)] * lead + room)
 
 
 def count(flags: npt.NDArray[np.generic]) -> int:
-    """How many are set."""
+    """How many of the flags are set, in an array of any shape."""
     return int(np.count_nonzero(flags))
 
 
