@@ -71,7 +71,7 @@ def convolution() -> Network:
 
 
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Of this process and its children, and what ``work`` returns."""
+    """The processor seconds of this process and its children, and what ``work`` returns."""
 
     def total() -> float:
         usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

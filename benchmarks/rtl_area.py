@@ -259,7 +259,7 @@ class Row:
 
     @property
     def finn_luts(self) -> int | None:
-        """Of as many multiply-accumulates a cycle."""
+        """The LUTs that FINN states for as many multiply-accumulates per cycle, if it does."""
         return FINN_LUTS.get(self.weight_bits) if self.is_unit and self.cycles == 1 else None
 
     def tree(self) -> dict[str, Any]:

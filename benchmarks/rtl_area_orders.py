@@ -37,7 +37,7 @@ def reordered(what: str, layer: OrderLayer, lanes: int) -> Cell:
 
 
 def order_cells() -> Sequence[Cell]:
-    """Of each kind that the plan makes."""
+    """A cell of each kind that the plan makes."""
     every = np.arange(16)
     spread = np.where(np.arange(32) % 2, -1, np.arange(32) // 2)
     edge = np.pad(every, 1, mode="edge")

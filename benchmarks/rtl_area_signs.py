@@ -80,7 +80,7 @@ endmodule
 
 
 def finn_luts(lanes: int) -> int:
-    """Of weights and activations of one bit, PE = SIMD = ``lanes``."""
+    """FINN's LUTs for weights and activations of one bit, where PE = SIMD = ``lanes``."""
     bits = 2
     products, tree = lanes * bits, bits * (2 * lanes - 1)
     return int(300 + 1.1 * lanes * (products + tree + ACCUMULATOR_BITS))

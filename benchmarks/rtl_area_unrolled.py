@@ -162,7 +162,7 @@ def with_rescale(cell: Tree, mantissa_bits: int, work: Work) -> Tree:
 
 
 def geometric_mean(values: list[float]) -> float:
-    """Of positive numbers."""
+    """The geometric mean of positive numbers."""
     return math.exp(sum(map(math.log, values)) / len(values))
 
 

@@ -38,7 +38,7 @@ PAPER_ACCURACY = {
         "w4a8": 93.37,
     },
 }  # fmt: skip
-"""Of its Table 5, in per cent; W1A8 is not in it."""
+"""What the paper states in its Table 5, in per cent; W1A8 is not in it."""
 PAPER_TEXTS: dict[str, dict[str, float]] = {
     "imdb": {"w32a32": 84.98, "w2a8": 85.54, "w4a8": 86.24, "w8a8": 85.53},
     "thucnews-titles": {},

@@ -46,7 +46,7 @@ NAMES = {
     "hls-dpi": "HLS C++ behind DPI-C, Verilator",
     "netlist": "netlist of ECP5 cells after synthesis, NumPy",
 }
-"""Of the executors, the quickest first."""
+"""The names of the executors, the quickest first."""
 BEGIN, END = "<!-- who agrees: begin -->", "<!-- who agrees: end -->"
 
 

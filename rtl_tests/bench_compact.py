@@ -28,7 +28,7 @@ class Book:
 
     outputs: int
     inputs: int
-    """Of all groups."""
+    """The inputs of all groups together."""
     fold: tuple[int, int]
     block: int
     words: int

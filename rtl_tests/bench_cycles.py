@@ -37,7 +37,7 @@ class Pauses:
 
 
 def pauses(index: int, inputs: int = 1, outputs: int = 1) -> dict[str, Pauses]:
-    """Of each run of a configuration with so many ends; in ``late`` the last input is."""
+    """The pauses of each run of a configuration; in ``late`` the last input is."""
 
     def drawn(end: int, count: int) -> list[list[bool]]:
         seeds = (3 * index + end + 1000 * place for place in range(count))

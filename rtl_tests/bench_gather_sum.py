@@ -25,7 +25,7 @@ class Shape:
     image: tuple[int, int, int]
     lanes: int
     counts: Sequence[int]
-    """Of indices in each row."""
+    """The number of indices in each row."""
     shifts: int | None = None
     """The largest."""
     format: IntFormat = S5

@@ -32,7 +32,7 @@ FAULTS: dict[str, list[int | None]] = {
 
 
 def packets(fault: str, words: int, lanes: int) -> list[IntArray]:
-    """Of shape (words, lanes) each: frames with their first words cut off, repeated, or joined."""
+    """Frames of shape (words, lanes), with their first words cut off, repeated, or joined."""
     fmt = networks.network(NETWORK).inputs[0].format
     generator = np.random.default_rng(len(fault))
     result: list[IntArray] = []

@@ -39,7 +39,7 @@ class Shape:
         return self.image[2] // self.lanes
 
     def positions(self, axis: int) -> IntArray:
-        """Of each window the rows or columns of its cells in the padded image."""
+        """The rows or columns in the padded image of the cells of each window."""
         sizes = (self.kernel, self.stride, self.dilation)
         kernel, stride, dilation = (size[axis] for size in sizes)
         last = self.image[axis] + sum(self.padding[axis::2]) - dilation * (kernel - 1)

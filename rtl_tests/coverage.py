@@ -194,7 +194,7 @@ def fold(module: str, values: Mapping[str, str]) -> str:
 
 
 def situations(folders: Iterable[Path]) -> dict[tuple[str, str], Counter[str]]:
-    """Of each cell and fold in how many instances each situation was seen, and ``instances``."""
+    """For each cell and fold in how many instances a situation was seen, and ``instances``."""
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for folder in folders:
         top = folder / "rtl" / f"{TOP}.sv"

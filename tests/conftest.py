@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 ODD_NAME = """it's a "net"; #1 ü: (50 %) $HOME \\ & `x`"""
-"""Of a folder: make, shells and PYTHONPATH read each of these characters as their own."""
+"""A folder's name: make, shells and PYTHONPATH read each of these characters as their own."""
 
 
 @pytest.fixture(scope="session")

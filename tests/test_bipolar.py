@@ -66,7 +66,7 @@ class Signs:
 
 
 def dot(weights: IntArray, signs: list[int]) -> list[int]:
-    """Of each output."""
+    """The dot product for each output."""
     return [sum(w * s for w, s in zip(row, signs, strict=True)) for row in weights.tolist()]
 
 

@@ -143,3 +143,9 @@ def test_public_functions_say_the_shapes_of_their_arrays():
         and not any(SHAPE.search(text) for text in texts(function))
     ]
     assert not silent, "\n".join(silent)
+
+
+def test_docstrings_begin_as_sentences():
+    """None goes on from the name of what it describes, as "Of the values." would."""
+    begun = re.compile(r'^ *r?"""(Of (?!course)|That of |As of )', re.MULTILINE)
+    assert not [str(path) for path in PACKAGE.rglob("*.py") if begun.search(path.read_text())]

@@ -155,7 +155,7 @@ class TwosComplement:
 
     @property
     def value_format(self) -> IntFormat:
-        """That of the codes."""
+        """The format of the values, which is that of the codes."""
         return self.code_format
 
     def values(self, codes: IntArray) -> npt.NDArray[np.int32]:
@@ -280,7 +280,7 @@ class MiniFloat:
 
 
 def _largest_magnitude(bits: int, fraction: int) -> int:
-    """Of a small float: all bits set but the sign."""
+    """The largest magnitude of a small float: all bits set but the sign."""
     highest = (1 << (bits - 1 - fraction)) - 1
     return ((2 << fraction) - 1) << (highest - 1)
 

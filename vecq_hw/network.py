@@ -43,7 +43,7 @@ class Network:
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor] = field(init=False, repr=False)
-    """Of every input and layer, by name."""
+    """The tensor of every input and layer, by name."""
 
     def __post_init__(self) -> None:
         for name in ("inputs", "layers", "outputs"):

@@ -141,7 +141,7 @@ def _decode_fields(
 
 @functools.cache
 def _fields(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
-    """Of each field that the constructor takes: name, annotation, whether it must be given."""
+    """Each field that the constructor takes: name, annotation, whether it must be given."""
     kinds = typing.get_type_hints(kind)
     return tuple(
         (

@@ -92,7 +92,7 @@ def test_what_has_no_model_is_refused() -> None:
 
 
 def test_registers_are_clocked_enabled_cleared_and_put() -> None:
-    """Of data, enable, clear and put: two flip-flops and a shift register of three places."""
+    """From data, enable, clear and put: two flip-flops and a shift register of three places."""
     data, enable, clear, put = 2, 3, 4, 5
     wires = {"C": [9], "CE": [enable], "D": [data]}
     tap = {"A0": ["0"], "A1": ["1"], "A2": ["0"], "A3": ["0"], "CLK": [9]}

@@ -65,7 +65,7 @@ def test_small_networks_are_exact(tmp_path: Path, name: str, bits: int, io_type:
 @pytest.mark.needs_cxx
 @pytest.mark.usefixtures("unoptimised")
 def test_tables_are_exact(tmp_path: Path) -> None:
-    """Of vectors and of images, which have no stream; one for all channels, one for each."""
+    """Vectors, and images, which have no stream; one table for all channels, one for each."""
     net = Builder("tables", (3, 2, 2), IntFormat(5, signed=True)).lookup(S6, own=True).flatten()
     net.dense(5, 2).rescale(IntFormat(7, True, -50, 60)).lookup(S6).dense(3, 2)
     assert hls4ml.natural_io_type(net.network()) == "io_parallel"

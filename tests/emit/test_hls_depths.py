@@ -35,7 +35,7 @@ ALL_EQUAL, ALL_WAIT = 0, 3
 
 
 Depths = Callable[[str, int], int]
-"""Of a stream, from its name and the depth that is stated."""
+"""The depth of a stream, from its name and the depth that is stated."""
 
 
 def stated(_name: str, depth: int) -> int:

@@ -14,7 +14,7 @@ from vecq_hw.interop import import_bytes
 
 FEW = {"onnx bytes": 60, "onnx graphs": 40, "tflite bytes": 60, "tflite graphs": 60}
 MANY = 25_000
-"""Of each kind in a night."""
+"""So many files of each kind in a night."""
 
 
 @pytest.mark.parametrize("kind", KINDS)

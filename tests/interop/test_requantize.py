@@ -27,7 +27,7 @@ def tensor(channels: int, fmt: IntFormat) -> Tensor:
 
 
 def codes_of(layer: Rescale | Threshold | Lookup, fmt: IntFormat, x: np.ndarray) -> np.ndarray:
-    """Of accumulators of shape (n, C)."""
+    """The codes that a layer makes of accumulators of shape (n, C)."""
     match layer:
         case Rescale():
             return rescale(x, layer.mantissa, layer.offset, layer.shift, layer.format)

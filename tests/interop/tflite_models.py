@@ -206,7 +206,7 @@ class Model:
 
 
 VERSIONS: Mapping[str, int] = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2}
-"""Of operators with codes of 8 bits, as converters write them."""
+"""The versions of operators with codes of 8 bits, as converters write them."""
 
 
 class Judge:

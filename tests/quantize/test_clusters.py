@@ -14,7 +14,7 @@ def blocks(count, size, seed=0):
 
 
 def error(given, words, indices, moments=None):
-    """Of the outputs, per block."""
+    """The error of the outputs, per block."""
     off = (given - words[indices]).double()
     weights = torch.eye(off.shape[1]).double() if moments is None else moments.double()
     return float(((off @ weights) * off).sum() / len(off))

@@ -48,7 +48,7 @@ def nearest(x, levels):
 
 
 def expected_error(scale, bits, fraction):
-    """Of a standard Gaussian, by a fine sum over its density."""
+    """The error for a standard Gaussian, by a fine sum over its density."""
     x = np.linspace(-9, 9, 20001)
     density = np.exp(-(x**2) / 2)
     lost = np.square(x - scale * nearest(x / scale, all_levels(bits, fraction)))

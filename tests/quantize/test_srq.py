@@ -23,7 +23,7 @@ def normal(seed, *shape, dtype=torch.float64):
 
 
 def probabilities(w, step, noise, shares, widths):
-    """Of each point of the last grid, (n, 2^b), and the points."""
+    """The probability of each point of the last grid, (n, 2^b), and the points."""
     points = torch.arange(-(2.0 ** (widths[-1] - 1)), 2.0 ** (widths[-1] - 1), dtype=w.dtype)
     above = (step * (points + 0.5) - w[:, None]) / noise
     below = (step * (points - 0.5) - w[:, None]) / noise

@@ -30,7 +30,7 @@ from vecq_hw.schedule import (
 
 ANY_GRID = (MidRise, TwosComplement, CodeBook, MiniFloat)
 ANY_KIND = (*ANY_GRID, *ANY_GRID, ProductWeights, BinaryBases)
-"""Of weights: each by itself on a grid, or one of the other kinds."""
+"""Kinds of weights: each weight by itself on a grid, or one of the other kinds."""
 
 Option = TypeVar("Option")
 

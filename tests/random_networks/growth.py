@@ -180,7 +180,7 @@ class Growth:
             self.append(layer)
 
     def lookup(self) -> None:
-        """Of the tensor as it is where a table can be so large, else behind a rescale."""
+        """A table for the tensor as it is where a table can be so large, else behind a rescale."""
         if self.tensor.format.bits > MOST_LOOKUP_BITS:
             self.rescale()
         self.append(random_lookup(self.draw, self.label("lookup"), self.last, self.tensor))
@@ -229,7 +229,7 @@ class Growth:
         self.append(TopK(name=self.label("topk"), input=self.last, count=count))
 
     def take(self) -> None:
-        """Of each axis nothing new, or a slice, a border, zeros between, or any indices at all."""
+        """For each axis nothing new, or a slice, a border, zeros between, or any indices at all."""
         draw, source = self.draw, self.tensor
         axes = [self._indices(size) for size in source.shape]
         names = ("rows", "columns", "channels")[-len(axes) :]

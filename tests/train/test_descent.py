@@ -106,7 +106,7 @@ def net(dropout=0.0):
 
 
 def training(kind, epochs=4, dropout=0.0, **settings):
-    """Of a net whose weights a kind quantizes."""
+    """The training of a net whose weights a kind quantizes."""
     twin = quantize_model(net(dropout), 4, 8, method=kind)
     return Training(twin, pictures(), Settings(epochs=epochs, batch_size=16, **settings))
 

@@ -32,13 +32,13 @@ WRONG = {
 
 
 def width(name):
-    """Of codes: 4 bits or what the method has."""
+    """The bits of the codes: 4, or what the method has."""
     bits = METHODS[name].BITS
     return min(max(4, bits[0]), bits[-1])
 
 
 def training(name):
-    """Of a small net with a Conv2d, a ConvTranspose2d and a Linear."""
+    """The training of a small net with a Conv2d, a ConvTranspose2d and a Linear."""
     twin = quantize_model(net(0.2), width(name), 8, method=name, input_shape=SHAPE)
     return Training(twin, pictures(), Settings(epochs=4, batch_size=16, learning_rate=0.01))
 

@@ -96,7 +96,7 @@ def by_kinds(network: Network) -> Schedule:
 
 
 def kinds(schedule: Schedule) -> list[FoldKind]:
-    """Of the units that are no streaming ones."""
+    """The kinds of the units that are no streaming ones."""
     return [one.kind for one in schedule.folds.values() if one.kind is not FoldKind.STREAMING]
 
 

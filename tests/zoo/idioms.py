@@ -194,7 +194,7 @@ class TwoEnds(nn.Module):
         self.classes, self.box = nn.Linear(6, 3), nn.Linear(6, 4)
 
     def features(self, image: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-        """Of both."""
+        """The features of both."""
         return F.relu(F.relu(self.image(image)).mean((2, 3)) + F.relu(self.vector(vector)))
 
     def forward(self, image: torch.Tensor, vector: torch.Tensor) -> object:

@@ -90,7 +90,7 @@ class Ranking:
 
     @property
     def cycles(self) -> int:
-        """Of a frame: the last word of a position waits until the indices before it are gone."""
+        """Cycles of a frame: the last word of a position waits for the indices before it."""
         return self.source.words // self.period * max(self.period, self.layer.count + 1)
 
 

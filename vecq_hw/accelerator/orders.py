@@ -181,7 +181,7 @@ class Order:
 
     @cached_property
     def moves(self) -> tuple[Moves, ...]:
-        """Of each axis."""
+        """How each axis moves."""
         result = []
         kept = self._kept_offsets(self.level)
         for number, axis in enumerate(self.axes):

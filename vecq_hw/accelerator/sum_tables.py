@@ -36,7 +36,7 @@ class SumTables:
 
     @property
     def words(self) -> int:
-        """Of a frame."""
+        """The words of a frame."""
         return self.taps * self.groups * self.inner
 
 

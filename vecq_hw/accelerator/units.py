@@ -262,7 +262,7 @@ def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
 
 
 def mantissa_bits(layer: Rescale) -> int:
-    """Of the narrowest two's complement that holds all mantissas."""
+    """Bits of the narrowest two's complement that holds all mantissas."""
     return IntFormat.covering(int(layer.mantissa.min()), int(layer.mantissa.max())).bits
 
 

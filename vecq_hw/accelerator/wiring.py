@@ -37,7 +37,7 @@ class Wiring:
         return Stream(tensor=tensor, elements=elements, lanes=lanes)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
-        """Of a tensor of the network."""
+        """The shape of a tensor of the network."""
         return self._network.tensors[tensor].shape
 
     def publish(self, tensor: str, stream: Stream) -> None:

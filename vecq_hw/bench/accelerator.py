@@ -60,7 +60,7 @@ class Accelerator:
 
     @classmethod
     def load(cls, manifest: Path) -> Accelerator:
-        """That of a project; where its manifest states no pace, a word each cycle is assumed."""
+        """A project's accelerator; without a pace in its manifest, it takes one word per cycle."""
         sources, targets = load_ends(manifest)
         pace = json.loads(manifest.read_text()).get("cycles", {})
         words_in, words_out = (sum(end.port.words for end in ends) for ends in (sources, targets))

@@ -84,7 +84,7 @@ class Port:
 
     @property
     def frame_bytes(self) -> int:
-        """That count, of a frame."""
+        """The bytes of a frame that count."""
         bits = self.elements * self.slot_bits if self.keep else self.words * self.word_bits
         return bits // 8
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vecq_hw.files import Folder
 
 _FILES = {"checkpoint.pt": "checkpoint", "network.npz": "network"}
-"""Of each model, and their kinds."""
+"""The files of each model, and their kinds."""
 
 
 @command()

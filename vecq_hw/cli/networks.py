@@ -215,7 +215,7 @@ def show(network: Path, json_file: Path | None) -> None:
 
 
 def _bases(net: Network) -> dict[str, dict[str, float]]:
-    """Of each layer of binary bases, how many a group has, and what a unit makes of them."""
+    """How many bases a group of each layer of binary bases has, and what a unit makes of them."""
     from vecq_hw.layers import BinaryBases
 
     found = {}

@@ -160,7 +160,7 @@ def in_words(metrics: Mapping[str, Any], dataset: Dataset) -> str:
 
 
 def sizes_without_network(model: nn.Module, recipe: ModelRecipe) -> dict[str, Any]:
-    """As of a network, of a model without one; None where its weights have no integer codes."""
+    """The sizes of a model without a network; None where its weights have no integer codes."""
     from vecq_hw.lower.sizes import StoredBits, stored_bits_of_model
 
     if recipe.weight_bits is None:

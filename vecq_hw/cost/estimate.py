@@ -105,7 +105,7 @@ class Estimate:
 
     @property
     def total(self) -> Resources:
-        """Of all layers."""
+        """The resources of all layers."""
         return sum((layer.resources for layer in self.layers), Resources())
 
     @property
@@ -121,12 +121,12 @@ class Estimate:
 
     @property
     def gops_per_1000_luts(self) -> float:
-        """Of all that is made of tables."""
+        """Giga-operations per second for each 1000 LUTs, of all that is made of look-up tables."""
         return 1000 * self.gops / max(self.total.luts, 1)
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the device, 1 being all of it; those of which it has none and none are taken are 0."""
+        """Shares of the device, where 1 is all of it; 0 where it has none and none are taken."""
         if self.device is None:
             return {}
         return device_shares(self.total, self.device)

@@ -84,7 +84,7 @@ PRODUCT_TABLES = {4: 3.4, 6: 1.9}
 REST_BITS = 2
 """The widest rest of a factor for which no block is taken, in bits."""
 CHECK_COST = 8
-"""Of the logic that tells a read of a word that is being written."""
+"""LUTs of the logic that tells a read of a word that is being written."""
 _ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 FABRICS: Mapping[str, Fabric] = {
     fabric.name: fabric

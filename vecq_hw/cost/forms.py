@@ -52,7 +52,7 @@ class Context:
         return self.plan.network.tensors[stream.tensor]
 
     def bits(self, stream: Stream) -> int:
-        """Of an element of a stream."""
+        """The bits of an element of a stream."""
         return self.tensor(stream).format.bits
 
     def word(self, stream: Stream) -> int:

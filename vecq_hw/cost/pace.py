@@ -75,7 +75,7 @@ def depths_of(network: Network, schedule: Schedule, planned: Plan) -> dict[str, 
 def pace(
     network: Network, schedule: Schedule, planned: Plan, depths: dict[str, int] | None
 ) -> Pace:
-    """Of frames back to back, while neither end pauses."""
+    """Cycles between frames that come back to back, while neither end pauses."""
     if depths is not None and _words(planned) <= SIMULATED_WORDS:
         frames = 3 if _words(planned) <= SIMULATED_WORDS // 2 else 2
         run = simulate_frames(network, schedule, depths, frames)

@@ -181,7 +181,7 @@ def pair_rows(
 
 
 def _chain_bits(row: int, rows: int) -> int:
-    """Of the sum of so many rows."""
+    """The bits of the sum of so many rows."""
     if row < log2(rows):
         return log2((rows << row) - rows + 1)
     return row + log2(rows)

@@ -179,7 +179,7 @@ def pipeline_end(made: Structure, bits: int, room: int) -> None:
 
 
 def bits_of(most: int) -> int:
-    """Of a number from 0 to ``most - 1``; at least one."""
+    """The bits of a number from 0 to ``most - 1``; at least one."""
     return max((most - 1).bit_length(), 1)
 
 

@@ -13,7 +13,7 @@ from vecq_hw.network import Network
 from vecq_hw.schedule import FoldKind, Schedule
 
 LARGE = 0.5
-"""Of a device's look-up tables."""
+"""The share of a device's look-up tables from which on a network is large."""
 
 
 def warnings(network: Network, schedule: Schedule, device: Device) -> Iterator[str]:

@@ -58,7 +58,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: (C,), (C, L) or (C, H, W)."""
+        """The shape of one sample: (C,), (C, L) or (C, H, W)."""
         return self.x_train.shape[1:]
 
     @property

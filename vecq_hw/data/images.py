@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 """Called with how many images are decoded and how many there are."""
 
 _VERSION = 3
-"""Of the cached arrays, and of how images are read."""
+"""The version of the cached arrays, and of how images are read."""
 _SPLITS = ("train", "test")
 _MASKED = ("images", "masks")
 """Classes of these two names are no classes but images and the masks of their objects."""

@@ -58,9 +58,9 @@ if TYPE_CHECKING:
 
 DOMAIN = "qonnx.custom_op.general"
 MOST_CODE_BITS = 12
-"""Of a Rescale or Threshold: 4095 thresholds a channel."""
+"""Bits of the codes of a Rescale or Threshold: 4095 thresholds for each channel."""
 SAMPLES = 1000
-"""Of one call of qonnx's executor, which costs far more a call than an image."""
+"""Samples in one call of qonnx's executor, which costs far more per call than per image."""
 LARGEST_CALL = 1 << 26
 """So many comparisons of a MultiThreshold are made at once, at most."""
 
@@ -358,7 +358,7 @@ def emit(
 
 
 def _samples(network: Network) -> int:
-    """Of one call, so that the comparisons of a MultiThreshold fit in memory."""
+    """The samples of one call, so that the comparisons of a MultiThreshold fit in memory."""
     compared = [
         int(np.prod(network.tensors[layer.name].shape)) * (layer.format.hi - layer.format.lo)
         for layer in network.layers

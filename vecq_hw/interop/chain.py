@@ -50,7 +50,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Reals], int]] = {
     "Single": (lambda x: x.astype(np.float32), 1),
     "Double": (lambda x: x.astype(np.float64), 1),
 }
-"""Of each step the function, and whether it rises (1), falls (-1), or as its first operand says."""
+"""The function of each step, and whether it rises (1), falls (-1), or as its first operand says."""
 
 FUNCTIONS = frozenset(name for name, (_, _) in _FUNCTIONS.items())
 _BY_OPERAND = frozenset(("Mul", "Div", "LeakyRelu", "HardSigmoid", "Affine", "Elu"))
@@ -123,7 +123,7 @@ class Chain:
         return replace(self, steps=(*self.steps, Step(operator, operands)))
 
     def values(self, integers: IntArray) -> Reals:
-        """Of integers of shape (C, n), in float32 unless a step says otherwise."""
+        """The values of integers of shape (C, n), in float32 unless a step says otherwise."""
         scale, bias = np.reshape(self.scales, (-1, 1)), np.reshape(self.bias, (-1, 1))
         kind = np.float64 if self.whole else np.float32
         x: Reals = (integers.astype(np.float64) * scale + bias).astype(kind)
@@ -159,7 +159,7 @@ ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
     "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + x.dtype.type(0.5)),
     "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - x.dtype.type(0.5)),
 }
-"""Of QONNX, whose HALF_UP rounds ties away from zero."""
+"""The rounding modes of QONNX, whose HALF_UP rounds ties away from zero."""
 
 
 def fused(a: object, b: object, c: object) -> npt.NDArray[np.float32]:
@@ -219,7 +219,7 @@ class Quantizer:
 
     @property
     def format(self) -> IntFormat:
-        """Of our codes."""
+        """The format of the network's codes."""
         lo, hi = self.lo - self.zero, self.hi - self.zero
         return IntFormat.covering(lo, hi, signed=lo < 0)
 

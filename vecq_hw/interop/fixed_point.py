@@ -21,7 +21,7 @@ _Ints = npt.NDArray[np.int64]
 _Doubles = npt.NDArray[np.float64]
 
 ACCUMULATOR = IntFormat(32, signed=True)
-"""Of all three executors; what may leave it is refused, as theirs would wrap."""
+"""The accumulator of all three executors; what may leave it is refused, as theirs would wrap."""
 
 
 class Semantics(Enum):

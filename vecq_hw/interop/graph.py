@@ -16,9 +16,9 @@ from vecq_hw.formats import FloatArray, IntArray
 Array = npt.NDArray[Any]
 
 MOST_NODES = 100_000
-"""Of a graph; a file with more is refused before anything is done with them."""
+"""The most nodes of a graph; a file with more is refused before anything is done with them."""
 MOST_ELEMENTS = 1 << 28
-"""Of a tensor, inferred ones among them."""
+"""The most elements of a tensor, inferred ones among them."""
 LARGEST_FILE = 1 << 31
 """Bytes; protobuf takes no more."""
 

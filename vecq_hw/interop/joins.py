@@ -19,7 +19,7 @@ from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.interop.requantize import Requantizer
 
 MOST_PAIRS = 1 << 22
-"""Of two codes that are tabulated."""
+"""The most pairs of two codes that are tabulated."""
 MOST_WEIGHT_BITS = 24
 
 

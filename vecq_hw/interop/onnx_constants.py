@@ -122,7 +122,7 @@ def _multiplied(node: Node, given: Sequence[Fixed]) -> Fixed:
 def _by_numpy(
     function: Callable[..., Any], operands: int | None = 1
 ) -> Callable[[Node, Sequence[Fixed]], Fixed]:
-    """Of so many operands, or of any number: a ufunc would write to one more that it is given."""
+    """A function of so many operands, or of any number: a ufunc would write to one more."""
 
     def fold(node: Node, given: Sequence[Fixed]) -> Fixed:
         arrays = [one.values for one in given]
@@ -192,7 +192,7 @@ FOLDED: dict[str, Callable[[Node, Sequence[Fixed]], Fixed]] = {
     "Min": _by_numpy(partial(reduce, np.minimum), None),
     "Clip": _clipped,
 }
-"""Of the standard operators those that files of exporters have between constants."""
+"""Those of the standard operators that files of exporters have between constants."""
 
 
 def fold(node: Node, given: Sequence[Fixed]) -> Fixed:

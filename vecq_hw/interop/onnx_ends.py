@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vecq_hw.interop.onnx_walk import Walk
 
 OUTPUT_BITS = 24
-"""Of outputs whose channels have steps of their own, at one step."""
+"""Bits of outputs at one step, where their channels have steps of their own."""
 
 
 def finish(walk: Walk) -> Imported:

@@ -294,7 +294,7 @@ def qlinear_average(walk: Walk, node: Node) -> State:
 
 
 def _output_quantizer(walk: Walk, node: Node, index: int) -> Quantizer:
-    """Of the scale and the zero point that are inputs of an operator."""
+    """The quantizer that the scale and the zero point among an operator's inputs describe."""
     zero = walk.constant(node, index + 1, "its output's zero point")
     limits = np.iinfo(zero.values.dtype)
     scale = checked_scale(walk.constant(node, index, "its output's scale"))

@@ -182,7 +182,7 @@ def rank_two(walk: Walk, real: Real, node: Node) -> tuple[IntArray, str]:
 
 
 def in_file_order(walk: Walk, seen: Seen) -> Seen:
-    """Of a flat view a vector of ours in the file's order."""
+    """For a flat view, a vector of the network in the file's order."""
     if not seen.flat or len(seen.sizes) == 1:
         return seen
     vector = _in_source_order(walk, seen)

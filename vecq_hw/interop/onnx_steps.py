@@ -38,7 +38,7 @@ _INTEGERS: dict[int, type[np.integer[Any]]] = {
     6: np.int32,
     7: np.int64,
 }
-"""Of a Cast."""
+"""The types that a Cast names."""
 
 
 def then(state: Elementwise, operator: str, *operands: np.ndarray) -> Elementwise:

@@ -98,7 +98,7 @@ class Real:
 
     @property
     def channels(self) -> int:
-        """Of our tensor."""
+        """The channels of the network's tensor."""
         return self.sizes[-1]
 
     def then(self, operator: str, *operands: FloatArray) -> Real:
@@ -327,7 +327,7 @@ def quantized_constant(fixed: Fixed, what: str) -> tuple[IntArray, FloatArray]:
 
 
 def output_scales(scales: FloatArray) -> FloatArray:
-    """Of weights of shape (O, ...) one scale for all outputs, or one for each."""
+    """From scales of weights of shape (O, ...): one for all outputs, or one for each."""
     rows = scales.reshape(len(scales), -1)
     if not (rows == rows[:, :1]).all():
         raise Refused("the scale of its weights varies within an output; one for each is wanted")
@@ -336,5 +336,5 @@ def output_scales(scales: FloatArray) -> FloatArray:
 
 
 def product(sizes: Sequence[int]) -> int:
-    """Of sizes."""
+    """The product of sizes."""
     return math.prod(sizes)

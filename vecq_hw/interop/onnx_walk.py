@@ -144,7 +144,7 @@ class Walk:
         return next(state for state in given if isinstance(state, Hosted))
 
     def state(self, node: Node, index: int) -> State:
-        """Of an input of a node, which must be there."""
+        """The state of an input of a node, which must be there."""
         name = node.inputs[index] if index < len(node.inputs) else ""
         if not name:
             raise Refused(f"its input {index} is left out")
@@ -394,4 +394,4 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     **{(STANDARD, key): value for key, value in onnx_orders.STANDARD_HANDLERS.items()},
     **{(STANDARD, key): value for key, value in onnx_shapes.STANDARD_HANDLERS.items()},
 }
-"""Of each operator, by its domain, what makes a state of it."""
+"""For each operator, by its domain, what makes a state of it."""

@@ -26,7 +26,7 @@ from vecq_hw.layers import MaxPool2d, Rescale, SumPool2d, Upsample2d, as_recurre
 from vecq_hw.network import Network
 
 SEMANTICS = "vecq"
-"""Of a report: reals become codes by rule 1 of the numeric contract."""
+"""The semantics that a report names: reals become codes by rule 1 of the numeric contract."""
 _SPARE = 1 << 16
 
 

@@ -17,7 +17,7 @@ from vecq_hw.layers import Input
 Rule = Callable[[Input, npt.ArrayLike], IntArray]
 REPORT = "report.json"
 MOST_BYTES = 1 << 26
-"""Of a report that is read."""
+"""The most bytes of a report that is read."""
 
 
 def source_rule(report: Report) -> Rule:

@@ -80,11 +80,11 @@ class RequantizationReport:
     without_line: int
     """Channels whose thresholds no Rescale has; one of them makes the layer a Threshold."""
     mantissa_bits: int
-    """Of a Rescale's widest."""
+    """The bits of the widest mantissa of a Rescale."""
     threshold_bits: int
-    """That the thresholds of all channels take, or would take."""
+    """The bits that the thresholds of all channels take, or would take."""
     stored_bits: int
-    """That it takes as it is held."""
+    """The bits that it takes as it is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ class Comparison:
     codes: int
     differing: int
     largest: int
-    """Of a difference."""
+    """The largest difference."""
     integer_accuracy: float | None = None
     source_accuracy: float | None = None
 

@@ -25,9 +25,9 @@ The codes lie within the format of the result.  Any n is asked for, also the sam
 """
 
 MOST_ENUMERATED = 1 << 17
-"""Of a range of so many integers all are evaluated: the thresholds must be the function."""
+"""Integers of the largest range that is evaluated whole: the thresholds must be the function."""
 _PROBES = 1 << 20
-"""Of a wider range so many, in all channels together, and the neighbours of each threshold."""
+"""So many integers of a wider range, in all channels together, and each threshold's neighbours."""
 _BLOCK = 1 << 20
 """Evaluations at a time."""
 

@@ -164,7 +164,7 @@ class Lines:
 def _at_shift(
     rows: _Rows, which: _Ints, shift: int, flattest: _Floats, middle: _Floats, steepest: _Floats
 ) -> tuple[_Ints, _Ints, _Ints]:
-    """Of each channel the best mantissa at a shift, its least offset, and the room above that.
+    """For each channel the best mantissa at a shift, its least offset, and the room above that.
 
     The room is negative where there is none.
     """

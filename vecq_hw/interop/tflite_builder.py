@@ -19,9 +19,9 @@ from vecq_hw.layers import Flatten, Permute, Take
 Sides = tuple[int, int, int, int]
 
 LONGEST_AXIS = 1 << 20
-"""Of a tensor whose indices are listed."""
+"""The longest axis of a tensor whose indices are listed."""
 MOST_CHANNELS = 1 << 14
-"""That have thresholds of their own behind an operator without weights."""
+"""The most channels that have own thresholds behind an operator without weights."""
 CODES: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "uint8": (0, 255)}
 """Types of activations that are taken; codes of 16 bits are refused."""
 

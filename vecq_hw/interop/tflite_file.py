@@ -29,7 +29,7 @@ from vecq_hw.interop.graph import (
 )
 
 MOST_DIMENSIONS = 8
-"""Of a tensor."""
+"""The most dimensions of a tensor."""
 _LONGEST_NAME = 1 << 10
 _READ_AGAIN = 8
 """Vectors of the file may be shared; so many times its size is read at most."""

@@ -23,7 +23,7 @@ PRODUCT_LIMIT = 1 << 62
 """Numeric contract, rule 4: ``-2^62 <= acc * mantissa + offset < 2^62``."""
 
 MOST_LOOKUP_BITS = 12
-"""Of what a Lookup reads: numeric contract, rule 3."""
+"""The most bits that a Lookup reads: numeric contract, rule 3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,16 +19,16 @@ from vecq_hw.layers.tensor import OfOneTensor, Tensor, dimension_problems, froze
 from vecq_hw.layers.weights import AnyWeights
 
 STATE = IntFormat(8, True, -127, 127)
-"""Of the outputs of a recurrent layer, which are also the state that it multiplies."""
+"""The format of the outputs of a recurrent layer, which are also the state that it multiplies."""
 STATE_STEP = 2.0**-7
 GATE_STEP = 2.0**-4
-"""Of what a gate's table is asked for, a signed code of 8 bits."""
+"""The step of what a gate's table is asked for, a signed code of 8 bits."""
 CANDIDATE_SHIFT = 7
 """How much finer than a gate's the step of a Gru's state part is: ``2^-11``."""
 RESET_SHIFT = 15
 """``2^-19``, the step of reset gate times state part, is so much finer than a gate's."""
 LARGEST_RESET = 255 << 15
-"""Of reset gate times state part."""
+"""The largest product of a reset gate and its part of the state."""
 
 Range = tuple[int, int]
 

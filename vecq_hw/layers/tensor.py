@@ -14,10 +14,10 @@ from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 
 LARGEST_SIZE = (1 << 31) - 1
-"""Of a kernel, stride, padding, dilation or factor, and of a tensor in integers."""
+"""The most that a kernel, stride, padding, dilation or factor has, and a tensor in integers."""
 
 UNSTORED_DEFAULT = MappingProxyType({"stored": False})
-"""Of a field that is not stored while it has its default: layers that have no use for it keep the
+"""Marks a field that is not stored while it has its default: layers without use for it keep the
 digest that they had before there was such a field."""
 
 

@@ -23,7 +23,7 @@ from vecq_hw.formats import (
 from vecq_hw.layers.tensor import frozen
 
 MOST_WORDS = 1 << 16
-"""Of a book of words."""
+"""The most words of a book."""
 _BYTES = TwosComplement(8)
 
 
@@ -53,22 +53,22 @@ class Weights:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the values."""
+        """The shape of the values."""
         return self.codes.shape
 
     @property
     def bits(self) -> int:
-        """Of a weight where each is stored by itself."""
+        """The bits of a weight where each is stored by itself."""
         return self.grid.bits
 
     @property
     def stored_bits(self) -> int:
-        """Of all codes."""
+        """The bits of all codes together."""
         return self.codes.size * self.grid.bits
 
     @property
     def value_format(self) -> IntFormat:
-        """Of the values that a code can stand for."""
+        """The format of the values that a code can stand for."""
         return self.grid.value_format
 
     @property
@@ -78,7 +78,7 @@ class Weights:
 
     @property
     def kind(self) -> str:
-        """Of the values, for messages."""
+        """The kind of the values, for messages."""
         return type(self.grid).__name__
 
     def problems(self) -> Iterator[str]:
@@ -142,7 +142,7 @@ class ProductWeights:
 
     @property
     def index_bits(self) -> int:
-        """Of an index."""
+        """The bits of an index."""
         return (len(self.book) - 1).bit_length()
 
     @property
@@ -163,22 +163,22 @@ class ProductWeights:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the values."""
+        """The shape of the values."""
         return (*self.indices.shape[:-1], self.indices.shape[-1] * self.block)
 
     @property
     def bits(self) -> int:
-        """Of a weight where each is stored by itself."""
+        """The bits of a weight where each is stored by itself."""
         return self.grid.bits
 
     @property
     def stored_bits(self) -> int:
-        """Of all indices and of the book."""
+        """The bits of all indices and of the book together."""
         return self.indices.size * self.index_bits + self.book.size * self.grid.bits
 
     @property
     def value_format(self) -> IntFormat:
-        """Of the values that the book can hold."""
+        """The format of the values that the book can hold."""
         return self.grid.value_format
 
     @property
@@ -188,7 +188,7 @@ class ProductWeights:
 
     @property
     def kind(self) -> str:
-        """Of the values, for messages."""
+        """The kind of the values, for messages."""
         return type(self).__name__
 
     def problems(self) -> Iterator[str]:
@@ -302,17 +302,17 @@ class BinaryBases:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the values."""
+        """The shape of the values."""
         return (*self.bases.shape[:-3], self.bases.shape[-3] * self.group)
 
     @property
     def bits(self) -> int:
-        """Of a weight where each is stored by itself."""
+        """The bits of a weight where each is stored by itself."""
         return self.planes.bits
 
     @property
     def stored_bits(self) -> int:
-        """Of all bases that are left, of their coordinates, and of how many each group has."""
+        """The bits of all bases that are left, of their coordinates, and of the counts."""
         return sum(self._parts)
 
     @property
@@ -327,7 +327,7 @@ class BinaryBases:
 
     @property
     def value_format(self) -> IntFormat:
-        """Of the values at hand."""
+        """The format of the values that these weights have."""
         values = self.values
         return IntFormat.covering(int(values.min()), int(values.max()))
 
@@ -338,7 +338,7 @@ class BinaryBases:
 
     @property
     def kind(self) -> str:
-        """Of the values, for messages."""
+        """The kind of the values, for messages."""
         return type(self).__name__
 
     def problems(self) -> Iterator[str]:

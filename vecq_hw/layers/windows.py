@@ -65,7 +65,7 @@ class WindowAxis:
 
     @property
     def cells(self) -> npt.NDArray[np.int64]:
-        """Of each window the pixels of its cells, shape (windows, kernel); some in the padding."""
+        """The pixels of each window's cells, shape (windows, kernel); some are in the padding."""
         first = np.arange(self.count) * self.stride - self.before
         return first[:, np.newaxis] + np.arange(self.kernel) * self.dilation
 

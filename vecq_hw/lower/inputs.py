@@ -135,5 +135,5 @@ def indices(builder: Builder, shapes: Shapes, node: fx.Node, module: QuantizedEm
 
 
 def _input_name(shapes: Shapes, argument: str) -> str:
-    """Of several inputs each has the name of its argument."""
+    """The name of an input: where there are several, each has the name of its argument."""
     return _INPUT if len(shapes) == 1 else argument

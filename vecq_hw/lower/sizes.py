@@ -31,12 +31,12 @@ class StoredBits(NamedTuple):
 
 
 def stored_bits(network: Network) -> StoredBits:
-    """Of a network; weights that layers share are stored once."""
+    """The bits that a network stores; weights that layers share are stored once."""
     return _counted((one.name, one.weights) for one in network.layers if hasattr(one, "weights"))
 
 
 def stored_bits_of_model(model: nn.Module) -> StoredBits:
-    """Of the codes of a model whose activations are float.
+    """The bits of the codes of a model whose activations are float.
 
     Raises
     ------

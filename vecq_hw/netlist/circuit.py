@@ -13,7 +13,7 @@ from vecq_hw.formats import IntArray
 from vecq_hw.netlist.model import Bit, Cell, Netlist
 
 TABLE_INPUTS = 4
-"""Of a part; larger tables become several of them and multiplexers."""
+"""The inputs of a part; larger tables become several of them and multiplexers."""
 _SELECT = 0b11001010
 """The truth table of a multiplexer over (low, high, select)."""
 

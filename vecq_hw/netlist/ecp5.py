@@ -25,7 +25,7 @@ from vecq_hw.netlist.model import Bit, Cell
 
 _XOR = 0b0110
 UNIT_BITS = 9
-"""Of a DP16KD: a byte and its parity bit, which ports of at least 9 bits reach."""
+"""The unit of a DP16KD: a byte and its parity bit, which ports of at least 9 bits reach."""
 _LOWEST = {1: 0, 2: 1, 4: 2, 9: 3, 18: 4, 36: 5}
 """The lowest pin that is part of the address of a port of so many bits."""
 

@@ -14,7 +14,7 @@ from vecq_hw.layers import MOST_LOOKUP_BITS, Lookup, Rescale
 from vecq_hw.network import Network
 
 MOST_TABLE_BITS = 1 << 15
-"""Of the tables that take a Rescale's place: about those of a block RAM."""
+"""Bits of the largest table that takes a Rescale's place: about those of a block RAM."""
 
 
 def alone_before(network: Network) -> dict[str, Rescale | Lookup]:

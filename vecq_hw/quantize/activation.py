@@ -297,7 +297,7 @@ class CurveInput(SignedQuantizer):
 
     @property
     def step(self) -> torch.Tensor:
-        """As of the base class, but the codes span no more than the reach."""
+        """The step of the base class, but the codes span no more than the reach."""
         return super().step.clamp(max=self.reach / max(self._full.hi, 1))
 
     def extra_repr(self) -> str:

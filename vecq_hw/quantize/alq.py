@@ -32,9 +32,9 @@ from vecq_hw.quantize.codes import BaseCodes, WeightCodes
 from vecq_hw.quantize.weights import WeightQuantizer
 
 LARGEST = 127
-"""Of the integers that stand for the coordinates of a layer."""
+"""The largest of the integers that stand for the coordinates of a layer."""
 MOMENTUM, SQUARES, EPSILON = 0.9, 0.999, 1e-8
-"""Of AMSGrad."""
+"""The constants of AMSGrad."""
 MOST_ROUNDS = 100
 _PRUNE = "prune of ALQ is at least 0 and less than 1"
 _TOP_K = "top_k of ALQ is more than 0 and at most 1"
@@ -125,7 +125,7 @@ class Alq(WeightQuantizer):
 
     @property
     def grid(self) -> TwosComplement:
-        """Of the fewest bits that hold the sums of the integer coordinates."""
+        """The grid of the fewest bits that hold the sums of the integer coordinates."""
         most = int(self.integer_coordinates()[0].sum(1).amax())
         return TwosComplement(max(IntFormat.covering(-most, most).bits, 2))
 

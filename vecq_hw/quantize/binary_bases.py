@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch
 
 MOST_BASES = 8
-"""That a code, a byte, has bits for."""
+"""The most bases that a code, a byte, has bits for."""
 RIDGE = 1e-6
-"""Of the mean diagonal of the normal equations: bases may be equal."""
+"""What is added to the normal equations, as a part of their mean diagonal: bases may be equal."""
 RESIDUAL = 1e-5
-"""Of a group's magnitude, below which no further base is looked for."""
+"""The part of a group's magnitude below which no further base is looked for."""
 
 
 def initial_bases(rows: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ import torch
 from vecq_hw.errors import VecqError
 
 RIDGE = 1e-4
-"""Of the mean of the diagonal of G: what is added to it, for activations that are seldom not 0."""
+"""A part of the mean diagonal of G, which is added to it for activations that are seldom not 0."""
 SPLIT = 1e-2
 """By how many root mean squares the two halves of a split cluster are moved apart."""
 _TABLE = 1 << 18

@@ -32,7 +32,7 @@ class ScalarCodes(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Of the values, for people."""
+        """The kind of the values, for people."""
         return type(self.grid).__name__
 
 
@@ -56,7 +56,7 @@ class ProductCodes(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Of the values, for people."""
+        """The kind of the values, for people."""
         return f"words of {type(self.grid).__name__}"
 
 
@@ -78,7 +78,7 @@ class BaseCodes(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Of the values, for people."""
+        """The kind of the values, for people."""
         return "binary bases"
 
 

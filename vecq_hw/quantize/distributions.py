@@ -23,7 +23,7 @@ from vecq_hw.formats import FloatArray
 
 
 class Distribution(Enum):
-    """Of mean 0 and variance 1."""
+    """A distribution of mean 0 and variance 1."""
 
     GAUSSIAN = "gaussian"
     LAPLACE = "laplace"

@@ -22,7 +22,7 @@ class Dorefa(WeightQuantizer):
 
     @property
     def grid(self) -> MidRise:
-        """Of the integer values."""
+        """The grid of the integer values."""
         return MidRise(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

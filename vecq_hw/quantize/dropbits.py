@@ -19,9 +19,9 @@ from vecq_hw.quantize.randomness import RandomState
 from vecq_hw.quantize.srq import Srq, start_of_step
 
 TEMPERATURE, LOWEST, HIGHEST = 2 / 3, -0.1, 1.1
-"""Of the hard concrete distribution, as its authors have them (Louizos et al., ICLR 2018)."""
+"""Constants of the hard concrete distribution, as its authors have them (Louizos et al., 2018)."""
 START = 2.2
-"""Of the logarithmic odds of a gate: 0.9 that it is open."""
+"""The first logarithmic odds of a gate: it is open with a probability of 0.9."""
 FEWEST = 2
 """Bits that no gate can drop."""
 UNIT = 5.0
@@ -105,7 +105,7 @@ class DropBits(Srq):
 
     @property
     def grid(self) -> TwosComplement:
-        """Of the width that was decided; before, of the gates as they are."""
+        """The grid of the width that was decided; before that, of the gates as they are."""
         decided = int(self.width)
         if decided:
             return TwosComplement(decided)

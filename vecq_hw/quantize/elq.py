@@ -18,7 +18,7 @@ from vecq_hw.quantize.twn import Twn
 from vecq_hw.quantize.weights import WeightQuantizer, check_weights
 
 MOST_WEIGHT_ERROR = 1e6
-"""Of a2; beyond it the penalty is all that a network could learn."""
+"""The most that a2 can be; beyond it the penalty is all that a network could learn."""
 
 
 class Order(Enum):

@@ -18,7 +18,7 @@ from vecq_hw.quantize.vecq import Spread, row_dots, row_spread
 from vecq_hw.quantize.weights import WeightQuantizer, beside, channel_rows
 
 EXPONENT_BITS = 2
-"""Of the grids that lose least on Gaussian weights; of 3 bits and fewer there is one."""
+"""Exponent bits of the grids that lose least on Gaussian weights; up to 3 bits there is one."""
 
 
 def default_fraction(bits: int) -> int:
@@ -128,7 +128,7 @@ class Esb(WeightQuantizer):
 
     @property
     def grid(self) -> MiniFloat:
-        """Of the integer values."""
+        """The grid of the integer values."""
         return MiniFloat(self.bits, self.fraction)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

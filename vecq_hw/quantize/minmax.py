@@ -22,7 +22,7 @@ class MinMax(WeightQuantizer):
 
     @property
     def grid(self) -> TwosComplement:
-        """Of which the lowest code stays unused."""
+        """The grid, of which the lowest code stays unused."""
         return TwosComplement(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,7 +38,7 @@ class MuL2q(WeightQuantizer):
 
     @property
     def grid(self) -> MidRise:
-        """Of the integer values."""
+        """The grid of the integer values."""
         return MidRise(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

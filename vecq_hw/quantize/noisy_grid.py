@@ -36,7 +36,7 @@ REACH = 12.0
 RESOLUTION = 128
 """Positions within one noise scale that are told apart."""
 SHARPNESS = (1.0, 100.0)
-"""Of a step in noise scales, what is computed with.  With as much noise as a step, the expected
+"""The range of a step in noise scales.  With as much noise as a step, the expected
 value is straight within 0.1 % of it; with less than a hundredth it is a staircase."""
 _FARTHEST = 600.0
 """Noise scales beyond a grid that are told apart; float64 holds the probability that is left."""
@@ -48,9 +48,9 @@ class Gradient(Enum):
     """What the quantized weights pass to the weights, the step and the noise."""
 
     ALL = "all"
-    """That of the value expected over all points of the grid: a smooth staircase."""
+    """The gradient of the value expected over all points of the grid: a smooth staircase."""
     MAX = "max"
-    """That of the probability of the point that was taken, times its value, alone."""
+    """The gradient of the probability of the point that was taken, times its value, alone."""
     IDENTITY = "identity"
     """To the weights unchanged within the range of the grid, to the noise nothing."""
 

@@ -22,7 +22,7 @@ from vecq_hw.quantize.vecq import Vecq
 from vecq_hw.quantize.weights import WeightQuantizer, check_weights
 
 MOST_INDEX_BITS = 8
-"""Of a book whose words are not given: 256 of them, as the paper has for convolutions."""
+"""Index bits of a book whose words are not given: 256 words, as the paper has for convolutions."""
 MOST_WORDS = 1 << 16
 BOOK_SHARE = 0.5
 """The most bits that a book, where its sizes are not given, adds to each weight of its layer."""
@@ -143,7 +143,7 @@ class ProductQuantization(WeightQuantizer):
 
     @property
     def grid(self) -> TwosComplement | MidRise:
-        """Of the weights in the words, of which the lowest code stays unused."""
+        """The grid of the weights in the words, of which the lowest code stays unused."""
         return TwosComplement(self.book_bits) if self.scalar is None else self.scalar.grid
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

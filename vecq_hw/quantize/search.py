@@ -22,7 +22,7 @@ LEAST_BINS_AN_INTERVAL = 16
 COARSE, RARE, FINE = 48, 16, 17
 """Candidates of each pass."""
 NARROWEST = 0.4
-"""Of Gaussian intervals: narrower ones than a uniform distribution wants are not tried."""
+"""The narrowest Gaussian interval: narrower than a uniform distribution wants, none is tried."""
 TABLE_BITS = 8
 """With more, there are more thresholds than weights, and a few candidates are tried outright."""
 

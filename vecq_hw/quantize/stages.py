@@ -12,7 +12,7 @@ from vecq_hw.arguments import real_number
 from vecq_hw.errors import VecqError
 
 MOST = 1000
-"""Of the parts."""
+"""The most parts."""
 
 
 def checked_stages(given: tuple[float, ...], what: str) -> tuple[float, ...]:
@@ -56,7 +56,7 @@ def stage_at(progress: float, stages: int) -> int:
 
 
 def portion_of(count: int, portion: float) -> int:
-    """That portion of so many, rounded up, as a decimal number and not as a float.
+    """The portion of ``count``, rounded up, as a decimal number and not as a float.
 
     Examples
     --------

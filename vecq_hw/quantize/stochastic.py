@@ -106,7 +106,7 @@ class Stochastic(WeightQuantizer):
 
     @property
     def grid(self) -> Grid:
-        """That of the method."""
+        """The grid of the method."""
         return self.base.grid
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,7 +133,7 @@ class Stochastic(WeightQuantizer):
         return torch.where(free, w, quantized)
 
     def penalty(self, w: torch.Tensor) -> torch.Tensor | None:
-        """That of the method."""
+        """The penalty of the method."""
         return self.base.penalty(w)
 
     def advance(self, w: torch.Tensor, progress: float) -> None:

@@ -30,7 +30,7 @@ class Tqt(WeightQuantizer):
 
     @property
     def grid(self) -> TwosComplement:
-        """Of the integer values."""
+        """The grid of the integer values."""
         return TwosComplement(self.bits)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from vecq_hw.quantize.codes import ScalarCodes
 from vecq_hw.quantize.weights import WeightQuantizer, check_weights
 
 LARGEST = 127
-"""Of the integers that stand for the two scales."""
+"""The largest of the integers that stand for the two scales."""
 
 
 class Ttq(WeightQuantizer):

@@ -19,7 +19,7 @@ class Twn(WeightQuantizer):
 
     @property
     def grid(self) -> TwosComplement:
-        """Of which -2 stays unused."""
+        """The grid, of which -2 stays unused."""
         return TwosComplement(2)
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -67,7 +67,7 @@ class WeightQuantizer(nn.Module):
 
     @property
     def grid(self) -> Grid:
-        """Of the integer values."""
+        """The grid of the integer values."""
         raise NotImplementedError
 
     def integers(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vecq_hw.lower.losses import LayerLoss
 
 SAMPLES = 64
-"""That go through the network; each more refines shares and ranges a little."""
+"""Samples that go through the network; each more refines shares and ranges a little."""
 MOST_SHOWN_CODES = 256
 """Bars of a layer; codes of more bits are counted in as many equal bins."""
 DEVICE = "ecp5-85k"

@@ -16,7 +16,7 @@ from vecq_hw.schedule.folds import Fabric, Fold, FoldKind, Schedule
 _Member = TypeVar("_Member", bound=Enum)
 
 VERSION = 1
-"""Of the files that hold a schedule."""
+"""The version of the files that hold a schedule."""
 
 
 def to_json(schedule: Schedule) -> str:

@@ -160,7 +160,7 @@ def front_of(
 
 
 def folder_name(number: int) -> str:
-    """Of a trial's files within the folder of the search."""
+    """The name of a trial's folder within that of the search."""
     return f"front/trial{number:04d}"
 
 

@@ -129,19 +129,19 @@ class Request:
 
     @property
     def trial_settings(self) -> Settings:
-        """Of the fine-tuning of a trial."""
+        """The settings of the fine-tuning of a trial."""
         whole = self.recipe.settings.epochs
         epochs = max(1, whole // TRIAL_SHARE) if self.epochs is None else self.epochs
         return self.recipe.settings_for(epochs)
 
     @property
     def final_settings(self) -> Settings:
-        """Of the training of a network of the front."""
+        """The settings of the training of a network of the front."""
         return self.recipe.settings_for(self.final_epochs)
 
     @property
     def study_name(self) -> str:
-        """Of the study in the storage: searches that ask for the same share it."""
+        """The name of the study in the storage: searches that ask for the same share it."""
         asked = replace(self, trials=1, final_epochs=None, verify="none", data_dir=None)
         text = json.dumps(asked.tree(), sort_keys=True)
         return f"vecq-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -23,7 +23,7 @@ from vecq_hw.quantize.vecq import orientation_loss, vecq
 from vecq_hw.search.space import Choice, Point, Space
 
 SAMPLES, BATCH = 1024, 16
-"""Of the training set, from which the gradient's energy is taken."""
+"""Samples of the training set, from which the gradient's energy is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Sensitivity:
 def sensitivities(
     model: nn.Module, dataset: Dataset, layers: Sequence[str], bits: Sequence[int]
 ) -> tuple[Sensitivity, ...]:
-    """Of each layer, at each width.
+    """How sensitive each layer is, at each width.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def plot(found: Sequence[Sensitivity]) -> bytes:
 
 
 def _plain(choices: Sequence[Choice]) -> list[Choice]:
-    """Of each width one choice, ascending: the first method and scale, the most activation bits."""
+    """One choice for each width, ascending: the first method and scale, most activation bits."""
     first = choices[0]
     most = max(choice.activation_bits for choice in choices)
     kept: dict[int, Choice] = {}

@@ -221,7 +221,7 @@ def _at(target: Target, interval: int) -> Target:
 
 
 def _slowest_interval(network: Network) -> int:
-    """Of the fewest lanes that there can be: nothing is smaller beyond it."""
+    """Cycles with the fewest lanes that there can be: nothing is smaller beyond it."""
     schedule = Schedule(folds={layer.name: streaming_folds(layer)[0] for layer in network.products})
     planned = plan(network, schedule)
     ends = [stream.words for stream in (*planned.inputs.values(), *planned.outputs.values())]

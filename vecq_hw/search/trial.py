@@ -200,7 +200,7 @@ def with_validation(dataset: Dataset, seed: int) -> Dataset:
 
 
 def recipe_of(model: str, dataset: Dataset, point: Point) -> ModelRecipe:
-    """Of the quantized model of a point."""
+    """The recipe of the quantized model of a point."""
     most = max((choice.activation_bits for choice in point.values()), default=8)
     return ModelRecipe(
         model=model,
@@ -348,7 +348,7 @@ def _twin(point: Point, task: Task, dataset: Dataset) -> nn.Module:
 
 
 def _network_name(model: str) -> str:
-    """That of the model, or of the file that it comes from."""
+    """The name of the model, or of the file that it comes from."""
     return Path(model.rpartition(":")[0]).stem if ":" in model else model
 
 

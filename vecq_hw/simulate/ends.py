@@ -19,7 +19,7 @@ Kind = TypeVar("Kind")
 
 
 def input_names(network: Network) -> list[str]:
-    """Of each input, in order."""
+    """The name of each input, in order."""
     return [source.name for source in network.inputs]
 
 

@@ -245,7 +245,7 @@ def _add(tensors: Sequence[Array], kind: np.dtype[np.integer]) -> Array:
 
 
 def _multiply(by_pixel: bool, kind: np.dtype[np.integer]) -> Kernel:
-    """Of images by images or, with one value for each channel, by vectors; of vectors."""
+    """Images by images or by vectors with one value for each channel; or vectors by vectors."""
 
     def run(tensors: Sequence[Array]) -> Array:
         left, right = tensors

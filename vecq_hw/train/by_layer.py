@@ -52,7 +52,7 @@ class Quantization:
 def quantization_by_layer(
     names: Sequence[str], default: Quantization, overrides: Mapping[str, LayerQuantization] | None
 ) -> dict[str, Quantization]:
-    """Of each layer with weights, and of the input.
+    """How each layer with weights is quantized, and the input.
 
     Parameters
     ----------

@@ -160,7 +160,7 @@ def _quantize_weights(
 
 
 def _pixels(twin: fx.GraphModule) -> dict[str, int]:
-    """Of each Linear that reads a flattened image of known shape, how many pixels that has."""
+    """How many pixels the image has that a Linear reads flattened, where its shape is known."""
     found: dict[str, set[int]] = {}
     for node in twin.graph.nodes:
         if node.op != "call_module":
@@ -173,7 +173,7 @@ def _pixels(twin: fx.GraphModule) -> dict[str, int]:
 
 
 def _flattened_pixels(twin: fx.GraphModule, reader: fx.Node, features: int) -> int:
-    """Of the image that is flattened for a Linear; 1 where none is, or its shape is not known.
+    """Pixels of the image that is flattened for a Linear; 1 where none is, or its shape is unknown.
 
     The network takes an input that is flattened at once as a vector, in torch's order.
     """

@@ -18,7 +18,7 @@ from vecq_hw.train.settings import Optimizer, Settings
 from vecq_hw.train.state import check_optimizer, check_schedule
 
 MOMENTUM = 0.9
-"""Of SGD."""
+"""The momentum of SGD."""
 
 
 class Descent:
@@ -112,7 +112,7 @@ class Descent:
         return torch.stack([loss.detach(), right.to(loss.dtype)])
 
     def state_dict(self) -> dict[str, Any]:
-        """Of the optimizer, the schedule, and the teacher of product quantization."""
+        """The state of the optimizer, the schedule, and the teacher of product quantization."""
         return {
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -176,9 +176,10 @@ def _has(quantizer: WeightQuantizer, name: str) -> bool:
 
 
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Of all parameters but those whose quantizers move them; a group for each share of the rate.
+    """The optimizer of all parameters but those whose quantizers move them.
 
-    The first group is that of the parameters which no quantizer speaks of.
+    It has a group for each share of the rate.  The first is that of the parameters which no
+    quantizer speaks of.
     """
     quantized = quantized_parameters(model)
     moved = {one.parameter for one in quantized if one.quantizer.OWN_STEP}

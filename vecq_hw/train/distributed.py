@@ -130,7 +130,7 @@ class _SumOverRanks(torch.autograd.Function):
 
 class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """As of a batch norm whose batch lies on several processes."""
+        """The output of a batch norm whose batch lies on several processes."""
         if not self.training:
             return super().forward(input)
         axes = [axis for axis in range(input.ndim) if axis != 1]

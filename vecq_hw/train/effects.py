@@ -35,7 +35,7 @@ _VIEWS = {
 
 
 def random_states() -> tuple[object, ...]:
-    """Of each generator that forward() may draw from."""
+    """The state of each generator that forward() may draw from."""
     legacy: Any = np.random.get_state()  # noqa: NPY002  (what a user's forward() may draw from)
     _, words, *place = legacy
     return random.getstate(), words.tobytes(), place, torch.get_rng_state().numpy().tobytes()

@@ -124,7 +124,7 @@ class GraphConvolution(nn.Module):
             self.states = RowsReLU(many, bucket if len(many) > 1 else alike)
 
     def train(self, mode: bool = True) -> GraphConvolution:
-        """As of the base class; but steps follow in :meth:`follow` alone, never under dropout."""
+        """Change the mode; but steps follow in :meth:`follow` alone, never under dropout."""
         super().train(mode)
         self.messages.eval()
         self.states.eval()

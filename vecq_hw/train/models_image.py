@@ -223,7 +223,7 @@ _STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
     (6, 320, 1, 1),
 )  # fmt: skip
-"""Of MobileNetV2: expansion, channels, blocks, stride of the first."""
+"""The stages of MobileNetV2: expansion, channels, blocks, stride of the first."""
 
 
 def mobilenet_v2(shape: tuple[int, ...], classes: int) -> nn.Sequential:

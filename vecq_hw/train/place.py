@@ -49,9 +49,9 @@ from vecq_hw.train.tracing import shape_of
 from vecq_hw.train.windows import AVERAGES, MAX_POOLS, Pad
 
 OUTPUT_BITS = 16
-"""Of a network that ends in steps that differ, or in an average: numeric contract, rule 6."""
+"""Output bits of a network that ends in steps that differ, or in an average: contract, rule 6."""
 CURVE_BITS = 8
-"""Of what the table of a function is addressed by, at least."""
+"""The fewest bits that address the table of a function."""
 INPUT = "input"
 
 _ACTIVATIONS = (nn.ReLU, nn.Hardtanh, QuantizedReLU, QuantizedHardtanh, QuantizedSign)

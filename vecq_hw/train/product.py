@@ -34,7 +34,7 @@ SAMPLES = 1024
 """On which activations are looked at."""
 _BATCH = 64
 _ROUNDING = 1e-9
-"""Of progress: a layer's time may be that of a step."""
+"""What progress may be off by rounding: a layer's time may be that of a step."""
 Tell = Callable[[str], object]
 
 

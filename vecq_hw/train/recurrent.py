@@ -18,9 +18,9 @@ from vecq_hw.layers.sequences import GATE_STEP, STATE_STEP
 from vecq_hw.quantize import WeightMethod
 
 CELL_STEP = 2.0**-11
-"""Of an LSTM's cell and of a GRU's part of the state."""
+"""The step of an LSTM's cell and of a GRU's part of the state."""
 WIDE_STEP = 2.0**-15
-"""Of a GRU's state."""
+"""The step of a GRU's state."""
 Cell = Callable[..., torch.Tensor]
 _Layer = TypeVar("_Layer", nn.LSTM, nn.GRU)
 

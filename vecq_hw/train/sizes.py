@@ -12,7 +12,7 @@ from vecq_hw.train.module_graph import WITH_WEIGHTS
 
 FLOAT_BITS = 32
 _NORM_VALUES = 4
-"""Of each channel of a batch norm: gain, shift, mean, variance."""
+"""The values of each channel of a batch norm: gain, shift, mean, variance."""
 
 
 def parameter_count(model: nn.Module) -> int:

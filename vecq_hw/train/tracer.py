@@ -21,7 +21,7 @@ from torch import fx, nn
 from vecq_hw.errors import VecqError
 
 BATCHES = (101, 103)
-"""Of two traces; primes, so that what follows the batch is told from every other size."""
+"""Batch sizes of two traces: primes, so that what follows the batch differs from other sizes."""
 VALUE = "val"
 """Where a node keeps its tensor on the device 'meta'."""
 

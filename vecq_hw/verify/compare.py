@@ -44,7 +44,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Of the integers of one output; as in :class:`Row`."""
+    """Counts of the integers of one output; as in :class:`Row`."""
 
     outputs: int
     mismatches: int

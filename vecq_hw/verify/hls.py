@@ -17,7 +17,7 @@ from vecq_hw.toolchain import AP_TYPES, CXX, MAKE, require
 from vecq_hw.verify.target import Target, TargetError
 
 TIME_LIMIT_SECONDS = 600
-"""Of the build and of the run, each."""
+"""The most seconds that the build takes, and the run."""
 
 _LINES_SHOWN = 15
 _SOME_DIFFER = 1  # vecq::TestResult

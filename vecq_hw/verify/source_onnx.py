@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from vecq_hw.verify.target import TargetError
 
 SAMPLES = 1000
-"""Of one call of qonnx's executor, which costs far more a call than an image."""
+"""Samples in one call of qonnx's executor, which costs far more per call than per image."""
 _Array = npt.NDArray[Any]
 _WEIGHTS = {"QLinearConv": (2, 3, 5), "QLinearMatMul": (2, 3, 5), "QGemm": (2, 3, 5),
             "ConvInteger": (2, 1, 3), "MatMulInteger": (2, 1, 3)}  # fmt: skip

@@ -74,7 +74,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Of MobileNetV2, MobileNetV3 and EfficientNet."""
+    """The block of MobileNetV2, MobileNetV3 and EfficientNet."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from tests.zoo.networks.blocks import (
 
 
 class Fire(nn.Module):
-    """Of SqueezeNet."""
+    """The block of SqueezeNet."""
 
     def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def channel_shuffle(x: Image, groups: int) -> Image:
 
 
 class ShuffleUnit(nn.Module):
-    """Of ShuffleNetV2."""
+    """The block of ShuffleNetV2."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class ShuffleNetV2(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """Of DenseNet: what was made so far comes as a list."""
+    """The layer of DenseNet: what was made so far comes as a list."""
 
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class DenseNet(nn.Module):
 
 
 class BasicConv2d(nn.Module):
-    """Of Inception."""
+    """The convolution of Inception."""
 
     def __init__(self, inputs: int, outputs: int, **kwargs: int) -> None:
         super().__init__()

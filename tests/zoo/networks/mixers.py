@@ -12,7 +12,7 @@ from tests.zoo.networks.blocks import (
 
 
 class MlpBlock(nn.Module):
-    """Of a mixer."""
+    """The block of a mixer."""
 
     def __init__(self, size: int, hidden: int) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ class LeNet(nn.Module):
         self.fc2 = nn.Linear(8 * width, classes)
 
     def num_flat_features(self, x: Image) -> int:
-        """Of a sample."""
+        """The features of a sample."""
         size = x.size()[1:]
         features = 1
         for s in size:
@@ -90,7 +90,7 @@ def _rep_vgg() -> nn.Module:
 
 
 class BasicBlock(nn.Module):
-    """Of ResNet-18."""
+    """The block of ResNet-18."""
 
     expansion: int = 1
 

@@ -16,7 +16,7 @@ from tests.zoo.networks.blocks import (
 
 
 class Autoencoder(nn.Module):
-    """Of sounds: Linear, BN, ReLU, eight units in the middle; as large at the end as before."""
+    """For sounds: Linear, BN, ReLU, eight units in the middle; as large at the end as before."""
 
     def __init__(self, width: int = 128, inputs: int = 640) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Chomp1d(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """Of a temporal convolutional network, with weight norms."""
+    """The block of a temporal convolutional network, with weight norms."""
 
     def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
         super().__init__()

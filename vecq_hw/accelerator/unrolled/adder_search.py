@@ -32,7 +32,7 @@ Digits = dict[int, int]
 PLACES = 64
 """More than the shifts of a node, of which there are fewer than half as many."""
 LEFT = PLACES << 20
-"""Of the node of a pattern's first digit in its key; more than any ``node * PLACES + shift``."""
+"""What the node of a pattern's first digit counts in its key: more than any other part of it."""
 ZERO = PLACES // 2
 """Stands for a distance of 0 in the key of a pattern, as distances may be negative."""
 WIDEST = 256

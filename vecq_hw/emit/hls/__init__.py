@@ -30,7 +30,7 @@ _SUFFIX = re.compile(
     r".*_(stream\d*|resized\d*|reframed_(in|out)|fork\d+|format|window|grouping|order\d*|parameters|weights|bias|mantissa|offset"
     r"|shift|rows|values\d*|thresholds|falling|table|input|output|test|dpi)"
 )
-"""Of every generated name but the top's."""
+"""The end of every generated name but the top's."""
 
 _TEMPLATES = (
     ("top.hpp", "src/{top}.hpp"),

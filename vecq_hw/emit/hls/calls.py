@@ -59,7 +59,7 @@ class Site:
 
     @property
     def pixels(self) -> int:
-        """Of the image that the layer makes; 1 of a vector."""
+        """The pixels of the image that the layer makes; 1 where it makes a vector."""
         return pixels(self.made)
 
 
@@ -87,7 +87,7 @@ class LayerCall:
 
 
 def pixels(tensor: Tensor) -> int:
-    """Of an image; 1 of a vector."""
+    """The pixels of an image; 1 for a vector."""
     return math.prod(tensor.shape[:-1])
 
 

@@ -191,7 +191,7 @@ def _around(w: Writer, x: str, given: Product, offset: int) -> tuple[str, Sequen
 
 
 def conv_attributes(given: Product, pads: Sequence[int]) -> dict[str, Any]:
-    """Of Conv and ConvInteger."""
+    """The attributes of Conv and ConvInteger."""
     window = given.window
     assert window is not None
     return {

@@ -41,7 +41,7 @@ from vecq_hw.simulate.dataflow import with_fifo_depths
 SUMMARY = "board.json"
 _ROUNDS = 4
 _MARGIN = 0.98
-"""Of the clock that was reached, what the next round asks for."""
+"""The share of the clock that was reached which the next round asks for."""
 _WORTH = 1.05
 """By how much a further round must promise to be faster."""
 _RATES = (3_000_000, 2_000_000, 1_000_000, 500_000, 230_400, 115_200)

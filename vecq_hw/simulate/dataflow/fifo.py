@@ -124,7 +124,7 @@ class _Search:
         grow_until_complete(safe, self._safe)
         joins = {cell.layer.name for cell in self._plan.cells if isinstance(cell, Join)}
         self.words = {name: link.planned.source.words for name, link in safe.links.items()}
-        """Of a frame, on each link."""
+        """The words of a frame on each link."""
         self.branches = [name for name, link in safe.links.items() if link.planned.reader in joins]
 
     def result(self) -> dict[str, int]:

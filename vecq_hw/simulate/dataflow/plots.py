@@ -10,7 +10,7 @@ from vecq_hw.files import write_atomically
 from vecq_hw.simulate.dataflow.frames import DataflowRun
 
 DRAWN_FRAMES = 4
-"""Of short frames a run may have many more."""
+"""The most frames that are drawn, where a run has many short ones."""
 
 
 def plot_timeline(run: DataflowRun, path: str | Path, title: str = "") -> None:

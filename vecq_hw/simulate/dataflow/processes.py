@@ -107,7 +107,7 @@ class Graph:
     processes: list[Process] = field(init=False, default_factory=list)
     links: dict[str, LinkBuffer] = field(init=False, default_factory=dict)
     spans: dict[str, tuple[Stream, Stream]] = field(init=False, default_factory=dict)
-    """Of each layer, where its words come in and go out."""
+    """For each layer, where its words come in and go out."""
     _channels: dict[Stream, Channel] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
