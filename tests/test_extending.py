@@ -1,4 +1,4 @@
-"""docs/how-to/extending.md, carried out on a copy of the package."""
+"""docs/how-to/extending.md and add_a_cell.md, carried out on a copy of the sources."""
 
 import re
 import shutil
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from vecq_hw.toolchain import AP_TYPES, simulation_environment
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "how-to" / "extending.md").read_text()
+HOW_TO = ROOT / "docs" / "how-to"
+PAGE = (HOW_TO / "extending.md").read_text()
+CELL_PAGE = (HOW_TO / "add_a_cell.md").read_text()
 
 
 def example(title: str) -> tuple[str, str]:
@@ -51,12 +55,12 @@ def replaced(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def run(folder: Path, *arguments: str) -> str:
-    """What Python prints there, of the copy's package."""
+def run(folder: Path, *arguments: str, **more: str) -> str:
+    """What Python prints there, of the copy's package; ``more`` are environment variables."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "HOME": str(folder), **more},
         capture_output=True,
         text=True,
     )
@@ -134,3 +138,63 @@ def test_a_target_needs_its_module_and_its_place_in_the_list(copy: Path) -> None
     module = copy / "vecq_hw" / "verify" / "plain_python.py"
     replaced(module, "sum(w * x for", "1 + sum(w * x for")
     assert re.search(r"^plain-python +failed", run(copy, *verify), re.MULTILINE)
+
+
+LISTS = {
+    "vecq.f": "vecq_multiply.sv\n",
+    "vecq.core": "      - vecq_multiply.sv\n",
+    "Bender.yml": "  - vecq_multiply.sv\n",
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.needs_cxx
+@pytest.mark.needs_verilator
+def test_a_cell_needs_its_module_its_bench_and_its_header(copy: Path) -> None:
+    module, bench, header, program = re.findall(
+        r"^```(?:systemverilog|python|cpp)\n(.*?)^```$", CELL_PAGE, re.MULTILINE | re.DOTALL
+    )
+    for folder in ("rtl_tests", "tests"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("golden"))
+    source = copy / "rtl" / "vecq_negate.sv"
+    source.write_text(module)
+    for name, line in LISTS.items():
+        replaced(copy / "rtl" / name, line, f"{line}{line.replace('multiply', 'negate')}")
+    (copy / "rtl_tests" / "bench_negate.py").write_text(bench)
+
+    def simulated() -> str:
+        code = (
+            "import sys, tempfile; from pathlib import Path; from rtl_tests import harness;"
+            " from rtl_tests.bench_negate import CASES;"
+            " harness.run(Path(tempfile.mkdtemp()), 'bench_negate', CASES)"
+        )
+        return run(copy, "-c", code, **tools)
+
+    tools = {"PATH": simulation_environment()["PATH"], "TMPDIR": str(copy)}
+    assert simulated() == ""
+    tests = ("rtl_tests/test_lint.py", "tests/emit/test_packaging.py")
+    replaced(
+        copy / "rtl_tests" / "test_lint.py",
+        '    "vecq_pool": {\n',
+        '    "vecq_negate": {"Lanes": 3, "Signed": 0},\n    "vecq_pool": {\n',
+    )
+    chosen = "negate or list_of_cells or names_every_cell"
+    said = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "-k", chosen, **tools)
+    assert "3 passed" in said, said
+    # The bench compares, and the rule stops elaboration.
+    replaced(source, "OutputBits'(0) - {", "~{")
+    assert "item 0 is" in simulated()
+    lint = ["verilator", "--lint-only", "-F", "vecq.f", "--top-module", "vecq_negate", "-GLanes=0"]
+    environment = simulation_environment()
+    done = subprocess.run(
+        lint, cwd=copy / "rtl", env=environment, capture_output=True, text=True, check=False
+    )
+    assert "vecq_negate: Lanes (0) and InputBits (8) must be at least 1" in done.stderr
+
+    (copy / "hls" / "include" / "vecq" / "negate.hpp").write_text(header)
+    (copy / "program.cpp").write_text(program)
+    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
+    include = ("-I", "hls/include", "-isystem", str(AP_TYPES.find()))
+    build = ["g++", "-std=c++17", *warnings, *include, "program.cpp", "-o", "program"]
+    subprocess.run(build, cwd=copy, check=True)
+    subprocess.run([copy / "program"], check=True)

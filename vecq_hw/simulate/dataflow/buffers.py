@@ -55,13 +55,13 @@ class FrameRoom(Room):
     groups: int = 1
 
     def after(self, word: int) -> int:
-        """Which outgoing word must be gone before ``word`` comes in; -1 where none need be."""
+        """Which entry of ``freed`` makes room for ``word``; below 0 there always is room."""
         frame, place = divmod(word, -(-self.groups // self.groups_in))
         gone = frame * self.groups + place * self.groups_in + self.groups_in - self.capacity
         return self._index(gone - 1, self.groups_out)
 
     def completing(self, word: int) -> int:
-        """Which incoming word completes the outgoing ``word``."""
+        """Which word that comes in completes ``word`` that goes out."""
         frame, place = divmod(word, -(-self.groups // self.groups_out))
         last = min((place + 1) * self.groups_out, self.groups) - 1
         return self._index(frame * self.groups + last, self.groups_in)
@@ -81,12 +81,12 @@ class PositionRoom(Room):
     """
 
     def after(self, word: int) -> int:
-        """Which outgoing word must be gone before ``word`` comes in; -1 where none need be."""
+        """Which entry of ``freed`` makes room for ``word``; below 0 there always is room."""
         position, place = divmod(word, self.groups_in)
         return position * self.groups_out - 1 if place == self.groups_in - 1 else -1
 
     def completing(self, word: int) -> int:
-        """Which incoming word completes the outgoing ``word``."""
+        """Which word that comes in completes ``word`` that goes out."""
         return (word // self.groups_out + 1) * self.groups_in - 1
 
 
