@@ -2,10 +2,11 @@
 
     python -m benchmarks.run_tables [--threads N] [ID ...]
 
-A run whose result lies in docs/results/runs with the same options is skipped; one that was stopped
-goes on from its last checkpoint, in build/tables.  Where several of these work at once, each run is
-taken by one of them.  Results are to be committed; ``python python/paper_tables.py`` makes the
-tables of them.
+A run whose result lies in docs/results/runs with the same options, and the schedule that they mean
+today, is skipped.  One that was stopped goes on from its last checkpoint, in build/tables; where
+that was trained by another recipe than the options mean today, or on other data, it begins anew.
+Where several of these work at once, each run is taken by one of them.  Results are to be committed;
+``python python/paper_tables.py`` makes the tables of them.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ import torch
 from torch import nn
 
 from benchmarks.origin import ROOT, commit, processor
-from vecq_hw import cli
+from vecq_hw import cli, trees
+from vecq_hw.cli.data import loaded
+from vecq_hw.cli.task import Asked, asked
+from vecq_hw.cli.train import train
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
-from vecq_hw.train import load_checkpoint
+from vecq_hw.train import ModelRecipe, Settings, load_checkpoint, load_training
 
 QUEUE = ROOT / "benchmarks" / "tables.json"
 RESULTS = ROOT / "docs" / "results" / "runs"
@@ -69,10 +73,49 @@ class Run:
         return " ".join(["vecq", "train", *self.options])
 
     def is_done(self) -> bool:
-        """Whether its result is kept, and is that of the same options."""
-        return self.result.exists() and (
-            json.loads(self.result.read_text())["command"] == self.command
-        )
+        """Whether its result is kept, and is that of the same options and schedule.
+
+        Results from before schedules were kept count by their options alone.
+        """
+        if not self.result.exists():
+            return False
+        kept = json.loads(self.result.read_text())
+        if kept["command"] != self.command:
+            return False
+        return "schedule" not in kept or kept["schedule"] == _tree(self.asked.settings, Settings)
+
+    @property
+    def asked(self) -> Asked:
+        """What its options mean today: they name a preset, whose recipe may have changed."""
+        with train.make_context("train", list(self.options)) as context:
+            return asked(context.params)
+
+    def goes_on(self) -> bool:
+        """Whether there is a checkpoint of the very training that its options mean today."""
+        path, wanted = self.folder / "checkpoint.pt", self.asked
+        if not path.exists():
+            return False
+        try:
+            _, recipe, saved = load_training(path)
+            told = wanted.recipe(recipe.shape, recipe.classes)
+            data = loaded(wanted.data)
+        except VecqError as error:
+            print(f"{self.name} begins anew: {error}", flush=True)
+            return False
+        for what, ours, its in (
+            ("model", _tree(told, ModelRecipe), _tree(recipe, ModelRecipe)),
+            ("schedule", _tree(wanted.settings, Settings), _tree(saved.settings, Settings)),
+            ("data", data.digest, saved.data_digest),
+        ):
+            if ours != its:
+                print(f"{self.name} begins anew: its checkpoint is of another {what}", flush=True)
+                return False
+        return True
+
+
+def _tree(value: object, kind: type) -> object:
+    """As a checkpoint holds it, where a tuple is a list."""
+    return json.loads(json.dumps(trees.encode(value, kind, [])))
 
 
 def queue() -> Iterator[Run]:
@@ -104,8 +147,7 @@ def run(entry: Run, threads: int) -> int:
     begun: dict[str, Any] = {}
     if origin.exists():
         begun = json.loads(origin.read_text())
-    resume = begun.get("options") == list(entry.options)
-    resume = resume and (entry.folder / "checkpoint.pt").exists()
+    resume = begun.get("options") == list(entry.options) and entry.goes_on()
     if not resume:
         shutil.rmtree(entry.folder, ignore_errors=True)
         begun = {"options": entry.options, "commit": commit()}
@@ -123,6 +165,7 @@ def run(entry: Run, threads: int) -> int:
             "device": device(metrics.pop("device"), threads),
             "torch": torch.__version__,
             **metrics,
+            "schedule": _tree(entry.asked.settings, Settings),
         }
         if metrics["weight_bits"] is None:
             model, _ = load_checkpoint(entry.folder / "checkpoint.pt")

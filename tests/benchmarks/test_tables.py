@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 
 from benchmarks import method_rows, run_tables
-from vecq_hw.train import PRESETS
+from vecq_hw import data
+from vecq_hw.train import PRESETS, ModelRecipe, SavedTraining, Training, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,18 +66,85 @@ def test_runs_are_kept_skipped_and_continued(queue, monkeypatch):
     assert result["commit"].rstrip("+") == queue.commit().rstrip("+")
     assert queue.main() == 0  # skipped
     assert len(queue.told) == 2
+    assert result["schedule"]["learning_rate"] == PRESETS["mlp-digits"].settings.learning_rate
+    slower = replace(PRESETS["mlp-digits"].settings, learning_rate=1e-3)
+    with monkeypatch.context() as within:  # as after a pull
+        changed = {**PRESETS, "mlp-digits": replace(PRESETS["mlp-digits"], settings=slower)}
+        within.setattr("vecq_hw.train.PRESETS", changed)
+        assert not next(queue.queue()).is_done()
     queue.run_to_its_end = lambda arguments: queue.told.append(arguments[1:]) or 2
     changed = options.replace("--epochs 2", "--epochs 3")
     queue.QUEUE.write_text(json.dumps([{"name": "few/w1", "options": changed, "seeds": 1}]))
     assert queue.main() == 1  # failed
     assert queue.told[-1][0] == "--preset"  # other options begin anew, and are not done
-    (queue.RESULTS / "few" / "w1" / "seed0.json").unlink()
-    (queue.WORK / "few" / "w1" / "seed0" / "checkpoint.pt").write_bytes(b"")
-    assert queue.main() == 1
-    assert queue.told[-1][0] == "--resume"
     monkeypatch.setattr("sys.argv", ["run_tables.py", "other"])
     assert queue.main() == 0
-    assert len(queue.told) == 4
+    assert len(queue.told) == 3
+
+
+@pytest.fixture
+def stopped(queue, monkeypatch):
+    """The queue with one run, which has a checkpoint of its first epoch; the name of its preset."""
+    name = "mlp-digits"
+    entry = {"name": "few/w1", "options": f"--preset {name} --weight-bits 1", "seeds": 1}
+    queue.QUEUE.write_text(json.dumps([entry]))
+    monkeypatch.setattr(queue, "run_to_its_end", lambda given: queue.told.append(given) or 130)
+    assert queue.main() == queue.STOPPED
+    (run,) = queue.queue()
+    digits = data.load("digits")
+    recipe = ModelRecipe(model="mlp", shape=digits.shape, classes=digits.classes, weight_bits=1)
+    settings = replace(PRESETS[name].settings, seed=0)
+    training = Training(recipe.build(), digits, settings)
+    saved = SavedTraining(
+        settings=settings,
+        data="digits",
+        data_digest=digits.digest,
+        state=training.state_dict(),
+    )
+    save_checkpoint(training.model, recipe, run.folder / "checkpoint.pt", saved)
+    return queue, name
+
+
+def test_a_checkpoint_of_the_same_recipe_is_gone_on_with(stopped):
+    queue, _ = stopped
+    assert queue.main() == queue.STOPPED
+    assert queue.told[-1][1] == "--resume"
+
+
+@pytest.mark.parametrize(
+    ("what", "changes"),
+    [
+        ("schedule", {"settings": replace(PRESETS["mlp-digits"].settings, learning_rate=1e-3)}),
+        ("model", {"model": "cnn"}),
+        ("data", {"data": "other"}),
+    ],
+)
+def test_a_checkpoint_is_left_where_its_preset_has_changed(
+    stopped, monkeypatch, capsys, what, changes
+):
+    queue, name = stopped
+    digits = data.load("digits")
+    other = replace(digits, y_train=digits.y_train[::-1].copy())
+    monkeypatch.setattr(queue, "loaded", lambda name: {"other": other}.get(name, digits))
+    # As after a pull: the same command, of another recipe.
+    changed = {**PRESETS, name: replace(PRESETS[name], **changes)}
+    monkeypatch.setattr("vecq_hw.train.PRESETS", changed)
+    assert queue.main() == queue.STOPPED
+    assert queue.told[-1][1] == "--preset"
+    assert (
+        f"few/w1/seed0 begins anew: its checkpoint is of another {what}" in capsys.readouterr()[0]
+    )
+    (run,) = queue.queue()
+    assert not (run.folder / "checkpoint.pt").exists()
+
+
+def test_a_damaged_checkpoint_is_left(stopped, capsys):
+    queue, _ = stopped
+    (run,) = queue.queue()
+    (run.folder / "checkpoint.pt").write_bytes(b"PK")
+    assert queue.main() == queue.STOPPED
+    assert queue.told[-1][1] == "--preset"
+    assert "seed0/checkpoint.pt' is damaged" in capsys.readouterr()[0]
 
 
 def test_a_run_has_one_process_that_works_on_it(queue, monkeypatch):

@@ -67,10 +67,46 @@ def task_of(options: Mapping[str, Any], data_dir: Path | None, out: Path, resume
     return task
 
 
-def _begun(options: Mapping[str, Any], data_dir: Path | None) -> Task:
-    """The task that the options describe, over those of the preset."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What options of ``vecq train`` say, before any data are read.
+
+    Attributes
+    ----------
+    data : str
+        Name or path of the data set.
+    settings : Settings
+    quantized : mapping
+        The arguments of :class:`vecq_hw.train.ModelRecipe` but ``shape`` and ``classes``, which the
+        data say.
+    """
+
+    data: str
+    settings: Settings
+    quantized: Mapping[str, Any]
+
+    def recipe(self, shape: tuple[int, ...], classes: int) -> ModelRecipe:
+        """What the model for samples of ``shape`` in so many classes is made from."""
+        from vecq_hw.train import ModelRecipe
+
+        return ModelRecipe(shape=shape, classes=classes, **self.quantized)
+
+
+def asked(options: Mapping[str, Any]) -> Asked:
+    """The preset, if one is named, with what the other options change of it.
+
+    Parameters
+    ----------
+    options : mapping
+        The values of the command's options by their names.
+
+    Raises
+    ------
+    VecqError
+        There is no such preset, or options contradict each other.
+    """
     from vecq_hw.arguments import nearest
-    from vecq_hw.train import PRESETS, ModelRecipe, Preset, Settings, load_float_state, read_bits
+    from vecq_hw.train import PRESETS, Preset, Settings, read_bits
 
     preset = Preset(data="digits", model="mlp", settings=Settings(), source="")
     if options["preset"] is not None:
@@ -87,33 +123,41 @@ def _begun(options: Mapping[str, Any], data_dir: Path | None) -> Task:
             raise VecqError(
                 f"{option} is a setting of {method}, which '{options['method']}' has not"
             )
-    settings = _settings(preset.settings_for(options["epochs"]), options)
-    data, name = options["data"] or preset.data, options["model"] or preset.model
-    dataset = loaded(data, data_dir)
-    recipe = ModelRecipe(
-        model=name,
-        shape=dataset.shape,
-        classes=dataset.classes,
-        weight_bits=_bits(options["weight_bits"]),
-        activation_bits=_bits(options["activation_bits"]),
-        overrides=read_bits(options["bits_file"]) if options["bits_file"] else {},
-        method=options["method"],
-        options=_method_options(options),
-        bias_bits=options["bias_bits"],
-        activation_method=options["activation_method"],
+    return Asked(
+        data=options["data"] or preset.data,
+        settings=_settings(preset.settings_for(options["epochs"]), options),
+        quantized={
+            "model": options["model"] or preset.model,
+            "weight_bits": _bits(options["weight_bits"]),
+            "activation_bits": _bits(options["activation_bits"]),
+            "overrides": read_bits(options["bits_file"]) if options["bits_file"] else {},
+            "method": options["method"],
+            "options": _method_options(options),
+            "bias_bits": options["bias_bits"],
+            "activation_method": options["activation_method"],
+        },
     )
-    model = seeded_model(recipe, settings.seed)
+
+
+def _begun(options: Mapping[str, Any], data_dir: Path | None) -> Task:
+    """The task that the options describe, over those of the preset."""
+    from vecq_hw.train import load_float_state
+
+    wanted = asked(options)
+    dataset = loaded(wanted.data, data_dir)
+    recipe = wanted.recipe(dataset.shape, dataset.classes)
+    model = seeded_model(recipe, wanted.settings.seed)
     trained = options["float_state"] is not None
     if trained:
         load_float_state(model, options["float_state"])
-    path = Path(data)
+    path = Path(wanted.data)
     return Task(
         model=recipe.quantize(model),
         recipe=recipe,
         dataset=dataset,
-        data=str(path.resolve()) if path.exists() else data,
+        data=str(path.resolve()) if path.exists() else wanted.data,
         data_digest=dataset.digest,
-        settings=settings,
+        settings=wanted.settings,
         state=None,
         float_model=model if trained and recipe.weight_bits is not None else None,
     )
