@@ -32,14 +32,19 @@ def methods() -> str:
     digits, mnist, cifar = (Runs(f) for f in ("digits", "methods-mnist", "methods-cifar10"))
     parts = [
         "# What each method reached\n",
-        "Written by `python python/paper_tables.py`. Figures are per cent of test images that the"
-        " integer network classifies rightly, ± standard errors: over the seeds, or, with one seed,"
-        " of so many images alone. The seeds stand in brackets. All rows, with stored bits and"
-        " look-up tables, are in [table 8](table8.md). A goal of accuracy counts as reached by the"
-        " figure itself; where the figure is closer to the mark than its error, the line says so."
-        " A test that a line names runs with `pytest`, those of whole networks with `-m nightly`."
-        " LeNet5 is that of the preset, with layers of 32, 64 and 512 outputs; that of the paper on"
-        " ALQ has 20, 50 and 500.\n",
+        "Each [method](../explanation/methods_compared.md) of quantizing weights had goals. The"
+        " tables say which figure was reached, and which command or test gives it. `python"
+        " python/paper_tables.py` writes this page from the stored runs.\n",
+        "- **Accuracy** is the per cent of test images that the"
+        " [integer network](../reference/glossary.md#integer-network) classifies rightly. All runs,"
+        " with stored bits and look-up tables, are in [table 8](table8.md).\n"
+        "- **±** stands before the standard error over the seeds, whose number is in brackets. With"
+        " one seed it is the error of so many images alone.\n"
+        "- **Reached** looks at the figure itself. Where the figure is closer to the mark than its"
+        " error, the line says so.\n"
+        "- **Tests** run with `pytest`, those of whole networks with `pytest -m nightly`.\n"
+        "- **LeNet5** is that of the preset, with layers of 32, 64 and 512 outputs. The paper on"
+        " ALQ has layers of 20, 50 and 500.\n",
     ]
     for title, goals in (
         ("SQ", sq(digits, mnist, cifar)),

@@ -31,33 +31,36 @@ def table8() -> str:
     return "\n".join(
         (
             "# Table 8: methods in our own hands\n",
-            "Same network and schedule for each method, and the same seeds: 0, 1, 2, ... up to as"
-            " many as the table says. The accuracy is that of the integer network on all test"
-            " images, counted by the simulator. Stored bits are those of the weights, for each"
-            " weight, with books, coordinates and counts of bases. `beside VecQ` is the difference"
-            " to VecQ of the fewest bits that are not below those stored (in brackets), or of the"
-            " most there are, ± its standard error. LUTs for a multiply-accumulate are those of"
-            " the complete unit for the same weights and activations of 8 bits, as"
-            " `python -m benchmarks.rtl_area_methods` measures them; methods whose weights have"
-            " one form share a unit, and where there is no figure, the unit was not measured.\n",
+            "All [methods](../explanation/methods_compared.md) of quantizing weights train the same"
+            " network with the same schedule and the same seeds: 0, 1, 2 and so on, up to as many"
+            " as the table says.\n",
+            "- **accuracy**: of the [integer network](../reference/glossary.md#integer-network) on"
+            " all test images, as the simulator counts it.\n"
+            "- **stored bits**: for each weight, with books, coordinates and counts of bases.\n"
+            "- **beside VecQ**: the difference to VecQ, ± its standard error. VecQ has the bits in"
+            " brackets: the fewest that are not below those stored, or the most there are.\n"
+            "- **LUTs/MAC**: look-up tables for each multiply-accumulate, of the complete unit for"
+            " these weights and activations of 8 bits. `python -m benchmarks.rtl_area_methods`"
+            " measures them. Methods whose weights have one form share a unit. Where there is no"
+            " figure, the unit was not measured.\n",
             "## Digits, mlp, 40 epochs\n",
-            "Mean ± standard error over the seeds on 597 test images, one of which is 0.17, and"
-            " the standard deviation.\n",
+            "The accuracy is the mean over the seeds ± its standard error; the deviation is the"
+            " standard deviation. There are 597 test images, each of which counts 0.17 %.\n",
             comparison("digits"),
             "![Accuracy on digits over stored bits, a panel for each method](digits_bits.svg)\n",
             "![Accuracy on digits over LUTs for a multiply-accumulate](digits_luts.svg)\n",
             "## MNIST, LeNet5, 5 epochs\n",
-            "On 10,000 test images, one of which is 0.01. Where there is one seed, the error is"
-            " that of so many images alone and no measure of what another seed would give; it"
-            " ranks nothing within 0.2.\n",
+            "There are 10,000 test images, each of which counts 0.01 %. Where there is one seed,"
+            " the error is that of so many images alone. It does not measure what another seed"
+            " would give, so that differences below 0.2 rank nothing.\n",
             comparison("methods-mnist"),
             "![Accuracy of LeNet5 over stored bits, a panel for each method](mnist_bits.svg)\n",
             "![Accuracy of LeNet5 over LUTs for a multiply-accumulate](mnist_luts.svg)\n",
             "## CIFAR-10, the VGG-like network of a quarter of its width, 4 epochs\n",
-            "On 10,000 test images. Four epochs are far from enough for this network: rows"
-            " compare with each other alone. An epoch takes one to two minutes of a processor"
-            " core (table 5 has 15 of them), so that SQ over other bases and with three seeds is"
-            " not in the queue.\n",
+            "There are 10,000 test images. Four epochs are far from enough for this network, so"
+            " the rows compare with each other alone; [table 5](table5.md) has 15 epochs. An epoch"
+            " takes one to two minutes of a processor core. Therefore SQ over other bases and with"
+            " three seeds is not in the queue.\n",
             comparison("methods-cifar10"),
             origins(names),
         )

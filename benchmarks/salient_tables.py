@@ -40,10 +40,10 @@ def table10() -> str:
     rows.append(("blended objects", "any number", f"{TEST} to test on"))
     return (
         "# Table 10: data sets for salient object detection\n\n"
-        "None of the paper's sets can be passed on or was found where it may be read, so nothing"
-        " was measured on them. Objects of MNIST blended onto photographs of CIFAR-10"
-        " (`vecq_hw.data.blended`) stand in: masks are exact, but scores do not compare with the"
-        f" paper's.\n\n{table(('data set', 'images', 'here'), rows)}"
+        "None of the paper's sets may be passed on, and none was found where it may be read. So"
+        " nothing was measured on them. Objects of MNIST that are blended onto photographs of"
+        " CIFAR-10 (`vecq_hw.data.blended`) stand in. Their masks are exact, but their scores do"
+        f" not compare with the paper's.\n\n{table(('data set', 'images', 'here'), rows)}"
     )
 
 
@@ -65,8 +65,9 @@ def table11() -> str:
     titles = ("network", "convolutions", "parameters (M)", "MiB", "MiB at 2 bits")
     return (
         "# Table 11: the networks on ResNet-50\n\n"
-        "Batch norms are counted as the paper counts them: four float numbers for each channel,"
-        f" also where weights have 2 bits.\n\n{table(titles, rows)}"
+        "These are the sizes of four networks that find salient objects, each of which begins with"
+        " a ResNet-50. Batch norms are counted as the paper counts them: four float numbers for"
+        f" each channel, also where weights have 2 bits.\n\n{table(titles, rows)}"
     )
 
 
@@ -101,12 +102,13 @@ def table12() -> str:
     )
     return (
         "# Table 12: scores of salient object detection\n\n"
-        "Reduced networks (`unet_reduced`, ...) of 64 × 64 pixels, trained and tested on blended"
-        " objects, which the paper's figures do not compare with. The four rows of a network begin"
-        f" with the same {FLOAT_EPOCHS} epochs in float; {TUNING_EPOCHS} more follow with the bits"
-        f" of the row, of the float row in float; {TEST} other images test them. With bits"
-        " the scores are those of the integer network; a pixel differs where it"
-        " decides otherwise than the float pass of training. E is taken at twice the mean of"
-        " each map, as in the paper. Rows are run by"
-        f" `python -m benchmarks.salient`.\n\n{table(titles, rows)}"
+        "The networks are reduced ones (`unet_reduced` and so on) for images of 64 × 64 pixels."
+        " They are trained and tested on blended objects, with which the paper's figures do not"
+        " compare. `python -m benchmarks.salient` runs the rows.\n\n"
+        f"The four rows of a network begin with the same {FLOAT_EPOCHS} epochs in float."
+        f" {TUNING_EPOCHS} more epochs follow with the bits of the row; the float row goes on in"
+        f" float. {TEST} other images test them. With bits, the scores are those of the"
+        " [integer network](../reference/glossary.md#integer-network). A pixel differs where the"
+        " integer network and the float pass of training decide otherwise. E is taken at twice the"
+        f" mean of each map, as in the paper.\n\n{table(titles, rows)}"
     )

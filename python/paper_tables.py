@@ -69,9 +69,11 @@ def table1() -> str:
     titles = ("bits", "lambda", "paper", "orientation loss", "at the paper's lambda")
     return (
         "# Table 1: the best interval lambda, in standard deviations, and Fig. 6\n\n"
-        "Solved by `vecq_hw.quantize.gaussian_lambda`, not trained; the orientation loss is"
-        " 1 − cos of the angle between Gaussian weights and their codes. Beyond 8 bits the paper"
-        " takes 6 / 2^k, which clips at three standard deviations.\n\n"
+        "[Lambda](../reference/glossary.md#lambda) is the distance between VecQ's levels. For"
+        " weights of a Gaussian distribution the best one need not be trained:"
+        " `vecq_hw.quantize.gaussian_lambda` computes it.\n\n"
+        "The orientation loss is 1 − cos of the angle between the weights and their codes. Beyond"
+        " 8 bits the paper takes 6 / 2^k, which clips at three standard deviations.\n\n"
         f"{table(titles, rows)}\n![Orientation loss over lambda for 1 to 8 bits](fig6.svg)\n"
     )
 
@@ -98,26 +100,32 @@ def table5() -> str:
     """Accuracy and size of our networks over the widths."""
     parts = [
         "# Table 5: accuracy and size\n",
-        "Where activations have bits, the accuracy is that of the integer network on all 10,000"
-        " test images, counted by the simulator; `differ` is how many predictions differ from the"
-        " float pass of training. Sizes are counted as the paper counts, in MiB.\n",
+        "A row has the [widths](../reference/glossary.md#w2a8) of weights and activations. 32 bits"
+        " stand for float.\n",
+        "Where activations have fewer bits, the accuracy is that of the"
+        " [integer network](../reference/glossary.md#integer-network): the simulator computes all"
+        " 10,000 test images. The float pass is what training itself computes for the same"
+        " network. `differ` counts the images for which the two predict another class.\n",
+        "Sizes are counted as the paper counts them, in MiB.\n",
     ]
     sets = (
         (
             "LeNet5 on MNIST", "lenet5-mnist-crops", "lenet5", "lenet5", (1, 28, 28), LENET_ROWS,
-            "The paper's schedule (55 epochs, divided by ten after 35 and 50) shortened in"
-            " proportion to the epochs in the table. Images are padded by two pixels and cropped"
-            " at random, of which the paper says nothing for MNIST.",
+            "The paper trains for 55 epochs, and divides the learning rate by ten after 35 and 50."
+            " Here that schedule is shortened in proportion to the epochs in the table. Images are"
+            " padded by two pixels and cropped at random; the paper says nothing of this for"
+            " MNIST.",
         ),
         (
             "LeNet5 on MNIST, without crops", "lenet5-mnist", "lenet5", "lenet5", (1, 28, 28),
-            LENET_ROWS, "Otherwise the same.",
+            LENET_ROWS, "The images are as they are; all else is as above.",
         ),
         (
             "VGG-like of a quarter of the width on CIFAR-10", "vgg-quarter-cifar10",
             "vgg_like_quarter", "vgg_like", (3, 32, 32), VGG_ROWS,
-            "A sixteenth of the paper's multiplications, and far fewer than its 300 epochs: the"
-            " rows compare with each other; the paper's column is of the whole network.",
+            "This network has a sixteenth of the paper's multiplications, and it trained for far"
+            " fewer than the paper's 300 epochs. So the rows compare with each other alone. The"
+            " paper's column is of the whole network.",
         ),
     )  # fmt: skip
     for title, folder, model, paper_model, shape, names, note in sets:
@@ -149,22 +157,31 @@ def table6() -> str:
     """Accuracy and size of the networks for texts."""
     parts = [
         "# Table 6: texts\n",
-        "Where activations have bits, so have the states of the LSTM, and the accuracy is that of"
-        " the integer network, embedding to scores, on all test texts, counted by the simulator;"
-        " `differ` is how many predictions differ from the float pass of training. In the paper"
-        " states and gates stay float. Sizes are counted as the paper counts, in MiB.\n",
+        "A row has the [widths](../reference/glossary.md#w2a8) of weights and activations. 32 bits"
+        " stand for float.\n",
+        "Where activations have fewer bits, so have the states of the LSTM; in the paper states"
+        " and gates stay float. The accuracy then is that of the"
+        " [integer network](../reference/glossary.md#integer-network), from the embedding to the"
+        " scores: the simulator computes all test texts. The float pass is what training itself"
+        " computes for the same network. `differ` counts the texts for which the two predict"
+        " another class.\n",
+        "Sizes are counted as the paper counts them, in MiB.\n",
     ]
     sets = (
         (
             "IMDB", "imdb", 2,
-            "128E-64C5-MP4-70LSTM-1 with 20,000 words; the last 100 words of a review, every tenth"
-            " training review held out for validation. Test: 25,000 reviews.",
+            "The network is 128E-64C5-MP4-70LSTM-1: an embedding of 128 values, 64 convolutions"
+            " over 5 words, a maximum over 4 places, an LSTM of 70 units, and one score. It knows"
+            " 20,000 words and reads the last 100 of a review. Every tenth review of the training"
+            " set is held out for validation. The test set has 25,000 reviews.",
         ),
         (
             "Titles of THUCNews", "thucnews-titles", 10,
-            "128E-128LSTM-128FC-10 with 5,000 characters; the last 32 characters of a title,"
-            " 33,494 titles to train on. The paper's row is of 65,000 whole texts of ten classes,"
-            " another set, so its figures are not beside ours.",
+            "The network is 128E-128LSTM-128FC-10: an embedding of 128 values, an LSTM of 128"
+            " units, a dense layer of 128 outputs, and ten scores. It knows 5,000 characters and"
+            " reads the last 32 of a title. It is trained on 33,494 titles. The paper's row is of"
+            " 65,000 whole texts of ten classes. That is another set, so its figures do not stand"
+            " here.",
         ),
     )  # fmt: skip
     for title, folder, classes, note in sets:
@@ -214,10 +231,12 @@ def lstm_sizes() -> str:
     ]
     commands = "; ".join(dict.fromkeys(f"`{row['command']}`, {row['commit']}" for row in found))
     note = (
-        "The cell `vecq_lstm` alone: sums over the state, gates, tables and memories, with random"
-        " weights and the fewest lanes with which a step takes about as long as its gates, which"
-        " are one in each cycle. LUT positions are what silicon spends; block RAM is counted in"
-        f" blocks of 36 kbit. yosys {record['yosys']}; {commands}."
+        "This is the [cell](../reference/cells.md) `vecq_lstm` alone: the sums over the state, the"
+        " gates, the tables and the memories. Its weights are random. The cell computes one gate"
+        " in each cycle, and it has the fewest [lanes](../reference/glossary.md#lane) with which"
+        " the sums of a step take about as long as its gates. LUT positions are what silicon"
+        " spends. Block RAM is counted in blocks of 36 kbit. The figures come from yosys"
+        f" {record['yosys']} ({commands})."
     )
     titles = ("LSTM", "family", "LUT", "LUT positions", "FF", "block RAM")
     return f"\n## The LSTMs as circuits\n\n{note}\n\n{table(titles, rows)}"
@@ -245,9 +264,10 @@ def table9() -> str:
     titles = ("network", "layer, weights", *(f"{k} bits" for k in bits))
     return (
         "# Table 9: the best lambda of trained weights\n\n"
-        "The last convolution of each network trained in float; lambda in standard deviations of"
-        " its weights, by exhaustive search of (0, 3] in steps of 0.001. The error is the Gaussian"
-        f" lambda less the found one.\n\n{table(titles, rows)}{origins(names)}"
+        "The weights are those of the last convolution of each network, trained in float."
+        " [Lambda](../reference/glossary.md#lambda) is in standard deviations of these weights. The"
+        " best one was found by a search of (0, 3] in steps of 0.001. The error is the lambda for"
+        f" Gaussian weights less the one found.\n\n{table(titles, rows)}{origins(names)}"
     )
 
 

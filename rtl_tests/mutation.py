@@ -212,7 +212,14 @@ def run(bench: str, folder: Path, each: int, cells: Sequence[str]) -> dict[Mutan
 
 def table(results: Mapping[Mutant, str]) -> str:
     """The record: a score for each cell, and all that survive."""
-    lines = ["# Mutants of the RTL cells", "", "Made by `python -m rtl_tests.mutation`.", ""]
+    lines = [
+        "# Mutants of the RTL cells",
+        "",
+        "A mutant is a [cell](../reference/glossary.md#cell) with one small fault. It is killed",
+        "when a test fails, or when an assertion in the cell does. So many mutants of each cell",
+        "as the table says were drawn by chance. `python -m rtl_tests.mutation` ran them.",
+        "",
+    ]
     lines += ["| Cell | mutants | killed | by assertions |", "|---|--:|--:|--:|"]
     total = killed = 0
     for cell in sorted({mutant.cell for mutant in results}):

@@ -149,10 +149,13 @@ def table(every: list[Case], found: dict[str, Outcome]) -> str:
     text = [
         "# Layers and ways of writing them, on every target",
         "",
-        f"Made by `python -m tests.zoo.table` at commit {_commit()}. Each model gets 4-bit weights"
-        f" and 8-bit activations, is lowered, and computes {VECTORS} inputs, the ends of the"
-        ' input\'s range among them, on every target. "n equal" means that n integers were compared'
-        " with the simulator's and none differed.",
+        "Each model gets 4-bit weights and 8-bit activations and is"
+        " [lowered](../reference/glossary.md#lowering) to integers. Every"
+        f" [target](../reference/glossary.md#target) then computes {VECTORS} inputs, the ends of"
+        ' the input\'s range among them. "n equal" means that n integers were compared with the'
+        " simulator's, and none differed.",
+        "",
+        f"`python -m tests.zoo.table` made this page at commit {_commit()}.",
         "",
         f"{_counts(every, found)}{_wrong_ones(every, found)}.",
         "",
