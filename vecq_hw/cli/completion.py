@@ -13,6 +13,8 @@ from vecq_hw.cli.outputs import json_to_standard_output, write_json
 
 VARIABLE = "_VECQ_COMPLETE"
 """By which a shell asks vecq for completions."""
+_ZSH_COMPLETES = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }"
+"""A zsh that has not loaded its completions knows no ``compdef``."""
 
 
 @command()
@@ -33,5 +35,8 @@ def completion(context: click.Context, /, shell: str, json_file: Path | None) ->
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(context.find_root().command, {}, "vecq", VARIABLE).source()
+    if shell == "zsh":
+        head, _, body = script.partition("\n")
+        script = f"{head}\n{_ZSH_COMPLETES}\n{body}"
     click.echo(script, err=json_to_standard_output())  # it is the result: also if quiet
     write_json(json_file, {"shell": shell, "script": script})
