@@ -16,10 +16,15 @@ import pytest
 from vecq_hw import data, storage
 from vecq_hw.errors import VecqError
 from vecq_hw.schedule import load as load_schedule
-from vecq_hw.search import Request, load, resume, search
-from vecq_hw.search import run as run_module
+from vecq_hw.search import Request, load, loop, resume, run, search
 from vecq_hw.search.engine import Failure, Here
-from vecq_hw.search.trial import integer_accuracy, with_validation
+from vecq_hw.search.models import (
+    activation_of,
+    layers_with_activations,
+    some_of,
+    with_validation,
+)
+from vecq_hw.search.trial import integer_accuracy
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +158,7 @@ def test_an_interrupted_search_goes_on(
                 raise KeyboardInterrupt
             return Failure("as if")
 
-        patch.setattr(run_module, "evaluate_point", stops)
+        patch.setattr(loop, "evaluate_point", stops)
         with pytest.raises(KeyboardInterrupt):
             search(replace(request_, trials=4), out)
     resume(out)
@@ -183,6 +188,27 @@ def test_the_validation_split_has_no_test_sample_and_every_class(request_: Reque
     assert not np.array_equal(split.x_test, with_validation(dataset, 4).x_test)
 
 
+def test_samples_of_a_trial_are_drawn_from_its_training_samples(request_: Request) -> None:
+    split = with_validation(data.load(request_.data), 3)
+    few = some_of(split, 20, 3)
+    assert len(few.x_train) == 20
+    assert {*few.y_train.tolist()} == {*split.y_train.tolist()}
+    rows = {row.tobytes() for row in split.x_train}
+    assert len({row.tobytes() for row in few.x_train} & rows) == 20
+    assert some_of(split, 20, 3).x_train.tobytes() == few.x_train.tobytes()
+    assert some_of(split, 10**6, 3) is split is some_of(split, None, 3)
+    assert np.array_equal(few.x_test, split.x_test)
+
+
+def test_the_layer_that_ends_the_network_has_no_activation_to_choose(request_: Request) -> None:
+    wide = replace(request_, activation_bits=(2, 8))
+    dataset = data.load(request_.data)
+    assert layers_with_activations(wide, dataset) == ["one", "two"]
+    layers = ["one", "two", "three"]
+    found = [activation_of(str(request_.model), dataset, layers, name) for name in layers]
+    assert found == [["relu"], ["last"], []]
+
+
 @pytest.mark.parametrize(
     ("wishes", "words"),
     [
@@ -207,7 +233,7 @@ def test_what_cannot_be_is_refused_before_any_training(
     words: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run_module, "trained_float", lambda *_: pytest.fail("it was trained"))
+    monkeypatch.setattr(run, "trained_float", lambda *_: pytest.fail("it was trained"))
     with pytest.raises(VecqError) as error:
         search(replace(request_, **wishes), tmp_path / "out")
     assert [word for word in words if word not in str(error.value)] == [], str(error.value)

@@ -9,7 +9,7 @@ import pytest
 from vecq_hw.errors import VecqError
 from vecq_hw.search import Choice, Measured, Record, Request, State
 from vecq_hw.search.front import front_of
-from vecq_hw.search.sensitivity import Sensitivity, greedy_path
+from vecq_hw.search.sensitivity import Products, Sensitivity, greedy_path, spread
 from vecq_hw.search.space import make_space, point_text
 from vecq_hw.search.trial import Rival, _is_hopeless
 
@@ -148,7 +148,41 @@ def test_the_greedy_path_gives_up_first_what_costs_least() -> None:
         Sensitivity(layer=name, weights=1, energy=1.0, orientation={}, direct={}, loss=loss)
         for name, loss in losses.items()
     ]
-    path = [point_text(point) for point in greedy_path(space, found, {"a": 1, "b": 1})]
-    assert path == ["W4 W4", "W4 W2", "W2 W2", "W1 W2", "W1 W1"]
-    path = [point_text(point) for point in greedy_path(space, found, {"a": 100, "b": 1})]
-    assert path[:3] == ["W4 W4", "W2 W4", "W1 W4"]
+
+    def path(lanes: dict[str, int]) -> list[str]:
+        products = Products(lanes=lanes)
+        return [point_text(point) for point in greedy_path(space, found, products)]
+
+    assert path({"a": 1, "b": 1}) == ["W4 W4", "W4 W2", "W2 W2", "W1 W2", "W1 W1"]
+    assert path({"a": 100, "b": 1})[:3] == ["W4 W4", "W2 W4", "W1 W4"]
+
+
+def test_the_greedy_path_narrows_activations_where_their_readers_multiply_most() -> None:
+    space = make_space(("a", "b"), **{**USUAL, "bits": (4,), "activation_bits": (2, 4, 8)})
+    flat = [
+        Sensitivity(layer=name, weights=1, energy=1.0, orientation={}, direct={}, loss={4: 0.0})
+        for name in "ab"
+    ]
+    rises = {"a": {2: 3.0, 4: 0.1, 8: 0.0}}  # nothing reads what follows b
+    products = Products(lanes={"a": 1, "b": 6}, sources={"b": "a"})
+    path = greedy_path(space, flat, products, rises)
+    assert [point_text(point) for point in path] == ["W4 W4", "W4:A4 W4", "W4:A2 W4"]
+    assert [products.bits(point) for point in path] == [4 * 8 + 4 * 8 * 6, 32 + 96, 8 * 4 + 48]
+    assert spread(path, products, 2) == [path[0], path[-1]]
+
+
+def test_what_is_a_whole_product_has_an_axis_for_each_choice() -> None:
+    """An optimizer may then change one of them alone; other lists have one axis."""
+    wishes = {**USUAL, "activation_bits": (2, 4), "keep": {"b": 8}}
+    space = make_space(("a", "b", "c"), activated=("a",), **wishes)
+    assert space.axes == {"a.weight_bits": 3, "a.activation_bits": 2, "b.weight_bits": 1} | {
+        "c.weight_bits": 3
+    }
+    ternary = make_space(("a",), **{**USUAL, "methods": ("vecq", "twn")})
+    assert ternary.axes == {"a": len(ternary.layers["a"])}
+    for one in (space, ternary):
+        for point in one.grid():
+            places = one.places(point)
+            assert places.keys() == one.axes.keys()
+            assert all(place < one.axes[name] for name, place in places.items())
+            assert one.point(places) == point

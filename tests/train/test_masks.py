@@ -17,7 +17,7 @@ from vecq_hw.data.saliency import saliency_scores
 from vecq_hw.errors import VecqError
 from vecq_hw.lower import lower
 from vecq_hw.quantize import weight_method
-from vecq_hw.search.trial import with_validation
+from vecq_hw.search.models import with_validation
 from vecq_hw.simulate import network_inputs, object_maps, simulate
 from vecq_hw.train import (
     PRESETS,

@@ -126,6 +126,11 @@ def _model_options(command: Any) -> Any:
     help="Passes over the samples in a trial.  [default: a tenth of the preset's]",
 )
 @click.option(
+    "--samples",
+    type=Whole(),
+    help="Training samples, drawn by the seed, that a trial is trained on.  [default: all]",
+)
+@click.option(
     "--final-epochs",
     type=Whole(),
     help="Passes over the samples for the networks of the front.  [default: the preset's]",
@@ -259,8 +264,8 @@ def sensitivity(
     vecq sensitivity --model model.py:build --from float.pt --data digits --bits 1,2,4
     """
     from vecq_hw.cli.data import loaded
+    from vecq_hw.search.models import layers_of, trained_float
     from vecq_hw.search.request import Request
-    from vecq_hw.search.run import layers_of, trained_float
     from vecq_hw.search.sensitivity import plot as drawing
     from vecq_hw.search.sensitivity import sensitivities
 

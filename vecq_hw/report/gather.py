@@ -17,7 +17,7 @@ from vecq_hw.report.record import Record
 from vecq_hw.schedule import Schedule
 
 if TYPE_CHECKING:
-    from vecq_hw.search.run import Result
+    from vecq_hw.search.result import Result
 
 NETWORK, SCHEDULE, MANIFEST = "network.npz", "schedule.json", "manifest.json"
 METRICS, LOG, CHECKPOINT = "metrics.json", "train.csv", "checkpoint.pt"

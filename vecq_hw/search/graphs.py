@@ -82,6 +82,11 @@ class GraphSpace:
         }
 
     @property
+    def axes(self) -> dict[str, int]:
+        """How many widths each of its places may have."""
+        return {name: len(widths) for name, widths in self.layers.items()}
+
+    @property
     def size(self) -> int:
         """How many points there are."""
         return math.prod(map(len, self.layers.values()))

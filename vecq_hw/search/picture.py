@@ -7,7 +7,7 @@ import io
 
 from vecq_hw.errors import MissingToolError
 from vecq_hw.search.front import is_uniform, table
-from vecq_hw.search.run import Result
+from vecq_hw.search.result import Result
 
 
 def svg(result: Result) -> bytes:

@@ -48,6 +48,8 @@ class Request:
         Of :data:`OPTIMIZERS`.
     epochs, final_epochs : int or None
         Of a trial and of the networks of the front; None: a tenth of the recipe, and all of it.
+    samples : int or None
+        Training samples, drawn by the seed, that a trial is trained on; None: all of them.
     seed : int
     verify : str
         The generated target that runs each network of the front, or 'none'.
@@ -73,12 +75,15 @@ class Request:
     optimizer: str = "nsga2"
     epochs: int | None = None
     final_epochs: int | None = None
+    samples: int | None = None
     seed: int = 0
     verify: str = "rtl"
 
     def __post_init__(self) -> None:
         whole_number(self.trials, "--trials is at least 1", 1)
         whole_number(self.seed, "--seed is at least 0", 0, (1 << 32) - 1)
+        if self.samples is not None:
+            whole_number(self.samples, "--samples is at least 2", 2)
         for option, given, known in (
             ("--objectives", self.objectives, OBJECTIVES),
             ("--optimizer", (self.optimizer,), OPTIMIZERS),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,86 +13,28 @@ from vecq_hw import trees
 from vecq_hw.arguments import format_version
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
-from vecq_hw.notebook import html_table
-from vecq_hw.search.engine import Engine, Failure, engine
-from vecq_hw.search.front import (
-    FrontPoint,
-    front_of,
-    is_uniform,
-    limits,
-    measured_tree,
-    point_tree,
-    read_point,
-    remove_others,
-    table,
-    write_point,
-)
-from vecq_hw.search.request import Request
-from vecq_hw.search.sensitivity import greedy_path, sensitivities
-from vecq_hw.search.space import Choice, Point, Space, make_space, point_text
-from vecq_hw.search.study import Record, State, Study
-from vecq_hw.search.target import check_feasible, schedule_for
-from vecq_hw.search.trial import (
-    Measured,
-    Rival,
-    Task,
-    evaluate_point,
+from vecq_hw.search.engine import engine
+from vecq_hw.search.front import FrontPoint, remove_others
+from vecq_hw.search.loop import enqueue, run_trials, train_front
+from vecq_hw.search.models import (
+    Tell,
     float_model,
-    one_thread,
+    layers_of,
+    layers_with_activations,
     state_bytes,
-    train_point,
+    trained_float,
     untrained_network,
     with_validation,
 )
-from vecq_hw.train import Training, quantize_model
-from vecq_hw.train.quantized_layers import Quantized
+from vecq_hw.search.request import Request
+from vecq_hw.search.result import Result, result_of
+from vecq_hw.search.space import Choice, Point, Space, make_space
+from vecq_hw.search.study import Study
+from vecq_hw.search.target import check_feasible
+from vecq_hw.search.trial import Measured, Task
 
 SEARCH, FLOAT, TRIALS = "search.json", "float.pt", "trials.db"
-VERSION = 1
-Tell = Callable[[str], object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a search has found so far.
-
-    Attributes
-    ----------
-    trials : tuple of Record
-        Those that have ended.
-    front : tuple of FrontPoint
-        Those of its networks that are whole, the most accurate trial first.
-    """
-
-    request: Request
-    space: Space
-    trials: tuple[Record[Choice, Measured], ...]
-    front: tuple[FrontPoint, ...]
-
-    def _repr_html_(self) -> str:
-        titles, rows = table(self.front)
-        return html_table(f"the front of {len(self.trials)} trials", titles, rows)
-
-    def tree(self) -> dict[str, Any]:
-        """For a file in JSON."""
-        front = {record.number for record in front_of(self.trials, self.request)}
-        free = [name for name, choices in self.space.layers.items() if len(choices) > 1]
-        return {
-            "request": self.request.tree(),
-            "trials": [
-                {
-                    "number": one.number,
-                    "state": one.state.value,
-                    "sentence": one.sentence,
-                    "front": one.number in front,
-                    "uniform": is_uniform(one.point, free) if free else None,
-                    **point_tree(one.point),
-                    **({} if one.measured is None else measured_tree(one.measured)),
-                }
-                for one in self.trials
-            ],
-            "front": [one.tree(self.request) for one in self.front],
-        }
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,41 +171,13 @@ def load(out: str | Path) -> Result:
     settled = _read(out)
     if settled.storage is None and not (out / TRIALS).exists():
         raise VecqError(f"the search in '{out}' has no trials yet; go on with --resume {out}")
-    return _result(out, settled, settled.study(out).records())
-
-
-def layers_of(model: str, dataset: datasets.Dataset, seed: int = 0) -> list[str]:
-    """The names of a model's layers with weights, in its order."""
-    built = float_model(model, dataset, seed)
-    twin = quantize_model(built, input_shape=dataset.shape)
-    return [name for name, module in twin.named_modules() if isinstance(module, Quantized)]
-
-
-def trained_float(
-    request: Request, dataset: datasets.Dataset, tell: Tell
-) -> tuple[Any, datasets.Dataset]:
-    """The float model by the whole recipe, and the split that it was trained and validated on."""
-    recipe = request.recipe
-    split = with_validation(dataset, request.seed)
-    model = float_model(recipe.model, dataset, request.seed, request.float_state)
-    if request.float_state is None:
-        with one_thread():
-            training = Training(model, split, recipe.settings)
-            last = time.monotonic()
-            while not training.finished:
-                epoch = training.run_epoch()
-                if time.monotonic() - last > 2 or training.finished:
-                    last = time.monotonic()
-                    tell(
-                        f"float model: epoch {epoch.number} of {recipe.settings.epochs}, loss"
-                        f" {epoch.loss:.4f}"
-                    )
-    return model.eval(), split
+    return result_of(out, settled.request, settled.space, settled.study(out).records())
 
 
 def _settled(request: Request, storage: str | None, dataset: datasets.Dataset) -> _Settled:
     space = make_space(
         layers_of(request.recipe.model, dataset, request.seed),
+        activated=layers_with_activations(request, dataset),
         bits=request.bits,
         activation_bits=request.activation_bits,
         methods=request.methods,
@@ -321,14 +234,14 @@ def _go_on(
         if back:
             tell(f"{back} trials were left running; they run again under their numbers")
         with study.alive():
-            _enqueue(study, settled, dataset, folder.path, tell)
+            enqueue(study, request, settled.space, dataset, out / FLOAT, tell)
             try:
-                _run_trials(study, request, task, place, tell)
+                run_trials(study, request, task, place, tell)
             except BaseException:
                 study.release()
                 raise
-        _train_front(folder, settled, study.records(), task, place, tell)
-    return _result(out, settled, study.records()).front
+        train_front(folder, request, study.records(), task, place, tell)
+    return result_of(out, request, settled.space, study.records()).front
 
 
 def _task(folder: Folder, settled: _Settled, dataset: datasets.Dataset, tell: Tell) -> Task:
@@ -348,153 +261,8 @@ def _task(folder: Folder, settled: _Settled, dataset: datasets.Dataset, tell: Te
         data_digest=settled.digest,
         state=file.read_bytes(),
         settings=request.trial_settings,
+        samples=request.samples,
         seed=request.seed,
-    )
-
-
-def _enqueue(
-    study: Study[Choice, Measured],
-    settled: _Settled,
-    dataset: datasets.Dataset,
-    out: Path,
-    tell: Tell,
-) -> None:
-    """Let the known points be first: the grid; else uniform widths and the sensitivities' path."""
-    request, space = settled.request, settled.space
-    if request.optimizer == "grid":
-        points = space.grid()
-        study.enqueue(point for point, _ in zip(points, range(request.trials), strict=False))
-        return
-    uniform = list(space.uniform().values())[: request.trials]
-    study.enqueue(uniform)
-    if request.optimizer == "random":
-        return
-    tell("measuring how sensitive each layer is")
-    model = float_model(request.recipe.model, dataset, request.seed, str(out / FLOAT))
-    widths = {choice.weight_bits for choices in space.layers.values() for choice in choices}
-    split = with_validation(dataset, request.seed)
-    with one_thread():
-        found = sensitivities(model, split, [*space.layers], sorted(widths))
-        smallest = untrained_network(model, request.recipe.model, dataset, space.smallest())
-    folds = schedule_for(smallest, request.target).folds
-    lanes = {name: fold.pe * fold.simd for name, fold in folds.items()}
-    path = greedy_path(space, found, lanes)
-    wanted = max(0, min(len(path), request.trials // 4))
-    study.enqueue(path[index * (len(path) - 1) // max(1, wanted - 1)] for index in range(wanted))
-
-
-def _run_trials(
-    study: Study[Choice, Measured], request: Request, task: Task, place: Engine, tell: Tell
-) -> None:
-    """Ask, evaluate and tell until all trials have ended."""
-    total = request.trials
-    if request.optimizer == "grid":
-        total = min(total, study.space.size)
-    points: dict[int, Point] = {}
-    known: dict[tuple[Choice, ...], Measured | str] = {}
-    rivals: list[Rival] = []
-
-    def learn(point: Point, came: Measured | str) -> None:
-        known[tuple(point.values())] = came
-        if isinstance(came, Measured) and came.rungs and request.optimizer != "grid":
-            rivals.append(Rival(costs=came.costs(request.objectives), accuracies=came.rungs))
-
-    def end(number: int, point: Point, came: Measured | str) -> None:
-        if isinstance(came, str):
-            study.fail(number, came)
-            return
-        accuracy = came.integer_accuracy
-        reached = accuracy if accuracy is not None else (came.rungs[-1] if came.rungs else 0.0)
-        study.finish(
-            number,
-            came,
-            (reached, *came.costs(request.objectives)),
-            limits(came, reached, request),
-        )
-
-    for record in study.records():
-        learn(record.point, record.sentence if record.measured is None else record.measured)
-    begin, mine = time.monotonic(), 0
-    while True:
-        while len(points) < place.slots():
-            ended, running, _ = study.counts()
-            if ended + running >= total:
-                break
-            number, point = study.ask()
-            same = known.get(tuple(point.values()))
-            if same is not None:  # equal arguments give equal results
-                end(number, point, same)
-                continue
-            points[number] = point
-            place.submit(
-                number,
-                evaluate_point,
-                point,
-                task,
-                request.target,
-                request.objectives,
-                tuple(rivals),
-            )
-        if not points:
-            return
-        number, came = place.next_done()
-        point = points.pop(number)
-        result = came.sentence if isinstance(came, Failure) else came
-        learn(point, result)
-        end(number, point, result)
-        mine += 1
-        ended, running, _ = study.counts()
-        left = (total - ended) * (time.monotonic() - begin) / mine
-        tell(
-            f"trial {number}: {point_text(point)}, {_outcome(result)}; {ended} of {total} ended,"
-            f" {running} running, {_duration(left)} left"
-        )
-
-
-def _train_front(
-    folder: Folder,
-    settled: _Settled,
-    records: Iterable[Record[Choice, Measured]],
-    task: Task,
-    place: Engine,
-    tell: Tell,
-) -> None:
-    """Train by the whole recipe what is not trained yet, verify and write it."""
-    request = settled.request
-    front = front_of(records, request)
-    if not front:
-        tell("no trial keeps all limits, so there is no front")
-    whole = replace(task, settings=request.final_settings)
-    missing = {
-        one.number: one for one in front if read_point(folder.path, one.number, one.point) is None
-    }
-    waiting, running = list(missing), 0
-    while waiting or running:
-        while waiting and running < place.slots():
-            number = waiting.pop(0)
-            place.submit(-1 - number, train_point, missing[number].point, whole, request.target)
-            running += 1
-        number, came = place.next_done()
-        running -= 1
-        record = missing[-1 - number]
-        if isinstance(came, Failure):
-            raise VecqError(f"front, trial {record.number}: {came.sentence}")
-        found = write_point(folder, record, came, request, whole)
-        tell(
-            f"front, trial {record.number}: {point_text(record.point)},"
-            f" {_outcome(found.metrics)} on the test split, {request.verify} {found.verified}"
-        )
-    remove_others(folder, (one.number for one in front))
-
-
-def _result(out: Path, settled: _Settled, records: Iterable[Record[Choice, Measured]]) -> Result:
-    kept = tuple(records)
-    front = (read_point(out, one.number, one.point) for one in front_of(kept, settled.request))
-    return Result(
-        request=settled.request,
-        space=settled.space,
-        trials=kept,
-        front=tuple(one for one in front if one is not None),
     )
 
 
@@ -502,7 +270,7 @@ def _read(out: Path) -> _Settled:
     file = out / SEARCH
     try:
         tree: Mapping[str, Any] = json.loads(file.read_text())
-        format_version(tree["vecq_search"], VERSION, f"'{file}'")
+        format_version(tree["vecq_search"], VERSION, f"'{file}'", oldest=VERSION)
         space: Space = trees.decode(tree["space"], Space, iter(()), "space")
         storage = tree["storage"]
         if storage is not None and not isinstance(storage, str):
@@ -519,15 +287,3 @@ def _read(out: Path) -> _Settled:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VecqError(f"'{file}' cannot be read: {error}") from None
-
-
-def _outcome(came: Measured | str) -> str:
-    if isinstance(came, str):
-        return f"{State.FAILED.value}: {came}"
-    if came.integer_accuracy is None:
-        return came.reason
-    return f"{100 * came.integer_accuracy:.2f} %, {came.luts:,.0f} LUTs"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -8,22 +8,29 @@ gradient of a weight.
 
 from __future__ import annotations
 
+import copy
 import io
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from vecq_hw.data import Dataset
 from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.quantize.activation import ActivationQuantizer
 from vecq_hw.quantize.vecq import orientation_loss, vecq
 from vecq_hw.search.space import Choice, Point, Space
 
 SAMPLES, BATCH = 1024, 16
 """Samples of the training set, from which the gradient's energy is taken."""
+ACTIVATION_SAMPLES = 256
+"""Samples by whose activations the loss is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,28 +103,151 @@ def sensitivities(
     return tuple(found)
 
 
+def activation_sensitivities(
+    twin: nn.Module, dataset: Dataset, places: Mapping[str, Sequence[str]], bits: Sequence[int]
+) -> dict[str, dict[int, float]]:
+    """By how much the cross-entropy rises, estimated, if one layer's activations have few bits.
+
+    Half of the mean, over samples, of the sum of the squared gradients by the activations times
+    their squared errors (to second order, with Fisher's squares in place of the curvature).
+
+    Parameters
+    ----------
+    twin : nn.Module
+        The quantized model of many bits; its statistics are taken anew, its gradients are lost.
+    places : mapping from the name of a layer to the names of its activations' quantizers in twin
+    bits : sequence of int
+
+    Returns
+    -------
+    dict from the name of a layer to a dict from bits to the rise
+    """
+    chosen = _evenly(dataset, ACTIVATION_SAMPLES)
+    x, y = torch.from_numpy(dataset.x_train[chosen]), torch.from_numpy(dataset.y_train[chosen])
+    twin.eval()
+    for module in twin.modules():
+        if isinstance(module, ActivationQuantizer):
+            module.train()
+    with torch.no_grad():
+        twin(x)
+    twin.eval()
+    met: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    hooks = []
+    for name in {name for names in places.values() for name in names}:
+
+        def remember(_: nn.Module, given: Any, out: torch.Tensor, name: str = name) -> None:
+            out.retain_grad()
+            met.setdefault(name, []).append((given[0].detach(), out))
+
+        hooks.append(twin.get_submodule(name).register_forward_hook(remember))
+    cross_entropy(twin(x), y, reduction="sum").backward()  # type: ignore[no-untyped-call]
+    for hook in hooks:
+        hook.remove()
+    twin.zero_grad()
+
+    def rise(name: str, width: int) -> float:
+        coarse = copy.deepcopy(twin.get_submodule(name))
+        coarse.bits = width  # type: ignore[assignment]
+        total = 0.0
+        for given, out in met.get(name, []):
+            if out.grad is not None:
+                error = coarse(given) - out.detach()
+                total += float((out.grad * error).square().sum())
+        return 0.5 * total / len(chosen)
+
+    with torch.no_grad():
+        return {
+            layer: {width: sum(rise(name, width) for name in names) for width in bits}
+            for layer, names in places.items()
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Products:
+    """What multiplies, as the path weighs its steps by: bits times bits times lanes.
+
+    Attributes
+    ----------
+    lanes : mapping from the name of a layer with weights to its multipliers; 1 where it has none
+    sources : mapping from the name of a layer with weights to the one whose activations it reads
+    """
+
+    lanes: Mapping[str, int]
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def bits(self, point: Point) -> float:
+        """The sum over the multipliers of a point: bits of the weights times bits of the inputs."""
+        most = max(choice.activation_bits for choice in point.values())
+        return sum(
+            choice.weight_bits
+            * (point[self.sources[name]].activation_bits if name in self.sources else most)
+            * self.lanes.get(name, 1)
+            for name, choice in point.items()
+        )
+
+
 def greedy_path(
-    space: Space, found: Sequence[Sensitivity], lanes: Mapping[str, int]
+    space: Space,
+    found: Sequence[Sensitivity],
+    products: Products,
+    activations: Mapping[str, Mapping[int, float]] | None = None,
 ) -> list[Point]:
     """From the most bits of all layers to the fewest, each step where it costs the least.
 
-    A step is worth the bits that it saves times the lanes that multiply by them.  It changes widths
-    of weights alone: activations have the most bits, the method and scale are the first.
+    A step takes one width of weights, or of the activations that ``activations`` tells the loss of,
+    to the next smaller one.  It is worth what the multipliers of :class:`Products` save by it.  The
+    method and scale are the first.
     """
+    rises = {} if activations is None else activations
     lost = {one.layer: one.loss for one in found}
     widths = {name: _plain(choices) for name, choices in space.layers.items()}
-    at = {name: len(choices) - 1 for name, choices in widths.items()}
-    path: list[Point] = [{name: widths[name][place] for name, place in at.items()}]
-    while any(at.values()):
+    most = {name: own[-1].activation_bits for name, own in widths.items()}
+    given = {
+        name: sorted({choice.activation_bits for choice in choices} & {*rises.get(name, {})})
+        or [most[name]]
+        for name, choices in space.layers.items()
+    }
+    at = {name: (len(own) - 1, len(given[name]) - 1) for name, own in widths.items()}
 
-        def price(name: str) -> float:
-            now, then = widths[name][at[name]], widths[name][at[name] - 1]
-            more = lost[name][then.weight_bits] - lost[name][now.weight_bits]
-            return more / ((now.weight_bits - then.weight_bits) * lanes.get(name, 1))
+    def point(places: Mapping[str, tuple[int, int]]) -> Point:
+        return {
+            name: replace(widths[name][weight], activation_bits=given[name][activation])
+            for name, (weight, activation) in places.items()
+        }
 
-        at[min((name for name in at if at[name]), key=price)] -= 1
-        path.append({name: widths[name][place] for name, place in at.items()})
-    return path
+    def loss(name: str, place: tuple[int, int]) -> float:
+        own = lost[name][widths[name][place[0]].weight_bits]
+        return own + rises.get(name, {}).get(given[name][place[1]], 0.0)
+
+    path = [point(at)]
+    while True:
+        now = products.bits(path[-1])
+        steps = [
+            (name, after)
+            for name, (weight, activation) in at.items()
+            for after in ((weight - 1, activation), (weight, activation - 1))
+            if min(after) >= 0
+        ]
+        if not steps:
+            return path
+
+        def price(step: tuple[str, tuple[int, int]]) -> tuple[float, float]:
+            name, after = step
+            saved = now - products.bits(point({**at, name: after}))  # noqa: B023
+            more = loss(name, after) - loss(name, at[name])
+            return (more / saved, 0.0) if saved > 0 else (math.inf, more)
+
+        name, after = min(steps, key=price)
+        at[name] = after
+        path.append(point(at))
+
+
+def spread(path: Sequence[Point], products: Products, count: int) -> list[Point]:
+    """So many points of a path, its ends among them, their multipliers in equal ratios."""
+    costs = [math.log(products.bits(point)) for point in path]
+    wanted = np.linspace(costs[0], costs[-1], min(count, len(path)))
+    places = {min(range(len(path)), key=lambda i: abs(costs[i] - at)) for at in wanted}
+    return [path[place] for place in sorted(places)]
 
 
 def plot(found: Sequence[Sensitivity]) -> bytes:
@@ -159,6 +289,12 @@ def _plain(choices: Sequence[Choice]) -> list[Choice]:
     return [kept[width] for width in sorted(kept)]
 
 
+def _evenly(dataset: Dataset, samples: int) -> npt.NDArray[np.int64]:
+    """Places over the whole set, which may be sorted by its classes, in an order of their own."""
+    places = np.linspace(0, len(dataset.x_train) - 1, min(samples, len(dataset.x_train)))
+    return np.random.default_rng(0).permutation(places.astype(np.int64))
+
+
 def _weights(model: nn.Module, layer: str) -> list[nn.Parameter]:
     try:
         module = model.get_submodule(layer)
@@ -179,9 +315,7 @@ def _energies(
     independent.
     """
     model.eval()
-    # Evenly over the set, which may be sorted by its classes; then in an order of its own.
-    places = np.linspace(0, len(dataset.x_train) - 1, min(SAMPLES, len(dataset.x_train)))
-    chosen = np.random.default_rng(0).permutation(places.astype(int))
+    chosen = _evenly(dataset, SAMPLES)
     sums, batches = dict.fromkeys(parameters, 0.0), 0
     for start in range(0, len(chosen), BATCH):
         batch = chosen[start : start + BATCH]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +55,7 @@ class Choice:
         }
 
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(Choice))
 Point = Mapping[str, Choice]
 """A choice for each layer with weights, in the order of the network."""
 
@@ -92,13 +94,50 @@ class Space:
         """How many points there are."""
         return math.prod(map(len, self.layers.values()))
 
+    @property
+    def axes(self) -> dict[str, int]:
+        """What an optimizer varies on its own, and how many values each has.
+
+        Of a layer that has every combination of its widths, methods and scales, those; of another
+        one, its choices as a list.
+        """
+        found = {}
+        for name, choices in self.layers.items():
+            own = _fields(choices)
+            if own is None:
+                found[name] = len(choices)
+                continue
+            free = {field: len(values) for field, values in own.items() if len(values) > 1}
+            found |= {
+                f"{name}.{field}": count for field, count in (free or {_FIELDS[0]: 1}).items()
+            }
+        return found
+
     def point(self, places: Mapping[str, int]) -> Point:
-        """The point of one place in the list of each layer."""
-        return {name: choices[places[name]] for name, choices in self.layers.items()}
+        """The point of one place on each of the axes."""
+
+        def choice(name: str, choices: tuple[Choice, ...]) -> Choice:
+            own = _fields(choices)
+            if own is None:
+                return choices[places[name]]
+            return Choice(
+                **{field: of[places.get(f"{name}.{field}", 0)] for field, of in own.items()}
+            )
+
+        return {name: choice(name, choices) for name, choices in self.layers.items()}
 
     def places(self, point: Point) -> dict[str, int]:
         """The reverse of :meth:`point`."""
-        return {name: choices.index(point[name]) for name, choices in self.layers.items()}
+        axes, found = self.axes, {}
+        for name, choices in self.layers.items():
+            own = _fields(choices)
+            if own is None:
+                found[name] = choices.index(point[name])
+                continue
+            for field, values in own.items():
+                if f"{name}.{field}" in axes:
+                    found[f"{name}.{field}"] = values.index(getattr(point[name], field))
+        return found
 
     def text(self, point: Point) -> str:
         """As :func:`point_text`."""
@@ -135,6 +174,7 @@ class Space:
 def make_space(
     layers: Sequence[str],
     *,
+    activated: Sequence[str] | None = None,
     bits: Sequence[int],
     activation_bits: Sequence[int],
     methods: Sequence[str],
@@ -147,6 +187,9 @@ def make_space(
     ----------
     layers : sequence of str
         The layers with weights.
+    activated : sequence of str, optional
+        Those of them whose activation bits are to be chosen, all unless they are given; the others
+        have the most.
     bits, activation_bits : sequence of int
         The widths that may be chosen.
     methods : sequence of str
@@ -177,7 +220,7 @@ def make_space(
             )
     found = {}
     for layer in layers:
-        kept = layer in keep
+        kept, chosen = layer in keep, activated is None or layer in activated
         own = _widths("--keep", [keep[layer]]) if kept else widths
         choices = [
             Choice(
@@ -187,7 +230,7 @@ def make_space(
                 per_channel=scale == "channel",
             )
             for width in own
-            for activation in activations
+            for activation in (activations if chosen else activations[-1:])
             for method in dict.fromkeys(methods)
             for scale in dict.fromkeys(scales)
             if width in METHODS[method].BITS and (scale == "tensor" or with_channels[method])
@@ -201,6 +244,12 @@ def make_space(
             )
         found[layer] = tuple(choices)
     return Space(found)
+
+
+def _fields(choices: Sequence[Choice]) -> dict[str, list[Any]] | None:
+    """The values of each field where the choices are all of their combinations; else None."""
+    values = {field: list(dict.fromkeys(getattr(c, field) for c in choices)) for field in _FIELDS}
+    return values if math.prod(map(len, values.values())) == len(choices) else None
 
 
 def _widths(option: str, given: Sequence[int]) -> list[int]:

@@ -39,15 +39,15 @@ class Choices(Protocol[ChoiceT]):
     """A space: a list of choices for each of its places."""
 
     @property
-    def layers(self) -> Mapping[str, tuple[ChoiceT, ...]]:
-        """The choices by the name of the place."""
+    def axes(self) -> dict[str, int]:
+        """What is varied on its own, and how many values each has."""
 
     @property
     def size(self) -> int:
         """How many points there are."""
 
     def point(self, places: Mapping[str, int]) -> Mapping[str, ChoiceT]:
-        """The point of one index in the list of each place."""
+        """The point of one place on each of the axes."""
 
     def places(self, point: Mapping[str, ChoiceT]) -> dict[str, int]:
         """The reverse of :meth:`point`."""
@@ -156,11 +156,11 @@ class Study(Generic[ChoiceT, OutcomeT]):
                 )
             self._study = optuna.load_study(storage=self._storage, study_name=name)
             self._id = self._storage.get_study_id_from_name(name)
-            widths = {layer: len(choices) for layer, choices in space.layers.items()}
-            known = self._study.user_attrs.setdefault("space", widths)
-            if known != widths or len(self._study.directions) != 1 + objectives:
+            axes = space.axes
+            known = self._study.user_attrs.setdefault("space", axes)
+            if known != axes or len(self._study.directions) != 1 + objectives:
                 raise VecqError(f"storage '{url}' holds a study '{name}' of another space")
-            self._study.set_user_attr("space", widths)
+            self._study.set_user_attr("space", axes)
         self._study.sampler = self._sampler()
 
     def enqueue(self, points: Iterable[Mapping[str, ChoiceT]]) -> None:
@@ -171,8 +171,7 @@ class Study(Generic[ChoiceT, OutcomeT]):
     def ask(self) -> tuple[int, Mapping[str, ChoiceT]]:
         """A trial that begins: its number and its point."""
         distributions: dict[str, BaseDistribution] = {
-            name: IntDistribution(0, len(choices) - 1)
-            for name, choices in self.space.layers.items()
+            name: IntDistribution(0, count - 1) for name, count in self.space.axes.items()
         }
         with _quiet():
             trial = self._study.ask(distributions)

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import functools
 import io
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -28,18 +25,21 @@ from vecq_hw.lower import dry_run, lower
 from vecq_hw.lower.sizes import stored_bits
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule, to_json
+from vecq_hw.search.models import (
+    DRY_RUN_SAMPLES,
+    float_model,
+    one_thread,
+    recipe_of,
+    some_of,
+    with_validation,
+)
 from vecq_hw.search.space import Point
 from vecq_hw.search.target import Target, limit_text, measure, schedule_for
 from vecq_hw.simulate import network_inputs, predictions, simulate
-from vecq_hw.train import ModelRecipe, Settings, Training, build_model, evaluate, load_float_state
+from vecq_hw.train import Settings, Training, evaluate
 
-VALIDATION_SHARE = 6
-"""One training sample in so many is kept back from training, at most ``MOST_VALIDATION``."""
-MOST_VALIDATION = 10_000
-DRY_RUN_SAMPLES = 8
 HOPELESS = 3
 """A trial ends early when so many others were as accurate at that time and as small."""
-_ALONE = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,10 @@ class Task:
         The parameters of the float model, as torch.save writes them.
     settings : Settings
         Of the fine-tuning.
+    samples : int or None
+        Training samples that a trial is trained on; None: all that are not for validation.
     seed : int
-        Also of the validation split.
+        Also of the validation split and of the samples that are drawn.
     """
 
     model: str
@@ -66,6 +68,7 @@ class Task:
     data_digest: str
     state: bytes = field(repr=False)
     settings: Settings
+    samples: int | None = None
     seed: int
 
 
@@ -165,76 +168,6 @@ def load_data(name: str, folder: str | None, digest: str) -> Dataset:
     return found
 
 
-def with_validation(dataset: Dataset, seed: int) -> Dataset:
-    """The training samples alone, some of them drawn to be tested on in place of the test samples.
-
-    Each class keeps at least one sample to train on.
-
-    Raises
-    ------
-    VecqError
-        The data set has masks in place of classes, or too few samples to keep some back.
-    """
-    if dataset.masked:
-        raise VecqError(
-            f"{dataset.name} has masks, but a search compares how many samples are right; a data"
-            " set of classes is wanted"
-        )
-    count = len(dataset.x_train)
-    order = np.random.default_rng(seed).permutation(count)
-    first = np.unique(dataset.y_train[order], return_index=True)[1]
-    order = np.concatenate([order[first], np.delete(order, first)])
-    kept = min(count // VALIDATION_SHARE, MOST_VALIDATION, count - len(first))
-    if kept < 1:
-        raise VecqError(
-            f"{dataset.name}: {count} training samples are too few to keep some back for validation"
-        )
-    train, validation = np.sort(order[: count - kept]), np.sort(order[count - kept :])
-    return replace(
-        dataset,
-        x_train=dataset.x_train[train],
-        y_train=dataset.y_train[train],
-        x_test=dataset.x_train[validation],
-        y_test=dataset.y_train[validation],
-    )
-
-
-def recipe_of(model: str, dataset: Dataset, point: Point) -> ModelRecipe:
-    """The recipe of the quantized model of a point."""
-    most = max((choice.activation_bits for choice in point.values()), default=8)
-    return ModelRecipe(
-        model=model,
-        shape=dataset.shape,
-        classes=dataset.classes,
-        weight_bits=8,
-        activation_bits=most,
-        overrides={name: choice.override() for name, choice in point.items()},
-    )
-
-
-def float_model(model: str, dataset: Dataset, seed: int, state: str | None = None) -> nn.Module:
-    """The float model, its parameters from a file or drawn from the seed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        built = build_model(model, dataset.shape, dataset.classes)
-    if state is not None:
-        load_float_state(built, state)
-    return built
-
-
-def state_bytes(model: nn.Module) -> bytes:
-    """The parameters as a file of torch.save."""
-    stream = io.BytesIO()
-    torch.save(model.state_dict(), stream)
-    return stream.getvalue()
-
-
-def untrained_network(model: nn.Module, name: str, dataset: Dataset, point: Point) -> Network:
-    """What the point would become: the layers and widths of its network, not yet its integers."""
-    twin = recipe_of(name, dataset, point).quantize(model)
-    return dry_run(twin, dataset.x_train[:DRY_RUN_SAMPLES])
-
-
 def evaluate_point(
     point: Point,
     task: Task,
@@ -266,7 +199,7 @@ def evaluate_point(
             worst = max(missed, key=lambda name: found.excess[name])
             reason = f"not trained: it goes beyond {limit_text(worst, target)}"
             return replace(found, reason=reason, seconds=time.perf_counter() - begin)
-        training = Training(twin, dataset, task.settings)
+        training = Training(twin, some_of(dataset, task.samples, task.seed), task.settings)
         rungs: list[float] = []
         while not training.finished:
             done = training.run_epoch().number
@@ -383,18 +316,3 @@ def _is_hopeless(rungs: Sequence[float], costs: tuple[float, ...], rivals: Seque
         and all(theirs <= ours for theirs, ours in zip(rival.costs, costs, strict=True))
     ]
     return len(better) >= HOPELESS
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread of torch: sums are added in one order, whatever else runs on the machine.
-
-    Torch's threads and random numbers are those of the process, so that a second caller waits.
-    """
-    with _ALONE:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
