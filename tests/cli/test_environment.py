@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,3 +162,14 @@ def test_a_log_has_a_line_for_each_step_and_how_long_the_long_ones_took(capsys, 
     with progress.activity("first") as go_on:
         go_on("second")
     assert capsys.readouterr().err == "first\nsecond\nsecond: took 7.5 s\n"
+
+
+def test_a_log_is_told_of_a_step_that_takes_long(capsys, monkeypatch):
+    from vecq_hw.cli import progress
+
+    monkeypatch.setattr(progress, "_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(progress, "is_animated", lambda: False)
+    with progress.activity("first"):
+        time.sleep(0.2)
+    said = capsys.readouterr().err
+    assert re.search(r"^first: runs since \d\d:\d\d:\d\d \(0 s\)$", said, re.MULTILINE), said

@@ -223,14 +223,18 @@ def test_every_target_names_its_tools():
         assert {tool.name for tool in target.tools} >= needed, target.name
 
 
-def test_the_progress_names_target_and_step(tmp_path):
+def test_the_progress_names_target_and_step_and_how_many_remain(tmp_path):
     steps = []
     x = random_vectors(NETWORK, 2)
-    verify(NETWORK, x, targets=[PLAIN], folder=tmp_path, progress=steps.append)
+    refuses = replace(PLAIN, name="picky", unsupported=lambda network: "no")
+    targets = [PLAIN, refuses, replace(PLAIN, name="other")]
+    verify(NETWORK, x, targets=targets, folder=tmp_path, progress=steps.append)
     assert steps == [
         "simulating 2 vectors",
-        "plain: writing the project",
-        "plain: building and running",
+        "plain (1 of 2): writing the project",
+        "plain (1 of 2): building and running",
+        "other (2 of 2): writing the project",
+        "other (2 of 2): building and running",
     ]
 
 

@@ -45,7 +45,8 @@ def slow_lines() -> Callable[[str], None]:
 def activity(text: str) -> Iterator[Callable[[str], None]]:
     """Show that ``text`` is under way and for how long; the yielded function says what is next.
 
-    On a terminal something moves; a log gets a line for each step, and how long it took.
+    On a terminal something moves; a log gets a line for each step, how long it took, and every half
+    minute that it still runs and since when.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -76,16 +77,28 @@ def activity(text: str) -> Iterator[Callable[[str], None]]:
         def with_suffix(suffix: str) -> None:
             progress.update(task, description=escape(current + suffix))
 
+        def remind() -> None:
+            while not over.wait(_AGAIN_SECONDS):
+                seconds = time.monotonic() - begin
+                if seconds >= _AGAIN_SECONDS:
+                    note(f"{current}: runs since {_clock(time.time() - seconds)} ({seconds:.0f} s)")
+
+        over = threading.Event()
+        reminder = threading.Thread(target=remind, daemon=True)
         if animated:
             _suffix_of_step.append(with_suffix)
         else:
             note(text)
+            reminder.start()
         try:
             yield go_on
             end()
         finally:
+            over.set()
             if animated:
                 _suffix_of_step.remove(with_suffix)
+            else:
+                reminder.join()
 
 
 @contextmanager
@@ -166,4 +179,8 @@ def _log(now: Running, told: _Told) -> None:
 
 
 def _in_words(now: Running) -> str:
-    return f"{now.tool} runs since {time.strftime('%H:%M:%S', time.localtime(now.since))}"
+    return f"{now.tool} runs since {_clock(now.since)}"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def verify(
     inputs : int array of shape (N, ...)
         Codes of the input format; of several inputs a mapping from the name of each to its array.
     progress : callable
-        Told what begins, for instance "hls: building and running".
+        Told what begins, for instance "hls (1 of 3): building and running".
     force : bool
         Replace also files in the folders that vecq did not write.
 
@@ -198,16 +199,19 @@ def verify(
     progress(f"simulating {count} vectors")
     expected = simulate(network, codes, taps=network.outputs)
     vectors = Vectors(inputs=codes, outputs=expected)
-    rows = []
+    rows, begun, taken = [], 0, list(refusals.values()).count(None)
     for target in targets:
         reason = refusals[target.name]
         if reason is not None:
             rows.append(_unsupported(target, reason))
             continue
+        begun += 1
+        title = f"{target.name} ({begun} of {taken})"
         begin = time.perf_counter()
         try:
             place = folder / target.name
-            got = _computed(network, schedule, vectors, target, place, progress, force)
+            tell = partial(_told_of, progress, title)
+            got = _computed(network, schedule, vectors, target, place, tell, force)
             row = got if isinstance(got, Row) else _row(network, target, expected, got)
         except (TargetError, VecqError) as error:
             row = Row(name=target.name, status=Status.ERROR, message=str(error))
@@ -216,6 +220,10 @@ def verify(
         rows.append(replace(row, seconds=time.perf_counter() - begin))
     warnings = [line for name in expected for line in _warnings(network, name, expected[name])]
     return Report(rows=tuple(rows), warnings=tuple(warnings))
+
+
+def _told_of(progress: Callable[[str], None], title: str, step: str) -> None:
+    progress(f"{title}: {step}")
 
 
 def _unsupported(target: Target, reason: str) -> Row:
@@ -239,14 +247,14 @@ def _computed(
     force: bool,
 ) -> dict[str, IntArray] | Row:
     """What the target computes, int64 of shape (N, elements) by output; or the row that it ends."""
-    progress(f"{target.name}: writing the project")
+    progress("writing the project")
     try:
         project = target.emit(network, schedule, vectors)
     except VecqError as refusal:
         return _unsupported(target, str(refusal))
     with Folder(folder, force=force) as place:
         project.write_into(place)
-        progress(f"{target.name}: building and running")
+        progress("building and running")
         return output_arrays(network, target.run(folder))
 
 
