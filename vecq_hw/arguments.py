@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import enum
+import json
 import math
 import numbers
 import operator
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -199,21 +201,34 @@ def format_version(given: Any, newest: int, what: str, *, oldest: int = 1) -> in
     )
 
 
-def each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs of a JSON object, each name of which is there once.
+def read_json(path: str | Path, what: str, form: str) -> Any:
+    """The tree of a JSON file in UTF-8 or UTF-16, each name of whose objects is there once.
 
-    Python's own reader takes the last of several and says nothing.
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        The kind of file, for messages: "bits file".
+    form : str
+        An example of what is wanted, for messages.
 
     Raises
     ------
     VecqError
-        A name is there twice.
-
-    Examples
-    --------
-    >>> each_once([("fc1", 8), ("fc2", 4)])
-    {'fc1': 8, 'fc2': 4}
+        The file cannot be read, is no JSON, or has a name twice in an object.
     """
+    try:
+        return json.loads(Path(path).read_bytes(), object_pairs_hook=_each_once)
+    except OSError as error:
+        raise VecqError(f"{what} '{path}' cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise VecqError(f"{what} '{path}' is no JSON ({error}); {form} is the form") from None
+    except VecqError as error:
+        raise VecqError(f"{what} '{path}': {error}") from None
+
+
+def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs of a JSON object; Python's own reader takes the last of several of one name."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:

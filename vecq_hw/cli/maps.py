@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecq_hw.cli.outputs import write
-from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.errors import VecqError, matplotlib_wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,12 +50,8 @@ def check_picture(dataset: Dataset) -> None:
     """
     if not dataset.masked:
         raise VecqError(f"--plot draws the maps of images with masks, which {dataset!r} has not")
-    try:
+    with matplotlib_wanted():
         import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingToolError(
-            "plots need matplotlib; install it with: pip install matplotlib"
-        ) from None
 
 
 def draw_maps(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from vecq_hw.errors import MissingToolError
+from vecq_hw.errors import matplotlib_wanted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,13 +96,9 @@ def plot(key: str, alt: str, height: float = 2.6) -> Iterator[Plot]:
     MissingToolError
         matplotlib is not installed.
     """
-    try:
+    with matplotlib_wanted("reports", "'vecq-hw[report]'"):
         from matplotlib import rc_context
         from matplotlib.figure import Figure as Canvas
-    except ImportError:
-        raise MissingToolError(
-            "reports need matplotlib; install it with: pip install 'vecq-hw[report]'"
-        ) from None
     with rc_context(_STYLE):
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         made = Plot(canvas.subplots())

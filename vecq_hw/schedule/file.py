@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vecq_hw.arguments import each_once, format_version, nearest
+from vecq_hw.arguments import format_version, nearest, read_json
 from vecq_hw.errors import VecqError
 from vecq_hw.schedule.folds import Fabric, Fold, FoldKind, Schedule
 
@@ -46,13 +46,9 @@ def load(path: str | Path) -> Schedule:
         The file cannot be read, is no JSON, is of a later version, or has an entry that is unknown,
         twice there or of another type; the message names the entry.
     """
+    tree = read_json(path, "schedule", _FORM)
     try:
-        tree = json.loads(Path(path).read_bytes(), object_pairs_hook=each_once)
         return _schedule(tree)
-    except OSError as error:
-        raise VecqError(f"'{path}' cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise VecqError(f"schedule '{path}' is no JSON such as {_FORM}: {error}") from None
     except VecqError as error:
         raise VecqError(f"schedule '{path}': {error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 
-from vecq_hw.errors import MissingToolError
+from vecq_hw.errors import matplotlib_wanted
 from vecq_hw.search.front import is_uniform, table
 from vecq_hw.search.result import Result
 
@@ -20,13 +20,9 @@ def svg(result: Result) -> bytes:
     MissingToolError
         matplotlib is not installed.
     """
-    try:
+    with matplotlib_wanted():
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingToolError(
-            "plots need matplotlib; install it with: pip install matplotlib"
-        ) from None
     objective = result.request.objectives[0]
     front = {one.number for one in result.front}
     free = [name for name, choices in result.space.layers.items() if len(choices) > 1]

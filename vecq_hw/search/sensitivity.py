@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from vecq_hw.data import Dataset
-from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.errors import VecqError, matplotlib_wanted
 from vecq_hw.quantize.activation import ActivationQuantizer
 from vecq_hw.quantize.vecq import orientation_loss, vecq
 from vecq_hw.search.space import Choice, Point, Space
@@ -258,12 +258,8 @@ def plot(found: Sequence[Sensitivity]) -> bytes:
     MissingToolError
         matplotlib is not installed.
     """
-    try:
+    with matplotlib_wanted():
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingToolError(
-            "plots need matplotlib; install it with: pip install matplotlib"
-        ) from None
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for one in found:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vecq_hw.arguments import each_once, format_version
+from vecq_hw.arguments import format_version, read_json
 from vecq_hw.errors import VecqError
 from vecq_hw.train.by_layer import LayerQuantization
 
@@ -30,15 +30,7 @@ def read_bits(path: str | Path) -> dict[str, LayerQuantization]:
         The file cannot be read, or is of another form.  Names and ranges are checked where the
         model is quantized.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        tree = json.loads(text, object_pairs_hook=each_once)
-    except OSError as error:
-        raise VecqError(f"bits file '{path}' cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise VecqError(f"bits file '{path}' is no JSON ({error}); {_FORM} is the form") from None
-    except VecqError as error:
-        raise VecqError(f"bits file '{path}': {error}") from None
+    tree = read_json(path, "bits file", _FORM)
     if not isinstance(tree, dict):
         raise VecqError(f"bits file '{path}' holds no object; {_FORM} is the form")
     if tree.keys() == {"version", "layers"} and isinstance(tree["layers"], dict):

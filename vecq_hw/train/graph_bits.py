@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vecq_hw import trees
-from vecq_hw.arguments import each_once, format_version, whole_number
+from vecq_hw.arguments import format_version, read_json, whole_number
 from vecq_hw.data.graphs import Graph
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, checked_weight_bits
@@ -157,15 +156,7 @@ def read_graph_bits(path: str | Path) -> GraphBits:
         The file cannot be read, is of another form, or its widths are impossible.
     """
     form = '{"weights": [4, 2], "messages": [4], "states": [4, 2], "buckets": [8]}'
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        tree = json.loads(text, object_pairs_hook=each_once)
-    except OSError as error:
-        raise VecqError(f"bits file '{path}' cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise VecqError(f"bits file '{path}' is no JSON ({error}); {form} is the form") from None
-    except VecqError as error:
-        raise VecqError(f"bits file '{path}': {error}") from None
+    tree = read_json(path, "bits file", form)
     usual = trees.encode(GraphBits(), GraphBits, [])
     if isinstance(tree, dict):
         format_version(tree.pop("version", 1), VERSION, f"bits file '{path}'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.errors import VecqError, matplotlib_wanted
 from vecq_hw.files import write_atomically
 from vecq_hw.simulate.dataflow.frames import DataflowRun
 
@@ -33,12 +33,8 @@ def plot_timeline(run: DataflowRun, path: str | Path, title: str = "") -> None:
         raise VecqError(f"'{path}': plots are written as .png files")
     if not run.spans:
         raise VecqError(f"'{path}': there is no layer to draw")
-    try:
+    with matplotlib_wanted():
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingToolError(
-            "plots need matplotlib; install it with: pip install matplotlib"
-        ) from None
     # A Figure of its own, not pyplot: no display and no global state.
     height = 1.4 + 0.24 * len(run.spans)
     figure = Figure(figsize=(10, height), dpi=120, layout="constrained")

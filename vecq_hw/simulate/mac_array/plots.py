@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.errors import VecqError, matplotlib_wanted
 from vecq_hw.files import write_atomically
 from vecq_hw.simulate.mac_array.product import ArrayCost
 
@@ -38,12 +38,8 @@ def plot_utilisation(
     layers = list(dict.fromkeys(layers))
     if not layers:
         raise VecqError(f"'{path}': there is no Dense or Conv2d to draw")
-    try:
+    with matplotlib_wanted():
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingToolError(
-            "plots need matplotlib; install it with: pip install matplotlib"
-        ) from None
     # A Figure of its own, not pyplot: no display and no global state.
     figure = Figure(figsize=(max(5.0, 1.0 * len(layers) + 2), 3.6), dpi=120, layout="constrained")
     axes = figure.add_subplot()
