@@ -71,8 +71,11 @@ def test_every_example_is_one_that_the_command_takes(tmp_path, monkeypatch, name
 
 
 def test_the_same_option_has_the_same_words_everywhere():
-    """But where it means another thing: train's --device computes, others' is configured."""
-    free = {"--model", "--out", "--data", "--preset", "--seed", "--seeds", "--clock-mhz"}
+    """But where it means another thing: train's --device computes, others' is configured.
+
+    A search's --samples are what a trial trains on, others' are computed.
+    """
+    free = {"--model", "--out", "--data", "--samples", "--seed", "--seeds", "--clock-mhz"}
     free |= {"--bits", "--epochs", "--plot", "--device", "--name", "--schedule", "--target-fps"}
     free |= {
         "--weight-bits",

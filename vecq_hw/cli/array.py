@@ -24,10 +24,10 @@ KINDS = ("weight-stationary", "output-stationary", "bit-serial")
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option("--kind", type=Choice(KINDS), help="Which array; all if left out.")
 @click.option(
-    "--rows", type=Whole(), default=16, show_default=True, help="Of the array's elements."
+    "--rows", type=Whole(), default=16, show_default=True, help="Rows of the array's elements."
 )
 @click.option(
-    "--columns", type=Whole(), default=16, show_default=True, help="Of the array's elements."
+    "--columns", type=Whole(), default=16, show_default=True, help="Columns of its elements."
 )
 @click.option(
     "--plot", type=OutputFile("plot", suffix=".png"), help="Draw the utilisation to this .png file."

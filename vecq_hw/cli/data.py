@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from vecq_hw.cli.graphs import is_graph
+from vecq_hw.cli.names import PRESETS, Name, presets
 from vecq_hw.cli.options import Whole
 from vecq_hw.cli.progress import progress_bar
 from vecq_hw.errors import VecqError
@@ -38,6 +39,42 @@ def data_options(purpose: str) -> Callable[[_Command], _Command]:
         return click.option("--data", metavar="digits|mnist|cifar10|imdb|...|PATH", help=purpose)(
             command
         )
+
+    return decorate
+
+
+def model_options(model: str, start: str) -> Callable[[_Command], _Command]:
+    """``--preset``, ``--data``, ``--data-dir``, ``--model`` and ``--from``: what is trained.
+
+    ``model`` and ``start`` end the helps of ``--model`` and ``--from``.
+    """
+    options = (
+        click.option(
+            "--preset",
+            type=Name(presets),
+            metavar="NAME",
+            help=f"Data, model and schedule at once: {', '.join(PRESETS)}; other options change"
+            " it.",
+        ),
+        data_options("What to train on.  [default: the preset's, else digits]"),
+        click.option(
+            "--model",
+            metavar="NAME|FILE.py:FUNCTION",
+            help=f"mlp, cnn, lenet5, vgg_like, resnet8, ... or a function of your own{model}",
+        ),
+        click.option(
+            "--from",
+            "float_state",
+            metavar="FLOAT.pt",
+            help="Begin with the parameters of a float model, a state_dict or a checkpoint with"
+            f" one{start}",
+        ),
+    )
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
 
     return decorate
 

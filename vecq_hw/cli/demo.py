@@ -12,7 +12,7 @@ import click
 from vecq_hw.cli import status
 from vecq_hw.cli.command import command
 from vecq_hw.cli.names import Choice
-from vecq_hw.cli.options import Whole, seed_option
+from vecq_hw.cli.options import Whole, seed_option, width_options
 from vecq_hw.cli.output import echo, percent, print_report, print_table
 from vecq_hw.cli.outputs import OutputFolder, folder, is_forced, write_json
 from vecq_hw.cli.progress import activity
@@ -30,20 +30,7 @@ _FILES = {"checkpoint.pt": "checkpoint", "network.npz": "network"}
     "--out", type=OutputFolder(), default="demo", show_default=True, help="Folder to write into."
 )
 @click.option("--model", type=Choice(["mlp", "cnn"]), help="Only this one; both if left out.")
-@click.option(
-    "--weight-bits",
-    type=Whole(1, 16),
-    default=2,
-    show_default=True,
-    help="Bits of each weight.",
-)
-@click.option(
-    "--activation-bits",
-    type=Whole(1, 16),
-    default=8,
-    show_default=True,
-    help="Bits of each activation.",
-)
+@width_options(Whole(1, 16), None)
 @click.option(
     "--epochs", type=Whole(), default=40, show_default=True, help="Passes over the samples."
 )

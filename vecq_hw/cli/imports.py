@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 @click.option(
     "--semantics",
     type=Choice(("ruy", "xnnpack", "reference")),
-    help="Of a TFLite file, whose executors differ: the optimized built-in kernels, XNNPACK as"
-    " Python runs it, or the reference kernels.  [default: ruy]",
+    help="The executor of a TFLite file, since they differ: the optimized built-in kernels, XNNPACK"
+    " as Python runs it, or the reference kernels.  [default: ruy]",
 )
 @click.option(
     "--name",
     metavar="NAME",
-    help="Of the network, and so of its top module.  [default: that of FILE]",
+    help="Name of the network, and so of its top module.  [default: that of FILE]",
 )
 @click.option(
     "--taps",

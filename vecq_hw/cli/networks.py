@@ -51,8 +51,8 @@ _SIDE_BY_SIDE = 16
 @click.option(
     "--name",
     metavar="NAME",
-    help="Of the network, and so of its top module.  [default: that of the file --out, else of the"
-    " checkpoint or its folder]",
+    help="Name of the network, and so of its top module.  [default: that of the file --out, else"
+    " of the checkpoint or its folder]",
 )
 @click.option(
     "--model",
@@ -64,7 +64,7 @@ _SIDE_BY_SIDE = 16
     type=Whole(*MANTISSA_BITS),
     default=18,
     show_default=True,
-    help="Of the factors of each Rescale, at most.",
+    help="Most bits of the factors of each Rescale.",
 )
 @click.option("--argmax", is_flag=True, help="End with the class itself instead of its scores.")
 @click.option(

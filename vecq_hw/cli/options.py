@@ -129,6 +129,26 @@ def positive() -> Real:
     return Real(min=0, min_open=True)
 
 
+def width_options(
+    kind: click.ParamType[Any], metavar: str | None
+) -> Callable[[_Command], _Command]:
+    """``--weight-bits`` and ``--activation-bits``, of ``kind``; 2 and 8 where they are left out."""
+
+    def decorate(command: _Command) -> _Command:
+        for what, bits in (("activation", 8), ("weight", 2)):
+            command = click.option(
+                f"--{what}-bits",
+                type=kind,
+                metavar=metavar,
+                default=str(bits),
+                show_default=True,
+                help=f"Bits of each {what}.",
+            )(command)
+        return command
+
+    return decorate
+
+
 def seed_option(what: str, *, default: int | None = 0) -> Callable[[_Command], _Command]:
     """``--seed``, of the random numbers that ``what`` draws."""
     said = "" if default is not None else "  [default: 0]"
@@ -137,7 +157,7 @@ def seed_option(what: str, *, default: int | None = 0) -> Callable[[_Command], _
         type=Whole(0, (1 << 32) - 1),  # what NumPy and torch both take
         default=default,
         show_default=default is not None,
-        help=f"Of the random numbers of {what}: the same seed, the same result.{said}",
+        help=f"Seed of the random numbers of {what}: the same seed, the same result.{said}",
     )
 
 

@@ -18,14 +18,14 @@ from vecq_hw.cli.outputs import write_json
     "--bits",
     type=Whole(1, 16),
     multiple=True,
-    help="Of the weights; may be given several times.  [default: all]",
+    help="Bits of the weights; may be given several times.  [default: all]",
 )
 @click.option(
     "--distribution",
     type=Choice(["gaussian", "laplace", "uniform"]),
     default="gaussian",
     show_default=True,
-    help="Of the weights.",
+    help="Distribution of the weights.",
 )
 def lambda_(bits: tuple[int, ...], distribution: str, json_file: Path | None) -> None:
     """The steering interval of VecQ, in units of the spread.

@@ -9,10 +9,10 @@ import click
 
 from vecq_hw.cli import status
 from vecq_hw.cli.command import COMMON, command
-from vecq_hw.cli.data import data_options
+from vecq_hw.cli.data import model_options
 from vecq_hw.cli.graph_search import search_widths
 from vecq_hw.cli.graphs import is_graph
-from vecq_hw.cli.names import Choice, Name, Names, methods, presets
+from vecq_hw.cli.names import Choice, Names, methods
 from vecq_hw.cli.options import Keep, Real, Whole, Widths, clock_option, positive, seed_option
 from vecq_hw.cli.output import echo, print_table, say
 from vecq_hw.cli.outputs import (
@@ -35,31 +35,9 @@ _SCALES = ("tensor", "channel")
 _OBJECTIVES = ("luts", "memory", "latency", "cycles", "size")
 
 
-def _model_options(command: Any) -> Any:
-    """``--preset``, ``--data``, ``--data-dir``, ``--model``, ``--from``."""
-    for option in (
-        click.option(
-            "--from",
-            "float_state",
-            metavar="FLOAT.pt",
-            help="Parameters of a float model, a state_dict or a checkpoint with one; without it"
-            " the float model is trained first.",
-        ),
-        click.option(
-            "--model",
-            metavar="NAME|FILE.py:FUNCTION",
-            help="mlp, cnn, lenet5, ... or a function of your own.  [default: the preset's]",
-        ),
-        data_options("What to train on.  [default: the preset's, else digits]"),
-        click.option(
-            "--preset",
-            type=Name(presets),
-            metavar="NAME",
-            help="Data, model and training at once: lenet5-mnist, cnn-digits, mlp-digits, ...",
-        ),
-    ):
-        command = option(command)
-    return command
+_model_options = model_options(
+    ".  [default: the preset's]", "; without it the float model is trained first."
+)
 
 
 @command()
@@ -72,18 +50,22 @@ def _model_options(command: Any) -> Any:
     "--min-accuracy",
     type=Real(0, 1),
     metavar="0..1",
-    help="At least, on the validation split.",
+    help="Least accuracy on the validation split.",
 )
 @click.option("--trials", type=Whole(), default=100, show_default=True, help="Networks to try.")
 @click.option(
-    "--bits", type=Widths(), default="1..8", show_default=True, help="Of the weights of a layer."
+    "--bits",
+    type=Widths(),
+    default="1..8",
+    show_default=True,
+    help="Bits of the weights of a layer.",
 )
 @click.option(
     "--activation-bits",
     type=Widths(),
     default="8",
     show_default=True,
-    help="Of the activations of a network.",
+    help="Bits of the activations of a network.",
 )
 @click.option(
     "--keep",
@@ -97,14 +79,14 @@ def _model_options(command: Any) -> Any:
     type=Names(methods),
     default="vecq",
     show_default=True,
-    help="Of weights; 'vecq methods' lists them.",
+    help="Methods of quantizing weights; 'vecq methods' lists them.",
 )
 @click.option(
     "--scales",
     type=Names(lambda: _SCALES),
     default="tensor",
     show_default=True,
-    help="Of weights: tensor, channel or both.",
+    help="What has a scale of its own: tensor, channel or both.",
 )
 @click.option(
     "--objectives",
@@ -144,12 +126,14 @@ def _model_options(command: Any) -> Any:
     help="Target that runs each network of the front against the simulator.",
 )
 @click.option("--workers", type=Whole(1, 1024), help="Local processes that run trials.")
-@click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="A scheduler of Dask, such as tcp://host:8786."
+)
 @click.option(
     "--storage",
     metavar="URL",
-    help="Of the trials, as Optuna takes it; searches that ask for the same share it.  [default: a"
-    " file in --out]",
+    help="Where the trials are kept, as Optuna takes it; searches that ask for the same share it."
+    "  [default: a file in --out]",
 )
 @click.option(
     "--out", type=OutputFolder(), default="search", show_default=True, help="Folder to write into."
@@ -235,7 +219,11 @@ def search(
 @command()
 @_model_options
 @click.option(
-    "--bits", type=Widths(), default="1..8", show_default=True, help="Of the weights of a layer."
+    "--bits",
+    type=Widths(),
+    default="1..8",
+    show_default=True,
+    help="Bits of the weights of a layer.",
 )
 @seed_option("the training of the float model")
 @click.option(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vecq_hw.cli.command import COMMON, command
-from vecq_hw.cli.data import data_options
+from vecq_hw.cli.data import model_options
 from vecq_hw.cli.graphs import is_graph, train_nodes
 from vecq_hw.cli.maps import check_picture, draw_maps
-from vecq_hw.cli.names import PRESETS, Choice, Name, methods, presets
-from vecq_hw.cli.options import Bits, Milestones, Real, Whole, positive, seed_option
+from vecq_hw.cli.names import Choice, Name, methods
+from vecq_hw.cli.options import Bits, Milestones, Real, Whole, positive, seed_option, width_options
 from vecq_hw.cli.output import echo, print_epoch, say
 from vecq_hw.cli.outputs import (
     OutputFile,
@@ -58,47 +58,17 @@ _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "plot",
 
 
 @command()
-@click.option(
-    "--preset",
-    type=Name(presets),
-    metavar="NAME",
-    help=f"Data, model and schedule at once: {', '.join(PRESETS)}; other options change it.",
+@model_options(
+    ", which --resume wants again, because the file is run.  [default: mlp]",
+    ".",
 )
-@data_options("What to train on.  [default: the preset's, else digits]")
-@click.option(
-    "--model",
-    metavar="NAME|FILE.py:FUNCTION",
-    help="mlp, cnn, lenet5, vgg_like, resnet8, ... or a function of your own, which --resume wants"
-    " again, because the file is run.  [default: mlp]",
-)
-@click.option(
-    "--from",
-    "float_state",
-    metavar="FLOAT.pt",
-    help="Begin with the parameters of a float model, a state_dict or a checkpoint with one.",
-)
-@click.option(
-    "--weight-bits",
-    type=Bits(),
-    metavar="1..16|float",
-    default="2",
-    show_default=True,
-    help="Bits of each weight.",
-)
-@click.option(
-    "--activation-bits",
-    type=Bits(),
-    metavar="1..16|float",
-    default="8",
-    show_default=True,
-    help="Bits of each activation.",
-)
+@width_options(Bits(), "1..16|float")
 @click.option(
     "--activation-method",
     type=Choice(["uniform", "esb"]),
     default="uniform",
     show_default=True,
-    help="Of activations but the inputs.",
+    help="How activations but the inputs are quantized.",
 )
 @click.option(
     "--method",
@@ -106,7 +76,7 @@ _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "plot",
     metavar="NAME",
     default="vecq",
     show_default=True,
-    help="Of weights; 'vecq methods' lists them and their settings.",
+    help="How weights are quantized; 'vecq methods' lists the methods and their settings.",
 )
 @click.option(
     "--method-options",
@@ -172,7 +142,7 @@ _EVERY_RUN = ("out", "model", "data_dir", "device", "threads", "resume", "plot",
 @click.option(
     "--threads",
     type=Whole(1, 1024),
-    help="Of the processor.  [default: torch's]",
+    help="Threads of the processor.  [default: torch's]",
 )
 @seed_option("the training", default=None)
 @click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder --out.")
