@@ -47,6 +47,8 @@ def enqueue(
     tell: Tell,
 ) -> None:
     """Let the known points be first: the grid; else uniform widths and the sensitivities' path."""
+    if study.counts()[0] >= request.trials:
+        return
     if request.optimizer == "grid":
         points = space.grid()
         study.enqueue(point for point, _ in zip(points, range(request.trials), strict=False))
