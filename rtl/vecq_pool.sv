@@ -28,6 +28,7 @@ module vecq_pool #(
   parameter int ElementBits     = 8,
   parameter bit Signed          = 1'b0,
   parameter bit Max             = 1'b1,
+  parameter bit CarryChoice     = 1'b0,
   parameter int OutputBits      = ElementBits + (Max ? 0 : $clog2(KernelRows * KernelColumns))
 ) (
   input  logic                         clk_i,
@@ -58,7 +59,7 @@ module vecq_pool #(
     .PaddingTop(PaddingTop), .PaddingLeft(PaddingLeft),
     .PaddingBottom(PaddingBottom), .PaddingRight(PaddingRight),
     .DilationRows(DilationRows), .DilationColumns(DilationColumns),
-    .WordBits(Lanes * ElementBits)
+    .WordBits(Lanes * ElementBits), .CarryChoice(CarryChoice)
   ) window_buffer (
     .clk_i, .rst_ni,
     .valid_i, .ready_o, .data_i,

@@ -36,10 +36,13 @@ module vecq_replay_buffer #(
   // A place that is written in the cycle in which it is read is read for nothing.
   (* no_rw_check *) logic [WordBits-1:0] memory [Slots];
   logic [WordBits-1:0] data_q;
-  logic [AddressBits-1:0] write_q, read_q;
-  logic [CountBits-1:0] stored_q, unread_q;
-  logic push, stores, first_take, free;
-  // Whether there is a place, and a word that was never read.  The counters have the complement of
+  // Where the next word is written, where the newest one lies, where the next one is read.
+  logic [AddressBits-1:0] write_q, newest_q, read_q;
+  // Places that are free: their number modulo 4, and whether it is one.
+  logic [1:0] places_q;
+  logic last_place;
+  logic push, stores, first_take, free, moves;
+  // Whether there is a place, and a word that was never read.  The counter has the complement of
   // the first, a flip-flop of its own, and so need not lie where the memory does.
   logic room_q, full_q, some_q;
 
@@ -50,6 +53,7 @@ module vecq_replay_buffer #(
   assign stores     = valid_i && !full_q;
   assign first_take = take_i && first_pass_i;
   assign free       = take_i && last_pass_i;
+  assign moves      = stores != free;
 
   function automatic logic [AddressBits-1:0] next(logic [AddressBits-1:0] address);
     next = address == AddressBits'(Slots - 1) ? '0 : address + AddressBits'(1);
@@ -59,8 +63,7 @@ module vecq_replay_buffer #(
     if (!rst_ni) begin
       write_q  <= '0;
       read_q   <= '0;
-      stored_q <= '0;
-      unread_q <= '0;
+      places_q <= 2'(Slots);
     end else begin
       if (push) write_q <= next(write_q);
       if (take_i) begin
@@ -68,23 +71,47 @@ module vecq_replay_buffer #(
         if (last_word_i && !last_pass_i) read_q <= read_q - AddressBits'(BankWords - 1);
         else read_q <= next(read_q);
       end
-      if (stores != free) stored_q <= stored_q + (stores ? CountBits'(1) : {CountBits{1'b1}});
-      if (stores != first_take) unread_q <= unread_q + (stores ? CountBits'(1) : {CountBits{1'b1}});
+      // Without an enable, which would be one more wire behind take_i.
+      places_q <= places_q ^ {moves && places_q[0] != stores, moves};
     end
   end
 
-  // What the counters will say is found from what they say now: no logic stands behind their sums.
+  always_ff @(posedge clk_i) if (push) newest_q <= write_q;
+
+  // The upper bits of the number follow a cycle later: no carry chain stands behind valid_i or
+  // take_i.  While they are late the number ends in 0 or 3, and so is not one.
+  if (CountBits > 2) begin : gen_upper
+    localparam int UpperBits = CountBits - 2;
+    logic [UpperBits-1:0] upper_q;
+    logic moves_q, shrinks_q;
+
+    assign last_place = places_q == 2'd1 && upper_q == '0;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        moves_q <= 1'b0;
+        upper_q <= UpperBits'(Slots / 4);
+      end else begin
+        moves_q <= moves && places_q == {2{!stores}};
+        if (moves_q) upper_q <= upper_q + (shrinks_q ? {UpperBits{1'b1}} : UpperBits'(1));
+      end
+    end
+
+    always_ff @(posedge clk_i) shrinks_q <= stores;
+  end else begin : gen_no_upper
+    assign last_place = places_q[0];
+  end
+
+  // In its first pass a frame's newest word is the last one to be read.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       room_q <= 1'b1;
       full_q <= 1'b0;
       some_q <= 1'b0;
     end else begin
-      if (stores != free) begin
-        room_q <= free || stored_q != CountBits'(Slots - 1);
-        full_q <= !(free || stored_q != CountBits'(Slots - 1));
-      end
-      if (stores != first_take) some_q <= stores || unread_q != CountBits'(1);
+      room_q <= room_q ? !(valid_i && last_place && !free) : free;
+      full_q <= full_q ? !free : valid_i && last_place && !free;
+      some_q <= stores || some_q && !(first_take && read_q == newest_q);
     end
   end
 

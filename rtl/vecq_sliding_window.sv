@@ -23,6 +23,7 @@ module vecq_sliding_window #(
   parameter int DilationRows    = 1,
   parameter int DilationColumns = 1,
   parameter int WordBits        = 8,
+  parameter bit CarryChoice     = 1'b0,
   parameter logic [WordBits-1:0] PadWord = '0
 ) (
   input  logic                clk_i,
@@ -48,7 +49,7 @@ module vecq_sliding_window #(
     .PaddingTop(PaddingTop), .PaddingLeft(PaddingLeft),
     .PaddingBottom(PaddingBottom), .PaddingRight(PaddingRight),
     .DilationRows(DilationRows), .DilationColumns(DilationColumns),
-    .WordBits(WordBits)
+    .WordBits(WordBits), .CarryChoice(CarryChoice)
   ) window_buffer (
     .clk_i, .rst_ni,
     .valid_i, .ready_o, .data_i,

@@ -16,8 +16,9 @@
 // windows, frame.  Three registers follow the numbers by adding these constants: where the next
 // step's cell lies, how far the writer is ahead of it, and how far the writer is behind the last
 // place that is free.  The signs of the last two say whether the cell is there and whether there is
-// room; nothing is compared.  Which constant is next is a register, too: counters and places run a
-// step ahead.
+// room; nothing is compared.  What the next step adds is in registers, too: counters and places run
+// a step ahead.  With CarryChoice the carry cells of ECP5 choose whether it is added, with no look-up
+// table between the step and the carry chain (vecq_carry_adder).
 //
 // What lies before a window is free once the window before it is done.  More exactly, each of its
 // kernel rows (where there is one, each kernel column) frees as much as itself, or as the next
@@ -44,6 +45,7 @@ module vecq_window_buffer #(
   parameter int DilationRows    = 1,
   parameter int DilationColumns = 1,
   parameter int WordBits        = 8,
+  parameter bit CarryChoice     = 1'b0,
   parameter int FoldBits        = Folds > 1 ? $clog2(Folds) : 1
 ) (
   input  logic                clk_i,
@@ -163,7 +165,7 @@ module vecq_window_buffer #(
   localparam int KernelColumnBits = KernelColumns > 1 ? $clog2(KernelColumns) : 1;
   localparam int KernelRowBits    = KernelRows > 1 ? $clog2(KernelRows) : 1;
 
-  // Where the next cell lies, seen from one.
+  // Where a cell lies, seen from the one before.
   localparam logic [2:0] NextWord   = 3'd0;
   localparam logic [2:0] NextPixel  = 3'd1;
   localparam logic [2:0] NextLine   = 3'd2;
@@ -279,19 +281,46 @@ module vecq_window_buffer #(
 
   // The next step's cell.
   logic there;
-  logic [2:0] next, next_q;
+  logic [2:0] next;
   logic [FoldBits-1:0] fold_q;
   logic padding, padding_q, waits_q, first_q, last_q, begins_q;
+  // What a step adds.
+  logic signed [LeadBits-1:0] grown_q, freed_q;
   // What it frees: as much as the line, or the rest, of a window before the next one, before one in
   // the next row of windows, or in the next frame.
-  logic [1:0] frees, frees_q;
-  logic rest_q;
+  logic [1:0] frees;
   logic line_over;
   int line;
 
   assign padding   = row_outside || column_outside;
   assign line_over = OneRow ? pixel_end : line_end;
   assign line      = OneRow ? 32'(kernel_column) : 32'(kernel_row);
+
+  // By how much the number grows on the way there, to be taken off.
+  function automatic logic signed [LeadBits-1:0] growth(logic [2:0] place);
+    unique case (place)
+      NextPixel:  growth = LeadBits'(-PixelStep);
+      NextLine:   growth = LeadBits'(-LineStep);
+      NextWindow: growth = LeadBits'(Back - ToWindow);
+      NextRow:    growth = LeadBits'(Back - ToRow);
+      NextFrame:  growth = LeadBits'(Back - ToFrame - Wait);
+      SecondCell: growth = LeadBits'(Wait - SecondStep);
+      default:    growth = '1;
+    endcase
+  endfunction
+
+  // How much is freed behind a line or, at the end of a window, behind its last cell, to be taken off.
+  function automatic logic signed [LeadBits-1:0] freeing(logic [1:0] ahead, logic ends);
+    unique case ({ahead, ends})
+      3'b010:  freeing = LeadBits'(-line_frees(ToWindow));
+      3'b011:  freeing = LeadBits'(-rest(ToWindow));
+      3'b100:  freeing = LeadBits'(-line_frees(ToRow));
+      3'b101:  freeing = LeadBits'(-rest(ToRow));
+      3'b110:  freeing = LeadBits'(-line_frees(ToFrame));
+      3'b111:  freeing = LeadBits'(-rest(ToFrame));
+      default: freeing = '0;
+    endcase
+  endfunction
 
   always_comb begin
     next = NextWord;
@@ -325,9 +354,8 @@ module vecq_window_buffer #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      next_q    <= FirstNext;
-      frees_q   <= FirstFrees;
-      rest_q    <= FirstEnds;
+      grown_q   <= growth(FirstNext);
+      freed_q   <= freeing(FirstFrees, FirstEnds);
       padding_q <= PaddingTop > 0 || PaddingLeft > 0;
       waits_q   <= Alone || PaddingTop == 0 && PaddingLeft == 0;
       fold_q    <= '0;
@@ -335,9 +363,8 @@ module vecq_window_buffer #(
       last_q    <= KernelRows == 1 && KernelColumns == 1;
       begins_q  <= 1'b0;
     end else if (step) begin
-      next_q    <= next;
-      frees_q   <= frees;
-      rest_q    <= window_end;
+      grown_q   <= growth(next);
+      freed_q   <= freeing(frees, window_end);
       padding_q <= padding;
       waits_q   <= !padding || Alone && begins_q;
       fold_q    <= fold;
@@ -354,47 +381,17 @@ module vecq_window_buffer #(
   assign last_cell_o  = last_q;
   assign fold_o       = fold_q;
 
-  // By how much the number grows with the step, and how much is freed, both to be taken off.
-  logic signed [LeadBits-1:0] grown, freed;
-
-  always_comb begin
-    unique case (next_q)
-      NextPixel:  grown = LeadBits'(-PixelStep);
-      NextLine:   grown = LeadBits'(-LineStep);
-      NextWindow: grown = LeadBits'(Back - ToWindow);
-      NextRow:    grown = LeadBits'(Back - ToRow);
-      NextFrame:  grown = LeadBits'(Back - ToFrame - Wait);
-      SecondCell: grown = LeadBits'(Wait - SecondStep);
-      default:    grown = '1;
-    endcase
-    if (!step) grown = '0;
-  end
-
-  always_comb begin
-    unique case ({frees_q, rest_q})
-      3'b010:  freed = LeadBits'(-line_frees(ToWindow));
-      3'b011:  freed = LeadBits'(-rest(ToWindow));
-      3'b100:  freed = LeadBits'(-line_frees(ToRow));
-      3'b101:  freed = LeadBits'(-rest(ToRow));
-      3'b110:  freed = LeadBits'(-line_frees(ToFrame));
-      3'b111:  freed = LeadBits'(-rest(ToFrame));
-      default: freed = '0;
-    endcase
-    if (!step) freed = '0;
-  end
-
   // The number of the word that comes next, less one and that of the step's cell: not negative if
   // that is there.  The same less the ring and what is still kept: negative if there is room.
   logic signed [LeadBits-1:0] lead_d, lead_q, held_d, held_q;
-  logic signed [LeadBits-1:0] passed, released;
+  logic signed [LeadBits-1:0] written, kept;
   logic push;
   // The complements of both numbers' low bits, as only they are needed, and sums are shared.
-  logic [AddressBits-1:0] write_q, write_d, read_q, read_d;
+  logic [AddressBits-1:0] write_q, write_d, read_q;
 
   assign there   = !lead_q[LeadBits-1];
   assign ready_o = held_q[LeadBits-1];
   assign push    = valid_i && ready_o;
-  assign read_d  = read_q + AddressBits'(unsigned'(grown));
 
   if (FrameGap > 0) begin : gen_gap
     logic row_full, image_full;
@@ -418,26 +415,45 @@ module vecq_window_buffer #(
 
     assign gap      = !push || !row_full ? '0
                     : image_full ? LeadBits'(FrameGap) : LeadBits'(RowGap);
-    assign passed   = grown + gap;
-    assign released = freed + gap;
-    assign write_d  = write_q - AddressBits'(push) - AddressBits'(unsigned'(gap));
+    assign written = lead_q + gap;
+    assign kept    = held_q + gap;
+    assign write_d = write_q - AddressBits'(push) - AddressBits'(unsigned'(gap));
   end else begin : gen_no_gap
-    assign passed   = grown;
-    assign released = freed;
-    assign write_d  = write_q - AddressBits'(push);
+    assign written = lead_q;
+    assign kept    = held_q;
+    assign write_d = write_q - AddressBits'(push);
   end
 
-  vecq_adder #(
-    .PlainBits(LeadBits), .LogicBits(LeadBits), .SumBits(LeadBits)
-  ) lead_adder (
-    .plain_i(lead_q), .logic_i(passed), .carry_i(push), .sum_o(lead_d)
-  );
+  if (CarryChoice) begin : gen_carry_choice
+    // A position more, below, makes a carry of the word that comes.
+    logic unused_lead, unused_held;
 
-  vecq_adder #(
-    .PlainBits(LeadBits), .LogicBits(LeadBits), .SumBits(LeadBits)
-  ) held_adder (
-    .plain_i(held_q), .logic_i(released), .carry_i(push), .sum_o(held_d)
-  );
+    vecq_carry_adder #(
+      .PlainBits(LeadBits + 1), .LogicBits(LeadBits + 1), .SumBits(LeadBits + 1)
+    ) lead_adder (
+      .plain_i({written, push}), .first_i((LeadBits + 1)'(1)), .second_i({grown_q, 1'b1}),
+      .select_i(step), .sum_o({lead_d, unused_lead})
+    );
+
+    vecq_carry_adder #(
+      .PlainBits(LeadBits + 1), .LogicBits(LeadBits + 1), .SumBits(LeadBits + 1)
+    ) held_adder (
+      .plain_i({kept, push}), .first_i((LeadBits + 1)'(1)), .second_i({freed_q, 1'b1}),
+      .select_i(step), .sum_o({held_d, unused_held})
+    );
+  end else begin : gen_choice
+    vecq_adder #(
+      .PlainBits(LeadBits), .LogicBits(LeadBits), .SumBits(LeadBits)
+    ) lead_adder (
+      .plain_i(written), .logic_i(step ? grown_q : '0), .carry_i(push), .sum_o(lead_d)
+    );
+
+    vecq_adder #(
+      .PlainBits(LeadBits), .LogicBits(LeadBits), .SumBits(LeadBits)
+    ) held_adder (
+      .plain_i(kept), .logic_i(step ? freed_q : '0), .carry_i(push), .sum_o(held_d)
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -447,7 +463,7 @@ module vecq_window_buffer #(
       held_q  <= LeadBits'(-First - RingWords);
     end else begin
       write_q <= write_d;
-      read_q  <= read_d;
+      if (step) read_q <= read_q + AddressBits'(unsigned'(grown_q));
       lead_q  <= lead_d;
       held_q  <= held_d;
     end

@@ -78,7 +78,7 @@ def output_bits(pool: Pool) -> int:
     return pool.format.bits + growth + pool.spare_bits
 
 
-def case(pool: Pool) -> Case:
+def case(number: int, pool: Pool) -> Case:
     lanes, bits = pool.windows.lanes, pool.format.bits
     return Case(
         module="vecq_pool",
@@ -88,6 +88,7 @@ def case(pool: Pool) -> Case:
             "ElementBits": bits,
             "Signed": int(pool.format.signed),
             "Max": int(pool.is_max),
+            "CarryChoice": number // 2 % 2,
             **({"OutputBits": output_bits(pool)} if pool.spare_bits else {}),
         },
         input_bits=lanes * bits,
@@ -95,7 +96,7 @@ def case(pool: Pool) -> Case:
     )
 
 
-CASES = [case(pool) for pool in POOLS]
+CASES = [case(number, pool) for number, pool in enumerate(POOLS)]
 
 
 def words(index: int) -> Words:

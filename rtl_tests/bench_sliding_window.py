@@ -149,18 +149,23 @@ USUAL = 12
 """The first so many of these are windows of common networks, in the order above."""
 
 
-def case(shape: Shape) -> Case:
+def case(number: int, shape: Shape) -> Case:
     bits = shape.lanes * BITS
     pad = f"{{{shape.lanes}{{{BITS}'d{shape.pad_code}}}}}"
     return Case(
         module="vecq_sliding_window",
-        parameters={**shape.parameters, "WordBits": bits, "PadWord": pad},
+        parameters={
+            **shape.parameters,
+            "WordBits": bits,
+            "PadWord": pad,
+            "CarryChoice": number % 2,
+        },
         input_bits=bits,
         output_bits=bits,
     )
 
 
-CASES = [case(shape) for shape in SHAPES]
+CASES = [case(number, shape) for number, shape in enumerate(SHAPES)]
 
 
 def words(index: int) -> Words:

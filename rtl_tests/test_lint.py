@@ -86,7 +86,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     },
     "vecq_pool": {
         **{"Height": 4, "Width": 4, "Folds": 3, "KernelRows": 2, "KernelColumns": 3},
-        **{"PaddingTop": 1, "Lanes": 2, "Signed": 1, "Max": 0},
+        **{"PaddingTop": 1, "Lanes": 2, "Signed": 1, "Max": 0, "CarryChoice": 1},
     },
     "vecq_reorder": {
         **{"Words": 12, "Slots": 8, "Axes": 2, "Sizes": "64'h4_00000003", "Table0Axis": 1},
@@ -105,6 +105,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_sliding_window": {
         **{"Height": 5, "Width": 6, "Folds": 3, "KernelRows": 3, "KernelColumns": 3},
         **{"StrideRows": 2, "PaddingTop": 2, "PaddingRight": 1, "DilationColumns": 2},
+        **{"CarryChoice": 1},
     },
     "vecq_stream_register": {"DataBits": 1},
     "vecq_stream_rules": {"Streams": 2, "Words": 3},

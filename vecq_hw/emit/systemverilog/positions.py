@@ -11,18 +11,21 @@ from vecq_hw.emit.systemverilog.orders import order_parameters
 from vecq_hw.emit.systemverilog.parameters import bit, gather_lines
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.layers import MaxPool2d, SumPool2d, Tensor, WindowLayer
+from vecq_hw.schedule import Fabric
 
 
-def windows(cell: Windows, source: NamedStream, read: Tensor) -> Placed:
+def windows(cell: Windows, source: NamedStream, read: Tensor, fabric: Fabric) -> Placed:
     """The cell that gives the windows of a convolution."""
-    parameters = _geometry(cell.layer, source, read) | {"WordBits": source.word}
+    parameters = _geometry(cell.layer, source, read, fabric) | {"WordBits": source.word}
     if any(cell.layer.padding) and cell.layer.pad_code:
         code = cell.layer.pad_code & ((1 << source.bits) - 1)
         parameters["PadWord"] = f"{{{source.lanes}{{{source.bits}'d{code}}}}}"
     return Placed("vecq_sliding_window", parameters)
 
 
-def pool(cell: Pool, source: NamedStream, target: NamedStream, read: Tensor) -> Placed:
+def pool(
+    cell: Pool, source: NamedStream, target: NamedStream, read: Tensor, fabric: Fabric
+) -> Placed:
     """The cell of a MaxPool2d or SumPool2d."""
     match cell.layer:
         case MaxPool2d():
@@ -38,10 +41,12 @@ def pool(cell: Pool, source: NamedStream, target: NamedStream, read: Tensor) -> 
         "Max": bit(maximum),
         "OutputBits": target.bits,
     }
-    return Placed("vecq_pool", _geometry(cell.layer, source, read) | elements)
+    return Placed("vecq_pool", _geometry(cell.layer, source, read, fabric) | elements)
 
 
-def _geometry(layer: WindowLayer, source: NamedStream, read: Tensor) -> dict[str, object]:
+def _geometry(
+    layer: WindowLayer, source: NamedStream, read: Tensor, fabric: Fabric
+) -> dict[str, object]:
     """The parameters of a sliding window."""
     height, width, channels = read.shape
     axes, sides = ("Rows", "Columns"), ("Top", "Left", "Bottom", "Right")
@@ -56,6 +61,8 @@ def _geometry(layer: WindowLayer, source: NamedStream, read: Tensor) -> dict[str
         for name, ends, numbers in parts
         for end, number in zip(ends, numbers, strict=True)
     }
+    if fabric is Fabric.ECP5:
+        result["CarryChoice"] = 1
     return {"Height": height, "Width": width, "Folds": channels // source.lanes} | result
 
 

@@ -245,9 +245,9 @@ def _of_one_stream(
         case Recurrence():
             return products.recurrent(cell, source, read)
         case Windows():
-            return positions.windows(cell, source, read)
+            return positions.windows(cell, source, read, fabric)
         case Pool():
-            return positions.pool(cell, source, target, read)
+            return positions.pool(cell, source, target, read, fabric)
         case Upsampling():
             return positions.upsampling(cell, source, read)
         case Gathering():
