@@ -12,7 +12,7 @@ from tests import plain
 from tests.graph_networks import small_graph
 from vecq_hw.arithmetic import quantize
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntFormat, TwosComplement
 from vecq_hw.layers import Rescale
 from vecq_hw.lower.graph_convolution import lower_graph
 from vecq_hw.quantize import RowsReLU, RowsSigned
@@ -84,7 +84,7 @@ def test_rows_of_a_quantizer_are_each_the_rule_with_their_own_step():
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_the_step_has_the_least_square_error_even_on_long_tails(bits):
+def test_the_step_has_the_least_fourth_powers_of_errors_even_on_long_tails(bits):
     rows = torch.zeros(20, dtype=torch.int64)
     for quantizer, power in ((RowsSigned((bits,), rows), 5), (RowsReLU((bits,), rows), 1)):
         x = torch.randn(20, 50, generator=torch.Generator().manual_seed(1)).double() ** power
@@ -92,10 +92,27 @@ def test_the_step_has_the_least_square_error_even_on_long_tails(bits):
 
         def error(step, x=x, fmt=quantizer.format):
             wanted = x.numpy() if fmt.signed else x.relu().numpy()
-            return np.square(quantize(x.numpy(), step, fmt) * step - wanted).sum()
+            return ((quantize(x.numpy(), step, fmt) * step - wanted) ** 4).sum()
 
         found = float(quantizer.step)
         assert error(found) <= min(error(found * 2.0**k) for k in (-2, -1, -0.5, 0.5, 1, 2))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_weights_of_words_reach_the_largest_where_zero_leaves_enough_others(bits):
+    graph = small_graph()
+    model = GraphConvolution(graph, GraphBits.uniform(bits, 4, 4))
+    with torch.no_grad():
+        largest = 50 * float(model.word_weights.abs().max())
+        model.word_weights[0, 0] = largest
+        model.word_weights[1, 1] = 0.0
+        found = model.word_quantizer(model.word_weights)
+    grid = (
+        lower_graph(train_graph(graph, model.bits, replace(FEW, epochs=1))).layers[0].weights.grid
+    )
+    assert (grid == TwosComplement(bits)) is (bits >= 3)
+    assert float(found[0, 0]) == pytest.approx(largest) or bits < 3
+    assert (float(found[1, 1]) == 0.0) is (bits >= 3)
 
 
 def test_steps_follow_what_evaluation_sees_and_stand_still_under_dropout():

@@ -16,7 +16,7 @@ from vecq_hw.limits import MANTISSA_BITS
 from vecq_hw.lower.rescale import rescale_constants, with_one_shift
 from vecq_hw.lower.weights import places, steps_of, weights_at
 from vecq_hw.network import Network
-from vecq_hw.quantize import RowsReLU, RowsSigned, Vecq
+from vecq_hw.quantize import RowsReLU, RowsSigned, WeightQuantizer
 from vecq_hw.train.graph_convolution import GraphConvolution, copied_in_double
 
 Doubles = npt.NDArray[np.float64]
@@ -53,8 +53,8 @@ def lower_graph(model: GraphConvolution, name: str = "network", mantissa_bits: i
     first, messages = twin.word_quantizer, twin.messages
     second, states = twin.state_quantizer, twin.states
     if not (
-        isinstance(first, Vecq)
-        and isinstance(second, Vecq)
+        isinstance(first, WeightQuantizer)
+        and isinstance(second, WeightQuantizer)
         and isinstance(messages, RowsSigned)
         and isinstance(states, RowsReLU)
     ):
@@ -186,11 +186,11 @@ def _gather(
     return GatherSum(name=name, input=source, indptr=indptr, indices=indices, shifts=own)
 
 
-def _weights(quantizer: Vecq, weights: torch.Tensor) -> tuple[Weights, float]:
+def _weights(quantizer: WeightQuantizer, weights: torch.Tensor) -> tuple[Weights, float]:
     """Those of a product with each node, and their step."""
     codes = quantizer.codes(weights)
     step, _ = steps_of(codes)
     found = weights_at(codes, places(tuple(weights.shape))[:, np.newaxis, np.newaxis])
     if not isinstance(found, Weights):
-        raise AssertionError(f"VecQ weights are codes of single weights, not {found!r}")
+        raise AssertionError(f"weights of a graph are codes of single weights, not {found!r}")
     return found, step

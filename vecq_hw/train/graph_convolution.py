@@ -20,8 +20,11 @@ from vecq_hw.data.dataset import Labels
 from vecq_hw.data.graphs import Graph
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.quantize import Interval, RowsReLU, RowsSigned, Vecq
+from vecq_hw.quantize import Interval, MinMax, RowsReLU, RowsSigned, Vecq, WeightQuantizer
 from vecq_hw.train.graph_bits import HIDDEN, GraphBits
+
+LEAST_ZERO_BITS = 3
+"""From so many bits on, weights of words have a code of zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +116,8 @@ class GraphConvolution(nn.Module):
         self.messages: nn.Module = nn.Identity()
         self.states: nn.Module = nn.ReLU()
         if bits is not None:
-            # Most words tell nothing, so that weights have long tails: no Gaussian's interval.
             first, second = self.word_weights.detach(), self.state_weights.detach()
-            self.word_quantizer = Vecq(first, bits.weights[0], interval=Interval.SEARCH)
+            self.word_quantizer = _of_words(first, bits.weights[0])
             self.state_quantizer = Vecq(second, bits.weights[1], interval=Interval.SEARCH)
             bucket = torch.from_numpy(bits.bucket_of(graph.degrees))
             alike = torch.zeros_like(bucket)
@@ -170,6 +172,17 @@ class GraphConvolution(nn.Module):
 
     def _gathered(self, values: torch.Tensor) -> torch.Tensor:
         return functional.embedding_bag(self.node_list, values, self.node_starts, mode="sum")
+
+
+def _of_words(weights: torch.Tensor, bits: int) -> WeightQuantizer:
+    """The quantizer of the weights of words, most of which tell nothing while a few tell much.
+
+    A code of zero serves the many, and a step such that the largest fits the few.  With 2 bits
+    that would leave three values, and almost all weights zero.
+    """
+    if bits >= LEAST_ZERO_BITS:
+        return MinMax(weights, bits)
+    return Vecq(weights, bits, interval=Interval.SEARCH)
 
 
 def train_graph(
