@@ -81,6 +81,11 @@ def test_bit_selection_finds_fewer_bits_than_random_choice_by_as_many_measuremen
             enough = [r.measured for r in found.trials if r.measured.integer_accuracy >= 0.75]
             assert found.best.measured.stored_bits == min(one.stored_bits for one in enough)
             assert found.best in found.front or found.front[0].measured.integer_accuracy > 0.75
+            if optimizer == "abs":  # the last are drawn near what was good before
+                widths = np.array([list(one.point.values()) for one in found.trials])
+                good = [one.measured.integer_accuracy >= 0.75 for one in found.trials[:-4]]
+                differ = (widths[-4:, np.newaxis] != widths[:-4][good]).sum(2).min(1)
+                assert np.median(differ) <= 4
             stored.setdefault(optimizer, []).append(found.best.measured.stored_bits)
     assert max(stored["abs"]) < min(stored["random"])
 
@@ -97,6 +102,15 @@ def test_what_is_known_is_not_measured_again_and_the_same_seed_finds_the_same():
     assert min(one.measured.seconds for one in first.trials) > 0
     assert max(one.measured.seconds for one in again.trials) == 0
     assert first.best.measured.integer_accuracy == again.best.measured.integer_accuracy
+
+
+def test_widths_at_which_all_signals_die_are_trials_as_others():
+    graph = small_graph()
+    space = GraphSpace(weights=(2, 4), features=(1,))  # no message is above zero, so no state is
+    found = search_graph(graph, space, GraphSettings(epochs=1), trials=3, min_accuracy=0.5)
+    assert [one.measured.integer_accuracy for one in found.trials] == [0.0] * 3
+    assert all("has died" in one.measured.reason for one in found.trials)
+    assert found.best is None
 
 
 @pytest.mark.parametrize(

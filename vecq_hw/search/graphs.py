@@ -43,6 +43,8 @@ ROUND = 4
 """Trials from one fit of the trees to the next."""
 CANDIDATES = 1 << 14
 """Points that the trees are asked about."""
+MOVED = 0.25
+"""Which part of the places of a point may change, of half of those points: the others are drawn."""
 TREES = 60
 
 GraphPoint = Mapping[str, int]
@@ -131,7 +133,7 @@ class GraphMeasured:
         Of weights, messages and states together; the words have one bit each whatever is chosen.
     seconds : float
     reason : str
-        Empty; a training of a graph always comes to its end.
+        Why there is no network, whose accuracy is 0 then; else empty.
     """
 
     integer_accuracy: float
@@ -187,9 +189,20 @@ def stored_bits(graph: Graph, bits: GraphBits) -> int:
 
 
 def measure_graph(graph: Graph, bits: GraphBits, settings: GraphSettings) -> GraphMeasured:
-    """Train with these widths; equal arguments give equal results but for the seconds."""
+    """Train with these widths; equal arguments give equal results but for the seconds.
+
+    With few enough bits all signals may die; such widths have nothing right.
+    """
     begin = time.perf_counter()
-    network = lower_graph(train_graph(graph, bits, settings))
+    try:
+        network = lower_graph(train_graph(graph, bits, settings))
+    except VecqError as error:
+        return GraphMeasured(
+            integer_accuracy=0.0,
+            stored_bits=stored_bits(graph, bits),
+            seconds=time.perf_counter() - begin,
+            reason=str(error),
+        )
     classes = simulate(network, graph.codes)[0, 0].argmax(axis=1)
     return GraphMeasured(
         integer_accuracy=node_accuracy(graph, classes, graph.val),
@@ -361,7 +374,13 @@ def _promising(search: _Search, records: Sequence[GraphRecord]) -> list[GraphPoi
         random_state=search.settings.seed,
     )
     trees.fit(met, accuracies)
-    drawn = np.unique(np.stack([rng.choice(one, CANDIDATES) for one in lists], axis=1), axis=0)
+    drawn = np.stack([rng.choice(one, CANDIDATES) for one in lists], axis=1)
+    # Of so many points as there are, hardly one drawn so is like the best that is known.
+    good = [row for row, it in zip(met, accuracies, strict=True) if it >= search.min_accuracy]
+    near = rng.choice(good or [met[int(np.argmax(accuracies))]], CANDIDATES // 2)
+    moved = rng.random(near.shape) < MOVED
+    drawn[: len(near)] = np.where(moved, drawn[: len(near)], near)
+    drawn = np.unique(drawn, axis=0)
     expected = trees.predict(drawn)
     measured = {tuple(row) for row in met}
     costs = (drawn * _bits_of_places(graph, space)).sum(axis=1)
