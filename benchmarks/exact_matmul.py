@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from vecq_hw import arithmetic
+from vecq_hw import exact_products
 
 ROUNDS = 7
 
@@ -22,13 +22,13 @@ def main() -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (256, 1024))
     weights = 2 * rng.integers(-2, 2, (512, 1024)) + 1
-    bound = arithmetic.product_bound(weights, 255)
+    bound = exact_products.product_bound(weights, 255)
 
     seconds: dict[str, list[float]] = {"numpy_integer": [], "exact_matmul": []}
     for _ in range(ROUNDS):
         for name, product in (
             ("numpy_integer", lambda: x @ weights.T),
-            ("exact_matmul", lambda: arithmetic.exact_matmul(x, weights, bound)),
+            ("exact_matmul", lambda: exact_products.exact_matmul(x, weights, bound)),
         ):
             start = time.perf_counter()
             result = product()

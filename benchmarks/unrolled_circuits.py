@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.netlist import packed
-from vecq_hw import arithmetic, assets
+from vecq_hw import arithmetic, assets, exact_products
 from vecq_hw.accelerator.unrolled import AdderGraph, offset_form
 from vecq_hw.accelerator.unrolled.adder_graph import Output
 from vecq_hw.accelerator.unrolled.circuit import with_mantissas
@@ -60,7 +60,7 @@ def vectors(matrix: IntArray) -> IntArray:
 
 def sums_of(matrix: IntArray, x: IntArray) -> IntArray:
     """Exact."""
-    return arithmetic.exact_matmul(x, matrix, arithmetic.product_bound(matrix, U8.hi))
+    return exact_products.exact_matmul(x, matrix, exact_products.product_bound(matrix, U8.hi))
 
 
 def rescale_of(matrix: IntArray, mantissa_bits: int) -> Rescale:

@@ -8,7 +8,7 @@ import cocotb
 import numpy as np
 
 from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, transfer
-from vecq_hw import arithmetic
+from vecq_hw import arithmetic, exact_products
 from vecq_hw.accelerator.units import STRUCTURES, Structure
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
@@ -158,11 +158,11 @@ def biases(index: int) -> IntArray:
 def expected_exactly(index: int, inputs: IntArray) -> IntArray:
     shape = SHAPES[index]
     weights = shape.grid.values(codes(index))
-    bound = arithmetic.product_bound(weights, shape.activations.magnitude)
+    bound = exact_products.product_bound(weights, shape.activations.magnitude)
     # Channels-last: of each tap the channels of all groups.
     elements = inputs.reshape(len(inputs), shape.taps, shape.groups, -1)
     groups = [
-        arithmetic.exact_matmul(elements[:, :, group].reshape(len(inputs), -1), rows, bound)
+        exact_products.exact_matmul(elements[:, :, group].reshape(len(inputs), -1), rows, bound)
         for group, rows in enumerate(np.split(weights, shape.groups))
     ]
     return np.concatenate(groups, axis=1) + biases(index)
@@ -173,7 +173,7 @@ def accumulator_bits(index: int) -> int:
     if shape.accumulator_bits:
         return shape.accumulator_bits
     weights = shape.grid.values(codes(index))
-    bound = arithmetic.product_bound(weights, shape.activations.magnitude) + 1000
+    bound = exact_products.product_bound(weights, shape.activations.magnitude) + 1000
     return IntFormat.covering(-bound, bound).bits
 
 

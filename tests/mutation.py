@@ -34,6 +34,7 @@ SECONDS = 120
 TESTS = {
     "vecq_hw/arithmetic.py": "tests/test_arithmetic.py tests/passes tests/simulate/test_lines.py"
     " tests/simulate/test_engines.py",
+    "vecq_hw/exact_products.py": "tests/test_arithmetic.py tests/simulate/test_engines.py",
     "vecq_hw/formats.py": "tests/test_formats.py tests/test_network.py tests/test_storage.py",
     "vecq_hw/layers": "tests/test_network.py tests/test_storage.py tests/simulate",
     "vecq_hw/network.py": "tests/test_network.py tests/simulate",

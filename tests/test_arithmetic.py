@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import formats
-from vecq_hw import arithmetic
-from vecq_hw.arithmetic import Engine, FloatRescale
+from vecq_hw import arithmetic, exact_products
+from vecq_hw.arithmetic import FloatRescale
+from vecq_hw.exact_products import Engine
 from vecq_hw.formats import IntFormat
 
 
@@ -70,7 +71,7 @@ def test_saturate_clamps(x, fmt):
     ],
 )
 def test_engine_changes_exactly_where_a_float_stops_being_exact(bound, engine):
-    assert arithmetic.engine_for(bound) is engine
+    assert exact_products.engine_for(bound) is engine
 
 
 @pytest.mark.parametrize("bits", [8, 16, 24, 31, 37])
@@ -80,9 +81,9 @@ def test_matmul_is_exact_at_every_width(bits, inputs):
     x = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (3, inputs))
     x[0], x[1] = 2 ** (bits - 1) - 1, -(2 ** (bits - 1))
     weights = rng.integers(-(2**15), 2**15, (4, inputs)) * 2 + 1
-    bound = arithmetic.product_bound(weights, 2 ** (bits - 1))
+    bound = exact_products.product_bound(weights, 2 ** (bits - 1))
     expected = x.astype(object) @ weights.T.astype(object)
-    assert np.array_equal(arithmetic.exact_matmul(x, weights, bound), expected.astype(np.int64))
+    assert np.array_equal(exact_products.exact_matmul(x, weights, bound), expected.astype(np.int64))
 
 
 def test_float64_rescale_equals_the_definition_wherever_it_says_it_is_exact():
@@ -140,14 +141,14 @@ def test_float64_rescale_joins_blocks():
 
 def test_float32_would_be_wrong_one_past_its_bound():
     x, weights = np.array([[2**24, 1]]), np.array([[1, 1]])
-    bound = arithmetic.product_bound(weights, 2**24)
-    assert arithmetic.exact_matmul(x, weights, bound)[0, 0] == 2**24 + 1
-    assert arithmetic.exact_matmul(x, weights, 2**24)[0, 0] == 2**24
+    bound = exact_products.product_bound(weights, 2**24)
+    assert exact_products.exact_matmul(x, weights, bound)[0, 0] == 2**24 + 1
+    assert exact_products.exact_matmul(x, weights, 2**24)[0, 0] == 2**24
 
 
 def test_columns_pad_with_code_zero():
     x = np.arange(1, 5).reshape(1, 2, 2, 1)
-    windows = arithmetic.columns(x, (3, 3), (2, 2), (1, 1, 1, 1))
+    windows = exact_products.columns(x, (3, 3), (2, 2), (1, 1, 1, 1))
     assert windows.shape == (1, 1, 1, 3, 3, 1)
     assert windows.ravel().tolist() == [0, 0, 0, 0, 1, 2, 0, 3, 4]
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tests.hls_programs import compile_cxx
-from vecq_hw.arithmetic import columns, exact_matmul, wrap
+from vecq_hw.arithmetic import wrap
 from vecq_hw.emit.hls.packing import packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_words
+from vecq_hw.exact_products import columns, exact_matmul
 from vecq_hw.formats import CodeBook, IntFormat, MidRise, MiniFloat, TwosComplement
 from vecq_hw.layers import Weights
 from vecq_hw.schedule import Fold

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import graphs, networks, random_inputs
-from vecq_hw import arithmetic, storage
+from vecq_hw import exact_products, storage
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntFormat, MidRise
@@ -313,7 +313,7 @@ def test_the_probes_know_a_library_that_does_otherwise(monkeypatch):
         factor, addend = line
 
         def run(x):
-            sums = arithmetic.exact_matmul(x, weights, 1 << 24).astype(np.float32)
+            sums = exact_products.exact_matmul(x, weights, 1 << 24).astype(np.float32)
             return (sums + addend / factor) * factor
 
         return run

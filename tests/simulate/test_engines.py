@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.strategies import random_inputs
-from vecq_hw import arithmetic
-from vecq_hw.arithmetic import Engine
+from vecq_hw import arithmetic, exact_products
+from vecq_hw.exact_products import Engine
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.layers import Conv2d, Dense, Input, Weights
 from vecq_hw.network import Network
@@ -80,7 +80,7 @@ def test_depthwise_at_every_width(bits, outputs):
     source = Input(name="x", shape=(7, 6, channels), format=IntFormat(bits, True))
     network = Network(name="depthwise", inputs=(source,), layers=(conv,), outputs=("conv",))
     x = random_inputs(network, 3, 1)
-    windows = arithmetic.columns(x, (3, 2), (2, 1), (1, 1, 1, 1), (1, 2))
+    windows = exact_products.columns(x, (3, 2), (2, 1), (1, 1, 1, 1), (1, 2))
     per_output = np.repeat(windows, outputs // channels, axis=-1)
     sums = np.einsum("nhwijo,oij->nhwo", per_output, conv.weights.values[..., 0].astype(np.int64))
     assert np.array_equal(simulate(network, x), sums)
@@ -102,7 +102,7 @@ def test_wide_kernels_are_summed_row_by_row(name, stride, dilation):
     source = Input(name="x", shape=(8, 7, 48), format=IntFormat(6, False))
     network = Network(name="wide", inputs=(source,), layers=(conv,), outputs=("conv",))
     x = random_inputs(network, 3, 1)
-    windows = arithmetic.columns(x, (3, 3), stride, (1, 2, 1, 2), dilation)
+    windows = exact_products.columns(x, (3, 3), stride, (1, 2, 1, 2), dilation)
     sums = np.einsum("nhwijc,oijc->nhwo", windows, conv.weights.values.astype(np.int64))
     assert np.array_equal(simulate(network, x, engine=name), sums)
 
@@ -140,6 +140,6 @@ def test_each_group_reads_its_own_channels(name, groups, inputs, outputs):
     for group in range(groups):
         channels = slice(group * inputs, (group + 1) * inputs)
         of_group = slice(group * outputs, (group + 1) * outputs)
-        windows = arithmetic.columns(x[..., channels], (2, 3), (1, 1), (0,) * 4, (1, 1))
+        windows = exact_products.columns(x[..., channels], (2, 3), (1, 1), (0,) * 4, (1, 1))
         sums = np.einsum("nhwijc,oijc->nhwo", windows, values[of_group])
         assert np.array_equal(got[..., of_group], sums)

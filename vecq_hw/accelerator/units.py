@@ -349,10 +349,7 @@ def _runs(begin: int, count: int, gates: int) -> list[tuple[int, int, bool]]:
 
 
 def whole_frames(needs: Indices, gives: npt.NDArray[np.bool_], words: int, depth: int) -> Unit:
-    """A unit on ``vecq_frame_buffer``: its last step reads all words and frees them.
-
-    ``needs`` and ``gives`` have the shape (steps,).
-    """
+    """A unit on ``vecq_frame_buffer`` whose last step frees all words; both arrays are (steps,)."""
     frees = np.zeros(needs.size, np.int64)
     needs[-1], frees[-1] = words - 1, words
     return stepped_unit(needs, gives, frees, words, 2 * words, depth)

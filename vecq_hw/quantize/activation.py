@@ -11,7 +11,6 @@ The step is the smaller of two estimates, both averaged over batches:
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from vecq_hw.arguments import whole_number
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.quantize.distributions import best_step
+from vecq_hw.quantize.straight_through import ClippedStraightThrough, StraightThroughSign
 
 DECAY = 0.9
 """What an average keeps of its old value at each training batch; the first batch sets it."""
@@ -139,7 +139,7 @@ class ActivationQuantizer(nn.Module):
 
     def _codes(self, x: torch.Tensor, step: torch.Tensor, fmt: IntFormat) -> torch.Tensor:
         """The values on the grid of a format."""
-        result: torch.Tensor = _ClippedStraightThrough.apply(  # type: ignore[no-untyped-call]
+        result: torch.Tensor = ClippedStraightThrough.apply(  # type: ignore[no-untyped-call]
             x, step, fmt, self._gradient_from(fmt)
         )
         return result
@@ -267,7 +267,7 @@ class QuantizedSign(ActivationQuantizer):
 
     def forward(self, x: torch.Tensor, operand: int = 0) -> torch.Tensor:
         """The signs of ``x``, of its shape."""
-        signs: torch.Tensor = _Sign.apply(x)  # type: ignore[no-untyped-call]
+        signs: torch.Tensor = StraightThroughSign.apply(x)  # type: ignore[no-untyped-call]
         return signs
 
     def extra_repr(self) -> str:
@@ -356,51 +356,3 @@ def _on_several_ranks() -> bool:
         and distributed.is_initialized()
         and distributed.get_world_size() > 1
     )
-
-
-class _ClippedStraightThrough(torch.autograd.Function):
-    """Rule 1 forward; backward the gradient passes where no code was clamped."""
-
-    @staticmethod
-    def forward(
-        context: Any, x: torch.Tensor, step: torch.Tensor, fmt: IntFormat, gradient_from: float
-    ) -> torch.Tensor:
-        if context.needs_input_grad[0]:
-            context.save_for_backward(inside(x, step * gradient_from, step * (fmt.hi + 0.5)))
-        # floor_ works on the temporary that the rule makes.
-        codes: torch.Tensor = arithmetic.quantize(x, step, fmt, floor=torch.floor_)
-        return codes.mul_(step)
-
-    @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        (inside,) = context.saved_tensors
-        return gradient * inside, None, None, None
-
-
-class _Sign(torch.autograd.Function):
-    """1 from 0 on, else -1; backward the gradient passes between -1 and 1."""
-
-    @staticmethod
-    def forward(context: Any, x: torch.Tensor) -> torch.Tensor:
-        context.save_for_backward(x.abs() < 1)
-        signs: torch.Tensor = torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
-        return signs
-
-    @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
-        (inside,) = context.saved_tensors
-        passed: torch.Tensor = gradient * inside
-        return passed
-
-
-def inside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """1 where ``low < x < high``, else 0, as int8.
-
-    On a CPU comparisons that give floats, and products with int8, are vectorized; with bool both
-    are several times slower.
-
-    ``x`` has any shape, which the result has; the ends broadcast to it.
-    """
-    above = torch.gt(x, low, out=torch.empty_like(x))
-    below = torch.lt(x, high, out=torch.empty_like(x))
-    return above.mul_(below).to(torch.int8)

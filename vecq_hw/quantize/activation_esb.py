@@ -19,10 +19,10 @@ from vecq_hw.quantize.activation import (
     QuantizedHardtanh,
     QuantizedReLU,
     SignedQuantizer,
-    inside,
 )
 from vecq_hw.quantize.distributions import best_scale
 from vecq_hw.quantize.esb import default_fraction, nearest_levels, positive_levels
+from vecq_hw.quantize.straight_through import inside
 
 MOST_BITS = 10
 """Beyond them half-way points between levels leave the 12 bits of a table."""

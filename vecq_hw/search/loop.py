@@ -165,7 +165,13 @@ def train_front(
     place: Engine,
     tell: Tell,
 ) -> None:
-    """Train by the whole recipe what is not trained yet, verify and write it."""
+    """Train by the whole recipe what is not trained yet, verify and write it.
+
+    Raises
+    ------
+    VecqError
+        The training or the verification of a network fails.
+    """
     front = front_of(records, request)
     if not front:
         tell("no trial keeps all limits, so there is no front")

@@ -19,7 +19,7 @@ from typing import Any, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw import arithmetic
+from vecq_hw import exact_products
 from vecq_hw.errors import MissingToolError, VecqError
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import Conv2d, Dense, MacLayer, Rescale, Weights
@@ -60,7 +60,7 @@ def byte_product(
     if layer.bias is not None:
         moved -= layer.bias
     least, most = layer.accumulator_range(source)
-    inside = arithmetic.product_bound(flat, layer.reads(source).hi + up)
+    inside = exact_products.product_bound(flat, layer.reads(source).hi + up)
     if max(inside, -least, most, int(np.abs(moved).max())) > 1 << 24:
         return None
     if rescale is None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw import arithmetic
+from vecq_hw import exact_products
 from vecq_hw.formats import IntArray
 from vecq_hw.layers import Conv2d, MaxPool2d, SumPool2d
 from vecq_hw.layers.windows import Sides, WindowAxis
@@ -153,12 +153,12 @@ def depthwise(layer: Conv2d, x: Array, bound: int) -> Array:
     ``x`` has the shape (H, N, W, C), as the result, whose H, W and C are those of the output.
     """
     outputs = layer.outputs
-    kinds: dict[arithmetic.Engine, npt.DTypeLike] = {
-        arithmetic.Engine.FLOAT32: np.float32,
-        arithmetic.Engine.FLOAT64: np.float64,
-        arithmetic.Engine.LIMBS: np.int64,
+    kinds: dict[exact_products.Engine, npt.DTypeLike] = {
+        exact_products.Engine.FLOAT32: np.float32,
+        exact_products.Engine.FLOAT64: np.float64,
+        exact_products.Engine.LIMBS: np.int64,
     }
-    kind: np.dtype[Any] = np.dtype(kinds[arithmetic.engine_for(bound)])
+    kind: np.dtype[Any] = np.dtype(kinds[exact_products.engine_for(bound)])
     taps = layer.weights.values.reshape(outputs, -1).T.astype(kind)
     padded = pad(x, layer.padding, kind, layer.pad_code)
     if outputs > layer.groups:

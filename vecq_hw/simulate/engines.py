@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw import arithmetic
+from vecq_hw import exact_products
 from vecq_hw.formats import IntArray
 
 Array = npt.NDArray[Any]
@@ -54,7 +54,7 @@ class FloatProduct:
 
 
 class LimbProduct:
-    """Above 2^53: limbs on float64 BLAS (``arithmetic.exact_matmul``)."""
+    """Above 2^53: limbs on float64 BLAS (``exact_products.exact_matmul``)."""
 
     least_part = 1 << 62
     operand = result = np.dtype(np.int64)
@@ -64,7 +64,7 @@ class LimbProduct:
 
     def __call__(self, rows: Array, out: Array) -> None:
         """See :class:`Product`."""
-        out[...] = arithmetic.exact_matmul(rows, self._weights, self._bound)
+        out[...] = exact_products.exact_matmul(rows, self._weights, self._bound)
 
 
 def product_for(weights: IntArray, bound: int) -> Product:
@@ -72,10 +72,10 @@ def product_for(weights: IntArray, bound: int) -> Product:
 
     ``weights`` has the shape (O, inputs).
     """
-    match arithmetic.engine_for(bound):
-        case arithmetic.Engine.FLOAT32:
+    match exact_products.engine_for(bound):
+        case exact_products.Engine.FLOAT32:
             return FloatProduct(weights, np.float32)
-        case arithmetic.Engine.FLOAT64:
+        case exact_products.Engine.FLOAT64:
             return FloatProduct(weights, np.float64)
-        case arithmetic.Engine.LIMBS:
+        case exact_products.Engine.LIMBS:
             return LimbProduct(weights, bound)

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import numpy as np
 
-from vecq_hw import arithmetic
+from vecq_hw import arithmetic, exact_products
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import (
     Add,
@@ -137,7 +137,7 @@ def bound_of(layer: MacLayer, source: IntFormat) -> int:
     magnitude = layer.reads(source).magnitude
     flat = layer.weights.values.reshape(layer.outputs, -1)
     bias = 0 if layer.bias is None else max(map(abs, layer.bias.tolist()))
-    return arithmetic.product_bound(flat, magnitude) + bias
+    return exact_products.product_bound(flat, magnitude) + bias
 
 
 def _wide(fmt: IntFormat) -> np.dtype[np.integer]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import LibController, ThreadpoolController
 
-from vecq_hw import arithmetic
+from vecq_hw import arithmetic, exact_products
 from vecq_hw.arguments import meant
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import FloatArray, IntArray
@@ -341,6 +341,6 @@ def checked_codes(source: Input, inputs: npt.ArrayLike) -> IntArray:
     return x.astype(source.format.dtype, copy=False)
 
 
-def engine(layer: Dense | Conv2d, network: Network) -> arithmetic.Engine:
+def engine(layer: Dense | Conv2d, network: Network) -> exact_products.Engine:
     """Which exact engine the layer's products take, chosen from the proven bound."""
-    return arithmetic.engine_for(bound_of(layer, network.tensors[layer.input].format))
+    return exact_products.engine_for(bound_of(layer, network.tensors[layer.input].format))

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import numpy as np
 
-from vecq_hw import arithmetic
+from vecq_hw import arithmetic, exact_products
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Embedding, Gru, Lstm, RecurrentLayer
 from vecq_hw.layers.sequences import STATE
@@ -38,7 +38,7 @@ def recurrent(layer: RecurrentLayer) -> Callable[[Array], Array]:
     elements).
     """
     values = layer.weights.values
-    product = product_for(values, arithmetic.product_bound(values, STATE.magnitude))
+    product = product_for(values, exact_products.product_bound(values, STATE.magnitude))
     step = _step(layer)
 
     def run(x: Array) -> Array:

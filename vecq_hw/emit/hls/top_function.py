@@ -29,26 +29,14 @@ from vecq_hw.accelerator.cells import (
 from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
 from vecq_hw.accelerator.untimed import LEAST_DEPTH, stream_depths
 from vecq_hw.bench.words import slot_bits
-from vecq_hw.emit.hls import elements, positions, products
+from vecq_hw.emit.hls import elements, products
 from vecq_hw.emit.hls.axis_ports import MAX_STREAM_BITS, AxisPort
 from vecq_hw.emit.hls.calls import LayerCall, Site, StreamVariable
+from vecq_hw.emit.hls.one_stream import one_stream_call
 from vecq_hw.emit.identifiers import end_suffixes
 from vecq_hw.emit.literals import cpp_array, cpp_integer, one_line
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Layer
-
-OneStreamCell = (
-    Elementwise
-    | SerialRescale
-    | Comparison
-    | Ranking
-    | Pool
-    | Upsampling
-    | Rows
-    | Recurrence
-    | Gathering
-    | Reordering
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +279,7 @@ class _Builder:
                 | Reordering()
             ):
                 site = self._site(cell.layer, cell.source, cell.target)
-                self._layer_call(_of_one_stream(cell, site), site.result)
+                self._layer_call(one_stream_call(cell, site), site.result)
             case _:
                 assert_never(cell)
 
@@ -387,28 +375,3 @@ class _Builder:
         if cell.rescale is not None:
             site = self._site_of(cell.rescale, result, self._tensor_stream(target))
             self._layer_call(elements.rescale(cell.rescale, site), site.result)
-
-
-def _of_one_stream(cell: OneStreamCell, site: Site) -> LayerCall:
-    """The call of a cell that needs no more than one stream in and one out."""
-    match cell:
-        case Elementwise() | SerialRescale():
-            return elements.elementwise(cell.layer, site)
-        case Comparison():
-            return elements.argmax(cell, site)
-        case Ranking():
-            return elements.topk(cell, site)
-        case Pool():
-            return positions.pool(cell, site)
-        case Upsampling():
-            return positions.upsampling(cell, site)
-        case Gathering():
-            return positions.gathering(cell, site)
-        case Reordering():
-            return positions.reordering(cell, site)
-        case Rows():
-            return products.embedding(cell, site)
-        case Recurrence():
-            return products.recurrence(cell, site)
-        case _:
-            assert_never(cell)

@@ -16,7 +16,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw import arithmetic
+from vecq_hw import arithmetic, exact_products
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import MAX_BITS, IntArray, IntFormat
 from vecq_hw.layers import (
@@ -276,7 +276,7 @@ def _run(
     found = operands(layer, network, codes)
     values = layer.weights.values.reshape(layer.outputs, -1)
     read = layer.reads(network.tensors[layer.input].format)
-    bound = arithmetic.product_bound(values, read.magnitude)
+    bound = exact_products.product_bound(values, read.magnitude)
     if bound >= 1 << 62:
         raise VecqError(
             f"layer '{layer.name}': its partial sums can reach {bound}; less than 2^62 is wanted"
@@ -304,7 +304,7 @@ def _accumulate(
         # Both terms lie within +-2^62, so that int64 holds their sum.
         total = sums + np.stack(
             [
-                arithmetic.exact_matmul(x[:, lanes], weights[lanes].T, bound)
+                exact_products.exact_matmul(x[:, lanes], weights[lanes].T, bound)
                 for x, weights in zip(found.x, found.weights, strict=True)
             ]
         )

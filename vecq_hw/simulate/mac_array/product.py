@@ -13,7 +13,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw import arithmetic
+from vecq_hw import arithmetic, exact_products
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Conv2d, Dense, Input, MacLayer, Tensor
@@ -241,7 +241,7 @@ def operands(layer: MacLayer, network: Network, x: IntArray) -> Operands:
             rows = rows[:, np.newaxis]
         case Conv2d():
             window = layer.kernel, layer.stride, layer.padding, layer.dilation, layer.pad_code
-            rows = arithmetic.columns(rows, *window)
+            rows = exact_products.columns(rows, *window)
             rows = rows.reshape(-1, math.prod(layer.kernel), rows.shape[-1])
         case _:
             assert_never(layer)
