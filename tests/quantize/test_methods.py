@@ -198,6 +198,28 @@ def test_tqt(bits):
     assert torch.equal(w.grad, gradient * ((rounded >= lo) & (rounded <= hi)))
 
 
+def test_the_power_of_two_of_tqt_is_fixed_at_half_of_training():
+    w = weights()
+    quantizer = Tqt(w, 4)
+    bound = math.ceil(quantizer.log2_threshold.item())
+    for number in range(50):  # to and fro over a power of two, mostly below it
+        with torch.no_grad():
+            quantizer.log2_threshold.fill_(bound + (0.01 if number % 5 == 0 else -0.01))
+        quantizer.advance(w, number / 100)
+    with torch.no_grad():
+        quantizer.log2_threshold.fill_(bound + 0.01)
+    assert float(quantizer.codes(w).step) == 2.0 ** (bound + 1 - 3)
+    quantizer.advance(w, 0.5)
+    for progress in (0.5, 0.9, 1.0):
+        quantizer.advance(w, progress)
+        assert float(quantizer.codes(w).step) == 2.0 ** (bound - 3)
+    quantizer(w).sum().backward()
+    assert float(quantizer.log2_threshold.grad) == 0
+    again = Tqt(weights(1), 4)
+    again.load_state_dict(quantizer.state_dict())
+    assert float(again.codes(w).step) == 2.0 ** (bound - 3)
+
+
 def test_ttq():
     w = (weights() / 8).requires_grad_()  # so that the unit is far from 1
     quantizer = Ttq(w)
@@ -272,16 +294,16 @@ def test_inq(bits):
 
 def test_inq_fixes_the_largest_weights_first_and_for_good():
     w = weights(3, 40, 30).requires_grad_()
-    quantizer = Inq(w, 4)
+    quantizer = Inq(w, 5)
     assert torch.equal(quantizer(w), w)
     kept = torch.zeros(w.shape, dtype=torch.bool)
     for progress, portion in (
-        (0.2, 0),
-        (0.25, 0.5),
-        (0.5, 0.75),
-        (0.7, 0.75),
-        (0.75, 0.875),
-        (1, 1),
+        (0.19, 0),
+        (0.2, 0.5),
+        (0.4, 0.75),
+        (0.59, 0.75),
+        (0.6, 0.875),
+        (0.8, 1),
     ):
         before = quantizer(w).detach()
         quantizer.advance(w, progress)
@@ -299,7 +321,7 @@ def test_inq_fixes_the_largest_weights_first_and_for_good():
         with torch.no_grad():
             w.add_(0.3 * weights(int(100 * progress), 40, 30))
         kept = fixed
-    again = Inq(weights(9, 40, 30), 4)
+    again = Inq(weights(9, 40, 30), 5)
     again.load_state_dict(quantizer.state_dict())
     assert torch.equal(again(w), quantizer(w))
 

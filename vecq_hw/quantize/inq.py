@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 
 from vecq_hw.formats import CodeBook
+from vecq_hw.quantize.stages import stage_at
 from vecq_hw.quantize.weights import WeightQuantizer, check_weights
 
 
 class Inq(WeightQuantizer):
     """Zero and plus or minus ``2^(m-1)`` powers of two, m = k - 1; the largest weights first.
 
-    Training is float at first.  After each quarter of it the largest weights, by then half, three
-    quarters and seven eighths of all, take their quantized values for good, while the others train
-    on (section 2.2, the weight partition by magnitude); at the end the rest follows.  The largest
-    power is ``2^floor(log2(4/3 max |w|))`` (Eq. 3) of the weights when the first are fixed.
+    Training is float at first.  After each of equal parts of it a larger portion of the weights,
+    the largest ones, takes its quantized values for good, while the others train on (section 2.2,
+    the weight partition by magnitude).  In the last part all weights are fixed, and biases and
+    normalizations get used to them.  The largest power is ``2^floor(log2(4/3 max |w|))`` (Eq. 3)
+    of the weights when the first are fixed.
     """
 
     BITS = range(2, 7)
-    PORTIONS = ((0.25, 0.5), (0.5, 0.75), (0.75, 0.875), (1.0, 1.0))
-    """From which progress on, which portion of the weights is fixed (Table 1 there, 5 bits)."""
+    PORTIONS: Mapping[int, tuple[float, ...]] = {
+        2: (0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0),
+        3: (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
+        4: (0.3, 0.5, 0.8, 0.9, 0.95, 1.0),
+        5: (0.5, 0.75, 0.875, 1.0),
+        6: (0.5, 0.75, 0.875, 1.0),
+    }
+    """By bits, the portions that are fixed one after the other.
+
+    The fewer powers there are, the further the weights that are fixed at last move, so that they
+    have to be few.
+    """
 
     fixed: torch.Tensor
     step: torch.Tensor
@@ -61,7 +74,8 @@ class Inq(WeightQuantizer):
 
     def advance(self, w: torch.Tensor, progress: float) -> None:
         """Fix the portion that is due."""
-        due = max((portion for start, portion in self.PORTIONS if progress >= start), default=0.0)
+        portions = (0.0, *self.PORTIONS[self.bits])
+        due = portions[stage_at(progress, len(portions))]
         if due <= self._portion:
             return
         self._portion = due
