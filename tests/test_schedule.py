@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulate.dataflow.test_dataflow import residual
+from tests.simulate.dataflow.networks import residual
 from tests.strategies import networks
 from tests.test_network import dense, network, rescale
 from vecq_hw import schedule

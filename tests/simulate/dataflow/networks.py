@@ -21,12 +21,15 @@ from vecq_hw.layers import (
     MaxPool2d,
     Multiply,
     Rescale,
+    Subtract,
     SumPool2d,
     Upsample2d,
     Weights,
 )
 from vecq_hw.network import Network
+from vecq_hw.schedule import Fold, Schedule
 
+U4 = IntFormat(4, signed=False)
 U8, S8 = IntFormat(8, signed=False), IntFormat(8, signed=True)
 _GENERATOR = np.random.default_rng(0)
 
@@ -219,3 +222,28 @@ def unet(size: int) -> Network:
     layers.append(convolution("scores", last, 2, 2, 1))
     image = Input(name="image", shape=(size, size, 3), format=U8)
     return Network(name="unet", inputs=(image,), layers=tuple(layers), outputs=("scores",))
+
+
+def residual(depth: int = 3) -> tuple[Network, Schedule]:
+    """A convolution of a 6x6 image beside a skip branch."""
+    network = Network(
+        name="residual",
+        inputs=(Input(name="x", shape=(6, 6, 2), format=U4),),
+        layers=(
+            rescale("scaled", "x", 2, U4),
+            convolution("conv", "scaled", 2, 2, depth),
+            rescale("branch", "conv", 2, U4),
+            Add(name="add", inputs=("branch", "scaled")),
+        ),
+        outputs=("add",),
+    )
+    return network, Schedule(folds={"conv": Fold(pe=1, simd=2)})
+
+
+def late_branch() -> tuple[Network, Schedule]:
+    """A subtraction of frames of one word, whose second operand comes much later."""
+    late = convolution("late", "x", 1, 1, 1)
+    layers = [late, rescale("codes", "late", 1), Subtract(name="out", inputs=("x", "codes"))]
+    source = Input(name="x", shape=(1, 1, 1), format=U4)
+    network = Network(name="turns", inputs=(source,), layers=tuple(layers), outputs=("out",))
+    return network, Schedule(folds={"late": Fold(pe=1, simd=1)})
