@@ -110,7 +110,7 @@ def test_windows_are_not_optimized(tmp_path: Path) -> None:
 @pytest.mark.needs_cxx
 @pytest.mark.usefixtures("unoptimised")
 def test_a_layer_whose_products_leave_the_stack(tmp_path: Path) -> None:
-    """As of a large network: 240 kB of products, 160 kB of stack."""
+    """Arrays of the size of a large network: 240 kB of products, 160 kB of stack."""
     network = Builder("wide", (200,), IntFormat(20, signed=True)).dense(150, 16).network()
     write(network, tmp_path, count=1)
     runner.run(tmp_path)

@@ -28,7 +28,7 @@ class Tqt(WeightQuantizer):
     FREEZE = 0.5
     """From which progress on the power of two is fixed."""
     KEPT = 0.99
-    """Of the moving average, in each step."""
+    """The part of the moving average that each step keeps."""
 
     average: torch.Tensor
     exponent: torch.Tensor

@@ -395,7 +395,5 @@ def input_gain(twin: fx.GraphModule, product: fx.Node) -> float | None:
 
 def _kind(quantizer: ActivationQuantizer) -> tuple[object, ...]:
     """Quantizers of one kind differ in their statistics alone."""
-    bounds = (
-        (quantizer.lowest, quantizer.highest) if isinstance(quantizer, QuantizedHardtanh) else ()
-    )
-    return type(quantizer), quantizer.bits, *bounds
+    clamp = quantizer if isinstance(quantizer, QuantizedHardtanh) else None
+    return type(quantizer), quantizer.bits, clamp and (clamp.lowest, clamp.highest)
