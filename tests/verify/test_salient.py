@@ -50,19 +50,26 @@ def scheduled(network: Network) -> Schedule:
     return replace(schedule, fifo_depths=depths)
 
 
-@pytest.mark.parametrize("name", [nightly("unet", name="unet")])
-def test_a_trained_network_in_hls_and_rtl(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        nightly("unet", Settings(epochs=6, batch_size=16, learning_rate=4e-3), name="unet"),
+        nightly("linknet", Settings(epochs=24, batch_size=8, learning_rate=1e-2), name="linknet"),
+    ],
+)
+def test_a_trained_network_on_every_target(name: str, settings: Settings, tmp_path: Path) -> None:
     torch.manual_seed(0)
     found = squares(128)
     twin = quantize_model(salient_model(name, TINY, found.shape, 2), 2, 8)
-    training = Training(twin, found, Settings(epochs=6, batch_size=16, learning_rate=4e-3))
+    training = Training(twin, found, settings)
     while not training.finished:
         training.run_epoch()
     assert training.history[-1].accuracy > 0.9
     network = lower(twin, found.shape, name=name)
     codes = network_inputs(network, found.x_test[:2])
-    targets = choose(["hls", "rtl"])
+    targets = choose(["hls", "hls-dpi", "rtl"])
     report = verify(network, codes, targets=targets, folder=tmp_path, schedule=scheduled(network))
+    assert [row.name for row in report.rows] == [target.name for target in targets]
     for row in report.rows:
         assert row.status is Status.PASSED, row
         assert (row.outputs, row.mismatches) == (2 * SIDE * SIDE, 0)
