@@ -24,6 +24,8 @@ from vecq_hw.search.models import (
     some_of,
     with_validation,
 )
+from vecq_hw.search.picture import svg
+from vecq_hw.search.space import point_text
 from vecq_hw.search.trial import integer_accuracy
 
 
@@ -255,6 +257,15 @@ def test_trials_are_warm_and_hopeless_ones_end_early(request_: Request, tmp_path
     early = [one for one in tree if one["integer_accuracy"] is None]
     assert all("stopped after" in one["sentence"] and one["epochs"] < 3 for one in early)
     assert early
+
+
+def test_learned_widths_are_tried_and_drawn(request_: Request, tmp_path: Path) -> None:
+    wishes = replace(request_, methods=("vecq", "dropbits"), bits=(2, 4), trials=3)
+    search(replace(wishes, optimizer="random"), tmp_path / "out")
+    result = load(tmp_path / "out")
+    tried = {point_text(one.point): one for one in result.trials}
+    assert tried["W4:dropbits W4:dropbits W8:dropbits"].whole
+    assert b"dropbits" in svg(result)  # in the comment beside its glyphs
 
 
 def test_the_command_line_goes_on_and_prints_commands_that_work(

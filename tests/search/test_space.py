@@ -44,6 +44,20 @@ def test_uniform_points_leave_kept_layers_alone() -> None:
     }
 
 
+def test_learned_widths_begin_with_the_most_bits_where_their_method_is_asked_for() -> None:
+    wishes = {**USUAL, "bits": (2, 4, 8), "activation_bits": (4, 8), "keep": {"b": 8}}
+    space = make_space(
+        LAYERS, activated=("a",), **{**wishes, "methods": ("vecq", "dropbits", "alq")}
+    )
+    found = {name: point_text(point) for name, point in space.learned().items()}
+    assert found.keys() == {"dropbits", "alq"}
+    assert found == {
+        "dropbits": "W8:dropbits W8:dropbits W8:dropbits",
+        "alq": "W4:alq W8 W4:alq",
+    }
+    assert make_space(LAYERS, **wishes).learned() == {}
+
+
 @pytest.mark.parametrize(
     ("wishes", "words"),
     [

@@ -53,8 +53,8 @@ def enqueue(
         points = space.grid()
         study.enqueue(point for point, _ in zip(points, range(request.trials), strict=False))
         return
-    uniform = list(space.uniform().values())[: request.trials]
-    study.enqueue(uniform)
+    known = [*space.uniform().values(), *space.learned().values()]
+    study.enqueue(known[: request.trials])
     if request.optimizer == "random":
         return
     tell("measuring how sensitive each layer is")

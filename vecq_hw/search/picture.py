@@ -8,6 +8,7 @@ import io
 from vecq_hw.errors import matplotlib_wanted
 from vecq_hw.search.front import is_uniform, table
 from vecq_hw.search.result import Result
+from vecq_hw.search.space import point_text
 
 
 def svg(result: Result) -> bytes:
@@ -29,6 +30,7 @@ def svg(result: Result) -> bytes:
     with rc_context({"svg.hashsalt": "vecq"}):
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
+        learned = {point_text(point): name for name, point in result.space.learned().items()}
         seen, line = [], []
         for record in result.trials:
             measured = record.measured
@@ -39,13 +41,15 @@ def svg(result: Result) -> bytes:
             if record.number in front:
                 line.append(at)
             bits = is_uniform(record.point, free) if free else None
-            if bits is not None:
-                axes.plot(*at, "s", color="C1", markersize=7, zorder=3)
-                axes.annotate(
-                    f"W{bits}", at, xytext=(4, -11), textcoords="offset points", color="C1"
-                )
+            name = learned.get(point_text(record.point), "" if bits is None else f"W{bits}")
+            if name:
+                mark, colour = ("s", "C1") if name.startswith("W") else ("D", "C2")
+                axes.plot(*at, mark, color=colour, markersize=7, zorder=3)
+                axes.annotate(name, at, xytext=(4, -11), textcoords="offset points", color=colour)
         axes.plot(*_columns(seen), ".", color="0.6", label="trials")
         axes.plot([], [], "s", color="C1", label="one width for all layers")
+        if learned:
+            axes.plot([], [], "D", color="C2", label="learned widths")
         axes.plot(*_columns(sorted(line)), "o-", color="C0", label="front", zorder=4)
         axes.set_xlabel({"luts": "look-up tables (cost model)"}.get(objective, objective))
         axes.set_ylabel("integer accuracy on the validation split in %")

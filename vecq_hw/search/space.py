@@ -55,6 +55,8 @@ class Choice:
         }
 
 
+LEARNED = ("dropbits", "alq")
+"""Methods that learn how many bits layers need, from a width that they do not exceed."""
 _FIELDS = tuple(field.name for field in dataclasses.fields(Choice))
 Point = Mapping[str, Choice]
 """A choice for each layer with weights, in the order of the network."""
@@ -166,6 +168,25 @@ class Space:
             if choice.method == next(iter(free.values()))[0].method and not choice.per_channel:
                 found[choice.weight_bits] = {
                     name: choice if name in free else choices[0]
+                    for name, choices in self.layers.items()
+                }
+        return found
+
+    def learned(self) -> dict[str, Point]:
+        """By its method, each point whose layers learn their widths, from the most bits on.
+
+        Activations have the most bits there are, and each layer one scale.  A layer that cannot
+        have the method has its first choice.
+        """
+        found: dict[str, Point] = {}
+        for method in LEARNED:
+            own = {
+                name: [one for one in choices if one.method == method and not one.per_channel]
+                for name, choices in self.layers.items()
+            }
+            if any(own.values()):
+                found[method] = {
+                    name: max(own[name], default=choices[0])
                     for name, choices in self.layers.items()
                 }
         return found
