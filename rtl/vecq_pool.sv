@@ -47,6 +47,7 @@ module vecq_pool #(
   // What changes no result.
   localparam logic [OutputBits-1:0] Neutral =
       Max && Signed ? {OutputBits{1'b1}} << (ElementBits - 1) : '0;
+  localparam logic [ElementBits-1:0] SignBit = ElementBits'(Signed) << (ElementBits - 1);
 
   logic advance, hold, step, padding, first_cell, last_cell;
   logic [FoldBits-1:0] fold;
@@ -129,19 +130,30 @@ module vecq_pool #(
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     logic [ElementBits-1:0] bits;
-    logic [OutputBits-1:0] partial;
-    logic signed [ElementBits:0] element;
-    logic signed [OutputBits:0] left, right;
+    logic [OutputBits-1:0] partial, element, result;
 
     assign bits    = elements[lane*ElementBits +: ElementBits];
     assign partial = partials[lane*OutputBits +: OutputBits];
-    assign element = {Signed & bits[ElementBits-1], bits};
-    assign left    = padding_q[1] ? {Signed & Neutral[OutputBits-1], Neutral}
-                               : (OutputBits + 1)'(element);
-    assign right   = Folds == 1 && first_q[1] ? {Signed & Neutral[OutputBits-1], Neutral}
-                             : {Signed & partial[OutputBits-1], partial};
-    assign results[lane*OutputBits +: OutputBits] =
-        OutputBits'(!Max ? left + right : left > right ? left : right);
+    assign element = padding_q[1] ? Neutral
+                   : Signed ? OutputBits'(signed'(bits)) : OutputBits'(bits);
+    assign results[lane*OutputBits +: OutputBits] = result;
+
+    if (!Max) begin : gen_sum
+      assign result = element + (Folds == 1 && first_q[1] ? '0 : partial);
+    end else if (Folds > 1) begin : gen_larger
+      logic signed [OutputBits:0] left, right;
+      assign left   = {Signed & element[OutputBits-1], element};
+      assign right  = {Signed & partial[OutputBits-1], partial};
+      assign result = left > right ? element : partial;
+    end else begin : gen_first_or_larger
+      // The first cell of a window is taken, no matter what the window before left: so no look-up
+      // table stands before the comparison.  Signed numbers are in the order of unsigned ones whose
+      // highest bit is the other one.  A choice by `?` would become the enable of a register.
+      logic takes;
+      assign takes  = first_q[1]
+                   || (ElementBits'(element) ^ SignBit) > (ElementBits'(partial) ^ SignBit);
+      assign result = {OutputBits{takes}} & element | {OutputBits{!takes}} & partial;
+    end
   end
 
   // Along one axis: whether no cell of some window lies in the image.
