@@ -16,7 +16,7 @@ def cycles(paced: Pace) -> list[Part]:
         return [Part(text=[f"This network is not streamed: {paced.reason}."])]
     folds = Table(
         caption="Lanes and busy cycles of each layer.",
-        titles=("Layer", "PE", "SIMD", "Busy cycles a frame", "Utilisation"),
+        titles=("Layer", "PE", "SIMD", "Busy cycles per frame", "Utilisation"),
         rows=[
             (
                 name,

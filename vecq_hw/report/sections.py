@@ -97,7 +97,7 @@ def _network(network: Network) -> list[Part]:
         )
     table = Table(
         caption="Every layer: what it makes, in which format, and the real value of one unit.",
-        titles=("Layer", "Kind", "Shape", "Format", "Weights", "Bits a weight", "Step"),
+        titles=("Layer", "Kind", "Shape", "Format", "Weights", "Bits per weight", "Step"),
         rows=rows,
         left=4,
     )
