@@ -51,13 +51,19 @@ def scheduled(network: Network) -> Schedule:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
+    ("name", "settings", "distinct"),
     [
-        nightly("unet", Settings(epochs=6, batch_size=16, learning_rate=4e-3), name="unet"),
-        nightly("linknet", Settings(epochs=24, batch_size=8, learning_rate=1e-2), name="linknet"),
+        nightly("unet", Settings(epochs=6, batch_size=16, learning_rate=4e-3), 100, name="unet"),
+        # Its map is enlarged four times each way: two images have 128 scores of their own.
+        nightly("fpn", Settings(epochs=24, batch_size=8, learning_rate=4e-3), 64, name="fpn"),
+        nightly(
+            "linknet", Settings(epochs=24, batch_size=8, learning_rate=1e-2), 100, name="linknet"
+        ),
     ],
 )
-def test_a_trained_network_on_every_target(name: str, settings: Settings, tmp_path: Path) -> None:
+def test_a_trained_network_on_every_target(
+    name: str, settings: Settings, distinct: int, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     found = squares(128)
     twin = quantize_model(salient_model(name, TINY, found.shape, 2), 2, 8)
@@ -73,4 +79,4 @@ def test_a_trained_network_on_every_target(name: str, settings: Settings, tmp_pa
     for row in report.rows:
         assert row.status is Status.PASSED, row
         assert (row.outputs, row.mismatches) == (2 * SIDE * SIDE, 0)
-        assert row.distinct_outputs > 100
+        assert row.distinct_outputs > distinct
