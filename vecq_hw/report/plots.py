@@ -33,6 +33,7 @@ def history(epochs: Sequence[Epoch]) -> Figure:
         axes = made.axes
         axes.plot(numbers, [e.loss for e in epochs], color=SERIES[0], marker=".", label="loss")
         axes.set_xlabel("epoch")
+        axes.locator_params(axis="x", integer=True)
         axes.set_ylabel("loss")
         axes.set_ylim(bottom=0)
         handles = list(axes.lines)
@@ -48,7 +49,9 @@ def history(epochs: Sequence[Epoch]) -> Figure:
             for label, color, style, values in seen:
                 percent = [100 * value for value in values if value is not None]
                 handles += right.plot(numbers, percent, style, color=color, label=label)
-        axes.legend(handles=handles, loc="center right")
+        axes.legend(
+            handles=handles, ncols=min(len(handles), 2), loc="lower center", bbox_to_anchor=(0.5, 1)
+        )
     return Figure(svg=made.svg, caption="Loss and accuracy after each epoch of training.")
 
 
