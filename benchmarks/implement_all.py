@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "implement_all"
 RECORD = ROOT / "docs" / "results" / "implement.json"
 PAGE = RECORD.with_suffix(".md")
-SEEDS, FEWER = 5, {"lenet5_classic": 2}
-"""Placements of a row, and of those that take a quarter of an hour each."""
+SEEDS = 5
+"""Placements of a row."""
 HEAD = """\
 `make implement-all` writes this page. pyosys synthesizes the networks, nextpnr places and routes
 them, and no vendor's tool is used. The weights are random codes, since accuracy does not matter
@@ -99,7 +99,7 @@ def run(row: Row) -> dict[str, Any]:
     with Folder(folder) as place:
         report = implement(
             *(network, schedule_for(network, target), target, place),
-            seeds=FEWER.get(row.network, SEEDS),
+            seeds=SEEDS,
             progress=lambda text: print(f"  {text}", flush=True),
         )
     tree = report.to_json()
