@@ -136,4 +136,4 @@ def _schedule(
         return balance(network, interval)
     if interval is None:
         return fastest(network, device, told)
-    return fewest_luts(network, interval, device.family, told)
+    return fewest_luts(network, interval, device.family, told, device.dsps)

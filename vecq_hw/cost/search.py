@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -26,20 +27,24 @@ Told = Callable[[str], object]
 
 
 def fewest_luts(
-    network: Network, interval: int, family: Family, told: Told = lambda text: None
+    network: Network,
+    interval: int,
+    family: Family,
+    told: Told = lambda text: None,
+    dsps: float = math.inf,
 ) -> Schedule:
     """The schedule with the fewest look-up tables that gives a frame every ``interval`` cycles.
 
     From the fewest lanes on, each layer takes the fold that makes the whole smallest, one after the
     other until none becomes smaller.  Rescales that need a multiplier have DSP blocks where the
-    family has them for that.
+    family has them for that, ``dsps`` of them at most.
 
     Raises
     ------
     VecqError
         No schedule is that fast.
     """
-    chosen = suited(network, balance(network, interval), family)
+    chosen = suited(network, balance(network, interval), family, dsps)
     size = resources_of(network, chosen, family).luts
     better = True
     while better:
@@ -50,7 +55,7 @@ def fewest_luts(
                 other = replace(chosen, folds={**chosen.folds, layer.name: fold})
                 if not keeps_pace(network, other, interval):
                     continue
-                other = suited(network, other, family)
+                other = suited(network, other, family, dsps)
                 taken = resources_of(network, other, family).luts
                 if taken < size:
                     chosen, size, better = other, taken, True
@@ -67,9 +72,9 @@ def fastest(network: Network, device: Device, told: Told = lambda text: None) ->
     """
     family = device.family
     slowest = _slowest(network)
-    least = suited(network, balance(network, slowest), family)
+    least = suited(network, balance(network, slowest), family, device.dsps)
     if not fits(resources_of(network, least, family), device):
-        least = fewest_luts(network, slowest, family, told)
+        least = fewest_luts(network, slowest, family, told, device.dsps)
         taken = resources_of(network, least, family)
         if not fits(taken, device):
             raise VecqError(_too_large(network, taken, device))
@@ -79,7 +84,7 @@ def fastest(network: Network, device: Device, told: Told = lambda text: None) ->
         middle = (too_fast + fitting) // 2
         told(f"{device.name}: a frame every {fitting} cycles fits; trying {middle}")
         try:
-            made = suited(network, balance(network, middle), family)
+            made = suited(network, balance(network, middle), family, device.dsps)
         except VecqError:
             too_fast = middle
             continue
@@ -87,16 +92,31 @@ def fastest(network: Network, device: Device, told: Told = lambda text: None) ->
             best, fitting = made, min(middle, busiest(plan(network, made)))
         else:
             too_fast = middle
-    smaller = fewest_luts(network, fitting, family, told)
+    smaller = fewest_luts(network, fitting, family, told, device.dsps)
     taken = resources_of(network, smaller, family)
     return smaller if fits(taken, device) else best
 
 
-def suited(network: Network, schedule: Schedule, family: Family) -> Schedule:
-    """The schedule on the fabric of a family, with DSP blocks where it has them for that."""
+def suited(
+    network: Network, schedule: Schedule, family: Family, dsps: float = math.inf
+) -> Schedule:
+    """The schedule on the fabric of a family, with DSP blocks where it has them for that.
+
+    Where there are fewer than ``dsps`` of them, the layers with the fewest lanes go without: a
+    multiplier of tables each.
+    """
     folds = {name: replace(fold, dsp=False) for name, fold in schedule.folds.items()}
     plain = replace(schedule, fabric=family.fabric, folds=folds)
-    return with_dsps(network, plain) if family.dsp else plain
+    if not family.dsp:
+        return plain
+    found = with_dsps(network, plain)
+    folds = dict(found.folds)
+    for name in sorted((one for one in folds if folds[one].dsp), key=lambda one: folds[one].pe):
+        if math.isinf(dsps) or resources_of(network, found, family).dsps <= dsps:
+            break
+        folds[name] = replace(folds[name], dsp=False)
+        found = replace(found, folds=folds)
+    return found
 
 
 def _others(layer: MacLayer, fold: Fold) -> Iterator[Fold]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vecq_hw.accelerator import balance, plan
-from vecq_hw.accelerator.dsps import with_dsps
-from vecq_hw.cost import Estimate, estimate, resources_of
+from vecq_hw.cost import Estimate, estimate, fewest_luts
 from vecq_hw.cost.fabric import FABRICS
+from vecq_hw.cost.search import suited
 from vecq_hw.devices import DEVICES, Device, device
 from vecq_hw.errors import VecqError
 from vecq_hw.network import Network
-from vecq_hw.schedule import FoldKind, Schedule, check, streaming_folds
+from vecq_hw.schedule import Schedule, streaming_folds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,28 +81,14 @@ class Target:
 def schedule_for(network: Network, target: Target) -> Schedule:
     """The folds that reach the pace with the fewest look-up tables that were found.
 
-    The fewest lanes that reach it; then, layer by layer, a bit-serial unit where the cost model
-    says that it is smaller.
-
     Raises
     ------
     VecqError
         A layer cannot be that quick; names it.
     """
-    family = target.place.family
-    plain = replace(
-        balance(network, target.interval), fabric=family.fabric, clock_mhz=target.clock_mhz
-    )
-    best = _finished(network, plain, target)
-    least = resources_of(network, best, family).luts
-    for layer in network.products:
-        for serial in _bit_serial(network, plain, layer.name, target.interval):
-            other = _finished(network, serial, target)
-            luts = resources_of(network, other, family).luts
-            if luts < least and _keeps(network, other, target.interval):
-                plain, best, least = serial, other, luts
-                break
-    return best
+    place = target.place
+    found = fewest_luts(network, target.interval, place.family, dsps=place.dsps)
+    return replace(found, clock_mhz=target.clock_mhz)
 
 
 def measure(network: Network, schedule: Schedule, target: Target) -> Estimate:
@@ -168,53 +153,6 @@ def nearest_rate(network: Network, target: Target) -> float | None:
     return _at(target, high).frames_per_second
 
 
-def _finished(network: Network, plain: Schedule, target: Target) -> Schedule:
-    """With DSP blocks as the family uses them, as far as the device has some.
-
-    Where it has too few, those of the fewest lanes go without: a multiplier of tables each.
-    """
-    if not target.place.family.dsp:
-        return plain
-    found = with_dsps(network, plain)
-    folds = dict(found.folds)
-    with_blocks = sorted(
-        (name for name, fold in folds.items() if fold.dsp), key=lambda name: folds[name].pe
-    )
-    for name in with_blocks:
-        if resources_of(network, found, target.place.family).dsps <= target.place.dsps:
-            break
-        folds[name] = replace(folds[name], dsp=False)
-        found = replace(found, folds=folds)
-    return found
-
-
-def _bit_serial(
-    network: Network, schedule: Schedule, name: str, interval: int
-) -> Iterator[Schedule]:
-    """The schedule with that layer bit-serial, on the fewest lanes that keep the pace."""
-    layer = next(one for one in network.products if one.name == name)
-    folds = sorted(streaming_folds(layer), key=lambda fold: (fold.pe * fold.simd, fold.pe))
-    least = schedule.folds[name].pe * schedule.folds[name].simd
-    for fold in folds:
-        if fold.pe * fold.simd < least:
-            continue
-        serial = replace(fold, kind=FoldKind.BIT_SERIAL)
-        changed = replace(schedule, folds={**schedule.folds, name: serial})
-        try:
-            check(network, changed)
-        except VecqError:
-            return  # no layer of that kind
-        if _keeps(network, changed, interval):
-            yield changed
-            return
-
-
-def _keeps(network: Network, schedule: Schedule, interval: int) -> bool:
-    planned = plan(network, schedule)
-    ends = [stream.words for stream in (*planned.inputs.values(), *planned.outputs.values())]
-    return max([*planned.busy.values(), *ends]) <= interval
-
-
 def _at(target: Target, interval: int) -> Target:
     """The target at another interval: a rate a little below, so that the interval is this one."""
     return replace(target, frames_per_second=target.clock_mhz * 1e6 / (interval + 1e-6))
@@ -229,8 +167,11 @@ def _slowest_interval(network: Network) -> int:
 
 
 def _fits(network: Network, target: Target) -> bool:
+    """Whether the fewest lanes fit: quicker to tell than for the fewest look-up tables."""
+    place = target.place
     try:
-        found = measure(network, schedule_for(network, target), target)
+        lanes = suited(network, balance(network, target.interval), place.family, place.dsps)
+        found = measure(network, replace(lanes, clock_mhz=target.clock_mhz), target)
     except VecqError:
         return False
     return max(target.excess(found).values()) <= 0
