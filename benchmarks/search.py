@@ -59,9 +59,9 @@ REQUESTS["lenet5-mnist-few"] = replace(
     activation_bits=(2, 3, 4, 6, 8),
     epochs=1,
     samples=2_500,
-    trials=7,
+    trials=20,
 )
-"""A budget for one core in a quarter of an hour."""
+"""A budget for two cores in half an hour."""
 OPTIMIZERS = ("nsga2", "random")
 PAIRS = [(weights, inputs) for weights in (1, 2, 3, 4) for inputs in (2, 3, 4, 6)]
 """Uniform widths of weights and activations together, beside those that each search begins with."""
