@@ -155,7 +155,8 @@ def test_nohup_is_respected(start, stored, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGHUP])
 def test_emit_leaves_no_half_of_a_project(start, stored, tmp_path, number):
     command = start("emit", "hls4ml", stored, "--out", "out")
-    command.wait_for(lambda: list(command.temporary.iterdir()))
+    # A folder, not the file by which tempfile tries whether files can be written there.
+    command.wait_for(lambda: any(one.is_dir() for one in command.temporary.iterdir()))
     command.stop(number)
     assert not (tmp_path / "out").exists()
 
