@@ -2,11 +2,13 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,6 +76,35 @@ def test_the_class_instead_of_its_scores_is_as_often_right(tmp_path, monkeypatch
     assert float(said[0]) > 50
     assert storage.load(tmp_path / "class.npz").tensors["argmax"].shape == (1,)
     assert storage.load(tmp_path / "best.npz").tensors["topk"].shape == (3,)
+
+
+def test_the_log_has_the_epochs_of_the_checkpoint_wherever_a_signal_comes(
+    tmp_path, monkeypatch, capsys
+):
+    replace = os.replace
+    for before in (True, False):
+        out, moved = tmp_path / str(before), []
+
+        def interrupted(source, target, before=before, out=out, moved=moved):
+            moved.append(Path(target))
+            place = out / "checkpoint.pt"
+            now = moved.count(place) == 2 and moved[-1] == place
+            if now and before:
+                raise KeyboardInterrupt
+            replace(source, target)
+            if now:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("vecq_hw.files.os.replace", interrupted)
+        options = ("train", "--preset", "mlp-digits", "--epochs", 4, "--out", out)
+        status, _, errors = main(*options, monkeypatch=monkeypatch, capsys=capsys)
+        monkeypatch.setattr("vecq_hw.files.os.replace", replace)
+        assert status == 130
+        _, _, saved = load_training(out / "checkpoint.pt")
+        done = len(saved.state["history"])
+        assert f"holds {done} of 4 epochs" in errors
+        with (out / "train.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == done == 2  # the move is done all the same
 
 
 def test_a_signal_leaves_a_checkpoint_to_go_on_with(tmp_path, monkeypatch, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,6 +235,7 @@ def _run(task: Task, place: torch.device, out: Folder | None) -> Training:
     if task.state is not None:
         training.load_state_dict(task.state)
     kept = list(training.history)  # what the checkpoint holds
+    newest: list[tuple[os.stat_result, list[Epoch]]] = []  # what it is to hold
 
     def save(epoch: Epoch) -> None:
         if out is None:
@@ -251,6 +253,7 @@ def _run(task: Task, place: torch.device, out: Folder | None) -> Training:
         )
         with out.replacing(CHECKPOINT, _KINDS[CHECKPOINT]) as temporary:
             save_checkpoint(training.model, task.recipe, temporary, saved)
+            newest[:] = [(temporary.stat(), list(training.history))]
         kept[:] = training.history
         out.write(LOG, _log(kept), _KINDS[LOG])
         print_epoch(epoch, task.settings.epochs)
@@ -258,6 +261,11 @@ def _run(task: Task, place: torch.device, out: Folder | None) -> Training:
     try:
         run(training, after_epoch=save, tell=slow_lines())
     except KeyboardInterrupt:
+        # The signal may have come when the checkpoint was in its place, and nothing knew it yet.
+        for state, history in newest:
+            there = None if out is None else out.path / CHECKPOINT
+            if there is not None and there.exists() and os.path.samestat(state, there.stat()):
+                kept[:] = history
         done = len(kept)
         if out is not None and done:
             out.write(LOG, _log(kept), _KINDS[LOG])  # the signal may have come just before it
