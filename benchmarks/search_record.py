@@ -144,7 +144,10 @@ def compared(found: Row) -> Row:
         )
 
     wanted = best["accuracy"] - CLOSE
-    pairs = [one for one in found["others"] if one["name"].startswith("W")] + uniform
+    pairs = [
+        *(one for one in found["others"] if one["name"].startswith("W") and one["accuracy"]),
+        *uniform,
+    ]
     volumes = [hypervolume(rows, most, least) for rows in (searched, drawn)]
     return {
         "best_uniform": best,
@@ -172,8 +175,9 @@ def draw(name: str, found: Row) -> None:
             for one in found["searches"][OPTIMIZERS[0]]["rows"]
             if one["uniform"] is not None
         ]
-        learned = [one for one in found["others"] if not one["name"].startswith("W")]
-        pairs = [one for one in found["others"] if one["name"].startswith("W")]
+        trained = [one for one in found["others"] if one["accuracy"] is not None]
+        learned = [one for one in trained if not one["name"].startswith("W")]
+        pairs = [one for one in trained if one["name"].startswith("W")]
         for rows, mark, colour, label in (
             (uniform, "s", "C1", "one width for all weights, activations of 8 bits"),
             (pairs, "x", "C2", "one width for all weights, one for all activations"),
@@ -245,7 +249,7 @@ def section(name: str, found: Row) -> str:
     others = [
         (
             one["name"],
-            _percent(one["accuracy"]),
+            _percent(one["accuracy"]) if one["fits"] else "not trained: beyond the device",
             f"{one['luts']:,}",
             f"{one['brams']:,}",
             f"{one['seconds']:.0f}",
@@ -296,8 +300,9 @@ How many look-up tables do widths save that are chosen layer by layer?
 many trials, and uniform widths. `python -m benchmarks.search_record` wrote this page.
 Look-up tables are those of the cost model. The search saw no test sample: accuracies are those of
 integers on the validation split unless the column says otherwise.
-`lenet5-mnist-few` is what one core does in half an hour. `lenet5-mnist`, 64 trials of 30
-CPU-seconds for each search, was not run; about seven minutes of sixteen cores are estimated.
+`lenet5-mnist-few` is what one core of a busy machine does in three quarters of an hour.
+`lenet5-mnist`, 64 trials of 30 CPU-seconds for each search, was not run; about seven minutes of
+sixteen cores are estimated.
 Why the searches are set up like this: [design](../design/search.md#what-can-be-saved).
 
 """
