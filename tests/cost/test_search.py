@@ -33,6 +33,20 @@ def test_fewest_luts_keep_the_pace_with_no_more_than_the_fewest_lanes(interval: 
     assert resources_of(network, found, family).luts <= resources_of(network, lanes, family).luts
 
 
+def test_where_dsp_blocks_are_few_the_smallest_layers_go_without() -> None:
+    network, family = networks.digits_mlp(), device("ecp5-25k").family
+    free = suited(network, balance(network, 64), family)
+    taken = resources_of(network, free, family).dsps
+    few = suited(network, balance(network, 64), family, dsps=taken - 1)
+    check(network, few)
+    assert 0 < resources_of(network, few, family).dsps < taken
+    without = [name for name, fold in free.folds.items() if fold.dsp and not few.folds[name].dsp]
+    kept = [name for name, fold in few.folds.items() if fold.dsp]
+    assert max(free.folds[name].pe for name in without) <= min(free.folds[n].pe for n in kept)
+    none = fewest_luts(network, 64, family, dsps=0)
+    assert resources_of(network, none, family).dsps == 0
+
+
 def test_the_fastest_fits_and_the_next_faster_one_does_not() -> None:
     network, small = networks.digits_mlp(), device("ice40-up5k")
     found = fastest(network, small)

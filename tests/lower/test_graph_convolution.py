@@ -111,7 +111,8 @@ def test_weights_of_words_reach_the_largest_where_zero_leaves_enough_others(bits
         lower_graph(train_graph(graph, model.bits, replace(FEW, epochs=1))).layers[0].weights.grid
     )
     assert (grid == TwosComplement(bits)) is (bits >= 3)
-    assert float(found[0, 0]) == pytest.approx(largest) or bits < 3
+    if bits >= 3:
+        assert float(found[0, 0]) == pytest.approx(largest)
     assert (float(found[1, 1]) == 0.0) is (bits >= 3)
 
 
