@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
-from vecq_hw.accelerator.units import mantissa_bits
+from vecq_hw.accelerator.units import align_bits, mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost.structure import Structure, bits_of, pipeline_end
 from vecq_hw.formats import IntArray, IntFormat
@@ -135,8 +135,9 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     units = -(-lanes // turns)
     words = layer.channels // lanes
     all_turns = words * turns
-    rest = _rest_bits(layer, mantissa)
-    held = fmt.bits + (not fmt.signed)
+    align = align_bits(layer)
+    rest = _rest_bits(layer, mantissa, align)
+    held = fmt.bits + (not fmt.signed) + align
     total = max(held, rest) + 1
     out = layer.format.bits
     made.rom(all_turns * mantissa, 2 * units, registers=1)
@@ -146,7 +147,7 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     made.choose(turns, units * fmt.bits)
     made.table(5, units * total)
     made.add(total, units)
-    width = total - (int(layer.shifts.min()) - mantissa)
+    width = total - (int(layer.shifts.min()) + align - mantissa)
     if layer.format.hi - layer.format.lo == (1 << out) - 1:
         made.table(max(width - out, 1) + 1, units)
     else:
@@ -163,9 +164,9 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     return made
 
 
-def _rest_bits(layer: Rescale, mantissa: int) -> int:
+def _rest_bits(layer: Rescale, mantissa: int, align: int) -> int:
     """Bits of the constants without those that are added one by one."""
-    constant = layer.offset + half_of(layer.shift)
+    constant = (layer.offset + half_of(layer.shift)) << align
     rests = (constant + ((layer.mantissa < 0).astype(np.int64) << (mantissa - 1))) >> mantissa
     return IntFormat.covering(int(rests.min()), int(rests.max())).bits
 
