@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
-from vecq_hw.accelerator.units import align_bits, mantissa_bits
+from vecq_hw.accelerator.serial_rescale import align_bits
+from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost.structure import Structure, bits_of, pipeline_end
 from vecq_hw.formats import IntArray, IntFormat
