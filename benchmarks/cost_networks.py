@@ -293,7 +293,10 @@ _WHOLE = (
     (networks.lenet5_classic, 8, True),
 )
 _MAKERS = {"chain": random_chain, "graph": random_graph, "sequence": random_sequence}
-_RANDOM = {FIT: {"chain": 5, "graph": 11, "sequence": 5}, HELD_OUT: {"chain": 2, "graph": 4}}
+_RANDOM = {
+    FIT: {"chain": 17, "graph": 31, "sequence": 6},
+    HELD_OUT: {"chain": 10, "graph": 14, "sequence": 2},
+}
 
 
 def configurations() -> list[Configuration]:

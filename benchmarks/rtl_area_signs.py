@@ -25,7 +25,7 @@ from benchmarks.netlist import clocked, packed
 from benchmarks.origin import origin
 from benchmarks.synthesis import ECP5, XCUP, Area, synthesize
 from vecq_hw import assets
-from vecq_hw.emit import pair_rows
+from vecq_hw.accelerator.memories import pair_rows
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rtl_area import ACTIVATIONS, INPUTS, LANES, unit_network
-from vecq_hw.emit import pair_rows
+from vecq_hw.accelerator.memories import pair_rows
 from vecq_hw.emit.ports import MANIFEST
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.emit.systemverilog.parameters import memory_text

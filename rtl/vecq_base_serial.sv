@@ -12,7 +12,7 @@
 // The sign-adds are vecq_pair_row_array's with one plane; its offsets, which depend on the bases
 // alone, are taken off the bias, times their coordinates.  Signed x enter as x + 2^(InputBits-1).
 //
-// Memories, a line each of the following, least significant first (vecq_hw/emit/compact.py):
+// Memories, a line each of the following, least significant first (vecq_hw/accelerator/memories/compact.py):
 //   bases: a bit for each lane of a step, re-encoded for pairs, lane 0 of all Pe outputs first
 //   coordinates: of a pass, CoordinateBits for each of Pe outputs
 //   passes: the first word of the group, and whether the pass is the last of its outputs

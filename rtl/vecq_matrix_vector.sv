@@ -25,7 +25,7 @@
 // With BookWords, WeightsFile holds indices into a book of so many words of BookLanes weights each
 // (vecq_code_book), codes of TwosComplement.  Nothing else changes, not in any cycle.
 //
-// Memories, a line each of the following, least significant first (vecq_hw/emit/pair_rows.py):
+// Memories, a line each of the following, least significant first (vecq_hw/accelerator/memories/pair_rows.py):
 //   weights: the codes of one step, those of the mid-rise grid re-encoded, lane 0 of all Pe outputs
 //     first; the steps of outputs 0..Pe-1 first; with BitSerial of one plane
 //   bias: AccumulatorBits for each of Pe outputs, the bias minus all offsets

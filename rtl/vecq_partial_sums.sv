@@ -15,7 +15,7 @@
 // The dot products are vecq_pair_row_array's in two's complement; its offsets are taken off the
 // bias.  Signed x enter as x + 2^(InputBits-1).
 //
-// Memories, a line each of the following, least significant first (vecq_hw/emit/compact.py):
+// Memories, a line each of the following, least significant first (vecq_hw/accelerator/memories/compact.py):
 //   book: the codes of Parallel words, lane 0 of all of them first
 //   indices: of block 0 for all Pe outputs, then of block 1; the lines of the frame's first word
 //     first, for each of these outputs 0..Pe-1 of its group first

@@ -9,10 +9,10 @@ import numpy as np
 
 from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, transfer
 from vecq_hw import arithmetic, exact_products
+from vecq_hw.accelerator.memories import pair_rows, popcount, quad_rows
 from vecq_hw.accelerator.units import STRUCTURES, Structure
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
-from vecq_hw.emit import pair_rows, popcount, quad_rows
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat, MidRise, TwosComplement, bit_planes
 from vecq_hw.schedule import Fabric, Fold

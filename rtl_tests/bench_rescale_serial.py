@@ -9,9 +9,9 @@ from rtl_tests import bench_rescale
 from rtl_tests.bench_rescale import U8, Shape, accumulators, literal, numbers, shift_memory
 from rtl_tests.harness import Case, Memory, equal, interrupt, restart, transfer
 from vecq_hw import arithmetic
+from vecq_hw.accelerator.memories.serial_rescale import serial_memories
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
-from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntFormat
 
@@ -31,16 +31,14 @@ def wide(lanes: int, further: int = 0) -> Shape:
     return Shape(IntFormat(20, signed=True), 18, 30, 22, U8, 12, lanes, further)
 
 
-def too_wide(shape: Shape) -> bool:
-    """Whether a sum would have more than 64 bits."""
-    align = max(shape.mantissa_bits - shape.shift, 0)
-    return max(shape.accumulator.bits, shape.offset_bits, shape.shift + shape.further) + align > 61
-
-
 SERIALS = [
-    # Every shape of the other cell but those whose sums get too wide, with zeros behind them where
-    # the shift is less than the mantissa's bits; this one has no classes of positions.
-    *(Serial(shape) for shape in bench_rescale.SHAPES if not shape.rows and not too_wide(shape)),
+    # Every shape of the other cell whose shift leaves no mantissa bit in the sum; this one has no
+    # classes of positions.
+    *(
+        Serial(shape)
+        for shape in bench_rescale.SHAPES
+        if shape.shift >= shape.mantissa_bits and not shape.rows
+    ),
     # Lanes in turns; the last unit may have fewer.
     *(Serial(wide(6), turns) for turns in (2, 3, 4, 5, 6)),
     Serial(wide(4), 3),

@@ -32,9 +32,9 @@ VALUE_MUTANTS = [
 def proof(bits: int, lanes: int, activation_bits: int, values: bool = False) -> str:
     """Codes and activations that stand still give their products' sum.
 
-    The offset is that of ``vecq_hw.emit.pair_rows``: for each weight the planes that count -1,
-    times the greatest activation, and for the first lane of a pair once more.  With ``values``, the
-    codes as they are: a row of ones in the highest plane.
+    The offset is that of ``vecq_hw.accelerator.memories.pair_rows``: for each weight the planes
+    that count -1, times the greatest activation, and for the first lane of a pair once more.  With
+    ``values``, the codes as they are: a row of ones in the highest plane.
     """
     half, top = 1 << (bits - 1), (1 << activation_bits) - 1
     codes = [f"q[{n * bits} +: {bits}]" for n in range(lanes)]

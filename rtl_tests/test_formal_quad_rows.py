@@ -27,8 +27,8 @@ def row_proof(bits: int, lanes: int, activation_bits: int, first: bool = False) 
     """Codes and activations that stand still for the latency give their products' sum.
 
     That of the first row, or of the second, before which the first is of zeros alone.  The offset
-    is that of ``vecq_hw.emit.quad_rows``: for each weight the planes that count -1, times the
-    greatest activation and what the lane's place in the row adds.
+    is that of ``vecq_hw.accelerator.memories.quad_rows``: for each weight the planes that count -1,
+    times the greatest activation and what the lane's place in the row adds.
     """
     half, top = 1 << (bits - 1), (1 << activation_bits) - 1
     latency = 4 + (bits - 1).bit_length()

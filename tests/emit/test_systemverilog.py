@@ -24,9 +24,9 @@ from tests.emit.systemverilog_networks import (
 from tests.random_networks import random_graph, random_pair
 from vecq_hw import assets
 from vecq_hw.accelerator.cells import Join, Source
+from vecq_hw.accelerator.memories.pair_rows import weight_steps
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.accelerator.streams import Fork, Link
-from vecq_hw.emit.pair_rows import weight_steps
 from vecq_hw.emit.project import Vectors
 from vecq_hw.emit.systemverilog import unsupported
 from vecq_hw.emit.systemverilog.cells import with_inner

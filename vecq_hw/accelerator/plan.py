@@ -36,7 +36,6 @@ from vecq_hw.accelerator.cells import (
 )
 from vecq_hw.accelerator.joins import join
 from vecq_hw.accelerator.orders import word_order
-from vecq_hw.accelerator.serial_rescale import rescale_turns, serial_rescale
 from vecq_hw.accelerator.streams import Reframe, Stream
 from vecq_hw.accelerator.wiring import Wiring
 from vecq_hw.bench.words import slot_bits
@@ -180,8 +179,7 @@ class _Planner:
                 in_turns = cell.fold.kind is FoldKind.PARTIAL_SUMS and cell.unit.outputs > 1
                 if interval > 1 and not in_turns:
                     room = units.ROOM_OF_SPACED
-                accumulators = self._network.tensors[layer.input].format
-                turns = rescale_turns(layer, accumulators, source.lanes, interval)
+                turns = units.rescale_turns(layer, source.lanes, interval)
                 if turns and not dsp:
                     if in_turns:
                         # The words of a frame come one behind the other.
@@ -191,7 +189,7 @@ class _Planner:
                         source=source,
                         target=target,
                         turns=turns,
-                        unit=serial_rescale(layer, turns),
+                        unit=units.serial_rescale(layer, turns),
                         periods=source.words,
                     )
         depth = RESCALE_DEPTH + (layer.classes > 1)

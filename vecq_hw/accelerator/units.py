@@ -245,9 +245,37 @@ def is_searched(rescale: Rescale) -> bool:
     return rescale.format.hi - rescale.format.lo < SEARCHED
 
 
+def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
+    """How many lanes a unit of ``vecq_rescale_serial.sv`` works on, one after the other.
+
+    With the fewest units where a word of ``lanes`` comes every ``interval`` cycles; 0 where there
+    is no time for one lane, where mantissa bits reach beyond the shift, or where it has rows.
+    """
+    if layer.rows is not None:
+        return 0  # its memories are in the order in which words come
+    bits = mantissa_bits(layer)
+    most = min(lanes, (interval - 1) // (bits + 1))
+    if bits > layer.shifts.min() or not most:
+        return 0
+    units = -(-lanes // most)
+    return -(-lanes // units)
+
+
 def mantissa_bits(layer: Rescale) -> int:
     """Bits of the narrowest two's complement that holds all mantissas."""
     return IntFormat.covering(int(layer.mantissa.min()), int(layer.mantissa.max())).bits
+
+
+def serial_rescale(layer: Rescale, turns: int) -> Unit:
+    """The unit of ``vecq_rescale_serial.sv``, a word per period.
+
+    For each turn a cycle a mantissa bit and one for the rest of the constant; the word is kept
+    until the last of them, and four stages behind that one is the result.
+    """
+    cycles = turns * (mantissa_bits(layer) + 1)
+    begin = StepRun(gap=1, steps=1, needs=0, frees=0, gives=False)
+    end = StepRun(gap=cycles - 1, steps=1, needs=-1, frees=1, gives=True)
+    return Unit(pattern=[begin, end], words=1, capacity=1, depth=4, room=ROOM_OF_SPACED)
 
 
 def rows(folds: int) -> Unit:

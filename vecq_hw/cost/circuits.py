@@ -2,49 +2,95 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import assert_never
 
 import numpy as np
 
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import Unrolled
+from vecq_hw.accelerator.unrolled.adder_graph import OffsetGraph, offset_form
+from vecq_hw.accelerator.unrolled.adder_search import blocks
+from vecq_hw.accelerator.unrolled.circuit import circuit
+from vecq_hw.accelerator.unrolled.stages import stages
 from vecq_hw.cost.elements import signed_digits
 from vecq_hw.cost.structure import Structure, log2
-from vecq_hw.layers import BinaryBases, ProductWeights, Weights
+from vecq_hw.formats import IntFormat
+from vecq_hw.layers import BinaryBases, Dense, ProductWeights, Rescale, Weights
 
 SHARED_FRONTS = 0.25
-"""Tables in front of an addition of an unrolled layer for each of its bits."""
+"""Tables in front of an addition of a layer that is not searched for each of its bits."""
+SEARCHED_PAIRS = 300_000
+"""Pairs of inputs, times outputs, up to which additions are searched for: a third of a second."""
 
 
 def unrolled(cell: Unrolled, out: int) -> Structure:
-    """A circuit of shared additions, from the digits of its weights; none is searched for here.
-
-    Each output adds as many terms as its weights have digits that are not 0, in signed-digit form;
-    how many of these additions are shared is a matter of the fit.
-    """
+    """A circuit of shared additions, as a short search finds it; of large layers its digits."""
     made = Structure("unrolled")
+    layer = cell.layer
+    made.control += cell.depth
+    made.register(layer.outputs * out)
+    pairs = sum(len(block) ** 2 for block in blocks(layer.inputs_of_one_output))
+    if layer.outputs * pairs > SEARCHED_PAIRS:
+        made.kind = "unrolled, by digits"
+        _by_digits(made, cell, out)
+        return made
+    graph = _searched(layer, cell.activations, cell.rescale)
+    placed = stages(graph, cell.depth)
+    made.register(sum(n.bits * r for n, r in zip(graph.nodes, placed.registers, strict=True)))
+    for index, (row, shared) in enumerate(zip(graph.rows, graph.overlaps, strict=True)):
+        if shared:
+            shift = max(row.plain_shift, row.other_shift)
+            bits = graph.nodes[len(graph.inputs) + index].bits - shift
+            made.add(bits, fronts=shared if row.complement else 0)
+    for node, meaning in graph.outputs:
+        if node is not None:
+            _end(made, meaning.bits, cell, out)
+    return made
+
+
+def _end(made: Structure, bits: int, cell: Unrolled, out: int) -> None:
+    """What is done with a sum: a constant added, and a Rescale by constants."""
+    if cell.rescale is None:
+        made.add(out)
+        return
+    if units.is_searched(cell.rescale):
+        for level in range(out):
+            made.compare(bits + 1)
+            made.table(level, bits if level > 1 else 0)
+        return
+    made.add(max(bits, int(cell.rescale.shifts.min()) + 1, out + 1))
+    made.table(max(bits - out, 1), 2)
+    made.table(3, out)
+
+
+@lru_cache(maxsize=64)
+def _searched(layer: Dense, source: IntFormat, rescale: Rescale | None) -> OffsetGraph:
+    return offset_form(circuit(layer, source, rescale, attempts=1))
+
+
+def _by_digits(made: Structure, cell: Unrolled, out: int) -> None:
+    """Each output adds as many terms as its weights have digits, in signed-digit form.
+
+    How many of these additions are shared is a matter of the fit.
+    """
     layer = cell.layer
     match layer.weights:
         case Weights() | ProductWeights() | BinaryBases():
             values = layer.weights.values.reshape(layer.outputs, -1)
         case _:
             assert_never(layer.weights)
-    digits = signed_digits(values)
-    terms = digits.sum(axis=1)
+    terms = signed_digits(values).sum(axis=1)
     bits = cell.activations.bits
     additions = int(np.maximum(terms - 1, 0).sum())
     made.add(bits + 2, additions, fronts=SHARED_FRONTS * (bits + 2))
     made.register(cell.depth * layer.outputs * (bits + 4))
-    made.control += cell.depth
     if cell.rescale is not None:
-        mantissas = signed_digits(cell.rescale.mantissa.reshape(-1))
         total = bits + log2(layer.inputs_of_one_output) + layer.weights.planes.bits
         if units.is_searched(cell.rescale):
             made.add(total, layer.outputs * out, fronts=total / 2)
         else:
-            sums = int(np.maximum(mantissas, 1).sum())
-            made.add(total, sums, fronts=SHARED_FRONTS * total)
-            made.add(out, 2 * layer.outputs)
+            digits = signed_digits(cell.rescale.mantissa.reshape(-1))
+            made.add(total, int(np.maximum(digits, 1).sum()), fronts=SHARED_FRONTS * total)
+            made.compare(out, 2 * layer.outputs)
             made.table(4, layer.outputs * out)
-        made.register(layer.outputs * out)
-    return made

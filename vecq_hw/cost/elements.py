@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
-from vecq_hw.accelerator.serial_rescale import align_bits
+from vecq_hw.accelerator.memories.serial_rescale import serial_memories
 from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
+from vecq_hw.cost import multipliers
+from vecq_hw.cost.contents import contents
 from vecq_hw.cost.structure import Structure, bits_of, pipeline_end
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
@@ -55,13 +57,12 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     total = min(max(product, offset) + 1, 64)
     shift = int(layer.shifts.min())
     shifted = max(total - shift, layer.format.bits)
-    made.rom(lines, lanes * mantissa, stages=2)
-    made.rom(lines, lanes * offset, stages=3)
+    mantissas = contents(layer.mantissa.reshape(-1, lanes), mantissa)
+    offsets = contents((layer.offset + half_of(layer.shifts)).reshape(-1, lanes), offset)
+    made.rom(lines, lanes * mantissa, stages=2, found=mantissas)
+    made.rom(lines, lanes * offset, stages=3, found=offsets)
     made.register(2 * lanes * fmt.bits)
-    rows = _rows(layer.mantissa.reshape(-1, lanes), mantissa)
-    # Of a power of two tables make a shift; DSPs are chosen before synthesis has read the memory.
-    multiplied = lanes if dsp else _multiplied(layer, lanes)
-    made.multiply(accumulator, mantissa, multiplied, dsp=dsp, rows=rows)
+    _products(made, layer, accumulator, mantissa, lanes, dsp=dsp)
     made.register(lanes * product)  # the product
     if isinstance(layer.shift, int):
         low = min(total // 2, shift)
@@ -73,7 +74,7 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
         made.register(lanes * total)
     made.register(lanes * shifted)
     out = layer.format.bits
-    made.add(max(shifted - 2, 0), 2 * lanes)
+    made.compare(max(shifted - 2, 0), 2 * lanes)
     made.table(4, lanes * out)
     made.register(lanes * out)
     _further(made, layer, lines, lanes, total - shift, stages=3)
@@ -101,20 +102,23 @@ CONSTANT_BIT = 0.67
 """Work with a bit that is always 1, as a share of that with one that changes."""
 
 
-def _rows(mantissas: IntArray, bits: int) -> float:
-    """Rows of a multiplier by constants (lines, lanes), on average of the lanes."""
-    patterns = mantissas.astype(np.int64) & ((1 << bits) - 1)
-    ones = np.bitwise_count(np.bitwise_and.reduce(patterns))
-    changing = np.bitwise_count(np.bitwise_or.reduce(patterns ^ patterns[0]))
-    return float(np.mean(changing + CONSTANT_BIT * ones))
-
-
-def _multiplied(layer: Rescale, lanes: int) -> int:
-    """Lanes that need a multiplier: those with more than 0, or a power of two alone."""
-    mantissas = layer.mantissa.reshape(-1, lanes)
-    first = mantissas[0]
-    shifted = (first >= 0) & (first & (first - 1) == 0)
-    return lanes - int(((mantissas == first).all(axis=0) & shifted).sum())
+def _products(
+    made: Structure, layer: Rescale, accumulator: int, bits: int, lanes: int, *, dsp: bool
+) -> None:
+    """The multipliers of all lanes, each of which has a mantissa for each line."""
+    mantissas = layer.mantissa.reshape(-1, lanes).astype(np.int64)
+    if dsp:  # chosen before synthesis has read the memory
+        made.multiply(accumulator, bits, lanes, dsp=True)
+        return
+    same = (mantissas == mantissas[0]).all(axis=0)
+    for constant in mantissas[0, same].tolist():
+        made.spend(multipliers.tables(accumulator, constant))
+    if not same.all():
+        patterns = mantissas[:, ~same] & ((1 << bits) - 1)
+        ones = np.bitwise_count(np.bitwise_and.reduce(patterns))
+        changing = np.bitwise_count(np.bitwise_or.reduce(patterns ^ patterns[0]))
+        rows = float(np.mean(changing + CONSTANT_BIT * ones))
+        made.multiply(accumulator, bits, int((~same).sum()), dsp=False, rows=rows)
 
 
 def _further(
@@ -123,9 +127,13 @@ def _further(
     """The shifter of channels that shift further than the least."""
     if isinstance(layer.shift, int) or lines == 1:
         return
-    bits = int(layer.shifts.max() - layer.shifts.min()).bit_length()
-    made.rom(lines, lanes * bits, stages=1 + stages)
-    made.table(3, lanes * bits * max(width, 1))
+    further = layer.shifts - layer.shifts.min()
+    bits = int(further.max()).bit_length()
+    if layer.rows is not None:
+        further = np.broadcast_to(further, layer.mantissa.shape)
+    found = contents(further.reshape(-1, lanes), bits)
+    made.rom(lines, lanes * bits, stages=1 + stages, found=found)
+    made.table(3, int((found.keys > 1).sum()) * max(width, 1))
 
 
 def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
@@ -136,23 +144,24 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     units = -(-lanes // turns)
     words = layer.channels // lanes
     all_turns = words * turns
-    align = align_bits(layer)
-    rest = _rest_bits(layer, mantissa, align)
-    held = fmt.bits + (not fmt.signed) + align
+    rest = _rest_bits(layer, mantissa)
+    held = fmt.bits + (not fmt.signed)
     total = max(held, rest) + 1
     out = layer.format.bits
-    made.rom(all_turns * mantissa, 2 * units, registers=1)
-    made.rom(all_turns, units * rest, registers=1)
+    memories = serial_memories(layer.mantissa, layer.offset, layer.shift, mantissa, lanes, turns)
+    bits, rests = contents(memories.bits, 1), contents(memories.rests, rest)
+    made.rom(all_turns * mantissa, 2 * units, registers=1, found=bits)
+    made.rom(all_turns, units * rest, registers=1, found=rests)
     made.register(lanes * fmt.bits)
     made.register(units * (fmt.bits + 2 * total + held + 3))
     made.choose(turns, units * fmt.bits)
     made.table(5, units * total)
     made.add(total, units)
-    width = total - (int(layer.shifts.min()) + align - mantissa)
+    width = total - (int(layer.shifts.min()) - mantissa)
     if layer.format.hi - layer.format.lo == (1 << out) - 1:
         made.table(max(width - out, 1) + 1, units)
     else:
-        made.add(max(width - 2, 0), 2 * units)
+        made.compare(max(width - 2, 0), 2 * units)
     made.table(3, units * out)
     made.register(units * turns * out)
     _further(made, layer, all_turns, units, width, stages=1)
@@ -165,9 +174,9 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     return made
 
 
-def _rest_bits(layer: Rescale, mantissa: int, align: int) -> int:
+def _rest_bits(layer: Rescale, mantissa: int) -> int:
     """Bits of the constants without those that are added one by one."""
-    constant = (layer.offset + half_of(layer.shift)) << align
+    constant = layer.offset + half_of(layer.shift)
     rests = (constant + ((layer.mantissa < 0).astype(np.int64) << (mantissa - 1))) >> mantissa
     return IntFormat.covering(int(rests.min()), int(rests.max())).bits
 
@@ -185,7 +194,7 @@ def _threshold(layer: Threshold, lanes: int, fmt: IntFormat) -> Structure:
         # Constants of the lane in all words, chosen by the word and the bits so far.
         address = words << (stage - 1)
         made.register(lanes * stage)
-        made.add(compare, lanes)
+        made.compare(compare, lanes)
         made.rom(address, lanes * bits, most_in_luts=IN_TABLES, stages=0)
     out = layer.format.bits
     made.table(2 + out, lanes * out)
@@ -202,27 +211,18 @@ def _lookup(layer: Lookup, lanes: int, source: Tensor) -> Structure:
     bits, out = source.format.bits, layer.format.bits
     if len(layer.table) > 1:
         words = source.channels // lanes
-        # Bits that are the same in all words are left out of the memory, and the others move up.
-        widths = [
-            _changing_bits(layer.table.reshape(words, lanes, -1)[:, lane], out)
-            for lane in range(lanes)
-        ]
-        for lane, width in enumerate(widths):
-            first = sum(widths[:lane])
-            made.rom(words << bits, width, most_in_luts=256, first=first, of=sum(widths))
+        values = layer.table.reshape(words, lanes, -1).swapaxes(1, 2).reshape(-1, lanes)
+        found = contents(values, out)
+        for lane in range(lanes):
+            made.rom(words << bits, out, most_in_luts=256, first=lane * out, found=found)
         made.count(words)
     else:
-        width = _changing_bits(layer.table, out)
+        found = contents(layer.table.reshape(-1, 1), out)
         for first in range(0, lanes, 8):
-            made.rom(1 << bits, width, most_in_luts=256, ports=min(8, lanes - first))
+            ports = min(8, lanes - first)
+            made.rom(1 << bits, out, most_in_luts=256, ports=ports, found=found)
     made.control += 1
     return made
-
-
-def _changing_bits(values: IntArray, bits: int) -> int:
-    """How many of so many bits are not the same in all values."""
-    patterns = values.astype(np.int64).reshape(-1) & ((1 << bits) - 1)
-    return int(np.bitwise_or.reduce(patterns ^ patterns[0])).bit_count()
 
 
 def argmax(cell: Comparison, bits: int) -> Structure:
@@ -233,11 +233,11 @@ def argmax(cell: Comparison, bits: int) -> Structure:
     nodes = lanes
     while nodes > 1:
         pairs = -(-nodes // 2)
-        made.add(bits, nodes // 2)
+        made.compare(bits, nodes // 2)
         made.table(3, nodes // 2 * (bits + (nodes < lanes) * index + 1))
         made.register(pairs * (bits + bits_of(lanes)))
         nodes = pairs
-    made.add(bits)
+    made.compare(bits)
     made.add(index)
     made.register(bits + index)
     made.control += index + cell.depth + 1
@@ -248,7 +248,7 @@ def topk(cell: Ranking, bits: int) -> Structure:
     """``vecq_topk``: a sorted list into which an element is put."""
     made = Structure("topk")
     count, index = cell.layer.count, bits_of(cell.period)
-    made.add(bits, count)
+    made.compare(bits, count)
     made.register(count * (bits + 2 * index))
     made.table(3, count * bits)
     made.table(5, count * index)

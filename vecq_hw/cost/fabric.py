@@ -36,8 +36,12 @@ class Fabric:
         The shapes of a block RAM.
     block_cost, lut_ram_cost : float
         By which memories are laid out.
+    whole_lut_rams : bool
+        Whether a memory of tables costs as much with some of its bits as with all of them.
     dsp : tuple of int, or None
         Bits of the two sides of a multiplier.
+    small_sums, small_comparisons : sequence of float
+        Tables of sums of so few bits that synthesis makes no carry chain of them, by their bits.
     """
 
     name: str
@@ -52,7 +56,9 @@ class Fabric:
     block_cost: float
     lut_ram_cost: float
     dsp: tuple[int, int] | None
-    rom_in_blocks: int = 0
+    whole_lut_rams: bool = True
+    small_sums: Sequence[float] = ()
+    small_comparisons: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +87,22 @@ class Raw:
 
 PRODUCT_TABLES = {4: 3.4, 6: 1.9}
 """Tables of a multiplier for each pair of bits, by their inputs: measured on Rescales."""
+COUNTED_IN_SIX = PRODUCT_TABLES[6] / PRODUCT_TABLES[4]
+"""Tables of six inputs for one of four."""
 REST_BITS = 2
 """The widest rest of a factor for which no block is taken, in bits."""
 CHECK_COST = 8
 """LUTs of the logic that tells a read of a word that is being written."""
+ROM_BIT_COST = 1 / 16
+"""What yosys says that a bit of constants costs in tables."""
 _ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 FABRICS: Mapping[str, Fabric] = {
     fabric.name: fabric
     for fabric in (
         Fabric(
             name="ecp5",
+            small_sums=(0, 1, 2, 4, 10),
+            small_comparisons=(0, 0.5, 1, 4, 9),
             lut_inputs=4,
             carry_bits=2,
             sum_is_table=False,
@@ -144,6 +156,7 @@ FABRICS: Mapping[str, Fabric] = {
                 block_ram=((1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1)),
                 block_cost=257,
                 lut_ram_cost=8,
+                whole_lut_rams=False,
                 dsp=(25 if name == "xc7" else 27, 18),
             )
             for name in ("xc7", "xcup")
@@ -161,13 +174,18 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         Whether any fold of the network asks for DSPs: synthesis then takes them for multipliers
         that ask for nothing, too.
     """
-    tables, carries, memory_tables, brams = 0.0, 0, 0, 0
+    tables = structure.counted * (COUNTED_IN_SIX if fabric.lut_inputs == 6 else 1)
+    carries, memory_tables, brams = 0, 0, 0
     registers = structure.registers
     for inputs, count in structure.tables.items():
         tables += count * _tables_of(inputs, fabric.lut_inputs)
     for inputs, count in structure.flat.items():
         tables += count * 2.0 ** max(inputs - fabric.lut_inputs, 0)
     for part in structure.sums:
+        if part.bits < len(fabric.small_sums) and not part.chosen:
+            small = fabric.small_comparisons if part.compared else fabric.small_sums
+            tables += (small[part.bits] + part.fronts) * part.count
+            continue
         cells = math.ceil(part.bits / fabric.carry_bits) * part.count
         carries += cells
         if fabric.sum_is_table:
@@ -220,55 +238,58 @@ class _Made:
 
 def _memory(memory: Memory, fabric: Fabric) -> _Made:
     if memory.most_in_luts is not None:
-        if memory.words > memory.most_in_luts:
-            ports = 1 if memory.ports == 1 else math.ceil(memory.ports / 2)
-            return _Made(
-                brams=ports * block_rams(memory, fabric),
-                registers=(memory.stages - 1 + memory.registers) * memory.ports * memory.bits,
-            )
-        return _table_rom(memory, fabric)
-    blocks = block_rams(memory, fabric)
+        return _rom(memory, fabric)
+    blocks, cost = block_rams(memory, fabric)
     behind = (memory.stages - 1) * memory.bits
     if fabric.lut_ram is None:
         return _Made(brams=blocks, registers=behind)
     words, bits, taken = fabric.lut_ram
-    rows = math.ceil(memory.words / words)
-    cost = fabric.lut_ram_cost * rows * memory.bits / bits + (rows - 1) * (memory.bits + 1) / 2
-    if blocks * fabric.block_cost + CHECK_COST * memory.checked < cost:
+    rows, columns = math.ceil(memory.words / words), math.ceil(memory.bits / bits)
+    share = columns if fabric.whole_lut_rams else memory.bits / bits
+    in_tables = fabric.lut_ram_cost * rows * share + (rows - 1) * (memory.bits + 1) / 2
+    if cost + CHECK_COST * memory.checked < in_tables:
         return _Made(brams=blocks, registers=behind)
     return _Made(
         tables=memory.bits * _tables_of(rows + (rows - 1).bit_length(), fabric.lut_inputs)
         if rows > 1
         else 0,
-        memory_tables=taken * rows * math.ceil(memory.bits / bits),
+        memory_tables=taken * rows * columns,
         registers=memory.bits + behind,
     )
 
 
-def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
-    """Constants in tables: one for each column that differs, shared where there are few functions.
-
-    The columns of a memory of 2, 4 or 8 words repeat: of ``f`` possible functions that are no
-    constants, columns drawn at random leave ``f·(1 − e^(−columns/f))``.
-    """
-    columns = memory.bits
-    address = max((memory.words - 1).bit_length(), 0)
-    if memory.words == 1:
+def _rom(memory: Memory, fabric: Fabric) -> _Made:
+    """Constants, in blocks where it is asked for or costs less."""
+    assert memory.most_in_luts is not None
+    if not memory.bits:
         return _Made()
-    functions = 2.0 ** min(memory.words, 40) / 2 - 1
-    distinct = functions * -math.expm1(-columns / functions)
+    blocks, cost = block_rams(memory, fabric)
+    copies = 1 if memory.ports == 1 else math.ceil(memory.ports / 2)
+    asked = memory.words > memory.most_in_luts
+    cheaper = copies * cost < memory.words * memory.of * ROM_BIT_COST
+    if asked or (cheaper and memory.stages > 0):
+        return _Made(
+            brams=copies * blocks,
+            registers=(memory.stages - 1 + memory.registers) * memory.ports * memory.bits,
+        )
+    return _table_rom(memory, fabric)
+
+
+def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
+    """Constants in tables, for each different column that changes."""
+    address = max((memory.words - 1).bit_length(), 0)
     each = 1.0 if address > 1 else 0.0
     if address > fabric.lut_inputs:
         each = 2.0 ** (address - fabric.lut_inputs)
         each *= 1 if fabric.lut_inputs == 6 else 0.93
         each *= memory.words / 2.0**address
-    read = memory.ports * distinct
+    read = memory.ports * memory.functions
     addresses = memory.registers * memory.ports * address
-    return _Made(tables=read * each, registers=memory.stages * round(read) + addresses)
+    return _Made(tables=read * each, registers=memory.stages * read + addresses)
 
 
-def block_rams(memory: Memory, fabric: Fabric) -> int:
-    """Block RAMs of a memory, in the shape that costs least.
+def block_rams(memory: Memory, fabric: Fabric) -> tuple[int, float]:
+    """Block RAMs of a memory, in the shape that costs least, and what yosys says that they cost.
 
     The shape is chosen for whole words; blocks of which no bit is read are left out.
     """
@@ -281,7 +302,7 @@ def block_rams(memory: Memory, fabric: Fabric) -> int:
 
     depth, width = min(fabric.block_ram, key=cost)
     columns = (memory.first + memory.bits - 1) // width - memory.first // width + 1
-    return math.ceil(memory.words / depth) * columns
+    return math.ceil(memory.words / depth) * columns, cost((depth, width))
 
 
 def _dsps(product: Product, fabric: Fabric, dsp: bool) -> tuple[int, int]:

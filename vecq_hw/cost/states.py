@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import assert_never
 
 from vecq_hw.accelerator.cells import Recurrence
+from vecq_hw.accelerator.memories.folded import unit_memories
+from vecq_hw.cost.arrays import STAGE_LANES, pair_rows, planes_of
+from vecq_hw.cost.contents import contents
 from vecq_hw.cost.elements import signed_bits
 from vecq_hw.cost.positions import replay
-from vecq_hw.cost.products import STAGE_LANES, pair_rows
 from vecq_hw.cost.structure import Structure
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Gru, Lstm
+from vecq_hw.layers.sequences import STATE
+from vecq_hw.schedule import Fabric
 
 
 def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
@@ -33,11 +37,13 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
     for _ in range(fold.simd):
         made.ram(2 * folds, 8)
     made.table(3, fold.simd * 8)
+    memories = unit_memories(layer.product, fold, STATE, Fabric.LUT6)
+    codes = contents(memories.steps, bits)
     for first in range(0, fold.simd, STAGE_LANES):
-        codes = fold.pe * bits
         lanes = min(STAGE_LANES, fold.simd - first)
-        made.rom(steps, lanes * codes, first=first * codes, of=fold.simd * codes)
-    pair_rows(made, fold.pe, fold.simd, bits, 8, steps, signs=signs)
+        made.rom(steps, lanes * fold.pe * bits, first=first * fold.pe * bits, found=codes)
+    rows = planes_of(codes, fold.simd, fold.pe, bits)
+    pair_rows(made, rows, fold.pe, STATE.bits, sums, signs=signs)
     made.rom(words, fold.pe * sums)
     made.add(sums, fold.pe, fronts=sums)
     made.register(2 * fold.pe * sums)

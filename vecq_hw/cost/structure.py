@@ -10,6 +10,10 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from vecq_hw.cost.contents import Contents, drawn, functions
+
 
 @dataclass(frozen=True, slots=True)
 class Sum:
@@ -19,6 +23,8 @@ class Sum:
     ----------
     fronts : float
         Functions in front of each, which a table of six inputs holds together with its sum.
+    compared : bool
+        Whether only the sign of a difference is read.
     chosen : bool
         Whether ``vecq_carry_adder`` has its choice of operand inside the carry cells of ECP5.
     """
@@ -27,6 +33,7 @@ class Sum:
     count: int = 1
     fronts: float = 0
     chosen: bool = False
+    compared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,10 @@ class Memory:
     registers : int
         Of ``vecq_rom`` besides: behind a block, and at the address of a memory in tables.
     first, of : int
-        A memory of constants is read from bit ``first`` of words of ``of`` bits on; 0 bits: of all
-        of them.
+        A memory of constants is read from bit ``first`` of words of ``of`` bits on, without those
+        that never change.
+    functions : int
+        How many different columns are read from a memory of constants.
     checked : bool
         Whether a word that is written and read in the same cycle is read as it was, for which a
         block RAM needs logic beside it.
@@ -60,6 +69,7 @@ class Memory:
     registers: int = 0
     first: int = 0
     of: int = 0
+    functions: int = 0
     checked: bool = False
 
 
@@ -99,6 +109,8 @@ class Structure:
         Bits of counters and flags, each with its register and the logic that says when it changes.
     registers : int
         Without those behind memories.
+    counted : float
+        Tables of four inputs that were counted as such.
     """
 
     kind: str
@@ -109,11 +121,17 @@ class Structure:
     products: list[Product] = field(default_factory=list)
     control: int = 0
     registers: int = 0
+    counted: float = 0.0
 
     def add(self, bits: int, count: int = 1, fronts: float = 0, *, chosen: bool = False) -> None:
-        """Sums, differences or comparisons."""
+        """Sums or differences."""
         if bits > 0 and count > 0:
             self.sums.append(Sum(bits, count, fronts, chosen))
+
+    def compare(self, bits: int, count: int = 1) -> None:
+        """Comparisons."""
+        if bits > 0 and count > 0:
+            self.sums.append(Sum(bits, count, compared=True))
 
     def choose(self, ways: int, bits: int) -> None:
         """A multiplexer by a binary number, of ``bits`` functions."""
@@ -124,6 +142,10 @@ class Structure:
         """Functions of so many inputs."""
         if inputs > 1 and count > 0:
             self.tables[inputs] += count
+
+    def spend(self, tables: float) -> None:
+        """Tables of four inputs, already counted."""
+        self.counted += tables
 
     def register(self, bits: int) -> None:
         """Flip-flops whose inputs are counted elsewhere."""
@@ -138,16 +160,34 @@ class Structure:
         words: int,
         bits: int,
         *,
+        found: Contents | None = None,
         most_in_luts: int = 64,
         ports: int = 1,
         stages: int = 1,
         registers: int = 0,
         first: int = 0,
-        of: int = 0,
     ) -> None:
-        """A memory of constants, read through registers; a narrow one is no waste of a block."""
+        """A memory of constants, read through registers; a narrow one is no waste of a block.
+
+        Of what is stored, if it is told, ``bits`` are read from bit ``first`` on.
+        """
         most = 64 if most_in_luts < 64 and bits < 17 else most_in_luts
-        self.memories.append(Memory(words, bits, most, ports, stages, registers, first, of))
+        part = np.empty(0, np.int64) if found is None else found.part(first, bits)
+        kept = part[:0] if found is None else found.keys.reshape(-1) > 1
+        known = found is not None
+        self.memories.append(
+            Memory(
+                words,
+                int((part > 1).sum()) if known else bits,
+                most,
+                ports,
+                stages,
+                registers,
+                first=int(kept[:first].sum()),
+                of=int(kept.sum()) if known else bits,
+                functions=functions(part) if known else drawn(words, bits),
+            )
+        )
 
     def ram(self, words: int, bits: int, *, stages: int = 1, checked: bool = False) -> None:
         """A memory that is written and read, through registers."""

@@ -9,8 +9,8 @@ import numpy as np
 from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.buffered_units import is_identity
 from vecq_hw.accelerator.cells import Recurrence, Rows
+from vecq_hw.accelerator.memories.compact import turn_indices
 from vecq_hw.accelerator.sum_tables import sum_tables
-from vecq_hw.emit.compact import turn_indices
 from vecq_hw.emit.hls.calls import LayerCall, Site, window
 from vecq_hw.emit.hls.packing import book_definition, packed_words, stored
 from vecq_hw.emit.literals import cpp_array, cpp_words

@@ -9,8 +9,8 @@ import numpy as np
 
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Join, Ranking, SerialRescale
+from vecq_hw.accelerator.memories.serial_rescale import serial_memories
 from vecq_hw.arithmetic import half_of
-from vecq_hw.emit.serial_rescale import serial_memories
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
 from vecq_hw.emit.systemverilog.parameters import (
     bit,

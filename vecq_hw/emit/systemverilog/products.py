@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import assert_never
 
 from vecq_hw.accelerator.cells import MatrixVector, Recurrence, Rows, Source
+from vecq_hw.accelerator.memories.compact import (
+    base_memories,
+    book_memory,
+    index_memory,
+    sum_memories,
+)
+from vecq_hw.accelerator.memories.folded import unit_memories
 from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.accelerator.units import STRUCTURES
-from vecq_hw.emit.compact import base_memories, book_memory, index_memory, sum_memories
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
-from vecq_hw.emit.systemverilog.parameters import bit, unit_memories
+from vecq_hw.emit.systemverilog.parameters import bit
 from vecq_hw.emit.systemverilog.recurrences import camel_case, recurrence
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.formats import IntFormat

@@ -7,8 +7,9 @@ from typing import assert_never
 import numpy as np
 
 from vecq_hw import arithmetic
+from vecq_hw.accelerator.memories.folded import unit_memories
 from vecq_hw.emit.systemverilog.instances import Memory
-from vecq_hw.emit.systemverilog.parameters import bit, signed_bits, unit_memories
+from vecq_hw.emit.systemverilog.parameters import bit, signed_bits
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Gru, Lstm, RecurrentLayer
 from vecq_hw.layers.sequences import (

@@ -12,6 +12,7 @@ import jinja2
 
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph, OffsetGraph, offset_form
+from vecq_hw.accelerator.unrolled.stages import stages
 from vecq_hw.emit.unrolled import outputs
 from vecq_hw.emit.unrolled.verilog import input_lines, node_names, row_lines
 from vecq_hw.errors import VecqError
@@ -112,27 +113,19 @@ def _pipeline(
     latency: int,
 ) -> str:
     """The adders in all stages but the last, then the ends and the last register."""
-    last, deepest = latency - 2, max(1, *graph.depths)
-    stages = [max(0, depth - 1) * (last + 1) // deepest for depth in graph.depths]
+    placed = stages(graph, latency)
+    computed, last = placed.computed, placed.last
     names = node_names(graph)
-    needed = list(stages)
-    for index, row in enumerate(graph.rows):
-        stage = stages[len(graph.inputs) + index]
-        needed[row.plain] = max(needed[row.plain], stage)
-        needed[row.other] = max(needed[row.other], stage)
-    for node, _ in graph.outputs:
-        if node is not None:
-            needed[node] = last + 1
 
     def at(node: int, stage: int) -> str:
-        cycles = stage - stages[node]
+        cycles = stage - computed[node]
         return f"{names[node]}_q{cycles}" if cycles else names[node]
 
     body = input_lines(graph, "data_i", names)
     registers: list[str] = []
 
     def delay(node: int) -> None:
-        delayed = [at(node, stage) for stage in range(stages[node] + 1, needed[node] + 1)]
+        delayed = [at(node, stage) for stage in range(computed[node] + 1, placed.read[node] + 1)]
         if delayed:
             body.append(f"  logic [{graph.nodes[node].bits - 1}:0] {', '.join(delayed)};")
             sources = [names[node], *delayed]
@@ -142,7 +135,7 @@ def _pipeline(
         delay(node)
     for index, row in enumerate(graph.rows):
         node = len(graph.inputs) + index
-        operands = {operand: at(operand, stages[node]) for operand in (row.plain, row.other)}
+        operands = {operand: at(operand, computed[node]) for operand in (row.plain, row.other)}
         body.extend(row_lines(graph, index, {**operands, node: names[node]}))
         delay(node)
     bits = ends[0].format.bits

@@ -1,6 +1,6 @@
 """Memories of ``rtl/vecq_matrix_vector.sv`` with ``Popcount`` (``vecq_popcount_array.sv``).
 
-As :mod:`vecq_hw.emit.pair_rows`, for weights of -1 and 1 and codes of one bit.
+As :mod:`vecq_hw.accelerator.memories.pair_rows`, for weights of -1 and 1 and codes of one bit.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.emit import pair_rows
+from vecq_hw.accelerator.memories import pair_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat
 from vecq_hw.schedule import Fold
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.base_passes import base_passes
+from vecq_hw.accelerator.memories import pair_rows
 from vecq_hw.accelerator.sum_tables import sum_tables
-from vecq_hw.emit import pair_rows
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import BinaryBases, MacLayer, ProductWeights
 from vecq_hw.schedule import Fold
@@ -127,8 +127,9 @@ def base_memories(
 ) -> BaseMemories:
     """The memories of a layer's unit, whose frame has ``words`` words.
 
-    A pass adds the offset of its bases (:func:`vecq_hw.emit.pair_rows.start_values`), times the
-    coordinate; all of them are taken off the bias.
+    A pass adds the offset of its bases
+    (:func:`vecq_hw.accelerator.memories.pair_rows.start_values`), times the coordinate; all of them
+    are taken off the bias.
     """
     passes = base_passes(layer, weights, fold)
     codes = passes.bases.astype(np.int64).reshape(-1, weights.group) - 1  # 0 for +1, -1 for -1

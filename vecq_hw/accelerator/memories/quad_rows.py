@@ -1,6 +1,7 @@
 """Memories of ``rtl/vecq_matrix_vector.sv`` with rows of four lanes (``vecq_quad_row_array.sv``).
 
-As :mod:`vecq_hw.emit.pair_rows`, for the other array: codes re-encoded, start values.
+As :mod:`vecq_hw.accelerator.memories.pair_rows`, for the other array: codes re-encoded, start
+values.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.emit import pair_rows
+from vecq_hw.accelerator.memories import pair_rows
 from vecq_hw.formats import BitPlanes, IntArray, IntFormat
 from vecq_hw.schedule import Fold
 

@@ -1,0 +1,256 @@
+"""The parts of the arrays that add rows of lanes, chosen by weights that a memory holds.
+
+Weights that never change leave wires instead of tables, and sums that several outputs share.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vecq_hw.cost.contents import Contents, Keys, functions
+from vecq_hw.cost.structure import Structure, log2
+
+Mask = npt.NDArray[np.bool_]
+
+TWOS_FRONT = 1.5
+"""Tables of four inputs in front of each bit of a row of two's complement: five inputs."""
+ROWS = 4
+"""Pair rows of a stage."""
+STAGE_LANES = 2 * ROWS
+
+
+def planes_of(found: Contents, simd: int, pe: int, bits: int) -> Keys:
+    """The keys by lane and by plane of each output.
+
+    The shape is (simd, pe * bits); of each plane all outputs lie together.
+    """
+    return found.keys.reshape(simd, pe, bits).swapaxes(1, 2).reshape(simd, bits * pe)
+
+
+def _numbered(rows: Keys) -> Keys:
+    """Equal numbers for equal columns of ``rows``, whose shape is (n, columns)."""
+    return np.unique(rows, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _distinct(rows: Keys) -> int:
+    """How many different columns there are; ``rows`` has the shape (n, columns)."""
+    return len(np.unique(rows, axis=1).T)
+
+
+def _choices(rows: Keys) -> Keys:
+    """What makes rows the same circuit: equal constants; those that are chosen differ.
+
+    ``rows`` and the result have the shape (lanes, columns).
+    """
+    chosen = (rows > 1).any(axis=0)
+    alone = 2 + np.arange(rows.shape[1])
+    return np.where(chosen, alone, rows)
+
+
+def pair_sums(
+    made: Structure, simd: int, bits: int, *, alone: bool, rows: int, registers: int, early: bool
+) -> None:
+    """``vecq_pair_sums``: the sum and difference of each two lanes, delayed by their stage."""
+    for pair in range(-(-simd // 2)):
+        lanes = 2 if 2 * pair + 1 < simd else 1
+        stage = pair // rows
+        made.register((stage - (early and stage > 0)) * lanes * bits)
+        if lanes == 2:
+            made.add(bits + 1, 1 if alone else 2)
+            made.register((1 + registers) * (1 if alone else 2) * (bits + 1))
+        else:
+            made.register((1 + registers) * bits)
+        if alone:
+            made.register((1 + registers) * lanes * bits)
+
+
+def quad_rows(made: Structure, codes: Keys, pe: int, bits: int, most: int) -> None:
+    """``vecq_quad_row_array``: four lanes a row, the choice inside the carry cells.
+
+    ``codes`` has the shape (SIMD, planes * PE); of the sums ``most`` bits are read.
+    """
+    simd, count = codes.shape
+    planes = count // pe
+    _signed_pairs(made, codes, bits)
+    pairs, rows, row = -(-simd // 2), -(-simd // 4), bits + 1
+    kept = _kept(planes, pe, most, row + log2(pairs))
+    sums = np.arange(count)
+    for quad in range(rows):
+        own = codes[4 * quad : 4 * quad + 4]
+        wide = row + 1 if len(own) > 2 else row
+        first, second, third = own[:2], own[2:], own[2:3]
+        width = row + log2(min(2 * quad + 2, pairs)) if quad else wide
+        inputs = 4 if len(own) > 1 else 2
+        for bound, these in kept:
+            low, middle, high = min(row, bound), min(wide, bound), min(width, bound)
+            made.table(inputs, _fronts(first[:, these]) * low)
+            made.register(_distinct(first[:, these]) * low)
+            count = int(these.sum())
+            if quad:
+                # Sums of carry cells that are asked for by name are never shared.
+                if len(second):
+                    made.add(middle, count, chosen=True, fronts=low)
+                    made.register(count * middle + functions(own[3:, these]))
+                else:
+                    made.register(_distinct(first[:, these]) * middle)
+                made.add(high, count, chosen=True, fronts=middle)
+                made.register(count * high + 2 * functions(third[:, these]))
+            else:
+                sums[these] = _numbered(_choices(own[:, these])) + sums.size * bound
+                different = len(np.unique(sums[these]))
+                if len(second):
+                    made.table(4 if len(second) > 1 else 2, _fronts(second[:, these]) * low)
+                    made.register(_distinct(second[:, these]) * low)
+                    made.add(middle, different)
+                made.register(different * middle)
+    if rows > 1:
+        sums = np.arange(len(sums))
+    _plane_sum(made, sums, pe, planes, row + log2(pairs), most)
+
+
+def _kept(planes: int, pe: int, most: int, full: int) -> list[tuple[int, Mask]]:
+    """How many bits are read of which planes: ``full`` at most, of the others fewer.
+
+    Bit ``n`` of a plane's sum counts ``2^(plane + n)``, and bits from ``most`` on are not read.
+    """
+    bounds = np.clip(most - np.arange(planes * pe) // pe, 0, full)
+    return [(bound, bounds == bound) for bound in np.unique(bounds[bounds > 0]).tolist()]
+
+
+def _fronts(rows: Keys) -> int:
+    """How many different choices of a pair's sums need tables; ``rows`` has the shape (n, columns).
+
+    A choice that never changes is a wire, or inverters.
+    """
+    chosen = (rows > 1).any(axis=0)
+    kinds = chosen, ~chosen & (rows[0] == 1)
+    return sum(_distinct(rows[:, kind]) for kind in kinds if kind.any())
+
+
+def _signed_pairs(made: Structure, codes: Keys, bits: int) -> None:
+    """The sums of pairs that any row of signs reads."""
+    pair_sums(made, len(codes), bits, alone=False, rows=2, registers=0, early=True)
+    pairs = -(-len(codes) // 2)
+    made.register(2 * max(pairs // 2 - 1, 0) * (bits + 1))  # second pairs, but of the first row
+
+
+def pair_rows(
+    made: Structure,
+    codes: Keys,
+    pe: int,
+    bits: int,
+    most: int,
+    *,
+    signs: bool,
+    rows: int = ROWS,
+    registers: int = 0,
+) -> None:
+    """``vecq_pair_row_array``: two lanes a row, chosen in front of its sum.
+
+    ``codes`` has the shape (SIMD, planes * PE); of the sums ``most`` bits are read.
+    """
+    simd, count = codes.shape
+    planes, row, pairs = count // pe, bits + 1, -(-simd // 2)
+    top = np.arange(count) >= (count if signs else count - pe)
+    pair_sums(made, simd, bits, alone=not signs, rows=rows, registers=registers, early=False)
+    sums = np.zeros(count, np.int64)
+    nothing = np.full(count, not signs) & ~top
+    whole = chain_bits(row, pairs) if simd > 1 else bits  # a lane alone has no carry
+    kept = _kept(planes, pe, most, whole)
+    for pair in range(pairs):
+        own = codes[2 * pair : 2 * pair + 2]
+        width = chain_bits(row, pair + 1)
+        zero = np.full(count, not signs) & ~top & (own == 0).all(axis=0)
+        joined = _numbered(np.vstack([sums, _choices(own), top])) + count * (pair + 1)
+        sums = np.where(zero, sums, joined)
+        for bound, these in kept:
+            fronts = _pair_fronts(own[:, these], top[these], signs=signs)
+            made.table(4, round(fronts * min(row if len(own) > 1 else bits, bound)))
+            added = these & ~zero & ~nothing
+            if pair:
+                made.add(min(width, bound), len(np.unique(sums[added])))
+        nothing &= zero
+        if pair % rows == rows - 1 or pair == pairs - 1:
+            for bound, these in kept:
+                different = len(np.unique(sums[these & ~nothing]))
+                made.register(different * min(width, bound))
+    _plane_sum(made, sums, pe, planes, whole, most, nothing)
+
+
+def _pair_fronts(rows: Keys, top: Mask, *, signs: bool) -> float:
+    """Tables of four inputs for each bit of the rows of a pair."""
+    both = np.vstack([rows, top])
+    chosen = (rows > 1).any(axis=0)
+    if signs:
+        return float(_fronts(rows))
+    if len(rows) == 1:
+        return float(_distinct(both[:, chosen])) if chosen.any() else 0.0
+    wide = (rows > 1).all(axis=0) & (rows[0] != rows[1])
+    inverted = ~chosen & top & (rows == 1).any(axis=0)
+    found = 0.0
+    for which, each in ((wide, TWOS_FRONT), (chosen & ~wide, 1.0), (inverted, 1.0)):
+        if which.any():
+            found += each * _distinct(both[:, which])
+    return found
+
+
+def chain_bits(row: int, rows: int) -> int:
+    """The bits of the sum of so many rows."""
+    if row < log2(rows):
+        return log2((rows << row) - rows + 1)
+    return row + log2(rows)
+
+
+def _plane_sum(
+    made: Structure,
+    sums: Keys,
+    pe: int,
+    planes: int,
+    bits: int,
+    most: int,
+    nothing: Mask | None = None,
+) -> None:
+    """``vecq_plane_sum``: a tree over the planes of a weight, of which ``most`` bits are read.
+
+    ``sums`` tells the planes' sums apart, ``nothing`` those that are 0; both have the shape
+    (planes * PE,).
+    """
+    joined = sums.reshape(planes, pe)
+    empty = np.zeros_like(joined, bool) if nothing is None else nothing.reshape(planes, pe)
+    empty = empty | (np.arange(planes)[:, np.newaxis] >= most)
+    width, shift = [bits] * planes, 1
+    while len(joined) > 1:
+        keys, empties, widths = [], [], []
+        for low in range(0, len(joined), 2):
+            bound = max(most - low * shift, 0)
+            if low + 1 == len(joined):
+                keys.append(joined[low])
+                empties.append(empty[low])
+                widths.append(width[low])
+            else:
+                total = max(width[low + 1], width[low] - shift) + 1
+                key = _numbered(joined[low : low + 2])
+                different = len(np.unique(key[~empty[low : low + 2].any(axis=0)]))
+                made.add(min(total, bound - shift), different)
+                keys.append(key)
+                empties.append(empty[low : low + 2].all(axis=0))
+                widths.append(total + shift)
+            made.register(len(np.unique(keys[-1][~empties[-1]])) * min(widths[-1], bound))
+        joined, empty = np.array(keys), np.array(empties)
+        width, shift = widths, 2 * shift
+
+
+def popcount(made: Structure, pe: int, simd: int, count: int) -> None:
+    """``vecq_popcount_array``: threes, sixes and their sums, of ``count`` bits."""
+    for leaf in range(-(-simd // 16)):
+        lanes = min(16, simd - 16 * leaf)
+        made.register((2 * leaf + 1) * lanes)
+        threes = -(-lanes // 3)
+        made.table(6, pe * 2 * threes)
+        made.table(6, pe * 10)
+        if lanes > 8:
+            made.register(pe * 2 * threes)
+        if leaf:
+            made.add(count, pe)
+        made.register(pe * count * (2 if leaf and lanes > 8 else 1))
