@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -29,7 +30,10 @@ from vecq_hw.cost import estimate, resources_of, warnings
 from vecq_hw.devices import FAMILIES, device
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
+from vecq_hw.formats import IntFormat, TwosComplement
+from vecq_hw.layers import Conv2d, Input, Permute, Weights
 from vecq_hw.netlist.families import FAMILIES as SYNTHESIZED
+from vecq_hw.network import Network
 from vecq_hw.schedule import Fabric, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.rtl import emit
@@ -122,6 +126,21 @@ def test_what_takes_more_than_half_of_the_tables_is_named() -> None:
     assert "the multipliers of 'fc1_rescale' and 'fc2_rescale'" in said
     assert '"dsp": true' in said
     assert not list(warnings(network, with_dsps(network, schedule), device("ecp5-85k")))
+
+
+def test_a_window_over_a_tensor_with_another_shape_than_its_stream() -> None:
+    codes = IntFormat(2, signed=False)
+    weights = Weights(codes=np.array([[[[0], [1]]]]), grid=TwosComplement(2))
+    network = Network(
+        name="renamed",
+        inputs=(Input(name="x", shape=(1, 1, 2), format=codes),),
+        layers=(
+            Permute(name="p", input="x", split=(1, 1, 2), order=(0, 2, 1), shape=(1, 2, 1)),
+            Conv2d(name="c", input="p", weights=weights),
+        ),
+        outputs=("c",),
+    )
+    assert estimate(network, default_schedule(network), ECP5.family).total.luts > 0
 
 
 def test_a_family_without_a_model_is_refused() -> None:

@@ -229,10 +229,11 @@ def _plane_sum(
                 empties.append(empty[low])
                 widths.append(width[low])
             else:
-                total = max(width[low + 1], width[low] - shift) + 1
+                shared = width[low] - shift  # none: the two lie side by side
+                total = max(width[low + 1], shared) + 1 if shared > 0 else width[low + 1]
                 key = _numbered(joined[low : low + 2])
                 different = len(np.unique(key[~empty[low : low + 2].any(axis=0)]))
-                made.add(min(total, bound - shift), different)
+                made.add(min(total, bound - shift) if shared > 0 else 0, different)
                 keys.append(key)
                 empties.append(empty[low : low + 2].all(axis=0))
                 widths.append(total + shift)

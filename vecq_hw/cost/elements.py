@@ -62,7 +62,11 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     made.rom(lines, lanes * mantissa, stages=2, found=mantissas)
     made.rom(lines, lanes * offset, stages=3, found=offsets)
     made.register(2 * lanes * fmt.bits)
-    _products(made, layer, accumulator, mantissa, lanes, dsp=dsp)
+    if dsp:  # chosen before synthesis has read the memory
+        made.multiply(accumulator, mantissa, lanes, dsp=True)
+    else:
+        for keys in mantissas.keys:
+            made.spend(multipliers.product(accumulator, keys))
     made.register(lanes * product)  # the product
     if isinstance(layer.shift, int):
         low = min(total // 2, shift)
@@ -96,29 +100,6 @@ def signed_digits(values: IntArray) -> npt.NDArray[np.int64]:
     magnitude = np.abs(values.astype(np.int64))
     digits: npt.NDArray[np.int64] = np.bitwise_count((3 * magnitude) ^ magnitude).astype(np.int64)
     return digits
-
-
-CONSTANT_BIT = 0.67
-"""Work with a bit that is always 1, as a share of that with one that changes."""
-
-
-def _products(
-    made: Structure, layer: Rescale, accumulator: int, bits: int, lanes: int, *, dsp: bool
-) -> None:
-    """The multipliers of all lanes, each of which has a mantissa for each line."""
-    mantissas = layer.mantissa.reshape(-1, lanes).astype(np.int64)
-    if dsp:  # chosen before synthesis has read the memory
-        made.multiply(accumulator, bits, lanes, dsp=True)
-        return
-    same = (mantissas == mantissas[0]).all(axis=0)
-    for constant in mantissas[0, same].tolist():
-        made.spend(multipliers.tables(accumulator, constant))
-    if not same.all():
-        patterns = mantissas[:, ~same] & ((1 << bits) - 1)
-        ones = np.bitwise_count(np.bitwise_and.reduce(patterns))
-        changing = np.bitwise_count(np.bitwise_or.reduce(patterns ^ patterns[0]))
-        rows = float(np.mean(changing + CONSTANT_BIT * ones))
-        made.multiply(accumulator, bits, int((~same).sum()), dsp=False, rows=rows)
 
 
 def _further(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from vecq_hw.accelerator.cells import (
     Cell,
@@ -33,6 +33,14 @@ from vecq_hw.layers import Add, Concat, Multiply, Subtract, Tensor
 from vecq_hw.schedule import Fabric
 
 
+class ReadsOne(Protocol):
+    """A layer with one input."""
+
+    @property
+    def input(self) -> str:
+        """The tensor's name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a cell's text depends on besides the cell.
@@ -50,6 +58,10 @@ class Context:
     def tensor(self, stream: Stream) -> Tensor:
         """The tensor that a stream carries."""
         return self.plan.network.tensors[stream.tensor]
+
+    def read(self, layer: ReadsOne) -> Tensor:
+        """The tensor that a layer reads: its stream may carry it under another name and shape."""
+        return self.plan.network.tensors[layer.input]
 
     def bits(self, stream: Stream) -> int:
         """The bits of an element of a stream."""
@@ -72,10 +84,9 @@ def structure(cell: Cell, context: Context) -> Structure:
             made.control += len(cell.targets)
             return made
         case Elementwise():
-            source = context.tensor(cell.source)
-            return elements.elementwise(cell, source)
+            return elements.elementwise(cell, context.read(cell.layer))
         case SerialRescale():
-            return elements.serial_rescale(cell, context.tensor(cell.source))
+            return elements.serial_rescale(cell, context.read(cell.layer))
         case Comparison():
             return elements.argmax(cell, context.bits(cell.source))
         case Ranking():
@@ -89,9 +100,9 @@ def structure(cell: Cell, context: Context) -> Structure:
             made.count(words)
             return made
         case Windows():
-            return positions.windows(cell, context.tensor(cell.source))
+            return positions.windows(cell, context.read(cell.layer))
         case Pool():
-            return positions.pool(cell, context.tensor(cell.source), context.bits(cell.target))
+            return positions.pool(cell, context.read(cell.layer), context.bits(cell.target))
         case MatrixVector():
             return products.matrix_vector(
                 cell, context.tensor(cell.source).format, context.bits(cell.target), context.fabric
@@ -112,7 +123,7 @@ def structure(cell: Cell, context: Context) -> Structure:
         case Recurrence():
             return states.recurrent(cell, context.tensor(cell.source).format)
         case Gathering():
-            return positions.gathering(cell, context.tensor(cell.source), context.bits(cell.target))
+            return positions.gathering(cell, context.read(cell.layer), context.bits(cell.target))
         case Reordering():
             return positions.reordering(cell, context.word(cell.source))
         case _:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.cells import MatrixVector
@@ -175,14 +177,19 @@ def _partial_sums(
     indices = contents(memories.indices, weights.index_bits)
     made.rom(tables.lines, block * tables.parallel * bits, found=codes)
     made.rom(steps, tables.blocks * fold.pe * weights.index_bits, found=indices)
-    rows = planes_of(codes, block, tables.parallel, bits)
-    for _ in range(tables.blocks):
-        pair_rows(made, rows, tables.parallel, source.bits, sums, signs=False)
-    # Of words that are chosen among those of a line, only some are ever read.
-    choices = (indices.keys[:, : log2(tables.parallel)] > 1).sum(axis=1)
-    for chosen in choices.tolist():
-        made.ram(2 * tables.lines, sums << chosen)
-        made.choose(1 << chosen, sums)
+    # Of the words of a line only those are made that some index can choose.
+    words = np.arange(tables.parallel)
+    choices = indices.keys[:, : log2(tables.parallel)].reshape(tables.blocks, fold.pe, -1)
+    fixed = choices[:, :, np.newaxis]
+    wanted = words[:, np.newaxis] >> np.arange(choices.shape[2]) & 1
+    read = ((fixed > 1) | (fixed == wanted)).all(axis=3)  # (blocks, PE, words)
+    rows = planes_of(codes, block, tables.parallel, bits).reshape(block, bits, -1)
+    for used in read.any(axis=1):
+        own = rows[:, :, used].reshape(block, -1)
+        pair_rows(made, own, int(used.sum()), source.bits, sums, signs=False)
+    for chosen in read.sum(axis=2).ravel().tolist():
+        made.ram(2 * tables.lines, sums * chosen)
+        made.choose(chosen, sums)
     if tables.parallel > 1:
         made.register(fold.pe * tables.blocks * sums)
     terms, width = tables.blocks, sums

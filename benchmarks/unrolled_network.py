@@ -1,0 +1,226 @@
+"""A network as large as those for tagging jets, all of it unrolled, beside da4ml's of its weights.
+
+16 inputs, layers of 64, 32, 32 and 5 outputs, odd weights of 4 bits, activations of 6 bits, between
+layers a requantization by a power of two.  Ours as ``emit`` writes it, streams and guards included;
+da4ml's pipelined in at most as many cycles.  Both give the same integers for the same vectors, and
+go through one yosys and one nextpnr, behind the same registers at a few pins, for an ECP5-85F.
+
+    python -m benchmarks.unrolled_network [--sizes 16,16] [--seeds 3] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.origin import origin
+from benchmarks.unrolled_circuits import matrix_of
+from vecq_hw.devices import DEVICES
+from vecq_hw.emit.project import Vectors
+from vecq_hw.files import write_atomically
+from vecq_hw.formats import IntArray, IntFormat, MidRise
+from vecq_hw.implement.place import REPORT, place_and_route, read_timing
+from vecq_hw.layers import Dense, Input, Layer, Rescale, Weights
+from vecq_hw.netlist import yosys
+from vecq_hw.netlist.counts import count
+from vecq_hw.netlist.families import FAMILIES
+from vecq_hw.network import Network
+from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule
+from vecq_hw.simulate import simulate
+from vecq_hw.simulate.dataflow import simulate_frames, with_fifo_depths
+from vecq_hw.verify.rtl import emit
+
+SIZES = "16,64,32,32,5"
+BITS = 4
+U6 = IntFormat(6, signed=False)
+DEVICE = "ecp5-85k"
+WISHED_MHZ = 250.0
+TOP = "pins"
+
+
+def network(sizes: Sequence[int]) -> Network:
+    """The network of layers between vectors of so many elements; mantissas are 1."""
+    layers: list[Layer] = []
+    before = "x"
+    for index, (inputs, outputs) in enumerate(pairwise(sizes), 1):
+        matrix = matrix_of(outputs, inputs, BITS)
+        weights = Weights(codes=(matrix - 1) // 2, grid=MidRise(BITS))
+        layers.append(Dense(name=f"fc{index}", input=before, weights=weights))
+        before = f"fc{index}"
+        if index < len(sizes) - 1 or len(sizes) == 2:
+            layers.append(_requantized(f"fc{index}", matrix))
+            before = layers[-1].name
+    source = Input(name="x", shape=(sizes[0],), format=U6)
+    return Network(name="tagger", inputs=(source,), layers=tuple(layers), outputs=(before,))
+
+
+def _requantized(name: str, matrix: IntArray) -> Rescale:
+    """Sums of a standard deviation of inputs in the middle half of the codes."""
+    spread = float(np.sqrt((matrix**2).sum(axis=1).mean() * 64**2 / 12))
+    mean = matrix.sum(axis=1) * (U6.hi / 2)
+    shift = int(np.ceil(np.log2(3 * spread / (U6.hi + 1))))
+    return Rescale(
+        name=f"{name}_codes",
+        input=name,
+        mantissa=np.ones(len(matrix), np.int64),
+        offset=np.rint(spread - mean).astype(np.int64),
+        shift=shift,
+        format=U6,
+    )
+
+
+def ours(made: Network, x: IntArray) -> tuple[dict[str, str], int]:
+    """The files of our RTL with its pins, and its cycles from word to word of the first frame."""
+    folds = {
+        layer.name: Fold(pe=layer.outputs, simd=layer.inputs_of_one_output, kind=FoldKind.UNROLLED)
+        for layer in made.products
+    }
+    schedule = with_fifo_depths(made, Schedule(folds=folds, fabric=Fabric.ECP5))
+    inputs = {"x": x}
+    project = emit(made, schedule, Vectors(inputs=inputs, outputs=simulate(made, inputs)))
+    files = {
+        name.removeprefix("rtl/"): str(text)
+        for name, text in project.files.items()
+        if name.startswith("rtl/") and name.endswith((".sv", ".mem"))
+    }
+    manifest = json.loads(str(project.files["manifest.json"]))
+    (top,) = [
+        path.removesuffix(".sv") for path, text in files.items() if "input  logic aclk" in text
+    ]
+    return files | _pins_of_streams(manifest, top), simulate_frames(made, schedule).first_output
+
+
+def theirs(made: Network, x: IntArray, most: int) -> tuple[dict[str, str], int]:
+    """The files of da4ml's pipeline of at most so many cycles with its pins, and its cycles."""
+    from da4ml.codegen import RTLModel
+    from da4ml.trace import FixedVariableArrayInput, comb_trace
+    from da4ml.trace.pipeline import to_pipeline
+
+    zeros = np.zeros(x.shape[1], np.int64)
+    wires = FixedVariableArrayInput(x.shape[1]).quantize(zeros, zeros + U6.bits, zeros)
+    value: Any = wires
+    for layer in made.layers:
+        match layer:
+            case Dense():
+                value = value @ layer.weights.values.T.astype(np.float64)
+            case Rescale():
+                unit = 2.0 ** -int(layer.shifts.min())
+                ones = np.ones(layer.channels, np.int64)
+                real = value * unit + layer.offset * unit
+                value = real.quantize(0 * ones, U6.bits * ones, 0 * ones, "SAT", "RND")
+            case _:
+                raise AssertionError(layer)
+    logic = comb_trace(wires, value)
+    expected = simulate(made, {"x": x})
+    assert isinstance(expected, np.ndarray)
+    assert np.array_equal(logic.predict(x.astype(np.float64)), expected)
+    cutoff = 1
+    while len((pipeline := to_pipeline(logic, cutoff, verbose=False)).solutions) > most:
+        cutoff += 1
+    with tempfile.TemporaryDirectory() as folder:
+        RTLModel(pipeline, "tagger", folder, print_latency=False).write()
+        sources = [
+            path
+            for path in sorted(Path(folder).rglob("*.v"))
+            if "wrapper" not in path.name and path.parent.name in ("src", "static")
+        ]
+        files = {path.name: path.read_text() for path in sources}
+    given, result = (_bits(kifs) for kifs in (logic.inp_kifs, logic.out_kifs))
+    body = "  tagger unit (.clk(clk_i), .model_inp(given), .model_out(result));"
+    return files | {f"{TOP}.sv": _pins(given, result, body)}, len(pipeline.solutions)
+
+
+def _bits(kifs: Any) -> int:
+    """Bits of da4ml's numbers: of each its sign, integer and fraction bits."""
+    return int(sum(np.asarray(part).sum() for part in kifs))
+
+
+def _pins_of_streams(manifest: Mapping[str, Any], top: str) -> dict[str, str]:
+    """Pins around a streaming top: always valid, always ready."""
+    source, target = manifest["input"], manifest["output"]
+    body = (
+        f"  {top} unit (.aclk(clk_i), .aresetn(reset_n),\n"
+        "    .s_axis_tvalid(1'b1), .s_axis_tready(), .s_axis_tdata(given), .s_axis_tlast(1'b1),\n"
+        "    .m_axis_tvalid(), .m_axis_tready(1'b1), .m_axis_tdata(result), .m_axis_tlast(),\n"
+        "    .frame_error());"
+    )
+    return {f"{TOP}.sv": _pins(source["word_bits"], target["word_bits"], body)}
+
+
+def _pins(inputs: int, outputs: int, body: str) -> str:
+    """Registers that a bit per cycle goes into and comes out of."""
+    return f"""
+module {TOP} (input logic clk_i, input logic rst_ni, input logic bit_i, input logic load_i,
+              output logic bit_o);
+  logic reset_n, load;
+  logic [{inputs - 1}:0] given;
+  logic [{outputs - 1}:0] result, kept, shown;
+  always_ff @(posedge clk_i) begin
+    reset_n <= rst_ni;
+    load <= load_i;
+    given <= {{bit_i, given[{inputs - 1}:1]}};
+    kept <= result;
+    shown <= load ? kept : {{1'b0, shown[{outputs - 1}:1]}};
+    bit_o <= shown[0];
+  end
+{body}
+endmodule
+"""
+
+
+def measured(files: dict[str, str], cycles: int, seeds: int) -> dict[str, Any]:
+    """Cells, clocks and nanoseconds."""
+    made = yosys.synthesize(files, TOP, FAMILIES["ecp5"], pads=True)
+    cells = count(made.netlist, FAMILIES["ecp5"])
+    clocks = []
+    for seed in range(1, seeds + 1):
+        design = made.netlist.to_json().encode()
+        placed = place_and_route(design, DEVICES[DEVICE], clock_mhz=WISHED_MHZ, seed=seed, pins="")
+        clocks.append(round(read_timing(placed[REPORT], files).fmax_mhz, 1))
+        click.echo(f"seed {seed}: {clocks[-1]} MHz", err=True)
+    median = statistics.median(clocks) if clocks else 0.0
+    return {
+        "cycles": cycles,
+        "positions": int(cells.luts + cells.carry_positions),
+        "carries": int(cells.carries),
+        "flip_flops": int(cells.flip_flops),
+        "fmax_mhz": clocks,
+        "median_mhz": median,
+        "latency_ns": round(1000 * cycles / median, 1) if clocks else None,
+    }
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(0), default=3, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
+@click.option("--sizes", default=SIZES, show_default=True, help="Inputs, outputs of each layer.")
+def main(seeds: int, out: Path | None, sizes: str) -> None:
+    """Measure both and print them."""
+    os.nice(5)
+    made = network([int(size) for size in sizes.split(",")])
+    x = np.random.default_rng(0).integers(0, U6.hi + 1, (500, *made.inputs[0].shape))
+    mine, cycles = ours(made, x)
+    click.echo(f"ours: {cycles} cycles", err=True)
+    other, stages = theirs(made, x, cycles)
+    click.echo(f"da4ml: {stages} cycles", err=True)
+    rows: dict[str, Any] = {}
+    for name, files, depth in (("ours", mine, cycles), ("da4ml", other, stages)):
+        rows[name] = measured(files, depth, seeds)
+        click.echo(f"{name}: {rows[name]}")
+    if out is not None:
+        tree: dict[str, Any] = {**origin(), "yosys": f"pyosys {yosys.version()}", "device": DEVICE}
+        tree = {**tree, "sizes": sizes, "rows": rows}
+        write_atomically(out, json.dumps(tree, indent=2).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What the constants of a network save, and memories where yosys puts them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vecq_hw.cost import resources_of
+from vecq_hw.cost.constants import Resources
+from vecq_hw.cost.contents import contents
+from vecq_hw.cost.fabric import FABRICS, raw
+from vecq_hw.cost.structure import Structure
+from vecq_hw.devices import device
+from vecq_hw.formats import IntArray, IntFormat, TwosComplement
+from vecq_hw.layers import Dense, Input, Rescale, Weights
+from vecq_hw.network import Network
+from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule
+
+ECP5 = device("ecp5-25k").family
+RNG = np.random.default_rng(0)
+DRAWN = RNG.integers(-8, 8, (16, 16))
+
+
+def taken(codes: IntArray, fold: Fold, mantissas: IntArray | None = None) -> Resources:
+    """What a Dense of these codes takes, perhaps with a Rescale in tables."""
+    fmt = IntFormat(6, signed=False)
+    dense = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=TwosComplement(4)))
+    layers: tuple[Dense | Rescale, ...] = (dense,)
+    if mantissas is not None:
+        offset = np.zeros(len(codes), np.int64)
+        rescale = Rescale(
+            name="r", input="fc", mantissa=mantissas, offset=offset, shift=20, format=fmt
+        )
+        layers = (dense, rescale)
+    source = Input(name="x", shape=(codes.shape[1],), format=fmt)
+    network = Network(name="any", inputs=(source,), layers=layers, outputs=(layers[-1].name,))
+    return resources_of(network, Schedule(folds={"fc": fold}, fabric=Fabric.ECP5), ECP5)
+
+
+ALL = Fold(pe=16, simd=16)
+FOLDED = Fold(pe=4, simd=4)
+
+
+@pytest.mark.parametrize("fold", [ALL, FOLDED, replace(ALL, kind=FoldKind.UNROLLED)])
+def test_weights_of_nothing_take_little(fold: Fold) -> None:
+    pruned = DRAWN.copy()
+    pruned[4:, 4:] = 0
+    whole, rest = taken(DRAWN, fold), taken(pruned, fold)
+    assert rest.luts < (0.6 if fold.kind is FoldKind.UNROLLED or fold is ALL else 1) * whole.luts
+
+
+def test_outputs_of_equal_weights_share_their_rows() -> None:
+    equal = np.broadcast_to(DRAWN[:1], DRAWN.shape)
+    assert taken(equal, ALL).luts < 0.5 * taken(DRAWN, ALL).luts
+
+
+def test_planes_that_no_accumulator_reads_take_nothing() -> None:
+    # Weights of 4 bits, of which 0 and 1 need one: the sums are as wide as those of 1 bit.
+    small = (DRAWN > 0).astype(np.int64)
+    assert taken(small, FOLDED).luts < 0.75 * taken(DRAWN, FOLDED).luts
+
+
+def test_a_product_with_one_mantissa_takes_what_its_digits_take() -> None:
+    fold = Fold(pe=1, simd=16)
+    drawn = RNG.integers(1 << 16, 1 << 17, 16)
+    shifted = np.full(16, 1 << 16)
+    many = np.full(16, 0x15555)
+    sizes = [taken(DRAWN, fold, mantissas).luts for mantissas in (shifted, many, drawn)]
+    assert sizes[0] + 200 < sizes[1] < sizes[2] - 200
+
+
+@pytest.mark.parametrize(
+    ("words", "bits", "of", "blocks"),
+    # As yosys 0.70 mapped them.
+    [(256, 4, 12, 1), (256, 4, 4, 0), (256, 9, 9, 1), (300, 4, 4, 1), (64, 16, 16, 0)],
+)
+def test_constants_are_blocks_where_yosys_finds_them_cheaper(
+    words: int, bits: int, of: int, blocks: int
+) -> None:
+    values = RNG.integers(0, 1 << bits, (words, of // bits))
+    made = Structure("any")
+    made.rom(words, bits, most_in_luts=256, found=contents(values, bits))
+    assert raw(made, FABRICS["ecp5"], dsp=False).brams == blocks
+
+
+@pytest.mark.parametrize(("words", "bits", "blocks"), [(256, 5, 1), (128, 9, 1), (128, 8, 0)])
+def test_written_memories_are_blocks_where_yosys_finds_them_cheaper(
+    words: int, bits: int, blocks: int
+) -> None:
+    made = Structure("any")
+    made.ram(words, bits)
+    assert raw(made, FABRICS["ecp5"], dsp=False).brams == blocks
