@@ -88,9 +88,7 @@ module vecq_matrix_vector #(
   localparam int Passes         = OutputFolds * Planes;
   localparam int Steps          = InputFolds * Passes;
   localparam int StepBits       = Steps > 1 ? $clog2(Steps) : 1;
-  localparam int InputFoldBits  = InputFolds > 1 ? $clog2(InputFolds) : 1;
   localparam int OutputFoldBits = OutputFolds > 1 ? $clog2(OutputFolds) : 1;
-  localparam int PassBits       = Passes > 1 ? $clog2(Passes) : 1;
   // Blocks of Span groups in a frame.
   localparam int Blocks         = Groups / Span;
   localparam int WordBits       = Span * Simd * InputBits;
@@ -112,53 +110,38 @@ module vecq_matrix_vector #(
 
   // Position of the step within the frame.
   logic [StepBits-1:0] step_q;
-  logic [InputFoldBits-1:0] input_fold_q;
-  logic [PassBits-1:0] pass_q;
-  logic [PassBits-1:0] pass_d;
-  logic first_step, last_step, last_pass;
+  logic first_step, last_step, last_step_d, last_pass;
 
-  assign step   = !hold && word_there;
-  assign pass_d = last_pass ? '0 : pass_q + PassBits'(1);
+  assign step = !hold && word_there;
 
-  // Which step is the first or last one is known beside the counters, without looking at them.
+  vecq_counter #(
+    .Count(InputFolds)
+  ) fold_counter (
+    .clk_i, .rst_ni, .step_i(step), .inner_full_i(1'b1), .inner_full_d_i(1'b1),
+    .count_o(), .last_o(), .full_o(last_step), .full_d_o(last_step_d)
+  );
+
+  vecq_counter #(
+    .Count(Passes), .InnerOne(InputFolds == 1), .InnerStart(InputFolds == 1)
+  ) pass_counter (
+    .clk_i, .rst_ni, .step_i(step), .inner_full_i(last_step), .inner_full_d_i(last_step_d),
+    .count_o(), .last_o(last_pass), .full_o(), .full_d_o()
+  );
+
   if (InputFolds > 1) begin : gen_folds
-    logic first_step_q, last_step_q;
+    logic first_step_q;
     assign first_step = first_step_q;
-    assign last_step  = last_step_q;
     always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        first_step_q <= 1'b1;
-        last_step_q  <= 1'b0;
-      end else if (step) begin
-        first_step_q <= last_step;
-        last_step_q  <= input_fold_q == InputFoldBits'(InputFolds - 2);
-      end
+      if (!rst_ni) first_step_q <= 1'b1;
+      else if (step) first_step_q <= last_step;
     end
   end else begin : gen_one_fold
-    assign {first_step, last_step} = '1;
-  end
-
-  if (Passes > 1) begin : gen_passes
-    logic last_pass_q;
-    assign last_pass = last_pass_q;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) last_pass_q <= 1'b0;
-      else if (step && last_step) last_pass_q <= pass_q == PassBits'(Passes - 2);
-    end
-  end else begin : gen_one_pass
-    assign last_pass = 1'b1;
+    assign first_step = 1'b1;
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      step_q       <= '0;
-      input_fold_q <= '0;
-      pass_q       <= '0;
-    end else if (step) begin
-      step_q       <= last_step && last_pass ? '0 : step_q + StepBits'(1);
-      input_fold_q <= last_step ? '0 : input_fold_q + InputFoldBits'(1);
-      if (last_step) pass_q <= pass_d;
-    end
+    if (!rst_ni) step_q <= '0;
+    else if (step) step_q <= last_step && last_pass ? '0 : step_q + StepBits'(1);
   end
 
   if (Blocks == 1) begin : gen_replay
@@ -166,7 +149,7 @@ module vecq_matrix_vector #(
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) first_pass_q <= 1'b1;
-      else if (step && last_step) first_pass_q <= last_pass;
+      else if (step) first_pass_q <= last_step && last_pass || !last_step && first_pass_q;
     end
 
     vecq_replay_buffer #(

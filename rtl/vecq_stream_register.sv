@@ -32,11 +32,10 @@ module vecq_stream_register #(
     if (!rst_ni) begin
       valid_q <= 1'b0;
       ready_q <= 1'b1;
-    end else if (free) begin
-      valid_q <= valid_i || !ready_q;
-      ready_q <= 1'b1;
     end else begin
-      ready_q <= !valid_i && ready_q;
+      // By & and |, as a choice by `?` would become an enable behind a look-up table.
+      valid_q <= !free || valid_i || !ready_q;
+      ready_q <= free || !valid_i && ready_q;
     end
   end
 

@@ -233,11 +233,12 @@ module vecq_window_buffer #(
     .count_o(), .last_o(last_row), .full_o(frame_end), .full_d_o()
   );
 
-  // Whether that cell is padding: a negative number is a large unsigned one.
+  // Whether that cell is padding: a negative number is a large unsigned one.  Its row and column grow
+  // by what lies before the registers, so that the step is their enable alone.
   logic row_outside, column_outside;
 
   if (OverLeft || OverRight) begin : gen_column
-    logic signed [PixelBits-1:0] column_q;
+    logic signed [PixelBits-1:0] column_q, column_moves;
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -245,12 +246,17 @@ module vecq_window_buffer #(
                              : !LineIsWord ? FirstColumn + DilationColumns
                              : WindowIsWord && Columns > 1 ? FirstColumn + StrideColumns
                              : FirstColumn);
-      end else if (step && pixel_end) begin
-        if (row_end) column_q <= PixelBits'(FirstColumn);
-        else if (window_end) column_q <= column_q + PixelBits'(StrideColumns - Wide + 1);
-        else if (line_end) column_q <= column_q - PixelBits'(Wide - 1);
-        else column_q <= column_q + PixelBits'(DilationColumns);
+      end else if (step) begin
+        column_q <= column_q + column_moves;
       end
+    end
+
+    always_comb begin
+      column_moves = '0;
+      if (pixel_end) column_moves = PixelBits'(DilationColumns);
+      if (line_end) column_moves = PixelBits'(1 - Wide);
+      if (window_end) column_moves = PixelBits'(StrideColumns - Wide + 1);
+      if (row_end) column_moves = PixelBits'(FirstColumn - LastColumn - Wide + 1);
     end
 
     assign column_outside = OverRight ? unsigned'(column_q) >= PixelBits'(Width)
@@ -260,18 +266,23 @@ module vecq_window_buffer #(
   end
 
   if (OverTop || OverBottom) begin : gen_row
-    logic signed [RowBits-1:0] row_q;
+    logic signed [RowBits-1:0] row_q, row_moves;
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         row_q <= RowBits'(LineIsWord && KernelRows > 1 ? FirstRow + DilationRows
                         : RowIsWord && Rows > 1 ? FirstRow + StrideRows : FirstRow);
-      end else if (step && line_end) begin
-        if (frame_end) row_q <= RowBits'(FirstRow);
-        else if (row_end) row_q <= row_q + RowBits'(StrideRows - Tall + 1);
-        else if (window_end) row_q <= row_q - RowBits'(Tall - 1);
-        else row_q <= row_q + RowBits'(DilationRows);
+      end else if (step) begin
+        row_q <= row_q + row_moves;
       end
+    end
+
+    always_comb begin
+      row_moves = '0;
+      if (line_end) row_moves = RowBits'(DilationRows);
+      if (window_end) row_moves = RowBits'(1 - Tall);
+      if (row_end) row_moves = RowBits'(StrideRows - Tall + 1);
+      if (frame_end) row_moves = RowBits'(FirstRow - LastRow - Tall + 1);
     end
 
     assign row_outside = OverBottom ? unsigned'(row_q) >= RowBits'(Height) : row_q[RowBits-1];

@@ -59,7 +59,7 @@ STREAMS = [
         invariants=_inside("1", "1", "valid_q + !ready_q"),
         mutants=[
             ("if (free) data_q", "data_q"),
-            ("valid_q <= valid_i || !ready_q;", "valid_q <= valid_i;"),
+            ("valid_q <= !free || valid_i || !ready_q;", "valid_q <= !free || valid_i;"),
         ],
     ),
     Stream(
