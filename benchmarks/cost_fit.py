@@ -13,6 +13,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,14 +77,25 @@ def measured(counts: Mapping[str, float]) -> Resources:
 
 def cells_of(configuration: Configuration, row: Mapping[str, Any], family: str) -> list[Raw] | None:
     """The parts of all cells and of the ends; None if another network is drawn now."""
+    found = _cells(configuration.name, tuple(row["depths"].items()), family)
+    return found[1] if found[0] == row["of"] else None
+
+
+@cache
+def _cells(name: str, depths: tuple[tuple[str, int], ...], family: str) -> tuple[str, list[Raw]]:
+    """The identity of a configuration, and the parts of its cells."""
     circuits = FABRICS_OF[family]
-    network, schedule = configuration.on(circuits)
-    if identity(network, schedule) != row["of"]:
-        return None
+    network, schedule = _named()[name].on(circuits)
     planned = plan(network, schedule)
-    context = Context(plan=planned, depths=row["depths"], fabric=circuits)
+    context = Context(plan=planned, depths=dict(depths), fabric=circuits)
     made = [*(structure(cell, context) for cell in planned.cells), ends(context, None)]
-    return [raw(part, FABRICS[family], dsp=schedule.dsp) for part in made]
+    parts = [raw(part, FABRICS[family], dsp=schedule.dsp) for part in made]
+    return identity(network, schedule), parts
+
+
+@cache
+def _named() -> Mapping[str, Configuration]:
+    return {configuration.name: configuration for configuration in configurations()}
 
 
 def samples(rows: Mapping[str, Any], family: str) -> Iterator[Sample]:

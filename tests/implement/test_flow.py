@@ -67,6 +67,11 @@ def test_report_bitstream_and_drawing(place, ecp5):
     assert report["frames_per_second"] == pytest.approx(report["fmax_mhz"] * 1e6 / report["cycles"])
     used, there = report["used"]["TRELLIS_COMB"]
     assert report["luts"] <= used < there == 24_288
+    # Every multiplier and block RAM has a register of its own, at its inputs and its outputs.
+    log = (place / "ecp5/synthesis/log.txt").read_text()
+    blocks = re.findall(r"^  \S.*, (?:in|out)puts.*: (.*)$", log, re.MULTILINE)
+    assert len(blocks) >= 2 * report["dsps"] + report["brams"]
+    assert [said for said in blocks if "flip-flops moved into the block" not in said] == []
     longest = sum(step["logic_ns"] + step["wire_ns"] for step in report["critical_path"])
     assert longest == pytest.approx(1e3 / report["fmax_mhz"], abs=0.01)
     # Registers keep their line; of tables synthesis may forget it.

@@ -9,7 +9,7 @@ import numpy as np
 
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import Unrolled
-from vecq_hw.accelerator.unrolled.adder_graph import OffsetGraph, offset_form
+from vecq_hw.accelerator.unrolled.adder_graph import Affine, OffsetGraph, offset_form
 from vecq_hw.accelerator.unrolled.adder_search import blocks
 from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.accelerator.unrolled.stages import stages
@@ -20,6 +20,8 @@ from vecq_hw.layers import BinaryBases, Dense, ProductWeights, Rescale, Weights
 
 SHARED_FRONTS = 0.25
 """Tables in front of an addition of a layer that is not searched for each of its bits."""
+WIRES = 4
+"""Bits of which any function is a table of four inputs."""
 SEARCHED_PAIRS = 300_000
 """Pairs of inputs, times outputs, up to which additions are searched for: a third of a second."""
 
@@ -29,10 +31,10 @@ def unrolled(cell: Unrolled, out: int) -> Structure:
     made = Structure("unrolled")
     layer = cell.layer
     made.control += cell.depth
-    made.register(layer.outputs * out)
     pairs = sum(len(block) ** 2 for block in blocks(layer.inputs_of_one_output))
     if layer.outputs * pairs > SEARCHED_PAIRS:
         made.kind = "unrolled, by digits"
+        made.register(layer.outputs * out)
         _by_digits(made, cell, out)
         return made
     graph = _searched(layer, cell.activations, cell.rescale)
@@ -43,23 +45,40 @@ def unrolled(cell: Unrolled, out: int) -> Structure:
             shift = max(row.plain_shift, row.other_shift)
             bits = graph.nodes[len(graph.inputs) + index].bits - shift
             made.add(bits, fronts=shared if row.complement else 0)
-    for node, meaning in graph.outputs:
-        if node is not None:
-            _end(made, meaning.bits, cell, out)
+    bias = [0] * layer.outputs if layer.bias is None else layer.bias.tolist()
+    for (node, meaning), constant in zip(graph.outputs, bias, strict=True):
+        if node is not None and cell.rescale is None:
+            _sum(made, meaning, constant, out)
+        elif node is not None:
+            _codes(made, meaning.bits, cell.rescale, out)
     return made
 
 
-def _end(made: Structure, bits: int, cell: Unrolled, out: int) -> None:
-    """What is done with a sum: a constant added, and a Rescale by constants."""
-    if cell.rescale is None:
-        made.add(out)
+def _sum(made: Structure, meaning: Affine, constant: int, out: int) -> None:
+    """A constant added to a sum, on the bits that are not the same for all sums."""
+    least = meaning.constant + constant
+    most = least + meaning.sign * (meaning.most << meaning.shift)
+    differing = min((least ^ most).bit_length(), out)
+    changing = max(differing - meaning.shift, 0)
+    made.register(changing)
+    if least == 0 and meaning.sign > 0:
         return
-    if units.is_searched(cell.rescale):
+    if meaning.bits <= WIRES:
+        made.table(meaning.bits, changing)
+    else:
+        made.add(changing)
+
+
+def _codes(made: Structure, bits: int, rescale: Rescale | None, out: int) -> None:
+    """A Rescale by constants."""
+    assert rescale is not None
+    made.register(out)
+    if units.is_searched(rescale):
         for level in range(out):
             made.compare(bits + 1)
             made.table(level, bits if level > 1 else 0)
         return
-    made.add(max(bits, int(cell.rescale.shifts.min()) + 1, out + 1))
+    made.add(max(bits, int(rescale.shifts.min()) + 1, out + 1))
     made.table(max(bits - out, 1), 2)
     made.table(3, out)
 
