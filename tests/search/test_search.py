@@ -248,11 +248,19 @@ def test_what_cannot_be_is_refused_before_any_training(
 
 
 def test_trials_are_warm_and_hopeless_ones_end_early(request_: Request, tmp_path: Path) -> None:
-    asked = replace(request_, trials=14, optimizer="nsga2", keep={}, bits=tuple(range(1, 9)))
+    asked = replace(
+        request_,
+        trials=14,
+        optimizer="nsga2",
+        keep={},
+        bits=tuple(range(1, 9)),
+        activation_bits=(3, 8),
+    )
     search(asked, tmp_path / "out")
     result = load(tmp_path / "out")
     tree = result.tree()["trials"]
     assert [one["uniform"] for one in tree[:8]] == list(range(1, 9))
+    assert point_text(result.trials[8].point) == "W4:A3 W4:A3 W4"  # then a pair, then mixtures
     assert len(tree) == 14
     early = [one for one in tree if one["integer_accuracy"] is None]
     assert all("stopped after" in one["sentence"] and one["epochs"] < 3 for one in early)

@@ -9,7 +9,14 @@ import pytest
 from vecq_hw.errors import VecqError
 from vecq_hw.search import Choice, Measured, Record, Request, State
 from vecq_hw.search.front import front_of
-from vecq_hw.search.sensitivity import Products, Sensitivity, greedy_path, spread
+from vecq_hw.search.sensitivity import (
+    Outlook,
+    Products,
+    Sensitivity,
+    greedy_path,
+    spread,
+    warm_points,
+)
 from vecq_hw.search.space import make_space, point_text
 from vecq_hw.search.trial import Rival, _is_hopeless
 
@@ -42,6 +49,13 @@ def test_uniform_points_leave_kept_layers_alone() -> None:
         2: "W2 W8 W2",
         4: "W4 W8 W4",
     }
+    narrow = make_space(LAYERS, **USUAL | {"keep": {"b": 8}, "activation_bits": (4, 6)})
+    assert {bits: point_text(point) for bits, point in narrow.uniform().items()} == {
+        1: "W1:A6 W8:A6 W1:A6",
+        2: "W2:A6 W8:A6 W2:A6",
+        4: "W4:A6 W8:A6 W4:A6",
+    }
+    assert make_space(("a",), **USUAL | {"keep": {"a": 8}}).uniform() == {}
 
 
 def test_learned_widths_begin_with_the_most_bits_where_their_method_is_asked_for() -> None:
@@ -182,7 +196,7 @@ def test_the_greedy_path_narrows_activations_where_their_readers_multiply_most()
     path = greedy_path(space, flat, products, rises)
     assert [point_text(point) for point in path] == ["W4 W4", "W4:A4 W4", "W4:A2 W4"]
     assert [products.bits(point) for point in path] == [4 * 8 + 4 * 8 * 6, 32 + 96, 8 * 4 + 48]
-    assert spread(path, products, 2) == [path[0], path[-1]]
+    assert spread(path, products.bits, 2) == [path[0], path[-1]]
 
 
 def test_what_is_a_whole_product_has_an_axis_for_each_choice() -> None:
@@ -200,3 +214,56 @@ def test_what_is_a_whole_product_has_an_axis_for_each_choice() -> None:
             assert places.keys() == one.axes.keys()
             assert all(place < one.axes[name] for name, place in places.items())
             assert one.point(places) == point
+
+
+def test_pairs_have_one_width_for_weights_and_one_for_activations() -> None:
+    wishes = {**USUAL, "activation_bits": (2, 4, 8), "keep": {"b": 8}, "bits": (1, 8)}
+    space = make_space(LAYERS, activated=("a", "b"), **wishes)
+    assert {widths: point_text(point) for widths, point in space.pairs().items()} == {
+        (1, 2): "W1:A2 W8:A2 W1",
+        (1, 4): "W1:A4 W8:A4 W1",
+        (8, 2): "W8:A2 W8:A2 W8",
+        (8, 4): "W8:A4 W8:A4 W8",
+    }
+    assert make_space(LAYERS, **USUAL).pairs() == {}
+
+
+def test_a_search_begins_with_narrow_pairs_and_mixtures_no_wider_than_they() -> None:
+    bits, given = (1, 2, 3, 4, 8), (2, 4, 6, 8)
+    space = make_space(
+        LAYERS, activated=("a", "b"), **{**USUAL, "bits": bits, "activation_bits": given}
+    )
+    layers = [
+        Sensitivity(
+            layer=name,
+            weights=1,
+            energy=1.0,
+            orientation={},
+            direct={},
+            loss={width: share * 4.0**-width for width in bits},
+        )
+        for name, share in zip(LAYERS, (4.0, 1.0, 1.0), strict=True)
+    ]
+    products = Products(lanes={"a": 1, "b": 8, "c": 2}, sources={"b": "a", "c": "b"})
+    outlook = Outlook(
+        layers=layers,
+        products=products,
+        activations={name: {width: 8.0 * 4.0**-width for width in given} for name in "ab"},
+    )
+    points = warm_points(space, outlook, 24)
+    texts = [point_text(point) for point in points]
+    assert texts[:5] == [
+        "W4:A4 W4:A4 W4",
+        "W3:A4 W3:A4 W3",
+        "W2:A4 W2:A4 W2",
+        "W2:A2 W2:A2 W2",
+        "W1:A2 W1:A2 W1",
+    ]
+    assert texts[5:7] == ["W4:A4 W3:A6 W4", "W4:A4 W2:A6 W3"]
+    assert len(points) <= 12
+    assert all(products.bits(point) <= products.bits(points[0]) for point in points)
+    # Without activations to narrow, the path alone: from the most bits to the fewest.
+    plain = make_space(LAYERS, **USUAL | {"bits": bits})
+    only = warm_points(plain, Outlook(layers=layers, products=products), 8)
+    assert [point_text(one) for one in (only[0], only[-1])] == ["W8 W8 W8", "W1 W1 W1"]
+    assert warm_points(space, outlook, 0) == []

@@ -22,20 +22,17 @@ from vecq_hw.search.models import (
 )
 from vecq_hw.search.request import Request
 from vecq_hw.search.sensitivity import (
+    Outlook,
     Products,
     activation_sensitivities,
-    greedy_path,
     sensitivities,
-    spread,
+    warm_points,
 )
 from vecq_hw.search.space import Choice, Point, Space, point_text
 from vecq_hw.search.study import Record, State, Study
 from vecq_hw.search.target import schedule_for
 from vecq_hw.search.trial import Measured, Rival, Task, evaluate_point, train_point
 from vecq_hw.train import quantize_model
-
-WARM_SHARE = 3
-"""One trial in so many is of the path that the sensitivities show."""
 
 
 def enqueue(
@@ -46,7 +43,7 @@ def enqueue(
     state: Path,
     tell: Tell,
 ) -> None:
-    """Let the known points be first: the grid; else uniform widths and the sensitivities' path."""
+    """Let the known points be first: the grid; else uniform widths, then what looks best."""
     if study.counts()[0] >= request.trials:
         return
     if request.optimizer == "grid":
@@ -58,11 +55,12 @@ def enqueue(
     if request.optimizer == "random":
         return
     tell("measuring how sensitive each layer is")
-    study.enqueue(_warm_points(request, space, dataset, state))
+    outlook = _outlook(request, space, dataset, state)
+    study.enqueue(warm_points(space, outlook, max(0, request.trials - len(known))))
 
 
-def _warm_points(request: Request, space: Space, dataset: Dataset, state: Path) -> list[Point]:
-    """Points of the path that gives up first what costs the least, by the layers' sensitivities."""
+def _outlook(request: Request, space: Space, dataset: Dataset, state: Path) -> Outlook:
+    """The layers' sensitivities, and the multipliers by the folds of the smallest network."""
     name = request.recipe.model
     layers = [*space.layers]
     model = float_model(name, dataset, request.seed, str(state))
@@ -85,8 +83,7 @@ def _warm_points(request: Request, space: Space, dataset: Dataset, state: Path) 
         lanes={layer: fold.pe * fold.simd for layer, fold in folds.items()},
         sources={layer: mac.name for layer, mac in read.items() if mac is not None},
     )
-    path = greedy_path(space, found, products, rises)
-    return spread(path, products, request.trials // WARM_SHARE)
+    return Outlook(layers=found, products=products, activations=rises)
 
 
 def run_trials(

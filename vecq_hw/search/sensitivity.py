@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,10 +27,17 @@ from vecq_hw.quantize.activation import ActivationQuantizer
 from vecq_hw.quantize.vecq import orientation_loss, vecq
 from vecq_hw.search.space import Choice, Point, Space
 
+SMALLEST = 1e-12
+"""A rise of the cross-entropy below which all are alike."""
 SAMPLES, BATCH = 1024, 16
 """Samples of the training set, from which the gradient's energy is taken."""
 ACTIVATION_SAMPLES = 256
 """Samples by whose activations the loss is told."""
+
+WARM_SHARE, PAIR_SHARE = 2, 4
+"""One trial in so many is begun with by what the sensitivities show; and by uniform pairs."""
+PAIR_BITS = 4
+"""Wider pairs are near the uniform widths in accuracy and in size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +193,53 @@ class Products:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is known of all points before any is trained.
+
+    Attributes
+    ----------
+    layers : sequence of Sensitivity
+    products : Products
+    activations : mapping from the name of a layer to a mapping from bits to the rise of the loss
+        Of the layers whose activations may be narrowed.
+    """
+
+    layers: Sequence[Sensitivity]
+    products: Products
+    activations: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+
+    def rise(self, point: Point) -> float:
+        """By how much the network's cross-entropy rises, estimated: the sum over its layers."""
+        weights = {one.layer: one.loss for one in self.layers}
+        return sum(
+            weights[name][choice.weight_bits]
+            + self.activations.get(name, {}).get(choice.activation_bits, 0.0)
+            for name, choice in point.items()
+        )
+
+
+def warm_points(space: Space, outlook: Outlook, trials: int) -> list[Point]:
+    """What is worth one of so many trials before an optimizer has learnt anything.
+
+    First pairs: one width for all weights and one for all activations, both of few bits; no other
+    such pair is estimated to lose less and multiplies less.  Then mixtures: points of the path that
+    gives up first what costs the least, from where it multiplies no more than the pairs.
+    """
+    bits = outlook.products.bits
+    few = [point for widths, point in space.pairs().items() if max(widths) <= PAIR_BITS]
+    pairs: list[Point] = []
+    for point in sorted(few, key=lambda one: (bits(one), outlook.rise(one))):
+        if not pairs or outlook.rise(point) < outlook.rise(pairs[-1]):
+            pairs.append(point)
+    path = greedy_path(space, outlook.layers, outlook.products, outlook.activations)
+    if not pairs:
+        return spread(path, bits, trials // WARM_SHARE)
+    chosen = spread(pairs[::-1], outlook.rise, trials // PAIR_SHARE)
+    narrow = [point for point in path if bits(point) <= bits(pairs[-1])]
+    return [*chosen, *spread(narrow, outlook.rise, trials // WARM_SHARE - len(chosen))]
+
+
 def greedy_path(
     space: Space,
     found: Sequence[Sensitivity],
@@ -242,9 +296,9 @@ def greedy_path(
         path.append(point(at))
 
 
-def spread(path: Sequence[Point], products: Products, count: int) -> list[Point]:
-    """So many points of a path, its ends among them, their multipliers in equal ratios."""
-    costs = [math.log(products.bits(point)) for point in path]
+def spread(path: Sequence[Point], size: Callable[[Point], float], count: int) -> list[Point]:
+    """So many points of a path, its ends among them, their sizes in equal ratios."""
+    costs = [math.log(max(size(point), SMALLEST)) for point in path]
     wanted = np.linspace(costs[0], costs[-1], min(count, len(path)))
     places = {min(range(len(path)), key=lambda i: abs(costs[i] - at)) for at in wanted}
     return [path[place] for place in sorted(places)]

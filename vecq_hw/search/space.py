@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -157,18 +157,47 @@ class Space:
     def uniform(self) -> dict[int, Point]:
         """By its weight bits, each point with the same choice in all layers that are free.
 
-        Layers that have one choice alone keep it; activations have the most bits there are.
+        Layers whose weights have one width alone keep it; activations have the most bits there are.
         """
-        free = {name: choices for name, choices in self.layers.items() if len(choices) > 1}
-        common = [set(choices) for choices in free.values()] or [set[Choice]()]
-        found: dict[int, Point] = {}
-        for choice in sorted(
-            set.intersection(*common), key=lambda one: (one.weight_bits, one.activation_bits)
-        ):
-            if choice.method == next(iter(free.values()))[0].method and not choice.per_channel:
-                found[choice.weight_bits] = {
-                    name: choice if name in free else choices[0]
-                    for name, choices in self.layers.items()
+        widest = {
+            name: [one for one in own if one.activation_bits == own[-1].activation_bits]
+            for name, own in self.layers.items()
+        }
+        free = [name for name, own in widest.items() if len({one.weight_bits for one in own}) > 1]
+        if not free:
+            return {}
+        method = widest[free[0]][0].method
+        plain = {
+            name: {
+                one.weight_bits: one
+                for one in widest[name]
+                if one.method == method and not one.per_channel
+            }
+            for name in free
+        }
+        return {
+            bits: {
+                name: plain[name][bits] if name in plain else own[0] for name, own in widest.items()
+            }
+            for bits in sorted(set.intersection(*map(set, plain.values())))
+        }
+
+    def pairs(self) -> dict[tuple[int, int], Point]:
+        """By their bits, points with one width for all weights and one for all activations.
+
+        Those are the points of :meth:`uniform` with narrower activations, where layers have them.
+        """
+        given = sorted({one.activation_bits for own in self.layers.values() for one in own})
+        found: dict[tuple[int, int], Point] = {}
+        for weights, point in self.uniform().items():
+            for activations in given[:-1]:
+                narrow = {
+                    name: replace(choice, activation_bits=activations)
+                    for name, choice in point.items()
+                }
+                found[weights, activations] = {
+                    name: choice if choice in self.layers[name] else point[name]
+                    for name, choice in narrow.items()
                 }
         return found
 
