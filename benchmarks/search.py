@@ -55,10 +55,11 @@ REQUESTS = {
 }
 REQUESTS["lenet5-mnist-few"] = replace(
     REQUESTS["lenet5-mnist"],
+    bits=(1, 2, 3, 4, 6, 8),
     activation_bits=(2, 3, 4, 6, 8),
     epochs=1,
     samples=7_500,
-    trials=32,
+    trials=24,
 )
 """A budget for one core in three quarters of an hour."""
 OPTIMIZERS = ("nsga2", "random")
@@ -66,7 +67,8 @@ PAIRS = [(weights, inputs) for weights in (2, 3, 4) for inputs in (2, 3, 4, 6)]
 """Uniform widths of weights and activations together, beside those that each search begins with."""
 LEARNED = (("dropbits", 8), ("dropbits", 4), ("alq", 2))
 """Methods that learn widths, and the most bits that they begin with."""
-POINTS = "points.json"
+POINTS, CHOSEN = "points.json", "chosen.json"
+"""In the folder of a comparison: other points, and what ``benchmarks.search_chosen`` found."""
 
 
 class TimeOver(BaseException):

@@ -21,7 +21,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.results import table
-from benchmarks.search import OPTIMIZERS, POINTS
+from benchmarks.search import CHOSEN, OPTIMIZERS, POINTS
 from vecq_hw import trees
 from vecq_hw.devices import device
 from vecq_hw.search import Measured, load
@@ -101,13 +101,18 @@ def read(folder: Path) -> Row:
                 }
                 for one in result.front
             ]
-    known = json.loads((folder / POINTS).read_text()) if (folder / POINTS).exists() else {}
     found["others"] = [
         row(name, trees.decode(tree, Measured, iter(()), name))
-        for name, tree in known.items()
+        for name, tree in _json(folder / POINTS).items()
         if "sentence" not in tree
     ]
+    found["chosen"] = _json(folder / CHOSEN)
     return found
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """What a file holds; nothing where it is not there."""
+    return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def between_trials(database: Path) -> list[float]:
@@ -290,7 +295,32 @@ Its reference point has {most:,} LUTs, those of the widest uniform network, and 
 
 The front of the search. The test accuracy is that of a longer training.
 
-{table(("weights", "validation", "LUTs", "block RAMs", "test"), fronted)}{rest}"""
+{table(("weights", "validation", "LUTs", "block RAMs", "test"), fronted)}{chosen(found)}{rest}"""
+
+
+def chosen(found: Row) -> str:
+    """The goals' networks: tested, and by the model and by yosys."""
+    if not found.get("chosen"):
+        return ""
+    rows = [
+        (
+            name,
+            _percent(one["test_accuracy"]),
+            f"{one['model']:,}",
+            f"{one['yosys']:,}",
+            f"{100 * (one['model'] / one['yosys'] - 1):+.1f} %",
+            f"{one['model_brams']:g}",
+            f"{one['yosys_brams']:g}",
+        )
+        for name, one in found["chosen"].items()
+    ]
+    epochs = next(iter(found["chosen"].values()))["epochs"]
+    heads = ("weights", "test", "LUTs, model", "LUTs, yosys", "model", "block RAMs, model", "yosys")
+    return (
+        "\nThe networks of the goals, chosen by the validation split and trained on all training"
+        f" samples, epochs: {epochs}. `python -m benchmarks.search_chosen`"
+        " synthesized them whole.\n\n" + table(heads, rows)
+    )
 
 
 HEAD = """# Searches
@@ -311,15 +341,6 @@ Why the searches are set up like this: [design](../design/search.md#what-can-be-
 def page(record: Row) -> str:
     """The whole page, from the record alone."""
     parts = [section(name, found) for name, found in record["comparisons"].items()]
-    if record.get("synthesis"):
-        rows = [
-            (one["name"], f"{one['model']:,}", f"{one['yosys']:,}", one["network"])
-            for one in record["synthesis"]
-        ]
-        parts.append(
-            "## Model and yosys\n\nLook-up tables of whole networks, by the cost model and by"
-            " yosys.\n\n" + table(("weights", "model", "yosys", "network"), rows)
-        )
     if record.get("engine"):
         measured = [
             (
@@ -355,16 +376,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="*", metavar="NAME=FOLDER")
     parser.add_argument("--engine", type=Path)
-    parser.add_argument("--synthesis", type=Path, help="a list of name, network, model and yosys")
     given = parser.parse_args(arguments)
     file = RESULTS / RECORD
     record: Row = json.loads(file.read_text()) if file.exists() else {"comparisons": {}}
     for text in given.folders:
         name, _, folder = text.partition("=")
         record["comparisons"][name] = read(Path(folder))
-    for key in ("engine", "synthesis"):
-        if getattr(given, key) is not None:
-            record[key] = json.loads(getattr(given, key).read_text())
+    if given.engine is not None:
+        record["engine"] = json.loads(given.engine.read_text())
     file.write_text(json.dumps(record, indent=1) + "\n")
     for name, found in record["comparisons"].items():
         draw(name, found)

@@ -34,8 +34,8 @@ SAMPLES, BATCH = 1024, 16
 ACTIVATION_SAMPLES = 256
 """Samples by whose activations the loss is told."""
 
-WARM_SHARE, PAIR_SHARE = 2, 4
-"""One trial in so many is begun with by what the sensitivities show; and by uniform pairs."""
+WARM_SHARE, PAIR_SHARE = 2, 3
+"""One trial in so many is one of :func:`warm_points`, and one in so many a uniform pair."""
 PAIR_BITS = 4
 """Wider pairs are near the uniform widths in accuracy and in size."""
 
