@@ -226,7 +226,8 @@ def test_presets_scale_their_milestones():
     preset = PRESETS["lenet5-mnist"]
     assert preset.settings_for(None).milestones == (35, 50)
     assert preset.settings_for(10).milestones == (6, 9)
-    assert preset.settings_for(1).milestones == ()
+    assert preset.settings_for(3).milestones is None  # 2 and 3: the second is the end
+    assert preset.settings_for(1).milestones is None
     for preset in PRESETS.values():
         assert preset.settings_for(2).epochs == 2
 

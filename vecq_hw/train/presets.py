@@ -27,13 +27,18 @@ class Preset:
     source: str
 
     def settings_for(self, epochs: int | None) -> Settings:
-        """The settings with another number of epochs; the milestones move in proportion."""
+        """The settings with another number of epochs; the milestones move in proportion.
+
+        Where epochs are too few for all of them the learning rate falls to zero as a cosine, since
+        a training that ends at a high one ends anywhere.
+        """
         if epochs is None or epochs == self.settings.epochs:
             return self.settings
         milestones = self.settings.milestones
         if milestones is not None:
             moved = {round(at * epochs / self.settings.epochs) for at in milestones}
-            milestones = tuple(sorted(at for at in moved if 0 < at < epochs))
+            within = tuple(sorted(at for at in moved if 0 < at < epochs))
+            milestones = within if len(within) == len(milestones) else None
         return replace(self.settings, epochs=epochs, milestones=milestones)
 
 
