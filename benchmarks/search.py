@@ -53,15 +53,16 @@ REQUESTS = {
         verify="none",
     ),
 }
+REQUESTS["cnn-digits-few"] = replace(REQUESTS["cnn-digits"], trials=24)
 REQUESTS["lenet5-mnist-few"] = replace(
     REQUESTS["lenet5-mnist"],
     bits=(1, 2, 3, 4, 6, 8),
     activation_bits=(2, 3, 4, 6, 8),
     epochs=1,
-    samples=7_500,
-    trials=22,
+    samples=2_500,
+    trials=18,
 )
-"""A budget for one core in three quarters of an hour."""
+"""Budgets for a share of one core in three quarters of an hour."""
 OPTIMIZERS = ("nsga2", "random")
 PAIRS = [(weights, inputs) for weights in (2, 3, 4) for inputs in (2, 3, 4)]
 """Uniform widths of weights and activations together, beside those that each search begins with."""

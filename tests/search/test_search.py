@@ -169,6 +169,30 @@ def test_an_interrupted_search_goes_on(
     assert [one.whole for one in trials] == [False, False, True, True]
 
 
+def test_a_search_that_goes_on_does_not_measure_sensitivities_again(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    asked = replace(request_, trials=7, optimizer="nsga2", bits=(1, 2))
+    told: list[str] = []
+    with monkeypatch.context() as patch:
+        calls = iter(range(100))
+
+        def stops(*arguments: object) -> object:
+            if next(calls) == 3:
+                raise KeyboardInterrupt
+            return Failure("as if")
+
+        patch.setattr(loop, "evaluate_point", stops)
+        with pytest.raises(KeyboardInterrupt):
+            search(asked, out, tell=told.append)
+        assert told.count("measuring how sensitive each layer is") == 1
+        patch.setattr(loop, "evaluate_point", lambda *arguments: Failure("as if"))
+        resume(out, tell=told.append)
+    assert told.count("measuring how sensitive each layer is") == 1
+    assert len(load(out).trials) == 7
+
+
 def test_two_searches_share_a_storage(request_: Request, tmp_path: Path) -> None:
     """What one has tried the other does not try again."""
     url = f"sqlite:///{tmp_path / 'shared.db'}"
@@ -260,6 +284,7 @@ def test_trials_are_warm_and_hopeless_ones_end_early(request_: Request, tmp_path
     result = load(tmp_path / "out")
     tree = result.tree()["trials"]
     assert [one["uniform"] for one in tree[:8]] == list(range(1, 9))
+    assert all(one.whole for one in result.trials[:8])  # what all else is compared with
     assert point_text(result.trials[8].point) == "W4:A3 W4:A3 W4"  # then a pair, then mixtures
     assert len(tree) == 14
     early = [one for one in tree if one["integer_accuracy"] is None]

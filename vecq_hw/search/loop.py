@@ -51,8 +51,9 @@ def enqueue(
         study.enqueue(point for point, _ in zip(points, range(request.trials), strict=False))
         return
     known = [*space.uniform().values(), *space.learned().values()]
+    before = sum(study.counts())
     study.enqueue(known[: request.trials])
-    if request.optimizer == "random":
+    if request.optimizer == "random" or before > len(known):  # the others are enqueued already
         return
     tell("measuring how sensitive each layer is")
     outlook = _outlook(request, space, dataset, state)
@@ -87,12 +88,21 @@ def _outlook(request: Request, space: Space, dataset: Dataset, state: Path) -> O
 
 
 def run_trials(
-    study: Study[Choice, Measured], request: Request, task: Task, place: Engine, tell: Tell
+    study: Study[Choice, Measured],
+    request: Request,
+    space: Space,
+    task: Task,
+    place: Engine,
+    tell: Tell,
 ) -> None:
-    """Ask, evaluate and tell until all trials have ended."""
+    """Ask, evaluate and tell until all trials have ended.
+
+    Uniform widths are never hopeless: all else is compared with them.
+    """
     total = request.trials
+    uniform = [*space.uniform().values()]
     if request.optimizer == "grid":
-        total = min(total, study.space.size)
+        total = min(total, space.size)
     points: dict[int, Point] = {}
     known: dict[tuple[Choice, ...], Measured | str] = {}
     rivals: list[Rival] = []
@@ -136,7 +146,7 @@ def run_trials(
                 task,
                 request.target,
                 request.objectives,
-                tuple(rivals),
+                () if point in uniform else tuple(rivals),
             )
         if not points:
             return

@@ -236,7 +236,7 @@ def _go_on(
         with study.alive():
             enqueue(study, request, settled.space, dataset, out / FLOAT, tell)
             try:
-                run_trials(study, request, task, place, tell)
+                run_trials(study, request, settled.space, task, place, tell)
             except BaseException:
                 study.release()
                 raise
