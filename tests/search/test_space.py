@@ -18,6 +18,7 @@ from vecq_hw.search.sensitivity import (
     warm_points,
 )
 from vecq_hw.search.space import make_space, point_text
+from vecq_hw.search.study import Study
 from vecq_hw.search.trial import Rival, _is_hopeless
 
 LAYERS = ("a", "b", "c")
@@ -252,14 +253,15 @@ def test_a_search_begins_with_narrow_pairs_and_mixtures_no_wider_than_they() -> 
     )
     points = warm_points(space, outlook, 24)
     texts = [point_text(point) for point in points]
-    assert texts[:5] == [
+    assert texts[:6] == [
         "W4:A4 W4:A4 W4",
         "W3:A4 W3:A4 W3",
         "W2:A4 W2:A4 W2",
+        "W3:A2 W3:A2 W3",
         "W2:A2 W2:A2 W2",
         "W1:A2 W1:A2 W1",
     ]
-    assert texts[5:7] == ["W4:A4 W3:A6 W4", "W4:A4 W2:A6 W3"]
+    assert texts[6:8] == ["W4:A4 W3:A6 W4", "W4:A4 W2:A6 W3"]
     assert len(points) <= 12
     assert all(products.bits(point) <= products.bits(points[0]) for point in points)
     # Without activations to narrow, the path alone: from the most bits to the fewest.
@@ -267,3 +269,18 @@ def test_a_search_begins_with_narrow_pairs_and_mixtures_no_wider_than_they() -> 
     only = warm_points(plain, Outlook(layers=layers, products=products), 8)
     assert [point_text(one) for one in (only[0], only[-1])] == ["W8 W8 W8", "W1 W1 W1"]
     assert warm_points(space, outlook, 0) == []
+
+
+def test_children_are_of_the_points_that_a_search_began_with() -> None:
+    space = make_space(LAYERS, **USUAL | {"bits": tuple(range(1, 9))})
+    study = Study(None, "warm", space, Measured, objectives=1, population=8)
+    narrow = [point for point in space.grid() if max(c.weight_bits for c in point.values()) <= 2]
+    study.enqueue(narrow)
+    for place in range(8):
+        number, point = study.ask()
+        assert point == narrow[place]
+        bits = float(sum(choice.weight_bits for choice in point.values()))
+        study.finish(number, measured(0.9, bits), (0.9 + bits / 100, bits), {})
+    asked = [study.ask()[1] for _ in range(20)]
+    genes = [choice.weight_bits <= 2 for point in asked for choice in point.values()]
+    assert sum(genes) > 0.6 * len(genes)  # a mutation draws anew; drawn at random it is a quarter

@@ -318,9 +318,30 @@ class Study(Generic[ChoiceT, OutcomeT]):
                 case "tpe":
                     return TPESampler(seed=seed, n_startup_trials=self._population)
                 case "nsga2":
-                    return NSGAIISampler(seed=seed, population_size=self._population)
+                    return _Nsga2(seed=seed, population_size=self._population)
                 case _:  # all points of a grid are in the queue
                     return RandomSampler(seed=seed)
+
+
+class _Nsga2(NSGAIISampler):
+    """NSGA-II without generations: parents are the best of all that ended.
+
+    Optuna counts no trial that was enqueued as one of a generation, so that its first generation
+    would be drawn at random after all that a search begins with.
+    """
+
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        """One, that of the children of all others."""
+        return 1
+
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """All trials that ended with numbers."""
+        return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """The best of them; none as long as they are too few, and points are drawn at random."""
+        enough = len(self.get_population(study, 0)) >= (self.population_size or 0)
+        return self.select_parent(study, 1) if generation and enough else []
 
 
 def _storage(url: str) -> BaseStorage:
