@@ -9,7 +9,8 @@
 // n, bit n of OperandSigned says whether it is signed, and AllBits is the sum of the widths.  Signed
 // then says whether ElementBits is two's complement.
 //
-// A word every cycle; the whole pipeline stands still while its last word is not taken.
+// A word every cycle; the whole pipeline stands still while its last word is not taken: ready_o
+// depends on ready_i, and on valid_i of all operands, within the cycle.
 // Latency: ceil(log2(Operands)) cycles, at least one.
 module vecq_add #(
   parameter int Operands    = 2,

@@ -5,7 +5,8 @@
 // A frame is Elements elements, Lanes of them a word, and gives one word.  The largest of a word is
 // found two by two, with a register after each level, and then compared with the largest before.
 //
-// A word every cycle, without a gap between frames; all stands still while an index is not taken.
+// A word every cycle, without a gap between frames; all stands still while an index is not taken:
+// ready_o depends on ready_i within the cycle.
 // Latency: 1 + ceil(log2(Lanes)) cycles after the frame's last word.
 module vecq_argmax #(
   parameter int Elements    = 1,

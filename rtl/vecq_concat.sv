@@ -6,7 +6,8 @@
 // Turns words, then it is the turn of the next.  The first word of all turns waits until operand
 // Lead has one, too: where constants come first, no word goes out before one has come in.
 //
-// A word every cycle; the register stands still while its word is not taken.  Latency: one cycle.
+// A word every cycle; the register stands still while its word is not taken: ready_o depends on
+// ready_i, and on valid_i, within the cycle.  Latency: one cycle.
 module vecq_concat #(
   parameter int Operands = 2,
   parameter int WordBits = 8,

@@ -11,7 +11,8 @@
 //
 // Up to MostInLuts lines a table is logic, beyond that block RAM.
 //
-// A word every cycle; it stands still while its word is not taken.  Latency: 1 cycle.
+// A word every cycle; it stands still while its word is not taken: ready_o depends on ready_i within
+// the cycle.  Latency: 1 cycle.
 module vecq_lookup #(
   parameter int Channels   = 1,
   parameter int Lanes      = 1,

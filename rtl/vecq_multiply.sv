@@ -11,7 +11,8 @@
 // The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
 // -nodsp.
 //
-// A word every cycle; the whole pipeline stands still while its last word is not taken.
+// A word every cycle; the whole pipeline stands still while its last word is not taken: ready_o
+// depends on ready_i, and on valid_i of both operands, within the cycle.
 // Latency: two cycles.
 module vecq_multiply #(
   parameter int Lanes       = 1,

@@ -11,7 +11,8 @@
 // what an element is compared with whose n highest bits of the count are c.  With SharedRow all
 // channels have the same thresholds: the memory has 2^CountBits lines of one number.
 //
-// A word every cycle; the whole pipeline stands still while its last word is not taken.
+// A word every cycle; the whole pipeline stands still while its last word is not taken: ready_o
+// depends on ready_i within the cycle.
 // Latency: 2 + CountBits cycles.
 module vecq_threshold #(
   parameter int Channels      = 1,
