@@ -125,7 +125,12 @@ def page(record: dict[str, dict[str, Any]]) -> str:
         found = record.get(row.name)
         if found is None:
             continue
-        what = [row.network, f"{row.bits} bits", row.device, str(found["lanes"])]
+        what = [
+            row.network,
+            f"{row.bits} bit{'s' if row.bits > 1 else ''}",
+            row.device,
+            str(found["lanes"]),
+        ]
         what += [f"{found[key]:,g}" for key in ("luts", "ffs", "brams", "dsps")]
         if found["fits"]:
             each = ", ".join(f"{fmax:.1f}" for fmax in found["fmax_all"])
