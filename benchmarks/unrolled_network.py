@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 
 from benchmarks.origin import origin
 from benchmarks.unrolled_circuits import matrix_of
+from benchmarks.unrolled_timing import pipelined
 from vecq_hw.devices import DEVICES
 from vecq_hw.emit.project import Vectors
 from vecq_hw.files import write_atomically
@@ -101,9 +101,7 @@ def ours(made: Network, x: IntArray) -> tuple[dict[str, str], int]:
 
 def theirs(made: Network, x: IntArray, most: int) -> tuple[dict[str, str], int]:
     """The files of da4ml's pipeline of at most so many cycles with its pins, and its cycles."""
-    from da4ml.codegen import RTLModel
     from da4ml.trace import FixedVariableArrayInput, comb_trace
-    from da4ml.trace.pipeline import to_pipeline
 
     zeros = np.zeros(x.shape[1], np.int64)
     wires = FixedVariableArrayInput(x.shape[1]).quantize(zeros, zeros + U6.bits, zeros)
@@ -123,20 +121,10 @@ def theirs(made: Network, x: IntArray, most: int) -> tuple[dict[str, str], int]:
     expected = simulate(made, {"x": x})
     assert isinstance(expected, np.ndarray)
     assert np.array_equal(logic.predict(x.astype(np.float64)), expected)
-    cutoff = 1
-    while len((pipeline := to_pipeline(logic, cutoff, verbose=False)).solutions) > most:
-        cutoff += 1
-    with tempfile.TemporaryDirectory() as folder:
-        RTLModel(pipeline, "tagger", folder, print_latency=False).write()
-        sources = [
-            path
-            for path in sorted(Path(folder).rglob("*.v"))
-            if "wrapper" not in path.name and path.parent.name in ("src", "static")
-        ]
-        files = {path.name: path.read_text() for path in sources}
+    files, cycles = pipelined(logic, "tagger", most)
     given, result = (_bits(kifs) for kifs in (logic.inp_kifs, logic.out_kifs))
     body = "  tagger unit (.clk(clk_i), .model_inp(given), .model_out(result));"
-    return files | {f"{TOP}.sv": _pins(given, result, body)}, len(pipeline.solutions)
+    return files | {f"{TOP}.sv": _pins(given, result, body)}, cycles
 
 
 def _bits(kifs: Any) -> int:

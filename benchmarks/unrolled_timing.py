@@ -29,24 +29,27 @@ from vecq_hw.accelerator.units import unrolled_depth
 from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.emit.unrolled.layer import unrolled_layer
 from vecq_hw.files import write_atomically
-from vecq_hw.formats import IntArray, IntFormat, MidRise
-from vecq_hw.layers import Dense, Rescale, Weights
+from vecq_hw.formats import IntFormat, MidRise
+from vecq_hw.layers import Dense, Weights
 from vecq_hw.netlist import yosys
 
 SIZE = 16
 """Inputs and outputs."""
 
 
-def their_files(matrix: IntArray, rescale: Rescale, most: int) -> tuple[dict[str, str], int]:
-    """da4ml's pipeline of the most stages that are not more than ``most``, and their number."""
+def pipelined(logic: Any, name: str, most: int) -> tuple[dict[str, str], int]:
+    """da4ml's pipeline of the most stages that are not more than ``most``, and their number.
+
+    The top of its files is called ``name``.
+    """
     from da4ml.codegen import RTLModel
     from da4ml.trace.pipeline import to_pipeline
 
-    logic, cutoff = peer_logic(matrix, rescale), 1
+    cutoff = 1
     while len((pipeline := to_pipeline(logic, cutoff, verbose=False)).solutions) > most:
         cutoff += 1
     with tempfile.TemporaryDirectory() as folder:
-        RTLModel(pipeline, "matrix", folder, print_latency=False).write()
+        RTLModel(pipeline, name, folder, print_latency=False).write()
         sources = [
             path
             for path in sorted(Path(folder).rglob("*.v"))
@@ -61,7 +64,8 @@ def both(bits: int) -> tuple[dict[str, Any], dict[str, Any]]:
     rescale = rescale_of(matrix, 1)
     weights = Weights(codes=(matrix - 1) // 2, grid=MidRise(bits))
     layer = Dense(name="matrix", input="x", weights=weights)
-    theirs, cycles = their_files(matrix, rescale, unrolled_depth(layer, rescale))
+    logic = peer_logic(matrix, rescale)
+    theirs, cycles = pipelined(logic, "matrix", unrolled_depth(layer, rescale))
     sums = IntFormat(U8.bits + bits + SIZE.bit_length(), signed=True)
     graph = circuit(layer, U8, rescale)
     text = unrolled_layer("matrix", layer, graph, sums, rescale, latency=cycles)

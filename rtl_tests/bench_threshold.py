@@ -7,9 +7,10 @@ import cocotb
 import numpy as np
 
 from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, transfer
+from vecq_hw.accelerator.memories.thresholds import threshold_lines
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
-from vecq_hw.emit.systemverilog.parameters import signed_literal, threshold_lines
+from vecq_hw.emit.systemverilog.parameters import signed_literal
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import Input, Threshold

@@ -337,3 +337,16 @@ def planes_of(values: IntArray) -> BitPlanes:
     signs = bool((values & 1).all())
     codes = BitPlanes(0, signs).codes(values)
     return BitPlanes(IntFormat.covering(int(codes.min()), int(codes.max())).bits, signs)
+
+
+def signed_bits(values: IntArray) -> int:
+    """Bits of the narrowest two's complement that holds all values.
+
+    ``values`` has any shape and is not empty.
+
+    Examples
+    --------
+    >>> signed_bits(np.array([-4, 3])), signed_bits(np.array([4])), signed_bits(np.array([0]))
+    (3, 4, 1)
+    """
+    return 1 + max(int(values.max()), -int(values.min()) - 1, 0).bit_length()

@@ -5,6 +5,9 @@ Weights that never change leave wires instead of tables, and sums that several o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +21,15 @@ TWOS_FRONT = 1.5
 ROWS = 4
 """Pair rows of a stage."""
 STAGE_LANES = 2 * ROWS
+
+
+class PairReads(NamedTuple):
+    """What rows read of a pair of lanes."""
+
+    lanes: int
+    plus: bool
+    minus: bool
+    alone: int
 
 
 def planes_of(found: Contents, simd: int, pe: int, bits: int) -> Keys:
@@ -49,20 +61,56 @@ def _choices(rows: Keys) -> Keys:
 
 
 def pair_sums(
-    made: Structure, simd: int, bits: int, *, alone: bool, rows: int, registers: int, early: bool
+    made: Structure,
+    reads: Sequence[PairReads],
+    bits: int,
+    *,
+    rows: int,
+    registers: int,
+    early: bool,
 ) -> None:
-    """``vecq_pair_sums``: the sum and difference of each two lanes, delayed by their stage."""
-    for pair in range(-(-simd // 2)):
-        lanes = 2 if 2 * pair + 1 < simd else 1
+    """``vecq_pair_sums``: what the rows read of each two lanes, delayed by their stage.
+
+    Of each lane ``bits`` are read.
+    """
+    for pair, read in enumerate(reads):
         stage = pair // rows
+        lanes = read.lanes if read.plus or read.minus else read.alone
         made.register((stage - (early and stage > 0)) * lanes * bits)
-        if lanes == 2:
-            made.add(bits + 1, 1 if alone else 2)
-            made.register((1 + registers) * (1 if alone else 2) * (bits + 1))
-        else:
-            made.register((1 + registers) * bits)
-        if alone:
-            made.register((1 + registers) * lanes * bits)
+        wide = bits + (read.lanes == 2)
+        if read.lanes == 2:
+            made.add(bits + 1, read.plus + read.minus)
+        made.register((1 + registers) * ((read.plus + read.minus) * wide + read.alone * bits))
+
+
+def _reads_of_signs(codes: Keys, *, both: bool) -> list[PairReads]:
+    """What rows of signs read: the difference where the second lane's code is 1, else the sum.
+
+    With ``both`` second pairs are chosen in carry cells, which always read both.
+    """
+    found = []
+    for pair in range(-(-len(codes) // 2)):
+        own = codes[2 * pair : 2 * pair + 2]
+        carry = both and pair % 2 == 1 and pair > 1
+        plus = len(own) < 2 or carry or bool((own[1] != 1).any())
+        minus = len(own) == 2 and (carry or bool((own[1] != 0).any()))
+        found.append(PairReads(len(own), plus, minus, 0))
+    return found
+
+
+def _reads_of_values(codes: Keys) -> list[PairReads]:
+    """What rows of two's complement read: their lanes alone, or the sum."""
+    found = []
+    for pair in range(-(-len(codes) // 2)):
+        own = codes[2 * pair : 2 * pair + 2]
+        if len(own) == 1:
+            found.append(PairReads(1, False, False, int((own != 0).any())))
+            continue
+        plus = bool((own != 0).all(axis=0).any())
+        certain = (own == 1).all(axis=0)
+        alone = sum(int(((lane != 0) & ~certain).any()) for lane in own)
+        found.append(PairReads(2, plus, False, alone))
+    return found
 
 
 def quad_rows(made: Structure, codes: Keys, pe: int, bits: int, most: int) -> None:
@@ -72,7 +120,11 @@ def quad_rows(made: Structure, codes: Keys, pe: int, bits: int, most: int) -> No
     """
     simd, count = codes.shape
     planes = count // pe
-    _signed_pairs(made, codes, bits)
+    low = min(bits, most)
+    reads = _reads_of_signs(codes, both=True)
+    pair_sums(made, reads, low, rows=2, registers=0, early=True)
+    later = 2 * len(range(3, len(reads), 2))  # second pairs, but of the first row
+    made.register(later * min(bits + 1, most))
     pairs, rows, row = -(-simd // 2), -(-simd // 4), bits + 1
     kept = _kept(planes, pe, most, row + log2(pairs))
     sums = np.arange(count)
@@ -128,13 +180,6 @@ def _fronts(rows: Keys) -> int:
     return sum(_distinct(rows[:, kind]) for kind in kinds if kind.any())
 
 
-def _signed_pairs(made: Structure, codes: Keys, bits: int) -> None:
-    """The sums of pairs that any row of signs reads."""
-    pair_sums(made, len(codes), bits, alone=False, rows=2, registers=0, early=True)
-    pairs = -(-len(codes) // 2)
-    made.register(2 * max(pairs // 2 - 1, 0) * (bits + 1))  # second pairs, but of the first row
-
-
 def pair_rows(
     made: Structure,
     codes: Keys,
@@ -153,7 +198,9 @@ def pair_rows(
     simd, count = codes.shape
     planes, row, pairs = count // pe, bits + 1, -(-simd // 2)
     top = np.arange(count) >= (count if signs else count - pe)
-    pair_sums(made, simd, bits, alone=not signs, rows=rows, registers=registers, early=False)
+    used = codes[:, np.arange(count) // pe < most]
+    reads = _reads_of_signs(used, both=False) if signs else _reads_of_values(used)
+    pair_sums(made, reads, min(bits, most), rows=rows, registers=registers, early=False)
     sums = np.zeros(count, np.int64)
     nothing = np.full(count, not signs) & ~top
     whole = chain_bits(row, pairs) if simd > 1 else bits  # a lane alone has no carry

@@ -22,8 +22,11 @@ SHARED_FRONTS = 0.25
 """Tables in front of an addition of a layer that is not searched for each of its bits."""
 WIRES = 4
 """Bits of which any function is a table of four inputs."""
-SEARCHED_PAIRS = 300_000
-"""Pairs of inputs, times outputs, up to which additions are searched for: a third of a second."""
+PAIRS, MOST_PAIRS = 50_000, 300_000
+"""Pairs of inputs, times outputs, that are tried, and up to which one attempt is made.
+
+A core does about a million a second.
+"""
 
 
 def unrolled(cell: Unrolled, out: int) -> Structure:
@@ -32,19 +35,23 @@ def unrolled(cell: Unrolled, out: int) -> Structure:
     layer = cell.layer
     made.control += cell.depth
     pairs = sum(len(block) ** 2 for block in blocks(layer.inputs_of_one_output))
-    if layer.outputs * pairs > SEARCHED_PAIRS:
+    work = layer.outputs * pairs
+    if work > MOST_PAIRS:
         made.kind = "unrolled, by digits"
         made.register(layer.outputs * out)
         _by_digits(made, cell, out)
         return made
-    graph = _searched(layer, cell.activations, cell.rescale)
+    graph = _searched(layer, cell.activations, cell.rescale, max(1, min(PAIRS // work, 100)))
     placed = stages(graph, cell.depth)
     made.register(sum(n.bits * r for n, r in zip(graph.nodes, placed.registers, strict=True)))
+    inverted: set[tuple[int, int]] = set()
     for index, (row, shared) in enumerate(zip(graph.rows, graph.overlaps, strict=True)):
         if shared:
-            shift = max(row.plain_shift, row.other_shift)
-            bits = graph.nodes[len(graph.inputs) + index].bits - shift
-            made.add(bits, fronts=shared if row.complement else 0)
+            total = len(graph.inputs) + index
+            made.add(graph.nodes[total].bits - max(row.plain_shift, row.other_shift))
+            if row.complement:
+                inverted.add((row.other, placed.computed[total]))
+    made.spend(sum(graph.nodes[operand].bits for operand, _ in inverted))
     bias = [0] * layer.outputs if layer.bias is None else layer.bias.tolist()
     for (node, meaning), constant in zip(graph.outputs, bias, strict=True):
         if node is not None and cell.rescale is None:
@@ -84,8 +91,10 @@ def _codes(made: Structure, bits: int, rescale: Rescale | None, out: int) -> Non
 
 
 @lru_cache(maxsize=64)
-def _searched(layer: Dense, source: IntFormat, rescale: Rescale | None) -> OffsetGraph:
-    return offset_form(circuit(layer, source, rescale, attempts=1))
+def _searched(
+    layer: Dense, source: IntFormat, rescale: Rescale | None, attempts: int
+) -> OffsetGraph:
+    return offset_form(circuit(layer, source, rescale, attempts=attempts))
 
 
 def _by_digits(made: Structure, cell: Unrolled, out: int) -> None:

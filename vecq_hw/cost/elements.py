@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
 from vecq_hw.accelerator.memories.serial_rescale import serial_memories
+from vecq_hw.accelerator.memories.thresholds import threshold_lines
 from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost import multipliers
 from vecq_hw.cost.contents import contents
 from vecq_hw.cost.structure import Structure, bits_of, pipeline_end
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.formats import IntArray, IntFormat, signed_bits
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
 
 IN_TABLES = 1 << 30
@@ -30,19 +31,11 @@ def elementwise(cell: Elementwise, source: Tensor) -> Structure:
             pipeline_end(made, lanes * cell.layer.format.bits, cell.room)
             return made
         case Threshold():
-            return _threshold(cell.layer, lanes, fmt)
+            return _threshold(cell.layer, lanes, source)
         case Lookup():
             return _lookup(cell.layer, lanes, source)
         case _:
             assert_never(cell.layer)
-
-
-def signed_bits(values: IntArray) -> int:
-    """Bits of the narrowest two's complement that holds all values.
-
-    ``values`` has any shape and is not empty.
-    """
-    return 1 + max(int(values.max()), -int(values.min()) - 1, 0).bit_length()
 
 
 def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Structure:
@@ -162,21 +155,24 @@ def _rest_bits(layer: Rescale, mantissa: int) -> int:
     return IntFormat.covering(int(rests.min()), int(rests.max())).bits
 
 
-def _threshold(layer: Threshold, lanes: int, fmt: IntFormat) -> Structure:
+def _threshold(layer: Threshold, lanes: int, source: Tensor) -> Structure:
     """``vecq_threshold``: a comparison for each bit of the count, one stage behind the other."""
     made = Structure("threshold")
-    channels, levels = layer.thresholds.shape
-    count = levels.bit_length()
-    words = channels // lanes
-    bits = signed_bits(np.array([fmt.lo, fmt.hi + 1, 1]))
+    fmt = source.format
+    lines, bits, count = threshold_lines(layer, fmt, lanes)
+    trees = lines.reshape(-1, 1 << count, lines.shape[1])  # (words, lines, lanes)
+    words = source.channels // lanes
     compare = max(bits, fmt.bits + 1)
     made.register(lanes * fmt.bits * count)
     for stage in range(1, count + 1):
         # Constants of the lane in all words, chosen by the word and the bits so far.
-        address = words << (stage - 1)
+        chosen = trees[:, 1 << (stage - 1) : 1 << stage].reshape(-1, trees.shape[2])
+        found = contents(chosen, bits)
         made.register(lanes * stage)
         made.compare(compare, lanes)
-        made.rom(address, lanes * bits, most_in_luts=IN_TABLES, stages=0)
+        for lane in range(lanes):
+            first = lane % trees.shape[2] * bits
+            made.rom(len(chosen), bits, most_in_luts=IN_TABLES, stages=0, first=first, found=found)
     out = layer.format.bits
     made.table(2 + out, lanes * out)
     made.register(lanes * out)
@@ -214,11 +210,11 @@ def argmax(cell: Comparison, bits: int) -> Structure:
     nodes = lanes
     while nodes > 1:
         pairs = -(-nodes // 2)
-        made.compare(bits, nodes // 2)
+        made.compare(bits, nodes // 2, inverted=True)
         made.table(3, nodes // 2 * (bits + (nodes < lanes) * index + 1))
         made.register(pairs * (bits + bits_of(lanes)))
         nodes = pairs
-    made.compare(bits)
+    made.compare(bits, inverted=True)
     made.add(index)
     made.register(bits + index)
     made.control += index + cell.depth + 1

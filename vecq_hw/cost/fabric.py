@@ -183,8 +183,10 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         tables += count * 2.0 ** max(inputs - fabric.lut_inputs, 0)
     for part in structure.sums:
         if part.bits < len(fabric.small_sums) and not part.chosen:
-            small = fabric.small_comparisons if part.compared else fabric.small_sums
-            tables += (small[part.bits] + part.fronts) * part.count
+            if part.compared:
+                tables += fabric.small_comparisons[part.bits] * part.count
+            else:
+                tables += (fabric.small_sums[part.bits] + part.fronts) * part.count
             continue
         cells = math.ceil(part.bits / fabric.carry_bits) * part.count
         carries += cells
@@ -291,18 +293,28 @@ def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
 def block_rams(memory: Memory, fabric: Fabric) -> tuple[int, float]:
     """Block RAMs of a memory, in the shape that costs least, and what yosys says that they cost.
 
-    The shape is chosen for whole words; blocks of which no bit is read are left out.
+    Where a memory is deeper than a block, its rows lie side by side as one wide word.  The shape is
+    chosen for whole words; blocks of which no bit is read are left out.
+
+    Examples
+    --------
+    >>> part = Memory(4096, 7, most_in_luts=64, first=7, of=56)  # blocks 0 and 1, and 7
+    >>> block_rams(part, FABRICS["ecp5"])
+    (3, 1692.5)
     """
     word = memory.of or memory.bits
 
     def cost(shape: tuple[int, int]) -> float:
         depth, width = shape
         rows = math.ceil(memory.words / depth)
-        return rows * math.ceil(word / width) * fabric.block_cost + (rows - 1) * (word + 1) / 2
+        return math.ceil(rows * word / width) * fabric.block_cost + (rows - 1) * (word + 1) / 2
 
     depth, width = min(fabric.block_ram, key=cost)
-    columns = (memory.first + memory.bits - 1) // width - memory.first // width + 1
-    return math.ceil(memory.words / depth) * columns, cost((depth, width))
+    read: set[int] = set()
+    for row in range(math.ceil(memory.words / depth)):
+        first = row * word + memory.first
+        read.update(range(first // width, (first + memory.bits - 1) // width + 1))
+    return len(read), cost((depth, width))
 
 
 def _dsps(product: Product, fabric: Fabric, dsp: bool) -> tuple[int, int]:

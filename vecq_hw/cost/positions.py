@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from vecq_hw.accelerator.cells import Gathering, Pool, Reordering, Upsampling, Windows
-from vecq_hw.cost.elements import signed_bits
 from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
+from vecq_hw.formats import signed_bits
 from vecq_hw.layers import MaxPool2d, SumPool2d, Tensor, WindowLayer, window_axes
 
 

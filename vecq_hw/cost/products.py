@@ -17,7 +17,7 @@ from vecq_hw.accelerator.memories.folded import unit_memories
 from vecq_hw.accelerator.memories.popcount import fits as fits_popcount
 from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.cost.arrays import STAGE_LANES, pair_rows, planes_of, popcount, quad_rows
-from vecq_hw.cost.contents import contents, unknown
+from vecq_hw.cost.contents import Contents, contents, unknown
 from vecq_hw.cost.positions import frame_buffer, group_buffer, replay
 from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
 from vecq_hw.formats import IntFormat
@@ -66,8 +66,8 @@ def matrix_vector(
     stages, behind = fits.stages(simd), fits.registers
     if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.CODE_BOOK:
         made.kind = "code book"
-        _code_book(made, layer.weights, fold, steps, behind)
-        codes = unknown(simd * pe, array_bits)
+        found = _code_book(made, layer.weights, fold, steps, behind)
+        codes = codes if found is None else found
     else:
         made.register((stages - quads * (stages > 1)) * bits_of(steps))
         for first in range(0, simd, 2 * fits.rows):
@@ -126,8 +126,11 @@ def matrix_vector(
 
 def _code_book(
     made: Structure, weights: ProductWeights, fold: Fold, steps: int, behind: int
-) -> None:
-    """``vecq_code_book``: indices, and a book for each word of each processing element."""
+) -> Contents | None:
+    """``vecq_code_book``: indices, and a book for each word of each processing element.
+
+    The result are the codes that it gives; None where a single step makes them constants.
+    """
     pe, simd = fold.pe, fold.simd
     block, book = weights.block, len(weights.book)
     parts = block // simd if block > simd else 1
@@ -140,6 +143,8 @@ def _code_book(
     if parts > 1:
         made.count(parts)
         made.register((behind + stages) * bits_of(parts))
+    if steps == 1:
+        return None
     indices = contents(index_memory(weights, fold), index)
     books = contents(book_memory(weights, fold), bits)
     for first in range(0, simd, STAGE_LANES):
@@ -158,6 +163,10 @@ def _code_book(
             at = (max(begin, first) - begin) * bits
             for _ in range(pe):
                 made.rom(book * parts, held * bits, first=at, found=books)
+    # A column of the book that never changes is the same for all that read it.
+    columns = books.keys[np.arange(simd) % lanes][:, np.newaxis]
+    each = unknown(simd * pe, bits).keys.reshape(simd, pe, bits)
+    return Contents(np.where(columns > 1, each, columns).reshape(-1, bits))
 
 
 def _partial_sums(

@@ -8,10 +8,9 @@ from vecq_hw.accelerator.cells import Recurrence
 from vecq_hw.accelerator.memories.folded import unit_memories
 from vecq_hw.cost.arrays import STAGE_LANES, pair_rows, planes_of
 from vecq_hw.cost.contents import contents
-from vecq_hw.cost.elements import signed_bits
 from vecq_hw.cost.positions import replay
 from vecq_hw.cost.structure import Structure
-from vecq_hw.formats import IntFormat
+from vecq_hw.formats import IntFormat, signed_bits
 from vecq_hw.layers import Gru, Lstm
 from vecq_hw.layers.sequences import STATE
 from vecq_hw.schedule import Fabric

@@ -128,10 +128,10 @@ class Structure:
         if bits > 0 and count > 0:
             self.sums.append(Sum(bits, count, fronts, chosen))
 
-    def compare(self, bits: int, count: int = 1) -> None:
-        """Comparisons."""
+    def compare(self, bits: int, count: int = 1, *, inverted: bool = False) -> None:
+        """Comparisons; perhaps a table inverts each bit in front of them."""
         if bits > 0 and count > 0:
-            self.sums.append(Sum(bits, count, compared=True))
+            self.sums.append(Sum(bits, count, bits * inverted, compared=True))
 
     def choose(self, ways: int, bits: int) -> None:
         """A multiplexer by a binary number, of ``bits`` functions."""

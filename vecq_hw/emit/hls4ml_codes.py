@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from vecq_hw.emit.hls4ml_types import Node, fixed, integer
-from vecq_hw.emit.literals import signed_bits
-from vecq_hw.formats import FloatArray, IntArray, IntFormat
+from vecq_hw.formats import FloatArray, IntArray, IntFormat, signed_bits
 from vecq_hw.layers import Lookup, Rescale, Tensor
 
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from vecq_hw.emit.hls4ml_codes import looking_up, rescaling
 from vecq_hw.emit.hls4ml_types import Node, depthwise, fixed, integer
-from vecq_hw.emit.literals import signed_bits
-from vecq_hw.formats import BitPlanes, IntArray, IntFormat
+from vecq_hw.formats import BitPlanes, IntArray, IntFormat, signed_bits
 from vecq_hw.layers import (
     Add,
     ArgMax,

@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 import numpy.typing as npt
 
-from vecq_hw.formats import IntArray
+from vecq_hw.formats import IntArray, signed_bits
 
 _COLUMNS = 100
 _SIZES = (8, 16, 32, 64)
@@ -35,19 +35,6 @@ def cpp_integer(value: int) -> str:
     """
     # C++ has no negative literals, and 2^63 is none of a signed type.
     return str(value) if value > -(1 << 63) else f"(-{(1 << 63) - 1} - 1)"
-
-
-def signed_bits(values: IntArray) -> int:
-    """The bits of the narrowest two's complement that holds every value.
-
-    ``values`` has any shape and is not empty.
-
-    Examples
-    --------
-    >>> signed_bits(np.array([-4, 3])), signed_bits(np.array([4]))
-    (3, 4)
-    """
-    return 1 + max(int(values.max()), -int(values.min()) - 1, 0).bit_length()
 
 
 def cpp_type(bits: int, signed: bool) -> str:

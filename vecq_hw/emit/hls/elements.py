@@ -9,7 +9,8 @@ import numpy as np
 
 from vecq_hw.accelerator.cells import Comparison, Join, Ranking
 from vecq_hw.emit.hls.calls import LayerCall, Site, StreamVariable, pixels
-from vecq_hw.emit.literals import cpp_array, signed_bits
+from vecq_hw.emit.literals import cpp_array
+from vecq_hw.formats import signed_bits
 from vecq_hw.layers import (
     Add,
     CodeLayer,

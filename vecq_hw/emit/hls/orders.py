@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vecq_hw.accelerator.orders import Moves, Order
-from vecq_hw.emit.literals import cpp_type, signed_bits, wrapped
-from vecq_hw.formats import IntArray
+from vecq_hw.emit.literals import cpp_type, wrapped
+from vecq_hw.formats import IntArray, signed_bits
 
 
 def order_type(order: Order, name: str) -> tuple[str, list[str]]:

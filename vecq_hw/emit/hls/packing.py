@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.memories.compact import index_memory
-from vecq_hw.emit.literals import cpp_rows, cpp_type, signed_bits
-from vecq_hw.formats import IntArray
+from vecq_hw.emit.literals import cpp_rows, cpp_type
+from vecq_hw.formats import IntArray, signed_bits
 from vecq_hw.layers import AnyWeights, ProductWeights
 from vecq_hw.schedule import Fold
 

@@ -10,17 +10,16 @@ import numpy as np
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Join, Ranking, SerialRescale
 from vecq_hw.accelerator.memories.serial_rescale import serial_memories
+from vecq_hw.accelerator.memories.thresholds import threshold_lines
 from vecq_hw.arithmetic import half_of
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
     lookup_lines,
-    signed_bits,
     signed_literal,
-    threshold_lines,
 )
 from vecq_hw.emit.systemverilog.streams import NamedStream
-from vecq_hw.formats import IntArray
+from vecq_hw.formats import IntArray, signed_bits
 from vecq_hw.layers import (
     Add,
     Concat,

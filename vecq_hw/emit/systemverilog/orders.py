@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from vecq_hw.accelerator.orders import Moves, Order
-from vecq_hw.emit.systemverilog.parameters import bit, signed_bits
-from vecq_hw.formats import IntArray
+from vecq_hw.emit.systemverilog.parameters import bit
+from vecq_hw.formats import IntArray, signed_bits
 
 Table = tuple[IntArray, int]
 """Its words, and the bits of each."""

@@ -9,8 +9,8 @@ import numpy as np
 from vecq_hw import arithmetic
 from vecq_hw.accelerator.memories.folded import unit_memories
 from vecq_hw.emit.systemverilog.instances import Memory
-from vecq_hw.emit.systemverilog.parameters import bit, signed_bits
-from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.emit.systemverilog.parameters import bit
+from vecq_hw.formats import IntArray, IntFormat, signed_bits
 from vecq_hw.layers import Gru, Lstm, RecurrentLayer
 from vecq_hw.layers.sequences import (
     CANDIDATE_SHIFT,
