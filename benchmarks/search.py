@@ -60,7 +60,7 @@ REQUESTS["lenet5-mnist-few"] = replace(
     activation_bits=(2, 3, 4, 6, 8),
     epochs=1,
     samples=2_500,
-    trials=18,
+    trials=22,
 )
 """Budgets for a share of one core in three quarters of an hour."""
 OPTIMIZERS = ("nsga2", "random")
