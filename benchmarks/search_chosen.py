@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     file = given.folder / CHOSEN
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     goals = compared(read(given.folder))
-    for name in dict.fromkeys(goals[goal]["name"] for goal in GOALS):
+    names = {point_text(points[goals[goal]["name"]]): goals[goal]["name"] for goal in GOALS}
+    for name in names.values():  # a pair may be a point of the search, too
         if name not in known:
             out = given.folder / "chosen" / re.sub(r"\W+", "_", name)
             known[name] = synthesis(points[name], task, request, out)
