@@ -88,7 +88,9 @@ def test_report_bitstream_and_drawing(place, ecp5):
 def test_what_has_not_changed_is_not_run_again(place, ecp5):
     before = (place / "ecp5/seed_1/stage.json").stat().st_mtime_ns
     _, said = ecp5()
-    assert [line for line in said.splitlines() if " (" in line and " of 3)" in line] == [
+    # On a busy machine one more line says how long a step took, kept or not.
+    steps = [line for line in said.splitlines() if " of 3)" in line and ": took " not in line]
+    assert steps == [
         f"{stage} ({number} of 3): kept"
         for number, stage in enumerate(("synthesis", "seed_1", "bitstream"), start=1)
     ]
