@@ -32,8 +32,7 @@ RECORD, PAGE = "search.json", "search.md"
 CLOSE = 0.001
 """How much less accurate than the best uniform width a network may be: a tenth of a point."""
 BELOW = 0.01
-"""The reference point of the hypervolume: so much below the best uniform width, and the look-up
-tables of the widest one."""
+"""The hypervolume's reference: so far below the best uniform width, as large as the widest one."""
 
 Row = dict[str, Any]
 
