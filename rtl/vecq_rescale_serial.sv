@@ -3,7 +3,7 @@
 // What vecq_rescale computes, one mantissa bit per cycle: for words that come seldom, without a
 // multiplier and in a tenth of its look-up tables.
 //
-//   clamp((accumulator * mantissa + offset + 2^(Shift-1)) >>> Shift, Lo, Hi),  Shift >= MantissaBits
+//   clamp((accumulator * mantissa + offset + 2^(Shift-1)) >>> Shift, Lo, Hi)
 //
 // A frame is Channels elements, Lanes of them a word.  ceil(Lanes / Turns) units work side by side,
 // each on Turns lanes of a word one after the other: unit u takes lane turn * Units + u.  In each
@@ -14,9 +14,13 @@
 // Memories, a line each of the following, least significant first:
 //   bits: for each word, turn and mantissa bit two bits of each unit: the mantissa's, the constant's
 //   rests: for each word and turn RestBits of each unit, the constant >>> MantissaBits, where
-//     constant = offset + 2^(Shift-1), and 2^(MantissaBits-1) more if the mantissa is negative
+//     constant = offset + 2^(Shift-1), and 2^(MantissaBits-1) more if the mantissa is negative;
+//     with AlignBits = max(MantissaBits - Shift, 0), offset and 2^(Shift-1) count 2^AlignBits times
 //   shifts, where ShiftBits is not 0: for each word and turn ShiftBits of each unit, by how much the
 //     channel's shift, which its constant knows, exceeds Shift
+//
+// No bit that the result needs is halved away: where Shift is less than MantissaBits, AlignBits zeros
+// stand behind the accumulator, so that the whole sum is 2^AlignBits times as large.
 //
 // A word every Turns * (MantissaBits + 1) + 1 cycles.  It is taken into a register while none is
 // worked on.  Behind the counters come the element and the bits that they choose, then what is added,
@@ -59,7 +63,8 @@ module vecq_rescale_serial #(
   localparam int RestAddressBits = AllTurns > 1 ? $clog2(AllTurns) : 1;
   localparam int BitAddressBits  = AllBits > 1 ? $clog2(AllBits) : 1;
   // A sum stays within the range of a signed accumulator until the rest of the constant joins.
-  localparam int HeldBits  = AccumulatorBits + int'(!InputSigned);
+  localparam int AlignBits = MantissaBits > Shift ? MantissaBits - Shift : 0;
+  localparam int HeldBits  = AccumulatorBits + int'(!InputSigned) + AlignBits;
   localparam int SumBits   = (HeldBits > RestBits ? HeldBits : RestBits) + 1;
 
   logic advance, hold;
@@ -211,9 +216,9 @@ module vecq_rescale_serial #(
     end
 
     if (InputSigned) begin : gen_signed
-      assign accumulator = chosen_q;
+      assign accumulator = HeldBits'(signed'(chosen_q)) <<< AlignBits;
     end else begin : gen_unsigned
-      assign accumulator = {1'b0, chosen_q};
+      assign accumulator = HeldBits'(chosen_q) <<< AlignBits;
     end
 
     assign term = SumBits'(accumulator) ^ {SumBits{read_last_bit_q}};
@@ -241,7 +246,7 @@ module vecq_rescale_serial #(
       end
     end
 
-    assign result = final_q >>> (Shift - MantissaBits)
+    assign result = final_q >>> (Shift + AlignBits - MantissaBits)
                             >>> further[unit*FurtherBits +: FurtherBits];
 
     if (WholeRange) begin : gen_upper_bits
@@ -306,9 +311,11 @@ module vecq_rescale_serial #(
   if (Turns < 1 || Turns > Lanes) begin : gen_rule_turns
     $error("vecq_rescale_serial: Turns (%0d) must be 1 to Lanes (%0d)", Turns, Lanes);
   end
-  if (Shift < MantissaBits || Shift > 62) begin : gen_rule_shift
-    $error("vecq_rescale_serial: Shift (%0d) must be MantissaBits (%0d) to 62",
-           Shift, MantissaBits);
+  if (Shift < 1 || Shift > 62) begin : gen_rule_shift
+    $error("vecq_rescale_serial: Shift (%0d) must be 1 to 62", Shift);
+  end
+  if (SumBits > 64) begin : gen_rule_sum_bits
+    $error("vecq_rescale_serial: SumBits (%0d) must be at most 64", SumBits);
   end
   if (Lo > Hi) begin : gen_rule_range
     $error("vecq_rescale_serial: Lo (%0d) must not exceed Hi (%0d)", Lo, Hi);

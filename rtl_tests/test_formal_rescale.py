@@ -13,7 +13,8 @@ A multiplication of wide words is too hard for the solver.  It is composed:
 2. ``vecq_rescale_serial``, by induction over its cycles: after i of them its register is the sum of
    all ``(m_j * acc + c_j) * 2^j``, j < i, without its low i bits, and what comes out is the
    contract's for the sum over all bits of mantissa and constant, the sign's counted negative.  That
-   sum is ``acc * m + b + 2^(s-1)``, since multiplication is distributive.
+   sum is ``acc * m + b + 2^(s-1)``, since multiplication is distributive; where the shift is less
+   than the mantissa's bits, all of it and the shift are as many bits larger as AlignBits says.
 3. Both once more with few bits and nothing cut out, compared with ``acc * m`` itself.
 
 The memories hold anything, and so do the words: one of them is watched through the cell.
@@ -149,21 +150,25 @@ OWN_SHIFT = f"""
     if (watched_q[3]) assert (Wide'(gen_lane[Lane].gen_whole.sum_q) == exact);
   end
 """
+ONE_SHIFT_SERIAL = """
+  logic [6:0] shift;
+  assign shift = 7'(Shift + AlignBits);
+"""
 ADDRESS = "gen_distributed.gen_registers.addresses_q"
 OWN_SHIFT_SERIAL = f"""
   (* hierconn *) logic [AllTurns*Units*ShiftBits-1:0] {SHIFT_MEMORY};
   (* hierconn *) logic [RestAddressBits-1:0] \\gen_further.shift_rom.{ADDRESS} ;
   logic [6:0] shift;
-  assign shift = 7'(Shift)
+  assign shift = 7'(Shift + AlignBits)
       + 7'({SHIFT_MEMORY} [((number*Turns+Turn)*Units+Unit)*ShiftBits +: ShiftBits]);
   always_comb if (started) begin
     if (filled_q) assert ( \\gen_further.shift_rom.{ADDRESS} == line);
     if (read_rest_q) assert (gen_further.read[Unit*ShiftBits +: ShiftBits]
         == {SHIFT_MEMORY} [(32'(read_line_q)*Units+Unit)*ShiftBits +: ShiftBits]);
     if (mine && rest && hit_q[2]) assert (
-        Shift + 32'(gen_further.read[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
+        Shift + AlignBits + 32'(gen_further.read[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
     if (hit_result_q) assert (
-        Shift + 32'(further[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
+        Shift + AlignBits + 32'(further[Unit*ShiftBits +: ShiftBits]) == 32'(shift));
   end
 """
 
@@ -194,10 +199,10 @@ SERIAL = """
   localparam int Turn  = Lane / Units;
   localparam int Words = Channels / Lanes;
   localparam int M     = MantissaBits;
-  localparam int ProductBits = AccumulatorBits + 1 + M;
+  localparam int ProductBits = HeldBits + 1 + M;
   localparam int ConstantBits = RestBits + M;
   localparam int MostBits = ProductBits > ConstantBits ? ProductBits : ConstantBits;
-  localparam int MostShift = Shift + (1 << ShiftBits) - 1;
+  localparam int MostShift = Shift + AlignBits + (1 << ShiftBits) - 1;
   localparam int Wide = (MostBits > OutputBits + MostShift ? MostBits : OutputBits + MostShift) + 3;
   (* anyconst *) logic [AccumulatorBits-1:0] element;
   (* anyconst *) logic [RestAddressBits-1:0] number;
@@ -205,7 +210,7 @@ SERIAL = """
   (* hierconn *) logic [AllTurns*Units*RestBits-1:0] \\rest_rom.gen_distributed.contents ;
   logic signed [Wide-1:0] factor, own_rest, total;
   logic [M-1:0] mantissa, constant;
-  assign factor   = InputSigned ? Wide'(signed'(element)) : Wide'(element);
+  assign factor   = (InputSigned ? Wide'(signed'(element)) : Wide'(element)) <<< AlignBits;
   assign own_rest = Wide'(signed'(
       \\rest_rom.gen_distributed.contents [((number*Turns+Turn)*Units+Unit)*RestBits +: RestBits]));
 {shift}
@@ -393,7 +398,7 @@ def pipeline(lane: int, *, cut: bool = True, **parameters: Any) -> Stream:
 def serial(lane: int, *, whole: bool = False, **parameters: Any) -> Stream:
     """The proof about one lane of ``vecq_rescale_serial``; ``whole``: the product, too."""
     own = "ShiftBits" in parameters
-    text = SERIAL.replace("{shift}", OWN_SHIFT_SERIAL if own else ONE_SHIFT)
+    text = SERIAL.replace("{shift}", OWN_SHIFT_SERIAL if own else ONE_SHIFT_SERIAL)
     return about("vecq_rescale_serial", lane, text + (WHOLE if whole else ""), parameters)
 
 
@@ -407,6 +412,7 @@ SMALL_SERIAL = {
 }
 UNSIGNED_RANGE = {**SMALL_SERIAL, "Hi": 7}
 SIGNED_RANGE = {**SMALL_SERIAL, "Lo": "-64'sd4", "Hi": 3}
+ALIGNED = {**SMALL_SERIAL, "Shift": 1}
 SMALLEST_SERIAL = {
     **{"AccumulatorBits": 2, "MantissaBits": 2, "RestBits": 2},
     **{"Shift": 2, "OutputBits": 2, "Lo": 0, "Hi": 3},
@@ -434,6 +440,7 @@ PROOFS = {
     "wide": pipeline(1, **WIDE),
     "own shifts": pipeline(1, cut=False, **SMALL, ShiftBits=2),
     "serial small": serial(1, whole=True, **SMALL_SERIAL),
+    "serial aligned": serial(1, whole=True, **ALIGNED),
     "serial, own shifts": serial(2, whole=True, **UNSIGNED_RANGE, ShiftBits=2),
     "serial unsigned": serial(0, **UNSIGNED, RestBits=24),
 }
@@ -472,6 +479,8 @@ SERIAL_MUTANTS = [
 MUTANTS = [
     *((pipeline(1, **SMALL), mutant) for mutant in PIPELINE_MUTANTS),
     *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
+    (serial(1, **ALIGNED), ("int'(!InputSigned) + AlignBits", "int'(!InputSigned)")),
+    (serial(1, **ALIGNED), ("(Shift + AlignBits - MantissaBits)", "(Shift - MantissaBits)")),
     (serial(1, **UNSIGNED_RANGE), ("Lo < 0 && result[SumBits-1]", "result[SumBits-1]")),
     (
         serial(1, **SIGNED_RANGE),

@@ -179,7 +179,8 @@ class _Planner:
                 in_turns = cell.fold.kind is FoldKind.PARTIAL_SUMS and cell.unit.outputs > 1
                 if interval > 1 and not in_turns:
                     room = units.ROOM_OF_SPACED
-                turns = units.rescale_turns(layer, source.lanes, interval)
+                accumulators = self._network.tensors[layer.input].format
+                turns = units.rescale_turns(layer, accumulators, source.lanes, interval)
                 if turns and not dsp:
                     if in_turns:
                         # The words of a frame come one behind the other.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vecq_hw.accelerator.base_passes import base_passes
 from vecq_hw.accelerator.sum_tables import sum_tables
+from vecq_hw.arithmetic import half_of
 from vecq_hw.formats import BitPlanes, IntFormat
 from vecq_hw.layers import (
     BinaryBases,
@@ -37,6 +38,8 @@ ROOM = 2
 """Words in the stream register at the end of a pipeline that gives a word every cycle."""
 ROOM_OF_SPACED = 1
 """The same where words come every second cycle or more seldom."""
+WIDEST_ALIGNED = 61
+"""Bits of an accumulator or constant with zeros behind it, of which sums have at most 64 bits."""
 SEARCHED = 32
 """Up to so many output codes an unrolled Rescale is a search."""
 
@@ -245,17 +248,19 @@ def is_searched(rescale: Rescale) -> bool:
     return rescale.format.hi - rescale.format.lo < SEARCHED
 
 
-def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
+def rescale_turns(layer: Rescale, source: IntFormat, lanes: int, interval: int) -> int:
     """How many lanes a unit of ``vecq_rescale_serial.sv`` works on, one after the other.
 
     With the fewest units where a word of ``lanes`` comes every ``interval`` cycles; 0 where there
-    is no time for one lane, where mantissa bits reach beyond the shift, or where it has rows.
+    is no time for one lane, where sums of the format ``source`` grow too wide when they are
+    aligned, or where it has rows.
     """
     if layer.rows is not None:
         return 0  # its memories are in the order in which words come
-    bits = mantissa_bits(layer)
-    most = min(lanes, (interval - 1) // (bits + 1))
-    if bits > layer.shifts.min() or not most:
+    most = min(lanes, (interval - 1) // (mantissa_bits(layer) + 1))
+    constant = int((np.abs(layer.offset) + half_of(layer.shift)).max())
+    widest = max(source.bits, constant.bit_length()) + align_bits(layer)
+    if widest > WIDEST_ALIGNED or not most:
         return 0
     units = -(-lanes // most)
     return -(-lanes // units)
@@ -264,6 +269,15 @@ def rescale_turns(layer: Rescale, lanes: int, interval: int) -> int:
 def mantissa_bits(layer: Rescale) -> int:
     """Bits of the narrowest two's complement that holds all mantissas."""
     return IntFormat.covering(int(layer.mantissa.min()), int(layer.mantissa.max())).bits
+
+
+def align_bits(layer: Rescale) -> int:
+    """Zeros behind an accumulator of ``vecq_rescale_serial.sv``.
+
+    It halves its sum once for each mantissa bit, which loses nothing if the sum is to be shifted
+    right by at least as many.
+    """
+    return max(mantissa_bits(layer) - int(layer.shifts.min()), 0)
 
 
 def serial_rescale(layer: Rescale, turns: int) -> Unit:

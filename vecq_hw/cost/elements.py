@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
 from vecq_hw.accelerator.memories.serial_rescale import serial_memories
 from vecq_hw.accelerator.memories.thresholds import threshold_lines
-from vecq_hw.accelerator.units import mantissa_bits
+from vecq_hw.accelerator.units import align_bits, mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost import multipliers
 from vecq_hw.cost.contents import contents
@@ -118,8 +118,9 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     units = -(-lanes // turns)
     words = layer.channels // lanes
     all_turns = words * turns
-    rest = _rest_bits(layer, mantissa)
-    held = fmt.bits + (not fmt.signed)
+    align = align_bits(layer)
+    rest = _rest_bits(layer, mantissa, align)
+    held = fmt.bits + (not fmt.signed) + align
     total = max(held, rest) + 1
     out = layer.format.bits
     memories = serial_memories(layer.mantissa, layer.offset, layer.shift, mantissa, lanes, turns)
@@ -131,7 +132,7 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     made.choose(turns, units * fmt.bits)
     made.table(5, units * total)
     made.add(total, units)
-    width = total - (int(layer.shifts.min()) - mantissa)
+    width = total - (int(layer.shifts.min()) + align - mantissa)
     if layer.format.hi - layer.format.lo == (1 << out) - 1:
         made.table(max(width - out, 1) + 1, units)
     else:
@@ -148,9 +149,9 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     return made
 
 
-def _rest_bits(layer: Rescale, mantissa: int) -> int:
+def _rest_bits(layer: Rescale, mantissa: int, align: int) -> int:
     """Bits of the constants without those that are added one by one."""
-    constant = layer.offset + half_of(layer.shift)
+    constant = (layer.offset + half_of(layer.shift)) << align
     rests = (constant + ((layer.mantissa < 0).astype(np.int64) << (mantissa - 1))) >> mantissa
     return IntFormat.covering(int(rests.min()), int(rests.max())).bits
 

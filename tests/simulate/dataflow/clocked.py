@@ -430,8 +430,11 @@ class Machine:
         if layer.rows is not None:
             return 0
         width = mantissa_bits(layer)
+        source = self.network.tensors[layer.input].format.bits
+        constant = int((abs(layer.offset) + 2 ** (layer.shifts - 1)).max()).bit_length()
+        wide = max(source, constant) + max(width - layer.shifts.min(), 0) > 61
         for turns in range(wire.lanes, 0, -1):
-            if width <= layer.shifts.min() and turns * (width + 1) < wire.interval:
+            if not wide and turns * (width + 1) < wire.interval:
                 units = -(-wire.lanes // turns)
                 return -(-wire.lanes // units) * (width + 1)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -22,7 +23,7 @@ from tests.simulate.dataflow.networks import (
     resnet8,
     weights,
 )
-from vecq_hw.accelerator.cells import MatrixVector, Unrolled
+from vecq_hw.accelerator.cells import MatrixVector, SerialRescale, Unrolled
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import Add, Conv2d, Dense, Input, ProductWeights
@@ -132,6 +133,25 @@ def test_sums_that_leave_in_turns_wait_for_a_serial_rescale_in_a_fifo(words, dep
     for ends in ((), (pauses(1), pauses(2))):
         found = modelled(network, schedule, depths, 3, *ends)
         assert found == clocked(network, schedule, depths, 3, *ends)
+
+
+@pytest.mark.parametrize(("shift", "serial"), [(10, True), (3, True), (1, True), (1, False)])
+def test_a_rescale_is_serial_unless_its_aligned_sums_are_too_wide(shift, serial):
+    one = rescale("r", "fc", 4, U4)
+    # Constants of 55 bits, and 8 mantissa bits: 7 zeros behind them are one too many.
+    offset = one.offset if serial else one.offset + (1 << 54)
+    layers = (
+        Dense(name="fc", input="x", weights=weights(4, 24)),
+        replace(one, mantissa=np.array([100, -3, 0, 127]), offset=offset, shift=shift),
+    )
+    source = Input(name="x", shape=(24,), format=U4)
+    network = Network(name="n", inputs=(source,), layers=layers, outputs=("r",))
+    schedule = Schedule(folds={"fc": Fold(simd=2)})
+    cells = plan(network, schedule).cells
+    assert any(isinstance(cell, SerialRescale) for cell in cells) == serial
+    for ends in ((), (pauses(1), pauses(2))):
+        found = modelled(network, schedule, {}, 3, *ends)
+        assert found == clocked(network, schedule, {}, 3, *ends)
 
 
 @pytest.mark.parametrize("outputs", [("r1",), ("r1", "fc"), ("sum",)])

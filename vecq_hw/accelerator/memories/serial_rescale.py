@@ -51,17 +51,21 @@ def serial_memories(
     mantissa, offset : int arrays of shape (C,)
     shift : int, or int array of shape (C,)
     mantissa_bits : int
-        At most the least shift; every mantissa fits it, signed.
+        Every mantissa fits it, signed.  Where it is more than the least shift, the constant is
+        shifted left by the difference, as the unit does with the accumulator.
 
     Examples
     --------
     >>> memories = serial_memories(np.array([3]), np.array([5]), 3, 3, 1, 1)  # 5 + 4 is 1 * 8 + 1
     >>> memories.bits.tolist(), memories.rests.tolist(), memories.rest_bits
     ([[1, 1], [1, 0], [0, 0]], [[1]], 2)
+    >>> serial_memories(np.array([3]), np.array([5]), 1, 3, 1, 1).rests.tolist()  # (5 + 1) * 4
+    [[3]]
     """
     m, b = mantissa.astype(np.int64), offset.astype(np.int64)
+    align = max(mantissa_bits - int(np.min(shift)), 0)
     # The last mantissa bit counts negative: its term is the complement, one too little.
-    constant = b + half_of(shift) + ((m < 0).astype(np.int64) << (mantissa_bits - 1))
+    constant = ((b + half_of(shift)) << align) + ((m < 0).astype(np.int64) << (mantissa_bits - 1))
     further = np.broadcast_to(shift - np.min(shift), m.shape).astype(np.int64)
     units = -(-lanes // turns)
     words = m.size // lanes
