@@ -36,6 +36,7 @@ from vecq_hw.accelerator.cells import (
 )
 from vecq_hw.accelerator.joins import join
 from vecq_hw.accelerator.orders import word_order
+from vecq_hw.accelerator.serial_rescale import rescale_turns, serial_rescale
 from vecq_hw.accelerator.streams import Reframe, Stream
 from vecq_hw.accelerator.wiring import Wiring
 from vecq_hw.bench.words import slot_bits
@@ -180,7 +181,7 @@ class _Planner:
                 if interval > 1 and not in_turns:
                     room = units.ROOM_OF_SPACED
                 accumulators = self._network.tensors[layer.input].format
-                turns = units.rescale_turns(layer, accumulators, source.lanes, interval)
+                turns = rescale_turns(layer, accumulators, source.lanes, interval)
                 if turns and not dsp:
                     if in_turns:
                         # The words of a frame come one behind the other.
@@ -190,7 +191,7 @@ class _Planner:
                         source=source,
                         target=target,
                         turns=turns,
-                        unit=units.serial_rescale(layer, turns),
+                        unit=serial_rescale(layer, turns),
                         periods=source.words,
                     )
         depth = RESCALE_DEPTH + (layer.classes > 1)

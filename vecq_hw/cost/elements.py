@@ -10,7 +10,8 @@ import numpy.typing as npt
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
 from vecq_hw.accelerator.memories.serial_rescale import serial_memories
 from vecq_hw.accelerator.memories.thresholds import threshold_lines
-from vecq_hw.accelerator.units import align_bits, mantissa_bits
+from vecq_hw.accelerator.serial_rescale import align_bits
+from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost import multipliers
 from vecq_hw.cost.contents import contents
@@ -119,11 +120,11 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     words = layer.channels // lanes
     all_turns = words * turns
     align = align_bits(layer)
-    rest = _rest_bits(layer, mantissa, align)
+    memories = serial_memories(layer.mantissa, layer.offset, layer.shift, mantissa, lanes, turns)
+    rest = memories.rest_bits
     held = fmt.bits + (not fmt.signed) + align
     total = max(held, rest) + 1
     out = layer.format.bits
-    memories = serial_memories(layer.mantissa, layer.offset, layer.shift, mantissa, lanes, turns)
     bits, rests = contents(memories.bits, 1), contents(memories.rests, rest)
     made.rom(all_turns * mantissa, 2 * units, registers=1, found=bits)
     made.rom(all_turns, units * rest, registers=1, found=rests)
@@ -147,13 +148,6 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     made.control += 10
     pipeline_end(made, lanes * out, cell.unit.room)
     return made
-
-
-def _rest_bits(layer: Rescale, mantissa: int, align: int) -> int:
-    """Bits of the constants without those that are added one by one."""
-    constant = (layer.offset + half_of(layer.shift)) << align
-    rests = (constant + ((layer.mantissa < 0).astype(np.int64) << (mantissa - 1))) >> mantissa
-    return IntFormat.covering(int(rests.min()), int(rests.max())).bits
 
 
 def _threshold(layer: Threshold, lanes: int, source: Tensor) -> Structure:
