@@ -326,6 +326,8 @@ def chosen(found: Row) -> str:
     return f"""
 The networks of the goals, chosen by the validation split and trained on all training samples, \
 epochs: {epochs}. `python -m benchmarks.search_chosen` synthesized them whole.
+The model's figures here are of these networks, by the cost model of the day of the synthesis; it
+may be a later one than that of the trials above.
 
 {table(heads, rows)}"""
 
