@@ -337,9 +337,10 @@ HEAD = """# Searches
 How many look-up tables do widths save that are chosen layer by layer?
 `python -m benchmarks.search compare` ran the [search](../how-to/search.md), a random search of as
 many trials, and uniform widths. `python -m benchmarks.search_record` wrote this page.
-Look-up tables are those of the cost model. The search saw no test sample: accuracies are those of
-integers on the validation split unless the column says otherwise. That of digits has 200 images:
-one is half a point, and the standard deviation of an accuracy of 98 % is one point.
+Look-up tables are those of the cost model on the day of the trials. The search saw no test sample:
+accuracies are those of integers on the validation split unless the column says otherwise. That of
+digits has 200 images: one is half a point, and the standard deviation of an accuracy of 98 % is one
+point.
 A share of one core of a busy machine did it in half an hour; larger budgets were not tried.
 Why the searches are set up like this: [design](../design/search.md#what-can-be-saved).
 
