@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import networks
+from benchmarks.origin import commit
 from vecq_hw.accelerator.dsps import with_dsps
 from vecq_hw.devices import Device, device
 from vecq_hw.files import Folder, write_atomically
@@ -107,7 +108,8 @@ def run(row: Row) -> dict[str, Any]:
         *("luts", "ffs", "carries", "brams", "dsps", "cycles", "latency_cycles", "used"),
         *("clock_mhz", "fmax_mhz", "fmax_all", "frames_per_second", "fits", "over", "part"),
     )
-    return {"lanes": LANES.get(target.name, 8), **{name: tree[name] for name in kept}}
+    figures = {name: tree[name] for name in kept}
+    return {"commit": commit(), "lanes": LANES.get(target.name, 8), **figures}
 
 
 def page(record: dict[str, dict[str, Any]]) -> str:
@@ -142,6 +144,7 @@ def page(record: dict[str, dict[str, Any]]) -> str:
     missing = [row.name for row in ROWS if row.name not in record]
     if missing:
         lines += ["", f"Not run yet: {len(missing)} of {len(ROWS)} rows."]
+    lines += ["", "The rows are of several runs. The record names the commit of each newer one."]
     lines += ["", "## Published figures", "", "Not measured by us.", ""]
     lines += ["| framework | network | device | reached | arXiv |", "|---" * 5 + "|"]
     lines += [f"| {' | '.join(published)} |" for published in PUBLISHED]
