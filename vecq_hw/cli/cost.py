@@ -94,5 +94,5 @@ def _print(estimate: Estimate) -> None:
         )
 
 
-def _number(value: int) -> str:
+def _number(value: float) -> str:
     return f"{value:,}"

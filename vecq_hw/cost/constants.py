@@ -41,11 +41,11 @@ class Resources:
             self.dsps + other.dsps,
         )
 
-    def tree(self) -> dict[str, int]:
-        """For a file in JSON, in whole cells."""
-        return {
-            name: round(getattr(self, name)) for name in ("luts", "carries", "ffs", "brams", "dsps")
-        }
+    def tree(self) -> dict[str, float]:
+        """For a file in JSON, in whole cells; halves of block RAMs and parts of DSPs are told."""
+        cells = {name: round(getattr(self, name)) for name in ("luts", "carries", "ffs")}
+        blocks = {name: getattr(self, name) for name in ("brams", "dsps")}
+        return cells | {name: round(x) if x == round(x) else x for name, x in blocks.items()}
 
 
 def features(parts: Raw) -> dict[str, tuple[float, ...]]:

@@ -1,16 +1,25 @@
 """What the parts of a cell take on a family of devices: tables, carry cells, block RAM, DSPs.
 
-Memories are laid out as yosys' ``memory_libmap`` does it, by the same costs; block RAM and DSPs
-are exact.
+Memories and multipliers are laid out as yosys does it (:mod:`vecq_hw.cost.blocks`); block RAM and
+DSPs are exact.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vecq_hw.cost.structure import Memory, Product, Structure
+from vecq_hw.cost.blocks import (
+    CHECK_COST,
+    Block,
+    Multiplier,
+    TableRam,
+    block_rams,
+    pieces,
+    table_rams,
+)
+from vecq_hw.cost.structure import Memory, Structure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +39,16 @@ class Fabric:
         Positions of tables that a carry cell takes besides those that are counted as tables.
     chosen : bool
         Whether carry cells choose between operands.
-    lut_ram : tuple of int, or None
-        Words and bits of a memory of tables, and how many tables it takes.
-    block_ram : sequence of (words, bits)
-        The shapes of a block RAM.
-    block_cost, lut_ram_cost : float
-        By which memories are laid out.
-    whole_lut_rams : bool
-        Whether a memory of tables costs as much with some of its bits as with all of them.
-    dsp : tuple of int, or None
-        Bits of the two sides of a multiplier.
+    blocks : sequence of Block
+        The shapes of block RAMs.
+    dsps : sequence of Multiplier
+        Multipliers, in the order in which they are tried.
+    table_rams : sequence of TableRam
+        Memories of look-up tables.
+    rom_bit_cost : float
+        What yosys says that a bit of constants costs in tables.
+    check_cost : float
+        By how much block RAMs cost more where a read of a word that is being written matters.
     small_sums, small_comparisons : sequence of float
         Tables of sums of so few bits that synthesis makes no carry chain of them, by their bits.
     """
@@ -51,12 +60,11 @@ class Fabric:
     front_is_sum: bool
     carry_positions: int
     chosen: bool
-    lut_ram: tuple[int, int, int] | None
-    block_ram: Sequence[tuple[int, int]]
-    block_cost: float
-    lut_ram_cost: float
-    dsp: tuple[int, int] | None
-    whole_lut_rams: bool = True
+    blocks: Sequence[Block]
+    dsps: Sequence[Multiplier]
+    table_rams: Sequence[TableRam] = ()
+    rom_bit_cost: float = 1 / 16
+    check_cost: float = CHECK_COST
     small_sums: Sequence[float] = ()
     small_comparisons: Sequence[float] = ()
 
@@ -81,21 +89,35 @@ class Raw:
     carries: int
     registers: int
     control: int
-    brams: int
-    dsps: int
+    brams: float
+    dsps: float
 
 
 PRODUCT_TABLES = {4: 3.4, 6: 1.9}
 """Tables of a multiplier for each pair of bits, by their inputs: measured on Rescales."""
 COUNTED_IN_SIX = PRODUCT_TABLES[6] / PRODUCT_TABLES[4]
 """Tables of six inputs for one of four."""
-REST_BITS = 2
-"""The widest rest of a factor for which no block is taken, in bits."""
-CHECK_COST = 8
-"""LUTs of the logic that tells a read of a word that is being written."""
-ROM_BIT_COST = 1 / 16
-"""What yosys says that a bit of constants costs in tables."""
-_ECP5_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+REST_TABLES = 2
+"""Tables for each pair of bits of a piece of a product for which no DSP is taken."""
+
+
+def _shapes(depth: int, widths: Sequence[int], *, ports: int = 1, **of: float) -> list[Block]:
+    """The shapes of a block of ``depth`` bits without parity, whose bytes have 9 bits with it."""
+    return [
+        Block(depth // (width - width // 9), width, min(width, 9), ports=ports, **of)
+        for width in widths
+    ]
+
+
+_NINES = (1, 2, 4, 9, 18, 36, 72)
+_LATTICE = [*_shapes(1 << 14, _NINES[:5], ports=2), *_shapes(1 << 14, _NINES[:6])]
+_XILINX = [
+    *_shapes(1 << 14, _NINES[:5], ports=2, cost=129, share=0.5),
+    *_shapes(1 << 14, _NINES[:6], cost=129, share=0.5),
+    *_shapes(1 << 15, _NINES[:6], ports=2, cost=257),
+    *_shapes(1 << 15, _NINES, cost=257),
+]
+_ICE40 = [Block(256, 16, 1, 64), Block(512, 8, 8, 64), Block(1024, 4, 4, 64), Block(2048, 2, 2, 64)]
 FABRICS: Mapping[str, Fabric] = {
     fabric.name: fabric
     for fabric in (
@@ -109,11 +131,9 @@ FABRICS: Mapping[str, Fabric] = {
             front_is_sum=False,
             carry_positions=2,
             chosen=True,
-            lut_ram=(16, 4, 4),
-            block_ram=_ECP5_SHAPES,
-            block_cost=128,
-            lut_ram_cost=4,
-            dsp=(18, 18),
+            blocks=_LATTICE,
+            dsps=[Multiplier(long=18, short=18, part=18)],
+            table_rams=[TableRam(words=16, tables=(4,) * 4, cost=4)],
         ),
         Fabric(
             name="ice40",
@@ -123,11 +143,8 @@ FABRICS: Mapping[str, Fabric] = {
             front_is_sum=False,
             carry_positions=0,
             chosen=False,
-            lut_ram=None,
-            block_ram=((256, 16), (512, 8), (1024, 4), (2048, 2)),
-            block_cost=64,
-            lut_ram_cost=0,
-            dsp=(16, 16),
+            blocks=_ICE40,
+            dsps=[Multiplier(long=16, short=16, part=16, least_product=11)],
         ),
         Fabric(
             name="gowin",
@@ -137,11 +154,12 @@ FABRICS: Mapping[str, Fabric] = {
             front_is_sum=False,
             carry_positions=1,
             chosen=False,
-            lut_ram=(16, 4, 4),
-            block_ram=_ECP5_SHAPES,
-            block_cost=128,
-            lut_ram_cost=4,
-            dsp=(18, 18),
+            blocks=_LATTICE,
+            dsps=[
+                Multiplier(long=18, short=18, part=18, least_long=10, least_short=4, share=0.5),
+                Multiplier(long=9, short=9, part=9, least_long=4, least_short=4, share=0.25),
+            ],
+            table_rams=[TableRam(words=16, tables=(4,) * 4, cost=4, scaled=4)],
         ),
         *(
             Fabric(
@@ -152,14 +170,32 @@ FABRICS: Mapping[str, Fabric] = {
                 front_is_sum=True,
                 carry_positions=0,
                 chosen=False,
-                lut_ram=(32, 6, 4),
-                block_ram=((1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1)),
-                block_cost=257,
-                lut_ram_cost=8,
-                whole_lut_rams=False,
-                dsp=(25 if name == "xc7" else 27, 18),
+                blocks=blocks,
+                dsps=[Multiplier(long=long, short=18, part=18, headroom=1, least_product=9)],
+                table_rams=tables,
+                rom_bit_cost=1 / 64,
+                check_cost=0,
             )
-            for name in ("xc7", "xcup")
+            for name, long, blocks, tables in (
+                (
+                    "xc7",
+                    25,
+                    [*_XILINX, Block(1 << 16, 1, 1, cost=513, share=2)],
+                    [
+                        TableRam(words=32, tables=(4,) * 6, cost=8, scaled=7),
+                        TableRam(words=64, tables=(4,) * 3, cost=8, scaled=7),
+                    ],
+                ),
+                (
+                    "xcup",
+                    27,
+                    _XILINX,
+                    [
+                        TableRam(words=32, tables=(8,) * 14, cost=16, scaled=16),
+                        TableRam(words=64, tables=(8,) * 7, cost=16, scaled=16),
+                    ],
+                ),
+            )
         ),
     )
 }
@@ -175,7 +211,7 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         that ask for nothing, too.
     """
     tables = structure.counted * (COUNTED_IN_SIX if fabric.lut_inputs == 6 else 1)
-    carries, memory_tables, brams = 0, 0, 0
+    carries, memory_tables, brams = 0, 0, 0.0
     registers = structure.registers
     for inputs, count in structure.tables.items():
         tables += count * _tables_of(inputs, fabric.lut_inputs)
@@ -200,17 +236,20 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         memory_tables += made.memory_tables
         registers += made.registers
         brams += made.brams
-    dsps = 0
+    dsps = 0.0
     for product in structure.products:
-        blocks, rests = _dsps(product, fabric, dsp)
+        most, least = max(product.left, product.right), min(product.left, product.right)
+        kinds = fabric.dsps if dsp and product.dsp is not False else ()
+        blocks, rests = pieces(most, least, kinds)
         dsps += blocks * product.count
         if not blocks:
             rows = product.right if product.rows is None else product.rows
             tables += product.left * rows * product.count * PRODUCT_TABLES[fabric.lut_inputs]
-        elif blocks + rests > 1:  # their sum
-            width = product.left + product.right - min(fabric.dsp or (0,))
-            carries += (blocks + rests - 1) * math.ceil(width / fabric.carry_bits) * product.count
-            tables += rests * min(product.left, product.right) * REST_BITS * product.count
+            continue
+        parts = pieces(most, least, [replace(kind, share=1) for kind in kinds])[0] + len(rests)
+        width = most + least - kinds[0].short  # of the sums of pieces
+        carries += (round(parts) - 1) * math.ceil(width / fabric.carry_bits) * product.count
+        tables += sum(rests) * REST_TABLES * product.count
     return Raw(
         kind=f"{structure.kind}, DSP" if dsps else structure.kind,
         tables=tables,
@@ -235,28 +274,30 @@ class _Made:
     tables: float = 0
     memory_tables: int = 0
     registers: int = 0
-    brams: int = 0
+    brams: float = 0
 
 
 def _memory(memory: Memory, fabric: Fabric) -> _Made:
     if memory.most_in_luts is not None:
         return _rom(memory, fabric)
-    blocks, cost = block_rams(memory, fabric)
+    blocks, cost = block_rams(memory, fabric.blocks, fabric.check_cost)
     behind = (memory.stages - 1) * memory.bits
-    if fabric.lut_ram is None:
+    logic = memory.words * memory.bits  # a register for each bit
+    if fabric.table_rams:
+        tables, rows, in_tables = table_rams(memory, fabric.table_rams)
+        if in_tables <= cost and in_tables < logic:
+            chosen = _tables_of(rows + (rows - 1).bit_length(), fabric.lut_inputs)
+            return _Made(
+                tables=memory.bits * chosen if rows > 1 else 0,
+                memory_tables=tables,
+                registers=memory.bits + behind,
+            )
+    if cost < logic:
         return _Made(brams=blocks, registers=behind)
-    words, bits, taken = fabric.lut_ram
-    rows, columns = math.ceil(memory.words / words), math.ceil(memory.bits / bits)
-    share = columns if fabric.whole_lut_rams else memory.bits / bits
-    in_tables = fabric.lut_ram_cost * rows * share + (rows - 1) * (memory.bits + 1) / 2
-    if cost + CHECK_COST * memory.checked < in_tables:
-        return _Made(brams=blocks, registers=behind)
+    chosen = _tables_of(memory.words + (memory.words - 1).bit_length(), fabric.lut_inputs)
     return _Made(
-        tables=memory.bits * _tables_of(rows + (rows - 1).bit_length(), fabric.lut_inputs)
-        if rows > 1
-        else 0,
-        memory_tables=taken * rows * columns,
-        registers=memory.bits + behind,
+        tables=memory.bits * chosen + memory.words,
+        registers=logic + memory.bits + behind,
     )
 
 
@@ -265,13 +306,12 @@ def _rom(memory: Memory, fabric: Fabric) -> _Made:
     assert memory.most_in_luts is not None
     if not memory.bits:
         return _Made()
-    blocks, cost = block_rams(memory, fabric)
-    copies = 1 if memory.ports == 1 else math.ceil(memory.ports / 2)
+    blocks, cost = block_rams(memory, fabric.blocks, 0)
     asked = memory.words > memory.most_in_luts
-    cheaper = copies * cost < memory.words * memory.of * ROM_BIT_COST
+    cheaper = cost < memory.words * memory.of * fabric.rom_bit_cost
     if asked or (cheaper and memory.stages > 0):
         return _Made(
-            brams=copies * blocks,
+            brams=blocks,
             registers=(memory.stages - 1 + memory.registers) * memory.ports * memory.bits,
         )
     return _table_rom(memory, fabric)
@@ -288,58 +328,3 @@ def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
     read = memory.ports * memory.functions
     addresses = memory.registers * memory.ports * address
     return _Made(tables=read * each, registers=memory.stages * read + addresses)
-
-
-def block_rams(memory: Memory, fabric: Fabric) -> tuple[int, float]:
-    """Block RAMs of a memory, in the shape that costs least, and what yosys says that they cost.
-
-    Where a memory is deeper than a block, its rows lie side by side as one wide word.  The shape is
-    chosen for whole words; blocks of which no bit is read are left out.
-
-    Examples
-    --------
-    >>> part = Memory(4096, 7, most_in_luts=64, first=7, of=56)  # blocks 0 and 1, and 7
-    >>> block_rams(part, FABRICS["ecp5"])
-    (3, 1692.5)
-    """
-    word = memory.of or memory.bits
-
-    def cost(shape: tuple[int, int]) -> float:
-        depth, width = shape
-        rows = math.ceil(memory.words / depth)
-        return math.ceil(rows * word / width) * fabric.block_cost + (rows - 1) * (word + 1) / 2
-
-    depth, width = min(fabric.block_ram, key=cost)
-    read: set[int] = set()
-    for row in range(math.ceil(memory.words / depth)):
-        first = row * word + memory.first
-        read.update(range(first // width, (first + memory.bits - 1) // width + 1))
-    return len(read), cost((depth, width))
-
-
-def _dsps(product: Product, fabric: Fabric, dsp: bool) -> tuple[int, int]:
-    """DSP blocks of each of the multipliers, none where they are made of tables, and their rests.
-
-    A rest is a piece of so few bits that it is made of tables.
-    """
-    if fabric.dsp is None or not dsp or product.dsp is False:
-        return 0, 0
-    most, least = max(product.left, product.right), min(product.left, product.right)
-    long, short = _pieces(most, max(fabric.dsp)), _pieces(least, min(fabric.dsp))
-    blocks = long[0] * short[0]
-    return blocks, sum(long) * sum(short) - blocks
-
-
-def _pieces(bits: int, width: int) -> tuple[int, int]:
-    """How ``mul2dsp`` of yosys cuts a signed factor: pieces for blocks, and for tables (0 or 1).
-
-    Each piece but the highest has a bit less than the block, whose sign it does not need.
-
-    Examples
-    --------
-    >>> [_pieces(bits, 18) for bits in (18, 19, 20, 36)]
-    [(1, 0), (1, 1), (2, 0), (2, 1)]
-    """
-    cut = max(-(-(bits - width) // (width - 1)), 0)
-    rest = bits - cut * (width - 1) <= REST_BITS and cut > 0
-    return cut + (not rest), int(rest)

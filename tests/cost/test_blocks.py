@@ -1,0 +1,173 @@
+"""Memories and products lie in the blocks in which yosys puts them, on every family."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vecq_hw.cost.blocks import Block, block_rams, pieces
+from vecq_hw.cost.constants import Resources
+from vecq_hw.cost.fabric import FABRICS, raw
+from vecq_hw.cost.structure import Memory, Structure
+from vecq_hw.netlist import yosys
+from vecq_hw.netlist.families import FAMILIES
+
+MEMORIES = {
+    "ecp5": {
+        (4, 1): (0, 0),
+        (2, 3): (0, 0),
+        (3, 40): (0, 40),
+        (70, 16): (0, 80),
+        (1100, 30): (3, 0),
+        (1536, 12): (2, 0),
+        (600, 40): (3, 0),
+    },
+    "ice40": {
+        (3, 40): (0, 0),
+        (33, 5): (1, 0),
+        (600, 40): (8, 0),
+        (1025, 20): (7, 0),
+        (1536, 12): (5, 0),
+        (5000, 3): (4, 0),
+    },
+    "gowin": {
+        (2, 2): (0, 0),
+        (33, 5): (0, 24),
+        (130, 1): (0, 36),
+        (300, 20): (1, 0),
+        (4096, 10): (3, 0),
+        (640, 64): (4, 0),
+    },
+    "xc7": {
+        (2, 3): (0, 0),
+        (64, 16): (0, 24),
+        (70, 16): (0, 36),
+        (128, 24): (0.5, 0),
+        (640, 64): (2, 0),
+        (1025, 20): (1.5, 0),
+        (2000, 13): (1, 0),
+    },
+    "xcup": {
+        (2, 3): (0, 8),
+        (70, 16): (0, 48),
+        (128, 24): (0, 64),
+        (128, 32): (0.5, 0),
+        (257, 9): (0, 80),
+        (2049, 5): (1, 0),
+    },
+}
+"""Block RAMs and tables of memories by their words and bits, as yosys 0.70 makes them."""
+PRODUCTS = {
+    "ecp5": {(6, 2): 1, (19, 19): 1, (20, 20): 4, (36, 18): 2, (37, 18): 2, (42, 20): 6},
+    "ice40": {(6, 4): 0, (6, 6): 1, (17, 17): 1, (18, 18): 3, (22, 4): 1, (34, 10): 3},
+    "gowin": {(9, 3): 0, (9, 9): 0.25, (19, 19): 0.5, (22, 12): 0.75, (22, 17): 1, (43, 9): 1.25},
+    "xc7": {(6, 2): 0, (25, 18): 1, (25, 19): 2, (26, 2): 2, (42, 18): 2, (43, 18): 3},
+    "xcup": {(6, 2): 0, (27, 18): 1, (28, 19): 4, (44, 18): 2},
+}
+"""DSPs of signed products by the bits of their factors."""
+_MODULES = """
+module written #(parameter int Words = 1, parameter int Bits = 1, parameter int Address = 1) (
+  input logic clk, write, enable, input logic [Address-1:0] to, from,
+  input logic [Bits-1:0] data, output logic [Bits-1:0] out);
+  (* no_rw_check *) logic [Bits-1:0] memory [Words];
+  always_ff @(posedge clk) begin
+    if (write) memory[to] <= data;
+    if (enable) out <= memory[from];
+  end
+endmodule
+module product #(parameter int Left = 1, parameter int Right = 1) (
+  input logic signed [Left-1:0] left, input logic signed [Right-1:0] right,
+  output logic signed [Left+Right-1:0] out);
+  assign out = left * right;
+endmodule
+"""
+
+
+def modelled(words: int, bits: int, family: str) -> tuple[float, float]:
+    """Block RAMs and tables of a memory that is written, by the model."""
+    made = Structure("memory")
+    made.ram(words, bits)
+    parts = raw(made, FABRICS[family], dsp=False)
+    return parts.brams, parts.memory_tables
+
+
+@pytest.mark.parametrize("family", MEMORIES)
+def test_memories_take_the_blocks_and_tables_of_yosys(family: str) -> None:
+    assert {size: modelled(*size, family) for size in MEMORIES[family]} == MEMORIES[family]
+
+
+@pytest.mark.parametrize("family", PRODUCTS)
+def test_products_take_the_blocks_of_yosys(family: str) -> None:
+    found = {bits: pieces(*bits, FABRICS[family].dsps)[0] for bits in PRODUCTS[family]}
+    assert found == PRODUCTS[family]
+
+
+def test_rows_of_a_memory_that_is_written_begin_at_a_byte() -> None:
+    shapes = [Block(512, 36, 9)]
+    assert block_rams(Memory(1536, 12, most_in_luts=64, of=12), shapes, 0)[0] == 1
+    assert block_rams(Memory(1536, 12), shapes, 0)[0] == 2
+
+
+def test_ports_of_constants_need_copies_where_a_block_has_fewer() -> None:
+    table = Memory(1024, 4, most_in_luts=256, ports=5, of=4)
+    taken = {name: block_rams(table, FABRICS[name].blocks, 0)[0] for name in FABRICS}
+    assert taken == {"ecp5": 3, "ice40": 5, "gowin": 3, "xc7": 1.5, "xcup": 1.5}
+
+
+@pytest.mark.nightly
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("family", MEMORIES)
+def test_yosys_makes_the_same_of_them_now(family: str) -> None:
+    ports, cells = ["input logic clk"], []
+    for words, bits in MEMORIES[family]:
+        address, name = max((words - 1).bit_length(), 1), f"m{words}_{bits}"
+        ports.append(f"input logic [1:0] c{name}, input logic [{2 * address - 1}:0] a{name}")
+        ports.append(f"input logic [{bits - 1}:0] d{name}, output logic [{bits - 1}:0] q{name}")
+        cells.append(
+            f"(* keep_hierarchy *) written #(.Words({words}), .Bits({bits}), .Address({address}))"
+            f" {name} (.clk, .write(c{name}[0]), .enable(c{name}[1]), .data(d{name}),"
+            f" .to(a{name}[{address - 1}:0]), .from(a{name}[{2 * address - 1}:{address}]),"
+            f" .out(q{name}));"
+        )
+    for left, right in PRODUCTS[family]:
+        name = f"p{left}_{right}"
+        ports.append(f"input logic [{left + right - 1}:0] i{name}")
+        ports.append(f"output logic [{left + right - 1}:0] q{name}")
+        cells.append(
+            f"(* keep_hierarchy *) product #(.Left({left}), .Right({right})) {name}"
+            f" (.left(i{name}[{left - 1}:0]), .right(i{name}[{left + right - 1}:{left}]),"
+            f" .out(q{name}));"
+        )
+    text = f"{_MODULES}module top ({', '.join(ports)});\n{chr(10).join(cells)}\nendmodule\n"
+    found = FAMILIES[family]
+    commands = [
+        *yosys.read_commands({"top.sv": text}, "top"),
+        f"{found.command(dsp=True)} -top top -run begin:map_ffram",
+        "opt_clean -purge",
+        "delete =A:whitebox =A:blackbox",
+        "write_json netlist.json",
+    ]
+    done = yosys.run({"top.sv": text}, commands, ("netlist.json",))
+    modules = json.loads(done.files["netlist.json"])["modules"]
+
+    def taken(name: str) -> tuple[float, float, float]:
+        types = [
+            cell["type"]
+            for cell in modules[modules["top"]["cells"][name]["type"]]["cells"].values()
+        ]
+        tables = sum(found.luts.get(kind, 0) for kind in types if "RAM" in kind or "DPR" in kind)
+        blocks = sum(found.block_rams.get(kind, 0) for kind in types)
+        return blocks, tables, sum(found.dsps.get(kind, 0) for kind in types)
+
+    assert {size: taken(f"m{size[0]}_{size[1]}")[:2] for size in MEMORIES[family]} == MEMORIES[
+        family
+    ]
+    assert {bits: taken(f"p{bits[0]}_{bits[1]}")[2] for bits in PRODUCTS[family]} == PRODUCTS[
+        family
+    ]
+
+
+def test_halves_of_block_rams_are_told() -> None:
+    taken = Resources(luts=10.4, brams=2.5, dsps=3.0)
+    assert taken.tree() == {"luts": 10, "carries": 0, "ffs": 0, "brams": 2.5, "dsps": 3}
