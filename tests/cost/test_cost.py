@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import cost_fit, networks
+from benchmarks import cost_fit, networks, unrolled_network
 from benchmarks.cost_networks import configurations
 from benchmarks.cost_sweep import RECORD, job, measured
 from tests.random_networks import (
@@ -26,7 +27,7 @@ from vecq_hw import storage
 from vecq_hw.accelerator.dsps import with_dsps
 from vecq_hw.cli import vecq
 from vecq_hw.cli.schedules import ScheduleChoice
-from vecq_hw.cost import estimate, resources_of, warnings
+from vecq_hw.cost import circuits, estimate, resources_of, warnings
 from vecq_hw.devices import FAMILIES, device
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
@@ -34,7 +35,7 @@ from vecq_hw.formats import IntFormat, TwosComplement
 from vecq_hw.layers import Conv2d, Input, Permute, Weights
 from vecq_hw.netlist.families import FAMILIES as SYNTHESIZED
 from vecq_hw.network import Network
-from vecq_hw.schedule import Fabric, default_schedule
+from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.rtl import emit
 
@@ -124,6 +125,27 @@ def test_what_takes_more_than_half_of_the_tables_is_named() -> None:
     assert "the multipliers of 'fc1_rescale' and 'fc2_rescale'" in said
     assert '"dsp": true' in said
     assert not list(warnings(network, with_dsps(network, schedule), device("ecp5-85k")))
+
+
+def test_unrolled_layers_share_the_time_of_their_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = (8, 12, 16, 12, 8)
+    network = unrolled_network.network(sizes)
+    folds = {
+        layer.name: Fold(pe=layer.outputs, simd=layer.inputs_of_one_output, kind=FoldKind.UNROLLED)
+        for layer in network.products
+    }
+    attempts: list[int] = []
+
+    def searched(*arguments: Any) -> Any:
+        attempts.append(arguments[-1])
+        return found(*arguments)
+
+    found = circuits._searched
+    monkeypatch.setattr(circuits, "_searched", searched)
+    resources_of(network, Schedule(folds=folds, fabric=Fabric.ECP5), ECP5.family)
+    work = [after * before**2 for before, after in pairwise(sizes)]
+    assert all(attempts)
+    assert sum(a * w for a, w in zip(attempts, work, strict=True)) <= circuits.PAIRS
 
 
 def test_a_window_over_a_tensor_with_another_shape_than_its_stream() -> None:

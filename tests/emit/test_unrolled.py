@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.strategies import formats
 from vecq_hw.accelerator.unrolled import OffsetGraph, adder_search, offset_form, solve
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
-from vecq_hw.accelerator.unrolled.adder_search import signed_digits
+from vecq_hw.accelerator.unrolled.adder_search import Recipe, follow, signed_digits
 from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.accelerator.unrolled.solve import _restored
 from vecq_hw.emit.unrolled.layer import unrolled_layer
@@ -210,3 +210,13 @@ def test_an_adder_before_its_operands_is_refused() -> None:
     graph = AdderGraph((U8,), (Adder(0, 0, 0, 1, False),), (Output(1),))
     with pytest.raises(IndexError):
         offset_form(replace(graph, adders=(Adder(0, 2, 0, 0, False),)))
+
+
+def test_a_digit_that_equals_the_output_it_is_added_to() -> None:
+    matrix = np.array([[1, 0], [2, 1]])
+    inputs = (IntFormat(3, signed=False),) * 2
+    # The second row is the first one, x0, and x0 + x1 besides.
+    recipe = Recipe(((0, None, 1), (1, 0, 1)), chain=False, power=0.0, noise=0.0)
+    graph = follow(recipe, matrix, inputs, np.random.default_rng(0))
+    x = samples(inputs, 0)
+    check(offset_form(graph), matrix, x)

@@ -23,14 +23,22 @@ SHARED_FRONTS = 0.25
 WIRES = 4
 """Bits of which any function is a table of four inputs."""
 PAIRS, MOST_PAIRS = 50_000, 300_000
-"""Pairs of inputs, times outputs, that are tried, and up to which one attempt is made.
+"""Pairs of inputs, times outputs, that are tried of all layers, and up to which a layer is once.
 
 A core does about a million a second.
 """
 
 
-def unrolled(cell: Unrolled, out: int) -> Structure:
-    """A circuit of shared additions, as a short search finds it; of large layers its digits."""
+def unrolled(cell: Unrolled, out: int, circuits: int = 1) -> Structure:
+    """A circuit of shared additions, as a short search finds it; of large layers its digits.
+
+    Parameters
+    ----------
+    out : int
+        Bits of a sum or code.
+    circuits : int
+        How many unrolled layers the network has, each of which is searched for.
+    """
     made = Structure("unrolled")
     layer = cell.layer
     made.control += cell.depth
@@ -41,7 +49,8 @@ def unrolled(cell: Unrolled, out: int) -> Structure:
         made.register(layer.outputs * out)
         _by_digits(made, cell, out)
         return made
-    graph = _searched(layer, cell.activations, cell.rescale, max(1, min(PAIRS // work, 100)))
+    attempts = max(1, min(PAIRS // (work * circuits), 100))
+    graph = _searched(layer, cell.activations, cell.rescale, attempts)
     placed = stages(graph, cell.depth)
     made.register(sum(n.bits * r for n, r in zip(graph.nodes, placed.registers, strict=True)))
     inverted: set[tuple[int, int]] = set()

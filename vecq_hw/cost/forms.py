@@ -55,6 +55,11 @@ class Context:
     depths: Mapping[str, int]
     fabric: Fabric
 
+    @property
+    def unrolled(self) -> int:
+        """How many layers are circuits of additions."""
+        return sum(isinstance(cell, Unrolled) for cell in self.plan.cells)
+
     def tensor(self, stream: Stream) -> Tensor:
         """The tensor that a stream carries."""
         return self.plan.network.tensors[stream.tensor]
@@ -108,7 +113,7 @@ def structure(cell: Cell, context: Context) -> Structure:
                 cell, context.tensor(cell.source).format, context.bits(cell.target), context.fabric
             )
         case Unrolled():
-            return circuits.unrolled(cell, context.bits(cell.target))
+            return circuits.unrolled(cell, context.bits(cell.target), context.unrolled)
         case Upsampling():
             return positions.upsampling(cell, context.word(cell.source))
         case Rows():

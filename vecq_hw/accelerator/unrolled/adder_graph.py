@@ -230,13 +230,11 @@ class _OffsetBuilder:
         lo = np.array([fmt.lo for fmt in graph.inputs], np.int64)
         hi = np.array([fmt.hi for fmt in graph.inputs], np.int64)
         # Of every node the least and the greatest real value.
-        self.ranges = [
-            (
-                int(np.where(form > 0, form * lo, form * hi).sum()),
-                int(np.where(form > 0, form * hi, form * lo).sum()),
-            )
-            for form in graph.nodes(identity)
-        ]
+        self.ranges: list[tuple[int, int]] = []
+        for form in graph.nodes(identity):
+            added = np.maximum(form, 0)
+            taken = form - added
+            self.ranges.append((int(added @ lo + taken @ hi), int(added @ hi + taken @ lo)))
         for fmt in graph.inputs:
             bias = 1 << (fmt.bits - 1) if fmt.signed else 0
             self.nodes.append(Affine(1, 0, -bias, fmt.hi + bias))

@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from heapq import heapify, heappop, heappush
 from itertools import combinations
 from typing import TypeVar
 
@@ -221,18 +222,25 @@ class _Maker:
             top_a, top_b = a[1] + bits[a[0]], b[1] + bits[b[0]]
             return max(0, min(top_a, top_b) - max(a[1], b[1])), max(top_a, top_b)
 
-        prices = {pair: price(*pair) for pair in combinations(terms, 2)}
-        while len(terms) > 1:
-            a, b = min(prices, key=prices.__getitem__)
+        # Of the cheapest pairs the first is taken; terms go by number, as two may be equal.
+        pairs = combinations(enumerate(terms), 2)
+        prices = [(*price(a, b), at, i, j) for at, ((i, a), (j, b)) in enumerate(pairs)]
+        heapify(prices)
+        left, made = dict(enumerate(terms)), len(prices)
+        while len(left) > 1:
+            *_, i, j = heappop(prices)
+            if i not in left or j not in left:
+                continue
+            a, b = left.pop(i), left.pop(j)
             node = self.add(a[0], b[0], b[1] - a[1], a[2] != b[2])
             joined = (node, min(a[1], b[1]), a[2])
-            terms = [term for term in terms if term not in (a, b)]
-            prices = {
-                pair: cost for pair, cost in prices.items() if a not in pair and b not in pair
-            }
-            prices |= {(term, joined): price(term, joined) for term in terms}
-            terms.append(joined)
-        return terms[0]
+            new = len(terms) + made
+            for other, term in left.items():
+                heappush(prices, (*price(term, joined), made, other, new))
+                made += 1
+            left[new] = joined
+        (last,) = left.values()
+        return last
 
 
 def _begun(x: _Number) -> _Number:
@@ -262,6 +270,13 @@ class _Patterns:
         self.valued = 0
         self.power, self.noise, self.generator = power, noise, generator
 
+    def begin(self, keys: list[int], counts: IntArray) -> None:
+        """The first patterns, and how often each occurs."""
+        self.keys, self.place = keys, dict(zip(keys, range(len(keys)), strict=True))
+        self.values = np.zeros(max(len(keys), len(self.values)))
+        self.counts = array("i", bytes(4 * len(self.values)))
+        np.frombuffer(self.counts, np.int32)[: len(keys)] = counts
+
     def new(self, key: int) -> int:
         """The place of a pattern not seen before."""
         place = self.place[key] = len(self.keys)
@@ -283,10 +298,12 @@ class _Patterns:
             self.values[known:total] = shared**self.power * luck
             self.valued = total
         counts = np.frombuffer(self.counts, np.int32, total)
-        scores = (counts + (self.power / 2 - 1)) * self.values[:total]
-        scores[counts < 2] = 0
-        place = int(np.argmax(scores)) if total else 0
-        return self.keys[place] if total and scores[place] > 0 else None
+        often = np.flatnonzero(counts >= 2)
+        if not often.size:
+            return None
+        scores = (counts[often] + (self.power / 2 - 1)) * self.values[often]
+        first = int(np.argmax(scores))
+        return self.keys[often[first]] if scores[first] > 0 else None
 
     def drop(self, key: int) -> None:
         """Never choose this pattern again."""
@@ -352,9 +369,7 @@ def _count_all(forms: list[Digits], patterns: _Patterns) -> None:
         x, y = codes[first], codes[second]
         parts.append(2 * (_begun(x) + y) + (signs[first] != signs[second]))
     keys, counts = np.unique(np.concatenate(parts), return_counts=True)
-    for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-        place = patterns.new(key)
-        patterns.counts[place] = count
+    patterns.begin(keys.tolist(), counts)
 
 
 def _remove(form: Digits, code: int, patterns: _Patterns) -> None:

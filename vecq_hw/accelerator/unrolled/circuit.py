@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from vecq_hw.accelerator.units import is_searched
@@ -44,7 +46,7 @@ def with_mantissas(graph: AdderGraph, rescale: Rescale) -> AdderGraph:
         if output.node is None or factor == 0:
             ends.append(Output(None))
             continue
-        product = solve(np.array([[factor]]), (IntFormat(1, signed=False),), attempts=4)
+        product = _times(factor)
         places = [output.node]
         for adder in product.adders:
             left, right = places[adder.left], places[adder.right]
@@ -55,3 +57,9 @@ def with_mantissas(graph: AdderGraph, rescale: Rescale) -> AdderGraph:
         negative = end.negative != output.negative
         ends.append(Output(places[end.node], end.shift + output.shift, negative))
     return AdderGraph(graph.inputs, tuple(adders), tuple(ends))
+
+
+@lru_cache(maxsize=4096)
+def _times(factor: int) -> AdderGraph:
+    """The graph of a product with a number; mantissas are often the same, 1 above all."""
+    return solve(np.array([[factor]]), (IntFormat(1, signed=False),), attempts=4)
