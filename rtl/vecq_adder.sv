@@ -8,11 +8,14 @@
 // 2 * (plain + logic) + 1: the same sum one bit up, with the operands in their places.  A carry
 // becomes the lowest bit of the first term; a constant one costs nothing.
 //
-// Where both operands are ready as they are, write `a + b`.
+// With Ready, logic_i is ready as it is, too: then an addition, which needs no inverter on devices
+// whose carry cells take both operands.  It is doubled as well, so that yosys does not join it with
+// the additions around it.  Elsewhere write `a + b`.
 module vecq_adder #(
   parameter int PlainBits = 8,
   parameter int LogicBits = 8,
-  parameter int SumBits   = (PlainBits > LogicBits ? PlainBits : LogicBits) + 1
+  parameter int SumBits   = (PlainBits > LogicBits ? PlainBits : LogicBits) + 1,
+  parameter bit Ready     = 1'b0
 ) (
   input  logic [PlainBits-1:0] plain_i,
   input  logic [LogicBits-1:0] logic_i,
@@ -25,7 +28,8 @@ module vecq_adder #(
 
   assign plain    = SumBits'(plain_i);
   assign computed = SumBits'(logic_i);
-  assign doubled  = {plain, carry_i} - {~computed, 1'b1};
+  assign doubled  = Ready ? {plain, carry_i} + {computed, carry_i}
+                          : {plain, carry_i} - {~computed, 1'b1};
   assign sum_o    = doubled[SumBits:1];
 
   // What the parameters must be.

@@ -25,7 +25,7 @@ ODD_NAME = """it's a "net"; #1 ü: (50 %) $HOME \\ & `x`"""
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which Python finds neither vecq_hw nor what it is built on."""
     folder = tmp_path_factory.mktemp("alone")
-    for name in ("vecq_hw", "numpy", "click", "jinja2", "rich", "threadpoolctl"):
+    for name in ("vecq_hw", "numpy", "click", "jinja2", "rich", "scipy", "threadpoolctl"):
         (folder / f"{name}.py").write_text(f"raise ImportError('{name} is not here')\n")
     kept = {key: os.environ[key] for key in ("HOME", "PATH", "TMPDIR") if key in os.environ}
     return kept | {"PYTHONPATH": str(folder)}

@@ -227,17 +227,25 @@ def array_planes(layer: MacLayer, fold: Fold) -> BitPlanes:
 
 
 def unrolled_depth(layer: Dense, rescale: Rescale | None) -> int:
-    """Stages of an unrolled layer: ``2 + ceil(log2(inputs)) + ceil(log2(weight bits))``.
+    """Stages of an unrolled layer: one for every two adders in a row, and one for its end.
 
-    Where the mantissas of the Rescale are multiplied among the sums, ``ceil(log2(mantissa bits))``
-    more.  That much would be a register behind each level of a tree; the shared additions, which
-    are a deeper graph, are spread evenly over all stages but the last.
+    Where the mantissas of the Rescale are multiplied among the sums, these add ``ceil(log2(mantissa
+    bits - 1))`` adders in a row.
     """
-    bits = layer.weights.planes.bits
-    depth: int = 2 + (layer.inputs_of_one_output - 1).bit_length() + (bits - 1).bit_length()
+    adders = adders_in_a_row(layer)
     if rescale is not None and not is_searched(rescale):
-        depth += (mantissa_bits(rescale) - 1).bit_length()
-    return depth
+        adders += max(mantissa_bits(rescale) - 2, 0).bit_length()
+    return 1 + -(-adders // 2)
+
+
+def adders_in_a_row(layer: Dense) -> int:
+    """How many the circuit of an unrolled layer aims at: two or three more than a tree would have.
+
+    ``2 + ceil(log2(inputs)) + ceil(log2(weight bits))``, and one more if that is odd.
+    """
+    bits: int = layer.weights.planes.bits
+    tree = (layer.inputs_of_one_output - 1).bit_length() + (bits - 1).bit_length()
+    return 2 + tree + tree % 2
 
 
 def is_searched(rescale: Rescale) -> bool:

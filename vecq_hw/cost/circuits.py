@@ -51,7 +51,7 @@ def unrolled(cell: Unrolled, out: int, circuits: int = 1) -> Structure:
         return made
     attempts = max(1, min(PAIRS // (work * circuits), 100))
     graph = _searched(layer, cell.activations, cell.rescale, attempts)
-    placed = stages(graph, cell.depth)
+    placed = stages(graph, cell.rescale, cell.depth)
     made.register(sum(n.bits * r for n, r in zip(graph.nodes, placed.registers, strict=True)))
     inverted: set[tuple[int, int]] = set()
     for index, (row, shared) in enumerate(zip(graph.rows, graph.overlaps, strict=True)):

@@ -414,14 +414,15 @@ class Machine:
 
     def unrolled(self, layer, wire):
         outputs, inputs = layer.weights.shape
-        depth = 2 + bits(inputs) + bits(layer.weights.planes.bits)
+        adders = bits(inputs) + bits(layer.weights.planes.bits)
+        adders = 2 * (adders // 2 + adders % 2 + 1)
         readers = [la for la in self.network.layers if layer.name in la.inputs]
         alone = len(readers) == 1 and layer.name not in self.network.outputs
         rescale = readers[0] if alone and isinstance(readers[0], Rescale) else None
         rescale = None if rescale is None or rescale.rows is not None else rescale
         if rescale and rescale.format.hi - rescale.format.lo > 31:
-            depth += bits(mantissa_bits(rescale))
-        out = self.pipe([[wire]], outputs, depth)
+            adders += bits(max(mantissa_bits(rescale) - 1, 1))
+        out = self.pipe([[wire]], outputs, 1 + (adders + 1) // 2)
         out.rescaled_by = rescale
         return out
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from vecq_hw.accelerator.units import is_searched
+from vecq_hw.accelerator.units import adders_in_a_row, is_searched
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
 from vecq_hw.accelerator.unrolled.solve import solve
 from vecq_hw.formats import IntFormat
@@ -32,7 +32,8 @@ def circuit(
         Of the search (:func:`vecq_hw.accelerator.unrolled.solve`).
     """
     matrix = layer.weights.values
-    graph = solve(matrix, (source,) * matrix.shape[1], attempts=attempts, seed=seed)
+    inputs, depth = (source,) * matrix.shape[1], adders_in_a_row(layer)
+    graph = solve(matrix, inputs, attempts=attempts, depth=depth, seed=seed)
     return graph if rescale is None else with_mantissas(graph, rescale)
 
 

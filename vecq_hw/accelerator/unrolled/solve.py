@@ -40,6 +40,7 @@ def solve(
     *,
     attempts: int | None = None,
     permutations: int = 0,
+    depth: int | None = None,
     seed: int = 0,
     seconds: float | None = None,
     progress: Callable[[int], None] | None = None,
@@ -56,6 +57,9 @@ def solve(
     permutations : int
         How often da4ml is tried, if it is installed: on the matrix, then on copies with outputs and
         inputs in another order and some of their signs turned.
+    depth : int, optional
+        So many adders in a row are aimed at: of two graphs the one that is less beyond it is
+        taken, whatever it costs.
     seconds : float, optional
         No attempt begins after so long, but one always ends.
     progress : callable, optional
@@ -72,9 +76,9 @@ def solve(
         attempts = attempts_for(*matrix.shape)
     generator = np.random.default_rng(seed)
     end = time.monotonic() + seconds if seconds is not None else None
-    elite: list[tuple[int, int, Recipe]] = []
+    elite: list[tuple[tuple[int, int], int, Recipe]] = []
     best: AdderGraph | None = None
-    least = 0
+    least = (0, 0)
     for count in range(attempts + permutations * da4ml_solver.available()):
         if best is not None and end is not None and time.monotonic() >= end:
             break
@@ -83,12 +87,13 @@ def solve(
             model = None
             if count >= attempts // 5 and elite and generator.uniform() < 0.8:
                 model = elite[int(generator.integers(len(elite)))][2]
-            recipe = draw_recipe(matrix, generator, model)
+            recipe = draw_recipe(matrix, generator, model, flat=depth is not None)
             graph = follow(recipe, matrix, inputs, generator)
         else:
             graph = _permuted(matrix, inputs, generator if count > attempts else None)
         if graph is not None:
-            cost = offset_form(graph).cost
+            form = offset_form(graph)
+            cost = (0 if depth is None else max(0, max(form.depths) - depth), form.cost)
             if best is None or cost < least:
                 best, least = graph, cost
             if count < attempts:

@@ -7,12 +7,13 @@ word is not taken.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jinja2
 
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.unrolled.adder_graph import AdderGraph, OffsetGraph, offset_form
-from vecq_hw.accelerator.unrolled.stages import stages
+from vecq_hw.accelerator.unrolled.stages import Stages, stages
 from vecq_hw.emit.unrolled import outputs
 from vecq_hw.emit.unrolled.verilog import input_lines, node_names, row_lines
 from vecq_hw.errors import VecqError
@@ -43,8 +44,8 @@ def unrolled_layer(
     accumulator : IntFormat
         Of the exact sums with their bias.
     latency : int
-        Cycles from a word taken to its result offered, at least 2.  The adders are spread evenly
-        over all but the last, in which the bias is added or the rescale ends.
+        Cycles from a word taken to its result offered, at least 2.  What is computed in which of
+        them says :func:`vecq_hw.accelerator.unrolled.stages.stages`.
 
     Raises
     ------
@@ -65,8 +66,9 @@ def unrolled_layer(
             outputs.SummedEnd(meaning, constant, accumulator)
             for (_, meaning), constant in zip(form.outputs, bias, strict=True)
         ]
-        return _pipeline(module, form, sums, latency)
-    return _pipeline(module, *rescaled(graph, bias, rescale), latency)
+        return _pipeline(module, form, sums, stages(form, None, latency), latency)
+    form, ends = rescaled(graph, bias, rescale)
+    return _pipeline(module, form, ends, stages(form, rescale, latency), latency)
 
 
 def rescaled(
@@ -110,39 +112,40 @@ def _pipeline(
     module: str,
     graph: OffsetGraph,
     ends: Sequence[outputs.SummedEnd | outputs.RescaledEnd],
+    placed: Stages,
     latency: int,
 ) -> str:
-    """The adders in all stages but the last, then the ends and the last register."""
-    placed = stages(graph, latency)
-    computed, last = placed.computed, placed.last
+    """Adders and ends, and behind each the registers until it is read for the last time."""
     names = node_names(graph)
-
-    def at(node: int, stage: int) -> str:
-        cycles = stage - computed[node]
-        return f"{names[node]}_q{cycles}" if cycles else names[node]
-
     body = input_lines(graph, "data_i", names)
     registers: list[str] = []
 
-    def delay(node: int) -> None:
-        delayed = [at(node, stage) for stage in range(computed[node] + 1, placed.read[node] + 1)]
-        if delayed:
-            body.append(f"  logic [{graph.nodes[node].bits - 1}:0] {', '.join(delayed)};")
-            sources = [names[node], *delayed]
-            registers.extend(f"      {q} <= {d};" for d, q in zip(sources, delayed, strict=False))
+    def at(node: int, stage: int) -> str:
+        cycles = stage - placed.computed[node]
+        return f"{names[node]}_q{cycles}" if cycles else names[node]
 
-    for node in range(len(graph.inputs)):
-        delay(node)
-    for index, row in enumerate(graph.rows):
-        node = len(graph.inputs) + index
-        operands = {operand: at(operand, computed[node]) for operand in (row.plain, row.other)}
-        body.extend(row_lines(graph, index, {**operands, node: names[node]}))
-        delay(node)
+    def delay(name: str, bits: int, cycles: int) -> str:
+        """The name of ``name`` behind so many registers."""
+        delayed = [name, *(f"{name}_q{cycle}" for cycle in range(1, cycles + 1))]
+        if cycles:
+            body.append(f"  logic [{bits - 1}:0] {', '.join(delayed[1:])};")
+        registers.extend(f"      {q} <= {d};" for d, q in pairwise(delayed))
+        return delayed[-1]
+
+    for node, (meaning, cycles) in enumerate(zip(graph.nodes, placed.registers, strict=True)):
+        index = node - len(graph.inputs)
+        if index >= 0:
+            row = graph.rows[index]
+            stage = placed.computed[node]
+            operands = {operand: at(operand, stage) for operand in (row.plain, row.other)}
+            body.extend(row_lines(graph, index, {**operands, node: names[node]}))
+        delay(names[node], meaning.bits, cycles)
     bits = ends[0].format.bits
     for index, ((node_or_none, _), end) in enumerate(zip(graph.outputs, ends, strict=True)):
-        value = "1'b0" if node_or_none is None else at(node_or_none, last + 1)
-        body += end.lines(index, value)
-        registers.append(f"      data_o[{index * bits} +: {bits}] <= y{index};")
+        stage = placed.ends[index]
+        body += end.lines(index, "1'b0" if node_or_none is None else at(node_or_none, stage))
+        result = delay(f"y{index}", bits, latency - 1 - stage)
+        registers.append(f"      data_o[{index * bits} +: {bits}] <= {result};")
     return _template().render(
         module=module,
         inputs=len(graph.inputs),

@@ -1,7 +1,7 @@
 """SystemVerilog of an adder graph in unsigned-offset form.
 
-Each row is one ``vecq_adder`` (rtl/), which yosys maps to one LUT a bit, on the bits above those
-that only one operand has: these are wires.
+Each row is one ``vecq_adder`` (rtl/), which yosys maps to one LUT a bit, or on an ECP5 to carry
+cells alone, on the bits above those that only one operand has: these are wires.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def row_lines(graph: OffsetGraph, index: int, names: Mapping[int, str]) -> list[
     return [
         *lines,
         f"  vecq_adder #(.PlainBits({plain_bits}), .LogicBits({other_bits}),"
-        f" .SumBits({width - shift})) add_{name} (",
+        f" .SumBits({width - shift}){'' if row.complement else ', .Ready(1)'}) add_{name} (",
         f"    .plain_i({plain}), .logic_i({other}), .carry_i(1'b0),"
         f" .sum_o({name}[{width - 1}:{shift}])",
         "  );",
