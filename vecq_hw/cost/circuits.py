@@ -53,30 +53,27 @@ def unrolled(cell: Unrolled, out: int, circuits: int = 1) -> Structure:
     graph = _searched(layer, cell.activations, cell.rescale, attempts)
     placed = stages(graph, cell.rescale, cell.depth)
     made.register(sum(n.bits * r for n, r in zip(graph.nodes, placed.registers, strict=True)))
-    inverted: set[tuple[int, int]] = set()
     for index, (row, shared) in enumerate(zip(graph.rows, graph.overlaps, strict=True)):
         if shared:
             total = len(graph.inputs) + index
             made.add(graph.nodes[total].bits - max(row.plain_shift, row.other_shift))
-            if row.complement:
-                inverted.add((row.other, placed.computed[total]))
-    made.spend(sum(graph.nodes[operand].bits for operand, _ in inverted))
     bias = [0] * layer.outputs if layer.bias is None else layer.bias.tolist()
-    for (node, meaning), constant in zip(graph.outputs, bias, strict=True):
+    ends = zip(graph.outputs, bias, placed.ends, strict=True)
+    for (node, meaning), constant, stage in ends:
         if node is not None and cell.rescale is None:
-            _sum(made, meaning, constant, out)
+            _sum(made, meaning, constant, out, cell.depth - stage)
         elif node is not None:
-            _codes(made, meaning.bits, cell.rescale, out)
+            _codes(made, meaning.bits, cell.rescale, out, cell.depth - stage)
     return made
 
 
-def _sum(made: Structure, meaning: Affine, constant: int, out: int) -> None:
+def _sum(made: Structure, meaning: Affine, constant: int, out: int, registers: int) -> None:
     """A constant added to a sum, on the bits that are not the same for all sums."""
     least = meaning.constant + constant
     most = least + meaning.sign * (meaning.most << meaning.shift)
     differing = min((least ^ most).bit_length(), out)
     changing = max(differing - meaning.shift, 0)
-    made.register(changing)
+    made.register(registers * changing)
     if least == 0 and meaning.sign > 0:
         return
     if meaning.bits <= WIRES:
@@ -85,10 +82,10 @@ def _sum(made: Structure, meaning: Affine, constant: int, out: int) -> None:
         made.add(changing)
 
 
-def _codes(made: Structure, bits: int, rescale: Rescale | None, out: int) -> None:
+def _codes(made: Structure, bits: int, rescale: Rescale | None, out: int, registers: int) -> None:
     """A Rescale by constants."""
     assert rescale is not None
-    made.register(out)
+    made.register(registers * out)
     if units.is_searched(rescale):
         for level in range(out):
             made.compare(bits + 1)
