@@ -7,10 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vecq_hw.accelerator.cells import MatrixVector
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.cost import resources_of
+from vecq_hw.cost.arrays import pair_rows
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.contents import contents
 from vecq_hw.cost.fabric import FABRICS, raw
+from vecq_hw.cost.products import matrix_vector
 from vecq_hw.cost.structure import Structure
 from vecq_hw.devices import device
 from vecq_hw.formats import IntArray, IntFormat, TwosComplement
@@ -92,3 +96,37 @@ def test_written_memories_are_blocks_where_yosys_finds_them_cheaper(
     made = Structure("any")
     made.ram(words, bits)
     assert raw(made, FABRICS["ecp5"], dsp=False).brams == blocks
+
+
+@pytest.mark.parametrize(("lanes", "accumulator", "bits"), [(16, 12, 96), (8, 12, 48), (8, 4, 32)])
+def test_what_no_weight_reads_is_not_stored(lanes: int, accumulator: int, bits: int) -> None:
+    codes = DRAWN.copy()
+    codes[:, lanes:] = 0
+    dense = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=TwosComplement(4)))
+    source = Input(name="x", shape=(16,), format=IntFormat(6, signed=False))
+    network = Network(name="any", inputs=(source,), layers=(dense,), outputs=("fc",))
+    planned = plan(network, Schedule(folds={"fc": Fold(pe=4, simd=16)}, fabric=Fabric.ECP5))
+    (unit,) = (cell for cell in planned.cells if isinstance(cell, MatrixVector))
+    made = matrix_vector(unit, source.format, accumulator, Fabric.ECP5)
+    assert [m.bits for m in made.memories if m.most_in_luts is None] == [bits]
+
+
+def test_outputs_with_the_same_weights_share_their_sums() -> None:
+    found = []
+    for columns in ([[2, 2], [3, 3]], [[2, 4], [3, 5]], [[2], [3]]):
+        made = Structure("any")
+        codes = np.array(columns, np.int64)
+        pair_rows(made, codes, codes.shape[1], 6, 12, signs=False)
+        found.append((made.registers, made.tables.total()))
+    same, different, alone = found
+    assert same == alone
+    assert different > alone
+
+
+def test_a_lane_read_alone_has_no_copies_of_its_sign() -> None:
+    registers = []
+    for constants in ([[1], [0]], [[1], [1]]):
+        made = Structure("any")
+        pair_rows(made, np.array(constants, np.int64), 1, 6, 12, signs=False)
+        registers.append(made.registers)
+    assert registers == [6 + 6, 7 + 7]  # what rows read, and their sum

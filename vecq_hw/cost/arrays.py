@@ -5,6 +5,7 @@ Weights that never change leave wires instead of tables, and sums that several o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -202,27 +203,36 @@ def pair_rows(
     reads = _reads_of_signs(used, both=False) if signs else _reads_of_values(used)
     pair_sums(made, reads, min(bits, most), rows=rows, registers=registers, early=False)
     sums = np.zeros(count, np.int64)
+    width: Keys = np.zeros(count, np.int64)
     nothing = np.full(count, not signs) & ~top
     whole = chain_bits(row, pairs) if simd > 1 else bits  # a lane alone has no carry
     kept = _kept(planes, pe, most, whole)
     for pair in range(pairs):
         own = codes[2 * pair : 2 * pair + 2]
-        width = chain_bits(row, pair + 1)
         zero = np.full(count, not signs) & ~top & (own == 0).all(axis=0)
-        joined = _numbered(np.vstack([sums, _choices(own), top])) + count * (pair + 1)
-        sums = np.where(zero, sums, joined)
+        sums = np.where(zero, sums, _numbered(np.vstack([sums, own, top])) + count * (pair + 1))
+        # Copies of the sign are no registers: what is read of one lane alone is no wider than it.
+        read = np.full(count, len(own)) if signs else (own != 0).sum(axis=0)
+        wide = np.where(read > 0, bits + (read > 1), 0)
+        chain = chain_bits(row, pair + 1)
+        width = np.where((width > 0) & (wide > 0), chain, width + wide).astype(np.int64)
         for bound, these in kept:
             fronts = _pair_fronts(own[:, these], top[these], signs=signs)
             made.table(4, round(fronts * min(row if len(own) > 1 else bits, bound)))
-            added = these & ~zero & ~nothing
             if pair:
-                made.add(min(width, bound), len(np.unique(sums[added])))
+                made.add(min(chain, bound), len(np.unique(sums[these & ~zero & ~nothing])))
         nothing &= zero
         if pair % rows == rows - 1 or pair == pairs - 1:
             for bound, these in kept:
-                different = len(np.unique(sums[these & ~nothing]))
-                made.register(different * min(width, bound))
-    _plane_sum(made, sums, pe, planes, whole, most, nothing)
+                for bits_of_sum, number in _widths(sums, width, these & ~nothing):
+                    made.register(number * min(bits_of_sum, bound))
+    _plane_sum(made, sums, pe, planes, whole, most, width, nothing)
+
+
+def _widths(sums: Keys, width: Keys, which: Mask) -> list[tuple[int, int]]:
+    """How many different sums are so wide; all three have the same shape."""
+    _, first = np.unique(sums[which], return_index=True)
+    return sorted(Counter(width[which][first].tolist()).items())
 
 
 def _pair_fronts(rows: Keys, top: Mask, *, signs: bool) -> float:
@@ -256,37 +266,44 @@ def _plane_sum(
     planes: int,
     bits: int,
     most: int,
+    width: Keys | None = None,
     nothing: Mask | None = None,
 ) -> None:
     """``vecq_plane_sum``: a tree over the planes of a weight, of which ``most`` bits are read.
 
-    ``sums`` tells the planes' sums apart, ``nothing`` those that are 0; both have the shape
-    (planes * PE,).
+    ``sums`` tells the planes' sums apart, of ``width`` bits those that are not copies of the sign,
+    and ``nothing`` those that are 0; all have the shape (planes * PE,).
     """
     joined = sums.reshape(planes, pe)
+    wide = np.full_like(joined, bits) if width is None else width.reshape(planes, pe)
     empty = np.zeros_like(joined, bool) if nothing is None else nothing.reshape(planes, pe)
     empty = empty | (np.arange(planes)[:, np.newaxis] >= most)
-    width, shift = [bits] * planes, 1
+    reach, shift = [bits] * planes, 1
     while len(joined) > 1:
-        keys, empties, widths = [], [], []
+        keys, empties, widths, reaches = list[Keys](), list[Mask](), list[Keys](), list[int]()
         for low in range(0, len(joined), 2):
             bound = max(most - low * shift, 0)
             if low + 1 == len(joined):
                 keys.append(joined[low])
                 empties.append(empty[low])
-                widths.append(width[low])
+                widths.append(wide[low])
+                reaches.append(reach[low])
             else:
-                shared = width[low] - shift  # none: the two lie side by side
-                total = max(width[low + 1], shared) + 1 if shared > 0 else width[low + 1]
+                shared = reach[low] - shift  # none: the two lie side by side
+                total = max(reach[low + 1], shared) + 1 if shared > 0 else reach[low + 1]
                 key = _numbered(joined[low : low + 2])
-                different = len(np.unique(key[~empty[low : low + 2].any(axis=0)]))
+                under, over = empty[low], empty[low + 1]
+                different = len(np.unique(key[~under & ~over]))
                 made.add(min(total, bound - shift) if shared > 0 else 0, different)
                 keys.append(key)
-                empties.append(empty[low : low + 2].all(axis=0))
-                widths.append(total + shift)
-            made.register(len(np.unique(keys[-1][~empties[-1]])) * min(widths[-1], bound))
-        joined, empty = np.array(keys), np.array(empties)
-        width, shift = widths, 2 * shift
+                empties.append(under & over)
+                alone = np.where(over, wide[low], wide[low + 1])
+                widths.append(np.where(under | over, alone, total + shift).astype(np.int64))
+                reaches.append(total + shift)
+            for size, number in _widths(keys[-1], widths[-1], ~empties[-1]):
+                made.register(number * min(size, bound))
+        joined, empty, wide = np.array(keys), np.array(empties), np.array(widths)
+        reach, shift = reaches, 2 * shift
 
 
 def popcount(made: Structure, pe: int, simd: int, count: int) -> None:

@@ -51,18 +51,10 @@ def matrix_vector(
     if not planes.signs:
         kind = "two's complement rows"
     made = Structure(f"{kind}{', bit-serial' * serial}")
-    word = span * simd * source.bits
-    if layer.groups // span == 1:
-        replay(made, folds, passes, word)
-    else:
-        taps = layer.inputs_of_one_output // layer.group_channels
-        blocks = layer.groups // span
-        group_buffer(made, taps, blocks, folds // taps, passes // blocks, word)
     fits = units.STRUCTURES[fabric]
     memories = unit_memories(layer, fold, source, fabric)
     codes = contents(memories.steps, memories.step_bits)
     biases = contents(memories.starts.reshape(-1, pe), accumulator)
-    made.register((fits.registers - 1) * word)
     stages, behind = fits.stages(simd), fits.registers
     if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.CODE_BOOK:
         made.kind = "code book"
@@ -81,6 +73,16 @@ def matrix_vector(
                 found=codes,
             )
     rows = planes_of(codes, simd, pe, array_bits).reshape(simd, array_bits, span, -1)
+    # What no weight reads is not stored: lanes of zeros, and bits beyond the sums.
+    lanes_read = span * simd if planes.signs else int((rows != 0).any(axis=(1, 3)).sum())
+    word = lanes_read * min(source.bits, accumulator)
+    made.register((fits.registers - 1) * word)
+    if layer.groups // span == 1:
+        replay(made, folds, passes, word)
+    else:
+        taps = layer.inputs_of_one_output // layer.group_channels
+        blocks = layer.groups // span
+        group_buffer(made, taps, blocks, folds // taps, passes // blocks, word)
     for group in range(span):
         own = rows[:, :, group].reshape(simd, -1)
         if quads:

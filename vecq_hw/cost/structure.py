@@ -191,7 +191,7 @@ class Structure:
 
     def ram(self, words: int, bits: int, *, stages: int = 1, checked: bool = False) -> None:
         """A memory that is written and read, through registers."""
-        if words > 1:
+        if words > 1 and bits > 0:
             self.memories.append(Memory(words, bits, stages=stages, checked=checked))
         else:
             self.registers += stages * bits
