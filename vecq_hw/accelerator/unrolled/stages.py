@@ -112,7 +112,7 @@ class _Paths:
         return 1 + max(stage for stage, _ in when)
 
     def constraints(self, cycle: int) -> list[tuple[int, int, int]]:
-        """``(u, v, d)``: the stage of v is at least d after that of u.
+        """Each ``(u, v, d)`` says that the stage of v is at least d after that of u.
 
         Operands come no later than what reads them; and a stage lies between the two ends of every
         path that is longer than ``cycle``, but not of those that contain such a path.
@@ -131,7 +131,7 @@ class _Paths:
 
 
 def _end_delay(bits: int, rescale: Rescale | None) -> int:
-    """Of a constant added; then of a clamp; or of comparisons one after the other."""
+    """The delay of a constant added, and of a clamp; or of comparisons one after the other."""
     if rescale is None:
         return ADDER + bits
     if is_searched(rescale):
