@@ -23,9 +23,12 @@
 // stand behind the accumulator, so that the whole sum is 2^AlignBits times as large.
 //
 // A word every Turns * (MantissaBits + 1) + 1 cycles.  It is taken into a register while none is
-// worked on.  Behind the counters come the element and the bits that they choose, then what is added,
+// worked on.  Behind the counters come the bits, then the element, chosen and as far as it counts,
 // then the sum, its low bits beside what the comparisons with Lo and Hi say, and vecq_pipeline_end,
 // on the way to which one of the three is chosen.  Latency: Turns * (MantissaBits + 1) + 5 cycles.
+//
+// The complement is in the table in front of the sum's carry, and so is the rest of the constant.
+// With CarryChoice the carry cells of ECP5 take the complement, and the rest comes with the elements.
 module vecq_rescale_serial #(
   parameter int Channels        = 1,
   parameter int Lanes           = 1,
@@ -39,6 +42,7 @@ module vecq_rescale_serial #(
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 255,
   parameter int ShiftBits       = 0,
+  parameter bit CarryChoice     = 1'b0,
   parameter     BitsFile,
   parameter     RestsFile,
   parameter     ShiftFile       = ""
@@ -60,6 +64,7 @@ module vecq_rescale_serial #(
   localparam int AllBits   = AllTurns * MantissaBits;
   localparam int CountBits = $clog2(MantissaBits + 1);
   localparam int TurnBits  = Turns > 1 ? $clog2(Turns) : 1;
+  localparam int ChoiceBits = CarryChoice ? $clog2(Turns + 1) : TurnBits;
   localparam int RestAddressBits = AllTurns > 1 ? $clog2(AllTurns) : 1;
   localparam int BitAddressBits  = AllBits > 1 ? $clog2(AllBits) : 1;
   // A sum stays within the range of a signed accumulator until the rest of the constant joins.
@@ -71,11 +76,12 @@ module vecq_rescale_serial #(
   logic busy_q, result_q, valid_q;
   // Beside the counter: it is at the last mantissa bit, at the rest, at the rest of the last turn.
   logic last_bit_q, at_rest_q, last_turn, done;
-  // The same, of what was chosen, of what is added, and of the sum.
+  // The same, of what is read, of what is added, and of the sum.
   logic read_busy_q, read_last_bit_q, read_rest_q, read_done_q, add_busy_q, add_rest_q, add_done_q;
   logic result_done_q;
   logic [CountBits-1:0] count_q;
   logic [TurnBits-1:0] turn_q;
+  logic [ChoiceBits-1:0] choice_q;  // among a unit's elements, and with CarryChoice the rest
   logic [BitAddressBits-1:0] bit_q;
   logic [RestAddressBits-1:0] rest_q;
   logic filled_q, next_bit, next_rest;
@@ -145,7 +151,10 @@ module vecq_rescale_serial #(
 
   always_ff @(posedge clk_i) begin
     if (!busy_q) word_q <= data_i;
-    if (advance) read_last_bit_q <= last_bit_q;
+    if (advance) begin
+      choice_q        <= CarryChoice && at_rest_q ? ChoiceBits'(Turns) : ChoiceBits'(turn_q);
+      read_last_bit_q <= last_bit_q;
+    end
   end
 
   vecq_rom #(
@@ -192,51 +201,74 @@ module vecq_rescale_serial #(
   for (genvar unit = 0; unit < Units; unit++) begin : gen_unit
     // How many lanes it has.
     localparam int Own = (Lanes - unit + Units - 1) / Units;
-    logic [Own*AccumulatorBits-1:0] own;
-    logic [AccumulatorBits-1:0] chosen, chosen_q;
-    logic signed [HeldBits-1:0] accumulator, held_q;
-    logic signed [SumBits-1:0] term, added_q, sum, result;
+    logic [Turns*SumBits-1:0] elements;
+    logic signed [HeldBits-1:0] held_q;
+    logic signed [SumBits-1:0] added_q, sum, result;
     logic signed [SumBits-1:0] final_q;
-    logic carry_q;
+    logic minus_q, carry_q;
     logic [OutputBits-1:0] low_q, clamped;
     logic [Turns*OutputBits-1:0] outputs;
 
     for (genvar turn = 0; turn < Own; turn++) begin : gen_own
-      assign own[turn*AccumulatorBits +: AccumulatorBits] =
-          word_q[(turn*Units+unit)*AccumulatorBits +: AccumulatorBits];
+      logic [AccumulatorBits-1:0] element;
+      assign element = word_q[(turn*Units+unit)*AccumulatorBits +: AccumulatorBits];
+      if (InputSigned) begin : gen_signed
+        assign elements[turn*SumBits +: SumBits] = SumBits'(signed'(element)) << AlignBits;
+      end else begin : gen_unsigned
+        assign elements[turn*SumBits +: SumBits] = SumBits'(element) << AlignBits;
+      end
       assign results[(turn*Units+unit)*OutputBits +: OutputBits] =
           outputs[turn*OutputBits +: OutputBits];
     end
 
-    always_comb begin
-      chosen = own[0 +: AccumulatorBits];
-      for (int turn = 1; turn < Own; turn++) begin
-        if (turn_q == TurnBits'(turn)) chosen = own[turn*AccumulatorBits +: AccumulatorBits];
-      end
+    // It has no element for the last turns.
+    if (Own < Turns) begin : gen_none
+      assign elements[Turns*SumBits-1:Own*SumBits] = 'x;
     end
-
-    if (InputSigned) begin : gen_signed
-      assign accumulator = HeldBits'(signed'(chosen_q)) <<< AlignBits;
-    end else begin : gen_unsigned
-      assign accumulator = HeldBits'(chosen_q) <<< AlignBits;
-    end
-
-    assign term = SumBits'(accumulator) ^ {SumBits{read_last_bit_q}};
 
     always_ff @(posedge clk_i) begin
       if (advance) begin
-        chosen_q <= chosen;
-        added_q  <= read_rest_q ? SumBits'(signed'(rests[unit*RestBits +: RestBits]))
-                                : term & {SumBits{bits[2*unit]}};
-        carry_q  <= bits[2*unit+1] && !read_rest_q;
+        minus_q <= bits[2*unit] && read_last_bit_q;
+        carry_q <= bits[2*unit+1] && !read_rest_q;
       end
     end
 
-    vecq_adder #(
-      .PlainBits(SumBits), .LogicBits(SumBits), .SumBits(SumBits)
-    ) adder (
-      .plain_i(SumBits'(held_q)), .logic_i(added_q), .carry_i(carry_q), .sum_o(sum)
-    );
+    if (CarryChoice) begin : gen_carry_choice
+      // A position more, below, makes a carry of carry_q: what is added there is always 1.
+      logic [(Turns+1)*SumBits-1:0] operands;
+      logic plus_q, unused_sum;
+
+      assign operands = {SumBits'(signed'(rests[unit*RestBits +: RestBits])), elements};
+
+      always_ff @(posedge clk_i) begin
+        if (!hold && !bits[2*unit] && !read_rest_q) added_q <= '0;
+        else if (advance) added_q <= operands[choice_q*SumBits +: SumBits];
+        if (advance) plus_q <= !(bits[2*unit] && read_last_bit_q);
+      end
+
+      vecq_carry_adder #(
+        .PlainBits(SumBits + 1), .LogicBits(SumBits + 1), .SumBits(SumBits + 1), .Complement(1'b1)
+      ) adder (
+        .plain_i({SumBits'(held_q), carry_q}), .first_i({added_q, plus_q}), .second_i('0),
+        .select_i(minus_q), .sum_o({sum, unused_sum})
+      );
+    end else begin : gen_table
+      logic signed [SumBits-1:0] term;
+
+      always_ff @(posedge clk_i) begin
+        if (!hold && !bits[2*unit]) added_q <= '0;
+        else if (advance) added_q <= elements[choice_q*SumBits +: SumBits];
+      end
+
+      assign term = add_rest_q ? SumBits'(signed'(rests[unit*RestBits +: RestBits]))
+                               : added_q ^ {SumBits{minus_q}};
+
+      vecq_adder #(
+        .PlainBits(SumBits), .LogicBits(SumBits), .SumBits(SumBits)
+      ) adder (
+        .plain_i(SumBits'(held_q)), .logic_i(term), .carry_i(carry_q), .sum_o(sum)
+      );
+    end
 
     always_ff @(posedge clk_i) begin
       if (advance) begin

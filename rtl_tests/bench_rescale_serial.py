@@ -51,7 +51,7 @@ SERIALS = [
 ]
 
 
-def case(serial: Serial) -> Case:
+def case(serial: Serial, number: int) -> Case:
     shape = serial.shape
     memories = serial_memories(
         *numbers(shape), shape.shifts, shape.mantissa_bits, shape.lanes, serial.turns
@@ -71,6 +71,7 @@ def case(serial: Serial) -> Case:
             "Lo": literal(shape.output.lo),
             "Hi": literal(shape.output.hi),
             "ShiftBits": shape.further.bit_length(),
+            "CarryChoice": number % 2,
         },
         input_bits=shape.lanes * shape.accumulator.bits,
         output_bits=shape.lanes * shape.output.bits,
@@ -84,7 +85,7 @@ def case(serial: Serial) -> Case:
     )
 
 
-CASES = [case(serial) for serial in SERIALS]
+CASES = [case(serial, number) for number, serial in enumerate(SERIALS)]
 
 
 @cocotb.test()

@@ -154,6 +154,9 @@ ONE_SHIFT_SERIAL = """
   logic [6:0] shift;
   assign shift = 7'(Shift + AlignBits);
 """
+# What is added to the sum, where tables and where carry cells of ECP5 take the complement.
+IN_TABLES = "gen_unit[Unit].gen_table.term"
+IN_CARRIES = "gen_unit[Unit].added_q ^ {SumBits{gen_unit[Unit].minus_q}}"
 ADDRESS = "gen_distributed.gen_registers.addresses_q"
 OWN_SHIFT_SERIAL = f"""
   (* hierconn *) logic [AllTurns*Units*ShiftBits-1:0] {SHIFT_MEMORY};
@@ -328,8 +331,10 @@ SERIAL = """
     if (busy_q && hit_q[0]) assert (index_q == number
         && word_q[Lane*AccumulatorBits +: AccumulatorBits] == element);
     if (read_busy_q && hit_q[1] && read_turn_q == TurnBits'(Turn)) assert (
-        32'(read_line_q) == number * Turns + Turn && gen_unit[Unit].chosen_q == element);
-    if (mine && hit_q[2]) assert (Wide'(gen_unit[Unit].added_q) + Wide'(gen_unit[Unit].carry_q)
+        32'(read_line_q) == number * Turns + Turn);
+    if (read_busy_q) assert (32'(choice_q)
+        == (CarryChoice && read_rest_q ? Turns : 32'(read_turn_q)));
+    if (mine && hit_q[2]) assert (Wide'(signed'({added})) + Wide'(gen_unit[Unit].carry_q)
         == (rest ? own_rest : term + Wide'(constant[add_count_q])));
     // The sums.
     if (mine && !first) assert (steps_q == add_count_q && zeros_q == {M{1'b1}} >> add_count_q);
@@ -395,10 +400,18 @@ def pipeline(lane: int, *, cut: bool = True, **parameters: Any) -> Stream:
     return replace(about("vecq_rescale", lane, text + ANY_PRODUCT, parameters), cuts=[CUT])
 
 
+PLUS = """
+  always_comb if (started && add_busy_q) assert (
+      gen_unit[Unit].gen_carry_choice.plus_q == !gen_unit[Unit].minus_q);
+"""
+
+
 def serial(lane: int, *, whole: bool = False, **parameters: Any) -> Stream:
     """The proof about one lane of ``vecq_rescale_serial``; ``whole``: the product, too."""
     own = "ShiftBits" in parameters
     text = SERIAL.replace("{shift}", OWN_SHIFT_SERIAL if own else ONE_SHIFT_SERIAL)
+    carries = "CarryChoice" in parameters
+    text = text.replace("{added}", IN_CARRIES if carries else IN_TABLES) + PLUS * carries
     return about("vecq_rescale_serial", lane, text + (WHOLE if whole else ""), parameters)
 
 
@@ -443,6 +456,7 @@ PROOFS = {
     "serial aligned": serial(1, whole=True, **ALIGNED),
     "serial, own shifts": serial(2, whole=True, **UNSIGNED_RANGE, ShiftBits=2),
     "serial unsigned": serial(0, **UNSIGNED, RestBits=24),
+    "serial, carry cells": serial(1, whole=True, **SMALL_SERIAL, CarryChoice=1),
 }
 NIGHTLY = {
     "small unsigned, dsp": pipeline(0, cut=False, **SMALL, InputSigned=0, UseDsp=1),
@@ -452,6 +466,7 @@ NIGHTLY = {
     "serial wide, own shifts": serial(0, **{**WIDE_SERIAL, "Shift": 20}, ShiftBits=4),
     "serial small unsigned": serial(2, whole=True, **SMALL_SERIAL, InputSigned=0),
     "serial wide": serial(0, **WIDE_SERIAL),
+    "serial wide, carry cells": serial(0, **WIDE_SERIAL, CarryChoice=1),
     "serial widest": serial(0, **WIDEST, RestBits=44),
 }
 PIPELINE_MUTANTS = [
@@ -465,7 +480,11 @@ PIPELINE_MUTANTS = [
     ("word_q == AddressBits'(Words - 1)", "1'b1"),
 ]
 SERIAL_MUTANTS = [
-    ("{SumBits{read_last_bit_q}}", "{SumBits{1'b0}}"),
+    ("minus_q <= bits[2*unit] && read_last_bit_q", "minus_q <= 1'b0"),
+    ("minus_q <= bits[2*unit] && read_last_bit_q", "minus_q <= read_last_bit_q"),
+    ("if (!hold && !bits[2*unit]) added_q", "if (1'b0) added_q"),
+    ("term = add_rest_q ?", "term = read_rest_q ?"),
+    ("ChoiceBits'(turn_q);", "'0;"),
     ("bits[2*unit+1] && !read_rest_q", "bits[2*unit+1]"),
     ("if (!add_busy_q || add_rest_q) held_q", "if (!add_busy_q) held_q"),
     ("HeldBits : RestBits) + 1", "HeldBits : RestBits)"),
@@ -479,6 +498,14 @@ SERIAL_MUTANTS = [
 MUTANTS = [
     *((pipeline(1, **SMALL), mutant) for mutant in PIPELINE_MUTANTS),
     *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
+    *(
+        (serial(1, **SMALL_SERIAL, CarryChoice=1), mutant)
+        for mutant in (
+            ("!bits[2*unit] && !read_rest_q)", "!bits[2*unit])"),
+            ("plus_q <= !(bits[2*unit] && read_last_bit_q)", "plus_q <= 1'b1"),
+            ("CarryChoice && at_rest_q ?", "1'b0 ?"),
+        )
+    ),
     (serial(1, **ALIGNED), ("int'(!InputSigned) + AlignBits", "int'(!InputSigned)")),
     (serial(1, **ALIGNED), ("(Shift + AlignBits - MantissaBits)", "(Shift - MantissaBits)")),
     (serial(1, **UNSIGNED_RANGE), ("Lo < 0 && result[SumBits-1]", "result[SumBits-1]")),

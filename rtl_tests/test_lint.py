@@ -100,6 +100,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     },
     "vecq_rescale_serial": {
         **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20, "ShiftBits": 4},
+        **{"CarryChoice": 1},
     },
     "vecq_rom": {"Words": 500, "WordBits": 8, "First": 2, "Bits": 3, "Ports": 2},
     "vecq_sliding_window": {

@@ -30,6 +30,7 @@ from vecq_hw.layers import (
     Tensor,
     Threshold,
 )
+from vecq_hw.schedule import Fabric
 
 
 def elementwise(cell: Elementwise, source: NamedStream, read: Tensor) -> Placed:
@@ -91,7 +92,7 @@ def _shifter(layer: Rescale, further: IntArray, lanes: int) -> dict[str, object]
     return {"ShiftBits": bits, "ShiftFile": Memory("shifts", further, lanes, bits)}
 
 
-def serial_rescale(cell: SerialRescale, source: NamedStream) -> Placed:
+def serial_rescale(cell: SerialRescale, source: NamedStream, fabric: Fabric) -> Placed:
     """The cell of a Rescale that takes the bits of its mantissas one by one."""
     layer, bits = cell.layer, units.mantissa_bits(cell.layer)
     memories = serial_memories(
@@ -113,6 +114,8 @@ def serial_rescale(cell: SerialRescale, source: NamedStream) -> Placed:
         "BitsFile": Memory("bits", memories.bits, pairs, 1),
         "RestsFile": Memory("rests", memories.rests, constants, memories.rest_bits),
     }
+    if fabric is Fabric.ECP5:
+        parameters["CarryChoice"] = 1
     shifter = _shifter(layer, memories.further, constants)
     return Placed("vecq_rescale_serial", parameters | shifter)
 

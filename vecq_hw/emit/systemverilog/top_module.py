@@ -233,7 +233,7 @@ def _of_one_stream(
         case Elementwise():
             return elements.elementwise(cell, source, read)
         case SerialRescale():
-            return elements.serial_rescale(cell, source)
+            return elements.serial_rescale(cell, source, fabric)
         case Comparison():
             return elements.argmax(cell, source)
         case Ranking():
