@@ -12,7 +12,7 @@ from vecq_hw.accelerator.cells import Unrolled
 from vecq_hw.accelerator.unrolled.adder_graph import Affine, OffsetGraph, offset_form
 from vecq_hw.accelerator.unrolled.adder_search import blocks
 from vecq_hw.accelerator.unrolled.circuit import circuit
-from vecq_hw.accelerator.unrolled.stages import stages
+from vecq_hw.accelerator.unrolled.stages import Stages, stages
 from vecq_hw.cost.elements import signed_digits
 from vecq_hw.cost.structure import Structure, log2
 from vecq_hw.formats import IntFormat
@@ -50,8 +50,7 @@ def unrolled(cell: Unrolled, out: int, circuits: int = 1) -> Structure:
         _by_digits(made, cell, out)
         return made
     attempts = max(1, min(PAIRS // (work * circuits), 100))
-    graph = _searched(layer, cell.activations, cell.rescale, attempts)
-    placed = stages(graph, cell.rescale, cell.depth)
+    graph, placed = _searched(layer, cell.activations, cell.rescale, cell.depth, attempts)
     made.register(sum(n.bits * r for n, r in zip(graph.nodes, placed.registers, strict=True)))
     for index, (row, shared) in enumerate(zip(graph.rows, graph.overlaps, strict=True)):
         if shared:
@@ -98,9 +97,11 @@ def _codes(made: Structure, bits: int, rescale: Rescale | None, out: int, regist
 
 @lru_cache(maxsize=64)
 def _searched(
-    layer: Dense, source: IntFormat, rescale: Rescale | None, attempts: int
-) -> OffsetGraph:
-    return offset_form(circuit(layer, source, rescale, attempts=attempts))
+    layer: Dense, source: IntFormat, rescale: Rescale | None, latency: int, attempts: int
+) -> tuple[OffsetGraph, Stages]:
+    """The circuit and where its registers stand; kept, as warnings ask for it again."""
+    graph = offset_form(circuit(layer, source, rescale, attempts=attempts))
+    return graph, stages(graph, rescale, latency)
 
 
 def _by_digits(made: Structure, cell: Unrolled, out: int) -> None:
