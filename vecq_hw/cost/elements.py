@@ -18,6 +18,7 @@ from vecq_hw.cost.contents import contents
 from vecq_hw.cost.structure import Structure, bits_of, pipeline_end
 from vecq_hw.formats import IntArray, IntFormat, signed_bits
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
+from vecq_hw.schedule import Fabric
 
 IN_TABLES = 1 << 30
 """Words of a memory that is never a block, as it is read without a register."""
@@ -111,7 +112,7 @@ def _further(
     made.table(3, int((found.keys > 1).sum()) * max(width, 1))
 
 
-def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
+def serial_rescale(cell: SerialRescale, source: Tensor, fabric: Fabric) -> Structure:
     """``vecq_rescale_serial``: one bit of a mantissa per cycle."""
     layer, lanes, turns = cell.layer, cell.source.lanes, cell.turns
     fmt, mantissa = source.format, mantissa_bits(layer)
@@ -129,10 +130,12 @@ def serial_rescale(cell: SerialRescale, source: Tensor) -> Structure:
     made.rom(all_turns * mantissa, 2 * units, registers=1, found=bits)
     made.rom(all_turns, units * rest, registers=1, found=rests)
     made.register(lanes * fmt.bits)
-    made.register(units * (fmt.bits + 2 * total + held + 3))
-    made.choose(turns, units * fmt.bits)
-    made.table(5, units * total)
-    made.add(total, units)
+    made.register(units * (2 * total + held + 4))
+    if fabric is Fabric.ECP5:
+        made.choose(turns + 1, units * total)
+    else:
+        made.choose(turns, units * fmt.bits)
+    made.add(total, units, fronts=total, chosen=True)
     width = total - (int(layer.shifts.min()) + align - mantissa)
     if layer.format.hi - layer.format.lo == (1 << out) - 1:
         made.table(max(width - out, 1) + 1, units)

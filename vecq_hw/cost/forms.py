@@ -91,7 +91,7 @@ def structure(cell: Cell, context: Context) -> Structure:
         case Elementwise():
             return elements.elementwise(cell, context.read(cell.layer))
         case SerialRescale():
-            return elements.serial_rescale(cell, context.read(cell.layer))
+            return elements.serial_rescale(cell, context.read(cell.layer), context.fabric)
         case Comparison():
             return elements.argmax(cell, context.bits(cell.source))
         case Ranking():
