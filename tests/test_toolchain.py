@@ -59,6 +59,7 @@ def test_hints_name_packages_that_can_be_had_with_the_versions_of_pyproject():
     root = assets.rtl().parent
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = [name for names in project["optional-dependencies"].values() for name in names]
+    extras += project["dependencies"]
     extras += (root / "constraints.txt").read_text().splitlines()
     for install in [*(t.install for t in toolchain.TOOLS), *toolchain._INSTALLED_BY.values()]:
         assert install.startswith(("pip install ", "apt-get install "))

@@ -94,7 +94,7 @@ SCIKIT_LEARN = Tool(
     name="scikit-learn",
     purpose="the digits data set",
     find=_package("sklearn"),
-    install=_pip("scikit-learn>=1.4", "scipy>=1.11"),
+    install=_pip("scikit-learn>=1.4"),
 )
 PILLOW = Tool(
     name="Pillow", purpose="reading images", find=_package("PIL"), install=_pip("pillow>=10.3")
@@ -195,7 +195,7 @@ _INSTALLED_BY = {
     "serial": _pip("pyserial>=3.5"),
     "torch": TORCH.install,
     "sklearn": SCIKIT_LEARN.install,
-    "scipy": SCIKIT_LEARN.install,
+    "scipy": _pip("scipy>=1.11"),
     "PIL": PILLOW.install,
     "hls4ml": AP_TYPES.install,
     "cocotb": COCOTB.install,
