@@ -10,13 +10,12 @@ of a block alone, so that the time of an attempt grows with the width and not wi
 Cost is measured in the unsigned-offset form of
 :mod:`vecq_hw.accelerator.unrolled.adder_graph`: the bits in which the two operands of an adder
 overlap.  A flat graph, of few adders in a row, has short trees in its forest, and of terms the
-shallow ones are joined first: that costs up to 2 % of the bits and saves up to half of the depth.
+shallow ones are joined first: that costs up to 4 % of the bits and saves up to half of the depth.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from heapq import heapify, heappop, heappush
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, AdderGraph, Output
+from vecq_hw.accelerator.unrolled.forest import Forest, spanning_forest
 from vecq_hw.formats import IntArray, IntFormat
 
 Digits = dict[int, int]
@@ -39,18 +39,11 @@ ZERO = PLACES // 2
 """Stands for a distance of 0 in the key of a pattern, as distances may be negative."""
 WIDEST = 256
 """So many inputs, or terms of an output, are compared in pairs; more only block by block."""
-FAVOUR = 1.0
-"""Signed digits by which an edge of a good forest is preferred."""
-FLATNESS = (0.5, 3.0)
-"""Bounds of the signed digits that an output costs in a flat forest for each one above it."""
 ADDER = 3
 """Bits that an adder below a term costs where terms of a flat graph are joined."""
 
 
 _Number = TypeVar("_Number", int, npt.NDArray[np.int64])
-
-Forest = tuple[tuple[int, int | None, int], ...]
-"""Each output with its parent, or None, and the parent's sign; parents first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +78,8 @@ def draw_recipe(
     flat: bool = False,
 ) -> Recipe:
     """A recipe for ``matrix``, of shape (outputs, inputs); near ``model`` if there is one."""
-    above = float(generator.uniform(*FLATNESS)) if flat else 0.0
     known = model.forest if model else ()
-    forest = tuple(_forest(matrix.astype(np.int64), generator, known, above))
+    forest = spanning_forest(matrix.astype(np.int64), generator, known, flat=flat)
     chain, power = bool(generator.integers(2)), float(generator.uniform())
     if model is not None:
         chain, power = model.chain, (3 * model.power + power) / 4
@@ -163,49 +155,6 @@ def signed_digits(value: int, chain: bool = False) -> tuple[tuple[int, int], ...
         rest >>= 1
         shift += 1
     return tuple(digits)
-
-
-def _weights(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many signed digits the rows of values have; the last axis is summed."""
-    size = np.abs(values)
-    counts: npt.NDArray[np.int64] = np.bitwise_count(size ^ (3 * size)).sum(-1, np.int64)
-    return counts
-
-
-def _forest(
-    matrix: npt.NDArray[np.int64], generator: np.random.Generator, model: Forest, above: float
-) -> Iterator[tuple[int, int | None, int]]:
-    """Outputs with their parent and its sign (Prim, noisy edges); those of ``model`` cost less.
-
-    An edge costs ``above`` signed digits more for each output that the parent is made of.
-    """
-    outputs = len(matrix)
-    noise = generator.uniform(0, 2 * generator.uniform(), (outputs, outputs))
-    same = np.stack([_weights(matrix - row) for row in matrix])
-    opposite = np.stack([_weights(matrix + row) for row in matrix])
-    edges = np.minimum(same, opposite) + noise
-    best = _weights(matrix) - 1 + generator.uniform(0, 2, outputs)
-    for output, source, _ in model:
-        if source is None:
-            best[output] -= FAVOUR
-        else:
-            edges[source, output] -= FAVOUR
-            edges[output, source] -= FAVOUR
-    parent, level = np.full(outputs, -1), np.zeros(outputs, np.int64)
-    for _ in range(outputs):
-        output = int(np.argmin(best))
-        source = int(parent[output])
-        if source < 0:
-            yield output, None, 1
-        else:
-            level[output] = level[source] + 1
-            yield output, source, 1 if same[source, output] <= opposite[source, output] else -1
-        best[output] = np.inf
-        offered = edges[output] + above * level[output]
-        closer = offered < best
-        closer &= np.isfinite(best)
-        best[closer] = offered[closer]
-        parent[closer] = output
 
 
 class _Maker:

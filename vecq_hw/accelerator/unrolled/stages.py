@@ -170,5 +170,7 @@ def _least_registers(paths: _Paths, cycle: int, latency: int) -> list[int]:
     bounds = np.stack([np.zeros_like(latest), latest], axis=1)
     found = linprog(cost, A_ub=matrix, b_ub=-distance, bounds=bounds, method="highs-ds")
     assert found.status == 0, found.message
-    stages: list[int] = np.rint(found.x[:size]).astype(np.int64).tolist()
+    placed = np.rint(found.x).astype(np.int64)
+    assert (placed[second] - placed[first] >= distance).all()  # integers, not within a tolerance
+    stages: list[int] = placed[:size].tolist()
     return stages
