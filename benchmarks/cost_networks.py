@@ -299,7 +299,11 @@ _MAKERS: Mapping[str, Callable[[Seeded, str], Network]] = {
 }
 _SEEDS: Mapping[str, Mapping[str, Iterable[int]]] = {
     FIT: {"chain": range(14), "graph": (*range(14), *range(15, 25)), "sequence": (1, 3, 4)},
-    HELD_OUT: {"chain": range(100, 106), "graph": range(100, 110), "sequence": ()},
+    HELD_OUT: {
+        "chain": (*range(100, 106), *range(700, 710)),
+        "graph": (*range(100, 110), *range(700, 714)),
+        "sequence": (),
+    },
 }
 """Seeds of random networks; those whose synthesis takes minutes are left out."""
 
