@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -68,9 +69,9 @@ def test_a_pipe_that_nobody_reads(command):
 
 
 def test_standard_output_and_error_may_be_closed():
-    command = f"{sys.executable} -m vecq_hw show network.npz >&- 2>&-"
+    command = f"{shlex.quote(sys.executable)} -m vecq_hw show network.npz >&- 2>&-"
     assert subprocess.run(command, shell=True, check=False).returncode == 0
-    command = f"{sys.executable} -m vecq_hw show absent.npz >&- 2>&-"
+    command = f"{shlex.quote(sys.executable)} -m vecq_hw show absent.npz >&- 2>&-"
     assert subprocess.run(command, shell=True, check=False).returncode == 2
 
 

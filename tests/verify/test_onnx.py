@@ -15,6 +15,7 @@ from tests.random_record import MAKERS, inputs_of
 from vecq_hw import storage
 from vecq_hw.emit.project import Project
 from vecq_hw.errors import MissingToolError
+from vecq_hw.toolchain import make_word
 from vecq_hw.verify import targets
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.onnx import TARGET
@@ -101,7 +102,7 @@ def test_the_command_writes_a_project_whose_own_test_passes(tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith("run its test with: make -C project\n")
     result = subprocess.run(
-        ["make", "-C", "project", f"PYTHON={sys.executable}"],
+        ["make", "-C", "project", f"PYTHON={make_word(sys.executable)}"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
