@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from vecq_hw.cost.blocks import Block, block_rams, pieces
 from vecq_hw.cost.constants import Resources
+from vecq_hw.cost.contents import Contents
 from vecq_hw.cost.fabric import FABRICS, raw
+from vecq_hw.cost.multipliers import product
 from vecq_hw.cost.structure import Memory, Structure
 from vecq_hw.netlist import yosys
 from vecq_hw.netlist.families import FAMILIES
@@ -107,6 +111,30 @@ def test_rows_of_a_memory_that_is_written_begin_at_a_byte() -> None:
     shapes = [Block(512, 36, 9)]
     assert block_rams(Memory(1536, 12, most_in_luts=64, of=12), shapes, 0)[0] == 1
     assert block_rams(Memory(1536, 12), shapes, 0)[0] == 2
+
+
+def test_blocks_of_which_no_bit_is_read_are_left_out() -> None:
+    found = Contents(2 + np.arange(8 * 32).reshape(8, 32))
+    taken = []
+    for read in (found, replace(found, most=12)):
+        made = Structure("two's complement rows")
+        made.rom(36, 256, most_in_luts=16, found=read)
+        taken.append(block_rams(made.memories[0], FABRICS["ecp5"].blocks, 0)[0])
+    assert taken == [8, 7]  # of "chain 705" in the record
+
+
+def test_rows_of_a_deep_memory_of_constants_are_chosen_by_tables() -> None:
+    found = []
+    for words in (1 << 9, 1 << 12):
+        made = Structure("lookup")
+        made.rom(words, 36, most_in_luts=256)
+        found.append(raw(made, FABRICS["ecp5"], dsp=False).tables)
+    assert found[0] == 0 < found[1]
+
+
+def test_zeros_in_a_constant_factor_still_end_in_sums_and_carries() -> None:
+    sparse = np.array([*[0] * 16, 1, 0, 0, 0, 1, 0])  # 0x110000, in "graph 22" of the record
+    assert 250 < product(39, sparse) < 390  # yosys took 339 tables
 
 
 def test_ports_of_constants_need_copies_where_a_block_has_fewer() -> None:

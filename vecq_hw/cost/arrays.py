@@ -65,6 +65,7 @@ def pair_sums(
     made: Structure,
     reads: Sequence[PairReads],
     bits: int,
+    most: int,
     *,
     rows: int,
     registers: int,
@@ -72,15 +73,15 @@ def pair_sums(
 ) -> None:
     """``vecq_pair_sums``: what the rows read of each two lanes, delayed by their stage.
 
-    Of each lane ``bits`` are read.
+    Of each lane ``bits`` are read, of a sum of two ``most`` at most.
     """
     for pair, read in enumerate(reads):
         stage = pair // rows
         lanes = read.lanes if read.plus or read.minus else read.alone
         made.register((stage - (early and stage > 0)) * lanes * bits)
-        wide = bits + (read.lanes == 2)
+        wide = min(bits + (read.lanes == 2), most)
         if read.lanes == 2:
-            made.add(bits + 1, read.plus + read.minus)
+            made.add(wide, read.plus + read.minus)
         made.register((1 + registers) * ((read.plus + read.minus) * wide + read.alone * bits))
 
 
@@ -123,7 +124,7 @@ def quad_rows(made: Structure, codes: Keys, pe: int, bits: int, most: int) -> No
     planes = count // pe
     low = min(bits, most)
     reads = _reads_of_signs(codes, both=True)
-    pair_sums(made, reads, low, rows=2, registers=0, early=True)
+    pair_sums(made, reads, low, most, rows=2, registers=0, early=True)
     later = 2 * len(range(3, len(reads), 2))  # second pairs, but of the first row
     made.register(later * min(bits + 1, most))
     pairs, rows, row = -(-simd // 2), -(-simd // 4), bits + 1
@@ -201,7 +202,7 @@ def pair_rows(
     top = np.arange(count) >= (count if signs else count - pe)
     used = codes[:, np.arange(count) // pe < most]
     reads = _reads_of_signs(used, both=False) if signs else _reads_of_values(used)
-    pair_sums(made, reads, min(bits, most), rows=rows, registers=registers, early=False)
+    pair_sums(made, reads, min(bits, most), most, rows=rows, registers=registers, early=False)
     sums = np.zeros(count, np.int64)
     width: Keys = np.zeros(count, np.int64)
     nothing = np.full(count, not signs) & ~top

@@ -93,8 +93,8 @@ class Multiplier:
     share: float = 1
 
 
-def block_rams(memory: Memory, blocks: Iterable[Block], check: float) -> tuple[float, float]:
-    """Block RAMs of a memory, in the shape that costs least, and what yosys says that they cost.
+def block_rams(memory: Memory, blocks: Iterable[Block], check: float) -> tuple[float, float, int]:
+    """Block RAMs of a memory in the shape that costs least, what yosys says they cost, and rows.
 
     Where a memory is deeper than a block, its rows lie side by side as one wide word.  The shape is
     chosen for whole words; blocks of which no bit is read are left out.
@@ -108,7 +108,7 @@ def block_rams(memory: Memory, blocks: Iterable[Block], check: float) -> tuple[f
     --------
     >>> part = Memory(4096, 7, most_in_luts=64, first=7, of=56)  # blocks 0 and 1, and 7
     >>> block_rams(part, [Block(512, 36, 9), Block(2048, 9, 9)], CHECK_COST)
-    (3, 1694.0)
+    (3, 1694.0, 2)
     """
     constant = memory.most_in_luts is not None
     word = memory.of or memory.bits
@@ -127,9 +127,9 @@ def block_rams(memory: Memory, blocks: Iterable[Block], check: float) -> tuple[f
     rows = math.ceil(memory.words / block.words)
     read: set[int] = set()
     for row in range(rows):
-        first = row * row_bits(block) + memory.first
-        read.update(range(first // block.bits, (first + memory.bits - 1) // block.bits + 1))
-    return len(read) * math.ceil(memory.ports / block.ports) * block.share, cost(block)
+        places = memory.places or range(memory.first, memory.first + memory.bits)
+        read.update((row * row_bits(block) + place) // block.bits for place in places)
+    return len(read) * math.ceil(memory.ports / block.ports) * block.share, cost(block), rows
 
 
 def table_rams(memory: Memory, shapes: Iterable[TableRam]) -> tuple[int, int, float]:

@@ -85,6 +85,9 @@ def _codes(made: Structure, bits: int, rescale: Rescale | None, out: int, regist
     """A Rescale by constants."""
     assert rescale is not None
     made.register(registers * out)
+    if bits <= WIRES:
+        made.table(bits, out)
+        return
     if units.is_searched(rescale):
         for level in range(out):
             made.compare(bits + 1)

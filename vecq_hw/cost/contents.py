@@ -23,9 +23,19 @@ class Contents:
     ----------
     keys : int64 array of shape (elements of a word, bits of an element)
         0 or 1 of a column that is always that; else a larger number, the same for equal columns.
+    most : int or None
+        Bits of an element that are read; None: all.
     """
 
     keys: Keys
+    most: int | None = None
+
+    @property
+    def read(self) -> npt.NDArray[np.bool_]:
+        """Which columns change and are read; shape (elements * bits,)."""
+        found = self.keys > 1
+        found[:, self.keys.shape[1] if self.most is None else self.most :] = False
+        return found.reshape(-1)
 
     def part(self, first: int, count: int) -> Keys:
         """The keys of so many columns from one on; shape (count,)."""

@@ -15,11 +15,13 @@ from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost import multipliers
 from vecq_hw.cost.contents import contents
-from vecq_hw.cost.structure import Structure, bits_of, pipeline_end
+from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
 from vecq_hw.formats import IntArray, IntFormat, signed_bits
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
 from vecq_hw.schedule import Fabric
 
+FEW_INPUTS = 6
+"""Of a comparison of codes with constants, up to which it is one function of them."""
 IN_TABLES = 1 << 30
 """Words of a memory that is never a block, as it is read without a register."""
 
@@ -167,6 +169,10 @@ def _threshold(layer: Threshold, lanes: int, source: Tensor) -> Structure:
         chosen = trees[:, 1 << (stage - 1) : 1 << stage].reshape(-1, trees.shape[2])
         found = contents(chosen, bits)
         made.register(lanes * stage)
+        inputs = fmt.bits + log2(len(trees)) + stage - 1
+        if inputs <= FEW_INPUTS:
+            made.flat[inputs] += lanes
+            continue
         made.compare(compare, lanes)
         for lane in range(lanes):
             first = lane % trees.shape[2] * bits

@@ -123,7 +123,7 @@ FABRICS: Mapping[str, Fabric] = {
     for fabric in (
         Fabric(
             name="ecp5",
-            small_sums=(0, 1, 2, 4, 10),
+            small_sums=(0, 1, 2, 4, 6),
             small_comparisons=(0, 0.5, 1, 4, 9),
             lut_inputs=4,
             carry_bits=2,
@@ -280,7 +280,7 @@ class _Made:
 def _memory(memory: Memory, fabric: Fabric) -> _Made:
     if memory.most_in_luts is not None:
         return _rom(memory, fabric)
-    blocks, cost = block_rams(memory, fabric.blocks, fabric.check_cost)
+    blocks, cost, _ = block_rams(memory, fabric.blocks, fabric.check_cost)
     behind = (memory.stages - 1) * memory.bits
     logic = memory.words * memory.bits  # a register for each bit
     if fabric.table_rams:
@@ -288,7 +288,7 @@ def _memory(memory: Memory, fabric: Fabric) -> _Made:
         if in_tables <= cost and in_tables < logic:
             chosen = _tables_of(rows + (rows - 1).bit_length(), fabric.lut_inputs)
             return _Made(
-                tables=memory.bits * chosen if rows > 1 else 0,
+                tables=memory.bits * chosen + rows if rows > 1 else 0,  # told which is written
                 memory_tables=tables,
                 registers=memory.bits + behind,
             )
@@ -306,13 +306,16 @@ def _rom(memory: Memory, fabric: Fabric) -> _Made:
     assert memory.most_in_luts is not None
     if not memory.bits:
         return _Made()
-    blocks, cost = block_rams(memory, fabric.blocks, 0)
+    blocks, cost, rows = block_rams(memory, fabric.blocks, 0)
     asked = memory.words > memory.most_in_luts
     cheaper = cost < memory.words * memory.of * fabric.rom_bit_cost
     if asked or (cheaper and memory.stages > 0):
+        row = (rows - 1).bit_length()  # of the address, which chooses among the rows that are read
+        read = memory.ports * memory.bits
         return _Made(
+            tables=read * _tables_of(rows + row, fabric.lut_inputs) if rows > 1 else 0,
             brams=blocks,
-            registers=(memory.stages - 1 + memory.registers) * memory.ports * memory.bits,
+            registers=(memory.stages - 1 + memory.registers) * read + memory.ports * row,
         )
     return _table_rom(memory, fabric)
 

@@ -32,6 +32,11 @@ from vecq_hw.cost.structure import Structure, bits_of
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, Tensor
 from vecq_hw.schedule import Fabric
 
+LARGEST_TABLE = 7
+"""Inputs of the largest function that the multiplexers behind tables make up."""
+ENABLE_INPUTS = 7
+"""Of the function that enables a place of a width converter: its state, and both handshakes."""
+
 
 class ReadsOne(Protocol):
     """A layer with one input."""
@@ -170,7 +175,10 @@ def _link(cell: Link, context: Context) -> Structure:
 
 
 def _shift_in(made: Structure, come: int, go: int, capacity: int, group_bits: int) -> None:
-    """Groups that move down as they go out, new ones behind them."""
+    """Groups that move down as they go out, new ones behind them.
+
+    A place with one source takes it when its register is enabled, without a table for each bit.
+    """
     made.register(capacity * group_bits)
     made.count(capacity + 1)
     made.control += 2
@@ -178,7 +186,13 @@ def _shift_in(made: Structure, come: int, go: int, capacity: int, group_bits: in
         news = min(place, capacity - come) - max(place - come + 1, 0) + 1
         olds = 1 + (place + go < capacity)
         ways = olds + min(news, come)
-        made.flat[2 * ways - 1] += group_bits
+        if ways > 2 and come == 1:  # the count is read by each bit where one table can hold it
+            inputs = 4 + bits_of(capacity + 1)
+            made.flat[inputs if inputs <= LARGEST_TABLE else 5] += group_bits
+        elif ways > 2:
+            made.flat[2 * ways - 1] += group_bits
+        else:
+            made.table(ENABLE_INPUTS, 1)
 
 
 def _fifo(cell: Link, bits: int, capacity: int) -> Structure:

@@ -1,7 +1,8 @@
 """Multipliers by numbers that a memory holds, as synthesis makes them: sums of shifted copies.
 
-Copies are added three by three, and what is the same twice is made once, the sign's copies above
-all.
+Yosys (``maccmap``) stacks a copy for each bit of the shorter side and adds them three by three,
+level by level, before it knows which of them are zeros: where one is, the other two still give a
+sum and a carry.  What is the same twice is made once, the sign's copies above all.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from itertools import pairwise
 
 from vecq_hw.cost.contents import Keys
 
-ADDER_TABLES = 1.55
-"""Tables of four inputs for each function of three inputs, which end in fewer but wider sums."""
-CHOICE_TABLES = 0.7
-"""Tables in front of a copy's bit that is taken or not."""
-_FIRST = 16
+WIRED_TABLES = 0.87
+"""Tables of four inputs for each sum or carry of wires; some are made together."""
+CHOSEN_TABLES = 1.34
+"""The same of bits that are taken or not: these become a table as wide as their inputs."""
+LARGEST, GROWTH = 0.7, 2.4
+"""Tables of a function of four inputs, and for each input more: of few inputs no sums are made."""
+_KEY, _NUMBER, _IS_CHOSEN, _FIRST = 12, (1 << 10) - 1, 1 << 12, 1 << 24
 Word = list[int]
 
 
@@ -29,7 +32,7 @@ class _Functions:
         self.known: dict[tuple[object, ...], int] = {}
 
     def made(self, *key: object) -> int:
-        return self.known.setdefault(key, (_FIRST << 16) + 2 * len(self.known))
+        return self.known.setdefault(key, _FIRST + 2 * len(self.known))
 
     def add(self, bits: tuple[int, int, int]) -> tuple[int, int]:
         """The sum and the carry of three bits."""
@@ -64,45 +67,60 @@ def product(left: int, factor: Keys) -> float:
     --------
     >>> import numpy as np
     >>> [round(product(8, np.array(bits))) for bits in ([0, 1, 0], [1, 1, 1, 0], [2, 3, 4, 0])]
-    [0, 22, 45]
+    [0, 38, 72]
     """
-    bits = factor.tolist()
-    while len(bits) > 1 and bits[-1] == bits[-2]:  # copies of the sign
-        bits.pop()
+    if sorted(factor.tolist()) == [*[0] * (len(factor) - 1), 1] and not factor[-1]:
+        return 0  # a power of two: synthesis shifts
     numbers = {0: 0, 1: 1}
-    return _tables(left, tuple(numbers.setdefault(bit, len(numbers)) for bit in bits))
+    return _tables(left, tuple(numbers.setdefault(bit, len(numbers)) for bit in factor.tolist()))
 
 
 @lru_cache(maxsize=4096)
 def _tables(left: int, factor: tuple[int, ...]) -> float:
-    width, bits = left + len(factor), len(factor)
-    functions, words, chosen = _Functions(), list[Word](), set[tuple[int, int]]()
-
-    def taken(number: int, key: int) -> int:
-        """A bit of the number where the factor's bit is 1."""
-        if key > 1:
-            chosen.add((number, key))
-        return key and 2 * ((key << 8 | number) + 1)
-
-    # A copy for each bit of the side that gives fewer of them.
-    swapped = left < bits - factor.count(0)
-    rows = left if swapped else bits
-    for place in range(rows):
-        if swapped:
-            copy = [taken(place, factor[min(n, bits - 1)]) for n in range(width - place)]
-        else:
-            copy = [taken(min(n, left - 1), factor[place]) for n in range(width - place)]
-        if not any(copy):
-            continue
-        word = [0] * place + copy
-        if place == rows - 1:  # the sign's, which is taken off
-            word = [bit ^ 1 for bit in word]
-            words.append([1] + [0] * (width - 1))
-        words.append(word)
+    columns = _columns(left, factor)
+    bits = {bit & ~1 for column in columns for bit in column}
+    chosen = {bit: (bit & _NUMBER, -(bit >> _KEY)) for bit in bits if bit >= _IS_CHOSEN}
+    height = max(len(column) for column in columns)
+    words = [[column[n] if n < len(column) else 0 for column in columns] for n in range(height)]
+    functions = _Functions()
     while len(words) > 2:
-        joined = [functions.add(bits) for bits in zip(*words[:3], strict=True)]
-        sums, carries = [[bit[n] for bit in joined] for n in (0, 1)]
-        words = [*words[3:], sums, [0, *carries[:-1]]]
+        added, whole = list[Word](), len(words) // 3 * 3
+        for first in range(0, whole, 3):
+            joined = [functions.add(bits) for bits in zip(*words[first : first + 3], strict=True)]
+            added += [[bit[0] for bit in joined], [0, *(bit[1] for bit in joined[:-1])]]
+        words = added + words[whole:]
+    found = 0.0
+    for _, *inputs in functions.known:
+        wires = {bit & ~1 for bit in inputs if bit > 1}
+        read = {wire for bit in wires for wire in chosen.get(bit, (bit,))}
+        if chosen.keys().isdisjoint(wires):
+            found += WIRED_TABLES
+        else:
+            found += CHOSEN_TABLES * 2.0 ** max(len(read) - 4, 0)
     inputs = left + len({bit for bit in factor if bit > 1})
-    most = 0.7 * width * 2.0 ** min(max(inputs - 4, 0), 20)
-    return min(ADDER_TABLES * len(functions.known) + CHOICE_TABLES * len(chosen), most)
+    return min(found, LARGEST * len(columns) * GROWTH ** min(max(inputs - 4, 0), 20))
+
+
+def _columns(left: int, factor: tuple[int, ...]) -> list[Word]:
+    """The bits of each place of the copies; the last copy, of the sign, is taken off."""
+    width, rows = left + len(factor), min(left, len(factor))
+    swapped = left < len(factor)
+    columns: list[Word] = [[] for _ in range(width)]
+    for row in range(rows):
+        off = row == rows - 1
+        for place in range(row, width):
+            if swapped:
+                columns[place].append(_both(row, factor[min(place - row, len(factor) - 1)], off))
+            else:
+                bit = _both(min(place - row, left - 1), factor[row], 0)
+                columns[place].append(bit ^ off if bit else 0)
+    sign = _both(rows - 1, 1, 0) if swapped else _both(left, factor[-1], 0)
+    columns[rows - 1].append(sign if swapped or factor[-1] > 1 else factor[-1])
+    return [column[::-1] for column in columns]  # as yosys sorts them
+
+
+def _both(number: int, key: int, inverted: int) -> int:
+    """A bit of the number where the factor's bit is 1, or with ``inverted`` is 0."""
+    if key > 1:
+        return key << _KEY | inverted << 10 | 2 * (number + 1)
+    return 2 * (number + 1) if key != inverted else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vecq_hw.accelerator import units
@@ -61,6 +63,7 @@ def matrix_vector(
         found = _code_book(made, layer.weights, fold, steps, behind)
         codes = codes if found is None else found
     else:
+        codes = replace(codes, most=accumulator)  # planes beyond the sums are never read
         made.register((stages - quads * (stages > 1)) * bits_of(steps))
         for first in range(0, simd, 2 * fits.rows):
             lanes = min(2 * fits.rows, simd - first)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from vecq_hw.cost.contents import Contents, drawn, functions
+
+LEAST_CHAIN = 4
+"""Bits of a counter up to which any of its bits is a function of all, without carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Memory:
     first, of : int
         A memory of constants is read from bit ``first`` of words of ``of`` bits on, without those
         that never change.
+    places : tuple of int
+        Which of these bits are read, where they are not ``bits`` beside each other.
     functions : int
         How many different columns are read from a memory of constants.
     checked : bool
@@ -69,6 +74,7 @@ class Memory:
     registers: int = 0
     first: int = 0
     of: int = 0
+    places: tuple[int, ...] = ()
     functions: int = 0
     checked: bool = False
 
@@ -152,8 +158,11 @@ class Structure:
         self.registers += bits
 
     def count(self, most: int) -> None:
-        """A counter of ``most`` values."""
-        self.control += max((most - 1).bit_length(), 1)
+        """A counter of ``most`` values; what adds to it is a carry chain, if it has many bits."""
+        bits = bits_of(most)
+        self.control += bits
+        if bits > LEAST_CHAIN:
+            self.add(bits)
 
     def rom(
         self,
@@ -172,22 +181,16 @@ class Structure:
         Of what is stored, if it is told, ``bits`` are read from bit ``first`` on.
         """
         most = 64 if most_in_luts < 64 and bits < 17 else most_in_luts
-        part = np.empty(0, np.int64) if found is None else found.part(first, bits)
-        kept = part[:0] if found is None else found.keys.reshape(-1) > 1
-        known = found is not None
-        self.memories.append(
-            Memory(
-                words,
-                int((part > 1).sum()) if known else bits,
-                most,
-                ports,
-                stages,
-                registers,
-                first=int(kept[:first].sum()),
-                of=int(kept.sum()) if known else bits,
-                functions=functions(part) if known else drawn(words, bits),
-            )
-        )
+        if found is None:
+            different = drawn(words, bits)
+            memory = Memory(words, bits, most, ports, stages, registers, of=bits)
+        else:
+            kept, read = found.keys.reshape(-1) > 1, found.read[first : first + bits]
+            different = functions(found.part(first, bits)[read])
+            places = np.cumsum(kept)[first : first + bits][read] - 1
+            memory = Memory(words, len(places), most, ports, stages, registers, of=int(kept.sum()))
+            memory = replace(memory, first=int(kept[:first].sum()), places=tuple(places.tolist()))
+        self.memories.append(replace(memory, functions=different))
 
     def ram(self, words: int, bits: int, *, stages: int = 1, checked: bool = False) -> None:
         """A memory that is written and read, through registers."""
