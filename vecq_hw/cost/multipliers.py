@@ -19,6 +19,7 @@ CHOSEN_TABLES = 1.34
 LARGEST, GROWTH = 0.7, 2.4
 """Tables of a function of four inputs, and for each input more: of few inputs no sums are made."""
 _KEY, _NUMBER, _IS_CHOSEN, _FIRST = 12, (1 << 10) - 1, 1 << 12, 1 << 24
+_SUM, _CARRY = range(2)
 Word = list[int]
 
 
@@ -29,9 +30,9 @@ class _Functions:
     """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[object, ...], int] = {}
+        self.known: dict[tuple[int, ...], int] = {}
 
-    def made(self, *key: object) -> int:
+    def made(self, *key: int) -> int:
         return self.known.setdefault(key, _FIRST + 2 * len(self.known))
 
     def add(self, bits: tuple[int, int, int]) -> tuple[int, int]:
@@ -50,7 +51,7 @@ class _Functions:
             case _:
                 inverted = (sum(rest) + ones) & 1
                 plain = [bit & ~1 for bit in rest]
-                return self.made("sum", *plain) ^ inverted, self.made("carry", ones, *rest)
+                return self.made(_SUM, *plain) ^ inverted, self.made(_CARRY, ones, *rest)
 
 
 def product(left: int, factor: Keys) -> float:
@@ -90,15 +91,16 @@ def _tables(left: int, factor: tuple[int, ...]) -> float:
             added += [[bit[0] for bit in joined], [0, *(bit[1] for bit in joined[:-1])]]
         words = added + words[whole:]
     found = 0.0
-    for _, *inputs in functions.known:
-        wires = {bit & ~1 for bit in inputs if bit > 1}
+    for _, *operands in functions.known:
+        wires = {bit & ~1 for bit in operands if bit > 1}
         read = {wire for bit in wires for wire in chosen.get(bit, (bit,))}
         if chosen.keys().isdisjoint(wires):
             found += WIRED_TABLES
         else:
-            found += CHOSEN_TABLES * 2.0 ** max(len(read) - 4, 0)
+            found += CHOSEN_TABLES * (1 << max(len(read) - 4, 0))
     inputs = left + len({bit for bit in factor if bit > 1})
-    return min(found, LARGEST * len(columns) * GROWTH ** min(max(inputs - 4, 0), 20))
+    most: float = LARGEST * len(columns) * GROWTH ** min(max(inputs - 4, 0), 20)
+    return min(found, most)
 
 
 def _columns(left: int, factor: tuple[int, ...]) -> list[Word]:
