@@ -3,7 +3,8 @@
 The one source of that truth: the cycle model times these cells and ``emit.systemverilog`` writes
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
 differ: before every Dense, Conv2d, pool, Upsample2d, Take, Permute, GatherSum, TopK and output,
-and before each operand of a layer that joins tensors.  A Rescale, Threshold or Lookup sits on the
+and before each operand of a layer that joins tensors; but not before the only output where the cell
+in front of it ends in a register of its own.  A Rescale, Threshold or Lookup sits on the
 stream that it reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else
 reads the sums.  Flatten is no hardware, and neither is a Take or Permute that leaves the order as
 it is.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader has
@@ -125,10 +126,10 @@ class _Planner:
         outputs = {}
         for number, name in enumerate(network.outputs):
             end = OUTPUT + (f" {number}" if len(network.outputs) > 1 else "")
-            stream = self._wiring.read(name)
             if self._schedule.axis_bits is None:
-                outputs[end] = self._wiring.link(name, end, stream, stream.lanes)
+                outputs[end] = self._wiring.exit(name, end)
             else:
+                stream = self._wiring.read(name)
                 outputs[end] = self._axis_stream(name, self._schedule.axis_bits)
                 self._wiring.cells.append(Reframe(source=stream, target=outputs[end]))
         return Plan(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vecq_hw.accelerator.cells import Cell, Source
+from vecq_hw.accelerator.cells import (
+    Cell,
+    Elementwise,
+    MatrixVector,
+    Pool,
+    SerialRescale,
+    Source,
+)
 from vecq_hw.accelerator.streams import Fork, Link, Stream
 from vecq_hw.layers import Constant, Layer
 from vecq_hw.network import Network
@@ -87,3 +94,25 @@ class Wiring:
         if stream.lanes == lanes and any(stream is raw for raw in self.entries):
             return stream
         return self.link(tensor, layer.name, stream, lanes)
+
+    def exit(self, tensor: str, end: str) -> Stream:
+        """The stream that leaves by an output; what ends in a register of its own needs no link.
+
+        Of several outputs each has one, whose buffer lets the others go on.
+        """
+        stream = self.read(tensor)
+        registered = any(_ends_in_register(cell, stream) for cell in self.cells[-1:])
+        if registered and len(self._network.outputs) == 1:
+            return stream
+        return self.link(tensor, end, stream, stream.lanes)
+
+
+def _ends_in_register(cell: Cell, stream: Stream) -> bool:
+    """Whether a cell gives a stream, and out of ``vecq_pipeline_end``."""
+    match cell:
+        case Elementwise():
+            return cell.target is stream and cell.room > 0
+        case MatrixVector() | SerialRescale() | Pool():
+            return cell.target is stream and cell.unit.room > 0
+        case _:
+            return False

@@ -93,7 +93,8 @@ class Machine:
         for place, name in enumerate(network.outputs):
             wire = self.readers[name].pop(0)
             end = f"output {place}" if len(network.outputs) > 1 else "output"
-            wire = self.link(name, end, wire, wire.lanes)
+            if not wire.registered or len(network.outputs) > 1:
+                wire = self.link(name, end, wire, wire.lanes)
             paused = output_pauses.get(end, ()) if named(output_pauses) else output_pauses
             self.sinks.append(Sink(wire, paused))
             self.cells.append(self.sinks[-1])

@@ -17,6 +17,7 @@ class Wire:
         self.interval = 0  # cycles from word to word on average, if a serial Rescale may use them
         self.spacing = 0  # the same, if known
         self.in_turns = False  # whether that is so on average alone
+        self.registered = False  # whether its words leave a register behind a pipeline
         self.rescaled_by = None  # what the cell before does as well
         self.valid = self.ready = False
 
@@ -105,6 +106,7 @@ class End:
 
     def __init__(self, out, depth, room):
         self.out, self.stages, self.room, self.held = out, [False] * depth, room, 0
+        out.registered = room > 0
 
     def drive(self):
         self.out.valid = self.held > 0 if self.room else self.stages[-1]

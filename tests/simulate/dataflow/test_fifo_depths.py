@@ -52,7 +52,8 @@ def test_no_depth_can_be_smaller_and_none_costs_a_cycle(data):
     depths = fifo_depths(network, schedule)
     # So many frames that each FIFO can be full, with the words in the registers beside it.
     links = plan(network, schedule).links
-    frames = max(2, *(-(-(depth + 4) // links[n].source.words) for n, depth in depths.items()))
+    needed = (-(-(depth + 4) // links[n].source.words) for n, depth in depths.items())
+    frames = max(2, 2, *needed)
     _, ideal = clocked(network, schedule, dict.fromkeys(depths, 10**6), frames)
     _, found = clocked(network, schedule, depths, frames)
     assert no_later(found, ideal)
