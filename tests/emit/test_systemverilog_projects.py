@@ -17,6 +17,7 @@ from tests.emit.systemverilog_networks import (
     schedule,
     vectors,
 )
+from vecq_hw.schedule import Fold, Schedule
 from vecq_hw.toolchain import make_word
 from vecq_hw.verify.rtl import TARGET
 from vecq_hw.verify.target import TargetError
@@ -86,17 +87,20 @@ def test_a_lost_carry_of_a_rescale_is_seen(built: Path, tmp_path: Path) -> None:
 @pytest.mark.needs_verilator
 @pytest.mark.nightly  # as test_targets.py's controls
 def test_a_dropped_beat_is_seen(built: Path, tmp_path: Path) -> None:
-    old = "spare_valid_q <= valid_i || spare_valid_q;"
-    new = "spare_valid_q <= spare_valid_q;"
-    folder = tampered(built, tmp_path, "rtl/vecq_stream_register.sv", old, new)
+    old, new = "push      = !hold_q && valid_i;", "push      = 1'b0;"
+    folder = tampered(built, tmp_path, "rtl/vecq_pipeline_end.sv", old, new)
     with pytest.raises(TargetError, match=r"frame \d+, word \d+ \(\d+ words before\), cycle \d+"):
         TARGET.run(folder)
 
 
 @pytest.mark.needs_verilator
-def test_a_word_that_changes_while_it_waits_trips_an_assertion(built: Path, tmp_path: Path) -> None:
+def test_a_word_that_changes_while_it_waits_trips_an_assertion(tmp_path: Path) -> None:
+    network, linked = mlp(), tmp_path / "linked"
+    # Between layers of as many lanes stands a stream register; the second layer is the slower one.
+    folds = {"fc1": Fold(pe=3, simd=2), "fc2": Fold(pe=1, simd=3)}
+    TARGET.emit(network, Schedule(folds=folds), vectors(network)).write(linked)
     name, old = "rtl/vecq_stream_register.sv", "if (free) data_q"
-    folder = tampered(built, tmp_path, name, old, "data_q")
+    folder = tampered(linked, tmp_path, name, old, "data_q")
     with pytest.raises(TargetError, match=r"rules_out.*: the word changed before it was taken"):
         TARGET.run(folder)
 

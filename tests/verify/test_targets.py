@@ -86,19 +86,16 @@ def _flip_first_word(text: str) -> str:
 
 
 def _drop_the_third_beat(text: str) -> str:
-    """The register swallows the third word that it takes."""
-    text = text.replace("valid_i ||", "kept_i ||")
-    assert "kept_i" in text
+    """The register behind a pipeline swallows the third word that it takes."""
+    text = text.replace("= !hold_q && valid_i;", "= !hold_q && valid_i && beats_q != 2'd2;")
     counter = (
         "  logic [1:0] beats_q;\n"
-        "  logic kept_i;\n"
-        "  assign kept_i = valid_i && beats_q != 2'd2;\n"
         "  always_ff @(posedge clk_i) begin\n"
         "    if (!rst_ni) beats_q <= '0;\n"
-        "    else if (valid_i && ready_o && beats_q != 2'd3) beats_q <= beats_q + 2'd1;\n"
+        "    else if (valid_i && !hold_q && beats_q != 2'd3) beats_q <= beats_q + 2'd1;\n"
         "  end\n"
     )
-    return text.replace("  assign free", f"{counter}\n  assign free", 1)
+    return text.replace("  assign push", f"{counter}\n  assign push", 1)
 
 
 CONTROLS = {
@@ -124,7 +121,7 @@ CONTROLS = {
     ),
     "rtl, a dropped beat": (
         RTL,
-        r"vecq_stream_register\.sv",
+        r"vecq_pipeline_end\.sv",
         _drop_the_third_beat,
         "error",
     ),
