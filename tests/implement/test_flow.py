@@ -110,14 +110,14 @@ def test_a_changed_result_is_neither_used_nor_lost(place, ecp5):
 
 
 @pytest.mark.parametrize(
-    ("pe", "what", "log"),
-    [(4, "flip-flops", ""), (2, "ICESTORM_LC", "ERROR")],
+    ("pe", "axis_bits", "what", "log"),
+    [(4, 128, "flip-flops", ""), (2, None, "ICESTORM_LC", "ERROR")],  # wide words, many registers
     ids=["by synthesis", "after packing"],
 )
-def test_too_small_a_device_is_told_by_how_much(place, pe, what, log):
+def test_too_small_a_device_is_told_by_how_much(place, pe, axis_bits, what, log):
     out, folds = place / what, place / f"{what}.json"
     lanes = {"fc1": Fold(pe=3, simd=4), "fc2": Fold(pe=pe, simd=3)}
-    folds.write_text(to_json(Schedule(folds=lanes)))
+    folds.write_text(to_json(Schedule(folds=lanes, axis_bits=axis_bits)))
     arguments = ("--device", "ice40-hx1k", "--out", str(out), "--seeds", "1", "--json", "-")
     status, said = run(place, *arguments, "--schedule", str(folds))
     assert status == 1
