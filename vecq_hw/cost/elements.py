@@ -21,7 +21,7 @@ from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
 from vecq_hw.schedule import Fabric
 
 FEW_INPUTS = 6
-"""Of a comparison of codes with constants, up to which it is one function of them."""
+"""Inputs of a comparison of codes with constants, up to which it is one function of them."""
 IN_TABLES = 1 << 30
 """Words of a memory that is never a block, as it is read without a register."""
 
