@@ -35,7 +35,7 @@ from vecq_hw.schedule import Fabric
 LARGEST_TABLE = 7
 """Inputs of the largest function that the multiplexers behind tables make up."""
 ENABLE_INPUTS = 7
-"""Inputs of the function that enables a place of a width converter: its state, and both handshakes."""
+"""Inputs of what enables a place of a width converter: its state, and both handshakes."""
 
 
 class ReadsOne(Protocol):
