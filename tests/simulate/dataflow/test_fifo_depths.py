@@ -53,7 +53,7 @@ def test_no_depth_can_be_smaller_and_none_costs_a_cycle(data):
     # So many frames that each FIFO can be full, with the words in the registers beside it.
     links = plan(network, schedule).links
     needed = (-(-(depth + 4) // links[n].source.words) for n, depth in depths.items())
-    frames = max(2, 2, *needed)
+    frames = max([2, *needed])
     _, ideal = clocked(network, schedule, dict.fromkeys(depths, 10**6), frames)
     _, found = clocked(network, schedule, depths, frames)
     assert no_later(found, ideal)
