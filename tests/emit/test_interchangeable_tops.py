@@ -64,6 +64,15 @@ def test_a_join_has_one_width_for_all_targets() -> None:
     assert cxx[1] == [8, 48]
 
 
+def test_an_output_that_is_no_hardware_has_its_own_name_and_shape() -> None:
+    case = (
+        Builder("flat", (2, 2, 2)).conv(4, 2, (1, 1), fold=Fold(pe=4)).rescale(U8).flatten().case(4)
+    )
+    cxx, verilog = both_tops(case.network, case.schedule, case.vectors)
+    assert cxx == verilog
+    assert (cxx[0][1]["tensor"], cxx[0][1]["shape"]) == (case.network.outputs[0], [16])
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_ports_of_random_graphs_are_equal(data) -> None:

@@ -4,7 +4,7 @@ The one source of that truth: the cycle model times these cells and ``emit.syste
 them down.  Between two layers stands a *link*, a buffer that also changes the lanes where they
 differ: before every Dense, Conv2d, pool, Upsample2d, Take, Permute, GatherSum, TopK and output,
 and before each operand of a layer that joins tensors; but not before the only output where the cell
-in front of it ends in a register of its own.  A Rescale, Threshold or Lookup sits on the
+of its layer ends in a register of its own.  A Rescale, Threshold or Lookup sits on the
 stream that it reads; behind an unrolled Dense a Rescale is a part of that cell, if nothing else
 reads the sums.  Flatten is no hardware, and neither is a Take or Permute that leaves the order as
 it is.  Where several layers read one tensor, a fork stands behind it; of a Constant each reader has

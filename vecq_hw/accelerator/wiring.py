@@ -98,11 +98,12 @@ class Wiring:
     def exit(self, tensor: str, end: str) -> Stream:
         """The stream that leaves by an output; what ends in a register of its own needs no link.
 
-        Of several outputs each has one, whose buffer lets the others go on.
+        Of several outputs each has one, whose buffer lets the others go on.  So has a layer that is
+        no hardware, since a port has the name and the shape of the tensor of its stream.
         """
         stream = self.read(tensor)
         registered = any(_ends_in_register(cell, stream) for cell in self.cells[-1:])
-        if registered and len(self._network.outputs) == 1:
+        if registered and stream.tensor == tensor and len(self._network.outputs) == 1:
             return stream
         return self.link(tensor, end, stream, stream.lanes)
 

@@ -93,7 +93,7 @@ class Machine:
         for place, name in enumerate(network.outputs):
             wire = self.readers[name].pop(0)
             end = f"output {place}" if len(network.outputs) > 1 else "output"
-            if not wire.registered or len(network.outputs) > 1:
+            if not wire.registered or wire.tensor != name or len(network.outputs) > 1:
                 wire = self.link(name, end, wire, wire.lanes)
             paused = output_pauses.get(end, ()) if named(output_pauses) else output_pauses
             self.sinks.append(Sink(wire, paused))
@@ -128,6 +128,7 @@ class Machine:
         return None
 
     def publish(self, name, wire):
+        wire.tensor = wire.tensor or name
         count = sum(layer.inputs.count(name) for layer in self.network.layers)
         count += self.network.outputs.count(name)
         if count == 1:

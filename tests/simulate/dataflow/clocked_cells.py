@@ -17,6 +17,7 @@ class Wire:
         self.interval = 0  # cycles from word to word on average, if a serial Rescale may use them
         self.spacing = 0  # the same, if known
         self.in_turns = False  # whether that is so on average alone
+        self.tensor = None  # the first of those whose words it has
         self.registered = False  # whether its words leave a register behind a pipeline
         self.rescaled_by = None  # what the cell before does as well
         self.valid = self.ready = False
