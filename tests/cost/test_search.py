@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import networks
+from tests.random_networks import Seeded, random_graph, random_schedule
 from vecq_hw import schedule as schedules
 from vecq_hw import storage
 from vecq_hw.accelerator.balance import balance, keeps_pace
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.cli import vecq
 from vecq_hw.cost import fastest, fewest_luts, resources_of
-from vecq_hw.cost.estimate import fits
+from vecq_hw.cost.estimate import Known, fits
 from vecq_hw.cost.pace import busiest
 from vecq_hw.cost.search import suited
 from vecq_hw.devices import device
@@ -31,6 +33,17 @@ def test_fewest_luts_keep_the_pace_with_no_more_than_the_fewest_lanes(interval: 
     assert keeps_pace(network, found, interval)
     lanes = suited(network, balance(network, interval), family)
     assert resources_of(network, found, family).luts <= resources_of(network, lanes, family).luts
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cells_that_are_known_are_what_they_would_be_made_anew(seed: int) -> None:
+    """Under each schedule, with what the schedules before it left."""
+    draw = Seeded(seed)
+    network, family, known = random_graph(draw, "graph"), device("ecp5-25k").family, Known()
+    for index in range(8):
+        made = replace(random_schedule(draw, network), axis_bits=(None, 32)[index % 2])
+        taken = resources_of(network, made, family, known)
+        assert taken == resources_of(network, made, family)
 
 
 def test_where_dsp_blocks_are_few_the_smallest_layers_go_without() -> None:

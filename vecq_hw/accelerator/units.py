@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple, assert_never
 
 import numpy as np
@@ -150,18 +151,52 @@ def matrix_vector(layer: MacLayer, fold: Fold, fabric: Fabric) -> tuple[Unit, in
         return base_serial(layer, layer.weights, fold), fold.simd
     if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.PARTIAL_SUMS:
         return partial_sums(layer, layer.weights, fold), fold.simd
-    groups, taken = layer.groups, layer.group_channels
-    taps, folds = layer.inputs_of_one_output // taken, layer.outputs // fold.pe
-    group_outputs = layer.outputs // groups
     lanes = input_lanes(layer, fold)
-    span = lanes // fold.simd
     bits = array_planes(layer, fold).bits
     planes = bits if fold.kind is FoldKind.BIT_SERIAL else 1
     structure = STRUCTURES[fabric]
     stages = structure.stages(fold.simd) + (bits // planes - 1).bit_length()
-    group_words = taken // fold.simd
+    unit = _folded(
+        folds=layer.outputs // fold.pe,
+        pe=fold.pe,
+        group_outputs=layer.outputs // layer.groups,
+        groups=layer.groups,
+        span=lanes // fold.simd,
+        taps=layer.inputs_of_one_output // layer.group_channels,
+        group_words=layer.group_channels // fold.simd,
+        planes=planes,
+        depth=3 + structure.registers + stages,
+    )
+    return unit, lanes
+
+
+@lru_cache(maxsize=256)
+def _folded(
+    *,
+    folds: int,
+    pe: int,
+    group_outputs: int,
+    groups: int,
+    span: int,
+    taps: int,
+    group_words: int,
+    planes: int,
+    depth: int,
+) -> Unit:
+    """:func:`matrix_vector`'s unit; searches for schedules ask for the same ones again and again.
+
+    Parameters
+    ----------
+    folds : int
+        Words that go out, of ``pe`` outputs each.
+    span : int
+        Groups of a word that comes in, of which each has ``group_words`` words at each of
+        ``taps`` kernel positions.
+    planes : int
+        Passes of a bit-serial fold over its words; of others 1.
+    """
     words = taps * group_words * groups // span
-    last = ((np.arange(folds) + 1) * fold.pe - 1) // group_outputs // span
+    last = ((np.arange(folds) + 1) * pe - 1) // group_outputs // span
     tap = np.arange(taps)[:, np.newaxis] * (groups // span * group_words)
     inner = (tap + np.arange(group_words)).ravel()
     needs = np.repeat(last * group_words, planes)[:, np.newaxis] + inner
@@ -171,11 +206,9 @@ def matrix_vector(layer: MacLayer, fold: Fold, fabric: Fabric) -> tuple[Unit, in
     # A vector that one pass uses up is not kept.
     capacity = 2 if folds * planes == 1 else 2 * words
     frees = last_uses(needs, words)
-    unit = stepped_unit(
-        needs, gives.ravel(), frees, words, capacity, 3 + structure.registers + stages
-    )
+    unit = stepped_unit(needs, gives.ravel(), frees, words, capacity, depth)
     one_step = taps * group_words * planes == 1
-    return replace(unit, room=ROOM if one_step else ROOM_OF_SPACED), lanes
+    return replace(unit, room=ROOM if one_step else ROOM_OF_SPACED)
 
 
 def base_serial(layer: MacLayer, weights: BinaryBases, fold: Fold) -> Unit:
@@ -374,5 +407,6 @@ def stepped_unit(
     starts = np.flatnonzero(np.concatenate([[True], ~(same & (frees[1:] <= 1))]))
     counts = np.diff(starts, append=kept.size)
     columns = (gaps[starts], counts, waits[starts], frees[starts], gives[starts])
-    pattern = [StepRun(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    pattern = tuple(StepRun(*row) for row in rows)
     return Unit(pattern=pattern, words=words, capacity=capacity, depth=depth)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, assert_never
 
 from vecq_hw.accelerator.cells import (
@@ -25,13 +26,16 @@ from vecq_hw.accelerator.cells import (
     Upsampling,
     Windows,
 )
+from vecq_hw.accelerator.orders import Order
 from vecq_hw.accelerator.plan import plan
-from vecq_hw.accelerator.streams import Fork, Link, Reframe
+from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
+from vecq_hw.accelerator.units import Unit
 from vecq_hw.cost import clock, constants
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.fabric import FABRICS, raw
 from vecq_hw.cost.forms import Context, ends, structure
 from vecq_hw.cost.pace import depths_of, pace
+from vecq_hw.cost.structure import Structure
 from vecq_hw.devices import Device, Family
 from vecq_hw.errors import VecqError
 from vecq_hw.layers import Layer, as_recurrent_layer
@@ -242,21 +246,33 @@ def estimate(
     )
 
 
-def resources_of(network: Network, schedule: Schedule, family: Family) -> Resources:
+Known = dict[Hashable, tuple[Resources, float]]
+"""What cells of a network take of a family, and their longest stages, by what tells them apart."""
+
+
+def resources_of(
+    network: Network, schedule: Schedule, family: Family, known: Known | None = None
+) -> Resources:
     """All that a network takes, with FIFOs as the schedule has them; a fraction of a second.
 
     Schedules are compared by it.
+
+    Parameters
+    ----------
+    known : dict, optional
+        Of the same network and family: cells are looked up there, and new ones are added.
     """
     planned = plan(network, schedule)
-    return sum(sizes_by_layer(planned, schedule, family)[0].values(), Resources())
+    return sum(sizes_by_layer(planned, schedule, family, known)[0].values(), Resources())
 
 
 def sizes_by_layer(
-    planned: Plan, schedule: Schedule, family: Family
+    planned: Plan, schedule: Schedule, family: Family, known: Known | None = None
 ) -> tuple[dict[str, Resources], dict[str, float]]:
     """What each layer takes, and the nanoseconds of its longest stage.
 
     What guards frames at the ports, reframes them, and the last links are under :data:`ENDS`.
+    ``known`` is that of :func:`resources_of`.
     """
     context = Context(plan=planned, depths=schedule.fifo_depths or {}, fabric=schedule.fabric)
     fabric = FABRICS[family.name]
@@ -264,14 +280,45 @@ def sizes_by_layer(
         layer.name: Resources() for layer in planned.network.layers if layer.name in planned.busy
     }
     stages: dict[str, float] = {}
-    made = [(owner(cell, planned), structure(cell, context)) for cell in planned.cells]
-    for name, part in [*made, (ENDS, ends(context, schedule.axis_bits))]:
-        parts = raw(part, fabric, dsp=schedule.dsp)
-        size = constants.size(parts, family.name)
+    known = {} if known is None else known
+    everywhere = schedule.fabric, schedule.dsp, context.unrolled
+
+    def add(name: str, key: Hashable, made: Callable[[], Structure]) -> None:
+        if key not in known:
+            part = made()
+            parts = raw(part, fabric, dsp=schedule.dsp)
+            stage = clock.longest_stage(part, parts, family.name)
+            known[key] = constants.size(parts, family.name), stage
+        size, stage = known[key]
         resources[name] = resources.get(name, Resources()) + size
-        stage = clock.longest_stage(part, parts, family.name)
         stages[name] = max(stages.get(name, 0.0), stage)
+
+    for cell in planned.cells:
+        depth = context.depths.get(cell.name, 0) if isinstance(cell, Link) else 0
+        own = tuple(_told_apart(getattr(cell, field.name)) for field in fields(cell))
+        key = everywhere, type(cell), depth, own
+        add(owner(cell, planned), key, partial(structure, cell, context))
+    ports = _told_apart([*planned.inputs.values(), *planned.outputs.values()])
+    guards = everywhere, schedule.axis_bits, ports
+    add(ENDS, guards, partial(ends, context, schedule.axis_bits))
     return resources, stages
+
+
+def _told_apart(part: object) -> Hashable:
+    """What tells a cell's parts from another's in its network: layers are one and the same.
+
+    Units and orders follow from the others.
+    """
+    match part:
+        case Unit() | Order():
+            return None
+        case list() | tuple():
+            return tuple(_told_apart(each) for each in part)
+        case Stream():
+            return part.tensor, part.elements, part.lanes
+        case _:
+            assert isinstance(part, Hashable), part
+            return part
 
 
 def owner(cell: Cell, planned: Plan) -> str:

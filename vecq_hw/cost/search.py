@@ -10,7 +10,7 @@ from vecq_hw.accelerator.balance import balance, keeps_pace
 from vecq_hw.accelerator.dsps import with_dsps
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.cost.constants import Resources
-from vecq_hw.cost.estimate import fits, resources_of
+from vecq_hw.cost.estimate import Known, fits, resources_of
 from vecq_hw.cost.pace import busiest
 from vecq_hw.devices import Device, Family
 from vecq_hw.errors import VecqError
@@ -44,8 +44,9 @@ def fewest_luts(
     VecqError
         No schedule is that fast.
     """
-    chosen = suited(network, balance(network, interval), family, dsps)
-    size = resources_of(network, chosen, family).luts
+    known = Known()
+    chosen = suited(network, balance(network, interval), family, dsps, known)
+    size = resources_of(network, chosen, family, known).luts
     better = True
     while better:
         better = False
@@ -55,8 +56,8 @@ def fewest_luts(
                 other = replace(chosen, folds={**chosen.folds, layer.name: fold})
                 if not keeps_pace(network, other, interval):
                     continue
-                other = suited(network, other, family, dsps)
-                taken = resources_of(network, other, family).luts
+                other = suited(network, other, family, dsps, known)
+                taken = resources_of(network, other, family, known).luts
                 if taken < size:
                     chosen, size, better = other, taken, True
     return chosen
@@ -70,12 +71,12 @@ def fastest(network: Network, device: Device, told: Told = lambda text: None) ->
     VecqError
         Not even the smallest one fits; the message says by how much.
     """
-    family = device.family
+    family, known = device.family, Known()
     slowest = _slowest(network)
-    least = suited(network, balance(network, slowest), family, device.dsps)
-    if not fits(resources_of(network, least, family), device):
+    least = suited(network, balance(network, slowest), family, device.dsps, known)
+    if not fits(resources_of(network, least, family, known), device):
         least = fewest_luts(network, slowest, family, told, device.dsps)
-        taken = resources_of(network, least, family)
+        taken = resources_of(network, least, family, known)
         if not fits(taken, device):
             raise VecqError(_too_large(network, taken, device))
     # The shortest interval that fits lies between the two.
@@ -84,11 +85,11 @@ def fastest(network: Network, device: Device, told: Told = lambda text: None) ->
         middle = (too_fast + fitting) // 2
         told(f"{device.name}: a frame every {fitting} cycles fits; trying {middle}")
         try:
-            made = suited(network, balance(network, middle), family, device.dsps)
+            made = suited(network, balance(network, middle), family, device.dsps, known)
         except VecqError:
             too_fast = middle
             continue
-        if fits(resources_of(network, made, family), device):
+        if fits(resources_of(network, made, family, known), device):
             best, fitting = made, min(middle, busiest(plan(network, made)))
         else:
             too_fast = middle
@@ -98,12 +99,16 @@ def fastest(network: Network, device: Device, told: Told = lambda text: None) ->
 
 
 def suited(
-    network: Network, schedule: Schedule, family: Family, dsps: float = math.inf
+    network: Network,
+    schedule: Schedule,
+    family: Family,
+    dsps: float = math.inf,
+    known: Known | None = None,
 ) -> Schedule:
     """The schedule on the fabric of a family, with DSP blocks where it has them for that.
 
     Where there are fewer than ``dsps`` of them, the layers with the fewest lanes go without: a
-    multiplier of tables each.
+    multiplier of tables each.  ``known`` is that of :func:`vecq_hw.cost.resources_of`.
     """
     folds = {name: replace(fold, dsp=False) for name, fold in schedule.folds.items()}
     plain = replace(schedule, fabric=family.fabric, folds=folds)
@@ -112,7 +117,7 @@ def suited(
     found = with_dsps(network, plain)
     folds = dict(found.folds)
     for name in sorted((one for one in folds if folds[one].dsp), key=lambda one: folds[one].pe):
-        if math.isinf(dsps) or resources_of(network, found, family).dsps <= dsps:
+        if math.isinf(dsps) or resources_of(network, found, family, known).dsps <= dsps:
             break
         folds[name] = replace(folds[name], dsp=False)
         found = replace(found, folds=folds)
