@@ -50,10 +50,9 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     words = layer.channels // lanes
     lines = layer.classes * words
     accumulator = fmt.bits + (not fmt.signed)
-    product = accumulator + mantissa
-    total = min(max(product, offset) + 1, 64)
+    product = accumulator + mantissa  # bits that are no copies of its sign
+    total = min(max(fmt.bits + 1 + mantissa, offset) + 2, 64)
     shift = int(layer.shifts.min())
-    shifted = max(total - shift, layer.format.bits)
     mantissas = contents(layer.mantissa.reshape(-1, lanes), mantissa)
     offsets = contents((layer.offset + half_of(layer.shifts)).reshape(-1, lanes), offset)
     made.rom(lines, lanes * mantissa, stages=2, found=mantissas)
@@ -63,21 +62,23 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
         made.multiply(accumulator, mantissa, lanes, dsp=True)
     else:
         for keys in mantissas.keys:
-            made.spend(multipliers.product(accumulator, keys))
-    made.register(lanes * product)  # the product
+            tables = multipliers.product(accumulator, keys)
+            made.spend(tables)
+            made.add(product if tables else 0)
+    made.register(lanes * product)
     if isinstance(layer.shift, int):
         low = min(total // 2, shift)
         made.add(low + 1, lanes)
         made.add(total - low + 1, lanes)
-        made.register(lanes * (1 + 2 * (total - low)))
+        made.register(lanes * (1 + max(product - low, 1) + max(offset - low, 1)))
     else:
         made.add(total, lanes)
         made.register(lanes * total)
-    made.register(lanes * shifted)
     out = layer.format.bits
-    made.compare(max(shifted - 2, 0), 2 * lanes)
+    made.register(lanes * (total - shift))
+    _clamp(made, total - shift, layer.format, lanes)
     made.table(4, lanes * out)
-    made.register(lanes * out)
+    made.register(lanes * (out + 2))
     _further(made, layer, lines, lanes, total - shift, stages=3)
     made.count(words)
     made.control += 6 + (layer.classes > 1)
@@ -87,6 +88,26 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
         made.register(lanes * fmt.bits + bits_of(words))
         made.add(bits_of(lines))
     return made
+
+
+def _clamp(made: Structure, bits: int, fmt: IntFormat, lanes: int) -> None:
+    """Whether a signed number of so many bits lies below or above a format.
+
+    Bits below the lowest that is set in a bound are passed over, and a number that is not
+    negative is above a power of two if one of its upper bits is set.
+    """
+    if fmt.lo:
+        made.compare(bits - _zeros(fmt.lo) - 2, lanes)
+    above = fmt.hi + 1
+    if above & (above - 1):
+        made.compare(bits - _zeros(above) - 1, lanes)
+    else:
+        made.table(bits - _zeros(above), lanes)
+
+
+def _zeros(number: int) -> int:
+    """Zeros behind the last bit of a number that is set."""
+    return (number & -number).bit_length() - 1
 
 
 def signed_digits(values: IntArray) -> npt.NDArray[np.int64]:

@@ -97,7 +97,12 @@ PRODUCT_TABLES = {4: 3.4, 6: 1.9}
 """Tables of a multiplier for each pair of bits, by their inputs: measured on Rescales."""
 COUNTED_IN_SIX = PRODUCT_TABLES[6] / PRODUCT_TABLES[4]
 """Tables of six inputs for one of four."""
-REST_TABLES = 2
+SMALL_TABLES, WIDE_TABLES, WIDE = 0.93, 1.2, 8
+"""What a table of constants takes of the tables of four inputs that its bits fill, if it has an
+address of few bits or of so many: beyond seven inputs no multiplexers lie behind tables."""
+CHOICE_TABLES = {4: 0.85, 6: 0.39}
+"""Tables of a multiplexer for each way beyond the first, by their inputs: measured alone."""
+REST_TABLES = 3.4
 """Tables for each pair of bits of a piece of a product for which no DSP is taken."""
 
 
@@ -210,13 +215,16 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         Whether any fold of the network asks for DSPs: synthesis then takes them for multipliers
         that ask for nothing, too.
     """
-    tables = structure.counted * (COUNTED_IN_SIX if fabric.lut_inputs == 6 else 1)
+    in_six = COUNTED_IN_SIX if fabric.lut_inputs == 6 else 1
+    tables = structure.counted * in_six
     carries, memory_tables, brams = 0, 0, 0.0
     registers = structure.registers
     for inputs, count in structure.tables.items():
         tables += count * _tables_of(inputs, fabric.lut_inputs)
     for inputs, count in structure.flat.items():
         tables += count * 2.0 ** max(inputs - fabric.lut_inputs, 0)
+    for ways, count in structure.choices.items():
+        tables += count * _choice(ways, fabric.lut_inputs)
     for part in structure.sums:
         if part.bits < len(fabric.small_sums) and not part.chosen:
             if part.compared:
@@ -243,8 +251,9 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         blocks, rests = pieces(most, least, kinds)
         dsps += blocks * product.count
         if not blocks:
-            rows = product.right if product.rows is None else product.rows
-            tables += product.left * rows * product.count * PRODUCT_TABLES[fabric.lut_inputs]
+            pairs = product.left * product.right * product.count
+            own = pairs * PRODUCT_TABLES[4] if product.tables is None else product.tables
+            tables += own * in_six
             continue
         parts = pieces(most, least, [replace(kind, share=1) for kind in kinds])[0] + len(rests)
         width = most + least - kinds[0].short  # of the sums of pieces
@@ -267,6 +276,11 @@ def _tables_of(inputs: int, size: int) -> float:
     return 1.0 if inputs <= size else (inputs - 1) / (size - 1)
 
 
+def _choice(ways: int, size: int) -> float:
+    """Tables of ``size`` inputs of a multiplexer of one bit that is not on the longest path."""
+    return max(CHOICE_TABLES[size] * (ways - 1), 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
     """What a memory became."""
@@ -286,7 +300,7 @@ def _memory(memory: Memory, fabric: Fabric) -> _Made:
     if fabric.table_rams:
         tables, rows, in_tables = table_rams(memory, fabric.table_rams)
         if in_tables <= cost and in_tables < logic:
-            chosen = _tables_of(rows + (rows - 1).bit_length(), fabric.lut_inputs)
+            chosen = _choice(rows, fabric.lut_inputs)
             return _Made(
                 tables=memory.bits * chosen + rows if rows > 1 else 0,  # told which is written
                 memory_tables=tables,
@@ -294,7 +308,7 @@ def _memory(memory: Memory, fabric: Fabric) -> _Made:
             )
     if cost < logic:
         return _Made(brams=blocks, registers=behind)
-    chosen = _tables_of(memory.words + (memory.words - 1).bit_length(), fabric.lut_inputs)
+    chosen = _choice(memory.words, fabric.lut_inputs)
     return _Made(
         tables=memory.bits * chosen + memory.words,
         registers=logic + memory.bits + behind,
@@ -313,7 +327,7 @@ def _rom(memory: Memory, fabric: Fabric) -> _Made:
         row = (rows - 1).bit_length()  # of the address, which chooses among the rows that are read
         read = memory.ports * memory.bits
         return _Made(
-            tables=read * _tables_of(rows + row, fabric.lut_inputs) if rows > 1 else 0,
+            tables=read * _choice(rows, fabric.lut_inputs) if rows > 1 else 0,
             brams=blocks,
             registers=(memory.stages - 1 + memory.registers) * read + memory.ports * row,
         )
@@ -326,7 +340,7 @@ def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
     each = 1.0 if address > 1 else 0.0
     if address > fabric.lut_inputs:
         each = 2.0 ** (address - fabric.lut_inputs)
-        each *= 1 if fabric.lut_inputs == 6 else 0.93
+        each *= 1 if fabric.lut_inputs == 6 else SMALL_TABLES if address < WIDE else WIDE_TABLES
         each *= memory.words / 2.0**address
     read = memory.ports * memory.functions
     addresses = memory.registers * memory.ports * address

@@ -36,6 +36,10 @@ LARGEST_TABLE = 7
 """Inputs of the largest function that the multiplexers behind tables make up."""
 ENABLE_INPUTS = 7
 """Inputs of what enables a place of a width converter: its state, and both handshakes."""
+FLAT_ENABLES = range(7, 13)
+"""Groups in a word that goes out, with which these are no trees: their counts have four bits."""
+MANY_WAYS = 2.75
+"""Tables for each way beyond the first of a place with more than a table can choose from."""
 
 
 class ReadsOne(Protocol):
@@ -186,13 +190,31 @@ def _shift_in(made: Structure, come: int, go: int, capacity: int, group_bits: in
         news = min(place, capacity - come) - max(place - come + 1, 0) + 1
         olds = 1 + (place + go < capacity)
         ways = olds + min(news, come)
-        if ways > 2 and come == 1:  # the count is read by each bit where one table can hold it
-            inputs = 4 + bits_of(capacity + 1)
-            made.flat[inputs if inputs <= LARGEST_TABLE else 5] += group_bits
+        if ways > 2 and come == 1:
+            made.flat[_of_the_only_shift(go)] += group_bits
+        elif 2 * ways - 1 > LARGEST_TABLE:
+            made.spend(MANY_WAYS * (ways - 1) * group_bits)
         elif ways > 2:
             made.flat[2 * ways - 1] += group_bits
+        elif come == 1 and go in FLAT_ENABLES:
+            made.flat[ENABLE_INPUTS - 1] += 1
+            made.table(4, 1)
         else:
             made.table(ENABLE_INPUTS, 1)
+
+
+def _of_the_only_shift(go: int) -> int:
+    """Inputs of a bit of the place to which groups move, where they come one by one.
+
+    It reads the count itself where one table can hold that, of which one bit says whether four
+    groups are there; else two signals choose, but not where synthesis prefers large tables.
+    """
+    if go == 4:
+        return LARGEST_TABLE - 1
+    inputs = 4 + bits_of(go + 2)
+    if inputs <= LARGEST_TABLE:
+        return inputs
+    return LARGEST_TABLE if go in (8, 12) else 3
 
 
 def _fifo(cell: Link, bits: int, capacity: int) -> Structure:

@@ -18,6 +18,7 @@ from vecq_hw.accelerator.memories.compact import (
 from vecq_hw.accelerator.memories.folded import unit_memories
 from vecq_hw.accelerator.memories.popcount import fits as fits_popcount
 from vecq_hw.accelerator.sum_tables import sum_tables
+from vecq_hw.cost import multipliers
 from vecq_hw.cost.arrays import STAGE_LANES, pair_rows, planes_of, popcount, quad_rows
 from vecq_hw.cost.contents import Contents, contents, unknown
 from vecq_hw.cost.positions import frame_buffer, group_buffer, replay
@@ -268,7 +269,9 @@ def _base_serial(
         made.register(fold.pe * (accumulator + coordinate))
         made.add(accumulator, fold.pe, fronts=2 * accumulator)
     else:
-        made.multiply(partial + 1, coordinate + 1, fold.pe)
+        signed = np.pad(coordinates.keys, ((0, 0), (0, 1)))
+        tables = sum(multipliers.product(partial + 1, keys) for keys in signed)
+        made.multiply(partial + 1, coordinate + 1, fold.pe, tables=tables)
         made.register(fold.pe * accumulator)
         made.add(accumulator, fold.pe, fronts=accumulator)
     made.register(fold.pe * accumulator)

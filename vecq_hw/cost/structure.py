@@ -87,15 +87,15 @@ class Product:
     ----------
     dsp : bool or None
         Whether they are wanted in DSP blocks; None leaves it to synthesis.
-    rows : float or None
-        Bits of the right side that need a row of tables; None: all of them.
+    tables : float or None
+        Tables of four inputs of all of them without DSP blocks; None: as many as of any numbers.
     """
 
     left: int
     right: int
     count: int = 1
     dsp: bool | None = None
-    rows: float | None = None
+    tables: float | None = None
 
 
 @dataclass(slots=True)
@@ -111,6 +111,8 @@ class Structure:
         of several.
     flat : Counter
         The same of functions that synthesis makes flat, as they would be too slow as trees.
+    choices : Counter
+        Multiplexers of one bit by the numbers of their ways.
     control : int
         Bits of counters and flags, each with its register and the logic that says when it changes.
     registers : int
@@ -123,6 +125,7 @@ class Structure:
     sums: list[Sum] = field(default_factory=list)
     tables: Counter[int] = field(default_factory=Counter)
     flat: Counter[int] = field(default_factory=Counter)
+    choices: Counter[int] = field(default_factory=Counter)
     memories: list[Memory] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     control: int = 0
@@ -141,8 +144,8 @@ class Structure:
 
     def choose(self, ways: int, bits: int) -> None:
         """A multiplexer by a binary number, of ``bits`` functions."""
-        if ways > 1:
-            self.tables[ways + (ways - 1).bit_length()] += bits
+        if ways > 1 and bits > 0:
+            self.choices[ways] += bits
 
     def table(self, inputs: int, count: int) -> None:
         """Functions of so many inputs."""
@@ -206,10 +209,10 @@ class Structure:
         count: int = 1,
         *,
         dsp: bool | None = None,
-        rows: float | None = None,
+        tables: float | None = None,
     ) -> None:
         """Multipliers."""
-        self.products.append(Product(left, right, count, dsp, rows))
+        self.products.append(Product(left, right, count, dsp, tables))
 
 
 def pipeline_end(made: Structure, bits: int, room: int) -> None:
