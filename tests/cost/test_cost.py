@@ -127,6 +127,25 @@ def test_what_takes_more_than_half_of_the_tables_is_named() -> None:
     assert not list(warnings(network, with_dsps(network, schedule), device("ecp5-85k")))
 
 
+@pytest.mark.parametrize("sizes", [(32, 64), (64, 64)])
+def test_a_corner_of_a_large_unrolled_layer_tells_what_all_of_it_takes(
+    sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = unrolled_network.network(sizes)
+    folds = {
+        layer.name: Fold(pe=layer.outputs, simd=layer.inputs_of_one_output, kind=FoldKind.UNROLLED)
+        for layer in network.products
+    }
+    made = Schedule(folds=folds, fabric=Fabric.ECP5)
+    found = []
+    for most in (10**9, 20_000):  # all of it, a corner
+        monkeypatch.setattr(circuits, "MOST_PAIRS", most)
+        found.append(resources_of(network, made, ECP5.family))
+    whole, corner = found
+    assert corner.luts == pytest.approx(whole.luts, rel=0.07)
+    assert corner.ffs == pytest.approx(whole.ffs, rel=0.4)
+
+
 def test_unrolled_layers_share_the_time_of_their_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = (8, 12, 16, 12, 8)
     network = unrolled_network.network(sizes)
