@@ -47,10 +47,13 @@ from benchmarks.unrolled_circuits import (
     rescale_of,
     vectors,
 )
-from vecq_hw.accelerator.unrolled import AdderGraph, offset_form, solve
+from vecq_hw.accelerator import unrolled
+from vecq_hw.accelerator.unrolled import AdderGraph, offset_form
 from vecq_hw.accelerator.unrolled.adder_graph import Adder, Output
-from vecq_hw.emit import unrolled
+from vecq_hw.accelerator.unrolled.circuit import circuit
 from vecq_hw.files import write_atomically
+from vecq_hw.formats import MidRise
+from vecq_hw.layers import Dense, Weights
 from vecq_hw.netlist import yosys
 
 SHAPES = ((16, 16), (32, 64), (64, 64))
@@ -100,20 +103,22 @@ class Work:
         return tree
 
     def graph(self, outputs: int, inputs: int, bits: int, attempts: int) -> AdderGraph:
-        """The search's graph of the matrix."""
+        """The graph of the matrix, as flat as an emitted layer's."""
         package = Path(unrolled.__file__).parent
-        texts = [(package / f"{name}.py").read_text() for name in ("search", "solve", "graph")]
+        texts = [path.read_text() for path in sorted(package.glob("*.py"))]
         matrix = matrix_of(outputs, inputs, bits)
-        formats = (U8,) * inputs
+        weights = Weights(codes=(matrix - 1) // 2, grid=MidRise(bits))
+        layer = Dense(name="matrix", input="x", weights=weights)
 
         def make() -> Any:
-            graph = solve(matrix, formats, attempts=attempts)
+            graph = circuit(layer, U8, attempts=attempts)
             return [
                 [[a.left, a.right, a.left_shift, a.right_shift, a.subtract] for a in graph.adders],
                 [[o.node, o.shift, o.negative] for o in graph.outputs],
             ]
 
         adders, ends = self.remembered([texts, matrix.tolist(), attempts], make)
+        formats = (U8,) * inputs
         return AdderGraph(
             formats, tuple(Adder(*row) for row in adders), tuple(Output(*row) for row in ends)
         )
