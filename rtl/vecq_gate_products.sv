@@ -14,10 +14,12 @@ module vecq_gate_products #(
   parameter int MantissaHBits = 18,
   parameter int OffsetBits    = 32,
   parameter int TotalBits     = 40,
+  parameter bit CarryChoice   = 1'b0,
   parameter     MantissaXFile,
   parameter     MantissaHFile,
   parameter     OffsetFile,
-  localparam int AddressBits = Outputs > 1 ? $clog2(Outputs) : 1
+  localparam int AddressBits = Outputs > 1 ? $clog2(Outputs) : 1,
+  localparam int GivenBits   = InputBits + int'(!InputSigned)
 ) (
   input  logic                        clk_i,
   input  logic                        enable_i,
@@ -32,10 +34,11 @@ module vecq_gate_products #(
   logic signed [MantissaXBits-1:0] mantissa_x;
   logic signed [MantissaHBits-1:0] mantissa_h;
   logic signed [OffsetBits-1:0] offset, offset_q;
-  logic signed [InputBits:0] given;
   logic signed [SumBits-1:0] sum_q;
-  (* use_dsp = "no" *) logic signed [TotalBits-1:0] input_q;
-  (* use_dsp = "no" *) logic signed [TotalBits-1:0] state_q;
+  logic signed [GivenBits-1:0] given;
+  logic signed [GivenBits+MantissaXBits-1:0] input_product;
+  logic signed [SumBits+MantissaHBits-1:0] state_product;
+  logic signed [TotalBits-1:0] input_q, state_q;
 
   vecq_rom #(
     .Words(Outputs), .WordBits(MantissaXBits), .File(MantissaXFile)
@@ -55,16 +58,28 @@ module vecq_gate_products #(
     .clk_i, .enable_i, .address_i, .data_o(offset)
   );
 
-  assign given    = {InputSigned & input_i[InputBits-1], input_i};
+  assign given    = InputSigned ? GivenBits'(signed'(input_i)) : GivenBits'(input_i);
   assign input_o  = input_q;
   assign state_o  = state_q;
   assign offset_o = TotalBits'(offset_q);
 
+  vecq_table_multiplier #(
+    .LeftBits(GivenBits), .RightBits(MantissaXBits), .CarryChoice(CarryChoice)
+  ) input_multiplier (
+    .left_i(given), .right_i(mantissa_x), .product_o(input_product)
+  );
+
+  vecq_table_multiplier #(
+    .LeftBits(SumBits), .RightBits(MantissaHBits), .CarryChoice(CarryChoice)
+  ) state_multiplier (
+    .left_i(sum_q), .right_i(mantissa_h), .product_o(state_product)
+  );
+
   always_ff @(posedge clk_i) begin
     if (enable_i) begin
       sum_q    <= sum_i;
-      input_q  <= TotalBits'(given) * TotalBits'(mantissa_x);
-      state_q  <= TotalBits'(sum_q) * TotalBits'(mantissa_h);
+      input_q  <= TotalBits'(input_product);
+      state_q  <= TotalBits'(state_product);
       offset_q <= offset;
     end
   end

@@ -39,6 +39,7 @@ module vecq_gru #(
   parameter int PartOffsetBits = 32,
   parameter int TotalBits      = 40,
   parameter int Shift          = 16,
+  parameter bit CarryChoice    = 1'b0,
   parameter     WeightsFile,
   parameter     BiasFile,
   parameter     MantissaXFile,
@@ -119,7 +120,7 @@ module vecq_gru #(
   vecq_gate_products #(
     .Outputs(Outputs), .InputBits(InputBits), .InputSigned(InputSigned), .SumBits(SumBits),
     .MantissaXBits(MantissaXBits), .MantissaHBits(MantissaHBits), .OffsetBits(OffsetBits),
-    .TotalBits(TotalBits),
+    .TotalBits(TotalBits), .CarryChoice(CarryChoice),
     .MantissaXFile(MantissaXFile), .MantissaHFile(MantissaHFile), .OffsetFile(OffsetFile)
   ) gate_products (
     .clk_i, .enable_i(advance), .address_i(address), .sum_i(sum), .input_i(given),
@@ -165,7 +166,8 @@ module vecq_gru #(
 
   // Stage 5: the values of r and z; the reset gate times the part.
   logic signed [8:0] value, r_q, z_q;
-  (* use_dsp = "no" *) logic signed [23:0] reset_q;
+  logic signed [24:0] reset_product;
+  logic signed [23:0] reset_q;
 
   vecq_rom #(
     .Words(512), .WordBits(9), .File(TablesFile)
@@ -178,9 +180,9 @@ module vecq_gru #(
   logic signed [15:0] wide_q, new_wide_q;
   logic [ElementBits-1:0] read_q, write_q;
   logic signed [9:0] rest_q;
-  (* use_dsp = "no" *) logic signed [24:0] kept_q;
-  logic signed [24:0] kept9_q;
-  (* use_dsp = "no" *) logic signed [17:0] added_q;
+  logic signed [24:0] kept_product, kept_q, kept9_q;
+  logic signed [18:0] added_product;
+  logic signed [17:0] added_q;
   logic signed [8:0] new_value;
   logic [7:0] candidate_code_q, state_q;
 
@@ -200,6 +202,24 @@ module vecq_gru #(
 
   assign candidate_scaled = candidate6_q >>> Shift;
 
+  vecq_table_multiplier #(
+    .LeftBits(9), .RightBits(16), .CarryChoice(CarryChoice)
+  ) reset_multiplier (
+    .left_i(r_q), .right_i(part_q), .product_o(reset_product)
+  );
+
+  vecq_table_multiplier #(
+    .LeftBits(9), .RightBits(16), .CarryChoice(CarryChoice)
+  ) kept_multiplier (
+    .left_i(z_q), .right_i(wide_q), .product_o(kept_product)
+  );
+
+  vecq_table_multiplier #(
+    .LeftBits(10), .RightBits(9), .CarryChoice(CarryChoice)
+  ) added_multiplier (
+    .left_i(rest_q), .right_i(new_value), .product_o(added_product)
+  );
+
   always_ff @(posedge clk_i) begin
     if (advance) begin
       wide_q <= first ? '0 : states[read_q];
@@ -207,17 +227,17 @@ module vecq_gru #(
         if (gate_q[5] == ResetGate) r_q <= value;
         if (gate_q[5] == UpdateGate) z_q <= value;
         if (gate_q[5] == Candidate) begin
-          kept_q <= 25'(z_q) * 25'(wide_q);
+          kept_q <= kept_product;
           rest_q <= 10'sd256 - 10'(z_q);
         end
       end
-      reset_q      <= 24'(r_q) * 24'(part_q);
+      reset_q      <= 24'(reset_product);
       candidate5_q <= candidate4_q;
       candidate6_q <= candidate5_q + (TotalBits'(reset_q) <<< (Shift - 15));
       if (64'(candidate_scaled) > 64'sd127) candidate_code_q <= 8'd127;
       else if (64'(candidate_scaled) < -64'sd128) candidate_code_q <= 8'd128;
       else candidate_code_q <= 8'(candidate_scaled);
-      added_q <= 18'(rest_q) * 18'(new_value);
+      added_q <= 18'(added_product);
       kept9_q <= kept_q;
       new_wide_q <= 16'((26'(kept9_q) + (26'(added_q) <<< 8) + 26'sd128) >>> 8);
       if (valid_q[10]) states[write_q] <= new_wide_q;

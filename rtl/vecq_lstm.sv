@@ -35,6 +35,7 @@ module vecq_lstm #(
   parameter int OffsetBits     = 32,
   parameter int TotalBits      = 40,
   parameter int Shift          = 16,
+  parameter bit CarryChoice    = 1'b0,
   parameter     WeightsFile,
   parameter     BiasFile,
   parameter     MantissaXFile,
@@ -115,7 +116,7 @@ module vecq_lstm #(
   vecq_gate_products #(
     .Outputs(Outputs), .InputBits(InputBits), .InputSigned(InputSigned), .SumBits(SumBits),
     .MantissaXBits(MantissaXBits), .MantissaHBits(MantissaHBits), .OffsetBits(OffsetBits),
-    .TotalBits(TotalBits),
+    .TotalBits(TotalBits), .CarryChoice(CarryChoice),
     .MantissaXFile(MantissaXFile), .MantissaHFile(MantissaHFile), .OffsetFile(OffsetFile)
   ) gate_products (
     .clk_i, .enable_i(advance), .address_i(address), .sum_i(sum), .input_i(given),
@@ -146,9 +147,21 @@ module vecq_lstm #(
   logic signed [15:0] cell_q, new_cell_q;
   logic [ElementBits-1:0] read_q, write_q;
   logic signed [8:0] i_q, f_q, o6_q, o7_q;
-  (* use_dsp = "no" *) logic signed [24:0] kept_q;
-  (* use_dsp = "no" *) logic signed [17:0] added_q;
+  logic signed [24:0] kept_product, kept_q;
+  logic signed [17:0] added_product, added_q;
   logic signed [17:0] rounded;
+
+  vecq_table_multiplier #(
+    .LeftBits(9), .RightBits(16), .CarryChoice(CarryChoice)
+  ) kept_multiplier (
+    .left_i(f_q), .right_i(cell_q), .product_o(kept_product)
+  );
+
+  vecq_table_multiplier #(
+    .LeftBits(9), .RightBits(9), .CarryChoice(CarryChoice)
+  ) added_multiplier (
+    .left_i(i_q), .right_i(value), .product_o(added_product)
+  );
 
   assign rounded = 18'((26'(kept_q) + (26'(added_q) <<< 4) + 26'sd128) >>> 8);
 
@@ -175,8 +188,8 @@ module vecq_lstm #(
           InputGate: i_q <= value;
           ForgetGate: f_q <= value;
           Candidate: begin
-            kept_q  <= 25'(f_q) * 25'(cell_q);
-            added_q <= 18'(i_q) * 18'(value);
+            kept_q  <= kept_product;
+            added_q <= added_product;
           end
           default: begin
             if (rounded > 18'sd32767) new_cell_q <= 16'sd32767;
@@ -193,7 +206,7 @@ module vecq_lstm #(
   logic signed [9:0] near;
   logic [7:0] cell_code;
   logic signed [8:0] squashed;
-  (* use_dsp = "no" *) logic signed [17:0] product_d;
+  logic signed [17:0] product_d;
   logic [7:0] state_q;
 
   assign near      = 10'((17'(new_cell_q) + 17'sd64) >>> 7);
@@ -205,7 +218,11 @@ module vecq_lstm #(
     .clk_i, .enable_i(advance), .address_i({1'b1, cell_code}), .data_o(squashed)
   );
 
-  assign product_d = 18'(o7_q) * 18'(squashed);
+  vecq_table_multiplier #(
+    .LeftBits(9), .RightBits(9), .CarryChoice(CarryChoice)
+  ) state_multiplier (
+    .left_i(o7_q), .right_i(squashed), .product_o(product_d)
+  );
 
   always_ff @(posedge clk_i) begin
     if (advance) begin

@@ -8,8 +8,8 @@
 // which are kept and used at each position, while those of the next frame come in.  Products wrap at
 // ProductBits: the width that never wraps is for the caller to prove.
 //
-// The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
-// -nodsp.
+// With UseDsp the multiplier is a DSP block: Vivado reads that, yosys wants no -nodsp.  Without, it is
+// made of look-up tables by vecq_table_multiplier; CarryChoice is for ECP5.
 //
 // A word every cycle; the whole pipeline stands still while its last word is not taken: ready_o
 // depends on ready_i, and on valid_i of both operands, within the cycle.
@@ -23,7 +23,8 @@ module vecq_multiply #(
   parameter int ProductBits = 16,
   parameter int Words       = 1,
   parameter int Positions   = 1,
-  parameter bit UseDsp      = 1'b0
+  parameter bit UseDsp      = 1'b0,
+  parameter bit CarryChoice = 1'b0
 ) (
   input  logic                                  clk_i,
   input  logic                                  rst_ni,
@@ -36,9 +37,6 @@ module vecq_multiply #(
   input  logic                                  ready_i,
   output logic [Lanes*ProductBits-1:0]          data_o
 );
-
-  // As wide as the product of signed operands of one bit more, so that nothing is cut before.
-  localparam int FullBits = LeftBits + RightBits + 2;
 
   logic [1:0] valid_q;
   logic advance, step;
@@ -98,27 +96,39 @@ module vecq_multiply #(
   end
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
+    localparam int FirstBits  = LeftBits + int'(!LeftSigned);
+    localparam int SecondBits = RightBits + int'(!RightSigned);
+    // As wide as the product, so that nothing is cut before.
+    localparam int FullBits   = FirstBits + SecondBits;
+
     logic [LeftBits-1:0] left_bits;
     logic [RightBits-1:0] right_bits;
-    logic signed [LeftBits:0] left;
-    logic signed [RightBits:0] right;
-    logic signed [FullBits-1:0] product;
+    logic signed [FirstBits-1:0] left;
+    logic signed [SecondBits-1:0] right;
 
     assign left_bits  = left_q[lane*LeftBits +: LeftBits];
     assign right_bits = right_q[lane*RightBits +: RightBits];
-    assign left       = {LeftSigned & left_bits[LeftBits-1], left_bits};
-    assign right      = {RightSigned & right_bits[RightBits-1], right_bits};
-
-    assign product = FullBits'(left) * FullBits'(right);
+    assign left       = LeftSigned ? FirstBits'(signed'(left_bits)) : FirstBits'(left_bits);
+    assign right      = RightSigned ? SecondBits'(signed'(right_bits)) : SecondBits'(right_bits);
 
     if (UseDsp) begin : gen_dsp
+      logic signed [FullBits-1:0] product_d;
       (* use_dsp = "yes" *) logic [ProductBits-1:0] product_q;
+      assign product_d = FullBits'(left) * FullBits'(right);
+      always_ff @(posedge clk_i) if (advance) product_q <= ProductBits'(product_d);
       assign data_o[lane*ProductBits +: ProductBits] = product_q;
-      always_ff @(posedge clk_i) if (advance) product_q <= ProductBits'(product);
-    end else begin : gen_logic
-      (* use_dsp = "no" *) logic [ProductBits-1:0] product_q;
+    end else begin : gen_tables
+      logic signed [FullBits-1:0] product_d;
+      logic [ProductBits-1:0] product_q;
+
+      vecq_table_multiplier #(
+        .LeftBits(FirstBits), .RightBits(SecondBits), .CarryChoice(CarryChoice)
+      ) multiplier (
+        .left_i(left), .right_i(right), .product_o(product_d)
+      );
+
+      always_ff @(posedge clk_i) if (advance) product_q <= ProductBits'(product_d);
       assign data_o[lane*ProductBits +: ProductBits] = product_q;
-      always_ff @(posedge clk_i) if (advance) product_q <= ProductBits'(product);
     end
   end
 

@@ -18,8 +18,10 @@
 // holds the lines of the first class, then those of the second, and so on.  Of each position,
 // RowsFile holds the first line of its class.
 //
-// The multiplier is made of look-up tables unless UseDsp is set; Vivado reads that, yosys wants
-// -nodsp.  Where words come seldom, vecq_rescale_serial needs a tenth of it.
+// With UseDsp the multiplier is a DSP block: Vivado reads that, yosys wants no -nodsp.  Without, it is
+// made of look-up tables: by vecq_table_multiplier, but in lanes of which Constant says that all of
+// their mantissas are the same, which synthesis finds a smaller circuit for.  CarryChoice is for
+// ECP5.  Where words come seldom, vecq_rescale_serial needs less than half of it.
 //
 // A word every cycle; vecq_pipeline_end ends the pipeline, with room for Room words: 1 is enough
 // where words come every second cycle or more seldom.  Latency: seven cycles, eight with several
@@ -36,6 +38,8 @@ module vecq_rescale #(
   parameter logic signed [63:0] Lo = 0,
   parameter logic signed [63:0] Hi = 255,
   parameter bit UseDsp          = 1'b0,
+  parameter logic [Lanes-1:0] Constant = '0,
+  parameter bit CarryChoice     = 1'b0,
   parameter int ShiftBits       = 0,
   parameter     MantissaFile,
   parameter     OffsetFile,
@@ -62,6 +66,7 @@ module vecq_rescale #(
   localparam int WordBits    = Words > 1 ? $clog2(Words) : 1;
   localparam int Lines       = Classes * Words;
   localparam int AddressBits = Lines > 1 ? $clog2(Lines) : 1;
+  localparam int NumberBits  = AccumulatorBits + int'(!InputSigned);
   localparam int ProductBits = AccumulatorBits + 1 + MantissaBits;
   localparam int NeededBits  = (ProductBits > OffsetBits ? ProductBits : OffsetBits) + 2;
   localparam int SumBits     = NeededBits < 64 ? NeededBits : 64;
@@ -173,7 +178,7 @@ module vecq_rescale #(
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     logic [AccumulatorBits-1:0] bits;
-    logic signed [AccumulatorBits:0] accumulator;
+    logic signed [NumberBits-1:0] accumulator;
     logic signed [MantissaBits-1:0] mantissa;
     logic signed [OffsetBits-1:0] offset;
     logic signed [SumBits-1:0] product, extended, shifted, shifted_q;
@@ -181,7 +186,7 @@ module vecq_rescale #(
     logic below_q, above_q;
 
     assign bits        = accumulators_q[lane*AccumulatorBits +: AccumulatorBits];
-    assign accumulator = {InputSigned & bits[AccumulatorBits-1], bits};
+    assign accumulator = NumberBits'(bits);
     assign mantissa    = mantissas_q[lane*MantissaBits +: MantissaBits];
     assign offset      = product_offsets_q[lane*OffsetBits +: OffsetBits];
     // Compared in one stage, chosen in the next one.
@@ -194,11 +199,25 @@ module vecq_rescale #(
       always_ff @(posedge clk_i) begin
         if (advance) product_q <= SumBits'(accumulator) * SumBits'(mantissa);
       end
-    end else begin : gen_logic
+    end else if (Constant[lane]) begin : gen_logic
       (* use_dsp = "no" *) logic signed [SumBits-1:0] product_q;
       assign product = product_q;
       always_ff @(posedge clk_i) begin
         if (advance) product_q <= SumBits'(accumulator) * SumBits'(mantissa);
+      end
+    end else begin : gen_tables
+      logic signed [NumberBits+MantissaBits-1:0] product_d;
+      logic signed [SumBits-1:0] product_q;
+
+      vecq_table_multiplier #(
+        .LeftBits(NumberBits), .RightBits(MantissaBits), .CarryChoice(CarryChoice)
+      ) multiplier (
+        .left_i(accumulator), .right_i(mantissa), .product_o(product_d)
+      );
+
+      assign product = product_q;
+      always_ff @(posedge clk_i) begin
+        if (advance) product_q <= SumBits'(product_d);
       end
     end
 

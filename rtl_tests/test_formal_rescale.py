@@ -93,7 +93,7 @@ PIPELINE_MUTANTS = [
     ("(shifted_q) > Hi;", "(shifted_q) > Hi + 1;"),
     ("= product_offsets_q[", "= offsets_q["),
     ("OffsetBits) + 2", "OffsetBits) - 1"),
-    ("{InputSigned & bits[AccumulatorBits-1], bits}", "{1'b0, bits}"),
+    ("logic signed [NumberBits-1:0] accumulator", "logic [NumberBits-1:0] accumulator"),
     ("word_q == AddressBits'(Words - 1)", "1'b1"),
 ]
 SERIAL_MUTANTS = [

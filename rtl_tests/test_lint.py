@@ -111,6 +111,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "vecq_stream_register": {"DataBits": 1},
     "vecq_stream_rules": {"Streams": 2, "Words": 3},
     "vecq_stream_width": {"LanesIn": 3, "LanesOut": 4},
+    "vecq_table_multiplier": {"LeftBits": 3, "RightBits": 7, "CarryChoice": 1},
     "vecq_threshold": {"Channels": 6, "Lanes": 2, "CountBits": 4, "OutputBits": 4},
     "vecq_topk": {"Channels": 9, "Count": 3, "Signed": 1},
     "vecq_uart_link": {"WordsIn": 8, "BitsIn": 64, "WordsOut": 2, "BitsOut": 112},

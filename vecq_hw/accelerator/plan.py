@@ -37,7 +37,7 @@ from vecq_hw.accelerator.cells import (
 )
 from vecq_hw.accelerator.joins import join
 from vecq_hw.accelerator.orders import word_order
-from vecq_hw.accelerator.serial_rescale import rescale_turns, serial_rescale
+from vecq_hw.accelerator.rescale import rescale_turns, serial_rescale
 from vecq_hw.accelerator.streams import Reframe, Stream
 from vecq_hw.accelerator.wiring import Wiring
 from vecq_hw.bench.words import slot_bits

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Ranking, SerialRescale
 from vecq_hw.accelerator.memories.serial_rescale import serial_memories
 from vecq_hw.accelerator.memories.thresholds import threshold_lines
-from vecq_hw.accelerator.serial_rescale import align_bits
+from vecq_hw.accelerator.rescale import align_bits, constant_lanes
 from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost import multipliers
@@ -61,10 +61,13 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     if dsp:  # chosen before synthesis has read the memory
         made.multiply(accumulator, mantissa, lanes, dsp=True)
     else:
-        for keys in mantissas.keys:
-            tables = multipliers.product(accumulator, keys)
-            made.spend(tables)
-            made.add(product if tables else 0)
+        for constant, keys in zip(constant_lanes(layer, lanes), mantissas.keys, strict=True):
+            if constant:
+                tables = multipliers.by_constant(accumulator, keys)
+                made.spend(tables)
+                made.add(product if tables else 0)
+            else:
+                multipliers.of_any(made, accumulator, mantissa)
     made.register(lanes * product)
     if isinstance(layer.shift, int):
         low = min(total // 2, shift)

@@ -27,7 +27,7 @@ from vecq_hw.accelerator.cells import (
     Windows,
 )
 from vecq_hw.accelerator.streams import Fork, Link, Reframe, Stream
-from vecq_hw.cost import circuits, elements, positions, products, states
+from vecq_hw.cost import circuits, elements, multipliers, positions, products, states
 from vecq_hw.cost.structure import Structure, bits_of
 from vecq_hw.layers import Add, Concat, Multiply, Subtract, Tensor
 from vecq_hw.schedule import Fabric
@@ -273,7 +273,11 @@ def _join(cell: Join, context: Context) -> Structure:
             left, right = sources
             made = Structure("multiply")
             made.register(lanes * left.bits)
-            made.multiply(left.bits + 1, right.bits + 1, lanes, dsp=cell.dsp)
+            first, second = (fmt.bits + (not fmt.signed) for fmt in sources)
+            if cell.dsp:
+                made.multiply(first, second, lanes, dsp=True)
+            else:
+                multipliers.of_any(made, first, second, lanes)
             made.register(lanes * target)
             if cell.kept is None:
                 made.register(lanes * right.bits)

@@ -1,8 +1,9 @@
-"""Multipliers by numbers that a memory holds, as synthesis makes them: sums of shifted copies.
+"""Multipliers without DSP blocks: ``vecq_table_multiplier``, and those by constants.
 
-Yosys (``maccmap``) stacks a copy for each bit of the shorter side and adds them three by three,
-level by level, before it knows which of them are zeros: where one is, the other two still give a
-sum and a carry.  What is the same twice is made once, the sign's copies above all.
+By a constant, synthesis makes them: yosys (``maccmap``) stacks a copy for each bit of the shorter
+side and adds them three by three, level by level, before it knows which of them are zeros: where
+one is, the other two still give a sum and a carry.  What is the same twice is made once, the sign's
+copies above all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from vecq_hw.cost.contents import Keys
+from vecq_hw.cost.structure import Structure, halves
 
 WIRED_TABLES = 0.87
 """Tables of four inputs for each sum or carry of wires; some are made together."""
@@ -54,7 +56,18 @@ class _Functions:
                 return self.made(_SUM, *plain) ^ inverted, self.made(_CARRY, ones, *rest)
 
 
-def product(left: int, factor: Keys) -> float:
+def of_any(made: Structure, left: int, right: int, count: int = 1) -> None:
+    """The sums of ``vecq_table_multiplier``: of pairs of copies, and a tree of these."""
+    row, pairs = max(left, right), halves(min(left, right))
+    each = row + 2
+    made.add(each, count * pairs, fronts=2 * each, chosen=True)
+    widest, sums, step = row + 2 * pairs, pairs, 2
+    while sums > 1:
+        made.add(min(each + 2 * (step - 1), widest) - step, count * (sums // 2))
+        sums, step = halves(sums), 2 * step
+
+
+def by_constant(left: int, factor: Keys) -> float:
     """Tables of four inputs of a product, without its last sum, which is a carry chain.
 
     Parameters
@@ -67,7 +80,7 @@ def product(left: int, factor: Keys) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> [round(product(8, np.array(bits))) for bits in ([0, 1, 0], [1, 1, 1, 0], [2, 3, 4, 0])]
+    >>> [round(by_constant(8, np.array(bits))) for bits in ([0, 1, 0], [1, 1, 1, 0], [2, 3, 4, 0])]
     [0, 38, 72]
     """
     if sorted(factor.tolist()) == [*[0] * (len(factor) - 1), 1] and not factor[-1]:

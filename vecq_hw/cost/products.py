@@ -269,9 +269,7 @@ def _base_serial(
         made.register(fold.pe * (accumulator + coordinate))
         made.add(accumulator, fold.pe, fronts=2 * accumulator)
     else:
-        signed = np.pad(coordinates.keys, ((0, 0), (0, 1)))
-        tables = sum(multipliers.product(partial + 1, keys) for keys in signed)
-        made.multiply(partial + 1, coordinate + 1, fold.pe, tables=tables)
+        multipliers.of_any(made, partial + 1, coordinate + 1, fold.pe)
         made.register(fold.pe * accumulator)
         made.add(accumulator, fold.pe, fronts=accumulator)
     made.register(fold.pe * accumulator)

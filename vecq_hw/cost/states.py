@@ -6,6 +6,7 @@ from typing import assert_never
 
 from vecq_hw.accelerator.cells import Recurrence
 from vecq_hw.accelerator.memories.folded import unit_memories
+from vecq_hw.cost import multipliers
 from vecq_hw.cost.arrays import STAGE_LANES, pair_rows, planes_of
 from vecq_hw.cost.contents import contents
 from vecq_hw.cost.positions import replay
@@ -52,8 +53,8 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
         made.rom(outputs, width)
     given = source.bits + (not source.signed)
     total = max(given + widths[0], sums + widths[1], widths[2]) + 2
-    made.multiply(given, widths[0], dsp=False)
-    made.multiply(sums, widths[1], dsp=False)
+    multipliers.of_any(made, given, widths[0])
+    multipliers.of_any(made, sums, widths[1])
     made.register(sums + given + widths[0] + sums + widths[1] + widths[2])
     made.add(total, 2)
     made.register(total)
@@ -62,8 +63,8 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
     made.rom(512, 9)
     made.rom(512, 9)
     made.ram(elements, 16)
-    made.multiply(9, 16, dsp=False)
-    made.multiply(9, 9, count=2, dsp=False)
+    multipliers.of_any(made, 9, 16)
+    multipliers.of_any(made, 9, 9, count=1 if isinstance(layer, Gru) else 2)
     made.add(26, 2)
     made.register(25 + 18 + 16 + 4 * 9 + 8)
     for most in (outputs, elements, elements, steps, words, words, folds, fold.simd, gates):
@@ -71,6 +72,8 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
     made.control += 30
     if isinstance(layer, Gru):
         made.rom(elements, signed_bits(layer.state_offset))
+        multipliers.of_any(made, 9, 16)
+        multipliers.of_any(made, 10, 9)
         made.register(4 * total + 16 + 25 + 18)
         made.add(total, 3)
         made.table(4, 16 + 8)

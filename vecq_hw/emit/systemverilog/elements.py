@@ -11,10 +11,12 @@ from vecq_hw.accelerator import units
 from vecq_hw.accelerator.cells import Comparison, Elementwise, Join, Ranking, SerialRescale
 from vecq_hw.accelerator.memories.serial_rescale import serial_memories
 from vecq_hw.accelerator.memories.thresholds import threshold_lines
+from vecq_hw.accelerator.rescale import constant_lanes
 from vecq_hw.arithmetic import half_of
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
 from vecq_hw.emit.systemverilog.parameters import (
     bit,
+    carry_choice,
     lookup_lines,
     signed_literal,
 )
@@ -33,11 +35,11 @@ from vecq_hw.layers import (
 from vecq_hw.schedule import Fabric
 
 
-def elementwise(cell: Elementwise, source: NamedStream, read: Tensor) -> Placed:
+def elementwise(cell: Elementwise, source: NamedStream, read: Tensor, fabric: Fabric) -> Placed:
     """The cell of a layer that makes codes."""
     match cell.layer:
         case Rescale():
-            return _rescale(cell, cell.layer, source)
+            return _rescale(cell, cell.layer, source, fabric)
         case Threshold():
             return _threshold(cell.layer, source, read)
         case Lookup():
@@ -46,7 +48,7 @@ def elementwise(cell: Elementwise, source: NamedStream, read: Tensor) -> Placed:
             assert_never(cell.layer)
 
 
-def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream) -> Placed:
+def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream, fabric: Fabric) -> Placed:
     lanes = source.lanes
     rounding = layer.offset + half_of(layer.shifts)
     mantissa_bits, offset_bits = signed_bits(layer.mantissa), signed_bits(rounding)
@@ -66,6 +68,13 @@ def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream) -> Placed:
         "MantissaFile": Memory("mantissa", layer.mantissa, lanes, mantissa_bits),
         "OffsetFile": Memory("offset", rounding, lanes, offset_bits),
     }
+    if not cell.dsp:
+        constant = constant_lanes(layer, lanes)
+        if constant.any():
+            ones = "".join("01"[lane] for lane in constant[::-1].tolist())
+            parameters["Constant"] = f"{lanes}'b{ones}"
+        if not constant.all():
+            parameters |= carry_choice(fabric)
     parameters |= _shifter(layer, layer.shifts - layer.shifts.min(), lanes)
     return Placed("vecq_rescale", parameters | _classes(layer, lanes))
 
@@ -114,10 +123,8 @@ def serial_rescale(cell: SerialRescale, source: NamedStream, fabric: Fabric) -> 
         "BitsFile": Memory("bits", memories.bits, pairs, 1),
         "RestsFile": Memory("rests", memories.rests, constants, memories.rest_bits),
     }
-    if fabric is Fabric.ECP5:
-        parameters["CarryChoice"] = 1
     shifter = _shifter(layer, memories.further, constants)
-    return Placed("vecq_rescale_serial", parameters | shifter)
+    return Placed("vecq_rescale_serial", parameters | carry_choice(fabric) | shifter)
 
 
 def _threshold(layer: Threshold, source: NamedStream, read: Tensor) -> Placed:
@@ -175,7 +182,7 @@ def topk(cell: Ranking, source: NamedStream) -> Placed:
     return Placed("vecq_topk", parameters)
 
 
-def join(cell: Join, sources: Sequence[NamedStream], target: NamedStream) -> Placed:
+def join(cell: Join, sources: Sequence[NamedStream], target: NamedStream, fabric: Fabric) -> Placed:
     """The cell that makes one stream of several."""
     source = sources[0]
     operands: dict[str, object] = {"Operands": len(sources)}
@@ -195,8 +202,7 @@ def join(cell: Join, sources: Sequence[NamedStream], target: NamedStream) -> Pla
                 "RightSigned": bit(right.signed),
                 "ProductBits": target.bits,
             }
-            if cell.dsp:
-                product["UseDsp"] = bit(True)
+            product |= {"UseDsp": bit(True)} if cell.dsp else carry_choice(fabric)
             if cell.kept is not None:
                 product |= {"Words": cell.kept.words, "Positions": cell.positions}
             return Placed("vecq_multiply", lanes | product)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from vecq_hw.emit.words import pack_rows
 from vecq_hw.formats import IntArray, IntFormat
 from vecq_hw.layers import GatherSum, Lookup
+from vecq_hw.schedule import Fabric
 
 
 def signed_literal(value: int) -> str:
@@ -24,6 +25,11 @@ def signed_literal(value: int) -> str:
 def bit(value: bool) -> str:
     """A literal of one bit."""
     return f"1'b{int(value)}"
+
+
+def carry_choice(fabric: Fabric) -> dict[str, object]:
+    """The parameter of cells that use what carry cells of ECP5 can do; or none."""
+    return {"CarryChoice": 1} if fabric is Fabric.ECP5 else {}
 
 
 def memory_text(values: IntArray, lanes: int, bits: int) -> str:

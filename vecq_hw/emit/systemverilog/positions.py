@@ -8,7 +8,7 @@ from vecq_hw.accelerator.cells import Gathering, Pool, Reordering, Upsampling, W
 from vecq_hw.bench.words import pack
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
 from vecq_hw.emit.systemverilog.orders import order_parameters
-from vecq_hw.emit.systemverilog.parameters import bit, gather_lines
+from vecq_hw.emit.systemverilog.parameters import bit, carry_choice, gather_lines
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.layers import MaxPool2d, SumPool2d, Tensor, WindowLayer
 from vecq_hw.schedule import Fabric
@@ -61,8 +61,7 @@ def _geometry(
         for name, ends, numbers in parts
         for end, number in zip(ends, numbers, strict=True)
     }
-    if fabric is Fabric.ECP5:
-        result["CarryChoice"] = 1
+    result |= carry_choice(fabric)
     return {"Height": height, "Width": width, "Folds": channels // source.lanes} | result
 
 

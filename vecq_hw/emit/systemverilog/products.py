@@ -15,7 +15,7 @@ from vecq_hw.accelerator.memories.folded import unit_memories
 from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.accelerator.units import STRUCTURES
 from vecq_hw.emit.systemverilog.instances import Memory, Placed
-from vecq_hw.emit.systemverilog.parameters import bit
+from vecq_hw.emit.systemverilog.parameters import bit, carry_choice
 from vecq_hw.emit.systemverilog.recurrences import camel_case, recurrence
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.formats import IntFormat
@@ -29,7 +29,7 @@ def matrix_vector(
     """The cell of a Dense or Conv2d."""
     layer, fold = cell.layer, cell.fold
     if isinstance(layer.weights, BinaryBases) and fold.kind is FoldKind.BASE_SERIAL:
-        return _base_serial(cell, layer.weights, source, target)
+        return _base_serial(cell, layer.weights, source, target, fabric)
     if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.PARTIAL_SUMS:
         return _partial_sums(cell, layer.weights, source, target)
     activations = IntFormat(source.bits, source.signed)
@@ -68,7 +68,11 @@ def matrix_vector(
 
 
 def _base_serial(
-    cell: MatrixVector, weights: BinaryBases, source: NamedStream, target: NamedStream
+    cell: MatrixVector,
+    weights: BinaryBases,
+    source: NamedStream,
+    target: NamedStream,
+    fabric: Fabric,
 ) -> Placed:
     layer, fold, words = cell.layer, cell.fold, cell.unit.words
     activations, fmt = IntFormat(source.bits, source.signed), weights.coordinate_format
@@ -91,7 +95,7 @@ def _base_serial(
         "PassesFile": Memory("passes", memories.passes, 1, line_bits),
         "BiasFile": Memory("bias", memories.starts, fold.pe, target.bits),
     }
-    return Placed("vecq_base_serial", parameters)
+    return Placed("vecq_base_serial", parameters | carry_choice(fabric))
 
 
 def _partial_sums(
@@ -147,7 +151,7 @@ def embedding(cell: Rows, source: NamedStream, target: NamedStream) -> Placed:
     return Placed("vecq_embedding", parameters)
 
 
-def recurrent(cell: Recurrence, source: NamedStream, read: Tensor) -> Placed:
+def recurrent(cell: Recurrence, source: NamedStream, read: Tensor, fabric: Fabric) -> Placed:
     """The cell of a layer that reads its own last outputs."""
     parameters, memories = recurrence(cell.layer, cell.fold, read.format)
     match cell.layer:
@@ -163,7 +167,7 @@ def recurrent(cell: Recurrence, source: NamedStream, read: Tensor) -> Placed:
         "InputSigned": bit(source.signed),
     }
     files = {f"{camel_case(name)}File": memory for name, memory in memories.items()}
-    return Placed(module, ends | parameters | files)
+    return Placed(module, ends | parameters | carry_choice(fabric) | files)
 
 
 def constant(cell: Source, target: NamedStream) -> Placed:

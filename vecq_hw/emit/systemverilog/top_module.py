@@ -143,7 +143,8 @@ class _Builder:
                 self._put([cell.source], cell.targets, placed)
             case Join():
                 sources = [self._streams[stream] for stream in cell.sources]
-                placed = elements.join(cell, sources, self._streams[cell.target])
+                target = self._streams[cell.target]
+                placed = elements.join(cell, sources, target, self._fabric)
                 self._put(cell.sources, [cell.target], placed)
             case Source():
                 placed = products.constant(cell, self._streams[cell.target])
@@ -231,7 +232,7 @@ def _of_one_stream(
     """What a cell becomes whose layer reads the tensor ``read`` and no other."""
     match cell:
         case Elementwise():
-            return elements.elementwise(cell, source, read)
+            return elements.elementwise(cell, source, read, fabric)
         case SerialRescale():
             return elements.serial_rescale(cell, source, fabric)
         case Comparison():
@@ -243,7 +244,7 @@ def _of_one_stream(
         case Rows():
             return products.embedding(cell, source, target)
         case Recurrence():
-            return products.recurrent(cell, source, read)
+            return products.recurrent(cell, source, read, fabric)
         case Windows():
             return positions.windows(cell, source, read, fabric)
         case Pool():

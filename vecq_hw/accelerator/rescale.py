@@ -1,8 +1,9 @@
-"""A Rescale that takes the bits of its mantissas one by one: where it fits, and its steps."""
+"""How a Rescale multiplies: by constants, or by the bits of its mantissas one by one; its steps."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from vecq_hw.accelerator.units import ROOM_OF_SPACED, StepRun, Unit, mantissa_bits
 from vecq_hw.arithmetic import half_of
@@ -11,6 +12,13 @@ from vecq_hw.layers import Rescale
 
 WIDEST_ALIGNED = 61
 """Bits of an accumulator or constant with zeros behind it, of which sums have at most 64 bits."""
+
+
+def constant_lanes(layer: Rescale, lanes: int) -> npt.NDArray[np.bool_]:
+    """Which of the lanes multiply by the same mantissa in each of their words; shape (lanes,)."""
+    words = layer.mantissa.reshape(-1, lanes)
+    constant: npt.NDArray[np.bool_] = (words == words[0]).all(axis=0)
+    return constant
 
 
 def rescale_turns(layer: Rescale, source: IntFormat, lanes: int, interval: int) -> int:
