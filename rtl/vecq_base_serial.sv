@@ -25,7 +25,7 @@
 //
 // Where a group has as many words as a coordinate has bits, or more, the coordinate is multiplied bit
 // by bit while the next pass is summed, without a multiplier; the latency is then
-// 3 + ceil(Simd / 8) + CoordinateBits.  CarryChoice, for ECP5: see vecq_table_multiplier.
+// 3 + ceil(Simd / 8) + CoordinateBits.
 module vecq_base_serial #(
   parameter int Words            = 1,
   parameter int Outputs          = 1,
@@ -38,7 +38,6 @@ module vecq_base_serial #(
   parameter int CoordinateBits   = 8,
   parameter bit CoordinateSigned = 1'b0,
   parameter int AccumulatorBits  = 16,
-  parameter bit CarryChoice      = 1'b0,
   parameter     BasesFile,
   parameter     CoordinatesFile,
   parameter     PassesFile,
@@ -338,14 +337,9 @@ module vecq_base_serial #(
       logic [AccumulatorBits-1:0] product_sum_q;
 
       assign factor    = {CoordinateSigned && coordinate[CoordinateBits-1], coordinate};
+      assign product_d = factor * signed'({1'b0, partial_sum_q});
       assign negative  = 1'b0;
       assign term      = product_sum_q;
-
-      vecq_table_multiplier #(
-        .LeftBits(CoordinateBits + 1), .RightBits(PartialBits + 1), .CarryChoice(CarryChoice)
-      ) multiplier (
-        .left_i(factor), .right_i({1'b0, partial_sum_q}), .product_o(product_d)
-      );
 
       always_ff @(posedge clk_i) begin
         if (advance) product_sum_q <= AccumulatorBits'(product_d);

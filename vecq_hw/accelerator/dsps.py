@@ -14,7 +14,7 @@ from vecq_hw.schedule import FoldKind, Schedule
 def with_dsps(network: Network, schedule: Schedule) -> Schedule:
     """The schedule with DSP blocks for each Rescale that has a word every cycle or nearly so.
 
-    A multiplier of tables takes about a thousand of them a lane; a Rescale whose words come more
+    A multiplier of tables takes about three hundred of them a lane; a Rescale whose words come more
     seldom works on the bits of its mantissas one by one, and stays as it is.
     """
     planned = plan(network, schedule)

@@ -269,7 +269,9 @@ def _base_serial(
         made.register(fold.pe * (accumulator + coordinate))
         made.add(accumulator, fold.pe, fronts=2 * accumulator)
     else:
-        multipliers.of_any(made, partial + 1, coordinate + 1, fold.pe)
+        signed = np.pad(coordinates.keys, ((0, 0), (0, 1)))
+        tables = sum(multipliers.by_constant(partial + 1, keys) for keys in signed)
+        made.multiply(partial + 1, coordinate + 1, fold.pe, tables=tables)
         made.register(fold.pe * accumulator)
         made.add(accumulator, fold.pe, fronts=accumulator)
     made.register(fold.pe * accumulator)

@@ -29,7 +29,7 @@ def matrix_vector(
     """The cell of a Dense or Conv2d."""
     layer, fold = cell.layer, cell.fold
     if isinstance(layer.weights, BinaryBases) and fold.kind is FoldKind.BASE_SERIAL:
-        return _base_serial(cell, layer.weights, source, target, fabric)
+        return _base_serial(cell, layer.weights, source, target)
     if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.PARTIAL_SUMS:
         return _partial_sums(cell, layer.weights, source, target)
     activations = IntFormat(source.bits, source.signed)
@@ -68,11 +68,7 @@ def matrix_vector(
 
 
 def _base_serial(
-    cell: MatrixVector,
-    weights: BinaryBases,
-    source: NamedStream,
-    target: NamedStream,
-    fabric: Fabric,
+    cell: MatrixVector, weights: BinaryBases, source: NamedStream, target: NamedStream
 ) -> Placed:
     layer, fold, words = cell.layer, cell.fold, cell.unit.words
     activations, fmt = IntFormat(source.bits, source.signed), weights.coordinate_format
@@ -95,7 +91,7 @@ def _base_serial(
         "PassesFile": Memory("passes", memories.passes, 1, line_bits),
         "BiasFile": Memory("bias", memories.starts, fold.pe, target.bits),
     }
-    return Placed("vecq_base_serial", parameters | carry_choice(fabric))
+    return Placed("vecq_base_serial", parameters)
 
 
 def _partial_sums(
