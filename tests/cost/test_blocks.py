@@ -12,7 +12,7 @@ from vecq_hw.cost.blocks import Block, block_rams, pieces
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.contents import Contents
 from vecq_hw.cost.fabric import FABRICS, raw
-from vecq_hw.cost.multipliers import by_constant
+from vecq_hw.cost.multipliers import by_constants
 from vecq_hw.cost.structure import Memory, Structure
 from vecq_hw.netlist import yosys
 from vecq_hw.netlist.families import FAMILIES
@@ -134,7 +134,7 @@ def test_rows_of_a_deep_memory_of_constants_are_chosen_by_tables() -> None:
 
 def test_zeros_in_a_constant_factor_still_end_in_sums_and_carries() -> None:
     sparse = np.array([*[0] * 16, 1, 0, 0, 0, 1, 0])  # 0x110000, in "graph 22" of the record
-    assert 250 < by_constant(39, sparse) < 390  # yosys took 339 tables
+    assert 250 < by_constants(39, sparse) < 390  # yosys took 339 tables
 
 
 def test_ports_of_constants_need_copies_where_a_block_has_fewer() -> None:

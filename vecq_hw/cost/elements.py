@@ -63,7 +63,7 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     else:
         for constant, keys in zip(constant_lanes(layer, lanes), mantissas.keys, strict=True):
             if constant:
-                tables = multipliers.by_constant(accumulator, keys)
+                tables = multipliers.by_constants(accumulator, keys)
                 made.spend(tables)
                 made.add(product if tables else 0)
             else:

@@ -1,6 +1,6 @@
-"""Multipliers without DSP blocks: ``vecq_table_multiplier``, and those by constants.
+"""Multipliers without DSP blocks: ``vecq_table_multiplier``, and those by what a memory holds.
 
-By a constant, synthesis makes them: yosys (``maccmap``) stacks a copy for each bit of the shorter
+The latter are left to synthesis: yosys (``maccmap``) stacks a copy for each bit of the shorter
 side and adds them three by three, level by level, before it knows which of them are zeros: where
 one is, the other two still give a sum and a carry.  What is the same twice is made once, the sign's
 copies above all.
@@ -67,7 +67,7 @@ def of_any(made: Structure, left: int, right: int, count: int = 1) -> None:
         sums, step = halves(sums), 2 * step
 
 
-def by_constant(left: int, factor: Keys) -> float:
+def by_constants(left: int, factor: Keys) -> float:
     """Tables of four inputs of a product, without its last sum, which is a carry chain.
 
     Parameters
@@ -80,7 +80,7 @@ def by_constant(left: int, factor: Keys) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> [round(by_constant(8, np.array(bits))) for bits in ([0, 1, 0], [1, 1, 1, 0], [2, 3, 4, 0])]
+    >>> [round(by_constants(8, np.array(bits))) for bits in ([0, 1, 0], [1, 1, 1, 0], [2, 3, 4, 0])]
     [0, 38, 72]
     """
     if sorted(factor.tolist()) == [*[0] * (len(factor) - 1), 1] and not factor[-1]:

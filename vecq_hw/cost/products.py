@@ -270,7 +270,7 @@ def _base_serial(
         made.add(accumulator, fold.pe, fronts=2 * accumulator)
     else:
         signed = np.pad(coordinates.keys, ((0, 0), (0, 1)))
-        tables = sum(multipliers.by_constant(partial + 1, keys) for keys in signed)
+        tables = sum(multipliers.by_constants(partial + 1, keys) for keys in signed)
         made.multiply(partial + 1, coordinate + 1, fold.pe, tables=tables)
         made.register(fold.pe * accumulator)
         made.add(accumulator, fold.pe, fronts=accumulator)
