@@ -120,6 +120,19 @@ def test_a_dsp_is_used_only_where_the_schedule_asks_for_one() -> None:
     assert "UseDsp(1'b1)" not in files(network)["rtl/mlp.sv"]
 
 
+def test_lanes_whose_mantissas_are_all_the_same_are_told() -> None:
+    """The three outputs of the MLP's first layer are a word of three lanes, or three words of one."""
+    network = mlp()
+    for lanes, constant in ((3, "3'b111"), (1, None)):
+        folds = {**schedule(network).folds, "fc1": Fold(pe=lanes, simd=2)}
+        for fabric in Fabric:
+            given = Schedule(folds=folds, fabric=fabric)
+            top = emit(network, given, vectors(network)).files["rtl/mlp.sv"]
+            cell = top[: top.index("act1_unit (")].rpartition("vecq_rescale #(")[2]
+            assert (f".Constant({constant})" in cell) == (constant is not None)
+            assert (".CarryChoice(1)" in cell) == (fabric is Fabric.ECP5 and constant is None)
+
+
 def test_several_ends_have_a_stream_each() -> None:
     network = Network(
         name="two",

@@ -95,7 +95,7 @@ def longest_stage(structure: Structure, parts: Raw, family: str) -> float:
     """Nanoseconds of the slowest stage of a cell.
 
     The enable of its pipeline, which all its registers read and two tables make; or its widest
-    sum, with a table in front and one behind.
+    sum, with a table in front and one behind; or the sums of a multiplier of tables.
     """
     delays, fabric = DELAYS[family], FABRICS[family]
     loads = max(parts.registers, 1)
@@ -104,4 +104,5 @@ def longest_stage(structure: Structure, parts: Raw, family: str) -> float:
     widest = max((part.bits for part in structure.sums), default=0)
     chain = delays.carry_ends + delays.carry_cell * widest / fabric.carry_bits if widest else 0.0
     total = delays.register + chain + 2 * (delays.table + delays.wire) + delays.wire
-    return max(enable, total)
+    chained = delays.register + structure.chained * (chain + delays.wire)
+    return max(enable, total, chained)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from vecq_hw.cost.contents import Keys
-from vecq_hw.cost.structure import Structure, halves
+from vecq_hw.cost.structure import Structure, halves, log2
 
 WIRED_TABLES = 0.87
 """Tables of four inputs for each sum or carry of wires; some are made together."""
@@ -61,6 +61,7 @@ def of_any(made: Structure, left: int, right: int, count: int = 1) -> None:
     row, pairs = max(left, right), halves(min(left, right))
     each = row + 2
     made.add(each, count * pairs, fronts=2 * each, chosen=True)
+    made.chained = max(made.chained, 1 + log2(pairs))
     widest, sums, step = row + 2 * pairs, pairs, 2
     while sums > 1:
         made.add(min(each + 2 * (step - 1), widest) - step, count * (sums // 2))

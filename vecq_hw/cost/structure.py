@@ -119,6 +119,8 @@ class Structure:
         Without those behind memories.
     counted : float
         Tables of four inputs that were counted as such.
+    chained : int
+        Carry chains one behind the other between two registers.
     """
 
     kind: str
@@ -131,6 +133,7 @@ class Structure:
     control: int = 0
     registers: int = 0
     counted: float = 0.0
+    chained: int = 1
 
     def add(self, bits: int, count: int = 1, fronts: float = 0, *, chosen: bool = False) -> None:
         """Sums or differences."""
