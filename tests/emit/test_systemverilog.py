@@ -121,7 +121,7 @@ def test_a_dsp_is_used_only_where_the_schedule_asks_for_one() -> None:
 
 
 def test_lanes_whose_mantissas_are_all_the_same_are_told() -> None:
-    """The three outputs of the MLP's first layer are a word of three lanes, or three words of one."""
+    """The three outputs of a layer are one word of three lanes, or three words of one."""
     network = mlp()
     for lanes, constant in ((3, "3'b111"), (1, None)):
         folds = {**schedule(network).folds, "fc1": Fold(pe=lanes, simd=2)}

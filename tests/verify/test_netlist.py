@@ -14,14 +14,15 @@ from vecq_hw import data
 from vecq_hw.accelerator.dsps import with_dsps
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
-from vecq_hw.formats import IntArray
+from vecq_hw.formats import IntArray, IntFormat
+from vecq_hw.layers import Input, Multiply, Rescale
 from vecq_hw.lower import lower
 from vecq_hw.netlist.families import GOWIN
 from vecq_hw.netlist.model import Netlist, read_json
 from vecq_hw.netlist.registers import with_block_registers
 from vecq_hw.netlist.simulators import simulator_of
 from vecq_hw.network import Network
-from vecq_hw.schedule import Fabric, default_schedule
+from vecq_hw.schedule import Fabric, Schedule, default_schedule
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.train import build_model, fit, quantize_model
 from vecq_hw.verify import netlist as target
@@ -92,6 +93,38 @@ def differs(made: Netlist, folder: Path) -> bool:
     (outputs,) = found.values()
     wanted = np.loadtxt(folder / "vectors/outputs.txt", dtype=np.int64)
     return not np.array_equal(outputs, wanted)
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("fabric", [Fabric.ECP5, Fabric.LUT6], ids=str)
+def test_multipliers_of_tables_give_the_products(fabric: Fabric, tmp_path: Path):
+    """Of two streams, and of a stream by mantissas."""
+    sources = (
+        Input(name="left", shape=(6,), format=IntFormat(7, signed=True)),
+        Input(name="right", shape=(6,), format=IntFormat(6, signed=False)),
+    )
+    rescale = Rescale(
+        name="codes",
+        input="product",
+        mantissa=np.array([30000, -500, -20001, 9, 77, -32768]),
+        offset=np.arange(6) - 3,
+        shift=17,
+        format=IntFormat(8, signed=True),
+    )
+    product = Multiply(name="product", inputs=("left", "right"))
+    network = Network(name="net", inputs=sources, layers=(product, rescale), outputs=("codes",))
+    generator = np.random.default_rng(0)
+    given = {
+        source.name: generator.integers(source.format.lo, source.format.hi + 1, (200, 6))
+        for source in sources
+    }
+    schedule = Schedule(folds={}, fabric=fabric, axis_bits=16)
+    (row,) = verify(
+        network, given, targets=choose(["netlist"]), folder=tmp_path, schedule=schedule
+    ).rows
+    assert (row.status, row.mismatches, row.message) == (Status.PASSED, 0, "")
+    assert row.distinct_outputs > 100
+    assert "MULT18X18D" not in (tmp_path / "netlist" / target.NETLIST).read_text()
 
 
 def test_without_being_named_it_does_not_run():
