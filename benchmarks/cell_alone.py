@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.synthesis import Area, synthesize
+from benchmarks.synthesis import ECP5, Area, synthesize
 from vecq_hw import assets
 from vecq_hw.emit.systemverilog.cells import with_inner
 
@@ -32,11 +32,13 @@ class Cell:
     inputs: int = 1
 
     def area(self, family: str) -> Area:
-        """Synthesized alone."""
+        """Synthesized alone; with the carry cells of ECP5 there, as an accelerator has it."""
         names = with_inner([self.module])
         files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
         files |= {f"{name}.mem": text for name, text in self.memories.items()}
-        given = {**self.parameters, **{name: f'"{name}.mem"' for name in self.memories}}
+        carries = family == ECP5 and "parameter bit CarryChoice" in files[f"{self.module}.sv"]
+        choice = {"CarryChoice": 1} if carries else {}
+        given = {**choice, **self.parameters, **{name: f'"{name}.mem"' for name in self.memories}}
         values = ", ".join(f".{name}({value})" for name, value in given.items())
         files["alone.sv"] = (
             "module alone (input logic clk_i, input logic rst_ni,"
