@@ -67,7 +67,7 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
                 made.spend(tables)
                 made.add(product if tables else 0)
             else:
-                multipliers.of_any(made, accumulator, mantissa)
+                multipliers.of_any(made, accumulator, mantissa, factor=keys)
     made.register(lanes * product)
     if isinstance(layer.shift, int):
         low = min(total // 2, shift)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from vecq_hw.cost.contents import Keys
-from vecq_hw.cost.structure import Structure, halves, log2
+from vecq_hw.cost.structure import Structure, log2
 
 WIRED_TABLES = 0.87
 """Tables of four inputs for each sum or carry of wires; some are made together."""
@@ -56,16 +56,36 @@ class _Functions:
                 return self.made(_SUM, *plain) ^ inverted, self.made(_CARRY, ones, *rest)
 
 
-def of_any(made: Structure, left: int, right: int, count: int = 1) -> None:
-    """The sums of ``vecq_table_multiplier``: of pairs of copies, and a tree of these."""
-    row, pairs = max(left, right), halves(min(left, right))
-    each = row + 2
-    made.add(each, count * pairs, fronts=2 * each, chosen=True)
-    made.chained = max(made.chained, 1 + log2(pairs))
-    widest, sums, step = row + 2 * pairs, pairs, 2
-    while sums > 1:
-        made.add(min(each + 2 * (step - 1), widest) - step, count * (sums // 2))
-        sums, step = halves(sums), 2 * step
+def of_any(
+    made: Structure, left: int, right: int, count: int = 1, factor: Keys | None = None
+) -> None:
+    """The sums of ``vecq_table_multiplier``: of pairs of copies, and a tree of these.
+
+    Parameters
+    ----------
+    left, right : int
+        Bits of the signed numbers.
+    factor : int64 array of shape (right,), optional
+        The keys (:class:`vecq_hw.cost.contents.Contents`) of the right number's bits.  Synthesis
+        finds pairs that are zero, are one copy, or are the same twice.
+    """
+    row, bits = max(left, right), [*range(2, 2 + min(left, right))]
+    if factor is not None and left > right:
+        bits = factor.tolist()
+    bits = [0] * (len(bits) % 2) + bits
+    pairs = [*zip(bits[::2], bits[1::2], strict=True)]
+    each, widest = row + 2, row + len(bits)
+    *others, (low, sign) = pairs
+    chains = {*others} - {(0, 0), (0, 1), (1, 0)}
+    subtracted = (low, sign) not in ((0, 0), (1, 0))
+    made.add(each, count * (len(chains) + subtracted), fronts=2 * each, chosen=True)
+    made.chained = max(made.chained, 1 + log2(len(pairs)))
+    there, step = [pair != (0, 0) for pair in pairs], 2
+    while len(there) > 1:
+        there += [False] * (len(there) % 2)
+        two = [*zip(there[::2], there[1::2], strict=True)]
+        made.add(min(each + 2 * (step - 1), widest) - step, count * two.count((True, True)))
+        there, step = [any(sums) for sums in two], 2 * step
 
 
 def by_constants(left: int, factor: Keys) -> float:
