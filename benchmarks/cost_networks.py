@@ -300,8 +300,8 @@ _MAKERS: Mapping[str, Callable[[Seeded, str], Network]] = {
 _SEEDS: Mapping[str, Mapping[str, Iterable[int]]] = {
     FIT: {"chain": range(26), "graph": (*range(14), *range(15, 55)), "sequence": (1, 3, 4)},
     HELD_OUT: {
-        "chain": (*range(100, 106), *range(700, 710), *range(800, 810)),
-        "graph": (*range(100, 110), *range(700, 714), *range(800, 814)),
+        "chain": (*range(100, 106), *range(700, 710), *range(800, 810), *range(900, 909)),
+        "graph": (*range(100, 110), *range(700, 714), *range(800, 814), *range(900, 910)),
         "sequence": (),
     },
 }
