@@ -19,9 +19,9 @@
 // RowsFile holds the first line of its class.
 //
 // With UseDsp the multiplier is a DSP block: Vivado reads that, yosys wants no -nodsp.  Without, it is
-// made of look-up tables: by vecq_table_multiplier, but in lanes of which Constant says that all of
-// their mantissas are the same, which synthesis finds a smaller circuit for.  CarryChoice is for
-// ECP5.  Where words come seldom, vecq_rescale_serial takes fewer still.
+// made of look-up tables: by vecq_table_multiplier, but left to synthesis in lanes of which Constant
+// says that all of their mantissas are the same.  CarryChoice is for ECP5.  Where words come seldom,
+// vecq_rescale_serial takes fewer still.
 //
 // A word every cycle; vecq_pipeline_end ends the pipeline, with room for Room words: 1 is enough
 // where words come every second cycle or more seldom.  Latency: seven cycles, eight with several
