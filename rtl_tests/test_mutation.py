@@ -53,10 +53,11 @@ def test_a_cell_holds_all_its_mutants_and_itself() -> None:
 
 
 def test_every_cell_of_a_bench_has_mutants() -> None:
+    without = {"carry_adder", "gate_products"}  # no operator that is changed
     for _, cells in BENCHES.values():
         for cell in cells:
             path = assets.rtl() / f"vecq_{cell}.sv"
-            assert cell == "carry_adder" or any(mutants(path.stem, path.read_text())), cell
+            assert (cell in without) != any(mutants(path.stem, path.read_text())), cell
 
 
 def test_every_cell_and_every_bench_of_cells_has_its_mutants() -> None:

@@ -64,7 +64,8 @@ def recurrent(cell: Recurrence, source: IntFormat) -> Structure:
     made.rom(512, 9)
     made.ram(elements, 16)
     multipliers.of_any(made, 9, 16)
-    multipliers.of_any(made, 9, 9, count=1 if isinstance(layer, Gru) else 2)
+    if isinstance(layer, Lstm):
+        multipliers.of_any(made, 9, 9, count=2)
     made.add(26, 2)
     made.register(25 + 18 + 16 + 4 * 9 + 8)
     for most in (outputs, elements, elements, steps, words, words, folds, fold.simd, gates):
