@@ -5,7 +5,7 @@
 // Each bit of the shorter number takes a copy of the longer one or not.  Two neighbouring copies are
 // added in one carry chain, and a tree adds these sums.  The copy of the sign's bit is subtracted.
 // Yosys 0.70 would add three copies at a time in tables, without carries: for 14 by 15 bits on ECP5
-// that takes 1,219 positions, this 444, and 250 with CarryChoice.
+// that takes 1,219 positions, this 436, and 240 with CarryChoice.
 //
 // CarryChoice: in the carry cell of Lattice's ECP5 a table of four inputs computes whether a carry
 // goes on.  Both bits of both copies fit into it, so that choosing takes no table beside the carry

@@ -70,6 +70,12 @@ def netlists(sources: Mapping[str, str], tops: list[str]) -> dict[str, str]:
     return {**texts, "cells_xilinx.sv": models(used)}
 
 
+def carry_cells() -> dict[str, str]:
+    """The file of ECP5's carry cell and its parts, for proofs of what synthesis sees."""
+    library = ("ecp5/ccu2c_sim.vh", "ecp5/common_sim.vh")
+    return {"cells_ecp5.sv": models({"CCU2C", "LUT2", "LUT4"}, library)}
+
+
 def models(cells: set[str], files: Sequence[str] = ("xilinx/cells_sim.v",)) -> str:
     """The models of yosys' library, without their timing."""
     library = "".join((yosys.library() / file).read_text() for file in files)

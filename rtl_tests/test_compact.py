@@ -8,6 +8,6 @@ from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
-@one_in(7)
+@one_in(6)
 def test_compact(tmp_path: Path, every: int) -> None:
     harness.run(tmp_path, "bench_compact", CASES, every, ALSO)

@@ -10,17 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from rtl_tests.formal import solve
-from rtl_tests.netlist import models
+from rtl_tests.formal import proven
+from rtl_tests.netlist import carry_cells
 from vecq_hw import assets
 
 CELLS = (
     *("vecq_adder", "vecq_carry_adder", "vecq_pair_sums"),
     *("vecq_plane_sum", "vecq_quad_row_array"),
 )
-
-
-LIBRARY = ("ecp5/ccu2c_sim.vh", "ecp5/common_sim.vh")
 
 
 def row_proof(bits: int, lanes: int, activation_bits: int, first: bool = False) -> str:
@@ -119,13 +116,6 @@ def texts_of_cells(mutant: tuple[str, str, str] | None) -> dict[str, str]:
     return texts
 
 
-def proven(folder: Path, texts: dict[str, str]) -> bool:
-    for file, text in texts.items():
-        (folder / file).write_text(text)
-    result, _ = solve(folder, list(texts))
-    return result
-
-
 def row_proven(
     folder: Path,
     sizes: tuple[int, int, int],
@@ -139,9 +129,8 @@ def adder_proven(
     folder: Path, complement: bool, mutant: tuple[str, str, str] | None = None
 ) -> bool:
     adder = "`define SYNTHESIS\n" + texts_of_cells(mutant)["vecq_carry_adder.sv"]
-    cell = models({"CCU2C", "LUT2", "LUT4"}, LIBRARY)
-    texts = {"cells_ecp5.sv": cell, "adder.sv": adder, "proof.sv": adder_proof(complement)}
-    return proven(folder, texts)
+    texts = {"adder.sv": adder, "proof.sv": adder_proof(complement)}
+    return proven(folder, carry_cells() | texts)
 
 
 @pytest.mark.needs_yosys

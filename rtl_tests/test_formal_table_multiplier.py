@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rtl_tests.formal import solve
-from rtl_tests.netlist import models
+from rtl_tests.formal import proven
+from rtl_tests.netlist import carry_cells
 from tests.shares import nightly
 from vecq_hw import assets
 
 CELL = "vecq_table_multiplier.sv"
-LIBRARY = ("ecp5/ccu2c_sim.vh", "ecp5/common_sim.vh")
 SMALL = [(1, 1), (1, 2), (2, 1), (3, 2), (2, 3), (3, 3), (4, 3), (3, 5), (6, 5), (5, 7)]
 
 
@@ -40,7 +39,7 @@ endmodule
 """
 
 
-def proven(
+def multiplies(
     folder: Path, sizes: tuple[int, int], synthesis: bool, mutant: tuple[str, str] | None = None
 ) -> bool:
     """Whether it multiplies as simulation sees it, or with the carry cells of synthesis."""
@@ -50,20 +49,17 @@ def proven(
         text = text.replace(*mutant)
     texts = {
         "vecq_adder.sv": (assets.rtl() / "vecq_adder.sv").read_text(),
-        "cells_ecp5.sv": models({"CCU2C", "LUT2", "LUT4"}, LIBRARY),
         CELL: f"`{'define' if synthesis else 'undef'} SYNTHESIS\n{text}",
         "proof.sv": proof(*sizes),
     }
-    for file, content in texts.items():
-        (folder / file).write_text(content)
-    return solve(folder, list(texts))[0]
+    return proven(folder, carry_cells() | texts)
 
 
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize("synthesis", [False, True], ids=["simulation", "synthesis"])
 @pytest.mark.parametrize("sizes", [*SMALL, nightly((8, 7)), nightly((7, 9))], ids=str)
 def test_it_multiplies(sizes: tuple[int, int], synthesis: bool, tmp_path: Path) -> None:
-    assert proven(tmp_path, sizes, synthesis)
+    assert multiplies(tmp_path, sizes, synthesis)
 
 
 @pytest.mark.needs_yosys
@@ -80,4 +76,4 @@ def test_it_multiplies(sizes: tuple[int, int], synthesis: bool, tmp_path: Path) 
     ],
 )
 def test_the_proof_fails_for_a_mutant(synthesis: bool, old: str, new: str, tmp_path: Path) -> None:
-    assert not proven(tmp_path, (6, 5), synthesis, (old, new))
+    assert not multiplies(tmp_path, (6, 5), synthesis, (old, new))

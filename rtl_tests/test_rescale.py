@@ -12,7 +12,7 @@ OWN_SHIFTS = 24  # as wide, with a shift for each channel
 
 
 @pytest.mark.needs_verilator
-@one_in(11)
+@one_in(7)
 def test_rescale(tmp_path: Path, every: int) -> None:
     """As written, and two as netlists of LUTs and carries."""
     pytest.importorskip("pyosys")

@@ -8,6 +8,6 @@ from tests.shares import one_in
 
 
 @pytest.mark.needs_verilator
-@one_in(5)
+@one_in(4)
 def test_sequences(tmp_path: Path, every: int) -> None:
     harness.run(tmp_path, "bench_sequences", CASES, every)

@@ -12,7 +12,7 @@ from vecq_hw import assets
 
 
 @pytest.mark.needs_verilator
-@one_in(17)
+@one_in(12)
 def test_unrolled(tmp_path: Path, every: int) -> None:
     """As generated, and the last ones as netlists of LUTs and carries."""
     pytest.importorskip("pyosys")

@@ -72,7 +72,7 @@ def test_a_product_with_one_mantissa_takes_what_its_digits_take() -> None:
     shifted = np.full(16, 1 << 16)
     many = np.full(16, 0x15555)
     sizes = [taken(DRAWN, fold, mantissas).luts for mantissas in (shifted, many, drawn)]
-    assert sizes[0] + 200 < sizes[1] < sizes[2]
+    assert sizes[0] + 200 < sizes[1] < sizes[2] < sizes[0] + 300
 
 
 @pytest.mark.parametrize(

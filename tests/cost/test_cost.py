@@ -93,7 +93,8 @@ def test_a_rescale_that_needs_a_multiplier_takes_dsps_on_ecp5() -> None:
     assert [fold.dsp for fold in dsps.folds.values()] == [True, True, False]
     tables, blocks = (estimate(network, s, ECP5.family, ECP5) for s in (plain, dsps))
     assert (tables.total.dsps, blocks.total.dsps) == (0, 16)
-    assert tables.total.luts > 1.5 * blocks.total.luts
+    # One multiplier of tables for each of 16 lanes: yosys takes 240 positions for 14 by 15 bits.
+    assert 240 < (tables.total.luts - blocks.total.luts) / 16 < 340
 
 
 def test_the_default_schedule_of_the_fabric_has_them() -> None:
