@@ -29,7 +29,8 @@ from vecq_hw.layers import Weights
 from vecq_hw.terminal import Loudness, loudness, speaking
 
 ROOT = Path(__file__).parents[2]
-EVERY = pytest.mark.parametrize("name", sorted(vecq.commands))
+COMMANDS = vecq.all_commands()
+EVERY = pytest.mark.parametrize("name", sorted(COMMANDS))
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -47,7 +48,7 @@ def options(command: click.Command) -> list[click.Option]:
 
 @EVERY
 def test_every_command_has_the_common_options_examples_and_a_help_for_each_option(name):
-    command = vecq.commands[name]
+    command = COMMANDS[name]
     assert isinstance(command, Command)
     there = {one for option in options(command) for one in option.opts}
     assert {"--json", "--force", "--quiet", "-q", "--verbose", "-v"} <= there
@@ -61,13 +62,13 @@ def test_every_command_has_the_common_options_examples_and_a_help_for_each_optio
 @EVERY
 def test_every_example_is_one_that_the_command_takes(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    for example in vecq.commands[name].examples:
+    for example in COMMANDS[name].examples:
         words = shlex.split(example)
         if words[0] == "echo":  # into the start-up file of a shell
             words = shlex.split(words[1].removeprefix('eval "$(').removesuffix(')"'))
         assert words[:2] == ["vecq", name]
         taken = words[2 : words.index(">") if ">" in words else None]
-        vecq.commands[name].make_context(name, taken)
+        COMMANDS[name].make_context(name, taken)
 
 
 def test_the_same_option_has_the_same_words_everywhere():
@@ -89,7 +90,7 @@ def test_the_same_option_has_the_same_words_everywhere():
     free |= {"--resume"}
     found: dict[str, set[tuple[str | None, str]]] = {}
     metavars: dict[str, set[str]] = {}
-    for command in vecq.commands.values():
+    for command in COMMANDS.values():
         context = click.Context(command)
         for option in options(command):
             place = found.setdefault(option.opts[-1], set())

@@ -122,10 +122,14 @@ def test_what_takes_more_than_half_of_the_tables_is_named() -> None:
     network = networks.digits_mlp()
     small = device("ice40-hx8k")
     schedule = default_schedule(network, 8)
-    (said,) = warnings(network, schedule, small)
+    (said,) = warnings(network, schedule, estimate(network, schedule, small.family, small))
     assert "the multipliers of 'fc1_rescale' and 'fc2_rescale'" in said
     assert '"dsp": true' in said
-    assert not list(warnings(network, with_dsps(network, schedule), device("ecp5-85k")))
+    large, with_blocks = device("ecp5-85k"), with_dsps(network, schedule)
+    found = estimate(network, with_blocks, large.family, large)
+    assert not list(warnings(network, with_blocks, found))
+    nowhere = estimate(network, schedule, small.family)
+    assert not list(warnings(network, schedule, nowhere))
 
 
 @pytest.mark.parametrize("sizes", [(32, 64), (64, 64)])

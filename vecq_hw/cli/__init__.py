@@ -14,53 +14,16 @@ import click
 
 from vecq_hw import __version__
 from vecq_hw.cli import status
-from vecq_hw.cli.array import array
-from vecq_hw.cli.board import board
 from vecq_hw.cli.command import loudness_options
-from vecq_hw.cli.completion import VARIABLE, completion
-from vecq_hw.cli.cost import cost
-from vecq_hw.cli.cycles import cycles
-from vecq_hw.cli.demo import demo
-from vecq_hw.cli.doctor import doctor
-from vecq_hw.cli.emit import emit
-from vecq_hw.cli.implement import implement
-from vecq_hw.cli.imports import import_
-from vecq_hw.cli.networks import lower, show, simulate
-from vecq_hw.cli.outputs import keep_command_line
-from vecq_hw.cli.quantization import lambda_, methods
-from vecq_hw.cli.report import compare, report
-from vecq_hw.cli.schedule import schedule
-from vecq_hw.cli.search import search, sensitivity
-from vecq_hw.cli.train import train
-from vecq_hw.cli.verify import verify
+from vecq_hw.cli.completion import VARIABLE
+from vecq_hw.cli.group import Commands
 from vecq_hw.errors import VecqError
 from vecq_hw.processes import interrupt_on_signals, signal_received
 from vecq_hw.toolchain import missing_package
 
 
-class _Group(click.Group):
-    """The commands, and below them the exit statuses; what was typed is kept for results."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what was typed, for the results that say how they were made."""
-        keep_command_line(ctx, args)
-        return super().parse_args(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what each command does, to the end of the sentence."""
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, each.get_short_help_str(1000)) for name, each in self.commands.items()]
-            )
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the exit statuses say."""
-        with formatter.section("Exit status"):
-            formatter.write_dl([*status.MEANINGS.items()])
-
-
 @click.group(
-    cls=_Group,
+    cls=Commands,
     params=loudness_options(),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -70,16 +33,6 @@ def vecq() -> None:
 
     Start with 'vecq demo'; 'vecq doctor' says what is missing; 'vecq COMMAND --help' has examples.
     """
-
-
-for each in (
-    *(demo, doctor, completion),
-    *(train, methods, lambda_, search, sensitivity),
-    *(lower, import_, show, simulate, emit, verify),
-    *(array, cycles, cost, schedule, implement, board),
-    *(report, compare),
-):
-    vecq.add_command(each)
 
 
 def main() -> None:

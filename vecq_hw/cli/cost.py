@@ -39,7 +39,7 @@ def cost(network: Path, choice: ScheduleChoice, device: str, json_file: Path | N
     schedule = choice.schedule(net, chosen.family)
     with activity(f"adding up {net.name}"):
         estimate = model.estimate(net, schedule, chosen.family, chosen)
-        warned = [*model.warnings(net, schedule, chosen)]
+        warned = [*model.warnings(net, schedule, estimate)]
     _print(estimate)
     for warning in warned:
         warn(warning)

@@ -48,57 +48,74 @@ def activity(text: str) -> Iterator[Callable[[str], None]]:
     On a terminal something moves; a log gets a line for each step, how long it took, and every half
     minute that it still runs and since when.
     """
+    with _on_terminal(text) if is_animated() else _in_log(text) as go_on:
+        yield go_on
+
+
+@contextmanager
+def _on_terminal(text: str) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    animated = is_animated()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not animated) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         begin, current = time.monotonic(), text
         task = progress.add_task(escape(text))
 
         def end() -> None:
-            seconds = time.monotonic() - begin
-            if animated:
-                progress.console.print(f"{current}: {seconds:.1f} s", markup=False, highlight=False)
-            elif seconds >= WORTH_SAYING_SECONDS or loudness() is Loudness.VERBOSE:
-                note(f"{current}: took {seconds:.1f} s")
+            said = f"{current}: {time.monotonic() - begin:.1f} s"
+            progress.console.print(said, markup=False, highlight=False)
 
         def go_on(text: str) -> None:
             nonlocal begin, current
             end()
             begin, current = time.monotonic(), text
             progress.reset(task, description=escape(text))
-            if not animated:
-                note(text)
 
         def with_suffix(suffix: str) -> None:
             progress.update(task, description=escape(current + suffix))
 
-        def remind() -> None:
-            while not over.wait(_AGAIN_SECONDS):
-                seconds = time.monotonic() - begin
-                if seconds >= _AGAIN_SECONDS:
-                    note(f"{current}: runs since {_clock(time.time() - seconds)} ({seconds:.0f} s)")
-
-        over = threading.Event()
-        reminder = threading.Thread(target=remind, daemon=True)
-        if animated:
-            _suffix_of_step.append(with_suffix)
-        else:
-            note(text)
-            reminder.start()
+        _suffix_of_step.append(with_suffix)
         try:
             yield go_on
             end()
         finally:
-            over.set()
-            if animated:
-                _suffix_of_step.remove(with_suffix)
-            else:
-                reminder.join()
+            _suffix_of_step.remove(with_suffix)
+
+
+@contextmanager
+def _in_log(text: str) -> Iterator[Callable[[str], None]]:
+    # Without rich, which takes as long to import as a short command works.
+    begin, current = time.monotonic(), text
+
+    def end() -> None:
+        seconds = time.monotonic() - begin
+        if seconds >= WORTH_SAYING_SECONDS or loudness() is Loudness.VERBOSE:
+            note(f"{current}: took {seconds:.1f} s")
+
+    def go_on(text: str) -> None:
+        nonlocal begin, current
+        end()
+        begin, current = time.monotonic(), text
+        note(text)
+
+    def remind() -> None:
+        while not over.wait(_AGAIN_SECONDS):
+            seconds = time.monotonic() - begin
+            if seconds >= _AGAIN_SECONDS:
+                note(f"{current}: runs since {_clock(time.time() - seconds)} ({seconds:.0f} s)")
+
+    over = threading.Event()
+    reminder = threading.Thread(target=remind, daemon=True)
+    note(text)
+    reminder.start()
+    try:
+        yield go_on
+        end()
+    finally:
+        over.set()
+        reminder.join()
 
 
 @contextmanager

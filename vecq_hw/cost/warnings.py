@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from vecq_hw.accelerator.cells import Elementwise
 from vecq_hw.accelerator.plan import plan
-from vecq_hw.cost.estimate import estimate
-from vecq_hw.devices import Device
+from vecq_hw.cost.estimate import Estimate
 from vecq_hw.layers import Rescale
 from vecq_hw.network import Network
 from vecq_hw.schedule import FoldKind, Schedule
@@ -16,12 +15,19 @@ LARGE = 0.5
 """The share of a device's look-up tables from which on a network is large."""
 
 
-def warnings(network: Network, schedule: Schedule, device: Device) -> Iterator[str]:
-    """A sentence for each choice that costs more than half of the look-up tables of ``device``.
+def warnings(network: Network, schedule: Schedule, found: Estimate) -> Iterator[str]:
+    """A sentence for each choice that costs more than half of the look-up tables of the device.
 
     A kind of unit, its lanes, or multipliers of tables where DSP blocks would do.
+
+    Parameters
+    ----------
+    found : Estimate
+        What ``network`` takes under ``schedule``, on a device; there are no warnings without one.
     """
-    found = estimate(network, schedule, device.family, device)
+    device = found.device
+    if device is None:
+        return
     sizes = {layer.name: layer.resources.luts for layer in found.layers}
     multiplied = [
         cell.layer.name

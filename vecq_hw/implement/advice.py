@@ -22,7 +22,8 @@ def advice(network: Network, schedule: Schedule, report: Report) -> list[str]:
     device = report.device
     if device.family.name not in FABRICS:
         return []
-    said = list(warnings(network, schedule, device))
+    found = estimate(network, schedule, device.family, device)
+    said = list(warnings(network, schedule, found))
     if not report.fits:
         said.append(_smaller(network, schedule, device))
     return said
