@@ -81,7 +81,22 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
         assert f"\n  {command} " in result.stdout
 
 
-@pytest.mark.parametrize("module", ["simulate", "storage", "interop", "emit.onnx", "emit.qonnx"])
+def test_what_a_network_costs_is_said_without_what_simulates_one_and_draws():
+    code = (
+        "import sys, vecq_hw.cli.cost, vecq_hw.cost\n"
+        "sys.exit(str({'vecq_hw.simulate.reference', 'vecq_hw.cli.train', 'rich', 'scipy'}"
+        " & sys.modules.keys()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.stderr.strip() == "set()"
+
+
+CORE = ["simulate.reference", "simulate.faults", "simulate.maps", "simulate.overflows"]
+
+
+@pytest.mark.parametrize("module", [*CORE, "storage", "interop", "emit.onnx", "emit.qonnx"])
 def test_the_core_loads_no_library_of_a_model_format(module):
     """Nor an executor of one, nor what trains: these come when a file is read."""
     libraries = "onnx qonnx onnxruntime tflite flatbuffers ai_edge_litert brevitas torch".split()
