@@ -163,13 +163,19 @@ def quad_rows(made: Structure, codes: Keys, pe: int, bits: int, most: int) -> No
     _plane_sum(made, sums, pe, planes, row + log2(pairs), most)
 
 
-def _kept(planes: int, pe: int, most: int, full: int) -> list[tuple[int, Mask]]:
+def _kept(planes: int, pe: int, most: int | Keys, full: int) -> list[tuple[int, Mask]]:
     """How many bits are read of which planes: ``full`` at most, of the others fewer.
 
     Bit ``n`` of a plane's sum counts ``2^(plane + n)``, and bits from ``most`` on are not read.
     """
-    bounds = np.clip(most - np.arange(planes * pe) // pe, 0, full)
+    bounds = np.clip(_bounds(planes, pe, most), 0, full)
     return [(bound, bounds == bound) for bound in np.unique(bounds[bounds > 0]).tolist()]
+
+
+def _bounds(planes: int, pe: int, most: int | Keys) -> Keys:
+    """How many bits may be read of the sum of each plane; shape (planes * PE,)."""
+    read = np.broadcast_to(np.asarray(most, np.int64), pe)
+    return np.tile(read, planes) - np.arange(planes * pe) // pe
 
 
 def _fronts(rows: Keys) -> int:
@@ -187,70 +193,83 @@ def pair_rows(
     codes: Keys,
     pe: int,
     bits: int,
-    most: int,
+    most: int | Keys,
     *,
     signs: bool,
     rows: int = ROWS,
     registers: int = 0,
+    least: int | Keys = 0,
 ) -> None:
     """``vecq_pair_row_array``: two lanes a row, chosen in front of its sum.
 
-    ``codes`` has the shape (SIMD, planes * PE); of the sums ``most`` bits are read.
+    ``codes`` has the shape (SIMD, planes * PE); of the sums the bits from ``least`` to ``most`` are
+    read, both of them numbers or arrays of shape (PE,).
     """
     simd, count = codes.shape
     planes, row, pairs = count // pe, bits + 1, -(-simd // 2)
     top = np.arange(count) >= (count if signs else count - pe)
-    used = codes[:, np.arange(count) // pe < most]
+    bounds = _bounds(planes, pe, most)
+    widest, used = int(bounds.max()), codes[:, bounds > 0]
     reads = _reads_of_signs(used, both=False) if signs else _reads_of_values(used)
-    pair_sums(made, reads, min(bits, most), most, rows=rows, registers=registers, early=False)
+    pair_sums(made, reads, min(bits, widest), widest, rows=rows, registers=registers, early=False)
     sums = np.zeros(count, np.int64)
     width: Keys = np.zeros(count, np.int64)
     nothing = np.full(count, not signs) & ~top
     whole = chain_bits(row, pairs) if simd > 1 else bits  # a lane alone has no carry
-    kept = _kept(planes, pe, most, whole)
+    bounds = np.minimum(bounds, whole)
     for pair in range(pairs):
         own = codes[2 * pair : 2 * pair + 2]
         zero = np.full(count, not signs) & ~top & (own == 0).all(axis=0)
         sums = np.where(zero, sums, _numbered(np.vstack([sums, own, top])) + count * (pair + 1))
         # Copies of the sign are no registers: what is read of one lane alone is no wider than it.
-        read = np.full(count, len(own)) if signs else (own != 0).sum(axis=0)
-        wide = np.where(read > 0, bits + (read > 1), 0)
+        lanes = np.full(count, len(own)) if signs else (own != 0).sum(axis=0)
+        wide = np.where(lanes > 0, bits + (lanes > 1), 0)
         chain = chain_bits(row, pair + 1)
         width = np.where((width > 0) & (wide > 0), chain, width + wide).astype(np.int64)
-        for bound, these in kept:
-            fronts = _pair_fronts(own[:, these], top[these], signs=signs)
-            made.table(4, round(fronts * min(row if len(own) > 1 else bits, bound)))
-            if pair:
-                made.add(min(chain, bound), len(np.unique(sums[these & ~zero & ~nothing])))
+        read = np.minimum(row if len(own) > 1 else bits, bounds)
+        made.table(4, _pair_fronts(own, top, read, nothing | (pair == 0), signs=signs))
+        if pair:
+            for size, number in _widths(sums, np.minimum(chain, bounds), ~zero & ~nothing):
+                made.add(size, number)
         nothing &= zero
         if pair % rows == rows - 1 or pair == pairs - 1:
-            for bound, these in kept:
-                for bits_of_sum, number in _widths(sums, width, these & ~nothing):
-                    made.register(number * min(bits_of_sum, bound))
-    _plane_sum(made, sums, pe, planes, whole, most, width, nothing)
+            kept = np.minimum(width, bounds)
+            if planes == 1 and pair == pairs - 1:
+                kept -= least
+            for size, number in _widths(sums, kept, ~nothing):
+                made.register(number * size)
+    _plane_sum(made, sums, pe, planes, whole, most, width, nothing, least)
 
 
 def _widths(sums: Keys, width: Keys, which: Mask) -> list[tuple[int, int]]:
-    """How many different sums are so wide; all three have the same shape."""
-    _, first = np.unique(sums[which], return_index=True)
-    return sorted(Counter(width[which][first].tolist()).items())
+    """How many different sums are so wide, each as wide as it is read anywhere.
+
+    All three have the same shape; sums of no bits are left out.
+    """
+    different, alike = np.unique(sums[which], return_inverse=True)
+    widest = np.zeros(len(different), np.int64)
+    np.maximum.at(widest, alike.reshape(-1), width[which])
+    return sorted(Counter(widest[widest > 0].tolist()).items())
 
 
-def _pair_fronts(rows: Keys, top: Mask, *, signs: bool) -> float:
-    """Tables of four inputs for each bit of the rows of a pair."""
-    both = np.vstack([rows, top])
+def _pair_fronts(rows: Keys, top: Mask, width: Keys, first: Mask, *, signs: bool) -> int:
+    """Tables of four inputs in front of the rows of a pair, of which ``width`` bits are read.
+
+    A row that never changes is a wire or inverters: ``vecq_adder`` subtracts the complement of all
+    but the ``first`` row, and so these need inverters where they are not inverted themselves.
+    """
+    both = _numbered(rows if signs else np.vstack([rows, top]))
     chosen = (rows > 1).any(axis=0)
-    if signs:
-        return float(_fronts(rows))
-    if len(rows) == 1:
-        return float(_distinct(both[:, chosen])) if chosen.any() else 0.0
-    wide = (rows > 1).all(axis=0) & (rows[0] != rows[1])
-    inverted = ~chosen & top & (rows == 1).any(axis=0)
-    found = 0.0
-    for which, each in ((wide, TWOS_FRONT), (chosen & ~wide, 1.0), (inverted, 1.0)):
-        if which.any():
-            found += each * _distinct(both[:, which])
-    return found
+    inverted = rows[0] == 1 if signs else top
+    inverters = ~chosen & (inverted == first) & (signs | (rows == 1).any(axis=0))
+    wide = (rows > 1).all(axis=0) & (rows[0] != rows[-1]) & (not signs)
+    kinds = (wide, TWOS_FRONT), (chosen & ~wide, 1.0), (inverters, 1.0)
+    tables = (
+        each * size * number
+        for which, each in kinds
+        for size, number in _widths(both, width, which)
+    )
+    return round(sum(tables))
 
 
 def chain_bits(row: int, rows: int) -> int:
@@ -266,11 +285,12 @@ def _plane_sum(
     pe: int,
     planes: int,
     bits: int,
-    most: int,
+    most: int | Keys,
     width: Keys | None = None,
     nothing: Mask | None = None,
+    least: int | Keys = 0,
 ) -> None:
-    """``vecq_plane_sum``: a tree over the planes of a weight, of which ``most`` bits are read.
+    """``vecq_plane_sum``: a tree over the planes of a weight, read from ``least`` to ``most``.
 
     ``sums`` tells the planes' sums apart, of ``width`` bits those that are not copies of the sign,
     and ``nothing`` those that are 0; all have the shape (planes * PE,).
@@ -278,12 +298,13 @@ def _plane_sum(
     joined = sums.reshape(planes, pe)
     wide = np.full_like(joined, bits) if width is None else width.reshape(planes, pe)
     empty = np.zeros_like(joined, bool) if nothing is None else nothing.reshape(planes, pe)
-    empty = empty | (np.arange(planes)[:, np.newaxis] >= most)
+    empty = empty | (_bounds(planes, pe, most).reshape(planes, pe) <= 0)
+    read = np.broadcast_to(np.asarray(most, np.int64), pe)
     reach, shift = [bits] * planes, 1
     while len(joined) > 1:
         keys, empties, widths, reaches = list[Keys](), list[Mask](), list[Keys](), list[int]()
         for low in range(0, len(joined), 2):
-            bound = max(most - low * shift, 0)
+            bound = np.maximum(read - low * shift, 0)
             if low + 1 == len(joined):
                 keys.append(joined[low])
                 empties.append(empty[low])
@@ -294,15 +315,20 @@ def _plane_sum(
                 total = max(reach[low + 1], shared) + 1 if shared > 0 else reach[low + 1]
                 key = _numbered(joined[low : low + 2])
                 under, over = empty[low], empty[low + 1]
-                different = len(np.unique(key[~under & ~over]))
-                made.add(min(total, bound - shift) if shared > 0 else 0, different)
+                if shared > 0:
+                    added = np.minimum(total, bound - shift)
+                    for size, number in _widths(key, added, ~under & ~over):
+                        made.add(size, number)
                 keys.append(key)
                 empties.append(under & over)
                 alone = np.where(over, wide[low], wide[low + 1])
                 widths.append(np.where(under | over, alone, total + shift).astype(np.int64))
                 reaches.append(total + shift)
-            for size, number in _widths(keys[-1], widths[-1], ~empties[-1]):
-                made.register(number * min(size, bound))
+            kept = np.minimum(widths[-1], bound)
+            if len(joined) == 2:  # the last level
+                kept -= least
+            for size, number in _widths(keys[-1], kept, ~empties[-1]):
+                made.register(number * size)
         joined, empty, wide = np.array(keys), np.array(empties), np.array(widths)
         reach, shift = reaches, 2 * shift
 

@@ -133,14 +133,19 @@ def block_rams(memory: Memory, blocks: Iterable[Block], check: float) -> tuple[f
 
 
 def table_rams(memory: Memory, shapes: Iterable[TableRam]) -> tuple[int, int, float]:
-    """Tables of a memory that is written, its rows, and what yosys says that they cost."""
-    found = []
+    """Tables of a memory that is written, its rows, and what yosys says that they cost.
+
+    The shape is chosen for whole words; those of which no bit is read are left out.
+    """
+    found, word = [], memory.of or memory.bits
     for shape in shapes:
-        rows = math.ceil(memory.words / shape.words)
-        whole, rest = divmod(memory.bits, len(shape.tables))
-        tables = rows * (whole * shape.tables[-1] + (shape.tables[rest - 1] if rest else 0))
-        partly = shape.cost - shape.scaled * (1 - rest / len(shape.tables)) if rest else 0
-        cost = rows * (whole * shape.cost + partly) + _beside(rows, memory.bits, constant=False)
+        rows, width = math.ceil(memory.words / shape.words), len(shape.tables)
+        whole, rest = divmod(word, width)
+        read = {place // width for place in memory.places or range(word)}
+        last = int(whole in read)  # the one that is not full
+        tables = rows * ((len(read) - last) * shape.tables[-1] + last * shape.tables[rest - 1])
+        partly = shape.cost - shape.scaled * (1 - rest / width) if rest else 0
+        cost = rows * (whole * shape.cost + partly) + _beside(rows, word, constant=False)
         found.append((cost, tables, rows))
     cost, tables, rows = min(found)
     return tables, rows, cost

@@ -296,7 +296,7 @@ def _memory(memory: Memory, fabric: Fabric) -> _Made:
         return _rom(memory, fabric)
     blocks, cost, _ = block_rams(memory, fabric.blocks, fabric.check_cost)
     behind = (memory.stages - 1) * memory.bits
-    logic = memory.words * memory.bits  # a register for each bit
+    logic = memory.words * (memory.of or memory.bits)  # a register for each bit
     if fabric.table_rams:
         tables, rows, in_tables = table_rams(memory, fabric.table_rams)
         if in_tables <= cost and in_tables < logic:
@@ -311,7 +311,7 @@ def _memory(memory: Memory, fabric: Fabric) -> _Made:
     chosen = _choice(memory.words, fabric.lut_inputs)
     return _Made(
         tables=memory.bits * chosen + memory.words,
-        registers=logic + memory.bits + behind,
+        registers=(memory.words + 1) * memory.bits + behind,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from vecq_hw.accelerator import units
 from vecq_hw.accelerator.base_passes import base_passes
@@ -20,12 +21,15 @@ from vecq_hw.accelerator.memories.popcount import fits as fits_popcount
 from vecq_hw.accelerator.sum_tables import sum_tables
 from vecq_hw.cost import multipliers
 from vecq_hw.cost.arrays import STAGE_LANES, pair_rows, planes_of, popcount, quad_rows
-from vecq_hw.cost.contents import Contents, contents, unknown
+from vecq_hw.cost.contents import Contents, Keys, contents, unknown
 from vecq_hw.cost.positions import frame_buffer, group_buffer, replay
 from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
 from vecq_hw.formats import IntFormat
 from vecq_hw.layers import BinaryBases, ProductWeights
 from vecq_hw.schedule import Fabric, Fold, FoldKind
+
+TOGETHER = 4
+"""Bits of a memory of tables that synthesis keeps or drops together, as on ECP5 and Gowin."""
 
 
 def matrix_vector(
@@ -192,19 +196,18 @@ def _partial_sums(
     indices = contents(memories.indices, weights.index_bits)
     made.rom(tables.lines, block * tables.parallel * bits, found=codes)
     made.rom(steps, tables.blocks * fold.pe * weights.index_bits, found=indices)
-    # Of the words of a line only those are made that some index can choose.
-    words = np.arange(tables.parallel)
     choices = indices.keys[:, : log2(tables.parallel)].reshape(tables.blocks, fold.pe, -1)
-    fixed = choices[:, :, np.newaxis]
-    wanted = words[:, np.newaxis] >> np.arange(choices.shape[2]) & 1
-    read = ((fixed > 1) | (fixed == wanted)).all(axis=3)  # (blocks, PE, words)
+    readable = _chosen(choices, tables.parallel)
+    places = np.repeat(readable, sums, axis=2)  # (blocks, PE, bits of a line)
     rows = planes_of(codes, block, tables.parallel, bits).reshape(block, bits, -1)
-    for used in read.any(axis=1):
-        own = rows[:, :, used].reshape(block, -1)
-        pair_rows(made, own, int(used.sum()), source.bits, sums, signs=False)
-    for chosen in read.sum(axis=2).ravel().tolist():
-        made.ram(2 * tables.lines, sums * chosen)
-        made.choose(chosen, sums)
+    for kept in _written(np.asarray(places.any(axis=1))).reshape(tables.blocks, -1, sums):
+        used = kept.any(axis=1)
+        own, read_of = rows[:, :, used].reshape(block, -1), kept[used]
+        most, least = sums - read_of[:, ::-1].argmax(axis=1), read_of.argmax(axis=1)
+        pair_rows(made, own, len(read_of), source.bits, most, signs=False, least=least)
+    for line in places.reshape(-1, places.shape[2]):
+        made.ram(2 * tables.lines, int(line.sum()), places=np.flatnonzero(line), of=line.size)
+        made.choose(int(line.sum()) // sums, sums)
     if tables.parallel > 1:
         made.register(fold.pe * tables.blocks * sums)
     terms, width = tables.blocks, sums
@@ -217,7 +220,11 @@ def _partial_sums(
     made.rom(output_folds, fold.pe * accumulator, found=biases)
     if output_folds > 1:
         made.ram(output_folds, fold.pe * accumulator)
-    made.add(accumulator, fold.pe, fronts=accumulator if tables.taps * tables.inner > 1 else 0)
+    # A sum starts with its bias: synthesis makes this flat, from the counters, and keeps those of
+    # one value, too.  So even the sum of a single word has a table in front of each bit.
+    inputs = bits_of(tables.taps) + bits_of(tables.inner) + 1 + (biases.keys > 1)
+    fronts = np.maximum(inputs - 3, 1).sum()
+    made.add(accumulator, fold.pe, fronts=float(fronts) / fold.pe)
     made.register(fold.pe * accumulator)
     for most in (
         tables.turns,
@@ -232,6 +239,30 @@ def _partial_sums(
     made.control += 8
     made.register(2 * cell.unit.depth)
     return made
+
+
+def _chosen(choices: Keys, words: int) -> npt.NDArray[np.bool_]:
+    """Which words of a line some index can choose, as synthesis sees it; shape (..., words).
+
+    ``choices`` are the keys of the index's bits, shape (..., bits): bits that never change, and
+    equal ones, leave words out.
+    """
+    wanted = np.arange(words)[:, np.newaxis] >> np.arange(choices.shape[-1]) & 1
+    certain = choices[..., np.newaxis, :] == wanted
+    fits = ((choices > 1)[..., np.newaxis, :] | certain).all(axis=-1)
+    alike = (choices[..., np.newaxis] == choices[..., np.newaxis, :])[..., np.newaxis, :, :]
+    same = wanted[:, :, np.newaxis] == wanted[:, np.newaxis, :]
+    return np.asarray(fits & (~alike | same).all(axis=(-2, -1)))
+
+
+def _written(read: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which bits of a line are written: those that share a memory of tables with one that is read.
+
+    Synthesis drops a memory only if none of its bits is read; both have the shape (blocks, bits).
+    """
+    padded = np.pad(read, ((0, 0), (0, -read.shape[1] % TOGETHER)))
+    together = padded.reshape(len(read), -1, TOGETHER).any(axis=2)
+    return np.repeat(together, TOGETHER, axis=1)[:, : read.shape[1]]
 
 
 def _base_serial(

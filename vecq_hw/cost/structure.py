@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -56,7 +57,8 @@ class Memory:
         Of ``vecq_rom`` besides: behind a block, and at the address of a memory in tables.
     first, of : int
         A memory of constants is read from bit ``first`` of words of ``of`` bits on, without those
-        that never change.
+        that never change.  Of one that is written ``of`` are the bits of a word, 0 as many as
+        are read.
     places : tuple of int
         Which of these bits are read, where they are not ``bits`` beside each other.
     functions : int
@@ -198,10 +200,25 @@ class Structure:
             memory = replace(memory, first=int(kept[:first].sum()), places=tuple(places.tolist()))
         self.memories.append(replace(memory, functions=different))
 
-    def ram(self, words: int, bits: int, *, stages: int = 1, checked: bool = False) -> None:
-        """A memory that is written and read, through registers."""
+    def ram(
+        self,
+        words: int,
+        bits: int,
+        *,
+        stages: int = 1,
+        checked: bool = False,
+        places: Iterable[int] = (),
+        of: int = 0,
+    ) -> None:
+        """A memory that is written and read, through registers.
+
+        If ``places`` tells which, ``bits`` are read of words of ``of`` bits.
+        """
         if words > 1 and bits > 0:
-            self.memories.append(Memory(words, bits, stages=stages, checked=checked))
+            at = tuple(map(int, places))
+            self.memories.append(
+                Memory(words, bits, stages=stages, checked=checked, places=at, of=of)
+            )
         else:
             self.registers += stages * bits
 
