@@ -18,7 +18,7 @@ from vecq_hw.cost.products import matrix_vector
 from vecq_hw.cost.structure import Structure
 from vecq_hw.devices import device
 from vecq_hw.formats import IntArray, IntFormat, TwosComplement
-from vecq_hw.layers import Dense, Input, Rescale, Weights
+from vecq_hw.layers import Dense, Input, ProductWeights, Rescale, Weights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule
 
@@ -41,6 +41,25 @@ def taken(codes: IntArray, fold: Fold, mantissas: IntArray | None = None) -> Res
     source = Input(name="x", shape=(codes.shape[1],), format=fmt)
     network = Network(name="any", inputs=(source,), layers=layers, outputs=(layers[-1].name,))
     return resources_of(network, Schedule(folds={"fc": fold}, fabric=Fabric.ECP5), ECP5)
+
+
+def unit_of(layer: Dense, fold: Fold, bits: int, accumulator: int) -> Structure:
+    """The parts of the unit of a Dense that reads unsigned codes of so many bits."""
+    shape = (layer.inputs_of_one_output,)
+    source = Input(name="x", shape=shape, format=IntFormat(bits, signed=False))
+    network = Network(name="any", inputs=(source,), layers=(layer,), outputs=("fc",))
+    planned = plan(network, Schedule(folds={"fc": fold}, fabric=Fabric.ECP5))
+    (unit,) = (cell for cell in planned.cells if isinstance(cell, MatrixVector))
+    return matrix_vector(unit, source.format, accumulator, Fabric.ECP5)
+
+
+def partial_sums(indices: list[list[int]], accumulator: int) -> Structure:
+    """The parts of partial sums of two inputs a word, from a book of four words."""
+    book = np.array([[1, -3], [2, 3], [-4, 1], [3, -2]])
+    weights = ProductWeights(indices=np.array(indices), book=book, grid=TwosComplement(3))
+    layer = Dense(name="fc", input="x", weights=weights)
+    fold = Fold(pe=1, simd=2, kind=FoldKind.PARTIAL_SUMS)
+    return unit_of(layer, fold, 4, accumulator)
 
 
 ALL = Fold(pe=16, simd=16)
@@ -103,11 +122,7 @@ def test_what_no_weight_reads_is_not_stored(lanes: int, accumulator: int, bits: 
     codes = DRAWN.copy()
     codes[:, lanes:] = 0
     dense = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=TwosComplement(4)))
-    source = Input(name="x", shape=(16,), format=IntFormat(6, signed=False))
-    network = Network(name="any", inputs=(source,), layers=(dense,), outputs=("fc",))
-    planned = plan(network, Schedule(folds={"fc": Fold(pe=4, simd=16)}, fabric=Fabric.ECP5))
-    (unit,) = (cell for cell in planned.cells if isinstance(cell, MatrixVector))
-    made = matrix_vector(unit, source.format, accumulator, Fabric.ECP5)
+    made = unit_of(dense, Fold(pe=4, simd=16), 6, accumulator)
     assert [m.bits for m in made.memories if m.most_in_luts is None] == [bits]
 
 
@@ -130,3 +145,40 @@ def test_a_lane_read_alone_has_no_copies_of_its_sign() -> None:
         pair_rows(made, np.array(constants, np.int64), 1, 6, 12, signs=False)
         registers.append(made.registers)
     assert registers == [6 + 6, 7 + 7]  # what rows read, and their sum
+
+
+@pytest.mark.parametrize(
+    ("indices", "read"),
+    [
+        ([[1, 1]], [1]),
+        ([[0, 1]], [0, 1]),
+        ([[0, 3]], [0, 3]),  # both bits of the index are equal
+        ([[1, 2]], [0, 1, 2, 3]),  # opposite ones are not seen
+    ],
+)
+def test_words_of_a_line_that_no_index_chooses_are_not_kept(
+    indices: list[list[int]], read: list[int]
+) -> None:
+    (memory,) = (memory for memory in partial_sums(indices, 8).memories if memory.of == 4 * 8)
+    assert memory.places == tuple(8 * word + bit for word in read for bit in range(8))
+
+
+def test_words_beside_one_that_is_read_are_made_where_a_table_holds_bits_of_both() -> None:
+    alone, beside = partial_sums([[1, 1]], 8), partial_sums([[1, 1]], 7)
+    assert beside.registers > alone.registers
+
+
+def test_plain_rows_behind_the_first_take_inverters_and_inverted_ones_do_not() -> None:
+    made = Structure("any")
+    pair_rows(made, np.ones((4, 2), np.int64), 1, 6, 20, signs=False)
+    # Those of the first row of the highest plane, and of the second row of the other.
+    assert made.tables[4] == 7 + 7
+
+
+@pytest.mark.parametrize(("bias", "bits"), [(254, []), (254 + 16, [8]), (255, [12])])
+def test_a_constant_is_added_from_its_lowest_one_on(bias: int, bits: list[int]) -> None:
+    # The offset of the inverted plane of one lane is 2 * 127.
+    weights = Weights(codes=np.array([[-2]]), grid=TwosComplement(2))
+    dense = Dense(name="fc", input="x", weights=weights, bias=np.array([bias]))
+    made = unit_of(dense, Fold(pe=1, simd=1), 6, 12)
+    assert [part.bits for part in made.sums if part.bits] == bits

@@ -17,8 +17,6 @@ from vecq_hw.cost.structure import Structure, log2
 
 Mask = npt.NDArray[np.bool_]
 
-TWOS_FRONT = 1.5
-"""Tables of four inputs in front of each bit of a row of two's complement: five inputs."""
 ROWS = 4
 """Pair rows of a stage."""
 STAGE_LANES = 2 * ROWS
@@ -227,7 +225,7 @@ def pair_rows(
         chain = chain_bits(row, pair + 1)
         width = np.where((width > 0) & (wide > 0), chain, width + wide).astype(np.int64)
         read = np.minimum(row if len(own) > 1 else bits, bounds)
-        made.table(4, _pair_fronts(own, top, read, nothing | (pair == 0), signs=signs))
+        made.table(4, _pair_fronts(own, top, read, bits, nothing | (pair == 0), signs=signs))
         if pair:
             for size, number in _widths(sums, np.minimum(chain, bounds), ~zero & ~nothing):
                 made.add(size, number)
@@ -252,7 +250,7 @@ def _widths(sums: Keys, width: Keys, which: Mask) -> list[tuple[int, int]]:
     return sorted(Counter(widest[widest > 0].tolist()).items())
 
 
-def _pair_fronts(rows: Keys, top: Mask, width: Keys, first: Mask, *, signs: bool) -> int:
+def _pair_fronts(rows: Keys, top: Mask, width: Keys, bits: int, first: Mask, *, signs: bool) -> int:
     """Tables of four inputs in front of the rows of a pair, of which ``width`` bits are read.
 
     A row that never changes is a wire or inverters: ``vecq_adder`` subtracts the complement of all
@@ -262,14 +260,13 @@ def _pair_fronts(rows: Keys, top: Mask, width: Keys, first: Mask, *, signs: bool
     chosen = (rows > 1).any(axis=0)
     inverted = rows[0] == 1 if signs else top
     inverters = ~chosen & (inverted == first) & (signs | (rows == 1).any(axis=0))
+    # Of two lanes and their sum each bit takes two tables, but for the highest: five inputs.
     wide = (rows > 1).all(axis=0) & (rows[0] != rows[-1]) & (not signs)
-    kinds = (wide, TWOS_FRONT), (chosen & ~wide, 1.0), (inverters, 1.0)
-    tables = (
-        each * size * number
-        for which, each in kinds
-        for size, number in _widths(both, width, which)
+    doubled = width + np.minimum(width, bits)
+    kinds = (wide, doubled), (chosen & ~wide, width), (inverters, width)
+    return sum(
+        size * number for which, sizes in kinds for size, number in _widths(both, sizes, which)
     )
-    return round(sum(tables))
 
 
 def chain_bits(row: int, rows: int) -> int:

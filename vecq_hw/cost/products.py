@@ -118,7 +118,12 @@ def matrix_vector(
         found=biases,
     )
     one_step = folds * passes_of_one == 1  # nothing is accumulated
-    made.add(accumulator, pe, fronts=0 if one_step else accumulator, chosen=quads and not serial)
+    if one_step and not quads:  # a constant is added, from its lowest bit that is not 0 on
+        for zeros in (biases.keys == 0).cumprod(axis=1).sum(axis=1).tolist():
+            made.add(accumulator - zeros)
+    else:
+        fronts = 0 if one_step else accumulator
+        made.add(accumulator, pe, fronts=fronts, chosen=quads and not serial)
     made.register(pe * accumulator)
     pipeline_end(made, pe * accumulator, cell.unit.room)
     if serial:
