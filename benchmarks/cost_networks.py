@@ -300,8 +300,20 @@ _MAKERS: Mapping[str, Callable[[Seeded, str], Network]] = {
 _SEEDS: Mapping[str, Mapping[str, Iterable[int]]] = {
     FIT: {"chain": range(26), "graph": (*range(14), *range(15, 55)), "sequence": (1, 3, 4)},
     HELD_OUT: {
-        "chain": (*range(100, 106), *range(700, 710), *range(800, 810), *range(900, 909)),
-        "graph": (*range(100, 110), *range(700, 714), *range(800, 814), *range(900, 910)),
+        "chain": (
+            *range(100, 106),
+            *range(700, 710),
+            *range(800, 810),
+            *range(900, 909),
+            *range(1200, 1206),
+        ),
+        "graph": (
+            *range(100, 110),
+            *range(700, 714),
+            *range(800, 814),
+            *range(900, 910),
+            *range(1200, 1206),
+        ),
         "sequence": (),
     },
 }
