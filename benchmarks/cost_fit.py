@@ -4,7 +4,8 @@
 
 Writes ``vecq_hw/cost/constants.json``.  Errors are those on configurations that the fit has not
 seen, each as a whole, and on whole networks flattened.  Of kinds of cells with few samples the
-weights stay near those of all cells.
+weights stay near those of all cells; on families with fewer networks than ECP5, near those that
+the kind has there.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ PRIOR = {
 """Towards which the weights of all cells are drawn, and these draw those of a kind."""
 STRENGTH = (0.1, 0.3, 0.3)
 """How strongly, against samples whose errors are counted as shares."""
+BASE = "ecp5"
+"""The family with most networks, towards whose kinds those of the others are drawn."""
+FEWER = 3
+"""How many times as strongly."""
 
 
 SMALLEST = 20
@@ -52,19 +57,22 @@ FLATTENED = ", flattened"
 
 KEPT = 0.75
 """Registers of a cell, as a share of its form's, below which it is not fitted."""
+SHIFTED = 3
+"""Registers in a row from which on synthesis makes a shift register of them."""
 TOLERATED = 0.1
 """Errors as shares beyond which a sample loses weight."""
 Array = npt.NDArray[np.float64]
 
 
 class Sample(NamedTuple):
-    """A cell; what yosys made of it, if it was kept apart."""
+    """A cell; what yosys made of it, and the registers that are left, in flip-flops or not."""
 
     configuration: str
     part: str
     kind: str
     parts: Raw
     measured: Resources
+    registers: float
 
 
 def measured(counts: Mapping[str, float]) -> Resources:
@@ -106,11 +114,16 @@ def samples(rows: Mapping[str, Any], family: str) -> Iterator[Sample]:
             continue
         cells = cells_of(configuration, row, family)
         for parts, counts in zip(cells or (), [*row["cells"], row["ends"]], strict=bool(cells)):
-            yield Sample(configuration.name, row["part"], parts.kind, parts, measured(counts))
+            registers = counts["flip_flops"] + SHIFTED * counts["shift_registers"]
+            found = measured(counts)
+            yield Sample(configuration.name, row["part"], parts.kind, parts, found, registers)
 
 
 def fit(
-    found: Sequence[Sample], family: str, towards: Mapping[str, Sequence[float]]
+    found: Sequence[Sample],
+    family: str,
+    towards: Mapping[str, Sequence[float]],
+    strength: float = 1,
 ) -> dict[str, list[float]]:
     """Weights, not negative, by least squares of errors as shares."""
     if not found:
@@ -131,11 +144,11 @@ def fit(
                 wanted = np.array([s.measured.carries for s in found])
             case _:
                 wanted = np.array([s.measured.ffs for s in found])
-        result[what] = _solved(rows, wanted, np.array(towards[what]))
+        result[what] = _solved(rows, wanted, np.array(towards[what]), strength)
     return result
 
 
-def _solved(rows: Array, wanted: Array, towards: Array) -> list[float]:
+def _solved(rows: Array, wanted: Array, towards: Array, strength: float) -> list[float]:
     """Weights of one sum; samples far off count less, such as constants that logic swallows."""
     found = towards
     for _ in range(8):
@@ -143,7 +156,7 @@ def _solved(rows: Array, wanted: Array, towards: Array) -> list[float]:
         trust = 1 / np.sqrt(1 + (off / TOLERATED) ** 2)
         share = trust * (wanted + 20) ** -0.75
         reach = np.abs(rows * share[:, np.newaxis]).max(axis=0)
-        pull = np.array(STRENGTH) * np.maximum(reach, 0.05)
+        pull = strength * np.array(STRENGTH) * np.maximum(reach, 0.05)
         design = np.vstack([rows * share[:, np.newaxis], np.diag(pull)])
         target = np.concatenate([wanted * share, pull * towards])
         bounds = (np.array([0, 0, -np.inf]), np.inf)
@@ -152,8 +165,11 @@ def _solved(rows: Array, wanted: Array, towards: Array) -> list[float]:
 
 
 def swallowed(sample: Sample) -> bool:
-    """Whether constants made registers needless, so that it says little of its structure."""
-    return sample.measured.ffs < KEPT * sample.parts.registers
+    """Whether constants made registers needless, so that it says little of its structure.
+
+    Those beside a product may lie in its DSP block.
+    """
+    return not sample.parts.dsps and sample.registers < KEPT * sample.parts.registers
 
 
 def error(guess: float, truth: float) -> float:
@@ -202,14 +218,27 @@ class Fitted:
         }
 
 
-def fitted(rows: Mapping[str, Any], family: str) -> Fitted:
-    """Fit a family to its record."""
+def fitted(rows: Mapping[str, Any], family: str, base: Mapping[str, Any] | None = None) -> Fitted:
+    """Fit a family to its record.
+
+    Parameters
+    ----------
+    base : mapping, optional
+        The weights of :data:`BASE`, for another family.
+    """
     found = list(samples(rows, family))
     taken = [sample for sample in found if sample.part == FIT and not swallowed(sample)]
-    everything = fit(taken, family, PRIOR)
+    prior: Mapping[str, Any] = {"all": PRIOR, "kinds": {}} if base is None else base
+    strength = 1 if base is None else FEWER
+    everything = fit(taken, family, prior["all"])
     kinds = {
-        kind: fit([s for s in taken if s.kind == kind], family, everything)
-        for kind in sorted({sample.kind for sample in taken})
+        kind: fit(
+            [s for s in taken if s.kind == kind],
+            family,
+            prior["kinds"].get(kind, everything),
+            strength,
+        )
+        for kind in sorted({*(sample.kind for sample in taken), *prior["kinds"]})
     }
     by_kind: dict[str, list[float]] = defaultdict(list)
     guesses: dict[str, Resources] = defaultdict(Resources)
@@ -231,6 +260,15 @@ def fitted(rows: Mapping[str, Any], family: str) -> Fitted:
     return Fitted(weights={"all": everything, "kinds": kinds}, rows=result, by_kind=by_kind)
 
 
+def fitted_families(record: Mapping[str, Any]) -> dict[str, Fitted]:
+    """Fit all families to the record, :data:`BASE` first; those that it lacks get its weights."""
+    base = fitted(record[BASE], BASE)
+    others = [family for family in FABRICS if family != BASE]
+    return {BASE: base} | {
+        family: fitted(record.get(family, {}), family, base.weights) for family in others
+    }
+
+
 @click.command()
 @click.option("--cells", is_flag=True, help="Print the error of each kind of cell, too.")
 def main(cells: bool) -> None:
@@ -238,9 +276,7 @@ def main(cells: bool) -> None:
     record = json.loads(RECORD.read_text())
     console = Console()
     result: dict[str, Any] = {"made by": "python -m benchmarks.cost_fit", "yosys": record["yosys"]}
-    for family in FABRICS:
-        rows = record["families"].get(family, {})
-        found = fitted(rows, family)
+    for family, found in fitted_families(record["families"]).items():
         table = Table("configuration", "LUT", "model", "%", "FF %", "BRAM", "DSP", title=family)
         for name, seen, guess, truth in found.rows:
             table.add_row(

@@ -81,17 +81,11 @@ def _print(estimate: Estimate) -> None:
         echo(
             "FIFOs of branches are not counted: the schedule has no depths (vecq cycles finds them)"
         )
-    errors = estimate.errors
-    if not errors.get("luts"):
-        echo(
-            f"nothing was synthesized for {estimate.family.name} to fit this to: counts as they are"
-        )
-    if errors.get("luts"):
-        luts = errors["luts"]
-        echo(
-            f"LUTs are {luts['median']} % off in the median and {luts['worst']} % at worst on"
-            f" {errors['configurations']} configurations outside the fit"
-        )
+    luts = estimate.errors["luts"]
+    echo(
+        f"LUTs are {luts['median']} % off in the median and {luts['worst']} % at worst on"
+        f" {estimate.errors['configurations']} configurations outside the fit"
+    )
 
 
 def _number(value: float) -> str:

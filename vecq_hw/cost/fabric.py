@@ -49,6 +49,9 @@ class Fabric:
         What yosys says that a bit of constants costs in tables.
     check_cost : float
         By how much block RAMs cost more where a read of a word that is being written matters.
+    wider : float
+        How many times as many tables a table of constants takes whose address has more bits than
+        theirs: where multiplexers lie behind them these are free.
     small_sums, small_comparisons : sequence of float
         Tables of sums of so few bits that synthesis makes no carry chain of them, by their bits.
     """
@@ -65,6 +68,7 @@ class Fabric:
     table_rams: Sequence[TableRam] = ()
     rom_bit_cost: float = 1 / 16
     check_cost: float = CHECK_COST
+    wider: float = 1
     small_sums: Sequence[float] = ()
     small_comparisons: Sequence[float] = ()
 
@@ -149,6 +153,7 @@ FABRICS: Mapping[str, Fabric] = {
             carry_positions=0,
             chosen=False,
             blocks=_ICE40,
+            wider=2.6,  # measured on four look-ups of the record
             dsps=[Multiplier(long=16, short=16, part=16, least_product=11)],
         ),
         Fabric(
@@ -341,7 +346,7 @@ def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
     if address > fabric.lut_inputs:
         each = 2.0 ** (address - fabric.lut_inputs)
         each *= 1 if fabric.lut_inputs == 6 else SMALL_TABLES if address < WIDE else WIDE_TABLES
-        each *= memory.words / 2.0**address
+        each *= fabric.wider * memory.words / 2.0**address
     read = memory.ports * memory.functions
     addresses = memory.registers * memory.ports * address
     return _Made(tables=read * each, registers=memory.stages * read + addresses)
