@@ -284,7 +284,8 @@ def test_sequences_train_and_lower_from_the_command_line(tmp_path, monkeypatch):
         ("None", "returned NoneType; a torch.nn.Module is wanted"),
     ],
 )
-def test_checkpoint_of_another_model(tmp_path, source, message):
+def test_checkpoint_of_another_model(tmp_path, monkeypatch, source, message):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
     file = tmp_path / "model.py"
     head = "from torch import nn\ndef make():\n    return "
     file.write_text(head + "nn.Sequential(nn.Linear(6, 3))")
@@ -296,3 +297,4 @@ def test_checkpoint_of_another_model(tmp_path, source, message):
     with pytest.raises(VecqError, match=message) as caught:
         load_checkpoint(path, model=recipe.model)
     assert str(path) in str(caught.value)
+    assert not (tmp_path / "__pycache__").exists()

@@ -6,7 +6,9 @@ import importlib.util
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 from torch import nn
 
@@ -155,6 +157,18 @@ def checked_ends(shape: object, classes: object) -> tuple[tuple[int, ...], int]:
     return sizes, whole_number(classes, "a model gives 1 score or more", 1)
 
 
+class _AsItIs(SourceFileLoader):
+    """Runs what a file says now.
+
+    Python would take the bytecode of a file of the same second and length for that of this one,
+    and would leave a folder of bytecode beside it.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
 def load_model_factory(name: str) -> Callable[[], object]:
     """The function that ``FILE.py:FUNCTION`` names; it takes nothing and returns a float model.
 
@@ -171,12 +185,14 @@ def load_model_factory(name: str) -> Callable[[], object]:
         raise VecqError(f"model '{name}': FILE.py:FUNCTION is wanted")
     if not path.is_file():
         raise VecqError(f"model '{name}': there is no file '{file}'")
-    spec = importlib.util.spec_from_file_location(f"vecq_model_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise VecqError(f"model '{name}': '{file}' is no Python file (.py)")
+    loader = _AsItIs(f"vecq_model_{path.stem}", str(path))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:
         raise VecqError(f"model '{name}': '{file}' failed: {_reason(error)}") from error
     factory = getattr(module, function, None)
