@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -64,33 +65,32 @@ def test_every_kind_of_project_can_be_emitted():
     assert sorted(choice.choices) == sorted(kinds.values())
 
 
+def without(code: str, modules: Sequence[str]) -> str:
+    """What some code prints; none of the modules are loaded by it."""
+    last = f"\nimport sys; sys.exit(str({set(modules)} & sys.modules.keys()))"
+    result = subprocess.run(
+        [sys.executable, "-c", code + last], capture_output=True, text=True, check=False
+    )
+    assert result.stderr.strip() == "set()"
+    return result.stdout
+
+
 def test_help_lists_the_commands_and_loads_nothing_heavy():
     code = (
         "import sys; sys.argv = ['vecq', '--help']\n"
         "from vecq_hw.cli import main\n"
         "try: main()\n"
         "except SystemExit as stop: assert not stop.code\n"
-        "heavy = {'torch', 'numpy', 'rich', 'jinja2', 'cocotb', 'onnx', 'onnxruntime', 'qonnx'}\n"
-        "sys.exit(str((heavy | {'tflite'}) & sys.modules.keys()))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.stderr.strip() == "set()"
+    heavy = "torch numpy rich jinja2 cocotb onnx onnxruntime qonnx tflite".split()
+    output = without(code, heavy)
     for command in ("demo", "doctor", "train", "lower", "show", "simulate", "emit", "verify"):
-        assert f"\n  {command} " in result.stdout
+        assert f"\n  {command} " in output
 
 
 def test_what_a_network_costs_is_said_without_what_simulates_one_and_draws():
-    code = (
-        "import sys, vecq_hw.cli.cost, vecq_hw.cost\n"
-        "sys.exit(str({'vecq_hw.simulate.reference', 'vecq_hw.cli.train', 'rich', 'scipy'}"
-        " & sys.modules.keys()))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.stderr.strip() == "set()"
+    needless = ["vecq_hw.simulate.reference", "vecq_hw.cli.train", "rich", "scipy"]
+    without("import vecq_hw.cli.cost, vecq_hw.cost", needless)
 
 
 CORE = ["simulate.reference", "simulate.faults", "simulate.maps", "simulate.overflows"]
@@ -100,11 +100,7 @@ CORE = ["simulate.reference", "simulate.faults", "simulate.maps", "simulate.over
 def test_the_core_loads_no_library_of_a_model_format(module):
     """Nor an executor of one, nor what trains: these come when a file is read."""
     libraries = "onnx qonnx onnxruntime tflite flatbuffers ai_edge_litert brevitas torch".split()
-    code = f"import sys, vecq_hw.{module}\nsys.exit(str({set(libraries)} & sys.modules.keys()))"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.stderr.strip() == "set()"
+    without(f"import vecq_hw.{module}", libraries)
 
 
 # Its only window lies in the padding.

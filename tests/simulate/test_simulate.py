@@ -8,31 +8,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import plain
 from tests.strategies import graphs, networks, random_inputs
-from vecq_hw import storage
-from vecq_hw.cli import vecq
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
 from vecq_hw.layers import Add, Conv2d, Dense, Input, Layer, MaxPool2d, Rescale, SumPool2d, Weights
 from vecq_hw.network import Network
 from vecq_hw.passes.choices import with_argmax, with_topk
 from vecq_hw.passes.pooling import pool_before_rescale
-from vecq_hw.passes.widths import wrap_accumulators
-from vecq_hw.schedule import Fold, Schedule, default_schedule, to_json
 from vecq_hw.simulate import (
-    mac_array,
     predictions,
     prepared,
     quantize_input,
     reference,
     simulate,
-    simulate_counting,
-    simulate_with_faults,
 )
 
 
@@ -179,7 +171,7 @@ def test_the_simulator_loads_no_torch():
     assert result.returncode == 0, result.stderr
 
 
-def _pooled(mantissa: list[int], **pool) -> Network:
+def pooled(mantissa: list[int], **pool) -> Network:
     rng = np.random.default_rng(0)
     conv = Conv2d(
         name="conv",
@@ -210,7 +202,7 @@ def _pooled(mantissa: list[int], **pool) -> Network:
     ],
 )
 def test_pooling_before_the_rescale_changes_no_integer(mantissa, pool):
-    network = _pooled(mantissa, **pool)
+    network = pooled(mantissa, **pool)
     moved = pool_before_rescale(network)
     assert isinstance(moved.layers[-1], MaxPool2d if min(mantissa) < 0 else Rescale)
     assert moved.tensors["pool"].shape == network.tensors["pool"].shape
@@ -221,7 +213,7 @@ def test_pooling_before_the_rescale_changes_no_integer(mantissa, pool):
 
 
 def test_a_rescale_that_others_want_stays_where_it_is():
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    network = pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
     both = replace(network, outputs=("codes",))
     for kept in (pool_before_rescale(network, ["codes"]), pool_before_rescale(both)):
         assert kept.layers == network.layers
@@ -234,7 +226,7 @@ def test_a_rescale_that_others_want_stays_where_it_is():
 
 
 def test_a_hook_on_pooled_codes_sees_the_codes():
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    network = pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
     x = random_inputs(network, 3, 1)
     got = simulate(network, x, hooks={"codes": lambda codes, _sources, _first: -codes - 1})
     codes = simulate(network, x, taps=["codes"])["codes"]
@@ -245,7 +237,7 @@ def test_a_hook_on_pooled_codes_sees_the_codes():
 @pytest.mark.parametrize("count", [255, 256, 257, 600])
 @pytest.mark.parametrize("engine", ["float", "int8"])
 def test_blocks_and_threads_do_not_change_a_result(count, engine, monkeypatch):
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    network = pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
     x = random_inputs(network, count, 1)
     done = []
     monkeypatch.setattr(reference, "SMALL_WORK", 0)
@@ -260,7 +252,7 @@ def test_blocks_and_threads_do_not_change_a_result(count, engine, monkeypatch):
 def test_hooks_see_exact_sums_and_may_replace_them(monkeypatch):
     monkeypatch.setattr(prepared, "TILE_BYTES", 1)
     prepared.prepare.cache_clear()
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    network = pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
     x = random_inputs(network, 7, 1)
     sums = simulate(network, x, taps=["conv"])["conv"]
     seen = {}
@@ -280,7 +272,7 @@ def test_hooks_see_exact_sums_and_may_replace_them(monkeypatch):
 
 
 def test_a_hook_on_the_input_changes_what_every_layer_reads():
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    network = pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
     x = random_inputs(network, 5, 1)
     got = simulate(network, x, hooks={"x": lambda codes, _sources, _first: 255 - codes})
     assert np.array_equal(got, simulate(network, 255 - x))
@@ -290,7 +282,7 @@ def test_a_hook_on_the_input_changes_what_every_layer_reads():
 
 def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
     monkeypatch.setattr(reference, "SMALL_WORK", 0)
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    network = pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
 
     def fail(_result, _sources, _first):
         raise VecqError("no")
@@ -301,7 +293,7 @@ def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_batch():
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
+    network = pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
     peaks = []
     for count in (1024, 8192):
         x = random_inputs(network, count, 1).astype(np.uint8)
@@ -311,86 +303,6 @@ def test_memory_does_not_grow_with_the_batch():
         peaks.append(tracemalloc.get_traced_memory()[1] - outputs.nbytes)
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] + 8192 * 9 * 8 * 2  # the checked inputs are one copy
-
-
-@pytest.fixture
-def saved(tmp_path):
-    network = _pooled([1, 2, 5], kernel=(2, 2), stride=(2, 2))
-    x = random_inputs(network, 6, 1)
-    storage.save(network, tmp_path / "net.npz")
-    np.save(tmp_path / "x.npy", x)
-    return network, x, tmp_path
-
-
-def _vecq(folder, *arguments: str):
-    command = ["simulate", str(folder / "net.npz"), "--inputs", str(folder / "x.npy"), *arguments]
-    return CliRunner().invoke(vecq, command)
-
-
-@pytest.mark.parametrize("engine", ["float", "int8"])
-def test_the_command_traces_every_tensor(saved, engine):
-    network, x, folder = saved
-    result = _vecq(folder, "--trace", str(folder / "t"), "--engine", engine)
-    assert result.exit_code == 0, result.output
-    tensors = simulate(network, x, taps=list(network.tensors))
-    assert {path.stem for path in (folder / "t").glob("*.npy")} == set(tensors)
-    for name, values in tensors.items():
-        assert np.array_equal(np.load(folder / "t" / f"{name}.npy"), values)
-
-
-def test_the_command_traces_the_taps_alone(saved):
-    _, _, folder = saved
-    assert _vecq(folder, "--trace", str(folder / "t"), "--taps", "conv,codes").exit_code == 0
-    assert {path.name for path in (folder / "t").glob("*.npy")} == {"conv.npy", "codes.npy"}
-    assert "give --trace too" in _vecq(folder, "--taps", "conv").output
-
-
-def test_the_command_counts_overflows(saved):
-    network, x, folder = saved
-    result = _vecq(folder, "--accumulator-bits", "10", "--out", str(folder / "y.npy"))
-    narrow = wrap_accumulators(network, 10)
-    outputs, counts = simulate_counting(narrow, x)
-    assert counts["conv"] > 0
-    assert result.output.splitlines()[-1].split() == ["conv", str(counts["conv"])]
-    assert np.array_equal(np.load(folder / "y.npy"), outputs)
-
-
-def test_the_command_saturates_in_the_order_of_the_schedule(saved):
-    network, x, folder = saved
-    narrow = ("--accumulator-bits", "10", "--overflow", "saturate", "--out", str(folder / "y.npy"))
-    for lanes in (None, Fold(pe=3, simd=1)):
-        schedule = default_schedule(network) if lanes is None else Schedule(folds={"conv": lanes})
-        (folder / "s.json").write_text(to_json(schedule))
-        chosen = () if lanes is None else ("--schedule", str(folder / "s.json"))
-        result = _vecq(folder, *narrow, *chosen)
-        outputs, counts = mac_array.simulate_saturating(network, schedule, x, 10)
-        assert result.output.splitlines()[-1].split() == ["conv", str(counts["conv"])]
-        assert np.array_equal(np.load(folder / "y.npy"), outputs)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--overflow", "saturate"),
-        ("--accumulator-bits", "9", "--schedule", "s.json"),
-        ("--accumulator-bits", "9", "--overflow", "saturate", "--engine", "int8"),
-        ("--accumulator-bits", "9", "--faults", "1"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(saved, arguments):
-    result = _vecq(saved[2], *arguments)
-    assert result.exit_code == 2
-    assert "--" in result.output.splitlines()[-1]
-
-
-@pytest.mark.parametrize("site", ["weights", "activations", "accumulators"])
-def test_the_command_injects_faults(saved, site):
-    network, x, folder = saved
-    arguments = ("--faults", "9", "--fault-site", site, "--seed", "4")
-    assert _vecq(folder, *arguments, "--out", str(folder / "y.npy")).exit_code == 0
-    expected = simulate_with_faults(network, x, site, 9, 4)
-    assert np.array_equal(np.load(folder / "y.npy"), expected)
-    assert not np.array_equal(expected, simulate(network, x))
 
 
 def test_a_forked_process_simulates_too():
