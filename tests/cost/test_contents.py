@@ -168,11 +168,14 @@ def test_words_beside_one_that_is_read_are_made_where_a_table_holds_bits_of_both
     assert beside.registers > alone.registers
 
 
-def test_plain_rows_behind_the_first_take_inverters_and_inverted_ones_do_not() -> None:
+@pytest.mark.parametrize(("planes", "tables"), [(1, 7), (2, 7 + 2 * 7)])
+def test_plain_rows_behind_the_first_take_inverters_and_inverted_ones_do_not(
+    planes: int, tables: int
+) -> None:
+    """Three rows: the highest plane, which is inverted, has inverters in its first row alone."""
     made = Structure("any")
-    pair_rows(made, np.ones((4, 2), np.int64), 1, 6, 20, signs=False)
-    # Those of the first row of the highest plane, and of the second row of the other.
-    assert made.tables[4] == 7 + 7
+    pair_rows(made, np.ones((6, planes), np.int64), 1, 6, 20, signs=False)
+    assert made.tables[4] == tables
 
 
 @pytest.mark.parametrize(("bias", "bits"), [(254, []), (254 + 16, [8]), (255, [12])])
