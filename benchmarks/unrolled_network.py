@@ -6,7 +6,7 @@ da4ml's pipelined in at most as many cycles, and in as many as it can, where its
 All give the same integers for the same vectors, and go through one yosys and one nextpnr, behind
 the same registers at a few pins, for an ECP5-85F.
 
-    python -m benchmarks.unrolled_network [--sizes 16,16] [--seeds 3] [--out FILE]
+    python -m benchmarks.unrolled_network [--sizes 16,16] [--seeds 3] [--side da4ml] [--out FILE]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.origin import origin
+from benchmarks.origin import commit, origin
 from benchmarks.unrolled_circuits import matrix_of
 from benchmarks.unrolled_timing import pipelined
 from vecq_hw.devices import DEVICES
@@ -46,6 +46,7 @@ U6 = IntFormat(6, signed=False)
 DEVICE = "ecp5-85k"
 WISHED_MHZ = 250.0
 TOP = "pins"
+SIDES = ("ours", "da4ml", "da4ml_deepest")
 UNBOUNDED = 1000
 """More cycles than any pipeline has."""
 
@@ -193,26 +194,39 @@ def measured(files: dict[str, str], cycles: int, seeds: int) -> dict[str, Any]:
 
 @click.command()
 @click.option("--seeds", type=click.IntRange(0), default=3, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the record here.")
+@click.option("--out", type=click.Path(path_type=Path), help="The record: written, or added to.")
 @click.option("--sizes", default=SIZES, show_default=True, help="Inputs, outputs of each layer.")
-def main(seeds: int, out: Path | None, sizes: str) -> None:
-    """Measure all and print them."""
+@click.option("--side", "names", type=click.Choice(SIDES), multiple=True, default=SIDES)
+def main(seeds: int, out: Path | None, sizes: str, names: Sequence[str]) -> None:
+    """Measure the sides and print them; a placement can take an hour, so one is kept once done."""
     os.nice(5)
     made = network([int(size) for size in sizes.split(",")])
     x = np.random.default_rng(0).integers(0, U6.hi + 1, (500, *made.inputs[0].shape))
     mine, cycles = ours(made, x)
     click.echo(f"ours: {cycles} cycles", err=True)
     pair, deepest = theirs(made, x, (cycles, UNBOUNDED))
-    rows: dict[str, Any] = {}
-    sides = {"ours": (mine, cycles), "da4ml": pair, "da4ml_deepest": deepest}
-    for name, (files, depth) in sides.items():
+    circuits = dict(zip(SIDES, ((mine, cycles), pair, deepest), strict=True))
+    for name in names:
+        files, depth = circuits[name]
         click.echo(f"{name}: {depth} cycles", err=True)
-        rows[name] = measured(files, depth, seeds)
-        click.echo(f"{name}: {rows[name]}")
-    if out is not None:
-        tree: dict[str, Any] = {**origin(), "yosys": f"pyosys {yosys.version()}", "device": DEVICE}
-        tree = {**tree, "sizes": sizes, "rows": rows}
-        write_atomically(out, json.dumps(tree, indent=2).encode() + b"\n")
+        row = measured(files, depth, seeds)
+        click.echo(f"{name}: {row}")
+        if out is not None:
+            _keep(out, sizes, name, row)
+
+
+def _keep(out: Path, sizes: str, name: str, row: dict[str, Any]) -> None:
+    """Put one side's row into the record, beside those of the same sizes that are there."""
+    rows: dict[str, Any] = {}
+    if out.exists():
+        kept = json.loads(out.read_bytes())
+        if kept["sizes"] != sizes:
+            raise click.ClickException(f"{out} has the sizes {kept['sizes']}; wanted are {sizes}")
+        rows = kept["rows"]
+    rows[name] = {"commit": commit(), **row}
+    tree: dict[str, Any] = {**origin(), "yosys": f"pyosys {yosys.version()}", "device": DEVICE}
+    tree |= {"sizes": sizes, "rows": {side: rows[side] for side in SIDES if side in rows}}
+    write_atomically(out, json.dumps(tree, indent=2).encode() + b"\n")
 
 
 if __name__ == "__main__":
