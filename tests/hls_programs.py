@@ -21,6 +21,9 @@ from vecq_hw.layers import Constant, Flatten, Permute, Take
 from vecq_hw.simulate import simulate
 from vecq_hw.toolchain import AP_TYPES
 
+QUICK = ("-O0", "-I", str(Path(__file__).parent / "hls/light"))
+"""What compiles many networks in a fraction of the time: other streams, and no optimization."""
+
 
 def bench_call(root: Path, top: str) -> str:
     """The call of a top's test bench: from ``root``/vectors to files in ``root``."""

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.hls_networks import Builder, Case, cnn, drawn_case, mlp
-from tests.hls_programs import compile_cxx, different_layers, run_together
+from tests.hls_programs import QUICK, compile_cxx, different_layers, run_together
 from tests.random_networks import (
     random_chain,
     random_ends,
@@ -179,7 +179,7 @@ def test_cxx_equals_simulator(tmp_path: Path, widths: tuple[int, ...]) -> None:
         for index, builder in enumerate(grid(widths))
     ]
     # At night as users compile it.
-    flags = ["-O0"] if widths == ORDINARY_WIDTHS else []
+    flags = QUICK if widths == ORDINARY_WIDTHS else ()
     for index, outputs in enumerate(run_together(cases, tmp_path, *flags)):
         case = cases[index]
         assert different_layers(case, tmp_path / str(index)) == [], case.network
@@ -194,7 +194,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     chosen += ("span", "depth", "dilate", "row", "sum", "up", "twice", "inception", "values")
     cases = [builder.case(6) for builder in grid() if builder.name in chosen]
     assert len(cases) == len(chosen)
-    run_together(cases, tmp_path, "-O0", "-fsanitize=address,undefined")
+    run_together(cases, tmp_path, *QUICK, "-fsanitize=address,undefined")
 
 
 def seeded(*drawn: tuple[Callable, range], count: int) -> list[Case]:
@@ -214,7 +214,7 @@ def seeded(*drawn: tuple[Callable, range], count: int) -> list[Case]:
 def test_random_networks(tmp_path: Path, first: int) -> None:
     chains, steps = range(first, first + 12), range(first, first + 8)
     cases = seeded((random_chain, chains), (random_sequence, steps), count=20)
-    outputs = run_together(cases, tmp_path, "-O0")
+    outputs = run_together(cases, tmp_path, *QUICK)
     for case, out in zip(cases, outputs, strict=True):
         assert np.array_equal(out, case.vectors.outputs.reshape(out.shape)), repr(case.network)
 
@@ -223,7 +223,7 @@ def test_random_networks(tmp_path: Path, first: int) -> None:
 @pytest.mark.parametrize("first", [0, nightly(100), nightly(200)])
 def test_random_graphs(tmp_path: Path, first: int) -> None:
     cases = seeded((random_graph, range(first, first + 20)), count=6)
-    outputs = run_together(cases, tmp_path, "-O0")
+    outputs = run_together(cases, tmp_path, *QUICK)
     for index, (case, out) in enumerate(zip(cases, outputs, strict=True)):
         assert different_layers(case, tmp_path / str(index)) == [], repr(case.network)
         assert np.array_equal(out, case.vectors.outputs.reshape(out.shape)), repr(case.network)
@@ -237,7 +237,7 @@ def test_random_networks_of_several_ends(tmp_path: Path, count: int) -> None:
     ends = [(len(case.network.inputs), len(case.network.outputs)) for case in cases]
     assert max(ends)[0] > 1
     assert max(outputs for _, outputs in ends) > 1
-    for case, found in zip(cases, run_together(cases, tmp_path, "-O0"), strict=True):
+    for case, found in zip(cases, run_together(cases, tmp_path, *QUICK), strict=True):
         wanted = output_arrays(case.network, case.vectors.outputs)
         for name, array in output_arrays(case.network, found).items():
             assert np.array_equal(array, wanted[name].reshape(array.shape)), repr(case.network)

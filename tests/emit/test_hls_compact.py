@@ -10,7 +10,7 @@ import pytest
 
 from rtl_tests.bench_compact import SHAPES, Bases, Book, Sums, network
 from tests.hls_networks import Case
-from tests.hls_programs import run_together
+from tests.hls_programs import QUICK, run_together
 from tests.random_networks import Seeded, generator, random_bases, random_product
 from tests.strategies import random_inputs
 from vecq_hw.emit.project import Vectors
@@ -75,7 +75,7 @@ def test_books_and_bases_give_the_sums_of_their_values(tmp_path: Path) -> None:
         windows(5, words, Fold(pe=1, simd=6, kind=tables)),
         windows(6, words, Fold(pe=1, simd=3, kind=tables), groups=2),
     ]
-    for found, outputs in zip(cases, run_together(cases, tmp_path, "-O0"), strict=True):
+    for found, outputs in zip(cases, run_together(cases, tmp_path, *QUICK), strict=True):
         assert np.array_equal(outputs, found.vectors.outputs.reshape(outputs.shape))
         text = "".join(path.read_text() for path in tmp_path.glob("*/src/*.cpp"))
     assert text.count("base_serial<") >= 4
@@ -89,6 +89,6 @@ def test_books_and_bases_give_the_sums_of_their_values(tmp_path: Path) -> None:
 def test_all_folds_of_books_and_bases_without_undefined_behaviour(tmp_path: Path) -> None:
     cases = [case(*network(n), f"compact{n}") for n in range(len(SHAPES))]
     for found, outputs in zip(
-        cases, run_together(cases, tmp_path, "-O0", "-fsanitize=address,undefined"), strict=True
+        cases, run_together(cases, tmp_path, *QUICK, "-fsanitize=address,undefined"), strict=True
     ):
         assert np.array_equal(outputs, found.vectors.outputs.reshape(outputs.shape))

@@ -3,10 +3,11 @@
 // When all wait for each other the program ends with status 3.
 #pragma once
 
+#include "../queue.hpp"
+
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -81,7 +82,7 @@ public:
   void write(const Word& word) {
     wait_for_room();
     const std::unique_lock lock(bounded::mutex);
-    words.push_back(word);
+    words.push(word);
     wake(reader_waits);
   }
   Word read() {
@@ -89,8 +90,7 @@ public:
     if (words.empty()) {
       wait(lock, reader_waits);
     }
-    const Word word = words.front();
-    words.pop_front();
+    const Word word = words.pop();
     wake(writer_waits);
     return word;
   }
@@ -109,7 +109,7 @@ private:
       changed.notify_all();
     }
   }
-  std::deque<Word> words;
+  tests::Queue<Word> words;
   std::size_t limit = ~std::size_t{0};
   bool reader_waits = false, writer_waits = false;
   std::condition_variable changed;
