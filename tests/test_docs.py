@@ -158,16 +158,30 @@ def test_the_commands_named_in_the_text_exist():
 def test_a_block_that_fails_is_named(tmp_path, text, wrong):
     (tmp_path / "docs/tutorials").mkdir(parents=True)
     (tmp_path / "docs/tutorials/x.md").write_text(text)
-    said = walk_page(ROOT / "docs/tutorials/x.md", tmp_path, install=False, nightly=False)
+    page = ROOT / "docs/tutorials/x.md"
+    said = walk_page(page, tmp_path, install=False, nightly=False, installed=set())
     assert (said is None) == (wrong is None)
     assert wrong is None or wrong in said
 
 
 def test_a_page_that_prints_something_else_is_named(tmp_path):
     (tmp_path / "README.md").write_text("```sh\necho 0.42 7\n```\n")
-    said = walk_page(ROOT / "README.md", tmp_path, install=False, nightly=False)
+    page = ROOT / "README.md"
+    said = walk_page(page, tmp_path, install=False, nightly=False, installed=set())
     assert said is not None
     assert "did not print what it should" in said
+
+
+def test_what_a_page_before_has_installed_by_the_same_words_is_there(tmp_path):
+    (tmp_path / "docs/tutorials").mkdir(parents=True)
+    installed: set[str] = set()
+    for name, words in (("x", "once"), ("y", "once"), ("z", "otherwise")):
+        install = f"<!-- install -->\n\n```sh\necho {words} >> said\n```\n\n"
+        text = f"{install}```sh\necho ran >> said\n```\n"
+        (tmp_path / f"docs/tutorials/{name}.md").write_text(text)
+        page = ROOT / f"docs/tutorials/{name}.md"
+        assert walk_page(page, tmp_path, True, False, installed) is None
+    assert (tmp_path / "said").read_text().split() == "once ran ran otherwise ran".split()
 
 
 def _anchors(page: Path) -> set[str]:
