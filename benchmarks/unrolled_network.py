@@ -196,7 +196,14 @@ def measured(files: dict[str, str], cycles: int, seeds: int) -> dict[str, Any]:
 @click.option("--seeds", type=click.IntRange(0), default=3, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="The record: written, or added to.")
 @click.option("--sizes", default=SIZES, show_default=True, help="Inputs, outputs of each layer.")
-@click.option("--side", "names", type=click.Choice(SIDES), multiple=True, default=SIDES)
+@click.option(
+    "--side",
+    "names",
+    type=click.Choice(SIDES),
+    multiple=True,
+    default=SIDES,
+    help="Which to measure; all, where none is named.",
+)
 def main(seeds: int, out: Path | None, sizes: str, names: Sequence[str]) -> None:
     """Measure the sides and print them; a placement can take an hour, so one is kept once done."""
     os.nice(5)

@@ -39,6 +39,7 @@ int main() {
   while (!stream.empty()) {
     show(stream);
   }
+  show(stream);
   stream.write(Word());
   return unnamed.empty() ? 0 : 1;
 }
@@ -60,5 +61,7 @@ def test_quick_streams_are_those_of_the_vendor(tmp_path: Path) -> None:
     lines = printed(tmp_path)
     assert printed(tmp_path, *QUICK) == lines
     assert lines[0] == "2 0 0: 0 1 2"
-    assert len(lines) == 10
+    assert len(lines) == 12
+    assert lines[-3].startswith("0 1 0:WARNING: Hls::stream 'kept' is read while empty")
+    assert lines[-2] == " 0 0 0"
     assert lines[-1].startswith("WARNING: Hls::stream 'kept' contains leftover data")
