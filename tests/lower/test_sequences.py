@@ -110,7 +110,12 @@ def test_the_papers_networks_for_texts_lower_whole(name: str, steps: int) -> Non
     assert "Lstm" in kinds
     assert network.inputs[0].step == 1.0
     assert network.inputs[0].format.hi == words - 1
-    assert prediction_differences(twin, network, x) <= 1
+    with torch.no_grad():
+        wanted = twin(torch.as_tensor(x)).numpy()
+    # Equal, but for words of which torch puts a code on the other side of an edge; some scores tie.
+    differing = (np.abs(outputs(network, x) - wanted) > 1e-4).any(axis=1)
+    assert differing.sum() <= 2
+    assert wanted.std() > 5e-3
 
 
 @pytest.mark.parametrize("kind", [lstm, gru])

@@ -49,8 +49,8 @@ def net(case):
     match case:
         case "float":
             return model
-        case "vecq" | "free":
-            return quantize_model(model, 3, 6)
+        case "vecq" | "free":  # of many steps, as those below
+            return quantize_model(model, 8, 12)
         case "esb":
             return quantize_model(model, 5, 5, method="esb", activation_method="esb")
         case "pq":  # of one layer from the third step on, of the other from the fifth
