@@ -20,6 +20,7 @@ vecq_frame_end.sv
 vecq_frame_guard.sv
 vecq_stream_register.sv
 vecq_stream_width.sv
+vecq_constant_multiplier.sv
 vecq_table_multiplier.sv
 vecq_frame_width.sv
 vecq_fifo.sv

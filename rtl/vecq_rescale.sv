@@ -19,9 +19,9 @@
 // RowsFile holds the first line of its class.
 //
 // With UseDsp the multiplier is a DSP block: Vivado reads that, yosys wants no -nodsp.  Without, it is
-// made of look-up tables: by vecq_table_multiplier, but left to synthesis in lanes of which Constant
-// says that all of their mantissas are the same.  CarryChoice is for ECP5.  Where words come seldom,
-// vecq_rescale_serial takes fewer still.
+// vecq_table_multiplier, and in lanes of which Constant says that all of their mantissas are the same,
+// vecq_constant_multiplier: each has its mantissa in Factors.  CarryChoice is for ECP5.  Where words
+// come seldom, vecq_rescale_serial takes fewer tables still.
 //
 // A word every cycle; vecq_pipeline_end ends the pipeline, with room for Room words: 1 is enough
 // where words come every second cycle or more seldom.  Latency: seven cycles, eight with several
@@ -39,6 +39,7 @@ module vecq_rescale #(
   parameter logic signed [63:0] Hi = 255,
   parameter bit UseDsp          = 1'b0,
   parameter logic [Lanes-1:0] Constant = '0,
+  parameter logic [Lanes*MantissaBits-1:0] Factors = '0,
   parameter bit CarryChoice     = 1'b0,
   parameter int ShiftBits       = 0,
   parameter     MantissaFile,
@@ -199,21 +200,32 @@ module vecq_rescale #(
       always_ff @(posedge clk_i) begin
         if (advance) product_q <= SumBits'(accumulator) * SumBits'(mantissa);
       end
-    end else if (Constant[lane]) begin : gen_logic
-      (* use_dsp = "no" *) logic signed [SumBits-1:0] product_q;
-      assign product = product_q;
-      always_ff @(posedge clk_i) begin
-        if (advance) product_q <= SumBits'(accumulator) * SumBits'(mantissa);
-      end
     end else begin : gen_tables
       logic signed [NumberBits+MantissaBits-1:0] product_d;
       logic signed [SumBits-1:0] product_q;
 
-      vecq_table_multiplier #(
-        .LeftBits(NumberBits), .RightBits(MantissaBits), .CarryChoice(CarryChoice)
-      ) multiplier (
-        .left_i(accumulator), .right_i(mantissa), .product_o(product_d)
-      );
+      if (Constant[lane]) begin : gen_constant
+        localparam logic signed [MantissaBits-1:0] Factor =
+            Factors[lane*MantissaBits +: MantissaBits];
+
+        vecq_constant_multiplier #(
+          .InputBits(NumberBits), .FactorBits(MantissaBits), .Factor(Factor)
+        ) multiplier (
+          .data_i(accumulator), .product_o(product_d)
+        );
+
+`ifdef VECQ_ASSERTIONS
+        always_ff @(posedge clk_i) begin
+          if (rst_ni && valid_q[Latency-5]) assert (mantissa == Factor);
+        end
+`endif
+      end else begin : gen_any
+        vecq_table_multiplier #(
+          .LeftBits(NumberBits), .RightBits(MantissaBits), .CarryChoice(CarryChoice)
+        ) multiplier (
+          .left_i(accumulator), .right_i(mantissa), .product_o(product_d)
+        );
+      end
 
       assign product = product_q;
       always_ff @(posedge clk_i) begin

@@ -1,6 +1,6 @@
 """vecq_rescale: rounding and clamping of the numeric contract, rule 4."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cocotb
@@ -10,6 +10,7 @@ from rtl_tests.harness import Case, Memory, equal, frames, interrupt, restart, t
 from vecq_hw import arithmetic
 from vecq_hw.bench.scoreboard import difference
 from vecq_hw.bench.stream import start_clock
+from vecq_hw.emit.systemverilog.parameters import word_literal
 from vecq_hw.emit.words import pack_rows, unpack_rows
 from vecq_hw.formats import IntArray, IntFormat
 
@@ -29,10 +30,16 @@ class Shape:
     """The class of each position; without any there is one class for all."""
     room: int = 2
     """Words in the register at the end: with 1 a word goes out every second cycle."""
+    constant: bool = False
+    """Whether every second lane has one mantissa for all of its channels."""
 
     @property
     def classes(self) -> int:
         return max(self.rows, default=0) + 1
+
+    @property
+    def constant_lanes(self) -> slice:
+        return slice(0, self.lanes if self.constant else 0, 2)
 
     @property
     def shifts(self) -> IntArray:
@@ -71,6 +78,7 @@ SHAPES = [
     Shape(IntFormat(9, signed=False), 6, 12, 4, S16, 1, 1, rows=tuple(range(70))),
     Shape(IntFormat(16, signed=True), 10, 20, 13, U8, 6, 2, room=1),
 ]
+SHAPES = [replace(shape, constant=index % 2 == 1) for index, shape in enumerate(SHAPES)]
 
 
 def numbers(shape: Shape) -> tuple[IntArray, IntArray]:
@@ -85,7 +93,9 @@ def numbers(shape: Shape) -> tuple[IntArray, IntArray]:
         if shape.channels == 1:  # nothing to turn
             lines = list(generator.integers(fmt.lo, fmt.hi, (shape.classes, 1), endpoint=True))
         drawn.append(np.stack(lines) if shape.rows else values)
-    return drawn[0], drawn[1]
+    mantissas = drawn[0].reshape(-1, shape.lanes)
+    mantissas[:, shape.constant_lanes] = mantissas[0, shape.constant_lanes]
+    return mantissas.reshape(drawn[0].shape), drawn[1]
 
 
 def lines_of_frame(shape: Shape) -> tuple[IntArray, ...]:
@@ -115,6 +125,19 @@ def row_memory(shape: Shape) -> dict[str, Memory]:
     return {"RowsFile": Memory(values=np.array(shape.rows) * words, lanes=1, bits=bits)}
 
 
+def constant_factors(shape: Shape, mantissa: IntArray) -> dict[str, str]:
+    """Which lanes multiply by a constant, and by which."""
+    if not shape.constant:
+        return {}
+    ones, factors = np.zeros(shape.lanes, np.int64), np.zeros(shape.lanes, np.int64)
+    ones[shape.constant_lanes] = 1
+    factors[shape.constant_lanes] = mantissa.reshape(-1, shape.lanes)[0, shape.constant_lanes]
+    return {
+        "Constant": word_literal(ones, 1),
+        "Factors": word_literal(factors, shape.mantissa_bits),
+    }
+
+
 def case(index: int) -> Case:
     shape = SHAPES[index]
     mantissa, offset = numbers(shape)
@@ -136,9 +159,8 @@ def case(index: int) -> Case:
             "Hi": literal(shape.output.hi),
             "ShiftBits": shape.further.bit_length(),
             "Room": shape.room,
-            # Every second lane, or none, multiplies as by a constant: the product is the same.
-            "Constant": f"{shape.lanes}'d{0x55 % (1 << shape.lanes) if index % 2 else 0}",
         }
+        | constant_factors(shape, mantissa)
         | ({"Classes": shape.classes, "Positions": len(shape.rows)} if shape.classes > 1 else {}),
         input_bits=shape.lanes * shape.accumulator.bits,
         output_bits=shape.lanes * shape.output.bits,

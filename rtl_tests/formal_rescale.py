@@ -168,6 +168,5 @@ def pipeline(lane: int, *, cut: bool = True, **parameters: Any) -> Stream:
     text = PIPELINE.replace("{shift}", OWN_SHIFT if "ShiftBits" in parameters else ONE_SHIFT)
     if not cut:
         return about("vecq_rescale", lane, text + PRODUCT, parameters)
-    constant = f"{{{parameters.get('Lanes', 1)}{{1'b1}}}}"  # multiplies with *, which is cut out
-    parameters = {**parameters, "Constant": constant}
+    parameters = {**parameters, "UseDsp": 1}  # multiplies with *, which is cut out
     return replace(about("vecq_rescale", lane, text + ANY_PRODUCT, parameters), cuts=[CUT])

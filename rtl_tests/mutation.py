@@ -54,7 +54,7 @@ BENCHES: Mapping[str, tuple[int, Sequence[str]]] = {
     "gather_sum": (2, ["gather_sum", "frame_buffer"]),
     "pool": (3, ["pool"]),
     "reorder": (3, ["reorder"]),
-    "rescale": (3, ["rescale", "table_multiplier", "pipeline_end"]),
+    "rescale": (3, ["rescale", "constant_multiplier", "table_multiplier", "pipeline_end"]),
     "rescale_serial": (4, ["rescale_serial"]),
     "sequences": (4, ["embedding", "lstm", "gru", "gate_products", "state_product"]),
     "sliding_window": (3, ["sliding_window", "window_buffer", "counter"]),

@@ -9,9 +9,9 @@ A multiplication of wide words is too hard for the solver.  It is composed:
 1. ``vecq_rescale`` with any function of two words in the place of its ``*``: whatever number p,
    within the range of products, the function gives for the accumulator and the mantissa of the
    word's own channel, extended: what comes out is the contract's with p for ``acc * m``.  With
-   ``*`` for the function that is rule 4 on its whole range.  In lanes of
-   several mantissas ``vecq_table_multiplier`` stands in its place, which is proven to multiply few
-   bits by itself (test_formal_table_multiplier.py).
+   ``*`` for the function that is rule 4 on its whole range.  Without DSP blocks there is
+   ``vecq_table_multiplier`` or ``vecq_constant_multiplier`` in its place, which are proven to
+   multiply few bits by themselves (test_formal_multipliers.py).
 2. ``vecq_rescale_serial``, by induction over its cycles: after i of them its register is the sum of
    all ``(m_j * acc + c_j) * 2^j``, j < i, without its low i bits, and what comes out is the
    contract's for the sum over all bits of mantissa and constant, the sign's counted negative.  That

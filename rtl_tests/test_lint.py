@@ -98,6 +98,7 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
         **{"Channels": 6, "Lanes": 2, "AccumulatorBits": 40, "Shift": 62, "UseDsp": 1},
         **{"ShiftBits": 3, "Classes": 3, "Positions": 9},
     },
+    "vecq_constant_multiplier": {"FactorBits": 9, "Factor": "9'h1b3"},
     "vecq_rescale_serial": {
         **{"Channels": 12, "Lanes": 6, "Turns": 4, "InputSigned": 0, "Shift": 20, "ShiftBits": 4},
         **{"CarryChoice": 1},

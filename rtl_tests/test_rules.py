@@ -241,6 +241,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("uart_send", "ClocksPerBit=0", "ClocksPerBit (0) must be at least 1"),
     ("uart_link", "WordsIn=0", "WordsIn (0) and WordsOut (1) must be at least 1"),
     ("uart_link", "BitsOut=12", "BitsIn (8) and BitsOut (12) must be whole bytes"),
+    ("constant_multiplier", "InputBits=0", "InputBits (0) and FactorBits (8) must be at least 1"),
     ("table_multiplier", "LeftBits=0", "LeftBits (0) and RightBits (8) must be at least 1"),
     ("threshold", "InputBits=0", "Channels (1) and InputBits (0) must be at least 1"),
     ("threshold", "ThresholdBits=0", "ThresholdBits (0) must be at least 1"),

@@ -158,7 +158,7 @@ def check_codes(twin, shape, x, clean_part=0.5):
     if outputs.ndim == 3:
         outputs = outputs[:, np.newaxis]
     difference = np.abs(taps[network.outputs[0]] * output.step - outputs)[clean]
-    # Rule 6: the bias of the last layer is rounded to whole units of the output.  Of 26 bits a unit is
-    # as fine as what torch rounds.
+    # Rule 6: the bias of the last layer is rounded to whole units of the output.  Of outputs of 26
+    # bits a unit is as fine as what torch rounds.
     assert difference.max() <= 0.6 * output.step + 2 * np.spacing(np.abs(outputs).max())
     return network

@@ -98,7 +98,7 @@ def differs(made: Netlist, folder: Path) -> bool:
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize("fabric", [Fabric.ECP5, Fabric.LUT6], ids=str)
 def test_multipliers_of_tables_give_the_products(fabric: Fabric, tmp_path: Path):
-    """One multiplies two streams, the other one a stream by mantissas from a memory."""
+    """Of two streams, of a stream and mantissas from a memory, and of a stream and a constant."""
     sources = (
         Input(name="left", shape=(6,), format=IntFormat(7, signed=True)),
         Input(name="right", shape=(6,), format=IntFormat(6, signed=False)),
@@ -111,8 +111,17 @@ def test_multipliers_of_tables_give_the_products(fabric: Fabric, tmp_path: Path)
         shift=17,
         format=IntFormat(8, signed=True),
     )
+    scaled = Rescale(
+        name="scaled",
+        input="codes",
+        mantissa=np.full(6, -23171),
+        offset=np.arange(6),
+        shift=13,
+        format=IntFormat(9, signed=True),
+    )
     product = Multiply(name="product", inputs=("left", "right"))
-    network = Network(name="net", inputs=sources, layers=(product, rescale), outputs=("codes",))
+    layers = (product, rescale, scaled)
+    network = Network(name="net", inputs=sources, layers=layers, outputs=("scaled",))
     generator = np.random.default_rng(0)
     given = {
         source.name: generator.integers(source.format.lo, source.format.hi + 1, (200, 6))

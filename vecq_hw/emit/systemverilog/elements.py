@@ -19,6 +19,7 @@ from vecq_hw.emit.systemverilog.parameters import (
     carry_choice,
     lookup_lines,
     signed_literal,
+    word_literal,
 )
 from vecq_hw.emit.systemverilog.streams import NamedStream
 from vecq_hw.formats import IntArray, signed_bits
@@ -73,6 +74,8 @@ def _rescale(cell: Elementwise, layer: Rescale, source: NamedStream, fabric: Fab
         if constant.any():
             ones = "".join("01"[lane] for lane in constant[::-1].tolist())
             parameters["Constant"] = f"{lanes}'b{ones}"
+            factors = np.where(constant, layer.mantissa.reshape(-1, lanes)[0], 0)
+            parameters["Factors"] = word_literal(factors, mantissa_bits)
         if not constant.all():
             parameters |= carry_choice(fabric)
     parameters |= _shifter(layer, layer.shifts - layer.shifts.min(), lanes)

@@ -22,6 +22,18 @@ def signed_literal(value: int) -> str:
     return f"{'-' if value < 0 else ''}64'sd{abs(value)}"
 
 
+def word_literal(values: IntArray, bits: int) -> str:
+    """A literal of ``bits`` bits of each value, the first one in the least significant bits.
+
+    Examples
+    --------
+    >>> word_literal(np.array([3, -1]), 4)
+    "8'hf3"
+    """
+    (word,) = pack_rows(values, values.size, bits)
+    return f"{values.size * bits}'h{word:x}"
+
+
 def bit(value: bool) -> str:
     """A literal of one bit."""
     return f"1'b{int(value)}"

@@ -1,7 +1,8 @@
-"""``vecq_table_multiplier`` multiplies any two numbers of few bits, simulated and in carry cells.
+"""The multipliers without DSP blocks multiply any numbers of few bits.
 
-The SAT solver inside yosys shows it for all of them.  Larger ones are multiplied by the benches of
-the cells that it is part of.
+``vecq_table_multiplier`` as simulated and in carry cells, ``vecq_constant_multiplier`` by each
+constant of its bits.  The SAT solver inside yosys shows it.  Larger numbers are multiplied by the
+benches of the cells that they are part of.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tests.shares import nightly
 from vecq_hw import assets
 
 CELL = "vecq_table_multiplier.sv"
+BY_CONSTANT = "vecq_constant_multiplier.sv"
 SMALL = [(1, 1), (1, 2), (2, 1), (3, 2), (2, 3), (3, 3), (4, 3), (3, 5), (6, 5), (5, 7)]
 
 
@@ -77,3 +79,59 @@ def test_it_multiplies(sizes: tuple[int, int], synthesis: bool, tmp_path: Path) 
 )
 def test_the_proof_fails_for_a_mutant(synthesis: bool, old: str, new: str, tmp_path: Path) -> None:
     assert not multiplies(tmp_path, (6, 5), synthesis, (old, new))
+
+
+def proof_of_constants(bits: int, factor_bits: int) -> str:
+    """That all numbers of so many bits are multiplied by all signed factors."""
+    return f"""\
+module proof (input logic clk_i, input logic signed [{bits - 1}:0] data);
+  for (genvar factor = 0; factor < {1 << factor_bits}; factor++) begin : gen_factor
+    localparam logic signed [{factor_bits - 1}:0] Factor = {factor_bits}'(factor);
+    logic signed [{bits + factor_bits - 1}:0] product;
+
+    vecq_constant_multiplier #(
+      .InputBits({bits}), .FactorBits({factor_bits}), .Factor(Factor)
+    ) multiplier (
+      .data_i(data), .product_o(product)
+    );
+
+    always_comb assert (product == {bits + factor_bits}'(data) * {bits + factor_bits}'(Factor));
+  end
+endmodule
+"""
+
+
+def multiplies_by_constants(
+    folder: Path, sizes: tuple[int, int], mutant: tuple[str, str] | None = None
+) -> bool:
+    text = (assets.rtl() / BY_CONSTANT).read_text()
+    if mutant is not None:
+        assert text.count(mutant[0]) == 1, mutant[0]
+        text = text.replace(*mutant)
+    adder = (assets.rtl() / "vecq_adder.sv").read_text()
+    proof = proof_of_constants(*sizes)
+    return proven(folder, {"vecq_adder.sv": adder, BY_CONSTANT: text, "proof.sv": proof})
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize(
+    "sizes", [(1, 1), (2, 2), (1, 5), (5, 6), nightly((8, 8)), nightly((3, 10))], ids=str
+)
+def test_it_multiplies_by_every_constant(sizes: tuple[int, int], tmp_path: Path) -> None:
+    assert multiplies_by_constants(tmp_path, sizes)
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<<< place(0)", ""),
+        ("is_negated(0, Digits - 1) ? -placed : placed", "placed"),
+        ("HighMinus && !LowMinus", "HighMinus"),
+        ("LowMinus && !HighMinus", "1'b0"),
+        ("InputBits + $clog2", "InputBits - 1 + $clog2"),
+        ("is_negated &= !Plus[n]", "is_negated &= Minus[n]"),
+    ],
+)
+def test_the_proof_of_constants_fails_for_a_mutant(old: str, new: str, tmp_path: Path) -> None:
+    assert not multiplies_by_constants(tmp_path, (2, 5), (old, new))
