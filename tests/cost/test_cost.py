@@ -25,7 +25,9 @@ from tests.random_networks import (
     random_sequence,
 )
 from vecq_hw import storage
+from vecq_hw.accelerator.cells import SerialRescale
 from vecq_hw.accelerator.dsps import with_dsps
+from vecq_hw.accelerator.plan import plan
 from vecq_hw.cli import vecq
 from vecq_hw.cli.schedules import ScheduleChoice
 from vecq_hw.cost import circuits, estimate, resources_of, warnings
@@ -33,7 +35,7 @@ from vecq_hw.devices import FAMILIES, device
 from vecq_hw.emit.project import Vectors
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, TwosComplement
-from vecq_hw.layers import Conv2d, Input, Permute, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Permute, Rescale, Weights
 from vecq_hw.netlist.families import FAMILIES as SYNTHESIZED
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule, default_schedule
@@ -53,6 +55,31 @@ def test_every_cell_of_random_networks_has_a_form(make: Any) -> None:
         for name in ("ecp5", "xcup"):
             taken = resources_of(network, schedule, FAMILY[name])
             assert min(taken.luts, taken.ffs) > 0
+
+
+def test_lanes_that_units_do_not_share_evenly_may_have_shifts_of_their_own() -> None:
+    """Five lanes on three units, two turns each: of one turn a unit has no lane."""
+    weights = Weights(codes=np.ones((5, 40), np.int64), grid=TwosComplement(2))
+    network = Network(
+        name="uneven",
+        inputs=(Input(name="x", shape=(40,), format=IntFormat(4, signed=False)),),
+        layers=(
+            Dense(name="fc", input="x", weights=weights),
+            Rescale(
+                name="codes",
+                input="fc",
+                mantissa=np.arange(5) + 20_000,
+                offset=np.zeros(5, np.int64),
+                shift=np.arange(5) + 14,
+                format=IntFormat(8, signed=False),
+            ),
+        ),
+        outputs=("codes",),
+    )
+    schedule = Schedule(folds={"fc": Fold(pe=5, simd=1)})
+    cells = plan(network, schedule).cells
+    assert [cell.turns for cell in cells if isinstance(cell, SerialRescale)] == [2]
+    assert resources_of(network, schedule, FAMILY["ecp5"]).luts > 0
 
 
 @cache

@@ -82,7 +82,8 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     _clamp(made, total - shift, layer.format, lanes)
     made.table(4, lanes * out)
     made.register(lanes * (out + 2))
-    _further(made, layer, lines, lanes, total - shift, stages=3)
+    further = np.broadcast_to(layer.shifts - layer.shifts.min(), layer.mantissa.shape)
+    _further(made, layer, further.reshape(-1, lanes), total - shift, stages=3)
     made.count(words)
     made.control += 6 + (layer.classes > 1)
     if layer.rows is not None and layer.classes > 1:
@@ -124,17 +125,21 @@ def signed_digits(values: IntArray) -> npt.NDArray[np.int64]:
 
 
 def _further(
-    made: Structure, layer: Rescale, lines: int, lanes: int, width: int, stages: int
+    made: Structure, layer: Rescale, further: IntArray, width: int, stages: int
 ) -> None:
-    """The shifter of channels that shift further than the least."""
-    if isinstance(layer.shift, int) or lines == 1:
+    """The shifter of channels that shift further than the least.
+
+    Parameters
+    ----------
+    further : int array of shape (words, lanes)
+        By how much, as the memory holds it.
+    """
+    words, lanes = further.shape
+    if isinstance(layer.shift, int) or words == 1:
         return
-    further = layer.shifts - layer.shifts.min()
     bits = int(further.max()).bit_length()
-    if layer.rows is not None:
-        further = np.broadcast_to(further, layer.mantissa.shape)
-    found = contents(further.reshape(-1, lanes), bits)
-    made.rom(lines, lanes * bits, stages=1 + stages, found=found)
+    found = contents(further, bits)
+    made.rom(words, lanes * bits, stages=1 + stages, found=found)
     made.table(3, int((found.keys > 1).sum()) * max(width, 1))
 
 
@@ -169,7 +174,7 @@ def serial_rescale(cell: SerialRescale, source: Tensor, fabric: Fabric) -> Struc
         made.compare(max(width - 2, 0), 2 * units)
     made.table(3, units * out)
     made.register(units * turns * out)
-    _further(made, layer, all_turns, units, width, stages=1)
+    _further(made, layer, memories.further, width, stages=1)
     made.count(mantissa + 1)
     made.control += bits_of(turns) + 3
     made.count(all_turns * mantissa)
