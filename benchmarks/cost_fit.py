@@ -33,7 +33,9 @@ from vecq_hw.cost import constants
 from vecq_hw.cost.constants import Resources, features, weighted
 from vecq_hw.cost.fabric import FABRICS, Raw, raw
 from vecq_hw.cost.forms import Context, ends, structure
+from vecq_hw.cost.structure import Structure
 from vecq_hw.files import write_atomically
+from vecq_hw.schedule import Fabric
 
 CONSTANTS = Path(constants.__file__).with_name(constants.FILE)
 PRIOR = {
@@ -92,13 +94,20 @@ def cells_of(configuration: Configuration, row: Mapping[str, Any], family: str) 
 @cache
 def _cells(name: str, depths: tuple[tuple[str, int], ...], family: str) -> tuple[str, list[Raw]]:
     """The identity of a configuration, and the parts of its cells."""
-    circuits = FABRICS_OF[family]
+    found, made, dsp = _structures(name, depths, FABRICS_OF[family])
+    return found, [raw(part, FABRICS[family], dsp=dsp) for part in made]
+
+
+@cache
+def _structures(
+    name: str, depths: tuple[tuple[str, int], ...], circuits: Fabric
+) -> tuple[str, list[Structure], bool]:
+    """The same before a family is chosen, and whether there are DSPs."""
     network, schedule = _named()[name].on(circuits)
     planned = plan(network, schedule)
     context = Context(plan=planned, depths=dict(depths), fabric=circuits)
     made = [*(structure(cell, context) for cell in planned.cells), ends(context, None)]
-    parts = [raw(part, FABRICS[family], dsp=schedule.dsp) for part in made]
-    return identity(network, schedule), parts
+    return identity(network, schedule), made, schedule.dsp
 
 
 @cache

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -151,12 +151,12 @@ def instances(planned: Plan, schedule: Schedule) -> Sequence[Instance]:
     return top_module(planned, schedule.fifo_depths or {}, schedule.fabric).instances
 
 
-def wanted(family: str, only: str = "") -> list[Configuration]:
-    """The configurations of a family: all on ECP5, some of them elsewhere."""
+def wanted(family: str, rows: Collection[str], only: str = "") -> list[Configuration]:
+    """The configurations of a family: all on ECP5, elsewhere some, and those of ``rows``."""
     found = configurations()
     parts = [[c for c in found if c.part == part] for part in (FIT, HELD_OUT)]
-    taken = [c for part in parts for c in part[:: 1 if family == "ecp5" else ELSEWHERE]]
-    return [c for c in taken if re.search(only, c.name)]
+    some = {c.name for part in parts for c in part[:: 1 if family == "ecp5" else ELSEWHERE]}
+    return [c for c in found if c.name in some.union(rows) and re.search(only, c.name)]
 
 
 @click.command()
@@ -171,11 +171,12 @@ def wanted(family: str, only: str = "") -> list[Configuration]:
 def main(family: Sequence[str], only: str, again: bool) -> None:
     """Run what the record lacks."""
     record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    jobs = [(name, configuration) for name in family for configuration in wanted(name, only)]
+    families = record.setdefault("families", {})
+    jobs = [(name, c) for name in family for c in wanted(name, families.get(name, ()), only)]
     with Progress() as progress:
         task = progress.add_task("cost sweep", total=len(jobs))
         for name, configuration in jobs:
-            rows = record.setdefault("families", {}).setdefault(name, {})
+            rows = families.setdefault(name, {})
             progress.update(task, description=f"{name}: {configuration.name}")
             made, row = job(configuration, name), rows.get(configuration.name)
             if again or row is None or row.get("files") != made.digest:

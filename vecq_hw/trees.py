@@ -42,8 +42,7 @@ def encode(value: object, kind: Any, arrays: list[Array], where: str = "") -> An
     VecqError
         A value is of another kind than its annotation says.
     """
-    for one in _alternatives(kind):
-        origin, arguments = _origin(one), typing.get_args(one)
+    for one, origin, arguments in _alternatives(kind):
         if _is_plain(one) and _is_number_or_text(value, one, where):
             return None if value is None else one(value)
         if origin is np.ndarray and isinstance(value, np.ndarray):
@@ -88,8 +87,7 @@ def decode(tree: Any, kind: Any, arrays: Iterator[tuple[int, Array]], where: str
     VecqError
         The tree is of another kind than the annotation says, or a class refuses its fields.
     """
-    for one in _alternatives(kind):
-        origin, arguments = _origin(one), typing.get_args(one)
+    for one, origin, arguments in _alternatives(kind):
         if _is_plain(one) and _is_number_or_text(tree, one, where):
             return None if tree is None else one(tree)
         if origin is np.ndarray and isinstance(tree, dict) and tree.keys() == {"array"}:
@@ -161,11 +159,12 @@ def _unstored(kind: Any) -> frozenset[str]:
     return frozenset(one.name for one in fields if not one.metadata.get("stored", True))
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
-    """The members of a union; of another annotation, itself."""
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return typing.get_args(kind)
-    return (kind,)
+@functools.cache
+def _alternatives(kind: Any) -> tuple[tuple[Any, Any, tuple[Any, ...]], ...]:
+    """The members of a union, or the annotation itself: of each its class and its arguments."""
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    members = typing.get_args(kind) if union else (kind,)
+    return tuple((one, _origin(one), typing.get_args(one)) for one in members)
 
 
 def _origin(kind: Any) -> Any:
@@ -219,9 +218,9 @@ def _kind_name(kind: Any) -> str:
         "None"
         if one is types.NoneType
         else getattr(one, "__name__", str(one))
-        if not typing.get_args(one)
+        if not arguments
         else "an array"
-        if _origin(one) is np.ndarray
+        if origin is np.ndarray
         else str(one)
-        for one in _alternatives(kind)
+        for one, origin, arguments in _alternatives(kind)
     )

@@ -61,11 +61,12 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     if dsp:  # chosen before synthesis has read the memory
         made.multiply(accumulator, mantissa, lanes, dsp=True)
     else:
-        for constant, keys in zip(constant_lanes(layer, lanes), mantissas.keys, strict=True):
+        factors = layer.mantissa.reshape(-1, lanes)[0].tolist()
+        for factor, constant, keys in zip(
+            factors, constant_lanes(layer, lanes), mantissas.keys, strict=True
+        ):
             if constant:
-                tables = multipliers.by_constants(accumulator, keys)
-                made.spend(tables)
-                made.add(product if tables else 0)
+                multipliers.by_constant(made, accumulator, factor)
             else:
                 multipliers.of_any(made, accumulator, mantissa, factor=keys)
     made.register(lanes * product)
@@ -124,9 +125,7 @@ def signed_digits(values: IntArray) -> npt.NDArray[np.int64]:
     return digits
 
 
-def _further(
-    made: Structure, layer: Rescale, further: IntArray, width: int, stages: int
-) -> None:
+def _further(made: Structure, layer: Rescale, further: IntArray, width: int, stages: int) -> None:
     """The shifter of channels that shift further than the least.
 
     Parameters

@@ -52,6 +52,8 @@ class Fabric:
     wider : float
         How many times as many tables a table of constants takes whose address has more bits than
         theirs: where multiplexers lie behind them these are free.
+    subtracts : bool
+        Whether carry cells invert an operand.
     small_sums, small_comparisons : sequence of float
         Tables of sums of so few bits that synthesis makes no carry chain of them, by their bits.
     """
@@ -69,6 +71,7 @@ class Fabric:
     rom_bit_cost: float = 1 / 16
     check_cost: float = CHECK_COST
     wider: float = 1
+    subtracts: bool = True
     small_sums: Sequence[float] = ()
     small_comparisons: Sequence[float] = ()
 
@@ -154,6 +157,7 @@ FABRICS: Mapping[str, Fabric] = {
             chosen=False,
             blocks=_ICE40,
             wider=2.6,  # measured on four look-ups of the record
+            subtracts=False,
             dsps=[Multiplier(long=16, short=16, part=16, least_product=11)],
         ),
         Fabric(
@@ -243,6 +247,8 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
             tables += part.bits * part.count
         if not fabric.front_is_sum and not (part.chosen and fabric.chosen):
             tables += part.fronts * part.count
+        if not fabric.subtracts:
+            tables += part.off * part.count
     for memory in structure.memories:
         made = _memory(memory, fabric)
         tables += made.tables

@@ -1,4 +1,4 @@
-"""Multipliers without DSP blocks: ``vecq_table_multiplier``, and those by what a memory holds.
+"""Multipliers without DSP blocks: of the cells in ``rtl/``, and those by what a memory holds.
 
 The latter are left to synthesis: yosys (``maccmap``) stacks a copy for each bit of the shorter
 side and adds them three by three, level by level, before it knows which of them are zeros: where
@@ -8,6 +8,7 @@ copies above all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -86,6 +87,66 @@ def of_any(
         two = [*zip(there[::2], there[1::2], strict=True)]
         made.add(min(each + 2 * (step - 1), widest) - step, count * two.count((True, True)))
         there, step = [any(sums) for sums in two], 2 * step
+
+
+def by_constant(made: Structure, bits: int, factor: int) -> None:
+    """The sums of ``vecq_constant_multiplier``: a tree over the signed digits of a constant.
+
+    Parameters
+    ----------
+    bits : int
+        Of the signed number that is multiplied.
+    """
+    terms = [[digit] for digit in _digits(factor)]  # of each term its digits, the lowest first
+    made.chained = max(made.chained, 1 + log2(len(terms)))
+    copy, known = bits, set[tuple[tuple[int, int], ...]]()  # inverted and added once for all
+    while len(terms) > 1:
+        pairs = [*zip(terms[::2], terms[1::2], strict=False)]
+        for low, high in pairs:
+            off = [term for term in (low, high) if _is_off(term)]
+            inverted = 0
+            if len(off) == 1:
+                inverted, copy = (copy, 0) if len(off[0]) == 1 else (_width(bits, off[0]), copy)
+            step = 0 if off == [low] else high[0][0] - low[0][0]
+            sign = 1 if len(off) < 2 else -1
+            sums = tuple((place - low[0][0], sign * digit) for place, digit in low + high)
+            if sums not in known:
+                known.add(sums)
+                made.add(_width(bits, low + high) - step, off=inverted)
+        terms = [low + high for low, high in pairs] + terms[2 * len(pairs) :]
+    if terms and _is_off(terms[0]):
+        made.add(_width(bits, terms[0]))
+
+
+def _digits(factor: int) -> list[tuple[int, int]]:
+    """The places and signs of the canonical signed digits that are not 0, from the lowest one on.
+
+    Examples
+    --------
+    >>> _digits(7), _digits(-3)
+    ([(0, -1), (3, 1)], [(0, 1), (2, -1)])
+    """
+    found = []
+    place = 0
+    while factor:
+        if factor & 1:
+            digit = 2 - (factor & 3)
+            found.append((place, digit))
+            factor -= digit
+        factor >>= 1
+        place += 1
+    return found
+
+
+def _is_off(term: Sequence[tuple[int, int]]) -> bool:
+    """Whether all of its digits are -1."""
+    return all(digit < 0 for _, digit in term)
+
+
+def _width(bits: int, term: Sequence[tuple[int, int]]) -> int:
+    """The bits of a number times a term's digits."""
+    value = sum(digit << place - term[0][0] for place, digit in term)
+    return bits + log2(abs(value))
 
 
 def by_constants(left: int, factor: Keys) -> float:

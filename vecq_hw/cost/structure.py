@@ -27,6 +27,8 @@ class Sum:
     ----------
     fronts : float
         Functions in front of each, which a table of six inputs holds together with its sum.
+    off : int
+        Bits of an operand that is subtracted, which not every carry cell inverts.
     compared : bool
         Whether only the sign of a difference is read.
     chosen : bool
@@ -38,6 +40,7 @@ class Sum:
     fronts: float = 0
     chosen: bool = False
     compared: bool = False
+    off: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +140,12 @@ class Structure:
     counted: float = 0.0
     chained: int = 1
 
-    def add(self, bits: int, count: int = 1, fronts: float = 0, *, chosen: bool = False) -> None:
+    def add(
+        self, bits: int, count: int = 1, fronts: float = 0, *, chosen: bool = False, off: int = 0
+    ) -> None:
         """Sums or differences."""
         if bits > 0 and count > 0:
-            self.sums.append(Sum(bits, count, fronts, chosen))
+            self.sums.append(Sum(bits, count, fronts, chosen, off=off))
 
     def compare(self, bits: int, count: int = 1, *, inverted: bool = False) -> None:
         """Comparisons; perhaps a table inverts each bit in front of them."""
