@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.cell_alone import Cell
-from vecq_hw.emit.systemverilog.parameters import memory_text
+from vecq_hw.emit.systemverilog.parameters import memory_text, word_literal
 
 
 def multiply(what: str, left: int, right: int, words: int = 1, positions: int = 1) -> Cell:
@@ -48,15 +48,21 @@ def add(what: str, **parameters: object) -> Cell:
     )
 
 
-def rescale(what: str, classes: int, positions: int = 64) -> Cell:
-    """Sixteen channels of 20 bits to 8 on four lanes, mantissas of 18 bits."""
+def rescale(what: str, classes: int, positions: int = 64, *, constant: bool = False) -> Cell:
+    """Sixteen channels of 20 bits to 8 on four lanes, mantissas of 18 bits or one for all."""
     lanes, channels, rng = 4, 16, np.random.default_rng(0)
+    mantissas = rng.integers(1 << 16, 1 << 17, classes * channels)
+    if constant:
+        mantissas[:] = mantissas[0]
     numbers = {
-        "MantissaFile": (rng.integers(1 << 16, 1 << 17, classes * channels), 18),
+        "MantissaFile": (mantissas, 18),
         "OffsetFile": (rng.integers(1 << 28, 1 << 30, classes * channels), 32),
     }
     memories = {name: memory_text(rows, lanes, bits) for name, (rows, bits) in numbers.items()}
     parameters: dict[str, object] = {}
+    if constant:
+        factors = word_literal(mantissas[:lanes], 18)
+        parameters = {"Constant": f"{lanes}'b{'1' * lanes}", "Factors": factors}
     if classes > 1:
         words = channels // lanes
         rows = rng.integers(0, classes, positions) * words
@@ -103,8 +109,9 @@ def sums() -> Sequence[Cell]:
 
 
 def rescales() -> Sequence[Cell]:
-    """With one class of positions, and with several."""
+    """With one class of positions, with one mantissa, and with several classes."""
     return [
         rescale("Rescale, 20 to 8 bits", 1),
+        rescale("Rescale, 20 to 8 bits, one mantissa", 1, constant=True),
         rescale("Rescale, 20 to 8 bits, 9 classes of 64 positions", 9),
     ]
