@@ -8,14 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vecq_hw import assets
 from vecq_hw.cost.blocks import Block, block_rams, pieces
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.contents import Contents
 from vecq_hw.cost.fabric import FABRICS, raw
-from vecq_hw.cost.multipliers import by_constants
+from vecq_hw.cost.multipliers import by_constant, by_constants
 from vecq_hw.cost.structure import Memory, Structure
+from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.netlist import yosys
+from vecq_hw.netlist.counts import count
 from vecq_hw.netlist.families import FAMILIES
+from vecq_hw.netlist.model import read_json
 
 MEMORIES = {
     "ecp5": {
@@ -133,8 +137,39 @@ def test_rows_of_a_deep_memory_of_constants_are_chosen_by_tables() -> None:
 
 
 def test_zeros_in_a_constant_factor_still_end_in_sums_and_carries() -> None:
-    sparse = np.array([*[0] * 16, 1, 0, 0, 0, 1, 0])  # 0x110000, in "graph 22" of the record
-    assert 250 < by_constants(39, sparse) < 390  # yosys took 339 tables
+    sparse = np.array([*[0] * 16, 1, 0, 0, 0, 1, 0])  # 0x110000
+    assert 250 < by_constants(39, sparse) < 390  # yosys took 339 tables for a `*`
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("family", ["ecp5", "ice40", "xc7"])
+def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str) -> None:
+    """Of a negative one with two equal pairs of digits, and of one without."""
+    found = FAMILIES[family]
+    for factor in (-23171, 31956):
+        product = (
+            "module top (input logic clk, input logic signed [19:0] given,"
+            " output logic signed [35:0] out); logic signed [19:0] held;"
+            " logic signed [35:0] product; vecq_constant_multiplier #(.InputBits(20),"
+            f" .FactorBits(16), .Factor({factor})) unit (.data_i(held), .product_o(product));"
+            " always_ff @(posedge clk) begin held <= given; out <= product; end endmodule\n"
+        )
+        names = with_inner(["vecq_constant_multiplier"])
+        files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
+        files["top.sv"] = product
+        commands = [
+            *yosys.read_commands(files, "top"),
+            *yosys.family_commands(found, "top", dsp=False, pads=False),
+            "opt_clean -purge",
+            "write_json netlist.json",
+        ]
+        done = yosys.run(files, commands, ("netlist.json",))
+        counts = count(read_json(done.files["netlist.json"], "top"), found)
+        made = Structure("product")
+        by_constant(made, 20, factor)
+        guess = raw(made, FABRICS[family], dsp=False)
+        assert guess.carries == pytest.approx(counts.carries, rel=0.12)
+        assert guess.tables == pytest.approx(counts.luts, rel=0.3)
 
 
 def test_ports_of_constants_need_copies_where_a_block_has_fewer() -> None:

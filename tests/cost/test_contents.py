@@ -89,9 +89,9 @@ def test_a_product_with_one_mantissa_takes_what_its_digits_take() -> None:
     fold = Fold(pe=1, simd=16)
     drawn = RNG.integers(1 << 16, 1 << 17, 16)
     shifted = np.full(16, 1 << 16)
-    many = np.full(16, 0x15555)
+    many = np.full(16, 0x15A95)  # nine digits, of which few pairs are alike
     sizes = [taken(DRAWN, fold, mantissas).luts for mantissas in (shifted, many, drawn)]
-    assert sizes[0] + 200 < sizes[1] < sizes[2] < sizes[0] + 300
+    assert sizes[0] + 80 < sizes[1] < sizes[2] - 80 < sizes[0] + 220
 
 
 @pytest.mark.parametrize(

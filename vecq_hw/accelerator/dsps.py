@@ -14,8 +14,9 @@ from vecq_hw.schedule import FoldKind, Schedule
 def with_dsps(network: Network, schedule: Schedule) -> Schedule:
     """The schedule with DSP blocks for each Rescale that has a word every cycle or nearly so.
 
-    A multiplier of tables takes about three hundred of them a lane; a Rescale whose words come more
-    seldom works on the bits of its mantissas one by one, and stays as it is.
+    A multiplier of tables takes about three hundred of them a lane, by one mantissa a hundred.  A
+    Rescale whose words come more seldom works on the bits of its mantissas one by one, and stays as
+    it is.
     """
     planned = plan(network, schedule)
     folds = dict(schedule.folds)
