@@ -25,6 +25,8 @@ def signed_literal(value: int) -> str:
 def word_literal(values: IntArray, bits: int) -> str:
     """A literal of ``bits`` bits of each value, the first one in the least significant bits.
 
+    ``values`` has any shape, whose elements lie in order.
+
     Examples
     --------
     >>> word_literal(np.array([3, -1]), 4)
