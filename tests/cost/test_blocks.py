@@ -144,7 +144,7 @@ def test_zeros_in_a_constant_factor_still_end_in_sums_and_carries() -> None:
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize("family", ["ecp5", "ice40", "xc7"])
 def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str) -> None:
-    """Of a negative one with two equal pairs of digits, and of one without."""
+    """One factor is negative and has two equal pairs of digits; the other one has no such pairs."""
     found = FAMILIES[family]
     for factor in (-23171, 31956):
         product = (
@@ -169,7 +169,7 @@ def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str)
         by_constant(made, 20, factor)
         guess = raw(made, FABRICS[family], dsp=False)
         assert guess.carries == pytest.approx(counts.carries, rel=0.12)
-        assert guess.tables == pytest.approx(counts.luts, rel=0.3)
+        assert guess.tables == pytest.approx(counts.luts, rel=0.12)
 
 
 def test_ports_of_constants_need_copies_where_a_block_has_fewer() -> None:

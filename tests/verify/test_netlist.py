@@ -98,7 +98,7 @@ def differs(made: Netlist, folder: Path) -> bool:
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize("fabric", [Fabric.ECP5, Fabric.LUT6], ids=str)
 def test_multipliers_of_tables_give_the_products(fabric: Fabric, tmp_path: Path):
-    """Of two streams, of a stream and mantissas from a memory, and of a stream and a constant."""
+    """One cell multiplies two streams, one takes mantissas from a memory, one has a constant."""
     sources = (
         Input(name="left", shape=(6,), format=IntFormat(7, signed=True)),
         Input(name="right", shape=(6,), format=IntFormat(6, signed=False)),
