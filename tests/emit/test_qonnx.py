@@ -96,6 +96,32 @@ def test_what_no_line_meets_is_thresholds():
     assert "MultiThreshold" in _on_all(layer)
 
 
+@pytest.mark.parametrize("shift", [1, np.array([3, 1])])
+def test_wide_codes_that_no_sum_rounds_are_a_line(shift):
+    """What lowering puts behind a last layer, so that its bias has more digits than its sums."""
+    unit = 1 << np.asarray(shift)
+    given = unit * np.array([[32, -5], [-2815, 1049]])
+    layer = _rescale(*given, shift, IntFormat(19, True))
+    assert "MultiThreshold" not in _on_all(layer)
+    clamped = replace(layer, format=IntFormat(14, True, -3000, 7000))
+    assert "Clip" in _on_all(clamped)
+
+
+@pytest.mark.parametrize(
+    ("mantissa", "offset"),
+    [
+        pytest.param([65, 64], [2, 0], id="a half"),
+        pytest.param([64, 64], [1, 0], id="an offset of a half"),
+        pytest.param([2 << 14, 2], [0, 2], id="sums of more than 24 bits"),
+    ],
+)
+def test_other_wide_codes_are_refused(mantissa, offset):
+    layer = _rescale(mantissa, offset, 1, IntFormat(20, True))
+    source = Input(name="x", shape=(2,), format=S12)
+    network = Network(name="n", inputs=(source,), layers=(layer,), outputs=("y",))
+    assert "a line more only where" in emitter.unsupported(network)
+
+
 def test_a_clamp_tighter_than_its_bits():
     nodes = _on_all(_rescale([77, -41], [1, 1001], 10, IntFormat(8, True, -100, 90)))
     assert "Clip" in nodes

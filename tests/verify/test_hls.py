@@ -84,7 +84,7 @@ def test_a_flipped_weight_bit_is_found(project: Path) -> None:
 @pytest.mark.needs_cxx
 @pytest.mark.nightly  # as test_targets.py's controls
 def test_a_wrong_rounding_constant_is_found(project: Path) -> None:
-    change(project / "include" / "vecq" / "rescale.hpp", "<< (Shift - 1)", "<< (Shift - 2)")
+    change(project / "include" / "vecq" / "rescale.hpp", "<< (shift - 1)", "<< (shift - 2)")
     assert np.any(target.run(project) != expected(project))
     assert subprocess.run(["make"], cwd=project, capture_output=True).returncode != 0
 

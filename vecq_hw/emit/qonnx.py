@@ -18,7 +18,7 @@ from vecq_hw.emit.onnx.products import Product, conv_attributes
 from vecq_hw.emit.onnx.project import project
 from vecq_hw.emit.onnx.writer import EXACT_FLOAT32, FLOAT32, Writer, by_channel, padded
 from vecq_hw.emit.project import Project, Vectors
-from vecq_hw.emit.quant_lines import Line, line_of
+from vecq_hw.emit.quant_lines import MOST_CODE_BITS, Line, line_of
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat, MidRise
 from vecq_hw.layers import (
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
     import onnx
 
 DOMAIN = "qonnx.custom_op.general"
-MOST_CODE_BITS = 12
-"""Bits of the codes of a Rescale or Threshold: 4095 thresholds for each channel."""
 SAMPLES = 1000
 """Samples in one call of qonnx's executor, which costs far more per call than per image."""
 LARGEST_CALL = 1 << 26
@@ -96,8 +94,12 @@ def _reason(layer: Layer, sources: list[Tensor], made: Tensor) -> str | None:
         case Rescale() | Threshold():
             if isinstance(layer, Rescale) and layer.rows is not None:
                 return "with rows, as a Quant has one line for each channel"
-            if layer.format.bits > MOST_CODE_BITS:
-                return f"to {layer.format.bits} bits; the proof takes at most {MOST_CODE_BITS}"
+            bits = layer.format.bits
+            if bits > MOST_CODE_BITS and line_of(layer, sources[0].format) is None:
+                return (
+                    f"to {bits} bits; thresholds give at most {MOST_CODE_BITS}, and a line more"
+                    " only where its factors are integers and float32 holds every sum"
+                )
             return None
         case Lstm() | Gru():
             return "whose products leave what float32 holds"

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vecq_hw.emit.onnx.writer import EXACT_FLOAT32
 from vecq_hw.formats import FloatArray, IntArray, IntFormat
 from vecq_hw.layers import Rescale, Threshold
 from vecq_hw.passes.thresholds import thresholds_of
 from vecq_hw.simulate.lines import proven_line
+
+MOST_CODE_BITS = 12
+"""Bits of codes whose thresholds are tried or written: 4095 for each channel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +30,8 @@ def line_of(layer: Rescale | Threshold, source: IntFormat) -> Line | None:
 
     First ``m 2^-s`` and ``b 2^-s`` themselves, whose ties go half to even and not up, so that they
     serve only where no accumulator meets a tie; then another slope and offset between the
-    thresholds (``simulate.lines``).
+    thresholds (``simulate.lines``).  Codes of more than :data:`MOST_CODE_BITS` have too many
+    thresholds to try, and a line only where ``m 2^-s`` and ``b 2^-s`` are integers.
     """
     if not isinstance(layer, Rescale):
         return None
@@ -35,10 +40,26 @@ def line_of(layer: Rescale | Threshold, source: IntFormat) -> Line | None:
         np.ldexp(layer.mantissa.astype(np.float64), -shift).astype(np.float32),
         np.ldexp(layer.offset.astype(np.float64), -shift).astype(np.float32),
     )
+    if _is_exact(layer, source):
+        return own
+    if layer.format.bits > MOST_CODE_BITS:
+        return None
     if holds(own, thresholds_of(layer, source), source):
         return own
     found = proven_line(layer, source, rounded=True) if source.magnitude <= 1 << 24 else None
     return None if found is None else Line(*found)
+
+
+def _is_exact(layer: Rescale, source: IntFormat) -> bool:
+    """Whether products and sums are integers that float32 holds, so that nothing is rounded."""
+    unit = np.int64(1) << layer.shifts
+    if (layer.mantissa % unit).any() or (layer.offset % unit).any():
+        return False
+    factor, addend = abs(layer.mantissa // unit), abs(layer.offset // unit)
+    return all(
+        int(m) * source.magnitude + int(b) <= EXACT_FLOAT32
+        for m, b in zip(factor, addend, strict=True)
+    )
 
 
 def holds(line: Line, rule: Threshold, source: IntFormat) -> bool:
