@@ -42,8 +42,8 @@ from vecq_hw.storage import digest
 from vecq_hw.verify.rtl import emit
 
 RECORD = Path(__file__).parents[1] / "docs/results/cost_sweep.json"
-ELSEWHERE = 4
-"""One configuration out of so many is run for families other than ECP5."""
+ELSEWHERE = {FIT: 2, HELD_OUT: 4}
+"""Of each part one configuration out of so many is run for families other than ECP5."""
 MODELLED = ("ecp5", "ice40", "gowin", "xc7", "xcup")
 FABRICS = {family.name: family.fabric for family in devices.FAMILIES}
 """Which circuits suit each family."""
@@ -154,8 +154,10 @@ def instances(planned: Plan, schedule: Schedule) -> Sequence[Instance]:
 def wanted(family: str, rows: Collection[str], only: str = "") -> list[Configuration]:
     """The configurations of a family: all on ECP5, elsewhere some, and those of ``rows``."""
     found = configurations()
-    parts = [[c for c in found if c.part == part] for part in (FIT, HELD_OUT)]
-    some = {c.name for part in parts for c in part[:: 1 if family == "ecp5" else ELSEWHERE]}
+    some: set[str] = set()
+    for part, steps in ELSEWHERE.items():
+        names = [c.name for c in found if c.part == part]
+        some.update(names[:: 1 if family == "ecp5" else steps])
     return [c for c in found if c.name in some.union(rows) and re.search(only, c.name)]
 
 
