@@ -11,9 +11,9 @@ import pytest
 from vecq_hw import assets
 from vecq_hw.cost.blocks import Block, block_rams, pieces
 from vecq_hw.cost.constants import Resources
-from vecq_hw.cost.contents import Contents
+from vecq_hw.cost.contents import Contents, contents
 from vecq_hw.cost.fabric import FABRICS, raw
-from vecq_hw.cost.multipliers import by_constant, by_constants
+from vecq_hw.cost.multipliers import by_constant, by_constants, of_any
 from vecq_hw.cost.structure import Memory, Structure
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.netlist import yosys
@@ -170,6 +170,35 @@ def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str)
         guess = raw(made, FABRICS[family], dsp=False)
         assert guess.carries == pytest.approx(counts.carries, rel=0.12)
         assert guess.tables == pytest.approx(counts.luts, rel=0.12)
+
+
+def test_what_is_in_front_of_a_sum_is_in_its_table_of_six_inputs() -> None:
+    made = Structure("rows")
+    made.add(8)
+    made.fronts += 5
+    found = {name: raw(made, FABRICS[name], dsp=False).tables for name in ("ice40", "xc7")}
+    assert found == {"ice40": 8 + 5, "xc7": 8}
+
+
+def test_equal_bits_of_memories_in_flip_flops_are_there_once() -> None:
+    registers = {}
+    for repeated in (0, 4):
+        made = Structure("sums")
+        made.ram(2, 6, repeated=repeated)
+        registers[repeated] = [raw(made, FABRICS[n], dsp=False).registers for n in FABRICS]
+    words = {"ecp5": 0, "ice40": 2, "gowin": 0, "xc7": 0, "xcup": 0}  # of two bits are left
+    differences = np.subtract(*registers.values()).tolist()
+    assert differences == [4 * (1 + words[n]) if words[n] else 0 for n in FABRICS]
+
+
+def test_a_factor_of_two_mantissas_has_one_choice_for_equal_bits() -> None:
+    """Of two mantissas there are but two functions, and six pairs of bits choose among copies of 17."""
+    tables = []
+    for factor in (None, contents(np.array([[14404], [11457]]), 15).keys[0]):
+        made = Structure("product")
+        of_any(made, 11, 15, factor=factor)
+        tables.append(raw(made, FABRICS["ice40"], dsp=False).tables)
+    assert tables[0] - tables[1] == 6 * 2 * (17 - 2)
 
 
 def test_ports_of_constants_need_copies_where_a_block_has_fewer() -> None:

@@ -225,7 +225,11 @@ def pair_rows(
         chain = chain_bits(row, pair + 1)
         width = np.where((width > 0) & (wide > 0), chain, width + wide).astype(np.int64)
         read = np.minimum(row if len(own) > 1 else bits, bounds)
-        made.table(4, _pair_fronts(own, top, read, bits, nothing | (pair == 0), signs=signs))
+        first = nothing | (pair == 0)  # nothing is added to these
+        fronts = _pair_fronts(own, top, read, bits, first, signs=signs)
+        alone = _pair_fronts(own, top, np.where(first, read, 0), bits, first, signs=signs)
+        made.table(4, alone)
+        made.fronts += fronts - alone
         if pair:
             for size, number in _widths(sums, np.minimum(chain, bounds), ~zero & ~nothing):
                 made.add(size, number)

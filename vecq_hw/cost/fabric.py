@@ -225,7 +225,7 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         that ask for nothing, too.
     """
     in_six = COUNTED_IN_SIX if fabric.lut_inputs == 6 else 1
-    tables = structure.counted * in_six
+    tables = structure.counted * in_six + structure.fronts * (not fabric.front_is_sum)
     carries, memory_tables, brams = 0, 0, 0.0
     registers = structure.registers
     for inputs, count in structure.tables.items():
@@ -319,10 +319,10 @@ def _memory(memory: Memory, fabric: Fabric) -> _Made:
             )
     if cost < logic:
         return _Made(brams=blocks, registers=behind)
-    chosen = _choice(memory.words, fabric.lut_inputs)
+    chosen, bits = _choice(memory.words, fabric.lut_inputs), memory.bits - memory.repeated
     return _Made(
-        tables=memory.bits * chosen + memory.words,
-        registers=(memory.words + 1) * memory.bits + behind,
+        tables=bits * chosen + memory.words,
+        registers=(memory.words + 1) * bits + behind,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from vecq_hw.cost.contents import Keys
+from vecq_hw.cost.contents import Keys, functions
 from vecq_hw.cost.structure import Structure, log2
 
 WIRED_TABLES = 0.87
@@ -67,19 +67,23 @@ def of_any(
     left, right : int
         Bits of the signed numbers.
     factor : int64 array of shape (right,), optional
-        The keys (:class:`vecq_hw.cost.contents.Contents`) of the right number's bits.  Synthesis
-        finds pairs that are zero, are one copy, or are the same twice.
+        The keys (:class:`vecq_hw.cost.contents.Contents`) of the right number's bits.  Where they
+        choose, synthesis finds pairs that are zero, are one copy, or are the same twice.  Where
+        they are chosen, one function of an equal bit is made, and none of a constant one.
     """
     row, bits = max(left, right), [*range(2, 2 + min(left, right))]
+    copied = row + 2
     if factor is not None and left > right:
         bits = factor.tolist()
+    elif factor is not None:
+        copied = functions(factor)
     bits = [0] * (len(bits) % 2) + bits
     pairs = [*zip(bits[::2], bits[1::2], strict=True)]
     each, widest = row + 2, row + len(bits)
     *others, (low, sign) = pairs
     chains = {*others} - {(0, 0), (0, 1), (1, 0)}
     subtracted = (low, sign) not in ((0, 0), (1, 0))
-    made.add(each, count * (len(chains) + subtracted), fronts=2 * each, chosen=True)
+    made.add(each, count * (len(chains) + subtracted), fronts=2 * copied, chosen=True)
     made.chained = max(made.chained, 1 + log2(len(pairs)))
     there, step = [pair != (0, 0) for pair in pairs], 2
     while len(there) > 1:

@@ -210,9 +210,23 @@ def _partial_sums(
         own, read_of = rows[:, :, used].reshape(block, -1), kept[used]
         most, least = sums - read_of[:, ::-1].argmax(axis=1), read_of.argmax(axis=1)
         pair_rows(made, own, len(read_of), source.bits, most, signs=False, least=least)
-    for line in places.reshape(-1, places.shape[2]):
-        made.ram(2 * tables.lines, int(line.sum()), places=np.flatnonzero(line), of=line.size)
-        made.choose(int(line.sum()) // sums, sums)
+    kinds, kind_of = np.unique(rows.reshape(-1, tables.parallel), axis=1, return_inverse=True)
+    zero = set(np.flatnonzero(~kinds.any(axis=0)).tolist())
+    for read in readable:
+        held = {*zero}  # dot products of the block that some memory has, or that are always 0
+        for words in read:
+            line, own = np.repeat(words, sums), kind_of.reshape(-1)[words].tolist()
+            repeated = sums * (len(own) - len({*own} - held))
+            bits_read = int(line.sum())
+            made.ram(
+                2 * tables.lines,
+                bits_read,
+                places=np.flatnonzero(line),
+                of=line.size,
+                repeated=repeated,
+            )
+            made.choose(bits_read // sums, sums)
+            held.update(own)
     if tables.parallel > 1:
         made.register(fold.pe * tables.blocks * sums)
     terms, width = tables.blocks, sums

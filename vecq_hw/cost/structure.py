@@ -66,6 +66,9 @@ class Memory:
         Which of these bits are read, where they are not ``bits`` beside each other.
     functions : int
         How many different columns are read from a memory of constants.
+    repeated : int
+        Of the bits of a memory that is written, how many another one holds, too: made of
+        flip-flops these are there once.
     checked : bool
         Whether a word that is written and read in the same cycle is read as it was, for which a
         block RAM needs logic beside it.
@@ -81,6 +84,7 @@ class Memory:
     of: int = 0
     places: tuple[int, ...] = ()
     functions: int = 0
+    repeated: int = 0
     checked: bool = False
 
 
@@ -124,6 +128,9 @@ class Structure:
         Without those behind memories.
     counted : float
         Tables of four inputs that were counted as such.
+    fronts : int
+        Tables of four inputs in front of sums, each of which a table of six inputs holds together
+        with its sum.
     chained : int
         Carry chains one behind the other between two registers.
     """
@@ -138,6 +145,7 @@ class Structure:
     control: int = 0
     registers: int = 0
     counted: float = 0.0
+    fronts: int = 0
     chained: int = 1
 
     def add(
@@ -214,16 +222,17 @@ class Structure:
         checked: bool = False,
         places: Iterable[int] = (),
         of: int = 0,
+        repeated: int = 0,
     ) -> None:
         """A memory that is written and read, through registers.
 
-        If ``places`` tells which, ``bits`` are read of words of ``of`` bits.
+        If ``places`` tells which, ``bits`` are read of words of ``of`` bits; ``repeated`` of them
+        are read of another memory, too.
         """
         if words > 1 and bits > 0:
             at = tuple(map(int, places))
-            self.memories.append(
-                Memory(words, bits, stages=stages, checked=checked, places=at, of=of)
-            )
+            memory = Memory(words, bits, stages=stages, checked=checked, places=at, of=of)
+            self.memories.append(replace(memory, repeated=repeated))
         else:
             self.registers += stages * bits
 
