@@ -100,4 +100,8 @@ def test_a_graph_network_is_the_same_on_every_target(tmp_path):
     taken = [row for row in report.rows if not row.name.startswith("hls4ml")]
     assert len(taken) >= 3
     for row in taken:
-        assert (row.status, row.mismatches) == (Status.PASSED, 0), row.message
+        if row.name == "qonnx":
+            assert row.status is Status.UNSUPPORTED
+            assert "with rows" in row.message
+        else:
+            assert (row.status, row.mismatches) == (Status.PASSED, 0), row.message

@@ -15,6 +15,7 @@ import tflite
 from tests.interop.tflite_models import Model
 from vecq_hw.errors import VecqError
 from vecq_hw.interop import import_bytes
+from vecq_hw.interop.assembly import Assembly
 from vecq_hw.interop.graph import Unsupported
 from vecq_hw.interop.tflite_file import read
 
@@ -81,6 +82,26 @@ def test_what_is_wrong_is_said_in_a_sentence(changed, sentence):
     with pytest.raises(VecqError, match=sentence) as caught:
         import_bytes(Small(**changed).data(), "model")
     assert "\n" not in str(caught.value)
+
+
+def test_a_signalling_nan_is_a_scale_like_any_other_nan():
+    """Conversions and comparisons of it warn, and warnings are errors here."""
+    signalling = np.uint32(0x7FA00000).tobytes()
+    data = Small().data().replace(np.float32(0.1).tobytes(), signalling)
+    with pytest.raises(VecqError, match="has the scale nan"):
+        import_bytes(data)
+
+
+def test_a_result_of_another_shape_is_refused_before_its_codes_are_sought(monkeypatch):
+    """Of thousands of channels that takes hundreds of megabytes."""
+    m = Model()
+    x = m.tensor("x", (1, 4, 4, 2), 0.1, 3)
+    y = m.tensor("y", (1, 3, 3, 2), 0.1, 3)
+    window = {"FilterHeight": 2, "FilterWidth": 2, "StrideH": 2, "StrideW": 2, "Padding": 1}
+    m.node("AVERAGE_POOL_2D", [x], [y], **window, FusedActivationFunction=0)
+    monkeypatch.setattr(Assembly, "requantize", None)
+    with pytest.raises(VecqError, match=r"makes the shape \(3, 3, 2\), but .* \(2, 2, 2\)"):
+        import_bytes(m.file([x], [y]))
 
 
 @pytest.mark.parametrize(

@@ -49,51 +49,6 @@ def test_a_product_in_blocks_and_in_tables(family: str):
     assert "OPT_CLEAN" in passes
 
 
-CHOSEN = {
-    "chosen.sv": """\
-module chosen #(parameter bit UseDsp = 0) (
-  input logic clk_i, input logic [11:0] a_i, b_i, output logic [23:0] c_o
-);
-  if (UseDsp) begin : gen_dsp
-    (* use_dsp = "yes" *) logic [23:0] c_q;
-    always_ff @(posedge clk_i) c_q <= a_i * b_i;
-    assign c_o = c_q;
-  end else begin : gen_logic
-    (* use_dsp = "no" *) logic [23:0] c_q;
-    always_ff @(posedge clk_i) c_q <= a_i * b_i;
-    assign c_o = c_q;
-  end
-endmodule
-""",
-    "both.sv": """\
-module both (input logic clk_i, input logic [11:0] a_i, b_i, output logic [47:0] c_o);
-  chosen #(.UseDsp(1'b1)) in_dsp (.clk_i, .a_i, .b_i, .c_o(c_o[23:0]));
-  chosen #(.UseDsp(1'b0)) in_tables (.clk_i, .a_i(~a_i), .b_i, .c_o(c_o[47:24]));
-endmodule
-""",
-}
-
-
-@pytest.mark.needs_yosys
-@pytest.mark.parametrize(
-    "family",
-    [n if n == "ecp5" else nightly(n, name=n) for n in FAMILIES if FAMILIES[n].dsps],
-)
-def test_a_multiplier_that_asks_for_tables_gets_them(family: str):
-    mixed = count(yosys.synthesize(CHOSEN, "both", FAMILIES[family]).netlist, FAMILIES[family])
-    alone = {
-        dsp: count(
-            yosys.synthesize(
-                CHOSEN, "chosen", FAMILIES[family], dsp=dsp, parameters={"UseDsp": int(dsp)}
-            ).netlist,
-            FAMILIES[family],
-        )
-        for dsp in (True, False)
-    }
-    assert mixed.dsps == alone[True].dsps > 0 == alone[False].dsps
-    assert mixed.positions >= alone[False].positions > 50
-
-
 @pytest.mark.needs_yosys
 def test_errors_are_one_sentence_with_the_place():
     with pytest.raises(yosys.YosysError, match=r"^yosys: bad.sv:1: syntax error.*status 1\)$"):

@@ -163,20 +163,23 @@ class Builder:
 
     def keep(self, node: Node, held: Held, index: int = 0) -> None:
         """Say that ``held`` is what a node makes; the shape must be the file's."""
-        tensor = node.outputs[index]
-        expected = sample(self.graph.values[tensor].shape)
-        if 0 not in expected and expected != held.shape:
+        self._expect(node, held.shape, index)
+        self.held[node.outputs[index]] = held
+
+    def _expect(self, node: Node, shape: tuple[int, ...], index: int = 0) -> None:
+        """Refuse a node that makes another shape than the file says."""
+        expected = sample(self.graph.values[node.outputs[index]].shape)
+        if 0 not in expected and expected != shape:
             raise RefusedError(
-                f"the file says that it makes the shape {expected}, but what it reads gives"
-                f" {held.shape}"
+                f"the file says that it makes the shape {expected}, but what it reads gives {shape}"
             )
-        self.held[tensor] = held
 
     def requantize(
         self, node: Node, source: str, function: Requantizer, fmt: IntFormat, shape: tuple[int, ...]
     ) -> None:
         """The source's arithmetic behind one of our tensors makes the result of a node."""
         result = self.result(node)
+        self._expect(node, shape)  # before the work
         channels = self.assembly.tensor(source).channels
         if channels > MOST_CHANNELS:
             raise RefusedError(f"it has {channels} channels; at most {MOST_CHANNELS} are taken")

@@ -357,10 +357,13 @@ class _Reader:
                 f"{shown} of the shape {shape} has {count} scales along axis {axis}; one, or one"
                 " for each index of an axis, is wanted"
             )
-        scales = self._array(count, given.ScaleAsNumpy, shown).astype(np.float64)
-        if not (np.isfinite(scales) & (scales > 0)).all():
-            bad = scales[~(np.isfinite(scales) & (scales > 0))][0]
+        scales = self._array(count, given.ScaleAsNumpy, shown)
+        good = np.isfinite(scales)
+        good[good] = scales[good] > 0  # a signalling NaN must not be compared or converted
+        if not good.all():
+            bad = scales[~good][0]
             raise self._wrong(f"{shown} has the scale {bad}; a positive finite one is wanted")
+        scales = scales.astype(np.float64)
         points = self._array(given.ZeroPointLength(), given.ZeroPointAsNumpy, shown, size=8)
         if not points.size:
             points = np.zeros(count, np.int64)

@@ -10,9 +10,11 @@ import numpy as np
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
 from vecq_hw.interop.assembly import Assembly
-from vecq_hw.interop.graph import MOST_ELEMENTS
 from vecq_hw.layers import Weights
 from vecq_hw.passes.transposed import Along, transposed
+
+MOST_PIXELS = 1 << 20
+"""Pixels along an axis of the image with zeros between those that are read."""
 
 
 def add_transposed(
@@ -50,8 +52,12 @@ def add_transposed(
     for along in axes:
         if along.outputs < 1:
             raise VecqError(f"it makes an image with {along.outputs} pixels along an axis")
-        if along.size * along.stride + along.kernel * along.dilation + along.more > MOST_ELEMENTS:
-            raise VecqError(f"its strides are up to {along.stride}, which are too large")
+        pixels = along.size * along.stride + along.kernel * along.dilation + along.more
+        if pixels > MOST_PIXELS:
+            raise VecqError(
+                f"with zeros between them and around, {pixels} pixels would be read along an axis;"
+                f" at most {MOST_PIXELS} are taken"
+            )
     made = transposed(weights.codes, axes, lambda codes: replace(weights, codes=codes), groups)
     name = source
     for zeros in made.before:

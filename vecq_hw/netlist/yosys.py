@@ -29,15 +29,6 @@ _PASSES = Path(__file__).with_name("passes.py")
 _SCRIPT, _NETLIST = "script.ys", "netlist.json"
 _PASS = re.compile(r"([0-9.]+)\.? Executing (.+?)(?: pass)?(?: \(.*)?\.?$")
 _SOURCES = (".sv", ".v")
-_IN_TABLES = (
-    "select -set in_tables a:use_dsp=no %m",
-    "proc -latches error @in_tables",
-    "opt_expr @in_tables",
-    "opt_clean @in_tables",
-    "wreduce @in_tables",
-    "alumacc @in_tables t:$mul %i",
-)
-"""Multipliers of cells that ask for tables, made of them: yosys itself knows no ``use_dsp``."""
 
 
 class YosysError(VecqError):
@@ -184,10 +175,10 @@ def family_commands(
 ) -> list[str]:
     """Commands that map what was read to the cells of a family.
 
-    With ``dsp`` multipliers become DSP blocks but for those whose cell says ``use_dsp = "no"``.
+    With ``dsp`` multipliers may become DSP blocks; cells that shall have none multiply without
+    ``*``.
     """
-    mapped = f"{family.command(dsp=dsp, pads=pads, options=options)} -top {top}"
-    return [*(_IN_TABLES if dsp else ()), mapped]
+    return [f"{family.command(dsp=dsp, pads=pads, options=options)} -top {top}"]
 
 
 def synthesize(

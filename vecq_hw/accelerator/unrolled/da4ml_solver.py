@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,10 @@ def solve(matrix: IntArray, inputs: tuple[IntFormat, ...]) -> AdderGraph | None:
     from da4ml.cmvm import solve as search
 
     intervals = [QInterval(float(fmt.lo), float(fmt.hi), 1.0) for fmt in inputs]
-    pipeline = search(np.ascontiguousarray(matrix.T, np.float32), qintervals=intervals)
+    with warnings.catch_warnings():
+        # Numba warns that it will not always take the lists that da4ml is called with.
+        warnings.filterwarnings("ignore", r"(?s).*reflected list")
+        pipeline = search(np.ascontiguousarray(matrix.T, np.float32), qintervals=intervals)
     adders: list[Adder] = []
     values: list[_Value | None] = [_Value(index, 0, False) for index in range(len(inputs))]
     for stage in pipeline.solutions:
