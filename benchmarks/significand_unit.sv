@@ -7,7 +7,7 @@
 // the lowest bits of a weight, and where Floats is set activations are codes, too.  The accumulators
 // add unsigned sums: a sum has 2^(SumBits-1) more than it is worth, and one less where the last lane
 // is negative; the bias takes that off.  All operands are aligned to the last stage of lanes.
-// Latency, from activations_i to sums_o: 1 + stages + 2 + levels of the tree.
+// Latency, from activations_i to sums_o: 1 + Registers + stages + 2 + levels of the tree.
 module vecq_pair_row_array #(
   parameter int Pe             = 1,
   parameter int Simd           = 2,
@@ -15,7 +15,8 @@ module vecq_pair_row_array #(
   parameter bit TwosComplement = 1'b1,
   parameter int InputBits      = 8,
   parameter int SumBits        = 16,
-  parameter int Rows           = 4
+  parameter int Rows           = 4,
+  parameter int Registers      = 0
 ) (
   input  logic                          clk_i,
   input  logic                          enable_i,
@@ -27,8 +28,9 @@ module vecq_pair_row_array #(
   localparam int Bits       = WEIGHT_BITS;
   localparam int FloatBits  = ACTIVATION_BITS;
   localparam int Stages     = (Simd + 2 * Rows - 1) / (2 * Rows);
+  localparam int Delays     = Stages + Registers;
 
-  logic [Stages*Simd*FloatBits-1:0] activations_q;
+  logic [Delays*Simd*FloatBits-1:0] activations_q;
   logic [Simd*FloatBits-1:0]        activations;
   logic [Simd*Pe*Bits-1:0]          weights;
   logic [Pe*SumBits-1:0]            sums;
@@ -39,7 +41,7 @@ module vecq_pair_row_array #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (enable_i) activations_q <= (Stages*Simd*FloatBits)'({activations_q, activations});
+    if (enable_i) activations_q <= (Delays*Simd*FloatBits)'({activations_q, activations});
   end
 
   for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
@@ -60,7 +62,7 @@ module vecq_pair_row_array #(
     .Pe(Pe), .Simd(Simd), .WeightBits(Bits), .Fraction(FRACTION), .ActivationBits(FloatBits),
     .Floats(FLOATS), .ActivationFraction(ACTIVATION_FRACTION), .SumBits(SumBits)
   ) rows (
-    .clk_i, .enable_i, .activations_i(activations_q[(Stages-1)*Simd*FloatBits +: Simd*FloatBits]),
+    .clk_i, .enable_i, .activations_i(activations_q[(Delays-1)*Simd*FloatBits +: Simd*FloatBits]),
     .weights_i(weights), .sums_o(sums), .ones_o(ones)
   );
 

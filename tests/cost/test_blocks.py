@@ -192,7 +192,7 @@ def test_equal_bits_of_memories_in_flip_flops_are_there_once() -> None:
 
 
 def test_a_factor_of_two_mantissas_has_one_choice_for_equal_bits() -> None:
-    """Of two mantissas there are but two functions, and six pairs of bits choose among copies of 17."""
+    """Two mantissas leave two functions, and six pairs of bits choose among copies of 17."""
     tables = []
     for factor in (None, contents(np.array([[14404], [11457]]), 15).keys[0]):
         made = Structure("product")

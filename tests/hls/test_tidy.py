@@ -59,7 +59,7 @@ def test_clang_tidy_finds_nothing_in_books_bases_and_graphs(tmp_path: Path) -> N
     bases = np.ones((2, 3, 3, 2, 2, 2), int)
     window = BinaryBases(bases=bases, coordinates=np.arange(72).reshape(bases.shape[:-1]))
     dense = BinaryBases(bases=bases[:, 0, 0], coordinates=[[[3, 1], [2, 0]]] * 2)
-    sums = ProductWeights(indices=[[[[0], [1]]], [[[3], [2]]]], book=book.book)
+    sums = ProductWeights(indices=[[[[0], [1]]], [[[1], [0]]]], book=book.book)
     ends, listed = [0, 2, 2], [0, 3]
     layers = (
         Conv2d(name="book", input="x", weights=book),

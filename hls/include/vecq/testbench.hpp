@@ -118,7 +118,7 @@ int receive(hls::stream<typename Frame::Word>& stream, std::vector<std::int64_t>
     for (int lane = 0; lane < Frame::lanes && next < elements.size(); ++lane) {
       // The whole slot: what is above the element continues it.
       const ap_uint<slot> code = packed.data.range((lane + 1) * slot - 1, lane * slot);
-      const std::conditional_t<Frame::Format::is_signed, ap_int<slot>, ap_uint<slot>> whole = code;
+      const std::conditional_t<Frame::Format::is_signed, ap_int<slot>, ap_uint<slot>>& whole = code;
       elements[next++] = static_cast<std::int64_t>(whole);
     }
   }
@@ -136,6 +136,7 @@ template <class Frame>
 struct InputEnd {
   InputEnd(const std::string& vectors, const std::string& suffix)
       : stream_name("s_axis" + suffix), path(vectors + "/inputs" + suffix + ".txt"), file(path),
+        // Some streams take no other name. NOLINTNEXTLINE(readability-redundant-string-cstr)
         stream(stream_name.c_str()), elements(Frame::elements) {}
 
   bool opened() const { return static_cast<bool>(file); }
@@ -183,8 +184,8 @@ struct OutputEnd {
   OutputEnd(const std::string& vectors, const std::string& computed, const std::string& suffix)
       : name("m_axis" + suffix), path(vectors + "/outputs" + suffix + ".txt"),
         results_path(with_suffix(computed, suffix)), file(path), results(results_path),
-        stream(name.c_str()), expected(Frame::elements), actual(expected),
-        where(suffix.empty() ? "" : name + ", ") {}
+        stream(name.c_str()), // NOLINT(readability-redundant-string-cstr)
+        expected(Frame::elements), actual(expected), where(suffix.empty() ? "" : name + ", ") {}
 
   bool opened() const { return file && results; }
 
