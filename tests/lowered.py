@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vecq_hw.layers import Add, Conv2d, Dense, Flatten, Lookup, Rescale, SumPool2d
+from vecq_hw.layers import Add, Conv2d, Dense, Flatten, Lookup, OrderLayer, Rescale, SumPool2d
 from vecq_hw.lower import lower
 from vecq_hw.lower.rescale import TOLERANCE
 from vecq_hw.quantize import ActivationQuantizer
@@ -113,6 +113,19 @@ def in_layout_of(network, tap, codes):
     return codes[:, order] if order is not None and shape == order.shape else codes
 
 
+def behind_moves(network, tap, codes):
+    """The layer that has moved what ``tap`` makes to where torch has it.
+
+    A transposed convolution gives its phases as channels, which are rescaled before they are moved.
+    """
+    image = network.tensors[tap].is_image and codes.ndim == 4
+    while image and network.tensors[tap].shape != codes.shape[1:]:
+        (reader,) = [la for la in network.layers if tap in la.inputs]
+        assert isinstance(reader, OrderLayer)
+        tap = reader.name
+    return tap
+
+
 def check_codes(twin, shape, x, clean_part=0.5):
     """The network lowered from ``twin``, whose codes on ``x`` are those of its quantizers."""
     network = lower(twin, shape)
@@ -135,6 +148,10 @@ def check_codes(twin, shape, x, clean_part=0.5):
     # The network pools codes where the model quantizes what is pooled.
     names = ["input"] + [
         layers[layers.index(name) + count] for name, count in zip(rescales, pools[1:], strict=True)
+    ]
+    names = [
+        behind_moves(network, name, codes)
+        for name, (codes, _, _) in zip(names, expected, strict=True)
     ]
     images = x[:, :, np.newaxis] if x.ndim == 3 and len(network.inputs[0].shape) == 3 else x
     taps = simulate(network, network_inputs(network, images), taps=[*names, *network.outputs])
