@@ -43,7 +43,7 @@ from vecq_hw.verify.rtl import emit
 
 RECORD = Path(__file__).parents[1] / "docs/results/cost_sweep.json"
 ELSEWHERE = {FIT: 2, HELD_OUT: 4}
-"""Of each part one configuration out of so many is run for families other than ECP5."""
+"""On families other than ECP5 one configuration of each part is run out of so many."""
 MODELLED = ("ecp5", "ice40", "gowin", "xc7", "xcup")
 FABRICS = {family.name: family.fabric for family in devices.FAMILIES}
 """Which circuits suit each family."""

@@ -93,7 +93,7 @@ def test_a_signalling_nan_is_a_scale_like_any_other_nan():
 
 
 def test_a_result_of_another_shape_is_refused_before_its_codes_are_sought(monkeypatch):
-    """Of thousands of channels that takes hundreds of megabytes."""
+    """To find the codes of thousands of channels takes hundreds of megabytes."""
     m = Model()
     x = m.tensor("x", (1, 4, 4, 2), 0.1, 3)
     y = m.tensor("y", (1, 3, 3, 2), 0.1, 3)
