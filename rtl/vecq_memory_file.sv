@@ -14,7 +14,7 @@ module vecq_memory_file #(
 
   function automatic string path();
     string here, line;
-    int handle, found;
+    int handle, lines;
 
     here = `__FILE__;
     for (int n = here.len() - 1; n >= 0; n--) begin
@@ -31,13 +31,13 @@ module vecq_memory_file #(
       $fatal(1, "there is no memory file '%s', neither in '%s' nor where this runs",
              path, here);
     end
-    found = 0;
+    lines = 0;
     while ($fgets(line, handle) != 0) begin
-      if (line.len() > 0 && line[0] != "/" && line[0] != "\n") found++;
+      if (line.len() > 0 && line[0] != "/" && line[0] != "\n") lines++;
     end
     $fclose(handle);
-    if (found != Words) begin
-      $fatal(1, "the memory file '%s' must have %0d words, but has %0d", path, Words, found);
+    if (lines != Words) begin
+      $fatal(1, "the memory file '%s' must have %0d words, but has %0d", path, Words, lines);
     end
   endfunction
 

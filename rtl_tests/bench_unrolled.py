@@ -57,6 +57,11 @@ SHAPES = [
     # Sums and products beyond 32 bits.
     Shape(2, signed(40), 4, 5),
     Shape(2, signed(38), 4, 5, signed(16)),
+    # Narrow ranges that lie high, and a constant: complements whose upper bits are always zero.
+    Shape(3, IntFormat(6, signed=False, lo=40, hi=43), 4, 6),
+    Shape(3, IntFormat(6, signed=False, lo=5, hi=5), 4, 6),
+    Shape(3, IntFormat(6, signed=True, lo=-1, hi=-1), 4, 6, unsigned(4)),
+    Shape(4, IntFormat(4, signed=True, lo=7, hi=7), 4, 6, unsigned(8)),
     # The same module once more, which test_unrolled.py replaces by its netlist after synthesis.
     Shape(2, unsigned(8), 6, 8),
     Shape(2, signed(8), 4, 6, unsigned(8)),
@@ -97,7 +102,7 @@ def network(index: int) -> Network:
 
 
 def module(index: int) -> str:
-    return f"unrolled_{index}"
+    return f"case{index}_unrolled"
 
 
 @cache

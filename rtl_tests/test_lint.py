@@ -2,16 +2,17 @@ import re
 import subprocess
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from rtl_tests import bench_unrolled, networks
+from rtl_tests import harness, networks
 from rtl_tests.image_networks import BUILDERS
 from rtl_tests.test_networks import image_project
 from tests.random_networks import random_graph, random_pair
-from tests.shares import nightly
+from tests.shares import nightly, one_in
 from vecq_hw import assets
 from vecq_hw.emit.project import Project, Vectors
 from vecq_hw.simulate import simulate
@@ -20,6 +21,11 @@ from vecq_hw.verify.rtl import TARGET as RTL
 from vecq_hw.verify.rtl import emit
 from vecq_hw.verify.vectors import random_vectors
 
+BENCHES = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("bench_*.py")
+    if "\nCASES = " in path.read_text()
+)
 CELLS = sorted(path.stem for path in assets.rtl().glob("*.sv"))
 # Parameters that reach the other branch of each generate; the defaults reach the first.
 PARAMETERS: dict[str, dict[str, int | str]] = {
@@ -184,14 +190,18 @@ def test_generated_tops_lint_clean(top: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_verilator
-@pytest.mark.parametrize("index", [1, 8, 16, 20, 26])
-# A channel whose mantissa is 0 leaves its sum unread; the cases here have none that is constant.
-def test_unrolled_layers_lint_clean(index: int, tmp_path: Path) -> None:
-    case = bench_unrolled.CASES[index]
-    for name, text in case.sources.items():
+@pytest.mark.parametrize("bench", BENCHES)
+@one_in(12)
+def test_the_cases_of_a_bench_lint_clean(bench: str, every: int, tmp_path: Path) -> None:
+    """What other parameters leave unused or cut must be waived, or written otherwise."""
+    cases: list[harness.Case] = import_module(f"rtl_tests.{bench}").CASES
+    sources = {f"{harness.TOP}.sv": harness.top(dict(list(enumerate(cases))[::every]))}
+    for case in cases[::every]:
+        sources |= case.sources
+    for name, text in sources.items():
         (tmp_path / name).write_text(text)
-    cells = (str(assets.rtl() / name) for name in ("vecq.vlt", "vecq_adder.sv"))
-    assert lint(tmp_path, *cells, *case.sources, "--top-module", case.module) == ""
+    files = ("-F", str(assets.rtl() / "vecq.f"), "-DVECQ_ASSERTIONS")
+    assert lint(tmp_path, *files, *sources, "--top-module", harness.TOP) == ""
 
 
 @pytest.mark.needs_verilator

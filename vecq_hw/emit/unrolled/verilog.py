@@ -87,8 +87,13 @@ def row_lines(graph: OffsetGraph, index: int, names: Mapping[int, str]) -> list[
         low, low_bits, high, high_bits = plain, plain_bits, other, other_bits
         if row.plain_shift:
             low, low_bits, high, high_bits = other, other_bits, plain, plain_bits
-        top, gap = _zeros(width - shift - high_bits), _zeros(shift - low_bits)
-        return [*lines, f"  assign {name} = {{{top}{high}, {gap}{low}}};"]
+        # Bits for which the sum's exact range leaves no room are always zero.
+        room = max(0, width - shift)
+        kept = min(high_bits, room)
+        cut = "" if kept == high_bits else f"[{kept - 1}:0]"
+        upper = f"{high}{cut}, " if kept else ""
+        top, gap = _zeros(room - kept), _zeros(width - room - low_bits)
+        return [*lines, f"  assign {name} = {{{top}{upper}{gap}{low}}};"]
     if row.plain_shift < shift:
         lines.append(f"  assign {name}[{shift - 1}:0] = {plain}[{shift - 1}:0];")
         plain, plain_bits = f"{plain}[{plain_bits - 1}:{shift}]", plain_bits - shift
