@@ -14,7 +14,7 @@ from vecq_hw.accelerator.rescale import align_bits, constant_lanes
 from vecq_hw.accelerator.units import mantissa_bits
 from vecq_hw.arithmetic import half_of
 from vecq_hw.cost import multipliers
-from vecq_hw.cost.contents import contents
+from vecq_hw.cost.contents import Keys, contents, functions, unknown
 from vecq_hw.cost.structure import Structure, bits_of, log2, pipeline_end
 from vecq_hw.formats import IntArray, IntFormat, signed_bits
 from vecq_hw.layers import Lookup, Rescale, Tensor, Threshold
@@ -50,7 +50,6 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     words = layer.channels // lanes
     lines = layer.classes * words
     accumulator = fmt.bits + (not fmt.signed)
-    product = accumulator + mantissa  # bits that are no copies of its sign
     total = min(max(fmt.bits + 1 + mantissa, offset) + 2, 64)
     shift = int(layer.shifts.min())
     mantissas = contents(layer.mantissa.reshape(-1, lanes), mantissa)
@@ -69,22 +68,17 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
                 multipliers.by_constant(made, accumulator, factor)
             else:
                 multipliers.of_any(made, accumulator, mantissa, factor=keys)
-    made.register(lanes * product)
-    if isinstance(layer.shift, int):
-        low = min(total // 2, shift)
-        made.add(low + 1, lanes)
-        made.add(total - low + 1, lanes)
-        made.register(lanes * (1 + max(product - low, 1) + max(offset - low, 1)))
-    else:
-        made.add(total, lanes)
-        made.register(lanes * total)
+    further = np.broadcast_to(layer.shifts - layer.shifts.min(), layer.mantissa.shape)
+    further = further.reshape(-1, lanes)
+    low = min(total // 2, shift) if isinstance(layer.shift, int) else None
+    for lane, least in enumerate((shift + further.min(axis=0)).tolist()):
+        factor = unknown(1, mantissa).keys[0] if dsp else mantissas.keys[lane]
+        _sum(made, accumulator, factor, offsets.keys[lane], total, low, least)
+        _clamp(made, total - least, layer.format)
     out = layer.format.bits
-    made.register(lanes * (total - shift))
-    _clamp(made, total - shift, layer.format, lanes)
     made.table(4, lanes * out)
     made.register(lanes * (out + 2))
-    further = np.broadcast_to(layer.shifts - layer.shifts.min(), layer.mantissa.shape)
-    _further(made, layer, further.reshape(-1, lanes), total - shift, stages=3)
+    _further(made, layer, further, total - shift, stages=3)
     made.count(words)
     made.control += 6 + (layer.classes > 1)
     if layer.rows is not None and layer.classes > 1:
@@ -95,19 +89,60 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
     return made
 
 
-def _clamp(made: Structure, bits: int, fmt: IntFormat, lanes: int) -> None:
+def _sum(
+    made: Structure, bits: int, factor: Keys, offset: Keys, total: int, low: int | None, shift: int
+) -> None:
+    """A product's register, its sum with an offset of ``total`` bits, and what the shift leaves.
+
+    No carry comes from below the lowest bits that may be set, and no register holds what is always
+    the same.  The sum has a low half of so many bits, or with None is one.
+
+    Parameters
+    ----------
+    bits : int
+        Of the signed number that is multiplied.
+    factor, offset : int64 array of shape (bits,)
+        Their keys (:class:`vecq_hw.cost.contents.Contents`).
+    """
+    zeros = _always_zero(factor)
+    product = bits + len(factor) - _repeated_sign(factor)
+    first = max(zeros, _always_zero(offset))
+    made.register(max(product - zeros, 0))
+    if low is None:
+        made.add(total - first)
+        made.register(total - shift)
+    else:
+        if first < low:
+            made.add(low - first + 1)
+            made.register(1)
+        made.add(total - max(low, first) + 1)
+        made.register(max(product - max(low, zeros), 0) + functions(offset[low:]))
+    made.register(total - shift)
+
+
+def _always_zero(keys: Keys) -> int:
+    """How many of the lowest bits are always 0."""
+    return int(np.argmax(keys != 0)) if keys.any() else len(keys)
+
+
+def _repeated_sign(keys: Keys) -> int:
+    """How many of the highest bits are copies of the one below them."""
+    return int(np.argmax(keys[::-1] != keys[-1]) or len(keys)) - 1
+
+
+def _clamp(made: Structure, bits: int, fmt: IntFormat) -> None:
     """Whether a signed number of so many bits lies below or above a format.
 
     Bits below the lowest that is set in a bound are passed over, and a number that is not
     negative is above a power of two if one of its upper bits is set.
     """
     if fmt.lo:
-        made.compare(bits - _zeros(fmt.lo) - 2, lanes)
+        made.compare(bits - _zeros(fmt.lo) - 2)
     above = fmt.hi + 1
     if above & (above - 1):
-        made.compare(bits - _zeros(above) - 1, lanes)
+        made.compare(bits - _zeros(above) - 1)
     else:
-        made.table(bits - _zeros(above), lanes)
+        made.table(bits - _zeros(above), 1)
 
 
 def _zeros(number: int) -> int:
