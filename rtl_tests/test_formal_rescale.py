@@ -90,13 +90,12 @@ NIGHTLY = {
 }
 PIPELINE_MUTANTS = [
     ("{offset_q, carry_q}", "{offset_q, 1'b0}"),
-    ("high >>> (Shift - LowBits)", "high >> (Shift - LowBits)"),
     ("(shifted_q) < Lo;", "(shifted_q) < Lo - 1;"),
     ("(shifted_q) > Hi;", "(shifted_q) > Hi + 1;"),
     ("= product_offsets_q[", "= offsets_q["),
     ("OffsetBits) + 2", "OffsetBits) - 1"),
     ("logic signed [NumberBits-1:0] accumulator", "logic [NumberBits-1:0] accumulator"),
-    ("word_q == AddressBits'(Words - 1)", "1'b1"),
+    ("word_q == WordBits'(Words - 1)", "1'b1"),
 ]
 SERIAL_MUTANTS = [
     ("minus_q <= bits[2*unit] && read_last_bit_q", "minus_q <= 1'b0"),
@@ -116,6 +115,10 @@ SERIAL_MUTANTS = [
 ]
 MUTANTS = [
     *((pipeline(1, **SMALL), mutant) for mutant in PIPELINE_MUTANTS),
+    (
+        pipeline(1, **{**SMALL, "OffsetBits": 9, "Shift": 7}),
+        ("high >>> (Shift - LowBits)", "high >> (Shift - LowBits)"),
+    ),
     *((serial(1, **SMALL_SERIAL), mutant) for mutant in SERIAL_MUTANTS),
     *(
         (serial(1, **SMALL_SERIAL, CarryChoice=1), mutant)
