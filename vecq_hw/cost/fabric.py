@@ -52,6 +52,8 @@ class Fabric:
     wider : float
         How many times as many tables a table of constants takes whose address has more bits than
         theirs: where multiplexers lie behind them these are free.
+    joins : bool
+        Whether multiplexers join tables to larger ones, which are as fast.
     subtracts : bool
         Whether carry cells invert an operand.
     small_sums, small_comparisons : sequence of float
@@ -71,6 +73,7 @@ class Fabric:
     rom_bit_cost: float = 1 / 16
     check_cost: float = CHECK_COST
     wider: float = 1
+    joins: bool = True
     subtracts: bool = True
     small_sums: Sequence[float] = ()
     small_comparisons: Sequence[float] = ()
@@ -157,6 +160,7 @@ FABRICS: Mapping[str, Fabric] = {
             chosen=False,
             blocks=_ICE40,
             wider=2.6,  # measured on four look-ups of the record
+            joins=False,
             subtracts=False,
             dsps=[Multiplier(long=16, short=16, part=16, least_product=11)],
         ),
@@ -231,7 +235,8 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
     for inputs, count in structure.tables.items():
         tables += count * _tables_of(inputs, fabric.lut_inputs)
     for inputs, count in structure.flat.items():
-        tables += count * 2.0 ** max(inputs - fabric.lut_inputs, 0)
+        each = 2.0 ** max(inputs - fabric.lut_inputs, 0)
+        tables += count * (each if fabric.joins else _tables_of(inputs, fabric.lut_inputs))
     for ways, count in structure.choices.items():
         tables += count * _choice(ways, fabric.lut_inputs)
     for part in structure.sums:
