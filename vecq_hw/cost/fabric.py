@@ -228,6 +228,8 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         Whether any fold of the network asks for DSPs: synthesis then takes them for multipliers
         that ask for nothing, too.
     """
+    if structure.by_memory is not None:
+        structure = structure.joined(structure.by_memory[not fabric.table_rams])
     in_six = COUNTED_IN_SIX if fabric.lut_inputs == 6 else 1
     tables = structure.counted * in_six + structure.fronts * (not fabric.front_is_sum)
     carries, memory_tables, brams = 0, 0, 0.0

@@ -205,17 +205,21 @@ def _partial_sums(
     readable = _chosen(choices, tables.parallel)
     places = np.repeat(readable, sums, axis=2)  # (blocks, PE, bits of a line)
     rows = planes_of(codes, block, tables.parallel, bits).reshape(block, bits, -1)
-    for kept in _written(np.asarray(places.any(axis=1))).reshape(tables.blocks, -1, sums):
-        used = kept.any(axis=1)
-        own, read_of = rows[:, :, used].reshape(block, -1), kept[used]
-        most, least = sums - read_of[:, ::-1].argmax(axis=1), read_of.argmax(axis=1)
-        pair_rows(made, own, len(read_of), source.bits, most, signs=False, least=least)
+    read_bits = np.asarray(places.any(axis=1))
+    made.by_memory = (Structure(made.kind), Structure(made.kind))
+    for filled, bits_kept in zip(made.by_memory, (_written(read_bits), read_bits), strict=True):
+        for kept in bits_kept.reshape(tables.blocks, -1, sums):
+            used = kept.any(axis=1)
+            own, read_of = rows[:, :, used].reshape(block, -1), kept[used]
+            most, least = sums - read_of[:, ::-1].argmax(axis=1), read_of.argmax(axis=1)
+            pair_rows(filled, own, len(read_of), source.bits, most, signs=False, least=least)
     kinds, kind_of = np.unique(rows.reshape(-1, tables.parallel), axis=1, return_inverse=True)
+    kind_of = kind_of.reshape(-1)
     zero = set(np.flatnonzero(~kinds.any(axis=0)).tolist())
     for read in readable:
         held = {*zero}  # dot products of the block that some memory has, or that are always 0
         for words in read:
-            line, own = np.repeat(words, sums), kind_of.reshape(-1)[words].tolist()
+            line, own = np.repeat(words, sums), kind_of[words].tolist()
             repeated = sums * (len(own) - len({*own} - held))
             bits_read = int(line.sum())
             made.ram(
@@ -227,14 +231,11 @@ def _partial_sums(
             )
             made.choose(bits_read // sums, sums)
             held.update(own)
-    if tables.parallel > 1:
-        made.register(fold.pe * tables.blocks * sums)
-    terms, width = tables.blocks, sums
-    while terms > 1:
-        width = min(width + 1, term)
-        made.add(width, fold.pe * (terms // 2))
-        terms = -(-terms // 2)
-        made.register(fold.pe * terms * width)
+    # Of memories made of tables no two are found to be equal, and of several lines none.
+    each = 1 + np.arange(fold.pe * tables.blocks).reshape(fold.pe, tables.blocks)
+    terms = _terms(readable, kind_of, zero, each, shared=tables.lines == 1)
+    for filled, own_terms in zip(made.by_memory, (each.tolist(), terms), strict=True):
+        _term_sums(filled, own_terms, sums, term, chosen=tables.parallel > 1)
     biases = contents(memories.starts.reshape(-1, fold.pe), accumulator)
     made.rom(output_folds, fold.pe * accumulator, found=biases)
     if output_folds > 1:
@@ -258,6 +259,59 @@ def _partial_sums(
     made.control += 8
     made.register(2 * cell.unit.depth)
     return made
+
+
+def _terms(
+    readable: npt.NDArray[np.bool_], kind_of: Keys, zero: set[int], each: Keys, *, shared: bool
+) -> list[list[int]]:
+    """For each output the dot products that it adds: equal numbers are equal ones, 0 is always 0.
+
+    Parameters
+    ----------
+    readable : bool array of shape (blocks, outputs, words of a line)
+        Which words an output may choose.
+    kind_of : int64 array of shape (words of a line,)
+        Of which dot product each word is.
+    zero : set of int
+        Those that are always 0.
+    each : int64 array of shape (outputs, blocks)
+        A number from 1 on for each, unless it is ``shared``.
+    """
+    first, kinds = each.size + 1, int(kind_of.max()) + 1
+    terms: list[list[int]] = each.tolist()
+    for block, output in np.ndindex(*readable.shape[:2]):
+        words = {*kind_of[readable[block, output]].tolist()}
+        if words <= zero:
+            terms[output][block] = 0
+        elif shared and len(words) == 1:
+            terms[output][block] = first + block * kinds + min(words)
+    return terms
+
+
+def _term_sums(
+    made: Structure, terms: list[list[int]], bits: int, most: int, *, chosen: bool
+) -> None:
+    """The trees that add the terms of each output, equal sums once; ``chosen`` with a register."""
+    width, known = bits, dict[tuple[int, int], int]()
+    if chosen:
+        made.register(width * len({term for own in terms for term in own} - {0}))
+    while len(terms[0]) > 1:
+        width = min(width + 1, most)
+        before = len(known)
+        terms = [
+            [_sum_of(pair, known) for pair in zip(own[::2], own[1::2], strict=False)]
+            + own[len(own) // 2 * 2 :]
+            for own in terms
+        ]
+        made.add(width, len(known) - before)
+        made.register(width * len({term for own in terms for term in own} - {0}))
+
+
+def _sum_of(pair: tuple[int, int], known: dict[tuple[int, int], int]) -> int:
+    """The number of the sum of two numbered terms, a new one if it is not known yet."""
+    if 0 in pair:
+        return max(pair)
+    return known.setdefault(pair, -1 - len(known))
 
 
 def _chosen(choices: Keys, words: int) -> npt.NDArray[np.bool_]:

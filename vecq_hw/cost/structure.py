@@ -133,6 +133,9 @@ class Structure:
         with its sum.
     chained : int
         Carry chains one behind the other between two registers.
+    by_memory : tuple of Structure, optional
+        What is there besides where memories of few words are made of tables, and where of
+        flip-flops, of which synthesis drops each that nothing reads.
     """
 
     kind: str
@@ -147,6 +150,7 @@ class Structure:
     counted: float = 0.0
     fronts: int = 0
     chained: int = 1
+    by_memory: tuple[Structure, Structure] | None = None
 
     def add(
         self, bits: int, count: int = 1, fronts: float = 0, *, chosen: bool = False, off: int = 0
@@ -247,6 +251,22 @@ class Structure:
     ) -> None:
         """Multipliers."""
         self.products.append(Product(left, right, count, dsp, tables))
+
+    def joined(self, other: Structure) -> Structure:
+        """The parts of both."""
+        return replace(
+            self,
+            sums=self.sums + other.sums,
+            tables=self.tables + other.tables,
+            flat=self.flat + other.flat,
+            choices=self.choices + other.choices,
+            memories=self.memories + other.memories,
+            products=self.products + other.products,
+            control=self.control + other.control,
+            registers=self.registers + other.registers,
+            counted=self.counted + other.counted,
+            fronts=self.fronts + other.fronts,
+        )
 
 
 def pipeline_end(made: Structure, bits: int, room: int) -> None:
