@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,12 @@ from vecq_hw.cost.blocks import Block, block_rams, pieces
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.contents import Contents, contents
 from vecq_hw.cost.fabric import FABRICS, raw
+from vecq_hw.cost.forms import shift_in
 from vecq_hw.cost.multipliers import by_constant, by_constants, of_any
 from vecq_hw.cost.structure import Memory, Structure
 from vecq_hw.emit.systemverilog.cells import with_inner
 from vecq_hw.netlist import yosys
-from vecq_hw.netlist.counts import count
+from vecq_hw.netlist.counts import Counts, count
 from vecq_hw.netlist.families import FAMILIES
 from vecq_hw.netlist.model import read_json
 
@@ -141,11 +143,22 @@ def test_zeros_in_a_constant_factor_still_end_in_sums_and_carries() -> None:
     assert 250 < by_constants(39, sparse) < 390  # yosys took 339 tables for a `*`
 
 
+def _counts(files: Mapping[str, str], family: str) -> Counts:
+    """What yosys makes of the module ``top``."""
+    commands = [
+        *yosys.read_commands(files, "top"),
+        *yosys.family_commands(FAMILIES[family], "top", dsp=False, pads=False),
+        "opt_clean -purge",
+        "write_json netlist.json",
+    ]
+    done = yosys.run(files, commands, ("netlist.json",))
+    return count(read_json(done.files["netlist.json"], "top"), FAMILIES[family])
+
+
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize("family", ["ecp5", "ice40", "xc7"])
 def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str) -> None:
     """One factor is negative and has two equal pairs of digits; the other one has no such pairs."""
-    found = FAMILIES[family]
     for factor in (-23171, 31956):
         product = (
             "module top (input logic clk, input logic signed [19:0] given,"
@@ -157,14 +170,7 @@ def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str)
         names = with_inner(["vecq_constant_multiplier"])
         files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
         files["top.sv"] = product
-        commands = [
-            *yosys.read_commands(files, "top"),
-            *yosys.family_commands(found, "top", dsp=False, pads=False),
-            "opt_clean -purge",
-            "write_json netlist.json",
-        ]
-        done = yosys.run(files, commands, ("netlist.json",))
-        counts = count(read_json(done.files["netlist.json"], "top"), found)
+        counts = _counts(files, family)
         made = Structure("product")
         by_constant(made, 20, factor)
         guess = raw(made, FABRICS[family], dsp=False)
@@ -205,6 +211,45 @@ def test_ports_of_constants_need_copies_where_a_block_has_fewer() -> None:
     table = Memory(1024, 4, most_in_luts=256, ports=5, of=4)
     taken = {name: block_rams(table, FABRICS[name].blocks, 0)[0] for name in FABRICS}
     assert taken == {"ecp5": 3, "ice40": 5, "gowin": 3, "xc7": 1.5, "xcup": 1.5}
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("family", ["ice40", "xc7"])
+@pytest.mark.parametrize("stages", [2, 3, 40])
+def test_registers_in_a_row_are_tables_where_yosys_makes_such_of_them(
+    stages: int, family: str
+) -> None:
+    text = (
+        "module top (input logic clk, enable, input logic [7:0] given, output logic [7:0] out);"
+        f" logic [{stages}:0][7:0] held; assign held[0] = given; assign out = held[{stages}];"
+        f" always_ff @(posedge clk) if (enable) held[{stages}:1] <= held[{stages - 1}:0];"
+        " endmodule\n"
+    )
+    counts = _counts({"top.sv": text}, family)
+    made = Structure("delay")
+    made.delay(stages, 8)
+    guess = raw(made, FABRICS[family], dsp=False)
+    assert (guess.memory_tables, guess.registers) == (counts.shift_registers, counts.flip_flops)
+
+
+@pytest.mark.needs_yosys
+@pytest.mark.parametrize("lanes", [(1, 5), (3, 1)])
+def test_converters_of_width_take_as_many_tables_as_yosys_makes(lanes: tuple[int, int]) -> None:
+    """Of iCE40, which has no multiplexers that would make large tables of small ones."""
+    come, go = lanes
+    text = (
+        "module top (input logic clk_i, rst_ni, valid_i, ready_i, output logic ready_o, valid_o,"
+        f" input logic [{16 * come - 1}:0] data_i, output logic [{16 * go - 1}:0] data_o);"
+        f" vecq_stream_width #(.LanesIn({come}), .LanesOut({go}), .ElementBits(16)) unit (.*);"
+        " endmodule\n"
+    )
+    cell = (assets.rtl() / "vecq_stream_width.sv").read_text()
+    counts = _counts({"vecq_stream_width.sv": cell, "top.sv": text}, "ice40")
+    made = Structure("stream width")
+    shift_in(made, come, go, come + go, 16)
+    guess = raw(made, FABRICS["ice40"], dsp=False)
+    assert guess.registers + guess.control == pytest.approx(counts.flip_flops, abs=2)
+    assert guess.tables + guess.control == pytest.approx(counts.luts, rel=0.25)
 
 
 @pytest.mark.nightly

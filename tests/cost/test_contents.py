@@ -53,12 +53,12 @@ def unit_of(layer: Dense, fold: Fold, bits: int, accumulator: int) -> Structure:
     return matrix_vector(unit, source.format, accumulator, Fabric.ECP5)
 
 
-def partial_sums(indices: list[list[int]], accumulator: int) -> Structure:
-    """The parts of partial sums of two inputs a word, from a book of four words."""
+def partial_sums(indices: list[list[int]], accumulator: int, *, inputs: int = 2) -> Structure:
+    """The parts of partial sums of blocks of two inputs, from a book of four words."""
     book = np.array([[1, -3], [2, 3], [-4, 1], [3, -2]])
     weights = ProductWeights(indices=np.array(indices), book=book, grid=TwosComplement(3))
     layer = Dense(name="fc", input="x", weights=weights)
-    fold = Fold(pe=1, simd=2, kind=FoldKind.PARTIAL_SUMS)
+    fold = Fold(pe=len(indices), simd=inputs, kind=FoldKind.PARTIAL_SUMS)
     return unit_of(layer, fold, 4, accumulator)
 
 
@@ -164,8 +164,23 @@ def test_words_of_a_line_that_no_index_chooses_are_not_kept(
 
 
 def test_words_beside_one_that_is_read_are_made_where_a_table_holds_bits_of_both() -> None:
-    alone, beside = partial_sums([[1, 1]], 8), partial_sums([[1, 1]], 7)
-    assert beside.registers > alone.registers
+    alone, beside = (partial_sums([[1, 1]], bits) for bits in (8, 7))
+    for family, is_made in (("ecp5", True), ("ice40", False)):  # there in flip-flops
+        found = [raw(made, FABRICS[family], dsp=False).registers for made in (alone, beside)]
+        assert (found[1] > found[0]) is is_made
+
+
+def test_equal_sums_of_dot_products_are_there_once_where_memories_are_flip_flops() -> None:
+    one, equal, other = (
+        partial_sums(indices, 10, inputs=4)
+        for indices in ([[1, 2]], [[1, 2], [1, 2]], [[1, 2], [2, 3]])
+    )
+    for family, is_shared in (("gowin", False), ("ice40", True)):
+        single, twice, different = (
+            raw(made, FABRICS[family], dsp=False).carries for made in (one, equal, other)
+        )
+        assert (twice - single == 10) is is_shared  # the accumulator's alone
+        assert different - single > 2 * 10
 
 
 @pytest.mark.parametrize(("planes", "tables"), [(1, 7), (2, 7 + 2 * 7)])

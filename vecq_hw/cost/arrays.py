@@ -75,12 +75,15 @@ def pair_sums(
     """
     for pair, read in enumerate(reads):
         stage = pair // rows
-        lanes = read.lanes if read.plus or read.minus else read.alone
-        made.register((stage - (early and stage > 0)) * lanes * bits)
+        stage -= early and stage > 0
         wide = min(bits + (read.lanes == 2), most)
         if read.lanes == 2:
             made.add(wide, read.plus + read.minus)
-        made.register((1 + registers) * ((read.plus + read.minus) * wide + read.alone * bits))
+        if read.plus or read.minus:
+            made.delay(stage, read.lanes * bits)
+            stage = 0
+        made.delay(1 + registers, (read.plus + read.minus) * wide)
+        made.delay(stage + 1 + registers, read.alone * bits)
 
 
 def _reads_of_signs(codes: Keys, *, both: bool) -> list[PairReads]:

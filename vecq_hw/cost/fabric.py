@@ -56,6 +56,8 @@ class Fabric:
         Whether multiplexers join tables to larger ones, which are as fast.
     subtracts : bool
         Whether carry cells invert an operand.
+    least_shift : int or None
+        So many registers in a row become a shift register in tables.
     small_sums, small_comparisons : sequence of float
         Tables of sums of so few bits that synthesis makes no carry chain of them, by their bits.
     """
@@ -75,6 +77,7 @@ class Fabric:
     wider: float = 1
     joins: bool = True
     subtracts: bool = True
+    least_shift: int | None = None
     small_sums: Sequence[float] = ()
     small_comparisons: Sequence[float] = ()
 
@@ -112,6 +115,8 @@ SMALL_TABLES, WIDE_TABLES, WIDE = 0.93, 1.2, 8
 address of few bits or of so many: beyond seven inputs no multiplexers lie behind tables."""
 CHOICE_TABLES = {4: 0.85, 6: 0.39}
 """Tables of a multiplexer for each way beyond the first, by their inputs: measured alone."""
+SHIFT_LENGTH = 32
+"""Registers that a shift register has in a table."""
 REST_TABLES = 3.4
 """Tables for each pair of bits of a piece of a product for which no DSP is taken."""
 
@@ -192,6 +197,7 @@ FABRICS: Mapping[str, Fabric] = {
                 dsps=[Multiplier(long=long, short=18, part=18, headroom=1, least_product=9)],
                 table_rams=tables,
                 rom_bit_cost=1 / 64,
+                least_shift=3,
                 check_cost=0,
             )
             for name, long, blocks, tables in (
@@ -234,6 +240,10 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
     tables = structure.counted * in_six + structure.fronts * (not fabric.front_is_sum)
     carries, memory_tables, brams = 0, 0, 0.0
     registers = structure.registers
+    for stages, bits in structure.delays.items():
+        shifted, kept = _delay(stages, bits, fabric)
+        memory_tables += shifted
+        registers += kept
     for inputs, count in structure.tables.items():
         tables += count * _tables_of(inputs, fabric.lut_inputs)
     for inputs, count in structure.flat.items():
@@ -287,6 +297,13 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         brams=brams,
         dsps=dsps,
     )
+
+
+def _delay(stages: int, bits: int, fabric: Fabric) -> tuple[int, int]:
+    """Tables and flip-flops of registers in a row."""
+    if fabric.least_shift is None or stages < fabric.least_shift:
+        return 0, stages * bits
+    return -(-stages // SHIFT_LENGTH) * bits, 0
 
 
 def _tables_of(inputs: int, size: int) -> float:
@@ -362,4 +379,5 @@ def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
         each *= fabric.wider * memory.words / 2.0**address
     read = memory.ports * memory.functions
     addresses = memory.registers * memory.ports * address
-    return _Made(tables=read * each, registers=memory.stages * read + addresses)
+    shifted, kept = _delay(memory.stages, read, fabric)
+    return _Made(tables=read * each, memory_tables=shifted, registers=kept + addresses)

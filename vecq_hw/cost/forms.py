@@ -174,11 +174,11 @@ def _link(cell: Link, context: Context) -> Structure:
     made = Structure("stream width")
     come, go = cell.groups
     group_bits = math.gcd(source.lanes, target.lanes) * bits
-    _shift_in(made, come, go, cell.base, group_bits)
+    shift_in(made, come, go, cell.base, group_bits)
     return made
 
 
-def _shift_in(made: Structure, come: int, go: int, capacity: int, group_bits: int) -> None:
+def shift_in(made: Structure, come: int, go: int, capacity: int, group_bits: int) -> None:
     """Groups that move down as they go out, new ones behind them.
 
     A place with one source takes it when its register is enabled, without a table for each bit.
@@ -241,7 +241,7 @@ def _reframe(cell: Reframe, context: Context) -> Structure:
     come, go, frame = cell.groups
     bits = context.bits(cell.source)
     group = math.gcd(cell.source.lanes, cell.target.lanes, cell.source.elements)
-    _shift_in(made, come, go, cell.capacity, group * bits)
+    shift_in(made, come, go, cell.capacity, group * bits)
     rest = frame % go
     if rest:
         made.table(2, (go - rest) * group * bits)

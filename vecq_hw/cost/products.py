@@ -109,7 +109,8 @@ def matrix_vector(
                 registers=1,
             )
     latency = 2 + behind + stages + log2(array_bits)
-    made.register((4 if serial else 3) * latency)
+    made.register(latency)  # these have a reset
+    made.delay(latency, 3 if serial else 2)
     made.rom(
         output_folds,
         pe * accumulator,

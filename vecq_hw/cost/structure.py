@@ -126,6 +126,8 @@ class Structure:
         Bits of counters and flags, each with its register and the logic that says when it changes.
     registers : int
         Without those behind memories.
+    delays : Counter
+        Bits that pass through so many registers in a row, which are not in ``registers``.
     counted : float
         Tables of four inputs that were counted as such.
     fronts : int
@@ -147,6 +149,7 @@ class Structure:
     products: list[Product] = field(default_factory=list)
     control: int = 0
     registers: int = 0
+    delays: Counter[int] = field(default_factory=Counter)
     counted: float = 0.0
     fronts: int = 0
     chained: int = 1
@@ -181,6 +184,13 @@ class Structure:
     def register(self, bits: int) -> None:
         """Flip-flops whose inputs are counted elsewhere."""
         self.registers += bits
+
+    def delay(self, stages: int, bits: int) -> None:
+        """Registers in a row, of which none but the last one is read by anything else."""
+        if stages > 1:
+            self.delays[stages] += bits
+        else:
+            self.registers += stages * bits
 
     def count(self, most: int) -> None:
         """A counter of ``most`` values; what adds to it is a carry chain, if it has many bits."""
@@ -264,6 +274,7 @@ class Structure:
             products=self.products + other.products,
             control=self.control + other.control,
             registers=self.registers + other.registers,
+            delays=self.delays + other.delays,
             counted=self.counted + other.counted,
             fronts=self.fronts + other.fronts,
         )
