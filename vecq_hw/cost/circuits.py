@@ -60,13 +60,18 @@ def unrolled(cell: Unrolled, out: int, circuits: int = 1) -> Structure:
         graph, placed = _searched(part, cell.activations, rescale, depth, attempts)
         held = sum(n.bits * r for n, r in zip(graph.nodes, placed.registers, strict=True))
         made.register(round(scale * held / (1 + wider % 2)))
-    sums: Counter[int] = Counter()
+    sums: Counter[tuple[int, int]] = Counter()
+    complements = set[int]()  # nodes of which the complement is made
     for index, (row, shared) in enumerate(zip(graph.rows, graph.overlaps, strict=True)):
         if shared:
-            total = len(graph.inputs) + index
-            sums[graph.nodes[total].bits - max(row.plain_shift, row.other_shift)] += 1
-    for bits, count in sums.items():
-        made.add(bits + wider // 2, round(scale * count))
+            total = graph.nodes[len(graph.inputs) + index]
+            off = 0
+            if row.complement and row.other not in complements:
+                complements.add(row.other)
+                off = graph.nodes[row.other].bits
+            sums[total.bits - max(row.plain_shift, row.other_shift), off] += 1
+    for (bits, off), count in sums.items():
+        made.add(bits + wider // 2, round(scale * count), off=off)
     ends = list(zip(graph.outputs, placed.ends, strict=True))
     for index in range(layer.outputs):
         (node, meaning), stage = ends[index % len(ends)]
