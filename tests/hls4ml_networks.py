@@ -60,6 +60,7 @@ def corners() -> Network:
     net.dense(9, 16).rescale(IntFormat(1, signed=True))
     net.dense(8, 2).rescale(IntFormat(5, True, -9, -2), shift=1)
     net.dense(8, 1).rescale(IntFormat(6, True, 5, 20), shift=1).own_shifts()
+    net.lookup(IntFormat(6, True), own=True)
     net.dense(7, 5).rescale(IntFormat(12, signed=False)).own_shifts()
     fork, gains = len(net.layers) - 1, np.arange(-3, 4)
     net.dense(7, 2)  # gains so small that the sums end below the point

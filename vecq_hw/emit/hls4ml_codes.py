@@ -131,7 +131,7 @@ def looking_up(
     }
     words = {
         "class_name": "Embedding",
-        "name": f"{name}_part2",
+        "name": words_name(name),
         "inputs": [index["name"]],
         "n_in": size,
         "n_out": 1,
@@ -145,6 +145,11 @@ def looking_up(
         Node(words, {"embeddings": kind, "result": kind}),
         Node({**shaped, "target_shape": list(tensor.shape)}, {"result": kind}),
     ]
+
+
+def words_name(name: str) -> str:
+    """The node that looks the words up, for a Lookup's node of this name, which reshapes them."""
+    return f"{name}_part2"
 
 
 def _scaled(values: IntArray, shift: int) -> FloatArray:

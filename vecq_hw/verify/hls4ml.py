@@ -11,9 +11,10 @@ from typing import TypeVar
 import numpy as np
 
 from vecq_hw.emit import hls4ml
+from vecq_hw.emit.hls4ml_codes import words_name
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
-from vecq_hw.layers import Flatten
+from vecq_hw.layers import Flatten, Lookup
 from vecq_hw.network import Network
 from vecq_hw.simulate.ends import Given
 from vecq_hw.simulate.reference import checked_inputs
@@ -71,8 +72,13 @@ def trace(network: Network, inputs: Given, *, io_type: str | None = None) -> dic
             _, traced = _with_room(lambda: model.trace(x if len(x) > 1 else x[0]))
     values = dict(codes)
     for layer in network.layers:
-        # hls4ml flattens in place: there is nothing to trace.
-        found = values[layer.input] if isinstance(layer, Flatten) else traced[names[layer.name]]
+        match layer:  # hls4ml reshapes in place: there is nothing to trace
+            case Flatten():
+                found = values[layer.input]
+            case Lookup():
+                found = traced[words_name(names[layer.name])]
+            case _:
+                found = traced[names[layer.name]]
         shape = network.tensors[layer.name].shape
         values[layer.name] = np.asarray(found).reshape(count, *shape).astype(np.int64)
     return {layer.name: values[layer.name] for layer in network.layers}
