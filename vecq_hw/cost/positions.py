@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import assert_never
 
 from vecq_hw.accelerator.cells import Gathering, Pool, Reordering, Upsampling, Windows
@@ -26,14 +27,15 @@ def windows(cell: Windows, source: Tensor) -> Structure:
 def pool(cell: Pool, source: Tensor, out: int) -> Structure:
     """``vecq_pool``: a window buffer, and a maximum or sum for each lane."""
     lanes, bits = cell.source.lanes, source.format.bits
+    joining = lanes * (math.prod(cell.layer.kernel) > 1)  # a cell alone is its window's result
     match cell.layer:
         case MaxPool2d():
             made = Structure("max pool")
-            made.compare(out, lanes)
-            made.table(5, lanes * out)
+            made.compare(out, joining)
+            made.table(5, joining * out)
         case SumPool2d():
             made = Structure("sum pool")
-            made.add(out, lanes, fronts=out)
+            made.add(out, joining, fronts=out)
         case _:
             assert_never(cell.layer)
     _window_buffer(made, cell.layer, source, lanes)
@@ -41,10 +43,10 @@ def pool(cell: Pool, source: Tensor, out: int) -> Structure:
     if any(cell.layer.padding):
         made.table(2, lanes * bits)
     made.register(lanes * out)
-    if folds > 1:
+    if folds > 1 and joining:
         made.ram(folds, lanes * out)
         made.register(2 * bits_of(folds))
-    made.control += 9
+    made.control += 9 if joining else 5
     pipeline_end(made, lanes * out, cell.unit.room)
     return made
 
