@@ -81,7 +81,7 @@ def of_any(
     pairs = [*zip(bits[::2], bits[1::2], strict=True)]
     each, widest = row + 2, row + len(bits)
     *others, (low, sign) = pairs
-    chains = {*others} - {(0, 0), (0, 1), (1, 0)}
+    chains = {pair for pair in others if 0 not in pair}
     subtracted = (low, sign) not in ((0, 0), (1, 0))
     made.add(each, count * (len(chains) + subtracted), fronts=2 * copied, chosen=True)
     made.chained = max(made.chained, 1 + log2(len(pairs)))
