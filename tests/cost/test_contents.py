@@ -14,7 +14,7 @@ from vecq_hw.cost.arrays import pair_rows
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.contents import contents
 from vecq_hw.cost.fabric import FABRICS, raw
-from vecq_hw.cost.products import matrix_vector
+from vecq_hw.cost.products import matrix_vector, term_sums
 from vecq_hw.cost.structure import Structure
 from vecq_hw.devices import device
 from vecq_hw.formats import IntArray, IntFormat, TwosComplement
@@ -181,6 +181,13 @@ def test_equal_sums_of_dot_products_are_there_once_where_memories_are_flip_flops
         )
         assert (twice - single == 10) is is_shared  # the accumulator's alone
         assert different - single > 2 * 10
+
+
+def test_nothing_is_added_to_terms_that_are_zero() -> None:
+    made = Structure("tree")
+    term_sums(made, [[0, 0, 2, 3, 1, 4, 5, 6]], 4, 20, chosen=False)
+    assert [(part.bits, part.count) for part in made.sums] == [(5, 3), (6, 1), (7, 1)]
+    assert made.registers == 3 * 5 + 2 * 6 + 7
 
 
 @pytest.mark.parametrize(("planes", "tables"), [(1, 7), (2, 7 + 2 * 7)])

@@ -236,7 +236,7 @@ def _partial_sums(
     each = 1 + np.arange(fold.pe * tables.blocks).reshape(fold.pe, tables.blocks)
     terms = _terms(readable, kind_of, zero, each, shared=tables.lines == 1)
     for filled, own_terms in zip(made.by_memory, (each.tolist(), terms), strict=True):
-        _term_sums(filled, own_terms, sums, term, chosen=tables.parallel > 1)
+        term_sums(filled, own_terms, sums, term, chosen=tables.parallel > 1)
     biases = contents(memories.starts.reshape(-1, fold.pe), accumulator)
     made.rom(output_folds, fold.pe * accumulator, found=biases)
     if output_folds > 1:
@@ -289,7 +289,7 @@ def _terms(
     return terms
 
 
-def _term_sums(
+def term_sums(
     made: Structure, terms: list[list[int]], bits: int, most: int, *, chosen: bool
 ) -> None:
     """The trees that add the terms of each output, equal sums once; ``chosen`` with a register."""
@@ -311,7 +311,7 @@ def _term_sums(
 def _sum_of(pair: tuple[int, int], known: dict[tuple[int, int], int]) -> int:
     """The number of the sum of two numbered terms, a new one if it is not known yet."""
     if 0 in pair:
-        return max(pair)
+        return pair[0] or pair[1]
     return known.setdefault(pair, -1 - len(known))
 
 
