@@ -181,7 +181,7 @@ def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str)
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize("left", [10, 11])
 def test_the_chains_of_any_factors_are_those_that_yosys_makes(left: int) -> None:
-    """Of an odd number of bits one makes no sum with another."""
+    """Where the bits are odd in number, one of them makes no sum with another."""
     text = (
         f"module top (input logic clk, input logic signed [{left - 1}:0] a, input logic signed"
         f" [14:0] b, output logic signed [{left + 14}:0] out); logic signed [{left - 1}:0] x;"
@@ -270,7 +270,7 @@ def test_a_comparison_with_a_constant_is_carry_cells_alone_on_ice40(known: bool)
 @pytest.mark.needs_yosys
 @pytest.mark.parametrize("lanes", [(1, 5), (3, 1)])
 def test_converters_of_width_take_as_many_tables_as_yosys_makes(lanes: tuple[int, int]) -> None:
-    """Of iCE40, which has no multiplexers that would make large tables of small ones."""
+    """An iCE40 has no multiplexers that would make large tables of small ones."""
     come, go = lanes
     text = (
         "module top (input logic clk_i, rst_ni, valid_i, ready_i, output logic ready_o, valid_o,"
