@@ -7,18 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vecq_hw.accelerator.cells import MatrixVector
+from vecq_hw.accelerator.cells import MatrixVector, Pool, Unrolled
 from vecq_hw.accelerator.plan import plan
 from vecq_hw.cost import resources_of
 from vecq_hw.cost.arrays import pair_rows
+from vecq_hw.cost.circuits import unrolled
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.contents import contents
 from vecq_hw.cost.fabric import FABRICS, raw
+from vecq_hw.cost.positions import pool
 from vecq_hw.cost.products import matrix_vector, term_sums
 from vecq_hw.cost.structure import Structure
 from vecq_hw.devices import device
 from vecq_hw.formats import IntArray, IntFormat, TwosComplement
-from vecq_hw.layers import Dense, Input, ProductWeights, Rescale, Weights
+from vecq_hw.layers import Dense, Input, ProductWeights, Rescale, SumPool2d, Weights
 from vecq_hw.network import Network
 from vecq_hw.schedule import Fabric, Fold, FoldKind, Schedule
 
@@ -208,3 +210,38 @@ def test_a_constant_is_added_from_its_lowest_one_on(bias: int, bits: list[int]) 
     dense = Dense(name="fc", input="x", weights=weights, bias=np.array([bias]))
     made = unit_of(dense, Fold(pe=1, simd=1), 6, 12)
     assert [part.bits for part in made.sums if part.bits] == bits
+
+
+def test_bits_of_a_product_that_are_always_zero_have_no_registers() -> None:
+    """Four lanes multiply by 1,024, which leaves ten bits of each at zero."""
+    even, odd = (taken(DRAWN, FOLDED, np.full(16, factor)) for factor in (1024, 1025))
+    assert even.ffs < odd.ffs - 0.75 * 4 * 10
+
+
+def test_a_window_of_one_pixel_joins_nothing() -> None:
+    source = Input(name="x", shape=(4, 4, 6), format=IntFormat(6, signed=False))
+    partials = []
+    for size in (1, 2):
+        layer = SumPool2d(name="p", input="x", kernel=(size, size), stride=(2, 2))
+        network = Network(name="any", inputs=(source,), layers=(layer,), outputs=("p",))
+        cells = plan(network, Schedule(fabric=Fabric.ECP5)).cells
+        (cell,) = (cell for cell in cells if isinstance(cell, Pool))
+        made = pool(cell, network.tensors["x"], network.tensors["p"].format.bits)
+        partials.append([memory.words for memory in made.memories[1:]])
+    assert partials == [[], [6]]
+
+
+@pytest.mark.parametrize(
+    ("codes", "inverted"), [(DRAWN, True), (np.ones((16, 16), np.int64), False)]
+)
+def test_what_is_subtracted_is_inverted_where_carry_cells_do_not(
+    codes: IntArray, inverted: bool
+) -> None:
+    dense = Dense(name="fc", input="x", weights=Weights(codes=codes, grid=TwosComplement(4)))
+    source = Input(name="x", shape=(16,), format=IntFormat(6, signed=False))
+    network = Network(name="any", inputs=(source,), layers=(dense,), outputs=("fc",))
+    fold = Fold(pe=16, simd=16, kind=FoldKind.UNROLLED)
+    cells = plan(network, Schedule(folds={"fc": fold}, fabric=Fabric.ECP5)).cells
+    (cell,) = (cell for cell in cells if isinstance(cell, Unrolled))
+    made = unrolled(cell, network.tensors["fc"].format.bits, 1)
+    assert any(part.off for part in made.sums) is inverted
