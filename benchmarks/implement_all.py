@@ -24,8 +24,8 @@ from vecq_hw.accelerator.dsps import with_dsps
 from vecq_hw.devices import Device, device
 from vecq_hw.files import Folder, write_atomically
 from vecq_hw.implement.flow import implement
+from vecq_hw.interrupts import interrupt_on_signals
 from vecq_hw.network import Network
-from vecq_hw.processes import interrupt_on_signals
 from vecq_hw.schedule import Schedule, default_schedule
 
 ROOT = Path(__file__).resolve().parent.parent

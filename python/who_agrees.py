@@ -26,8 +26,8 @@ from vecq_hw import data, storage
 from vecq_hw.emit import qonnx
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray
+from vecq_hw.interrupts import interrupt_on_signals
 from vecq_hw.network import Network
-from vecq_hw.processes import interrupt_on_signals
 from vecq_hw.simulate import network_inputs, simulate
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.targets import choose

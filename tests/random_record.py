@@ -42,8 +42,8 @@ from tests.random_networks import (
 from tests.workers import workers
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
+from vecq_hw.interrupts import interrupt_on_signals
 from vecq_hw.network import Network
-from vecq_hw.processes import interrupt_on_signals
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.targets import choose

@@ -16,7 +16,8 @@ import pytest
 
 from tests.cli.test_signals import Command
 from vecq_hw import processes
-from vecq_hw.processes import interrupt_on_signals, run_process, side_by_side
+from vecq_hw.interrupts import interrupt_on_signals, signal_received
+from vecq_hw.processes import run_process, side_by_side
 
 
 def wait(folder: Path, number: int) -> int:
@@ -56,7 +57,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         list(side_by_side([partial(wait, Path(), number) for number in range(4)]))
         return
-    sys.exit(128 + (processes.signal_received() or 0))
+    sys.exit(128 + (signal_received() or 0))
 
 
 def test_stopped_they_leave_nothing(tmp_path: Path) -> None:

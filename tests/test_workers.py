@@ -11,7 +11,8 @@ import pytest
 from tests.cli.test_signals import Command
 from tests.kept import Kept
 from tests.workers import workers
-from vecq_hw.processes import interrupt_on_signals, run_process
+from vecq_hw.interrupts import interrupt_on_signals
+from vecq_hw.processes import run_process
 
 SECONDS = 600
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
-from vecq_hw.processes import interrupt_on_signals
+from vecq_hw.interrupts import interrupt_on_signals
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

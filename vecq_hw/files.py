@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from vecq_hw.errors import VecqError
+from vecq_hw.interrupts import temporary_folder, uninterrupted
 
 HIDDEN = ".vecq"
 PATIENCE_SECONDS = 10.0
@@ -32,14 +33,17 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, whatever was there; a failure leaves what was there."""
     with _os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".vecq-")
+        temporary = None
         try:
+            with uninterrupted():
+                handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".vecq-")
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
             os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101
             os.replace(temporary, path)  # noqa: PTH105
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
             raise
 
 
@@ -85,9 +89,9 @@ def replacing(path: Path, kind: str, *, force: bool = False) -> Iterator[Path]:
     with _os_errors(path):
         real = path.resolve()
         if _is_special(real):
-            with tempfile.TemporaryDirectory(prefix="vecq-") as folder:
-                yield Path(folder) / path.name
-                with (Path(folder) / path.name).open("rb") as file, real.open("wb") as target:
+            with temporary_folder() as folder:
+                yield folder / path.name
+                with (folder / path.name).open("rb") as file, real.open("wb") as target:
                     shutil.copyfileobj(file, target)
             return
         with Folder(real.parent, force=force, patience=PATIENCE_SECONDS) as place:
@@ -283,11 +287,8 @@ class Folder:
     @contextlib.contextmanager
     def _staging(self) -> Iterator[Path]:
         with _os_errors(self.path):
-            staged = Path(tempfile.mkdtemp(dir=self._hidden, prefix="new-"))
-            try:
+            with temporary_folder("new-", self._hidden) as staged:
                 yield staged
-            finally:
-                shutil.rmtree(staged, ignore_errors=True)
 
     def _ours(self, name: str, known: Mapping[str, Any]) -> bool:
         """Whether ``name`` may be written: there is none, it is empty, or as we wrote it."""

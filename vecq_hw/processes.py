@@ -1,4 +1,4 @@
-"""Processes that tools run in: stopped whole, started side by side, and what signals do."""
+"""Processes that tools run in: stopped whole, and started side by side."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import queue
 import re
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-Result = TypeVar("Result")
+from vecq_hw.interrupts import temporary_folder, uninterrupted
 
-_CLEANUP_SECONDS = 10.0
-_received: list[tuple[int, float]] = []
-_deferred = False
+Result = TypeVar("Result")
 
 
 class _Together:
@@ -85,61 +82,61 @@ def side_by_side(jobs: Sequence[Callable[[], Result]]) -> Generator[tuple[int, R
             raise
 
     with ThreadPoolExecutor(max(min(cores(), len(jobs)), 1)) as pool:
-        futures = {pool.submit(run, job): index for index, job in enumerate(jobs)}
+        futures: dict[Future[Result], int] = {}
         try:
+            futures |= {pool.submit(run, job): index for index, job in enumerate(jobs)}
             for future in as_completed(futures):
                 if errors:
                     raise errors[0]
                 yield futures[future], future.result()
         except BaseException:
-            for future in futures:
-                future.cancel()
-            together.end()
+            try:
+                with uninterrupted():
+                    together.end()
+            except KeyboardInterrupt:
+                together.end()
+                raise
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def interrupt_on_signals() -> None:
-    """End this process by SIGTERM and SIGHUP as by Ctrl-C: KeyboardInterrupt in the main thread.
-
-    What was ignored at the start, as by nohup, stays ignored.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-
-
-def signal_received() -> int | None:
-    """Which signal interrupted this process, if one did."""
-    return _received[0][0] if _received else None
-
-
-def _interrupt(number: int, _: object) -> None:
-    # timeout(1) sends its signal twice, and people press Ctrl-C again: the cleaning-up goes on.
-    now = time.monotonic()
-    if _received and now - _received[-1][1] < _CLEANUP_SECONDS:
-        return
-    _received.append((number, now))
-    if not _deferred:
-        raise KeyboardInterrupt
-
-
-def _start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
-    """As Popen, but a signal waits until the process can be ended."""
-    global _deferred
+@contextlib.contextmanager
+def _started(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> Generator[tuple[subprocess.Popen[str], queue.SimpleQueue[str | None]]]:
+    """A process, and a queue of the lines that it says, None at its end; a failure ends it."""
     together = _together.get()
-    if together is not None:
-        return together.start(*arguments, **options)
-    before, _deferred = len(_received), True
+    start = subprocess.Popen if together is None else together.start
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    process: subprocess.Popen[str] | None = None
     try:
-        process = subprocess.Popen(*arguments, **options)
-    finally:
-        _deferred = False
-    if len(_received) > before:
-        _end(process)
-        assert process.stdout is not None
-        process.stdout.close()
-        raise KeyboardInterrupt
-    return process
+        with uninterrupted():
+            process = start(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            # A thread reads, since a read cannot be given up after a time.
+            reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
+            reader.start()
+        yield process, lines
+    except BaseException:
+        if process is not None:
+            try:
+                with uninterrupted():
+                    _end(process)
+                    reader.join(timeout=5)
+            except KeyboardInterrupt:
+                _end(process)
+                raise
+        raise
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -225,31 +222,21 @@ def run_process(
     """Run ``command`` in ``folder``: its exit status, and its output and errors together.
 
     It gets a session and a folder for temporary files of its own, of which nothing is left over
-    whatever happens, Ctrl-C and (after :func:`interrupt_on_signals`) SIGTERM and SIGHUP included.
-    ``on_line`` is given each line of the output as it comes, without its end; who is
-    :func:`watching` is told that ``tool`` runs, the program's own name if left out.
+    whatever happens, Ctrl-C included, and SIGTERM and SIGHUP where this process has called
+    :func:`vecq_hw.interrupts.interrupt_on_signals`.  ``on_line`` is given each line of the output
+    as it comes, without its end; who is :func:`watching` is told that ``tool`` runs, the program's
+    own name if left out.
 
     Raises
     ------
     subprocess.TimeoutExpired
         After ``timeout`` seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="vecq-", ignore_cleanup_errors=True) as temporary:
-        process = _start(
-            command,
-            cwd=folder,
-            env={**environment, "TMPDIR": temporary},  # what is killed does not tidy up
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        # A thread reads, since a read cannot be given up after a time.
-        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
-        reader.start()
+    with (
+        temporary_folder() as temporary,
+        # What is killed does not tidy up its temporary files.
+        _started(command, folder, {**environment, "TMPDIR": str(temporary)}) as (process, lines),
+    ):
         said, end = [], time.monotonic() + timeout
         running = Running(
             number=process.pid,
@@ -265,7 +252,7 @@ def run_process(
                     line = lines.get(timeout=min(left, _BEAT_SECONDS))
                 except queue.Empty:
                     if left <= _BEAT_SECONDS:
-                        raise
+                        raise subprocess.TimeoutExpired(command, timeout) from None
                     _tell(replace(running, line=None))
                     continue
                 if line is None:
@@ -274,22 +261,16 @@ def run_process(
                 running = _said(running, line.rstrip("\n"))
                 _tell(running)
                 on_line(line.rstrip("\n"))
-            process.wait(timeout=max(0.0, end - time.monotonic()))
-        except BaseException as error:
-            _end(process)
-            reader.join(timeout=5)
-            if isinstance(error, queue.Empty):
-                raise subprocess.TimeoutExpired(command, timeout) from None
-            raise
         finally:
             _tell(replace(running, line=None, ended=True))
     return process.returncode, "".join(said)
 
 
 def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:
-    """Hand on what a process says, and behind it None."""
+    """Hand on what a process says, and None when it has ended."""
     assert process.stdout is not None
     with process.stdout:
         for line in process.stdout:
             lines.put(line)
+    process.wait()
     lines.put(None)

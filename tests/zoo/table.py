@@ -36,8 +36,8 @@ from tests.zoo.making import (
 from vecq_hw.errors import VecqError
 from vecq_hw.files import write_atomically
 from vecq_hw.formats import IntArray
+from vecq_hw.interrupts import interrupt_on_signals
 from vecq_hw.network import Network
-from vecq_hw.processes import interrupt_on_signals
 from vecq_hw.simulate import simulate
 from vecq_hw.verify.compare import Status, verify
 from vecq_hw.verify.targets import TARGETS

@@ -18,7 +18,7 @@ from vecq_hw.cli.command import loudness_options
 from vecq_hw.cli.completion import VARIABLE
 from vecq_hw.cli.group import Commands
 from vecq_hw.errors import VecqError
-from vecq_hw.processes import interrupt_on_signals, signal_received
+from vecq_hw.interrupts import interrupt_on_signals, signal_received
 from vecq_hw.toolchain import missing_package
 
 

@@ -29,6 +29,7 @@ from vecq_hw.cli.outputs import (
 )
 from vecq_hw.cli.progress import activity
 from vecq_hw.cli.schedules import ScheduleChoice, schedule_options
+from vecq_hw.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from vecq_hw.formats import IntArray
@@ -95,11 +96,11 @@ def verify(
     schedule = choice.schedule(net)
     report = None
     with contextlib.ExitStack() as stack:
-        if out is None:
-            place = Path(tempfile.mkdtemp(prefix="vecq-verify-"))
-        else:
-            place = stack.enter_context(folder(out)).path
+        place = None if out is None else stack.enter_context(folder(out)).path
         try:
+            if place is None:
+                with uninterrupted():  # not a temporary_folder, which never stays
+                    place = Path(tempfile.mkdtemp(prefix="vecq-verify-"))  # noqa: TID251
             progress = stack.enter_context(activity(f"verifying on {count} vectors"))
             report = run(
                 net,
@@ -123,8 +124,13 @@ def verify(
                         target.write(name, content, kind)
         finally:  # a failing project stays to be looked at; Ctrl-C leaves nothing
             failed = report is not None and report.compared and not report.passed
-            if out is None and not failed:
-                shutil.rmtree(place, ignore_errors=True)
+            if out is None and place is not None and not failed:
+                try:
+                    with uninterrupted():
+                        shutil.rmtree(place, ignore_errors=True)
+                except KeyboardInterrupt:
+                    shutil.rmtree(place, ignore_errors=True)
+                    raise
     print_report(report)
     if found:
         from vecq_hw.simulate import simulate

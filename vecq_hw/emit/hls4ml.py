@@ -9,7 +9,6 @@ import contextlib
 import importlib.util
 import io
 import re
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from vecq_hw.emit.identifiers import identifiers
 from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, ports_text
 from vecq_hw.emit.project import Project, Vectors, checked_vectors
 from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.interrupts import temporary_folder
 from vecq_hw.layers import Input, Lookup
 from vecq_hw.network import Network
 from vecq_hw.schedule import Schedule
@@ -243,13 +243,13 @@ def emit(
     """
     vectors = checked_vectors(network, vectors)
     io_type = io_type or natural_io_type(network)
-    with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
+    with temporary_folder("vecq-hls4ml-") as folder:
         model = convert(network, output_dir=folder, io_type=io_type)
         # model.write() would draw a stamp first, and projects are to be equal.
         model.config.config["Stamp"] = "vecq"
         with quiet():
             model.config.backend.write_hls(model)
-        files = _movable(Path(folder))
+        files = _movable(folder)
     design = Design.of(network, model, io_type, _top(network))
     top = design.top
     ports = Ports(

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from vecq_hw.devices import Device
 from vecq_hw.implement.stages import LOG, StageError
+from vecq_hw.interrupts import temporary_folder
 from vecq_hw.processes import run_process
 from vecq_hw.toolchain import wheel_program
 
@@ -108,8 +108,7 @@ def place_and_route(
     family = device.family
     assert family.place_and_route is not None
     program = wheel_program(family.place_and_route, family.wheels)
-    with tempfile.TemporaryDirectory(prefix="vecq-place-") as name:
-        folder = Path(name)
+    with temporary_folder("vecq-place-") as folder:
         (folder / _DESIGN).write_bytes(design)
         (folder / _PINS).write_text(pins)
         options = [*device.options, *_FILES[family.name], *_pin_options(device, pins)]
@@ -165,8 +164,7 @@ def bitstream(configuration: bytes, device: Device) -> dict[str, bytes]:
     assert family.bitstream is not None
     program = str(wheel_program(family.bitstream, family.wheels))
     result = BITSTREAMS[family.name]
-    with tempfile.TemporaryDirectory(prefix="vecq-bitstream-") as name:
-        folder = Path(name)
+    with temporary_folder("vecq-bitstream-") as folder:
         (folder / CONFIG).write_bytes(configuration)
         if family.name == "gowin":
             named = device.options[-1].partition("=")[2]

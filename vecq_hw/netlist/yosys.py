@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -18,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vecq_hw.errors import VecqError
+from vecq_hw.interrupts import temporary_folder
 from vecq_hw.netlist.families import Family
 from vecq_hw.netlist.model import Netlist, read_json
 from vecq_hw.processes import run_process
@@ -115,7 +115,7 @@ def run(
     require(YOSYS)
     with contextlib.ExitStack() as stack:
         if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vecq-yosys-")))
+            folder = stack.enter_context(temporary_folder("vecq-yosys-"))
         for file, text in files.items():
             place = folder / file
             place.parent.mkdir(parents=True, exist_ok=True)

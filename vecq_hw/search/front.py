@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from vecq_hw import schedule as schedules
 from vecq_hw import storage, trees
 from vecq_hw.errors import VecqError
 from vecq_hw.files import Folder
+from vecq_hw.interrupts import temporary_folder
 from vecq_hw.network import Network
 from vecq_hw.notebook import html_table
 from vecq_hw.schedule import Schedule
@@ -169,8 +169,8 @@ def write_point(
 ) -> FrontPoint:
     """Verify a network of the front and write its files; the metrics last, which makes it whole."""
     network = storage.from_bytes(trained.network, "network of the front")
-    with tempfile.TemporaryDirectory(prefix="vecq-") as temporary:
-        schedule_file = Path(temporary) / SCHEDULE
+    with temporary_folder() as temporary:
+        schedule_file = temporary / SCHEDULE
         schedule_file.write_text(trained.schedule)
         schedule = schedules.load(schedule_file)
     said = verified(network, schedule, request, task)
@@ -248,13 +248,13 @@ def verified(network: Network, schedule: Schedule, request: Request, task: Task)
     given = network_inputs(network, dataset.x_test[:VERIFIED_SAMPLES])
     name = network.inputs[0].name
     codes = with_corners(network, given if isinstance(given, dict) else {name: given})
-    with tempfile.TemporaryDirectory(prefix="vecq-verify-") as place:
+    with temporary_folder("vecq-verify-") as place:
         try:
             report = verify(
                 network,
                 codes,
                 targets=choose([request.verify]),
-                folder=Path(place),
+                folder=place,
                 schedule=schedule,
             )
         except VecqError as error:  # a tool that is not installed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from vecq_hw.emit import hls4ml
 from vecq_hw.emit.hls4ml_codes import words_name
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray
+from vecq_hw.interrupts import temporary_folder
 from vecq_hw.layers import Flatten, Lookup
 from vecq_hw.network import Network
 from vecq_hw.simulate.ends import Given
@@ -65,7 +65,7 @@ def trace(network: Network, inputs: Given, *, io_type: str | None = None) -> dic
     count = len(codes[network.inputs[0].name])
     require(CXX)
     names = hls4ml.node_names(network)
-    with tempfile.TemporaryDirectory(prefix="vecq-hls4ml-") as folder:
+    with temporary_folder("vecq-hls4ml-") as folder:
         model = hls4ml.convert(network, output_dir=folder, io_type=io_type, trace=True)
         x = [np.ascontiguousarray(array, dtype=np.float64) for array in codes.values()]
         with hls4ml.quiet():
