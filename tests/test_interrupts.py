@@ -30,6 +30,9 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where temporary folders come, in a process that signals interrupt."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    Path(
+        tempfile.mkdtemp()
+    ).rmdir()  # its first call takes a lock, which a signal would leave locked
     monkeypatch.setattr(interrupts, "_received", [])
     before = [signal.getsignal(number) for number in NUMBERS]
     interrupt_on_signals()
