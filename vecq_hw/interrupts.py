@@ -66,14 +66,8 @@ def temporary_folder(prefix: str = "vecq-", within: Path | None = None) -> Itera
         yield Path(made.name)
     finally:
         if made is not None:
-            try:
-                with uninterrupted():
-                    made.cleanup()
-            except (
-                KeyboardInterrupt
-            ):  # before or behind that block, and no second one comes so soon
+            with uninterrupted():  # before that, its own finalizer would remove it
                 made.cleanup()
-                raise
 
 
 def _interrupt(number: int, _: object) -> None:
