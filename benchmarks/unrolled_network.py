@@ -7,8 +7,11 @@ All give the same integers for the same vectors, and go through one yosys and on
 the same registers at a few pins, for an ECP5-85F.  The clock is what nextpnr reports of the routed
 design, and beside it what it estimates of the placed one, which is known long before.
 
-    python -m benchmarks.unrolled_network [--sizes 16,16] [--seeds 3] [--side da4ml] [--placed-only]
-        [--out FILE]
+    python -m benchmarks.unrolled_network [--sizes 16,16 | --trained] [--seeds 3] [--side da4ml]
+        [--placed-only] [--out FILE]
+
+With ``--trained`` the weights are not drawn but trained (trained_tagger.py), and each
+requantization multiplies by the scale of its layer.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks import trained_tagger
 from benchmarks.origin import commit, origin
 from benchmarks.unrolled_circuits import matrix_of
 from benchmarks.unrolled_timing import pipelined
@@ -93,7 +97,7 @@ def ours(made: Network, x: IntArray) -> tuple[dict[str, str], int]:
         for layer in made.products
     }
     schedule = with_fifo_depths(made, Schedule(folds=folds, fabric=Fabric.ECP5))
-    inputs = {"x": x}
+    inputs = {made.inputs[0].name: x}
     project = emit(made, schedule, Vectors(inputs=inputs, outputs=simulate(made, inputs)))
     files = {
         name.removeprefix("rtl/"): str(text)
@@ -111,22 +115,20 @@ def theirs(made: Network, x: IntArray, most: Sequence[int]) -> list[tuple[dict[s
     """Files of da4ml's pipelines of at most so many cycles each with its pins, and its cycles."""
     from da4ml.trace import FixedVariableArrayInput, comb_trace
 
-    zeros = np.zeros(x.shape[1], np.int64)
-    wires = FixedVariableArrayInput(x.shape[1]).quantize(zeros, zeros + U6.bits, zeros)
+    wires = _ranged(FixedVariableArrayInput(x.shape[1]), made.inputs[0].format, x.shape[1])
     value: Any = wires
     for layer in made.layers:
         match layer:
             case Dense():
                 value = value @ layer.weights.values.T.astype(np.float64)
             case Rescale():
-                unit = 2.0 ** -int(layer.shifts.min())
-                ones = np.ones(layer.channels, np.int64)
-                real = value * unit + layer.offset * unit
-                value = real.quantize(0 * ones, U6.bits * ones, 0 * ones, "SAT", "RND")
+                unit = 2.0 ** -layer.shifts.astype(np.float64)
+                real = value * (layer.mantissa * unit) + layer.offset * unit
+                value = _ranged(real, layer.format, layer.channels, "SAT", "RND")
             case _:
                 raise AssertionError(layer)
     logic = comb_trace(wires, value)
-    expected = simulate(made, {"x": x})
+    expected = simulate(made, x)
     assert isinstance(expected, np.ndarray)
     assert np.array_equal(logic.predict(x.astype(np.float64)), expected)
     given, result = (_bits(kifs) for kifs in (logic.inp_kifs, logic.out_kifs))
@@ -134,6 +136,13 @@ def theirs(made: Network, x: IntArray, most: Sequence[int]) -> list[tuple[dict[s
     pins = {f"{TOP}.sv": _pins(given, result, body)}
     found = [pipelined(logic, "tagger", limit) for limit in most]
     return [(files | pins, cycles) for files, cycles in found]
+
+
+def _ranged(value: Any, form: IntFormat, count: int, *modes: str) -> Any:
+    """``count`` numbers as integers of a format, where they are not."""
+    ones = np.ones(count, np.int64)
+    integer_bits = form.bits - form.signed
+    return value.quantize(form.signed * ones, integer_bits * ones, 0 * ones, *modes)
 
 
 def _bits(kifs: Any) -> int:
@@ -216,6 +225,7 @@ def estimate(log: str) -> float:
 @click.option("--out", type=click.Path(path_type=Path), help="The record: written, or added to.")
 @click.option("--placed-only", is_flag=True, help="Do not route: some take many hours.")
 @click.option("--sizes", default=SIZES, show_default=True, help="Inputs, outputs of each layer.")
+@click.option("--trained", is_flag=True, help="The weights of trained_tagger.py and its sizes.")
 @click.option(
     "--side",
     "names",
@@ -224,11 +234,26 @@ def estimate(log: str) -> float:
     default=SIDES,
     help="Which to measure; all, where none is named.",
 )
-def main(seeds: int, out: Path | None, placed_only: bool, sizes: str, names: Sequence[str]) -> None:
+def main(
+    seeds: int,
+    out: Path | None,
+    placed_only: bool,
+    sizes: str,
+    trained: bool,
+    names: Sequence[str],
+) -> None:
     """Measure the sides and print them; a placement can take an hour, so one is kept once done."""
     os.nice(5)
-    made = network([int(size) for size in sizes.split(",")])
-    x = np.random.default_rng(0).integers(0, U6.hi + 1, (500, *made.inputs[0].shape))
+    told: dict[str, Any] = {"sizes": sizes}
+    if trained:
+        made, scores = trained_tagger.trained()
+        told = {"sizes": ",".join(map(str, trained_tagger.SIZES)), "trained": scores}
+    else:
+        made = network([int(size) for size in sizes.split(",")])
+    source = made.inputs[0]
+    x = np.random.default_rng(0).integers(
+        source.format.lo, source.format.hi + 1, (500, *source.shape)
+    )
     mine, cycles = ours(made, x)
     click.echo(f"ours: {cycles} cycles", err=True)
     pair, deepest = theirs(made, x, (cycles, UNBOUNDED))
@@ -239,20 +264,21 @@ def main(seeds: int, out: Path | None, placed_only: bool, sizes: str, names: Seq
         row = measured(files, depth, seeds, route=not placed_only)
         click.echo(f"{name}: {row}")
         if out is not None:
-            _keep(out, sizes, name, row)
+            _keep(out, told, name, row)
 
 
-def _keep(out: Path, sizes: str, name: str, row: dict[str, Any]) -> None:
-    """Put one side's row into the record, beside those of the same sizes that are there."""
+def _keep(out: Path, told: dict[str, Any], name: str, row: dict[str, Any]) -> None:
+    """Put one side's row into the record, beside those of the same network that are there."""
     rows: dict[str, Any] = {}
     if out.exists():
         kept = json.loads(out.read_bytes())
-        if kept["sizes"] != sizes:
-            raise click.ClickException(f"{out} has the sizes {kept['sizes']}; wanted are {sizes}")
+        found = {key: kept.get(key) for key in told}
+        if found != told or ("trained" in kept) != ("trained" in told):
+            raise click.ClickException(f"{out} is of another network: {found}; wanted is {told}")
         rows = kept["rows"]
     rows[name] = {"commit": commit(), **row}
     tree: dict[str, Any] = {**origin(), "yosys": f"pyosys {yosys.version()}", "device": DEVICE}
-    tree |= {"sizes": sizes, "rows": {side: rows[side] for side in SIDES if side in rows}}
+    tree |= {**told, "rows": {side: rows[side] for side in SIDES if side in rows}}
     write_atomically(out, json.dumps(tree, indent=2).encode() + b"\n")
 
 
