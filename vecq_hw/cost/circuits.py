@@ -148,7 +148,7 @@ def _codes(made: Structure, bits: int, rescale: Rescale | None, out: int, regist
         return
     if units.is_searched(rescale):
         for level in range(out):
-            made.compare(bits + 1, known=True)
+            made.compare(bits + 1)
             made.table(level, bits if level > 1 else 0)
         return
     made.add(max(bits, int(rescale.shifts.min()) + 1, out + 1))

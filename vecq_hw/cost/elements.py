@@ -137,10 +137,10 @@ def _clamp(made: Structure, bits: int, fmt: IntFormat) -> None:
     negative is above a power of two if one of its upper bits is set.
     """
     if fmt.lo:
-        made.compare(bits - _zeros(fmt.lo) - 2, known=True)
+        made.compare(bits - _zeros(fmt.lo) - 2)
     above = fmt.hi + 1
     if above & (above - 1):
-        made.compare(bits - _zeros(above) - 1, known=True)
+        made.compare(bits - _zeros(above) - 1)
     else:
         made.table(bits - _zeros(above), 1)
 
@@ -205,7 +205,7 @@ def serial_rescale(cell: SerialRescale, source: Tensor, fabric: Fabric) -> Struc
     if layer.format.hi - layer.format.lo == (1 << out) - 1:
         made.table(max(width - out, 1) + 1, units)
     else:
-        made.compare(max(width - 2, 0), 2 * units, known=True)
+        made.compare(max(width - 2, 0), 2 * units)
     made.table(3, units * out)
     made.register(units * turns * out)
     _further(made, layer, memories.further, width, stages=1)

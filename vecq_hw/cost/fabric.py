@@ -32,7 +32,7 @@ class Fabric:
     carry_bits : int
         Of a carry cell.
     sum_is_table : bool
-        Whether a bit of a sum is counted as a table.
+        Whether a bit of a sum takes the position of a table.
     front_is_sum : bool
         Whether what is in front of a sum is in the same table.
     carry_positions : int
@@ -56,8 +56,6 @@ class Fabric:
         Whether multiplexers join tables to larger ones, which are as fast.
     subtracts : bool
         Whether carry cells invert an operand.
-    compares : bool
-        Whether carry cells compare with a constant without a table for each bit.
     least_shift : int or None
         So many registers in a row become a shift register in tables.
     small_sums, small_comparisons : sequence of float
@@ -79,7 +77,6 @@ class Fabric:
     wider: float = 1
     joins: bool = True
     subtracts: bool = True
-    compares: bool = False
     least_shift: int | None = None
     small_sums: Sequence[float] = ()
     small_comparisons: Sequence[float] = ()
@@ -169,7 +166,6 @@ FABRICS: Mapping[str, Fabric] = {
             blocks=_ICE40,
             wider=2.6,  # measured on four look-ups of the record
             joins=False,
-            compares=True,
             subtracts=False,
             dsps=[Multiplier(long=16, short=16, part=16, least_product=11)],
         ),
@@ -265,7 +261,7 @@ def raw(structure: Structure, fabric: Fabric, *, dsp: bool) -> Raw:
         cells = math.ceil(part.bits / fabric.carry_bits) * part.count
         carries += cells
         if fabric.sum_is_table:
-            tables += (1 if part.known and fabric.compares else part.bits) * part.count
+            tables += part.bits * part.count
         if not fabric.front_is_sum and not (part.chosen and fabric.chosen):
             tables += part.fronts * part.count
         if not fabric.subtracts:

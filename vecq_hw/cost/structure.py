@@ -31,8 +31,6 @@ class Sum:
         Bits of an operand that is subtracted, which not every carry cell inverts.
     compared : bool
         Whether only the sign of a difference is read.
-    known : bool
-        Whether it is compared with a constant.
     chosen : bool
         Whether ``vecq_carry_adder`` has its choice of operand inside the carry cells of ECP5.
     """
@@ -42,7 +40,6 @@ class Sum:
     fronts: float = 0
     chosen: bool = False
     compared: bool = False
-    known: bool = False
     off: int = 0
 
 
@@ -165,12 +162,10 @@ class Structure:
         if bits > 0 and count > 0:
             self.sums.append(Sum(bits, count, fronts, chosen, off=off))
 
-    def compare(
-        self, bits: int, count: int = 1, *, inverted: bool = False, known: bool = False
-    ) -> None:
+    def compare(self, bits: int, count: int = 1, *, inverted: bool = False) -> None:
         """Comparisons, perhaps with a constant; perhaps a table inverts each bit in front."""
         if bits > 0 and count > 0:
-            self.sums.append(Sum(bits, count, bits * inverted, compared=True, known=known))
+            self.sums.append(Sum(bits, count, bits * inverted, compared=True))
 
     def choose(self, ways: int, bits: int) -> None:
         """A multiplexer by a binary number, of ``bits`` functions."""
