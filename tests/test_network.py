@@ -385,3 +385,25 @@ def test_whole_numbers_of_any_kind_are_taken():
     assert made.tensors["conv"].shape == (1, 1, 2)
     assert IntFormat(np.int64(63), True, np.int64(-5)).lo == -5
     assert MidRise(np.uint8(16)).value_format.hi == 65535
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines", "classes"),
+    [
+        ([0, 1, 1, 0], [[3, 5], [7, 9]], 2),
+        ([2, 0, 2, 2], [[3, 5], [7, 9], [3, 6]], 2),
+        ([2, 1, 0, 2], [[3, 5], [3, 5], [4, 4]], 2),
+        ([1, 1, 1, 1], [[3, 5], [7, 9]], 1),
+        ([0, 1, 2, 1], [[3, 5], [3, 5], [3, 5]], 1),
+    ],
+)
+def test_classes_that_no_position_has_and_those_alike_are_left_out(rows, lines, classes):
+    image = Input(name="x", shape=(2, 2, 2), format=U8)
+    layer = rescale(input="x", mantissa=lines, offset=np.array(lines) * 8, rows=rows)
+    used = layer.of_used_classes()
+    assert used.classes == classes
+    assert (used is layer) == (classes == len(lines))
+    assert (used.rows is None) == (classes == 1)
+    x = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 2))
+    expected, found = (simulate(network(one, source=image), x) for one in (layer, used))
+    assert (found == expected).all()

@@ -162,7 +162,7 @@ class _Planner:
     def _elementwise(self, layer: CodeLayer, source: Stream, target: Stream) -> Cell:
         match layer:
             case Rescale():
-                return self._rescale(layer, source, target)
+                return self._rescale(layer.of_used_classes(), source, target)
             case Threshold():
                 # Its input, a comparison for each bit of the count, its output.
                 depth = 2 + (layer.format.hi - layer.format.lo).bit_length()

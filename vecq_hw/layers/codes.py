@@ -92,6 +92,26 @@ class Rescale(OfOneTensor):
         bits = np.array([m.bit_length() + (m > 0) for m in magnitudes], np.int64)
         return bits.reshape(self.mantissa.shape)
 
+    def of_used_classes(self) -> Rescale:
+        """The same function with a class for each line that some position has.
+
+        Where all positions have one line, as in an image of one pixel, it has no ``rows``.
+        """
+        if self.rows is None:
+            return self
+        channels = self.channels
+        lines, rows = np.unique(
+            np.concatenate([self.mantissa, self.offset], axis=1)[self.rows],
+            axis=0,
+            return_inverse=True,
+        )
+        if len(lines) == self.classes:
+            return self
+        mantissa, offset = lines[:, :channels], lines[:, channels:]
+        if len(lines) == 1:
+            return replace(self, mantissa=mantissa[0], offset=offset[0], rows=None)
+        return replace(self, mantissa=mantissa, offset=offset, rows=rows.reshape(-1))
+
     def output(self, source: Tensor) -> Tensor:
         """The tensor of its codes."""
         return replace(source, format=self.format, step=self.step)
