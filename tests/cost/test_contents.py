@@ -87,6 +87,19 @@ def test_planes_that_no_accumulator_reads_take_nothing() -> None:
     assert taken(small, FOLDED).luts < 0.75 * taken(DRAWN, FOLDED).luts
 
 
+def test_planes_of_a_code_book_that_no_accumulator_reads_are_not_there() -> None:
+    book = np.array([[1, -3], [2, 3], [-4, 1], [3, -2]])
+    weights = ProductWeights(indices=[[0, 1], [3, 2]], book=book, grid=TwosComplement(3))
+    layer = Dense(name="fc", input="x", weights=weights)
+    fold = Fold(pe=1, simd=2, kind=FoldKind.CODE_BOOK)
+    narrow, wide = (unit_of(layer, fold, 4, bits) for bits in (1, 8))
+    # Of six columns of the book two are the lowest bits of its elements.
+    few, whole = (
+        [memory.bits for memory in made.memories if memory.of == 6] for made in (narrow, wide)
+    )
+    assert (few, whole) == ([2], [6])
+
+
 def test_a_product_with_one_mantissa_takes_what_its_digits_take() -> None:
     fold = Fold(pe=1, simd=16)
     drawn = RNG.integers(1 << 16, 1 << 17, 16)

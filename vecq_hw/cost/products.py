@@ -65,7 +65,7 @@ def matrix_vector(
     stages, behind = fits.stages(simd), fits.registers
     if isinstance(layer.weights, ProductWeights) and fold.kind is FoldKind.CODE_BOOK:
         made.kind = "code book"
-        found = _code_book(made, layer.weights, fold, steps, behind)
+        found = _code_book(made, layer.weights, fold, steps, behind, accumulator)
         codes = codes if found is None else found
     else:
         codes = replace(codes, most=accumulator)  # planes beyond the sums are never read
@@ -141,11 +141,12 @@ def matrix_vector(
 
 
 def _code_book(
-    made: Structure, weights: ProductWeights, fold: Fold, steps: int, behind: int
+    made: Structure, weights: ProductWeights, fold: Fold, steps: int, behind: int, accumulator: int
 ) -> Contents | None:
     """``vecq_code_book``: indices, and a book for each word of each processing element.
 
-    The result are the codes that it gives; None where a single step makes them constants.
+    Planes of the book beyond the ``accumulator`` bits of the sums are never read.  The result are
+    the codes that it gives; None where a single step makes them constants.
     """
     pe, simd = fold.pe, fold.simd
     block, book = weights.block, len(weights.book)
@@ -162,7 +163,7 @@ def _code_book(
     if steps == 1:
         return None
     indices = contents(index_memory(weights, fold), index)
-    books = contents(book_memory(weights, fold), bits)
+    books = replace(contents(book_memory(weights, fold), bits), most=accumulator)
     for first in range(0, simd, STAGE_LANES):
         end = min(first + STAGE_LANES, simd)
         words = (end - 1) // lanes - first // lanes + 1
