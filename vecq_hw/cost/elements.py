@@ -67,7 +67,7 @@ def _rescale(layer: Rescale, lanes: int, fmt: IntFormat, *, dsp: bool) -> Struct
             if constant:
                 multipliers.by_constant(made, accumulator, factor)
             else:
-                multipliers.of_any(made, accumulator, mantissa, factor=keys)
+                multipliers.of_any(made, accumulator, mantissa, factor=keys, signed=fmt.signed)
     further = np.broadcast_to(layer.shifts - layer.shifts.min(), layer.mantissa.shape)
     further = further.reshape(-1, lanes)
     low = min(total // 2, shift) if isinstance(layer.shift, int) else None

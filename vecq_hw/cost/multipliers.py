@@ -58,7 +58,13 @@ class _Functions:
 
 
 def of_any(
-    made: Structure, left: int, right: int, count: int = 1, factor: Keys | None = None
+    made: Structure,
+    left: int,
+    right: int,
+    count: int = 1,
+    factor: Keys | None = None,
+    *,
+    signed: bool = True,
 ) -> None:
     """The sums of ``vecq_table_multiplier``: of pairs of copies, and a tree of these.
 
@@ -66,6 +72,8 @@ def of_any(
     ----------
     left, right : int
         Bits of the signed numbers.
+    signed : bool
+        Whether the left one can be negative.
     factor : int64 array of shape (right,), optional
         The keys (:class:`vecq_hw.cost.contents.Contents`) of the right number's bits.  Where they
         choose, synthesis finds pairs that are zero, are one copy, or are the same twice.  Where
@@ -77,12 +85,13 @@ def of_any(
         bits = factor.tolist()
     elif factor is not None:
         copied = functions(factor)
+        bits[-1] *= signed
     bits = [0] * (len(bits) % 2) + bits
     pairs = [*zip(bits[::2], bits[1::2], strict=True)]
     each, widest = row + 2, row + len(bits)
-    *others, (low, sign) = pairs
+    *others, (_, sign) = pairs
     chains = {pair for pair in others if 0 not in pair}
-    subtracted = (low, sign) not in ((0, 0), (1, 0))
+    subtracted = sign != 0
     made.add(each, count * (len(chains) + subtracted), fronts=2 * copied, chosen=True)
     made.chained = max(made.chained, 1 + log2(len(pairs)))
     there, step = [pair != (0, 0) for pair in pairs], 2
