@@ -179,22 +179,23 @@ def test_the_chains_of_a_constant_factor_are_those_that_yosys_makes(family: str)
 
 
 @pytest.mark.needs_yosys
-@pytest.mark.parametrize("left", [10, 11])
-def test_the_chains_of_any_factors_are_those_that_yosys_makes(left: int) -> None:
-    """Where the bits are odd in number, one of them makes no sum with another."""
+@pytest.mark.parametrize(("left", "signed"), [(10, True), (11, True), (4, False)])
+def test_the_chains_of_any_factors_are_those_that_yosys_makes(left: int, signed: bool) -> None:
+    """Where the bits are odd in number, or the sign is 0, one of them makes no sum with another."""
+    given = "a" if signed else f"{{1'b0, a[{left - 2}:0]}}"
     text = (
         f"module top (input logic clk, input logic signed [{left - 1}:0] a, input logic signed"
         f" [14:0] b, output logic signed [{left + 14}:0] out); logic signed [{left - 1}:0] x;"
         f" logic signed [14:0] y; logic signed [{left + 14}:0] product; vecq_table_multiplier"
         f" #(.LeftBits({left}), .RightBits(15)) unit (.left_i(x), .right_i(y),"
-        " .product_o(product)); always_ff @(posedge clk) begin x <= a; y <= b; out <= product;"
-        " end endmodule\n"
+        f" .product_o(product)); always_ff @(posedge clk) begin x <= {given}; y <= b;"
+        " out <= product; end endmodule\n"
     )
     names = with_inner(["vecq_table_multiplier"])
     files = {f"{name}.sv": (assets.rtl() / f"{name}.sv").read_text() for name in names}
     counts = _counts({**files, "top.sv": text}, "ice40")
     made = Structure("product")
-    of_any(made, left, 15)
+    of_any(made, left, 15, signed=signed)
     guess = raw(made, FABRICS["ice40"], dsp=False)
     assert guess.carries == pytest.approx(counts.carries, rel=0.12)
 

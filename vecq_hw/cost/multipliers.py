@@ -85,11 +85,12 @@ def of_any(
         bits = factor.tolist()
     elif factor is not None:
         copied = functions(factor)
+    if left <= right:
         bits[-1] *= signed
     bits = [0] * (len(bits) % 2) + bits
     pairs = [*zip(bits[::2], bits[1::2], strict=True)]
-    each, widest = row + 2, row + len(bits)
     *others, (_, sign) = pairs
+    each, widest = row + 2, row + len(bits) - (sign == 0)
     chains = {pair for pair in others if 0 not in pair}
     subtracted = sign != 0
     made.add(each, count * (len(chains) + subtracted), fronts=2 * copied, chosen=True)
