@@ -87,6 +87,18 @@ def test_planes_that_no_accumulator_reads_take_nothing() -> None:
     assert taken(small, FOLDED).luts < 0.75 * taken(DRAWN, FOLDED).luts
 
 
+@pytest.mark.parametrize(("family", "share"), [("ice40", 20 / 32), ("ecp5", 1)])
+def test_codes_that_a_table_does_not_have_save_tables_without_multiplexers(
+    family: str, share: float
+) -> None:
+    tables = []
+    for used in (20, 32):
+        made = Structure("lookup")
+        made.rom(32, 8, used=used)
+        tables.append(raw(made, FABRICS[family], dsp=False).tables)
+    assert tables[0] == pytest.approx(share * tables[1])
+
+
 def test_planes_of_a_code_book_that_no_accumulator_reads_are_not_there() -> None:
     book = np.array([[1, -3], [2, 3], [-4, 1], [3, -2]])
     weights = ProductWeights(indices=[[0, 1], [3, 2]], book=book, grid=TwosComplement(3))

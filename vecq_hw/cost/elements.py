@@ -252,19 +252,25 @@ def _threshold(layer: Threshold, lanes: int, source: Tensor) -> Structure:
 def _lookup(layer: Lookup, lanes: int, source: Tensor) -> Structure:
     """``vecq_lookup``: a table, or one for each channel."""
     made = Structure("lookup")
-    bits, out = source.format.bits, layer.format.bits
+    bits, out, codes = source.format.bits, layer.format.bits, layer.table.shape[1]
     if len(layer.table) > 1:
         words = source.channels // lanes
         values = layer.table.reshape(words, lanes, -1).swapaxes(1, 2).reshape(-1, lanes)
         found = contents(values, out)
         for lane in range(lanes):
-            made.rom(words << bits, out, most_in_luts=256, first=lane * out, found=found)
+            made.rom(
+                *(words << bits, out),
+                most_in_luts=256,
+                first=lane * out,
+                found=found,
+                used=words * codes,
+            )
         made.count(words)
     else:
         found = contents(layer.table.reshape(-1, 1), out)
         for first in range(0, lanes, 8):
             ports = min(8, lanes - first)
-            made.rom(1 << bits, out, most_in_luts=256, ports=ports, found=found)
+            made.rom(1 << bits, out, most_in_luts=256, ports=ports, found=found, used=codes)
     made.control += 1
     return made
 

@@ -376,7 +376,7 @@ def _table_rom(memory: Memory, fabric: Fabric) -> _Made:
     if address > fabric.lut_inputs:
         each = 2.0 ** (address - fabric.lut_inputs)
         each *= 1 if fabric.lut_inputs == 6 else SMALL_TABLES if address < WIDE else WIDE_TABLES
-        each *= fabric.wider * memory.words / 2.0**address
+        each *= fabric.wider * (memory.words if fabric.joins else memory.used) / 2.0**address
     read = memory.ports * memory.functions
     addresses = memory.registers * memory.ports * address
     shifted, kept = _delay(memory.stages, read, fabric)

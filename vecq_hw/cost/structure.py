@@ -66,6 +66,8 @@ class Memory:
         Which of these bits are read, where they are not ``bits`` beside each other.
     functions : int
         How many different columns are read from a memory of constants.
+    used : int
+        Words of a memory of constants beside those that all have the same.
     repeated : int
         Of the bits of a memory that is written, how many another one holds, too: made of
         flip-flops these are there once.
@@ -84,6 +86,7 @@ class Memory:
     of: int = 0
     places: tuple[int, ...] = ()
     functions: int = 0
+    used: int = 0
     repeated: int = 0
     checked: bool = False
 
@@ -210,10 +213,12 @@ class Structure:
         stages: int = 1,
         registers: int = 0,
         first: int = 0,
+        used: int = 0,
     ) -> None:
         """A memory of constants, read through registers; a narrow one is no waste of a block.
 
-        Of what is stored, if it is told, ``bits`` are read from bit ``first`` on.
+        Of what is stored, if it is told, ``bits`` are read from bit ``first`` on.  Words
+        beyond ``used`` ones have all the same; where no multiplexers join tables, that saves some.
         """
         most = 64 if most_in_luts < 64 and bits < 17 else most_in_luts
         if found is None:
@@ -225,7 +230,7 @@ class Structure:
             places = np.cumsum(kept)[first : first + bits][read] - 1
             memory = Memory(words, len(places), most, ports, stages, registers, of=int(kept.sum()))
             memory = replace(memory, first=int(kept[:first].sum()), places=tuple(places.tolist()))
-        self.memories.append(replace(memory, functions=different))
+        self.memories.append(replace(memory, functions=different, used=used or words))
 
     def ram(
         self,
