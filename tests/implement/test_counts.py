@@ -38,8 +38,9 @@ def test_carries_without_a_table_are_those_of_nextpnr_on_ice40(tmp_path: Path) -
     options = [*target.options, "--pcf-allow-unconstrained", "--pack-only"]
     log = run_tool([str(program), *options, "--json", "design.json"], tmp_path)
     alone, merged = (
-        int(re.search(rf"(\d+) {what}", log)[1])
+        int(number)
         for what in ("LCs used as CARRY only", "LUTs merged into carry LCs")
+        for number in re.findall(rf"(\d+) {what}", log)
     )
     found = count(made.netlist, FAMILIES["ice40"]).carry_positions
     # It merges what makes its constant 1, too, which is no LUT of the netlist.
