@@ -19,6 +19,7 @@ from vecq_hw.files import write_atomically
 from vecq_hw.interrupts import interrupt_on_signals, temporary_folder
 from vecq_hw.processes import run_process
 
+CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -26,9 +27,8 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where temporary folders come, in a process that signals interrupt."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    Path(
-        tempfile.mkdtemp()
-    ).rmdir()  # its first call takes a lock, which a signal would leave locked
+    # The first call of a process takes a lock, which a signal could leave locked.
+    Path(tempfile.mkdtemp()).rmdir()
     monkeypatch.setattr(interrupts, "_received", [])
     before = [signal.getsignal(number) for number in NUMBERS]
     interrupt_on_signals()
@@ -60,9 +60,9 @@ def interrupted_at(moment: int, work: Callable[[], object]) -> bool:
     return bool(interrupts._received)
 
 
-def children() -> list[str]:
+def children() -> set[str]:
     """The processes that this one has started and not ended."""
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return set(CHILDREN.read_text().split())
 
 
 def in_a_folder(place: Path) -> None:
@@ -92,6 +92,7 @@ def a_process_that_is_refused(place: Path) -> None:
     run_process(["sh", "-c", "echo one; sleep 60"], place, os.environ, 60, refuse)
 
 
+@pytest.mark.skipif(not CHILDREN.exists(), reason="the system does not tell children of a process")
 # Files are closed, and calls of weak references end, in the middle.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
@@ -109,5 +110,5 @@ def test_nothing_is_left_whenever_a_signal_comes(place: Path, work: Callable[[Pa
     while interrupted_at(moment, lambda: work(place)):
         moment += 1
         assert {path.name for path in place.iterdir()} <= {"whole"}, moment
-        assert children() == before, moment
+        assert children() <= before, moment
     assert moment > 20
