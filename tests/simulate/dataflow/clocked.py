@@ -183,7 +183,7 @@ class Machine:
                 words = math.prod(self.network.tensors[layer.name].shape) // wire.lanes
                 return self.unit(words, wire, wire.lanes, reads, gives, 1, [1] * cycles, 4, 1)
             if isinstance(layer, Rescale):
-                depth = 6 + (layer.rows is not None and layer.classes > 1)
+                depth = 6 + (layer.of_used_classes().classes > 1)
                 # One register is enough behind a unit whose words are never next to each other.
                 room = 1 if wire.spacing > 1 else 2
                 return self.pipe([[wire]], wire.lanes, depth, room=room)
