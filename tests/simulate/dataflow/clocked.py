@@ -175,6 +175,8 @@ class Machine:
             wire = self.readers[layer.input].pop(0)
             if layer is wire.rescaled_by:
                 return wire
+            if isinstance(layer, Rescale):
+                layer = layer.of_used_classes()
             if isinstance(layer, Rescale) and (cycles := self.serial_cycles(layer, wire)):
                 if wire.in_turns:  # one word behind the other, and then none for long
                     wire = self.link(layer.input, layer.name, wire, wire.lanes)
@@ -183,7 +185,7 @@ class Machine:
                 words = math.prod(self.network.tensors[layer.name].shape) // wire.lanes
                 return self.unit(words, wire, wire.lanes, reads, gives, 1, [1] * cycles, 4, 1)
             if isinstance(layer, Rescale):
-                depth = 6 + (layer.of_used_classes().classes > 1)
+                depth = 6 + (layer.classes > 1)
                 # One register is enough behind a unit whose words are never next to each other.
                 room = 1 if wire.spacing > 1 else 2
                 return self.pipe([[wire]], wire.lanes, depth, room=room)
