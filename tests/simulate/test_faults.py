@@ -9,7 +9,7 @@ from tests import plain
 from tests.strategies import graphs, networks, random_inputs
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntFormat, MidRise
-from vecq_hw.layers import Conv2d, Dense, Input, Rescale, Weights
+from vecq_hw.layers import Conv2d, Dense, Input, Lookup, Rescale, Weights
 from vecq_hw.network import Network
 from vecq_hw.passes.widths import wrap_accumulators
 from vecq_hw.simulate import prepared, simulate, simulate_counting, simulate_with_faults
@@ -94,6 +94,22 @@ def test_faulty_numbers_stay_in_their_registers(network, site, seed):
     assert got.min() >= full.lo
     assert got.max() <= full.hi
     assert np.array_equal(simulate_with_faults(network, x, site, 0, seed), simulate(network, x))
+
+
+def test_a_table_behind_flipped_weights_gives_its_nearest_entry():
+    unit = IntFormat(1, False)
+    dense = Dense(name="fc", input="x", weights=Weights(codes=[[1]], grid=MidRise(2)))
+    table = Lookup(name="map", input="fc", table=[[0, 1, 2, 3]], format=IntFormat(2, False))
+    source = Input(name="x", shape=(1,), format=unit)
+    network = Network(name="n", inputs=(source,), layers=(dense, table), outputs=("map",))
+    x = np.array([[0], [1]])
+    seen = set()
+    for seed in range(20):
+        flipped = flip_weights(network, 1, seed)
+        weight = int(flipped.layers[0].weights.values[0, 0])
+        seen.add(weight)
+        assert simulate(flipped, x).ravel().tolist() == [0, max(weight, 0)]
+    assert seen == {1, -1}
 
 
 @pytest.mark.parametrize("site", SITES)

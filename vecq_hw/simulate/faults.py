@@ -13,7 +13,7 @@ import numpy as np
 
 from vecq_hw.errors import VecqError
 from vecq_hw.formats import IntArray, IntFormat
-from vecq_hw.layers import Conv2d, Dense, Embedding, Gru, Layer, Lstm, as_code_layer
+from vecq_hw.layers import Conv2d, Dense, Embedding, Gru, Layer, Lookup, Lstm, as_code_layer
 from vecq_hw.network import Network
 from vecq_hw.simulate.ends import Given
 from vecq_hw.simulate.engines import EngineName
@@ -64,8 +64,8 @@ def simulate_with_faults(
 def flip_weights(network: Network, count: int, seed: int) -> Network:
     """``network`` with ``count`` random bits of its stored weights flipped.
 
-    Accumulators wrap at the widths proven for the faultless weights; those of a recurrent layer's
-    state hold what the flipped weights make.
+    Accumulators wrap at the widths proven for the faultless weights, and a Lookup has its nearest
+    entry for other sums; those of a recurrent layer's state hold what the flipped weights make.
     """
     layers = [layer for layer in network.layers if isinstance(layer, _WITH_WEIGHTS)]
     sizes = {layer.name: layer.weights.stored_bits for layer in layers}
@@ -84,7 +84,26 @@ def flip_weights(network: Network, count: int, seed: int) -> Network:
                 flipped[layer.name] = replace(layer, weights=weights)
             case _:
                 assert_never(layer)
-    return replace(network, layers=tuple(flipped.get(la.name, la) for la in network.layers))
+    made: list[Layer] = []
+    for kept in network.layers:
+        if isinstance(kept, Lookup):
+            made.append(_over_new_range(kept, network, made))
+        else:
+            made.append(flipped.get(kept.name, kept))
+    return replace(network, layers=tuple(made))
+
+
+def _over_new_range(layer: Lookup, network: Network, before: Sequence[Layer]) -> Lookup:
+    """A Lookup behind layers whose sums have other ranges, with the nearest of its entries.
+
+    That is what its memory holds for the bits of such a sum.
+    """
+    source = network.tensors[layer.input].format
+    if layer.input in {entry.name for entry in network.inputs}:
+        return layer
+    part = replace(network, layers=tuple(before), outputs=(layer.input,))
+    found = part.tensors[layer.input].format
+    return replace(layer, table=layer.over(source, found))
 
 
 def fault_hooks(
