@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 
 from vecq_hw.accelerator.units import is_searched
 from vecq_hw.accelerator.unrolled.adder_graph import OffsetGraph
+from vecq_hw.formats import IntArray
 from vecq_hw.layers import Rescale
 
 ADDER = 64
@@ -93,29 +95,32 @@ class _Paths:
 
     def shortest_cycle(self, latency: int) -> int:
         """The least longest path between registers that so many stages allow."""
-        least, most = max(self.delays), sum(self.delays)
+        # All but the last stage of a path are longer than a cycle without the longest delay.
+        longest = self._last(sum(self.delays))[1]
+        least, most = max(self.delays), max(self.delays) - -longest // latency
         while least < most:
             middle = (least + most) // 2
-            if self._stages_of(middle) <= latency:
+            if self._last(middle)[0] < latency:
                 most = middle
             else:
                 least = middle + 1
         return least
 
-    def _stages_of(self, cycle: int) -> int:
-        """So many stages are needed where no path is longer than ``cycle``."""
-        when: list[tuple[int, int]] = []  # the stage of each node, and when it is ready in it
+    def _last(self, cycle: int) -> tuple[int, int]:
+        """The last stage, where no path is longer than ``cycle``, and when it is ready in it."""
+        when: list[tuple[int, int]] = []  # the same of each node
         for operands, delay in zip(self.operands, self.delays, strict=True):
-            stage, ready = max((when[operand] for operand in operands), default=(0, 0))
-            late = ready + delay > cycle
-            when.append((stage + 1, delay) if late else (stage, ready + delay))
-        return 1 + max(stage for stage, _ in when)
+            stage, ready = max([when[operand] for operand in operands], default=(0, 0))
+            ready += delay
+            when.append((stage + 1, delay) if ready > cycle else (stage, ready))
+        return max(when)
 
     def constraints(self, cycle: int) -> list[tuple[int, int, int]]:
         """Each ``(u, v, d)`` says that the stage of v is at least d after that of u.
 
         Operands come no later than what reads them; and a stage lies between the two ends of every
-        path that is longer than ``cycle``, but not of those that contain such a path.
+        path that is longer than ``cycle``, but not of those that contain such a path, where that
+        follows.
         """
         found: list[tuple[int, int, int]] = []
         behind: list[dict[int, int]] = []  # from where one comes within a cycle, and how long
@@ -124,7 +129,9 @@ class _Paths:
             lengths: dict[int, int] = {}
             for source, length in chain.from_iterable(behind[one].items() for one in operands):
                 lengths[source] = max(length + delay, lengths.get(source, 0))
-            found += [(source, node, 1) for source, length in lengths.items() if length > cycle]
+            late = [source for source, length in lengths.items() if length > cycle]
+            implied = {one for source in late for one in self.operands[source]}
+            found += [(source, node, 1) for source in late if source not in implied]
             lengths = {source: long for source, long in lengths.items() if long <= cycle}
             behind.append({**lengths, node: delay})
         return found
@@ -142,35 +149,58 @@ def _end_delay(bits: int, rescale: Rescale | None) -> int:
 def _least_registers(paths: _Paths, cycle: int, latency: int) -> list[int]:
     """A stage for each node and end, below ``latency``, with the fewest bits in registers.
 
-    The unknowns are the stages, and for each node the last stage in which it is read.
+    The unknowns are the stages, and for each node that several read the last stage in which one
+    does.
     """
-    from scipy.optimize import linprog
-    from scipy.sparse import coo_array
-
-    size, nodes = len(paths.operands), paths.nodes
+    size = len(paths.operands)
+    readers: list[set[int]] = [set() for _ in range(paths.nodes)]
+    for reader, operands in enumerate(paths.operands):
+        for operand in operands:
+            readers[operand].add(reader)
+    several = [node for node, own in enumerate(readers) if len(own) > 1]
+    last = [next(iter(own), node) for node, own in enumerate(readers)]
+    for unknown, node in enumerate(several, size):
+        last[node] = unknown
     differences = paths.constraints(cycle)
-    differences += [
-        (reader, size + operand, 0)
-        for reader, operands in enumerate(paths.operands)
-        for operand in operands
-    ]
-    differences += [(node, size + node, 0) for node in range(nodes)]
-    first, second, distance = np.array(differences).T
-    row = np.arange(len(differences))
-    ones = np.ones(len(differences))
-    matrix = coo_array(
-        (np.concatenate([ones, -ones]), (np.tile(row, 2), np.concatenate([first, second]))),
-        shape=(len(differences), size + nodes),
-    )
+    differences += [(reader, last[node], 0) for node in several for reader in readers[node]]
     bits = np.array(paths.bits, float)
     # Of solutions with equally few bits the earliest, which is one alone.
-    cost = np.concatenate([1 / (size * latency) - bits, bits[:nodes]])
-    latest = np.full(size + nodes, latency - 1)
+    cost = np.concatenate([1 / (size * latency) - bits, np.zeros(len(several))])
+    np.add.at(cost, last, bits[: paths.nodes])
+    latest = np.full(len(cost), latency - 1.0)
     latest[: paths.inputs] = 0
-    bounds = np.stack([np.zeros_like(latest), latest], axis=1)
-    found = linprog(cost, A_ub=matrix, b_ub=-distance, bounds=bounds, method="highs-ds")
-    assert found.status == 0, found.message
-    placed = np.rint(found.x).astype(np.int64)
-    assert (placed[second] - placed[first] >= distance).all()  # integers, not within a tolerance
-    stages: list[int] = placed[:size].tolist()
-    return stages
+    return _least(cost, latest, np.array(differences, np.int64).reshape(-1, 3))[:size]
+
+
+def _least(
+    cost: npt.NDArray[np.float64], latest: npt.NDArray[np.float64], differences: IntArray
+) -> list[int]:
+    """The integers from 0 to ``latest`` that make ``cost @ x`` least.
+
+    Parameters
+    ----------
+    cost, latest : float arrays of shape (unknowns,)
+    differences : int array of shape (constraints, 3)
+        Each ``(u, v, d)`` says that ``x[v] - x[u]`` is at least d.
+    """
+    import highspy
+
+    first, second, distance = differences.T
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = len(cost), len(differences)
+    model.col_cost_, model.col_lower_, model.col_upper_ = cost, np.zeros_like(cost), latest
+    model.row_lower_, model.row_upper_ = distance, np.full(len(differences), np.inf)
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = np.arange(len(differences) + 1) * 2
+    model.a_matrix_.index_ = np.stack([first, second], axis=1).ravel()
+    model.a_matrix_.value_ = np.tile([-1.0, 1.0], len(differences))
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
+    solver.silent()
+    solver.passModel(model)
+    solver.run()
+    status = solver.getModelStatus()
+    assert status == highspy.HighsModelStatus.kOptimal, status
+    found = np.rint(solver.getSolution().col_value).astype(np.int64)
+    assert (found[second] - found[first] >= distance).all()  # integers, not within a tolerance
+    integers: list[int] = found.tolist()
+    return integers
