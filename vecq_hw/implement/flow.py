@@ -40,9 +40,10 @@ from vecq_hw.implement.place import (
 )
 from vecq_hw.implement.report import Report
 from vecq_hw.implement.stages import LOG, StageError, Stages, Step
-from vecq_hw.netlist import registers, yosys
+from vecq_hw.netlist import ice40, registers, yosys
 from vecq_hw.netlist.counts import Counts, count
 from vecq_hw.netlist.families import FAMILIES
+from vecq_hw.netlist.ice40 import with_write_clocks
 from vecq_hw.netlist.model import Cell, Netlist, read_json
 from vecq_hw.netlist.registers import with_block_registers
 from vecq_hw.network import Network
@@ -186,7 +187,7 @@ def owners_of(network: Network, schedule: Schedule, prefix: str) -> Owners:
 def synthesized(
     stages: Stages, source: Source, device: Device, *, dsp: bool, name: str = SYNTHESIS
 ) -> Netlist:
-    """The netlist of the sources, synthesized or kept, with the registers of its blocks used.
+    """The netlist of the sources, synthesized or kept, its blocks with registers and clocks.
 
     Parameters
     ----------
@@ -202,7 +203,9 @@ def synthesized(
         **{f"source {name}": text for name, text in source.files.items()},
         "commands": "\n".join(commands),
         "yosys": yosys.version(),
-        "registers": Path(registers.__file__).read_bytes(),  # a pass of ours is a tool, too
+        # Passes of ours are tools, too.
+        "registers": Path(registers.__file__).read_bytes(),
+        "ice40": Path(ice40.__file__).read_bytes(),
     }
 
     def make() -> dict[str, str]:
@@ -217,7 +220,7 @@ def synthesized(
             )
         except yosys.YosysError as error:
             raise StageError(str(error), error.log) from None
-        registered = with_block_registers(done.netlist)
+        registered = with_block_registers(with_write_clocks(done.netlist))
         log = f"{done.log}\n{registered.text()}\n"
         return {NETLIST: registered.netlist.to_json(), LOG: log}
 

@@ -1,11 +1,16 @@
-"""What the logic cells of Lattice iCE40 compute; block RAM and DSP blocks have no model."""
+"""What the logic cells of Lattice iCE40 compute, and clocks for block RAM that nothing writes.
+
+Block RAM and DSP blocks have no model.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 from vecq_hw.netlist.circuit import CellMaker, Circuit, number, pin
-from vecq_hw.netlist.model import Cell
+from vecq_hw.netlist.model import Cell, Netlist
 
 _MAJORITY = 0b11101000
 
@@ -41,3 +46,17 @@ MAKERS: dict[str, CellMaker] = {
     **dict.fromkeys(("SB_DFFSS", "SB_DFFESS"), partial(_flip_flop, clear="S", value=True)),
 }
 """By the type of the cell."""
+
+
+def with_write_clocks(netlist: Netlist) -> Netlist:
+    """The netlist whose block RAMs that nothing writes have the clock of their reads for writes.
+
+    yosys makes that clock a constant.  nextpnr then gives the constant one of the eight global
+    networks, and its first router went on for ever with some placements of such designs.
+    """
+    changed = {
+        name: replace(cell, pins=MappingProxyType({**cell.pins, "WCLK": cell.pins["RCLK"]}))
+        for name, cell in netlist.cells.items()
+        if cell.type == "SB_RAM40_4K" and cell.pins["WCLK"] == cell.pins["WCLKE"] == ("0",)
+    }
+    return replace(netlist, cells=MappingProxyType({**netlist.cells, **changed}))
