@@ -184,7 +184,9 @@ def main(family: Sequence[str], only: str, again: bool) -> None:
             if again or row is None or row.get("files") != made.digest:
                 rows[configuration.name] = measured(configuration, made, FAMILIES[name])
                 record |= {"origin": origin(), "yosys": version()}
-                write_atomically(RECORD, f"{json.dumps(record, indent=1)}\n".encode())
+            else:  # it may be another schedule that gives the same files
+                row["of"] = identity(made.network, made.schedule)
+            write_atomically(RECORD, f"{json.dumps(record, indent=1)}\n".encode())
             progress.advance(task)
 
 

@@ -32,8 +32,11 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "implement_all"
 RECORD = ROOT / "docs" / "results" / "implement.json"
 PAGE = RECORD.with_suffix(".md")
-SEEDS = {"ice40-hx8k": 5, "ice40-up5k": 5, "gw1nr-9c": 5}
-"""Placements of a row; of devices that are not named :data:`FEWER`, as one takes minutes there."""
+SEEDS = {
+    **dict.fromkeys(("ice40-hx8k", "ice40-up5k", "gw1nr-9c"), 5),
+    **dict.fromkeys(("digits_mlp w2 ecp5-25k", "lenet5_classic w2 ecp5-85k"), 5),
+}
+"""Placements of a row or of a device's rows; elsewhere :data:`FEWER`, as one takes minutes."""
 FEWER = 3
 HEAD = """\
 `make implement-all` writes this page. pyosys synthesizes the networks, nextpnr places and routes
@@ -101,7 +104,7 @@ def run(row: Row) -> dict[str, Any]:
     with Folder(folder) as place:
         report = implement(
             *(network, schedule_for(network, target), target, place),
-            seeds=SEEDS.get(row.device, FEWER),
+            seeds=SEEDS.get(row.name, SEEDS.get(row.device, FEWER)),
             progress=lambda text: print(f"  {text}", flush=True),
         )
     tree = report.to_json()

@@ -29,6 +29,7 @@
 //
 // The complement is in the table in front of the sum's carry, and so is the rest of the constant.
 // With CarryChoice the carry cells of ECP5 take the complement, and the rest comes with the elements.
+// With Ready, for devices with no table in front of a carry, both are in front of a register.
 module vecq_rescale_serial #(
   parameter int Channels        = 1,
   parameter int Lanes           = 1,
@@ -43,6 +44,7 @@ module vecq_rescale_serial #(
   parameter logic signed [63:0] Hi = 255,
   parameter int ShiftBits       = 0,
   parameter bit CarryChoice     = 1'b0,
+  parameter bit Ready           = 1'b0,
   parameter     BitsFile,
   parameter     RestsFile,
   parameter     ShiftFile       = ""
@@ -253,18 +255,29 @@ module vecq_rescale_serial #(
         .select_i(minus_q), .sum_o({sum, unused_sum})
       );
     end else begin : gen_table
-      logic signed [SumBits-1:0] term;
+      logic signed [SumBits-1:0] chosen, rest, term;
 
-      always_ff @(posedge clk_i) begin
-        if (!hold && !bits[2*unit]) added_q <= '0;
-        else if (advance) added_q <= elements[choice_q*SumBits +: SumBits];
+      assign chosen = elements[choice_q*SumBits +: SumBits];
+      assign rest   = SumBits'(signed'(rests[unit*RestBits +: RestBits]));
+
+      if (Ready) begin : gen_before
+        always_ff @(posedge clk_i) begin
+          if (!hold && !read_rest_q && !bits[2*unit]) added_q <= '0;
+          else if (advance) added_q <= read_rest_q ? rest : chosen ^ {SumBits{read_last_bit_q}};
+        end
+
+        assign term = added_q;
+      end else begin : gen_behind
+        always_ff @(posedge clk_i) begin
+          if (!hold && !bits[2*unit]) added_q <= '0;
+          else if (advance) added_q <= chosen;
+        end
+
+        assign term = add_rest_q ? rest : added_q ^ {SumBits{minus_q}};
       end
 
-      assign term = add_rest_q ? SumBits'(signed'(rests[unit*RestBits +: RestBits]))
-                               : added_q ^ {SumBits{minus_q}};
-
       vecq_adder #(
-        .PlainBits(SumBits), .LogicBits(SumBits), .SumBits(SumBits)
+        .PlainBits(SumBits), .LogicBits(SumBits), .SumBits(SumBits), .Ready(Ready)
       ) adder (
         .plain_i(SumBits'(held_q)), .logic_i(term), .carry_i(carry_q), .sum_o(sum)
       );
@@ -348,6 +361,9 @@ module vecq_rescale_serial #(
   end
   if (SumBits > 64) begin : gen_rule_sum_bits
     $error("vecq_rescale_serial: SumBits (%0d) must be at most 64", SumBits);
+  end
+  if (CarryChoice && Ready) begin : gen_rule_fabric
+    $error("vecq_rescale_serial: CarryChoice (1) and Ready (1) are for different devices");
   end
   if (Lo > Hi) begin : gen_rule_range
     $error("vecq_rescale_serial: Lo (%0d) must not exceed Hi (%0d)", Lo, Hi);

@@ -76,6 +76,7 @@ PROOFS = {
     "serial, own shifts": serial(2, whole=True, **UNSIGNED_RANGE, ShiftBits=2),
     "serial unsigned": serial(0, **UNSIGNED, RestBits=24),
     "serial, carry cells": serial(1, whole=True, **SMALL_SERIAL, CarryChoice=1),
+    "serial, ready": serial(1, whole=True, **SMALL_SERIAL, Ready=1),
 }
 NIGHTLY = {
     "small unsigned, dsp": pipeline(0, cut=False, **SMALL, InputSigned=0, UseDsp=1),
@@ -86,6 +87,7 @@ NIGHTLY = {
     "serial small unsigned": serial(2, whole=True, **SMALL_SERIAL, InputSigned=0),
     "serial wide": serial(0, **WIDE_SERIAL),
     "serial wide, carry cells": serial(0, **WIDE_SERIAL, CarryChoice=1),
+    "serial wide, ready": serial(0, **WIDE_SERIAL, Ready=1),
     "serial widest": serial(0, **WIDEST, RestBits=44),
 }
 PIPELINE_MUTANTS = [
@@ -126,6 +128,14 @@ MUTANTS = [
             ("!bits[2*unit] && !read_rest_q)", "!bits[2*unit])"),
             ("plus_q <= !(bits[2*unit] && read_last_bit_q)", "plus_q <= 1'b1"),
             ("CarryChoice && at_rest_q ?", "1'b0 ?"),
+        )
+    ),
+    *(
+        (serial(1, **SMALL_SERIAL, Ready=1), mutant)
+        for mutant in (
+            ("!read_rest_q && !bits[2*unit])", "!bits[2*unit])"),
+            ("chosen ^ {SumBits{read_last_bit_q}}", "chosen"),
+            ("added_q <= read_rest_q ? rest", "added_q <= add_rest_q ? rest"),
         )
     ),
     (serial(1, **ALIGNED), ("int'(!InputSigned) + AlignBits", "int'(!InputSigned)")),

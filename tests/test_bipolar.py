@@ -229,7 +229,9 @@ def test_networks_of_true_signs_give_the_same_integers():
         assert len({*map(tuple, rows)}) > len(rows) / 2
 
 
-@pytest.mark.parametrize(("fabric", "counted"), [(Fabric.LUT6, 6), (Fabric.ECP5, 0)])
+@pytest.mark.parametrize(
+    ("fabric", "counted"), [(Fabric.LUT6, 6), (Fabric.LUT4, 6), (Fabric.ECP5, 0)]
+)
 def test_sums_of_signs_are_counted_in_hardware_but_for_ecp5(fabric, counted):
     ours, inputs = network(Signs()), samples(1)
     vectors = Vectors(inputs=inputs, outputs=simulate(ours, inputs))

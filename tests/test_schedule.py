@@ -163,7 +163,7 @@ def test_folds_alone_are_a_schedule(tmp_path):
         ),
         ('{"version": 1}', "'folds' is missing"),
         ('{"version": 1, "folds": {}, "fabrics": 1}', "did you mean 'fabric'?"),
-        ('{"version": 1, "folds": {}, "fabric": "lut4"}', "fabric is 'lut4'; did you mean 'lut6'?"),
+        ('{"version": 1, "folds": {}, "fabric": "ecp4"}', "fabric is 'ecp4'; did you mean 'ecp5'?"),
         ('{"version": 1, "folds": {}, "fifo_depths": {"a→b": 2.0}}', "FIFO 'a→b': 2.0; a whole"),
         ('{"version": 1, "folds": {}, "clock_mhz": -1}', "'clock_mhz' is -1; a positive number"),
         ('{"version": 1, "folds": {}, "axis_bits": "8"}', "a whole number or null is wanted"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import networks
 from tests.emit.systemverilog_networks import (
     CODES,
     U8,
@@ -99,7 +100,7 @@ def test_a_bit_serial_fold_and_the_fabric_choose_circuits_of_the_unit() -> None:
     network = mlp()
     folds = {**schedule(network).folds, "fc1": Fold(pe=3, simd=2, kind=FoldKind.BIT_SERIAL)}
     plain = files(network)
-    for fabric, quads in ((Fabric.LUT6, 0), (Fabric.ECP5, 2)):
+    for fabric, quads in ((Fabric.LUT6, 0), (Fabric.LUT4, 0), (Fabric.ECP5, 2)):
         project = emit(network, Schedule(folds=folds, fabric=fabric), vectors(network)).files
         top = project["rtl/mlp.sv"]
         assert "| fc1 | Dense | 3 | 3 × 2, bit-serial | 4 |" in project["README.md"]
@@ -131,6 +132,17 @@ def test_lanes_whose_mantissas_are_all_the_same_are_told() -> None:
             cell = top[: top.index("act1_unit (")].rpartition("vecq_rescale #(")[2]
             assert (f".Constant({constant})" in cell) == (constant is not None)
             assert (".CarryChoice(1)" in cell) == (fabric is Fabric.ECP5 and constant is None)
+
+
+def test_a_serial_rescale_is_written_for_the_carry_cells_of_the_fabric() -> None:
+    network = networks.digits_mlp()
+    told = {Fabric.LUT6: "", Fabric.LUT4: "Ready(1'b1)", Fabric.ECP5: "CarryChoice(1)"}
+    for fabric, wanted in told.items():
+        given = replace(default_schedule(network, 2), fabric=fabric)
+        top = emit(network, given, vectors(network)).files["rtl/digits_mlp.sv"]
+        cell = top[: top.index("fc1_rescale_unit (")].rpartition("vecq_rescale_serial #(")[2]
+        found = {what for what in told.values() if what and what in cell}
+        assert found == {wanted} - {""}, fabric
 
 
 def test_several_ends_have_a_stream_each() -> None:

@@ -15,7 +15,7 @@ from vecq_hw.netlist.model import Netlist
 from vecq_hw.toolchain import wheel_program
 
 CIRCUIT = """
-module top (input logic clk, input logic write, input logic [7:0] address, written,
+module top (input logic clk, write_clk, write, input logic [7:0] address, written,
             output logic [7:0] constant, other, kept);
   (* ram_style = "block" *) logic [7:0] rom [256], ram [256];
   initial $readmemh("rom.mem", rom);
@@ -23,8 +23,8 @@ module top (input logic clk, input logic write, input logic [7:0] address, writt
     constant <= rom[address];
     other <= rom[written];
     kept <= ram[address];
-    if (write) ram[address] <= written;
   end
+  always_ff @(posedge write_clk) if (write) ram[address] <= written;
 endmodule
 """
 ROM = "".join(f"{word * 37 % 251:02x}\n" for word in range(256))

@@ -61,7 +61,7 @@ def random_schedule(draw: Draw, network: Network) -> Schedule:
         small = small and int(np.abs(layer.weights.values).max()) < 1 << 24
         if small and layer.accumulator_bits is None and chance(draw, 3):
             folds[layer.name] = Fold(pe=outputs, simd=inputs, kind=FoldKind.UNROLLED)
-    return Schedule(folds=folds, fabric=draw.choice([Fabric.LUT6, Fabric.LUT6, Fabric.ECP5]))
+    return Schedule(folds=folds, fabric=draw.choice([Fabric.LUT6, Fabric.LUT4, Fabric.ECP5]))
 
 
 def random_axis_bits(draw: Draw, network: Network) -> int | None:

@@ -127,6 +127,7 @@ class Structure:
 STRUCTURES = {
     # UltraScale+ delays lanes in shift registers, of which each takes a look-up table.
     Fabric.LUT6: Structure(rows=4, registers=1, most_in_luts=64),
+    Fabric.LUT4: Structure(rows=4, registers=1, most_in_luts=64),
     # A wire takes longer than a table, and a block RAM has 36 bits of 512 words.
     Fabric.ECP5: Structure(rows=2, registers=2, most_in_luts=16),
 }

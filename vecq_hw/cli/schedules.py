@@ -93,7 +93,7 @@ def schedule_options(command: _Command) -> _Command:
         ),
         click.option(
             "--fabric",
-            type=Choice(["lut6", "ecp5"]),
+            type=Choice(["lut6", "lut4", "ecp5"]),
             help="Kind of the device, for rtl. The circuits differ, what they compute does not."
             "  With ecp5 and no schedule, Rescales that need multipliers take DSP blocks.",
         ),

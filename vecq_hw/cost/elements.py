@@ -200,7 +200,9 @@ def serial_rescale(cell: SerialRescale, source: Tensor, fabric: Fabric) -> Struc
         made.choose(turns + 1, units * total)
     else:
         made.choose(turns, units * fmt.bits)
-    made.add(total, units, fronts=total, chosen=True)
+    if fabric is Fabric.LUT4:  # in front of a register, not of the sum
+        made.table(4, units * total)
+    made.add(total, units, fronts=0 if fabric is Fabric.LUT4 else total, chosen=True)
     width = total - (int(layer.shifts.min()) + align - mantissa)
     if layer.format.hi - layer.format.lo == (1 << out) - 1:
         made.table(max(width - out, 1) + 1, units)

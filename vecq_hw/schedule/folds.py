@@ -65,10 +65,12 @@ class Fabric(Enum):
     """What the target's logic is made of; it chooses between circuits that compute the same.
 
     ``LUT6``: tables of six inputs in front of a carry chain, as in UltraScale+.  ``ECP5``: tables
-    of four, and carry cells that choose between operands (``rtl/vecq_carry_adder.sv``).
+    of four, and carry cells that choose between operands (``rtl/vecq_carry_adder.sv``).  ``LUT4``:
+    tables of four, and carry cells that take both operands as they are, as in iCE40 and Gowin.
     """
 
     LUT6 = "lut6"
+    LUT4 = "lut4"
     ECP5 = "ecp5"
 
 

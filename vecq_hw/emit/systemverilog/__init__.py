@@ -22,7 +22,7 @@ from vecq_hw.bench.ports import Port
 from vecq_hw.bench.words import slot_bits
 from vecq_hw.cost.constants import Resources
 from vecq_hw.cost.estimate import sizes_by_layer
-from vecq_hw.devices import ECP5, XCUP
+from vecq_hw.devices import ECP5, ICE40, XCUP
 from vecq_hw.emit.identifiers import end_suffixes, identifiers
 from vecq_hw.emit.ports import MANIFEST, Ports, manifest_text, port, ports_text
 from vecq_hw.emit.project import Project, Vectors, checked_vectors
@@ -36,7 +36,7 @@ from vecq_hw.schedule import Fabric, Schedule, check
 from vecq_hw.simulate.dataflow import DataflowRun, check_depths, simulate_pace
 from vecq_hw.storage import digest
 
-_FAMILIES = {Fabric.ECP5: ECP5, Fabric.LUT6: XCUP}
+_FAMILIES = {Fabric.ECP5: ECP5, Fabric.LUT4: ICE40, Fabric.LUT6: XCUP}
 """For whose devices the sizes in a README are."""
 
 

@@ -127,7 +127,10 @@ def serial_rescale(cell: SerialRescale, source: NamedStream, fabric: Fabric) -> 
         "RestsFile": Memory("rests", memories.rests, constants, memories.rest_bits),
     }
     shifter = _shifter(layer, memories.further, constants)
-    return Placed("vecq_rescale_serial", parameters | carry_choice(fabric) | shifter)
+    parameters |= carry_choice(fabric) | shifter
+    if fabric is Fabric.LUT4:
+        parameters["Ready"] = bit(True)
+    return Placed("vecq_rescale_serial", parameters)
 
 
 def _threshold(layer: Threshold, source: NamedStream, read: Tensor) -> Placed:
