@@ -229,7 +229,11 @@ BROKEN: list[tuple[str, str, str]] = [
     ("rescale_serial", "Channels=8,Lanes=4,Turns=5", "Turns (5) must be 1 to Lanes (4)"),
     ("rescale_serial", "Shift=63", "Shift (63) must be 1 to 62"),
     ("rescale_serial", "Shift=1,AccumulatorBits=49", "SumBits (65) must be at most 64"),
-    ("rescale_serial", "CarryChoice=1,Ready=1", "CarryChoice (1) and Ready (1) are for different"),
+    (
+        "rescale_serial",
+        "CarryChoice=1,Ready=1",
+        "CarryChoice (1) and Ready (1) are for different devices",
+    ),
     ("rescale_serial", "Lo=64'sd9,Hi=64'sd8", "Lo (9) must not exceed Hi (8)"),
     ("rescale_serial", "OutputBits=7", "OutputBits (7), 1 to 63, must hold Lo (0) and Hi (255)"),
     ("rom", "Words=0", "Words (0), WordBits (8), Bits (8) and Ports (1) must be at least 1"),
