@@ -17,6 +17,7 @@ from tests.emit.systemverilog_networks import mlp
 from vecq_hw import storage, toolchain
 from vecq_hw.cli import vecq
 from vecq_hw.errors import MissingToolError, VecqError
+from vecq_hw.implement.place import Circles
 from vecq_hw.schedule import Fold, Schedule, to_json
 
 pytestmark = pytest.mark.needs_nextpnr
@@ -67,6 +68,10 @@ def test_report_bitstream_and_drawing(place, ecp5):
     assert report["frames_per_second"] == pytest.approx(report["fmax_mhz"] * 1e6 / report["cycles"])
     used, there = report["used"]["TRELLIS_COMB"]
     assert report["luts"] <= used < there == 24_288
+    router = Circles()
+    for line in (place / "ecp5/seed_1/log.txt").read_text().splitlines():
+        router(line)
+    assert router.free > 0  # how nextpnr says it is known
     # Every multiplier and block RAM has a register of its own, at its inputs and its outputs.
     log = (place / "ecp5/synthesis/log.txt").read_text()
     blocks = re.findall(r"^  \S.*, (?:in|out)puts.*: (.*)$", log, re.MULTILINE)

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,42 @@ _FULL = re.compile(
 )
 
 
+_ROUTED_ARCS = re.compile(r"Info:\s+(\d+) \|\s+\d+\s+(\d+) \|")
+"""How many arcs nextpnr's first router has routed, and how many of them freely."""
+_CIRCLE = 50_000
+"""So many arcs in a row that all displace others are a circle: such routing never ends."""
+
+
 class FullError(StageError):
     """The design has more blocks than the device."""
+
+
+class CircleError(Exception):
+    """nextpnr's first router displaces the same arcs again and again."""
+
+
+class Circles:
+    """Is given each line of nextpnr's output, and ends a routing that goes round in circles.
+
+    Raises
+    ------
+    CircleError
+        Each of the last 50,000 arcs that were routed displaced another one.
+    """
+
+    def __init__(self) -> None:
+        self.free, self.since = -1, 0
+
+    def __call__(self, line: str) -> None:
+        """See a line."""
+        found = _ROUTED_ARCS.match(line)
+        if found is None:
+            return
+        arcs, free = int(found[1]), int(found[2])
+        if free != self.free:
+            self.free, self.since = free, arcs
+        elif arcs - self.since >= _CIRCLE:
+            raise CircleError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +150,11 @@ def place_and_route(
         command = [str(program), *options, "--json", _DESIGN, "--report", REPORT]
         command += ["--write", _ROUTED, "--seed", str(seed), "--freq", f"{clock_mhz:g}"]
         command += ["--timing-allow-fail", *([] if route else ["--no-route"])]
-        log = run_tool(command, folder)
+        try:
+            log = run_tool(command, folder, Circles())
+        except CircleError:
+            log = "nextpnr's first router went round in circles; this is its second one:\n"
+            log += run_tool([*command, "--router", "router2"], folder)
         report = (folder / REPORT).read_bytes()
         routed = (folder / _ROUTED).read_bytes()
         made = {REPORT: report, PLACES: _places(json.loads(routed)), LOG: log.encode()}
@@ -184,8 +222,12 @@ BITSTREAMS = {
 """The file that each family's programmer takes."""
 
 
-def run_tool(command: Sequence[str], folder: Path) -> str:
+def run_tool(
+    command: Sequence[str], folder: Path, on_line: Callable[[str], object] = lambda line: None
+) -> str:
     """Run a tool of a wheel in ``folder``: all that it said.
+
+    ``on_line`` is given each line as it comes; what it raises ends the tool.
 
     Raises
     ------
@@ -193,7 +235,7 @@ def run_tool(command: Sequence[str], folder: Path) -> str:
         It failed; :class:`FullError` where the device has too few blocks.
     """
     try:
-        status, log = run_process(command, folder, os.environ, TIMEOUT)
+        status, log = run_process(command, folder, os.environ, TIMEOUT, on_line)
     except subprocess.TimeoutExpired:
         raise StageError(f"{Path(command[0]).name} took over {TIMEOUT:g} seconds", "") from None
     if status == 0:
